@@ -1,0 +1,296 @@
+"""Stations and units over HTTP: what an operator's scanner or a hand station calls."""
+
+from typing import Any
+
+import msgspec
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from execution import holding, queries, tracking
+from execution.collecting import Reading, check_shape
+from execution.models import Track, TrackResult
+from mes.accounts.permissions import check_station, operator_name
+from mes.accounts.roles import Capability
+from mes.errors import ValidationFailed
+from mes.production.models import Unit
+from mes.web import parsing
+from mes.web.serializers import CodeField, OffsetDateTimeField, StrictSerializer, read
+
+
+class TrackInRequest(StrictSerializer):
+    """A unit enters a station."""
+
+    runNo = CodeField()
+    sn = CodeField()
+    woNo = CodeField(required=False, allow_null=True)
+    at = OffsetDateTimeField(required=False, allow_null=True)
+
+
+class TrackInAnswer(serializers.Serializer):
+    """The open track."""
+
+    sn = serializers.CharField()
+    status = serializers.CharField()
+    trackId = serializers.CharField()
+    stepNo = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+
+
+class TypedValue(StrictSerializer):
+    """A value typed at the station: exactly one of the value fields."""
+
+    specName = CodeField()
+    valueNumber = serializers.FloatField(required=False, allow_null=True)
+    valueText = serializers.CharField(required=False, allow_null=True, allow_blank=True, trim_whitespace=False)
+    valueBoolean = serializers.BooleanField(required=False, allow_null=True)
+    valueJson = serializers.JSONField(required=False, allow_null=True)
+    judge = serializers.ChoiceField(choices=["PASS", "FAIL"], required=False, allow_null=True)
+
+
+class TrackOutRequest(StrictSerializer):
+    """A unit leaves a station with a result."""
+
+    runNo = CodeField()
+    sn = CodeField()
+    result = serializers.ChoiceField(choices=TrackResult.choices)
+    at = OffsetDateTimeField(required=False, allow_null=True)
+    operatorId = serializers.CharField(max_length=150, required=False, allow_null=True)
+    data = TypedValue(many=True, required=False, allow_null=True)
+    defectCode = serializers.CharField(max_length=100, required=False, allow_null=True)
+    defectLocation = serializers.CharField(max_length=100, required=False, allow_null=True)
+    defectRemark = serializers.CharField(max_length=500, required=False, allow_null=True)
+
+
+class TrackOutAnswer(serializers.Serializer):
+    """The closed track and where it led."""
+
+    sn = serializers.CharField()
+    status = serializers.CharField()
+    trackId = serializers.CharField()
+    result = serializers.CharField()
+    resultOverride = serializers.CharField(allow_null=True)
+    inspectionOverride = serializers.BooleanField()
+    nextStepNo = serializers.IntegerField(allow_null=True)
+
+
+class InStation(serializers.Serializer):
+    """A unit in a station."""
+
+    sn = serializers.CharField()
+    runNo = serializers.CharField()
+    stepNo = serializers.IntegerField()
+    trackId = serializers.CharField()
+    inAt = OffsetDateTimeField()
+    unitStatus = serializers.CharField()
+
+
+class Waiting(serializers.Serializer):
+    """A unit that waits for a step the station may run."""
+
+    sn = serializers.CharField()
+    runNo = serializers.CharField()
+    stepNo = serializers.IntegerField()
+
+
+class QueueAnswer(serializers.Serializer):
+    """The units at a station."""
+
+    stationCode = serializers.CharField()
+    inStation = InStation(many=True)
+    waiting = Waiting(many=True)
+
+
+class ResolvedUnit(serializers.Serializer):
+    """What a scanned serial number is."""
+
+    sn = serializers.CharField()
+    woNo = serializers.CharField()
+    runNo = serializers.CharField()
+    status = serializers.CharField()
+    currentStepNo = serializers.IntegerField(allow_null=True)
+
+
+class DataSpecsAnswer(serializers.Serializer):
+    """What is to be collected."""
+
+    stepNo = serializers.IntegerField()
+    operationCode = serializers.CharField()
+    specs = serializers.ListField(child=serializers.DictField())
+
+
+class StationWorkViewSet(GenericViewSet):
+    """Work at a station."""
+
+    queryset = Track.objects.none()
+    serializer_class = TrackInAnswer
+    capabilities = {"track_in": (Capability.TRACK,), "track_out": (Capability.TRACK,)}
+
+    @extend_schema(summary="List the units in a station and waiting for it", responses=QueueAnswer)
+    def queue(self, request: Request, code: str) -> Response:
+        """Return the queue."""
+        return Response(queries.get_station_queue(tracking.get_station(code)))
+
+    @extend_schema(summary="Find the run of a scanned unit", responses=ResolvedUnit)
+    def resolve_unit(self, request: Request, sn: str) -> Response:
+        """Return where the unit belongs."""
+        return Response(queries.resolve_unit(sn))
+
+    @extend_schema(summary="List what is to be collected for a unit here", responses=DataSpecsAnswer)
+    def data_specs(self, request: Request, code: str, sn: str) -> Response:
+        """Return the specs of the unit's step."""
+        return Response(queries.get_data_specs(tracking.get_station(code), sn))
+
+    @extend_schema(
+        summary="Track a unit in",
+        description="A repeated call at the same station returns the open track. `at` may lie in the past.",
+        request=TrackInRequest,
+        responses={201: TrackInAnswer, 200: TrackInAnswer},
+        examples=[OpenApiExample("A scan", value={"runNo": "WO-4711-01", "sn": "SN-0001"}, request_only=True)],
+    )
+    def track_in(self, request: Request, code: str) -> Response:
+        """Open a track."""
+        check_station(request, code)
+        body = read(TrackInRequest, request)
+        track, unit, created = tracking.track_in(
+            run_no=body["runNo"],
+            sn=body["sn"],
+            station_code=code,
+            wo_no=body.get("woNo"),
+            at=body.get("at"),
+            operator=operator_name(request),
+        )
+        answer = {
+            "sn": unit.sn,
+            "status": unit.status,
+            "trackId": str(track.pk),
+            "stepNo": track.step_no,
+            "attempt": track.attempt,
+        }
+        return Response(answer, status=201 if created else 200)
+
+    @extend_schema(
+        summary="Track a unit out",
+        description="A failing KEY value forces the result to FAIL (`resultOverride` DATA).",
+        request=TrackOutRequest,
+        responses=TrackOutAnswer,
+        examples=[
+            OpenApiExample(
+                "Passed, with a typed value",
+                value={
+                    "runNo": "WO-4711-01",
+                    "sn": "SN-0001",
+                    "result": "PASS",
+                    "data": [{"specName": "Supply Voltage", "valueNumber": 3.31}],
+                },
+                request_only=True,
+            )
+        ],
+    )
+    def track_out(self, request: Request, code: str) -> Response:
+        """Close the open track."""
+        check_station(request, code)
+        body = read(TrackOutRequest, request)
+        departure = tracking.track_out(
+            run_no=body["runNo"],
+            sn=body["sn"],
+            station_code=code,
+            result=body["result"],
+            at=body.get("at"),
+            operator=body.get("operatorId") or operator_name(request),
+            readings=_readings(body.get("data") or []),
+            defect=tracking.Defect(
+                code=body.get("defectCode") or "",
+                location=body.get("defectLocation") or "",
+                remark=body.get("defectRemark") or "",
+            ),
+        )
+        track, unit = departure.track, departure.unit
+        return Response(
+            {
+                "sn": unit.sn,
+                "status": unit.status,
+                "trackId": str(track.pk),
+                "result": track.result,
+                "resultOverride": track.result_override or None,
+                "inspectionOverride": track.inspection_override,
+                "nextStepNo": departure.next_step_no,
+            }
+        )
+
+
+def _readings(typed: list[dict[str, Any]]) -> list[Reading]:
+    """Turn typed values into readings. Raises ValidationFailed unless each has exactly one value."""
+    try:
+        readings = msgspec.convert(typed, list[Reading])
+    except msgspec.ValidationError as error:
+        raise ValidationFailed({f"data.{name}": text for name, text in parsing.describe(error).items()}) from None
+    check_shape(readings)
+    return readings
+
+
+class ReasonRequest(StrictSerializer):
+    """Why."""
+
+    reason = serializers.CharField(max_length=500)
+
+
+class ReworkRequest(StrictSerializer):
+    """Where a unit goes back to; by default to the step that failed last."""
+
+    reason = serializers.CharField(max_length=500)
+    toStepNo = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False, allow_null=True)
+
+
+class UnitStateAnswer(serializers.Serializer):
+    """A unit after a decision."""
+
+    sn = serializers.CharField()
+    status = serializers.CharField()
+    currentStepNo = serializers.IntegerField(allow_null=True)
+
+
+class UnitDecisionViewSet(GenericViewSet):
+    """Decisions about single units."""
+
+    queryset = Unit.objects.none()
+    serializer_class = UnitStateAnswer
+    capabilities = {
+        "hold": (Capability.DISPOSITION, Capability.RELEASE),
+        "release": (Capability.RELEASE, Capability.DISPOSITION),
+        "rework": (Capability.DISPOSITION,),
+        "scrap": (Capability.DISPOSITION,),
+    }
+
+    @extend_schema(summary="Put a unit on hold", request=ReasonRequest, responses=UnitStateAnswer)
+    def hold(self, request: Request, sn: str) -> Response:
+        """Hold it."""
+        return _state(holding.hold_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request)))
+
+    @extend_schema(summary="Release a held unit", request=ReasonRequest, responses=UnitStateAnswer)
+    def release(self, request: Request, sn: str) -> Response:
+        """Release it to where it was, or where its closed track led."""
+        reason = read(ReasonRequest, request)["reason"]
+        return _state(holding.release_unit(sn=sn, reason=reason, by=operator_name(request)))
+
+    @extend_schema(summary="Send a unit back for rework", request=ReworkRequest, responses=UnitStateAnswer)
+    def rework(self, request: Request, sn: str) -> Response:
+        """Send it back; later steps are passed again."""
+        body = read(ReworkRequest, request)
+        unit = holding.rework_unit(
+            sn=sn, to_step_no=body.get("toStepNo"), reason=body["reason"], by=operator_name(request)
+        )
+        return _state(unit)
+
+    @extend_schema(summary="Scrap a unit", request=ReasonRequest, responses=UnitStateAnswer)
+    def scrap(self, request: Request, sn: str) -> Response:
+        """Scrap it for good."""
+        return _state(
+            holding.scrap_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request))
+        )
+
+
+def _state(unit: Unit) -> Response:
+    return Response({"sn": unit.sn, "status": unit.status, "currentStepNo": unit.current_step_no})

@@ -1,0 +1,175 @@
+"""Values against specs: which spec a reading means, whether it fits, how it is judged. Pure but for the live look-up.
+
+Judging (bounds included): a NUMBER with limits is judged by the system, and what the device claimed is kept beside it;
+without limits the device's judge stands.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from django.utils.translation import gettext as _
+
+from mes import errors
+from mes.routing.snapshots import SpecSnapshot, StepSnapshot, spec_of
+from mes.specs.models import AlarmAction, DataCollectionSpec, DataType, ItemType, Method
+
+VALUE_FIELDS = {
+    DataType.NUMBER.value: "value_number",
+    DataType.TEXT.value: "value_text",
+    DataType.BOOLEAN.value: "value_boolean",
+    DataType.JSON.value: "value_json",
+}
+
+
+class Reading(msgspec.Struct, rename="camel", kw_only=True):
+    """One value as it was sent: exactly one `value*`, for the spec named by id or by name."""
+
+    spec_id: str | None = None
+    spec_name: str | None = None
+    value_number: float | None = None
+    value_text: str | None = None
+    value_boolean: bool | None = None
+    value_json: Any = None
+    collected_at: datetime | None = None
+    judge: Literal["PASS", "FAIL"] | None = None
+
+    @property
+    def label(self) -> str:
+        """How the sender named the spec."""
+        return self.spec_name if self.spec_id is None else self.spec_id  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedValue:
+    """A reading that fits its spec, with the verdict and the limits it was judged by."""
+
+    spec: SpecSnapshot
+    reading: Reading
+    collected_at: datetime
+    judge: str
+    reported_judge: str
+    alarmed: bool
+
+    @property
+    def is_key_failure(self) -> bool:
+        """Whether this value forces its track to FAIL."""
+        return self.judge == "FAIL" and self.spec.item_type == ItemType.KEY
+
+    @property
+    def holds(self) -> bool:
+        """Whether this value puts its unit on hold."""
+        return self.alarmed and self.spec.alarm_action == AlarmAction.HOLD
+
+
+def check_shape(readings: Sequence[Reading], *, path: str = "data") -> None:
+    """Raise ValidationFailed unless each reading names a spec and carries exactly one finite value."""
+    problems: dict[str, str] = {}
+    for index, reading in enumerate(readings):
+        given = [name for name in VALUE_FIELDS.values() if getattr(reading, name) is not None]
+        if len(given) != 1:
+            problems[f"{path}.{index}"] = _(
+                "Give exactly one of valueNumber, valueText, valueBoolean and valueJson; {count} are given."
+            ).format(count=len(given))
+        if not reading.spec_name and not reading.spec_id:
+            problems[f"{path}.{index}.specName"] = _("Name the spec by specName or specId.")
+        if reading.value_number is not None and not math.isfinite(reading.value_number):
+            problems[f"{path}.{index}.valueNumber"] = _("Must be a finite number.")
+    if problems:
+        raise errors.ValidationFailed(problems)
+
+
+SpecLookup = Callable[[str, Sequence[Reading]], list[DataCollectionSpec]]
+
+
+def find_live_specs(operation_code: str, readings: Sequence[Reading]) -> list[DataCollectionSpec]:
+    """Read the active specs of an operation that these readings may mean."""
+    return list(DataCollectionSpec.objects.filter(operation__code=operation_code, is_active=True))
+
+
+def resolve_specs(
+    readings: Sequence[Reading], step: StepSnapshot, *, lookup: SpecLookup = find_live_specs
+) -> list[SpecSnapshot]:
+    """Return the spec each reading means: among the step's bound specs, or live where the step binds none.
+
+    Raises DataSpecNotFound for names the operation does not know or that are inactive, SpecNotBound for the others.
+    """
+    found = [_find_bound(step.specs, reading) for reading in readings]
+    if all(found):
+        return found  # type: ignore[return-value]
+    live = [spec_of(spec) for spec in lookup(step.operation_code, readings)]
+    known = [_find_bound(live, reading) for reading in readings]
+    unknown = [r.label for r, bound, spec in zip(readings, found, known, strict=True) if not bound and not spec]
+    if unknown:
+        raise errors.DataSpecNotFound(names=unknown)
+    if step.specs:
+        raise errors.SpecNotBound(names=[r.label for r, bound in zip(readings, found, strict=True) if not bound])
+    return known  # type: ignore[return-value]
+
+
+def _find_bound(specs: Iterable[SpecSnapshot], reading: Reading) -> SpecSnapshot | None:
+    if reading.spec_id is not None:
+        return next((spec for spec in specs if str(spec.id) == reading.spec_id), None)
+    return next((spec for spec in specs if spec.name == reading.spec_name), None)
+
+
+def check_fit(readings: Sequence[Reading], specs: Sequence[SpecSnapshot], *, source: str) -> None:
+    """Raise SpecNotAuto or DataTypeMismatch when a reading may not be a value of its spec. Nothing is coerced."""
+    pairs = list(zip(readings, specs, strict=True))
+    if source == "AUTO":
+        by_hand = [spec.name for _reading, spec in pairs if spec.method != Method.AUTO]
+        if by_hand:
+            raise errors.SpecNotAuto(names=by_hand)
+    wrong = [spec.name for reading, spec in pairs if getattr(reading, VALUE_FIELDS[spec.data_type]) is None]
+    if wrong:
+        raise errors.DataTypeMismatch(names=wrong)
+
+
+def judge_all(
+    readings: Sequence[Reading], specs: Sequence[SpecSnapshot], *, default_time: datetime
+) -> list[JudgedValue]:
+    """Judge each reading by the limits of its spec."""
+    return [judge(reading, spec, default_time) for reading, spec in zip(readings, specs, strict=True)]
+
+
+def judge(reading: Reading, spec: SpecSnapshot, default_time: datetime) -> JudgedValue:
+    """Judge one reading; `default_time` is when it was collected unless it says otherwise."""
+    number = reading.value_number
+    reported = reading.judge or ""
+    verdict = reported
+    alarmed = False
+    if number is not None:
+        if spec.has_limits:
+            verdict = "PASS" if is_within(number, spec.lsl, spec.usl) else "FAIL"
+        alarmed = not is_within(number, spec.alarm_min, spec.alarm_max)
+    return JudgedValue(spec, reading, reading.collected_at or default_time, verdict, reported, alarmed)
+
+
+def is_within(number: float, low: float | None, high: float | None) -> bool:
+    """Whether a number lies between two bounds, both included; a missing bound bounds nothing."""
+    return (low is None or number >= low) and (high is None or number <= high)
+
+
+def event_judge(values: Iterable[JudgedValue]) -> str | None:
+    """Return FAIL if a KEY value fails, else PASS if one was judged, else None."""
+    judges = {value.judge for value in values if value.spec.item_type == ItemType.KEY and value.judge}
+    if "FAIL" in judges:
+        return "FAIL"
+    return "PASS" if judges else None
+
+
+def collect(
+    readings: Sequence[Reading],
+    step: StepSnapshot,
+    *,
+    source: str,
+    default_time: datetime,
+    lookup: SpecLookup = find_live_specs,
+) -> list[JudgedValue]:
+    """Resolve, check and judge readings for a step. Raises DataSpecNotFound, SpecNotBound, SpecNotAuto, DataTypeMismatch."""
+    specs = resolve_specs(readings, step, lookup=lookup)
+    check_fit(readings, specs, source=source)
+    return judge_all(readings, specs, default_time=default_time)

@@ -1,0 +1,128 @@
+"""Units held, released, reworked and scrapped. Each change happens under the unit's row lock."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from execution.happenings import track_event
+from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
+from mes import errors
+from mes.events.models import EventType
+from mes.events.outbox import emit
+from mes.production import runs, transitions
+from mes.production.models import Run, Unit, UnitStatus
+
+
+SYSTEM = "system"
+
+
+def hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> bool:
+    """Put a locked unit on hold; return whether it was not before. A scrapped or held unit stays as it is."""
+    if unit.status in (UnitStatus.ON_HOLD, UnitStatus.SCRAPPED):
+        return False
+    unit.held_from = unit.status
+    unit.status = transitions.next_state(transitions.UNIT, action="hold", state=unit.status, entity="unit")
+    unit.hold_reason = reason[:500]
+    unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
+    _record(unit, DispositionAction.HOLD, from_status=unit.held_from, reason=reason, by=by)
+    return True
+
+
+def _record(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> None:
+    """Keep who decided what about a unit, and why."""
+    Disposition.objects.create(
+        unit=unit,
+        run_id=unit.run_id,
+        action=action,
+        from_status=from_status,
+        to_status=unit.status,
+        step_no=unit.current_step_no,
+        reason=reason[:500],
+        decided_by=by[:150],
+    )
+
+
+def _lock(sn: str) -> Unit:
+    unit = Unit.objects.select_for_update(no_key=True, of=("self",)).filter(sn=sn).first()
+    if unit is None:
+        raise errors.UnitNotFound(code=sn)
+    return unit
+
+
+@transaction.atomic
+def hold_unit(*, sn: str, reason: str, by: str) -> Unit:
+    """Put a unit on hold by hand. Raises UnitNotFound, InvalidTransition."""
+    unit = _lock(sn)
+    transitions.next_state(transitions.UNIT, action="hold", state=unit.status, entity="unit")
+    hold(unit, reason=reason, by=by)
+    return unit
+
+
+@transaction.atomic
+def release_unit(*, sn: str, reason: str, by: str) -> Unit:
+    """Give a held unit back the status it was held from, or where its closed track led. Raises InvalidTransition."""
+    unit = _lock(sn)
+    transitions.next_state(transitions.UNIT, action="release", state=unit.status, entity="unit")
+    unit.status, unit.held_from, unit.hold_reason = unit.held_from, "", ""
+    unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
+    _record(unit, DispositionAction.RELEASE, from_status=UnitStatus.ON_HOLD, reason=reason, by=by)
+    return unit
+
+
+@transaction.atomic
+def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
+    """Scrap a unit; an open track is closed as FAIL. Raises UnitNotFound, InvalidTransition."""
+    unit = _lock(sn)
+    status = transitions.next_state(transitions.UNIT, action="scrap", state=unit.status, entity="unit")
+    _close_open_track(unit, override=ResultOverride.SCRAP)
+    before, unit.status, unit.held_from, unit.scrap_reason = unit.status, status, "", reason[:500]
+    unit.save(update_fields=["status", "held_from", "scrap_reason", "updated_at"])
+    _record(unit, DispositionAction.SCRAP, from_status=before, reason=reason, by=by)
+    return unit
+
+
+@transaction.atomic
+def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None) -> Unit:
+    """Send a unit back to a step, by default to the one that failed last; later steps are passed again.
+
+    An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, StepMismatch.
+    """
+    run_id = Unit.objects.filter(sn=sn).values_list("run_id", flat=True).first()
+    run = Run.objects.select_related("route_version").filter(pk=run_id).first()
+    if run is not None:
+        run = runs.lock_for_entry(run)
+    unit = _lock(sn)
+    if run is None or unit.run_id != run.pk:
+        raise errors.UnitRunNotFound(code=sn)
+    runs.check_open(run)
+    status = transitions.next_state(transitions.UNIT, action="rework", state=unit.status, entity="unit")
+    _close_open_track(unit, override=ResultOverride.REWORK)
+    step_no = _choose_step(unit, run, to_step_no)
+    before, unit.status, unit.held_from, unit.hold_reason = unit.status, status, "", ""
+    unit.current_step_no = step_no
+    unit.rework_no += 1
+    unit.save(update_fields=["status", "held_from", "hold_reason", "current_step_no", "rework_no", "updated_at"])
+    _record(unit, DispositionAction.REWORK, from_status=before, reason=reason, by=by)
+    return unit
+
+
+def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
+    """Return the step to go back to: the named one, not after the current, else the last failed, else the current."""
+    current = unit.current_step_no or 0
+    if to_step_no is not None:
+        if runs.snapshot_of(run).step(to_step_no) is None or to_step_no > current:
+            raise errors.StepMismatch(current=current, step_no=to_step_no)
+        return to_step_no
+    failed = Track.objects.filter(unit=unit, run=run, result=TrackResult.FAIL).order_by("-id")
+    return failed.values_list("step_no", flat=True).first() or current
+
+
+def _close_open_track(unit: Unit, *, override: ResultOverride) -> None:
+    track = Track.objects.filter(unit=unit, out_at=None).select_related("run__route_version").first()
+    if track is None:
+        return
+    now = timezone.now()
+    track.out_at, track.result, track.result_override = max(now, track.in_at), TrackResult.FAIL, override
+    track.save(update_fields=["out_at", "result", "result_override"])
+    step = runs.snapshot_of(track.run).step(track.step_no)
+    assert step is not None  # a track is made for a step of its run's frozen route
+    emit(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))

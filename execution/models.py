@@ -1,0 +1,231 @@
+"""Units and carriers passing through stations, and the values collected on the way."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from mes.plant.models import Station, code_field
+from mes.production.models import Run, Unit
+from mes.specs.models import DataCollectionSpec, ItemType
+
+
+class TrackSource(models.TextChoices):
+    MANUAL = "MANUAL", _("By hand")
+    AUTO = "AUTO", _("Automatic")
+    BATCH = "BATCH", _("Batch")
+    TEST = "TEST", _("Test")
+
+
+class TrackResult(models.TextChoices):
+    PASS = "PASS", _("Pass")
+    FAIL = "FAIL", _("Fail")
+
+
+class ResultOverride(models.TextChoices):
+    DATA = "DATA", _("A key value failed")
+    REWORK = "REWORK", _("Closed by rework")
+    SCRAP = "SCRAP", _("Closed by scrapping")
+
+
+class Track(models.Model):
+    """One pass of a unit through a step. It is open while `out_at` is null, and keeps the run it was made in."""
+
+    unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="tracks", db_index=False)
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="tracks", db_index=False)
+    step_no = models.PositiveIntegerField(_("step"))
+    operation_code = models.CharField(_("operation"), max_length=100)
+    station = models.ForeignKey(Station, on_delete=models.PROTECT, related_name="tracks", db_index=False)
+    source = models.CharField(_("source"), max_length=6, choices=TrackSource)
+    attempt = models.PositiveSmallIntegerField(_("attempt"), default=1)
+    rework_no = models.PositiveSmallIntegerField(_("times reworked"), default=0)
+    in_at = models.DateTimeField(_("in"))
+    out_at = models.DateTimeField(_("out"), null=True, blank=True)
+    result = models.CharField(_("result"), max_length=4, choices=TrackResult, blank=True)
+    claimed_result = models.CharField(_("claimed result"), max_length=4, choices=TrackResult, blank=True)
+    result_override = models.CharField(_("override"), max_length=6, choices=ResultOverride, blank=True)
+    inspection_override = models.BooleanField(_("failed by inspection"), default=False)
+    operator_in = models.CharField(_("tracked in by"), max_length=150, blank=True)
+    operator_out = models.CharField(_("tracked out by"), max_length=150, blank=True)
+    is_trial = models.BooleanField(_("trial"), default=False)
+    is_time_doubtful = models.BooleanField(_("time doubtful"), default=False)
+    defect_code = models.CharField(_("defect"), max_length=100, blank=True)
+    defect_location = models.CharField(_("defect location"), max_length=100, blank=True)
+    defect_remark = models.CharField(_("defect remark"), max_length=500, blank=True)
+    created_at = models.DateTimeField(_("recorded"), default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("track")
+        verbose_name_plural = _("tracks")
+        constraints = [
+            models.UniqueConstraint(fields=["unit"], condition=Q(out_at=None), name="track_one_open_per_unit"),
+            models.CheckConstraint(
+                condition=Q(out_at=None) | Q(out_at__gte=F("in_at")) | Q(is_time_doubtful=True),
+                name="track_out_after_in_or_doubtful",
+            ),
+            models.CheckConstraint(
+                condition=Q(out_at=None, result="") | Q(out_at__isnull=False, result__in=["PASS", "FAIL"]),
+                name="track_result_with_out",
+            ),
+        ]
+        indexes = [
+            models.Index(F("unit"), F("step_no"), name="track_by_unit_and_step"),
+            models.Index(F("run"), F("step_no"), F("attempt"), name="track_by_run_and_step"),
+            models.Index(F("station"), F("id").desc(), name="track_by_station_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.unit_id} {self.step_no}"
+
+
+class DispositionAction(models.TextChoices):
+    HOLD = "HOLD", _("Put on hold")
+    RELEASE = "RELEASE", _("Released")
+    REWORK = "REWORK", _("Sent to rework")
+    SCRAP = "SCRAP", _("Scrapped")
+
+
+class Disposition(models.Model):
+    """Who decided what about a unit, and why. The system decides too: an alarm holds."""
+
+    unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="dispositions")
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="dispositions")
+    action = models.CharField(_("decision"), max_length=7, choices=DispositionAction)
+    from_status = models.CharField(_("from"), max_length=10)
+    to_status = models.CharField(_("to"), max_length=10)
+    step_no = models.PositiveIntegerField(_("step"), null=True)
+    reason = models.CharField(_("reason"), max_length=500)
+    decided_by = models.CharField(_("decided by"), max_length=150)
+    decided_at = models.DateTimeField(_("decided"), default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("disposition")
+        verbose_name_plural = _("dispositions")
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.unit_id}"
+
+
+class Carrier(models.Model):
+    """A panel, tray or rack that moves units together, each at a position."""
+
+    carrier_no = code_field(verbose_name=_("carrier"))
+    created_at = models.DateTimeField(_("first seen"), auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("carrier")
+        verbose_name_plural = _("carriers")
+
+    def __str__(self) -> str:
+        return self.carrier_no
+
+
+class CarrierTrack(models.Model):
+    """One pass of a carrier through a station, with values of its own."""
+
+    carrier = models.ForeignKey(Carrier, on_delete=models.PROTECT, related_name="tracks")
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="carrier_tracks")
+    step_no = models.PositiveIntegerField(_("step"))
+    operation_code = models.CharField(_("operation"), max_length=100)
+    station = models.ForeignKey(Station, on_delete=models.PROTECT, null=True, related_name="carrier_tracks")
+    in_at = models.DateTimeField(_("in"))
+    out_at = models.DateTimeField(_("out"), null=True, blank=True)
+    created_at = models.DateTimeField(_("recorded"), default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("carrier track")
+        verbose_name_plural = _("carrier tracks")
+
+    def __str__(self) -> str:
+        return f"{self.carrier_id} {self.step_no}"
+
+
+class CarrierTrackUnit(models.Model):
+    """The track of each unit that took part in a carrier's pass."""
+
+    carrier_track = models.ForeignKey(CarrierTrack, on_delete=models.PROTECT, related_name="unit_tracks")
+    track = models.OneToOneField(Track, on_delete=models.PROTECT, related_name="carrier_pass")
+
+    class Meta:
+        verbose_name = _("unit of a carrier track")
+        verbose_name_plural = _("units of carrier tracks")
+
+    def __str__(self) -> str:
+        return f"{self.carrier_track_id} {self.track_id}"
+
+
+class Judge(models.TextChoices):
+    PASS = "PASS", _("Pass")
+    FAIL = "FAIL", _("Fail")
+
+
+class DataValue(models.Model):
+    """One collected value, with the limits it was judged by.
+
+    Partitioned by month of `received_at` (the server's clock). Nothing refers to it by a foreign key, and its own
+    references carry no constraint: they would lock hot master data rows on every insert.
+    """
+
+    received_at = models.DateTimeField(_("received"))
+    unit = models.ForeignKey(Unit, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+")
+    run = models.ForeignKey(Run, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+")
+    track = models.ForeignKey(
+        Track, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    carrier_track = models.ForeignKey(
+        CarrierTrack, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    station = models.ForeignKey(
+        Station, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    spec = models.ForeignKey(
+        DataCollectionSpec, models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    record_id = models.BigIntegerField(_("device record"), null=True)
+    step_no = models.PositiveIntegerField(_("step"), null=True)
+    operation_code = models.CharField(_("operation"), max_length=100)
+    name = models.CharField(_("name"), max_length=100)
+    item_type = models.CharField(_("item type"), max_length=11, choices=ItemType)
+    value_number = models.FloatField(_("number"), null=True)
+    value_text = models.TextField(_("text"), null=True)
+    value_boolean = models.BooleanField(_("yes or no"), null=True)
+    value_json = models.JSONField(_("JSON"), null=True)
+    measure = models.CharField(_("unit of measure"), max_length=20, blank=True)
+    lsl = models.FloatField(null=True)
+    usl = models.FloatField(null=True)
+    target = models.FloatField(null=True)
+    alarm_min = models.FloatField(null=True)
+    alarm_max = models.FloatField(null=True)
+    judge = models.CharField(_("judge"), max_length=4, choices=Judge, blank=True)
+    reported_judge = models.CharField(_("judged by the device"), max_length=4, choices=Judge, blank=True)
+    alarmed = models.BooleanField(_("alarmed"), default=False)
+    source = models.CharField(_("source"), max_length=6)
+    operator = models.CharField(_("operator"), max_length=150, blank=True)
+    collected_at = models.DateTimeField(_("collected"))
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("data value")
+        verbose_name_plural = _("data values")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(value_number__isnull=False, value_text=None, value_boolean=None, value_json=None)
+                | Q(value_number=None, value_text__isnull=False, value_boolean=None, value_json=None)
+                | Q(value_number=None, value_text=None, value_boolean__isnull=False, value_json=None)
+                | Q(value_number=None, value_text=None, value_boolean=None, value_json__isnull=False),
+                name="data_value_exactly_one",
+            )
+        ]
+        indexes = [
+            models.Index(F("unit"), F("received_at"), name="data_value_by_unit"),
+            models.Index(F("track"), name="data_value_by_track"),
+            models.Index(F("carrier_track"), condition=Q(carrier_track__isnull=False), name="data_value_by_carrier"),
+            models.Index(F("spec"), F("collected_at"), name="data_value_by_spec"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of track {self.track_id}"

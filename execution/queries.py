@@ -1,0 +1,118 @@
+"""Reads about stations and the units at them."""
+
+from typing import Any
+
+from execution import rules
+from execution.models import Track
+from mes import errors
+from mes.plant.models import Station
+from mes.production.models import RunStatus, Unit, UnitStatus
+from mes.production.runs import snapshot_of
+from mes.routing.snapshots import SpecSnapshot, StepSnapshot
+
+
+
+QUEUE_LIMIT = 500
+
+
+def get_station_queue(station: Station) -> dict[str, Any]:
+    """Return the units in a station and those that wait for a step it may run, oldest first.
+
+    At most `QUEUE_LIMIT` waiting units; `waitingCount` tells how many there are of those read.
+    """
+    inside = (
+        Track.objects.filter(station=station, out_at=None)
+        .select_related("unit", "run")
+        .order_by("in_at", "id")
+    )
+    return {
+        "stationCode": station.code,
+        "inStation": [
+            {
+                "sn": track.unit.sn,
+                "runNo": track.run.run_no,
+                "stepNo": track.step_no,
+                "trackId": str(track.pk),
+                "inAt": track.in_at,
+                "unitStatus": track.unit.status,
+            }
+            for track in inside
+        ],
+        "waiting": _list_waiting(station),
+    }
+
+
+def _list_waiting(station: Station) -> list[dict[str, Any]]:
+    units = Unit.objects.filter(
+        status=UnitStatus.QUEUED, run__status__in=(RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS)
+    ).select_related("run__route_version")
+    if station.line_id is not None:
+        units = units.filter(run__line=station.line_id)
+    waiting = []
+    for unit in units.defer("run__route_version__snapshot").order_by("updated_at", "id").iterator(chunk_size=500):
+        assert unit.run is not None  # selected by its run
+        step = snapshot_of(unit.run).step(unit.current_step_no)
+        if step is not None and rules.station_may_run(station, step):
+            waiting.append({"sn": unit.sn, "runNo": unit.run.run_no, "stepNo": step.step_no})
+            if len(waiting) == QUEUE_LIMIT:
+                break
+    return waiting
+
+
+def get_unit(sn: str) -> Unit:
+    """Return a unit with its order, run and route version. Raises UnitNotFound."""
+    units = Unit.objects.select_related("work_order", "run__route_version").defer("run__route_version__snapshot")
+    unit = units.filter(sn=sn).first()
+    if unit is None:
+        raise errors.UnitNotFound(code=sn)
+    return unit
+
+
+def resolve_unit(sn: str) -> dict[str, Any]:
+    """Return which order and run a scanned unit belongs to and where it stands. Raises UnitNotFound, UnitRunNotFound."""
+    unit = get_unit(sn)
+    if unit.run is None:
+        raise errors.UnitRunNotFound(code=sn)
+    return {
+        "sn": unit.sn,
+        "woNo": unit.work_order.wo_no,
+        "runNo": unit.run.run_no,
+        "status": unit.status,
+        "currentStepNo": unit.current_step_no,
+    }
+
+
+def get_data_specs(station: Station, sn: str) -> dict[str, Any]:
+    """Return what is to be collected for a unit at a station: at its open track there, else at its current step.
+
+    Raises UnitNotFound, UnitRunNotFound, StationMismatch.
+    """
+    unit = get_unit(sn)
+    if unit.run is None:
+        raise errors.UnitRunNotFound(code=sn)
+    step = snapshot_of(unit.run).step(unit.current_step_no)
+    track = Track.objects.filter(unit=unit, out_at=None, station=station).first()
+    if step is None:
+        raise errors.StepMismatch(current=unit.current_step_no, step_no=unit.current_step_no)
+    if track is None:
+        rules.check_station(station, step)
+    return _describe_step(step)
+
+
+def _describe_step(step: StepSnapshot) -> dict[str, Any]:
+    return {"stepNo": step.step_no, "operationCode": step.operation_code, "specs": list(map(describe_spec, step.specs))}
+
+
+def describe_spec(spec: SpecSnapshot) -> dict[str, Any]:
+    """Return a frozen spec in the words of the HTTP interface."""
+    return {
+        "id": str(spec.id),
+        "name": spec.name,
+        "itemType": spec.item_type,
+        "dataType": spec.data_type,
+        "method": spec.method,
+        "triggerType": spec.trigger_type,
+        "isRequired": spec.is_required,
+        "limits": {"lsl": spec.lsl, "usl": spec.usl, "target": spec.target, "unit": spec.unit},
+        "alarm": {"min": spec.alarm_min, "max": spec.alarm_max, "action": spec.alarm_action},
+    }

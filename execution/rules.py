@@ -1,0 +1,117 @@
+"""The guards: one set for operators and machines alike, pure, in the order that decides the code of a refusal.
+
+*Entering* asks for everything. *Leaving is a fact*: equipment, line, membership and run status are not asked again.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from mes import errors
+from mes.plant.models import EQUIPMENT_NORMAL, Equipment, Station
+from mes.production.models import Run, RunStatus, Unit, UnitStatus
+from mes.routing.snapshots import StepSnapshot
+from mes.specs.models import TriggerType
+
+
+def check_run_accepts(run: Run, *, by_machine: bool) -> None:
+    """Raise unless units of the run may enter stations."""
+    if run.status in (RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS):
+        return
+    if run.status == RunStatus.PREP:
+        raise errors.RunInPrep(run=run.run_no) if by_machine else errors.RunNotAuthorized(run=run.run_no)
+    if run.status == RunStatus.ON_HOLD:
+        raise errors.RunOnHold(run=run.run_no)
+    raise errors.RunClosed(run=run.run_no)
+
+
+def check_work_order(run: Run, wo_no: str | None) -> None:
+    """Raise RunWorkOrderMismatch when another order is named than the run's."""
+    if wo_no and run.work_order.wo_no != wo_no:
+        raise errors.RunWorkOrderMismatch(run=run.run_no, expected=run.work_order.wo_no, work_order=wo_no)
+
+
+def check_membership(unit: Unit, run: Run) -> None:
+    """Raise UnitRunMismatch when the unit belongs to another run, or to none."""
+    if unit.run_id != run.pk:
+        raise errors.UnitRunMismatch(sn=unit.sn, run=run.run_no)
+
+
+def check_unit_may_enter(unit: Unit, *, station_of_open_track: str) -> None:
+    """Raise the refusal that the unit's state calls for, unless it is queued."""
+    if unit.status == UnitStatus.QUEUED:
+        return
+    refusals: dict[str, errors.DomainError] = {
+        UnitStatus.IN_STATION: errors.UnitAlreadyInStation(sn=unit.sn, station=station_of_open_track),
+        UnitStatus.DONE: errors.UnitAlreadyDone(sn=unit.sn),
+        UnitStatus.OUT_FAILED: errors.UnitOutFailed(sn=unit.sn),
+        UnitStatus.ON_HOLD: errors.UnitOnHold(sn=unit.sn, reason=unit.hold_reason),
+        UnitStatus.SCRAPPED: errors.UnitScrapped(sn=unit.sn),
+    }
+    raise refusals[unit.status]
+
+
+def station_may_run(station: Station, step: StepSnapshot) -> bool:
+    """Whether a station is of the step's type, in its group and on its list, as far as the step names them."""
+    if station.station_type != step.station_type:
+        return False
+    if step.allowed_stations is not None and station.code not in step.allowed_stations:
+        return False
+    return step.station_group is None or (station.group is not None and station.group.code == step.station_group)
+
+
+def check_station(station: Station, step: StepSnapshot) -> None:
+    """Raise StationMismatch unless the station may run the step."""
+    if not station_may_run(station, step):
+        raise errors.StationMismatch(station=station.code, step_no=step.step_no, operation=step.operation_code)
+
+
+def check_line(station: Station, step: StepSnapshot, run: Run) -> None:
+    """Raise StationLineMismatch for a station of another line, unless the step names it."""
+    if station.line_id in (None, run.line_id) or station.code in (step.allowed_stations or ()):
+        return
+    assert station.line is not None  # its id is not
+    raise errors.StationLineMismatch(station=station.code, line=station.line.code, run_line=run.line.code)
+
+
+def check_equipment(station: Station, equipment: Iterable[Equipment]) -> None:
+    """Raise EquipmentUnavailable when a machine of the station is not normal."""
+    for machine in equipment:
+        if machine.status != EQUIPMENT_NORMAL:
+            raise errors.EquipmentUnavailable(
+                equipment=machine.code, station=station.code, equipment_status=machine.status
+            )
+
+
+def check_time(at: datetime, *, now: datetime, previous: datetime | None, skew: timedelta) -> bool:
+    """Return whether a time is doubtful: before the previous move, but by no more than the skew of clocks.
+
+    Raises EventTimeInFuture, EventTimeOutOfOrder.
+    """
+    if at > now + skew:
+        raise errors.EventTimeInFuture(at=at.isoformat())
+    if previous is None or at >= previous:
+        return False
+    if previous - at > skew:
+        raise errors.EventTimeOutOfOrder(at=at.isoformat(), previous=previous.isoformat())
+    return True
+
+
+def check_required(step: StepSnapshot, present: set[int]) -> None:
+    """Raise RequiredDataMissing when a bound required spec has no value. TIME specs never block."""
+    missing = [
+        spec.name
+        for spec in step.specs
+        if spec.is_required and spec.trigger_type != TriggerType.TIME and spec.id not in present
+    ]
+    if missing:
+        raise errors.RequiredDataMissing(names=missing)
+
+
+def leads_to(*, result: str, next_step_no: int | None, failures: int, retest_limit: int) -> str:
+    """Return the action of the unit's state machine that a result calls for.
+
+    `failures` counts the failed passes of this step since the last rework, this one included.
+    """
+    if result == "PASS":
+        return "finish" if next_step_no is None else "queue"
+    return "queue" if failures <= retest_limit else "fail"

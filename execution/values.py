@@ -1,0 +1,138 @@
+"""Storing and reading judged values. The only writer of `DataValue`."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+from execution.collecting import JudgedValue
+from execution.models import DataValue
+from mes.specs.models import ItemType
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What collected values belong to. All ids are of rows; a value has a track or a carrier track."""
+
+    unit_id: int | None
+    run_id: int
+    track_id: int | None
+    carrier_track_id: int | None
+    station_id: int | None
+    step_no: int
+    operation_code: str
+
+
+ROW_COLUMNS = {
+    "spec_id": "bigint",
+    "name": "text",
+    "item_type": "text",
+    "value_number": "double precision",
+    "value_text": "text",
+    "value_boolean": "boolean",
+    "value_json": "jsonb",
+    "measure": "text",
+    "lsl": "double precision",
+    "usl": "double precision",
+    "target": "double precision",
+    "alarm_min": "double precision",
+    "alarm_max": "double precision",
+    "judge": "text",
+    "reported_judge": "text",
+    "alarmed": "boolean",
+    "collected_at": "timestamptz",
+}
+OWNER_COLUMNS = ("unit_id", "run_id", "track_id", "carrier_track_id", "station_id", "step_no", "operation_code")
+
+# Selected from rows `v` in JSON and one row `o` with (received_at, record_id); device data embeds it in a larger
+# statement, in which `o` is the claimed key.
+INSERT_ROWS = f"""
+    INSERT INTO execution_datavalue
+           (received_at, record_id, source, operator, {", ".join(OWNER_COLUMNS)}, {", ".join(ROW_COLUMNS)})
+    SELECT %(received_at)s, o.record_id, %(source)s, %(operator)s,
+           {", ".join(f"%({name})s" for name in OWNER_COLUMNS)}, {", ".join(f"v.{name}" for name in ROW_COLUMNS)}
+      FROM o CROSS JOIN jsonb_to_recordset(%(rows)s::jsonb)
+           AS v({", ".join(f"{name} {kind}" for name, kind in ROW_COLUMNS.items())})
+"""
+
+
+def to_rows(values: Iterable[JudgedValue]) -> str:
+    """Return judged values as the JSON array that `INSERT_ROWS` reads."""
+    return json.dumps([_row(value) for value in values], separators=(",", ":"))
+
+
+def _row(value: JudgedValue) -> dict[str, Any]:
+    spec, reading = value.spec, value.reading
+    return {
+        "spec_id": spec.id,
+        "name": spec.name,
+        "item_type": spec.item_type,
+        "value_number": reading.value_number,
+        "value_text": reading.value_text,
+        "value_boolean": reading.value_boolean,
+        "value_json": reading.value_json,
+        "measure": spec.unit,
+        "lsl": spec.lsl,
+        "usl": spec.usl,
+        "target": spec.target,
+        "alarm_min": spec.alarm_min,
+        "alarm_max": spec.alarm_max,
+        "judge": value.judge,
+        "reported_judge": value.reported_judge,
+        "alarmed": value.alarmed,
+        "collected_at": value.collected_at.isoformat(),
+    }
+
+
+def parameters(
+    values: Iterable[JudgedValue], *, owner: Owner, received_at: datetime, source: str, operator: str
+) -> dict[str, Any]:
+    """Return the parameters of `INSERT_ROWS`."""
+    return {
+        "received_at": received_at,
+        "source": source,
+        "operator": operator,
+        "rows": to_rows(values),
+        **{name: getattr(owner, name) for name in OWNER_COLUMNS},
+    }
+
+
+def store(
+    values: Sequence[JudgedValue], *, owner: Owner, received_at: datetime, source: str, operator: str = ""
+) -> None:
+    """Store the judged values of a track or carrier track, in the caller's transaction."""
+    if not values:
+        return
+    given = parameters(values, owner=owner, received_at=received_at, source=source, operator=operator)
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH o AS (SELECT NULL::bigint AS record_id) {INSERT_ROWS}", given)
+
+
+def list_spec_ids(*, track_id: int, carrier_track_id: int | None) -> set[int]:
+    """Return the specs that have a value on a track or on its carrier pass, by whatever path it came."""
+    rows = DataValue.objects.filter(track_id=track_id).order_by().values_list("spec_id", flat=True)
+    found = set(rows)
+    if carrier_track_id is not None:
+        found |= set(
+            DataValue.objects.filter(carrier_track_id=carrier_track_id).order_by().values_list("spec_id", flat=True)
+        )
+    return found
+
+
+def get_deciding_judges(*, track_id: int) -> Mapping[int, tuple[datetime, str]]:
+    """Return, for each KEY spec with a judged value on the track, (collected at, judge) of the latest collected."""
+    rows = (
+        DataValue.objects.filter(track_id=track_id, item_type=ItemType.KEY)
+        .exclude(judge="")
+        .order_by("collected_at", "id")
+        .values_list("spec_id", "collected_at", "judge")
+    )
+    return {spec_id: (collected_at, judge) for spec_id, collected_at, judge in rows}
+
+
+def is_failed_by_data(*, track_id: int) -> bool:
+    """Whether the values of a track force it to FAIL: for some KEY spec the latest collected fails."""
+    return any(judge == "FAIL" for _at, judge in get_deciding_judges(track_id=track_id).values())

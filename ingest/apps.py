@@ -1,0 +1,11 @@
+"""The app configuration."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class IngestConfig(AppConfig):
+    """`ingest`."""
+
+    name = "ingest"
+    verbose_name = _("Ingest")

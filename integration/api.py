@@ -1,0 +1,243 @@
+"""Device data and the message log over HTTP."""
+
+from typing import Any
+
+import msgspec
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from integration import device_data, replay
+from integration.models import DeviceDataRecord, IntegrationMessage
+from mes import errors
+from mes.accounts.permissions import check_station, operator_name
+from mes.accounts.roles import Capability
+from mes.web import parsing
+from mes.web.periods import read_moment
+from mes.web.serializers import IdField, OffsetDateTimeField, StrictSerializer, read
+from mes.web.viewsets import ExactFilter
+
+_SCHEMA = msgspec.json.schema(device_data.DeviceDataEvent, ref_template="#/components/schemas/{name}")
+_COMPONENTS = _SCHEMA["$defs"]
+
+
+def _inline(schema: Any) -> Any:
+    """Put referenced definitions in their place: the OpenAPI document has its own names."""
+    if isinstance(schema, dict):
+        if "$ref" in schema:
+            return _inline(_COMPONENTS[schema["$ref"].rsplit("/", 1)[-1]])
+        return {key: _inline(value) for key, value in schema.items()}
+    return [_inline(value) for value in schema] if isinstance(schema, list) else schema
+
+
+EVENT_SCHEMA = {"application/json": _inline(_COMPONENTS["DeviceDataEvent"])}
+EVENT_EXAMPLE = {
+    "eventId": "oven-1-000123",
+    "eventTime": "2026-01-24T10:00:00Z",
+    "source": "AUTO",
+    "runNo": "WO-4711-01",
+    "unitSn": "SN-0001",
+    "stationCode": "REF-A1",
+    "stepNo": 40,
+    "equipmentId": "OVEN-1",
+    "data": [{"specName": "Peak Temperature", "valueNumber": 245.1, "collectedAt": "2026-01-24T10:00:00Z"}],
+}
+
+
+class Alarm(serializers.Serializer):
+    """A value outside its alarm band."""
+
+    specName = serializers.CharField()
+    value = serializers.FloatField(allow_null=True)
+    min = serializers.FloatField(allow_null=True)
+    max = serializers.FloatField(allow_null=True)
+    action = serializers.CharField()
+
+
+class DeviceDataAnswer(serializers.Serializer):
+    """What became of an event."""
+
+    id = serializers.CharField()
+    eventId = serializers.CharField()
+    trackId = serializers.CharField(allow_null=True)
+    carrierTrackId = serializers.CharField(allow_null=True)
+    dataValuesCreated = serializers.IntegerField()
+    receivedAt = OffsetDateTimeField()
+    isDuplicate = serializers.BooleanField()
+    judge = serializers.CharField(allow_null=True)
+    alarms = Alarm(many=True)
+
+
+class DeviceDataItem(serializers.ModelSerializer):
+    """An accepted event."""
+
+    id = IdField()
+    eventId = serializers.CharField(source="event_id")
+    eventTime = OffsetDateTimeField(source="event_time")
+    receivedAt = OffsetDateTimeField(source="received_at")
+    runNo = serializers.CharField(source="run.run_no", default=None, allow_null=True)
+    unitSn = serializers.CharField(source="unit.sn", default=None, allow_null=True)
+    stationCode = serializers.CharField(source="station.code", default=None, allow_null=True)
+    stepNo = serializers.IntegerField(source="step_no", allow_null=True)
+    trackId = serializers.CharField(source="track_id", allow_null=True)
+    carrierTrackId = serializers.CharField(source="carrier_track_id", allow_null=True)
+    equipmentId = serializers.CharField(source="equipment_id")
+    operatorId = serializers.CharField(source="operator_id")
+    valuesCount = serializers.IntegerField(source="values_count")
+
+    class Meta:
+        model = DeviceDataRecord
+        fields = [
+            "id",
+            "eventId",
+            "eventTime",
+            "receivedAt",
+            "source",
+            "runNo",
+            "unitSn",
+            "stationCode",
+            "stepNo",
+            "trackId",
+            "carrierTrackId",
+            "equipmentId",
+            "operatorId",
+            "valuesCount",
+            "judge",
+            "data",
+            "meta",
+        ]
+
+
+class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
+    """Readings that devices and people push for tracks that exist."""
+
+    queryset = DeviceDataRecord.objects.select_related("run", "unit", "station")
+    serializer_class = DeviceDataItem
+    parser_classes = []  # the body is decoded once, by the service
+    filter_backends = [ExactFilter]
+    filters = {
+        "eventId": "event_id",
+        "runNo": "run__run_no",
+        "unitSn": "unit__sn",
+        "stationCode": "station__code",
+        "stepNo": "step_no",
+        "source": "source",
+    }
+    capabilities = {"create": (Capability.DEVICE_DATA, Capability.READINGS)}
+
+    def get_queryset(self) -> QuerySet[DeviceDataRecord]:
+        """Records of the asked period of event time."""
+        records = super().get_queryset()
+        since = read_moment(self.request.query_params, "eventFrom")
+        until = read_moment(self.request.query_params, "eventTo", end=True)
+        if since is not None:
+            records = records.filter(event_time__gte=since)
+        if until is not None:
+            records = records.filter(event_time__lt=until)
+        return records
+
+    @extend_schema(
+        summary="Push readings of a track",
+        description="Writes values for a track that exists; it never creates or moves one. The same event id with the "
+        "same content is recognised as a duplicate; with other content it is refused (EVENT_ID_CONFLICT). What cannot "
+        "be applied is kept as a FAILED message and can be replayed.",
+        request=EVENT_SCHEMA,
+        responses={201: DeviceDataAnswer, 200: DeviceDataAnswer},
+        examples=[OpenApiExample("A peak temperature", value=EVENT_EXAMPLE, request_only=True)],
+    )
+    def create(self, request: Request) -> Response:
+        """Apply one event."""
+        received = device_data.receive(
+            parsing.read_body(request),
+            system=operator_name(request),
+            check_station=lambda code: check_station(request, code),
+        )
+        return Response(received.answer, status=200 if received.is_duplicate else 201)
+
+    @extend_schema(
+        summary="List accepted device data",
+        parameters=[
+            OpenApiParameter("eventFrom", str, description="Date or time with offset, included."),
+            OpenApiParameter("eventTo", str, description="Date (its whole day) or time with offset, not included."),
+        ],
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return a page of records."""
+        return super().list(request, *args, **kwargs)
+
+
+class MessageItem(serializers.ModelSerializer):
+    """A message and what became of it."""
+
+    id = IdField()
+    receivedAt = OffsetDateTimeField(source="received_at")
+    lastAt = OffsetDateTimeField(source="last_at")
+    entityType = serializers.CharField(source="entity_type")
+    businessKey = serializers.CharField(source="business_key")
+    dedupeKey = serializers.CharField(source="dedupe_key")
+    recordId = serializers.CharField(source="record_id", allow_null=True)
+
+    class Meta:
+        model = IntegrationMessage
+        fields = [
+            "id",
+            "direction",
+            "system",
+            "entityType",
+            "businessKey",
+            "dedupeKey",
+            "status",
+            "payload",
+            "error",
+            "count",
+            "receivedAt",
+            "lastAt",
+            "recordId",
+            "note",
+        ]
+
+
+class ReplayRequest(StrictSerializer):
+    """Spec names as they were sent, mapped to those that were meant."""
+
+    specNames = serializers.DictField(
+        child=serializers.CharField(max_length=100), required=False, allow_null=True, allow_empty=True
+    )
+
+
+class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
+    """Every message that came in or went out."""
+
+    queryset = IntegrationMessage.objects.all()
+    serializer_class = MessageItem
+    filter_backends = [ExactFilter]
+    filters = {"status": "status", "entityType": "entity_type", "code": "error_code", "key": "dedupe_key"}
+    lookup_value_regex = "[^/]+"
+    capabilities = {"replay": (Capability.REPLAY,)}
+
+    @extend_schema(
+        summary="Replay a failed message",
+        description="Applies a FAILED message once its cause is mended. The message keeps what was sent and what was "
+        "meant; sent again, the event is a duplicate.",
+        request=ReplayRequest,
+        responses=DeviceDataAnswer,
+        examples=[
+            OpenApiExample(
+                "A misspelt name", value={"specNames": {"Peak Temprature": "Peak Temperature"}}, request_only=True
+            )
+        ],
+    )
+    @action(detail=True, methods=["post"])
+    def replay(self, request: Request, pk: str) -> Response:
+        """Apply it now."""
+        body = read(ReplayRequest, request)
+        if not (pk.isascii() and pk.isdigit() and len(pk) < 20):
+            raise errors.MessageNotFound(code=pk)
+        received = replay.replay_message(
+            message_id=int(pk), spec_names=body.get("specNames"), by=operator_name(request)
+        )
+        return Response(received.answer)

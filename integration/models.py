@@ -1,0 +1,124 @@
+"""What other systems and devices sent, and what became of it."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from mes.plant.models import Station
+from mes.production.models import Run, Unit
+
+
+class DeviceDataRecord(models.Model):
+    """One accepted device data event, resolved to what it belongs to. Partitioned by month of `received_at`."""
+
+    received_at = models.DateTimeField(_("received"))
+    event_id = models.CharField(_("event id"), max_length=200)
+    event_time = models.DateTimeField(_("event time"))
+    source = models.CharField(_("source"), max_length=6)
+    run = models.ForeignKey(Run, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+")
+    unit = models.ForeignKey(Unit, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+")
+    station = models.ForeignKey(
+        Station, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    track_id = models.BigIntegerField(_("track"), null=True)
+    carrier_track_id = models.BigIntegerField(_("carrier track"), null=True)
+    step_no = models.PositiveIntegerField(_("step"), null=True)
+    equipment_id = models.CharField(_("equipment"), max_length=100, blank=True)
+    operator_id = models.CharField(_("operator"), max_length=150, blank=True)
+    data = models.JSONField(_("data"))
+    meta = models.JSONField(_("meta"), null=True)
+    values_count = models.PositiveIntegerField(_("values"))
+    judge = models.CharField(_("judge"), max_length=4, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("device data record")
+        verbose_name_plural = _("device data records")
+        indexes = [
+            models.Index(F("unit"), F("received_at"), name="device_record_by_unit"),
+            models.Index(F("run"), F("id"), name="device_record_by_run"),
+            models.Index(F("station"), F("id"), name="device_record_by_station"),
+            models.Index(F("event_id"), name="device_record_by_event"),
+        ]
+
+    def __str__(self) -> str:
+        return self.event_id
+
+
+class Direction(models.TextChoices):
+    INBOUND = "INBOUND", _("Inbound")
+    OUTBOUND = "OUTBOUND", _("Outbound")
+
+
+class MessageStatus(models.TextChoices):
+    SUCCESS = "SUCCESS", _("Applied")
+    DUPLICATE = "DUPLICATE", _("Duplicate")
+    CONFLICT = "CONFLICT", _("Conflict")
+    FAILED = "FAILED", _("Failed")
+    REPLAYED = "REPLAYED", _("Replayed")
+    RETRYING = "RETRYING", _("Will be tried again")
+
+
+class MessageBase(models.Model):
+    """The fields that open, settled and listed messages share."""
+
+    received_at = models.DateTimeField(_("received"))
+    direction = models.CharField(_("direction"), max_length=8, choices=Direction)
+    system = models.CharField(_("system"), max_length=100, blank=True)
+    entity_type = models.CharField(_("entity type"), max_length=40)
+    business_key = models.CharField(_("business key"), max_length=200, blank=True)
+    dedupe_key = models.CharField(_("key"), max_length=200, blank=True)
+    status = models.CharField(_("status"), max_length=9, choices=MessageStatus)
+    payload = models.JSONField(_("payload"), null=True)
+    error_code = models.CharField(_("error code"), max_length=60, blank=True)
+    error = models.JSONField(_("error"), null=True)
+    count = models.PositiveIntegerField(_("times"), default=1)
+    last_at = models.DateTimeField(_("last time"), default=timezone.now)
+    record_id = models.BigIntegerField(_("record"), null=True)
+    note = models.JSONField(_("note"), null=True)
+
+    class Meta:
+        abstract = True
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.entity_type} {self.business_key}"
+
+
+class FailedMessage(MessageBase):
+    """Open work: a message that could not be applied, kept until it is replayed. Small and unpartitioned."""
+
+    digest = models.BinaryField()
+
+    class Meta(MessageBase.Meta):
+        verbose_name = _("failed message")
+        verbose_name_plural = _("failed messages")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["entity_type", "dedupe_key", "digest", "error_code"], name="failed_message_counts_up"
+            ),
+            models.CheckConstraint(condition=Q(status=MessageStatus.FAILED), name="failed_message_is_failed"),
+        ]
+
+
+class SettledMessage(MessageBase):
+    """History: a message with its outcome. Partitioned by month of `received_at`."""
+
+    class Meta(MessageBase.Meta):
+        verbose_name = _("settled message")
+        verbose_name_plural = _("settled messages")
+        indexes = [
+            models.Index(F("entity_type"), F("dedupe_key"), name="settled_message_by_key"),
+            models.Index(F("status"), F("id"), condition=~Q(status="SUCCESS"), name="settled_message_unusual"),
+        ]
+
+
+class IntegrationMessage(MessageBase):
+    """Every message, open or settled: a view over the two tables."""
+
+    class Meta(MessageBase.Meta):
+        managed = False
+        db_table = "integration_message"
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")

@@ -1,0 +1,72 @@
+"""Replaying messages that could not be applied, once their cause is mended."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from django.db import transaction
+
+from integration import device_data, keys, messages
+from integration.models import FailedMessage, IntegrationMessage
+from mes import errors
+from mes.web import parsing
+
+LARGEST_ID = 2**63 - 1
+
+
+def replay_message(
+    *, message_id: int, spec_names: Mapping[str, str] | None = None, by: str = ""
+) -> device_data.Received:
+    """Apply an open message as if it were sent now; its status becomes REPLAYED, and it keeps its payload.
+
+    `spec_names` maps spec names as they were sent to those that were meant; the message keeps both. The key keeps the
+    digest of what was sent: sent again, it is a duplicate. Raises MessageNotFound, InvalidTransition when the message
+    is not FAILED, and whatever still keeps it from being applied, in which case it stays open.
+    """
+    error = None
+    with transaction.atomic():
+        message = _lock(message_id)
+        try:
+            with transaction.atomic():
+                return _apply(message, dict(spec_names or {}), by=by)
+        except errors.DomainError as refusal:
+            error = refusal
+            messages.note_failed_replay(message, refusal)
+    raise error
+
+
+def _lock(message_id: int) -> FailedMessage:
+    if message_id > LARGEST_ID:
+        raise errors.MessageNotFound(code=message_id)
+    message = FailedMessage.objects.select_for_update().filter(pk=message_id).first()
+    if message is not None:
+        return message
+    settled = IntegrationMessage.objects.filter(pk=message_id).first()
+    if settled is None:
+        raise errors.MessageNotFound(code=message_id)
+    raise errors.InvalidTransition(action="replay", entity="message", state=settled.status)
+
+
+def _apply(message: FailedMessage, spec_names: dict[str, str], *, by: str) -> device_data.Received:
+    body = msgspec.json.encode(corrected(message.payload, spec_names))
+    event = parsing.decode_as(body, device_data.DeviceDataEvent)
+    device_data.check_event(event)
+    incoming = messages.Incoming(
+        message.entity_type, event.event_id, message.system, message.payload, keys.digest_of(message.payload)
+    )
+    received = device_data.apply(event, incoming, note={"specNames": spec_names, "replayedBy": by})
+    if received.is_duplicate:
+        messages.settle(message, record_id=int(received.answer["id"]), by=by)
+    return received
+
+
+def corrected(payload: Any, spec_names: Mapping[str, str]) -> Any:
+    """Return the payload with the spec names that were meant."""
+    if not spec_names or not isinstance(payload, dict):
+        return payload
+    meant = copy.deepcopy(payload)
+    for item in meant.get("data") or ():
+        if isinstance(item, dict) and item.get("specName") in spec_names:
+            item["specName"] = spec_names[item["specName"]]
+    return meant

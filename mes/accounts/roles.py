@@ -1,0 +1,163 @@
+"""Who may do what. A role is a Django group for people, and a field of the token for machines."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from django.apps import apps as installed_apps
+from django.contrib.auth.management import create_permissions
+from django.db import DEFAULT_DB_ALIAS, models, router
+from django.utils.translation import gettext_lazy as _
+
+
+class Role(models.TextChoices):
+    """What somebody is on the shop floor. Groups are named like the labels in English."""
+
+    OPERATOR = "OPERATOR", _("Operator")
+    SUPERVISOR = "SUPERVISOR", _("Supervisor")
+    QUALITY = "QUALITY", _("Quality")
+    ENGINEER = "ENGINEER", _("Engineer")
+    INTEGRATION = "INTEGRATION", _("Integration")
+    ADMIN = "ADMIN", _("Admin")
+
+    @property
+    def group_name(self) -> str:
+        """The name of the group, the same in every language."""
+        return self.value.capitalize()
+
+
+class Capability(StrEnum):
+    """One kind of writing. Views name those of which one is needed; reading needs none."""
+
+    TRACK = "track"
+    READINGS = "readings"
+    BIND = "bind"
+    RUNS = "runs"
+    UNITS = "units"
+    AUTHORIZE = "authorize"
+    WAIVE = "waive"
+    CLOSE = "close"
+    DISPOSITION = "disposition"
+    REMARK = "remark"
+    FAI = "fai"
+    OQC = "oqc"
+    MRB = "mrb"
+    RELEASE = "release"
+    MASTER_DATA = "master_data"
+    ROUTES = "routes"
+    RULES = "rules"
+    MAPPINGS = "mappings"
+    REPLAY = "replay"
+    DEVICE_DATA = "device_data"
+    INGEST = "ingest"
+    STATUS = "status"
+    ORDERS = "orders"
+    ADMIN = "admin"
+
+
+_OPERATOR = frozenset({Capability.TRACK, Capability.READINGS, Capability.BIND})
+_SUPERVISOR = _OPERATOR | {
+    Capability.RUNS,
+    Capability.UNITS,
+    Capability.AUTHORIZE,
+    Capability.WAIVE,
+    Capability.CLOSE,
+    Capability.DISPOSITION,
+    Capability.REMARK,
+}
+
+GRANTS: dict[Role, frozenset[Capability]] = {
+    Role.OPERATOR: _OPERATOR,
+    Role.SUPERVISOR: _SUPERVISOR,
+    Role.QUALITY: frozenset(
+        {Capability.FAI, Capability.OQC, Capability.MRB, Capability.WAIVE, Capability.RELEASE},
+    ),
+    Role.ENGINEER: frozenset(
+        {Capability.MASTER_DATA, Capability.ROUTES, Capability.RULES, Capability.MAPPINGS, Capability.REPLAY},
+    ),
+    Role.INTEGRATION: frozenset(
+        {Capability.DEVICE_DATA, Capability.INGEST, Capability.STATUS, Capability.ORDERS},
+    ),
+    Role.ADMIN: frozenset(Capability),
+}
+
+_ROLE_OF_GROUP = {role.group_name: role for role in Role}
+
+
+def roles_with(capabilities: Iterable[Capability]) -> list[Role]:
+    """Return the roles that have at least one of these."""
+    wanted = frozenset(capabilities)
+    return [role for role, granted in GRANTS.items() if granted & wanted]
+
+
+def role_capabilities(user: Any) -> frozenset[Capability]:
+    """Return what a user or the principal of a token may do. Remembered on the user for the request."""
+    known = getattr(user, "capabilities", None)
+    if known is None:
+        known = _capabilities_of_person(user)
+        user.capabilities = known
+    return known
+
+
+def _capabilities_of_person(user: Any) -> frozenset[Capability]:
+    if not user.is_active:
+        return frozenset()
+    if user.is_superuser:
+        return frozenset(Capability)
+    names = user.groups.values_list("name", flat=True)
+    roles = [_ROLE_OF_GROUP[name] for name in names if name in _ROLE_OF_GROUP]
+    return frozenset[Capability]().union(*(GRANTS[role] for role in roles))
+
+
+# --- groups and what they may do in the admin site ----------------------------------------------------------
+
+_OUR_APPS = ("mes", "execution", "ingest", "integration", "trace")
+_SECRET = ("devicetoken", "devicetokenstation")
+_MASTER_DATA = (
+    "line",
+    "stationgroup",
+    "station",
+    "equipment",
+    "operation",
+    "material",
+    "bomitem",
+    "datacollectionspec",
+    "routing",
+    "routingstep",
+    "routeexecutionconfig",
+)
+
+
+def create_roles(*, using: str = DEFAULT_DB_ALIAS, apps: Any = installed_apps, **_kwargs: Any) -> None:
+    """Make the groups and give them what is missing; a post_migrate receiver that may run any number of times.
+
+    Permissions of apps that come later do not exist yet when the first app reports, so they are made here. What
+    somebody granted a group by hand stays.
+    """
+    try:
+        group_model = apps.get_model("auth", "Group")
+        permission_model = apps.get_model("auth", "Permission")
+    except LookupError:
+        return  # migrated only in part
+    if not router.allow_migrate_model(using, group_model):
+        return
+    for config in installed_apps.get_app_configs():
+        create_permissions(config, verbosity=0, using=using, apps=apps)
+    permissions = permission_model.objects.using(using)
+    for role in Role:
+        group, _created = group_model.objects.using(using).get_or_create(name=role.group_name)
+        wanted = set(_permissions_of(role, permissions).values_list("pk", flat=True))
+        missing = wanted - set(group.permissions.values_list("pk", flat=True))
+        if missing:
+            group.permissions.add(*missing)
+
+
+def _permissions_of(role: Role, permissions: Any) -> Any:
+    """Everyone sees our tables, engineers keep the master data, administrators do all."""
+    if role == Role.ADMIN:
+        return permissions.all()
+    ours = models.Q(content_type__app_label__in=_OUR_APPS) & ~models.Q(content_type__model__in=_SECRET)
+    allowed = ours & models.Q(codename__startswith="view_")
+    if role == Role.ENGINEER:
+        allowed |= models.Q(content_type__app_label="mes", content_type__model__in=_MASTER_DATA)
+    return permissions.filter(allowed)

@@ -1,0 +1,29 @@
+"""The app that holds what exists and what state it is in, and the frame all apps stand in."""
+
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+from django.db.models.signals import post_migrate
+from django.utils.translation import gettext_lazy as _
+
+
+class MesConfig(AppConfig):
+    """`mes`: plant, specs, routes, production, events, accounts."""
+
+    name = "mes"
+    verbose_name = _("Manufacturing")
+
+    def ready(self) -> None:
+        """Register what must exist after every migration: partitions, roles and the worker's schedules."""
+        from mes.accounts.roles import create_roles
+        from mes.database.partitions import make_months_after_migration
+        from mes.events.schedules import create_schedules
+
+        post_migrate.connect(make_months_after_migration, sender=self, dispatch_uid="mes.partitions")
+        post_migrate.connect(create_roles, sender=self, dispatch_uid="mes.roles")
+        post_migrate.connect(create_schedules, sender=self, dispatch_uid="mes.schedules")
+
+
+class MesAdminConfig(AdminConfig):
+    """Django admin under the product's name."""
+
+    default_site = "mes.admin.LinekeeperAdminSite"

@@ -1,0 +1,78 @@
+"""Tables partitioned by month of `received_at`, the server's clock.
+
+A device's clock of 1970 must not choose the partition. Months are made ahead by a daily task; the default
+partition catches what the task missed, so that an insert never fails, and `/readyz` tells when it holds rows.
+"""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any
+
+from django.db import connection, migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.utils import timezone
+
+PARTITIONED_TABLES = ("execution_datavalue", "integration_devicedatarecord", "integration_settledmessage")
+MONTHS_AHEAD = 3
+
+
+class CreatePartitionedModel(migrations.CreateModel):
+    """Like `CreateModel`, but the table is `PARTITION BY RANGE (received_at)` with a default partition.
+
+    The primary key becomes (id, received_at), because PostgreSQL wants the partition key in it; the id comes from
+    a sequence, because identity columns of partitioned tables need PostgreSQL 17.
+    """
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
+        table = to_state.apps.get_model(app_label, self.name)._meta.db_table
+        schema_editor.execute(
+            f"""
+            ALTER TABLE {table} DROP CONSTRAINT {table}_pkey;
+            ALTER TABLE {table} RENAME TO {table}_plain;
+            CREATE TABLE {table} (LIKE {table}_plain INCLUDING ALL EXCLUDING IDENTITY)
+                PARTITION BY RANGE (received_at);
+            DROP TABLE {table}_plain;
+            CREATE SEQUENCE {table}_id_seq AS bigint OWNED BY {table}.id;
+            ALTER TABLE {table} ALTER COLUMN id SET DEFAULT nextval('{table}_id_seq');
+            ALTER TABLE {table} ADD PRIMARY KEY (id, received_at);
+            CREATE TABLE {table}_default PARTITION OF {table} DEFAULT;
+            """
+        )
+
+    def describe(self) -> str:
+        return f"Create partitioned model {self.name}"
+
+
+def month_bounds(first: date, months: int) -> Iterable[tuple[date, date]]:
+    """Yield (first day, first day of the next month) for `months` months from the month of `first`."""
+    year, month = first.year, first.month
+    for _ in range(months):
+        start = date(year, month, 1)
+        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+        yield start, date(year, month, 1)
+
+
+def make_months(tables: Iterable[str] = PARTITIONED_TABLES, *, ahead: int = MONTHS_AHEAD) -> list[str]:
+    """Make the partitions of this month and of `ahead` more, where missing; return the names of the new ones."""
+    made = []
+    with connection.cursor() as cursor:
+        for table in tables:
+            for start, end in month_bounds(timezone.now().date(), ahead + 1):
+                name = f"{table}_{start:%Y_%m}"
+                cursor.execute("SELECT to_regclass(%s)", [name])
+                if cursor.fetchone()[0] is None:
+                    cursor.execute(
+                        f"CREATE TABLE {name} PARTITION OF {table} "
+                        f"FOR VALUES FROM ('{start} 00:00+00') TO ('{end} 00:00+00')"
+                    )
+                    made.append(name)
+    return made
+
+
+def make_months_after_migration(**kwargs: Any) -> None:
+    """Make the partitions of the coming months after a migration, for the tables that exist by then."""
+    existing = set(connection.introspection.table_names())
+    make_months([table for table in PARTITIONED_TABLES if table in existing])

@@ -1,0 +1,284 @@
+"""Refusals with stable codes. `docs/errors.md` lists each with what to do about it.
+
+A service raises; nothing returns failure from inside a transaction, because returning would commit.
+"""
+
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class DomainError(Exception):
+    """A refusal the caller can act on. `code` is public interface: never rename one.
+
+    The message is formatted with the keyword arguments, which also become `details` (keys in camelCase).
+    """
+
+    code: str = "DOMAIN_ERROR"
+    status: int = 409
+    message: str | Promise = _("The operation was refused.")
+
+    def __init__(self, /, **details: Any) -> None:
+        self.details = details
+        said = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in details.items()}
+        super().__init__(str(self.message).format(**said))
+
+
+class ValidationFailed(DomainError):
+    """Malformed input found below the API layer. `fields` maps field paths to messages."""
+
+    code, status = "VALIDATION_ERROR", 400
+    message = _("Some fields are missing or malformed; see details.")
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        super().__init__(**fields)
+
+
+class ParseFailed(DomainError):
+    code, status, message = "PARSE_ERROR", 400, _("The body is not valid JSON: {reason}")
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason=reason)
+
+
+class PayloadTooLarge(DomainError):
+    code, status = "PAYLOAD_TOO_LARGE", 413
+    message = _("The body is larger than {limit} bytes; send less at once.")
+
+
+# --- 404: the named thing does not exist ------------------------------------------------------------------
+
+
+class NotFound(DomainError):
+    """Base of the `…_NOT_FOUND` family."""
+
+    code, status, message = "NOT_FOUND", 404, _("There is nothing here.")
+
+
+class LineNotFound(NotFound):
+    code, message = "LINE_NOT_FOUND", _("There is no line “{code}”.")
+
+
+class StationGroupNotFound(NotFound):
+    code, message = "STATION_GROUP_NOT_FOUND", _("There is no station group “{code}”.")
+
+
+class StationNotFound(NotFound):
+    code, message = "STATION_NOT_FOUND", _("There is no station “{code}”.")
+
+
+class EquipmentNotFound(NotFound):
+    code, message = "EQUIPMENT_NOT_FOUND", _("There is no equipment “{code}”.")
+
+
+class OperationNotFound(NotFound):
+    code, message = "OPERATION_NOT_FOUND", _("There is no operation “{code}”.")
+
+
+class MaterialNotFound(NotFound):
+    code, message = "MATERIAL_NOT_FOUND", _("There is no material “{code}”.")
+
+
+class BomItemNotFound(NotFound):
+    code, message = "BOM_ITEM_NOT_FOUND", _("There is no BOM item “{code}”.")
+
+
+class SpecNotFound(NotFound):
+    code, message = "SPEC_NOT_FOUND", _("There is no data collection spec “{code}”.")
+
+
+class RouteNotFound(NotFound):
+    code, message = "ROUTE_NOT_FOUND", _("There is no route “{code}”.")
+
+
+class RouteVersionNotFound(NotFound):
+    code, message = "ROUTE_VERSION_NOT_FOUND", _("Route “{route}” has no version {code}.")
+
+
+class ExecutionConfigNotFound(NotFound):
+    code, message = "EXECUTION_CONFIG_NOT_FOUND", _("There is no execution config “{code}”.")
+
+
+class WorkOrderNotFound(NotFound):
+    code, message = "WORK_ORDER_NOT_FOUND", _("There is no work order “{code}”.")
+
+
+class RunNotFound(NotFound):
+    code, message = "RUN_NOT_FOUND", _("There is no run “{code}”.")
+
+
+class UnitNotFound(NotFound):
+    code, message = "UNIT_NOT_FOUND", _("Nobody knows a unit “{code}”.")
+
+
+class UnitRunNotFound(NotFound):
+    code, message = "UNIT_RUN_NOT_FOUND", _("Unit “{code}” is in no run.")
+
+
+class TrackNotFound(NotFound):
+    code = "TRACK_NOT_FOUND"
+    message = _("There is no such track; the unit was not tracked there. Track it in, then replay or send again.")
+
+
+class CarrierTrackNotFound(NotFound):
+    code, message = "CARRIER_TRACK_NOT_FOUND", _("There is no carrier track “{code}”.")
+
+
+class MessageNotFound(NotFound):
+    code, message = "MESSAGE_NOT_FOUND", _("There is no message “{code}”.")
+
+
+class EventNotFound(NotFound):
+    code, message = "EVENT_NOT_FOUND", _("There is no event “{code}”.")
+
+
+# --- 409: a state forbids it now --------------------------------------------------------------------------
+
+
+class InUse(DomainError):
+    code, message = "IN_USE", _("It is in use by {users} and cannot be deleted.")
+
+
+class InvalidTransition(DomainError):
+    code = "INVALID_TRANSITION"
+    message = _("“{action}” is not possible while the {entity} is {state}.")
+
+
+class RouteReadOnly(DomainError):
+    code = "ROUTE_READ_ONLY"
+    message = _("The steps of route “{route}” come from the ERP and cannot be changed here.")
+
+
+class RouteVersionNotReady(DomainError):
+    code = "ROUTE_VERSION_NOT_READY"
+    message = _("There is no usable route version: {reason}")
+
+
+class RouteAmbiguous(DomainError):
+    code = "ROUTE_AMBIGUOUS"
+    message = _("Several routes of product “{product}” are effective alike: {routes}. Name one in the work order.")
+
+
+class UnitsNotFinished(DomainError):
+    code = "UNITS_NOT_FINISHED"
+    message = _("{count} unit(s) of the run were started and are neither done nor scrapped.")
+
+
+class RunInPrep(DomainError):
+    code, message = "RUN_IN_PREP", _("Run “{run}” is in preparation; authorize it first.")
+
+
+class RunNotAuthorized(DomainError):
+    code, message = "RUN_NOT_AUTHORIZED", _("Run “{run}” is not authorized yet; authorize it first.")
+
+
+class RunOnHold(DomainError):
+    code, message = "RUN_ON_HOLD", _("Run “{run}” is on hold until it is decided upon.")
+
+
+class RunClosed(DomainError):
+    code, message = "RUN_CLOSED", _("Run “{run}” is closed.")
+
+
+class RunWorkOrderMismatch(DomainError):
+    code = "RUN_WORK_ORDER_MISMATCH"
+    message = _("Run “{run}” belongs to work order “{expected}”, not to “{work_order}”.")
+
+
+class RunQuantityExceeded(DomainError):
+    code, message = "RUN_QTY_EXCEEDED", _("Run “{run}” is planned for {plan} unit(s); {count} would be more.")
+
+
+class RunMismatch(DomainError):
+    code, message = "RUN_MISMATCH", _("These units belong to several runs.")
+
+
+class UnitRunMismatch(DomainError):
+    code, message = "UNIT_RUN_MISMATCH", _("Unit “{sn}” does not belong to run “{run}”.")
+
+
+class UnitAlreadyInStation(DomainError):
+    code, message = "UNIT_ALREADY_IN_STATION", _("Unit “{sn}” is in station “{station}”; track it out there first.")
+
+
+class UnitNotInStation(DomainError):
+    code, message = "UNIT_NOT_IN_STATION", _("Unit “{sn}” is not in station “{station}”; track it in first.")
+
+
+class UnitAlreadyDone(DomainError):
+    code, message = "UNIT_ALREADY_DONE", _("Unit “{sn}” is done.")
+
+
+class UnitOutFailed(DomainError):
+    code, message = "UNIT_OUT_FAILED", _("Unit “{sn}” failed and waits for a disposition.")
+
+
+class UnitOnHold(DomainError):
+    code, message = "UNIT_ON_HOLD", _("Unit “{sn}” is on hold: {reason}")
+
+
+class UnitScrapped(DomainError):
+    code, message = "UNIT_SCRAPPED", _("Unit “{sn}” is scrapped.")
+
+
+class StationMismatch(DomainError):
+    code = "STATION_MISMATCH"
+    message = _("Station “{station}” may not run step {step_no} ({operation}), the unit's current step.")
+
+
+class StepMismatch(DomainError):
+    code, message = "STEP_MISMATCH", _("The unit stands at step {current}, not at step {step_no}.")
+
+
+class StationLineMismatch(DomainError):
+    code, message = "STATION_LINE_MISMATCH", _("Station “{station}” belongs to line “{line}”, the run to “{run_line}”.")
+
+
+class EquipmentUnavailable(DomainError):
+    code, message = "EQUIPMENT_UNAVAILABLE", _("Equipment “{equipment}” of station “{station}” is {equipment_status}.")
+
+
+class EventIdConflict(DomainError):
+    code, message = "EVENT_ID_CONFLICT", _("Event id “{event_id}” was used with other content.")
+
+
+# --- 422: well-formed but cannot be applied ---------------------------------------------------------------
+
+
+class Unprocessable(DomainError):
+    """Base of the refusals of well-formed content."""
+
+    status = 422
+
+
+class DataSpecNotFound(Unprocessable):
+    code, message = "DATA_SPEC_NOT_FOUND", _("No active data collection spec of this operation is named: {names}")
+
+
+class SpecNotBound(Unprocessable):
+    code, message = "SPEC_NOT_BOUND", _("Not collected at this step (not bound in its route version): {names}")
+
+
+class SpecNotAuto(Unprocessable):
+    code, message = "SPEC_NOT_AUTO", _("Collected by hand, not by a device: {names}")
+
+
+class DataTypeMismatch(Unprocessable):
+    code, message = "DATA_TYPE_MISMATCH", _("Values of another type than their spec's: {names}")
+
+
+class RequiredDataMissing(Unprocessable):
+    code, message = "REQUIRED_DATA_MISSING", _("Required values are missing: {names}")
+
+
+class EventTimeInFuture(Unprocessable):
+    code, message = "EVENT_TIME_IN_FUTURE", _("{at} lies in the future; check the sender's clock.")
+
+
+class EventTimeOutOfOrder(Unprocessable):
+    code, message = "EVENT_TIME_OUT_OF_ORDER", _("{at} lies before {previous}, when the unit's previous move was made.")
+
+
+class EventTooOld(Unprocessable):
+    code, message = "EVENT_TOO_OLD", _("{at} is more than {days} days ago; such events are no longer accepted.")

@@ -1,0 +1,81 @@
+"""The outbox: what happened, waiting for those who must act on it."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class EventType(models.TextChoices):
+    TRACK_IN = "TRACK_IN", _("Track in")
+    TRACK_OUT = "TRACK_OUT", _("Track out")
+    SOLDER_PASTE_USAGE_CREATE = "SOLDER_PASTE_USAGE_CREATE", _("Solder paste taken into use")
+    SOLDER_PASTE_USAGE_UNBIND = "SOLDER_PASTE_USAGE_UNBIND", _("Solder paste taken out of use")
+    DATA_ALARM = "DATA_ALARM", _("Data alarm")
+    OUTBOUND_FEEDBACK = "OUTBOUND_FEEDBACK", _("Feedback to another system")
+
+
+class EventStatus(models.TextChoices):
+    PENDING = "PENDING", _("Pending")
+    PROCESSING = "PROCESSING", _("In work")
+    COMPLETED = "COMPLETED", _("Completed")
+    FAILED = "FAILED", _("Failed, will be tried again")
+    DEAD = "DEAD", _("Given up")
+
+
+DUE_STATUSES = (EventStatus.PENDING, EventStatus.PROCESSING, EventStatus.FAILED)
+
+
+class MesEvent(models.Model):
+    """One thing that happened, written in the transaction that made it happen.
+
+    `next_attempt_at` is when it is due: while PROCESSING, it is the end of the lease, after which the worker
+    that took the event counts as dead and another may take it. So one index serves the claim.
+    """
+
+    event_type = models.CharField(_("type"), max_length=40, choices=EventType)
+    status = models.CharField(_("status"), max_length=10, choices=EventStatus, default=EventStatus.PENDING)
+    idempotency_key = models.CharField(_("key"), max_length=200, unique=True)
+    entity_type = models.CharField(_("entity type"), max_length=40)
+    entity_id = models.CharField(_("entity"), max_length=100)
+    run_id = models.BigIntegerField(_("run"), null=True, blank=True)
+    payload = models.JSONField(_("payload"), default=dict)
+    occurred_at = models.DateTimeField(_("occurred"))
+    created_at = models.DateTimeField(_("written"), default=timezone.now)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    max_attempts = models.PositiveSmallIntegerField(_("most attempts"), default=10)
+    next_attempt_at = models.DateTimeField(_("due"), default=timezone.now)
+    claim_token = models.UUIDField(_("claim"), null=True, blank=True)
+    completed_at = models.DateTimeField(_("completed"), null=True, blank=True)
+    error = models.TextField(_("error"), blank=True)
+    retention_until = models.DateTimeField(_("kept until"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes = [
+            models.Index(F("next_attempt_at"), F("id"), condition=Q(status__in=DUE_STATUSES), name="event_due"),
+            models.Index(F("id"), condition=Q(status=EventStatus.DEAD), name="event_dead"),
+            models.Index(F("retention_until"), condition=Q(status=EventStatus.COMPLETED), name="event_retention"),
+            models.Index(F("entity_type"), F("entity_id"), name="event_by_entity"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.entity_id}"
+
+
+class WorkerHeartbeat(models.Model):
+    """When each worker last ticked; `/readyz` reads it."""
+
+    name = models.CharField(_("worker"), max_length=100, unique=True)
+    beat_at = models.DateTimeField(_("last tick"))
+    processed = models.PositiveIntegerField(_("events in that tick"), default=0)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("worker heartbeat")
+        verbose_name_plural = _("worker heartbeats")
+
+    def __str__(self) -> str:
+        return self.name

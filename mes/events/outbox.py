@@ -1,0 +1,69 @@
+"""Writing events, and who handles them.
+
+`emit` is called inside the transaction that makes a thing happen, so that the event exists exactly when the thing
+does. Handlers are registered by any app in its `AppConfig.ready()`; they run later, in the worker, at least once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from mes.events.models import EventType, MesEvent
+
+Handler = Callable[[MesEvent], None]
+_handlers: dict[str, list[Handler]] = {}
+
+
+def register_handler(event_type: EventType, handler: Handler) -> None:
+    """Have `handler(event)` called for each event of that type. It may be called twice for one event."""
+    handlers = _handlers.setdefault(event_type.value, [])
+    if handler not in handlers:
+        handlers.append(handler)
+
+
+def handlers_of(event_type: str) -> Sequence[Handler]:
+    """Return the handlers of an event type; an event without handler completes."""
+    return tuple(_handlers.get(event_type, ()))
+
+
+@dataclass(frozen=True)
+class NewEvent:
+    """An event about to be written. `key` makes it unique: emitting it twice writes it once."""
+
+    event_type: EventType
+    key: str
+    entity_type: str
+    entity_id: str
+    occurred_at: datetime
+    run_id: int | None = None
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+def emit(*events: NewEvent) -> None:
+    """Write events into the outbox, in the caller's transaction (there must be one)."""
+    if not events:
+        return
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError("Events are emitted in the transaction that makes them true.")
+    now = timezone.now()
+    MesEvent.objects.bulk_create(
+        [
+            MesEvent(
+                event_type=event.event_type,
+                idempotency_key=event.key,
+                entity_type=event.entity_type,
+                entity_id=event.entity_id,
+                occurred_at=event.occurred_at,
+                run_id=event.run_id,
+                payload=event.payload,
+                created_at=now,
+                next_attempt_at=now,
+            )
+            for event in events
+        ],
+        ignore_conflicts=True,
+    )

@@ -1,0 +1,105 @@
+"""Working off the outbox: claim with a lease, handle each event in its own transaction, back off, give up visibly."""
+
+import random
+import time
+import uuid
+from datetime import timedelta
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from mes.events.models import EventStatus, MesEvent
+from mes.events.outbox import handlers_of
+
+logger = structlog.get_logger(__name__)
+
+BACKOFF_BASE = timedelta(seconds=30)
+BACKOFF_CAP = timedelta(hours=1)
+
+# The attempt is counted when the event is claimed, before any work: an event that kills its worker is given up too.
+CLAIM = """
+    UPDATE mes_mesevent SET status = 'PROCESSING', attempts = attempts + 1,
+           next_attempt_at = now() + %(lease)s, claim_token = %(token)s
+     WHERE id IN (SELECT id FROM mes_mesevent
+                   WHERE status IN ('PENDING', 'PROCESSING', 'FAILED') AND next_attempt_at <= now()
+                   ORDER BY next_attempt_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    RETURNING id
+"""
+
+
+def process_due(*, budget: timedelta | None = None) -> int:
+    """Handle due events in batches until none is due or the time is spent; return how many were handled.
+
+    Safe to run twice and in several workers at once.
+    """
+    until = time.monotonic() + (budget or settings.MES_EVENT_TIME_BUDGET).total_seconds()
+    handled = 0
+    while time.monotonic() < until:
+        token = uuid.uuid4()
+        claimed = claim(token=token)
+        if not claimed:
+            break
+        for event_id in claimed:
+            handle(event_id=event_id, token=token)
+        handled += len(claimed)
+    return handled
+
+
+def claim(*, token: uuid.UUID, limit: int | None = None) -> list[int]:
+    """Take up to `limit` due events for a lease, oldest first; others cannot take them until the lease ends."""
+    values = {"lease": settings.MES_EVENT_LEASE, "limit": limit or settings.MES_EVENT_BATCH, "token": token}
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, values)
+        return sorted(row[0] for row in cursor.fetchall())
+
+
+def handle(*, event_id: int, token: uuid.UUID) -> None:
+    """Run the handlers of one claimed event in a transaction of its own, and record how it went."""
+    try:
+        with transaction.atomic():
+            event = _own(event_id=event_id, token=token)
+            if event is None:
+                return
+            if event.attempts > event.max_attempts:
+                raise RuntimeError("The workers that took this event died.")
+            for handler in handlers_of(event.event_type):
+                handler(event)
+            now = timezone.now()
+            event.status = EventStatus.COMPLETED
+            event.completed_at = now
+            event.retention_until = now + settings.MES_EVENT_RETENTION
+            event.error = ""
+            event.save(update_fields=["status", "completed_at", "retention_until", "error"])
+    except Exception as error:
+        logger.exception("event failed", event_id=event_id)
+        record_failure(event_id=event_id, token=token, error=f"{type(error).__name__}: {error}")
+
+
+def _own(*, event_id: int, token: uuid.UUID) -> MesEvent | None:
+    """Lock the event, or return None when its lease ended and another worker took it."""
+    mine = MesEvent.objects.filter(pk=event_id, claim_token=token, status=EventStatus.PROCESSING)
+    return mine.select_for_update(no_key=True).first()
+
+
+def record_failure(*, event_id: int, token: uuid.UUID, error: str) -> None:
+    """Put a failed event back for later, or give it up when its attempts are used."""
+    with transaction.atomic():
+        event = _own(event_id=event_id, token=token)
+        if event is None:
+            return
+        event.error = error[:4000].replace("\x00", "")
+        if event.attempts >= event.max_attempts:
+            event.status = EventStatus.DEAD
+        else:
+            event.status = EventStatus.FAILED
+            event.next_attempt_at = timezone.now() + backoff(attempts=event.attempts)
+        event.save(update_fields=["status", "error", "next_attempt_at"])
+
+
+def backoff(*, attempts: int) -> timedelta:
+    """Return 30 s · 2ⁿ after n+1 attempts, at most an hour, ±10 % so that failures do not march in step."""
+    # 2⁷ · 30 s passes the cap; a larger exponent would overflow a timedelta.
+    wait = min(BACKOFF_BASE * 2 ** min(attempts - 1, 7), BACKOFF_CAP)
+    return wait * random.uniform(0.9, 1.1)

@@ -1,0 +1,21 @@
+"""The worker's clock, made after every migration and safe to make again."""
+
+from typing import Any
+
+SCHEDULES = {
+    "tick": {"func": "mes.events.tasks.tick", "cron": "* * * * * */30"},
+    "partitions": {"func": "mes.events.tasks.make_partitions", "cron": "15 2 * * *"},
+}
+
+
+def create_schedules(**kwargs: Any) -> None:
+    """Make or correct the schedules of django-q2. Seconds are possible only by a six-field cron."""
+    from django.db import DEFAULT_DB_ALIAS, connections
+    from django_q.models import Schedule
+
+    if Schedule._meta.db_table not in connections[DEFAULT_DB_ALIAS].introspection.table_names():
+        return  # django_q is migrated after us; its own post_migrate comes back here
+    for name, options in SCHEDULES.items():
+        Schedule.objects.update_or_create(
+            name=name, defaults={**options, "schedule_type": Schedule.CRON, "repeats": -1}
+        )

@@ -1,0 +1,133 @@
+"""`manage.py serve`: the whole installation in one command, for a workshop or a trial."""
+
+import http.client
+import importlib.util
+import json
+import sys
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command, get_commands
+from django.core.management.base import BaseCommand
+
+from mes import supervision
+from mes.database import embedded
+from mes.supervision import Program, Supervisor
+
+PATIENCE = 60  # seconds until we say that the web server is slow
+
+
+class Command(BaseCommand):
+    help = "Run everything: web server, worker and, unless DEMO=0, the demo line. Reads PORT and BIND."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        host, port = supervision.address()
+        prepare()
+        supervisor = Supervisor(settings.DATA_DIR)
+        supervisor.listen()
+        try:
+            supervisor.add(worker())
+            supervisor.add(web(host, port))
+            if wait_until_answering(supervisor, host, port):
+                supervisor.say(greeting(host, port))
+                if settings.DEMO and importlib.util.find_spec("demo.__main__"):
+                    supervisor.add(demo(host, port))
+            supervisor.run(watch=look_after_database)
+        finally:
+            supervisor.say("Stopping …")
+            supervisor.stop()
+            supervisor.say("Stopped.")
+
+
+def prepare() -> None:
+    """Bring the database up to date; in demo mode put the demo plant into it."""
+    call_command("migrate", verbosity=0, interactive=False)
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    if not settings.WHITENOISE_USE_FINDERS:
+        call_command("collectstatic", verbosity=0, interactive=False)
+    if settings.DEMO and "prepare_demo" in get_commands():
+        call_command("prepare_demo")
+
+
+def worker() -> Program:
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"]
+    return Program("worker", command, folder=settings.BASE_DIR)
+
+
+def web(host: str, port: int) -> Program:
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "mes.wsgi:application"]
+    command += ["--host", host, "--port", str(port), "--workers", "2", "--blocking-threads", "8"]
+    command += ["--respawn-failed-workers", "--no-ws"]
+    return Program("web", command, folder=settings.BASE_DIR)
+
+
+def demo(host: str, port: int) -> Program:
+    """The simulated line, a client of the HTTP interface like any machine."""
+    environment = {"LINEKEEPER_URL": url(host, port), "LINEKEEPER_TOKEN": str(demo_data().get("token", ""))}
+    return Program("demo", [sys.executable, "-m", "demo"], environment, folder=settings.BASE_DIR)
+
+
+def wait_until_answering(supervisor: Supervisor, host: str, port: int) -> bool:
+    """Wait for /healthz to answer; False when the stop was asked for meanwhile."""
+    impatient_at = time.monotonic() + PATIENCE
+    while not supervisor.stopping:
+        supervisor.tend()
+        if is_healthy(host, port):
+            return True
+        if time.monotonic() > impatient_at:
+            log = settings.DATA_DIR / "log" / "web.log"
+            supervisor.say(f"The web server does not answer yet. {supervision.tail(log)}")
+            impatient_at += PATIENCE
+        supervisor.woken.wait(0.1)
+    return False
+
+
+def is_healthy(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(reachable(host), port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def greeting(host: str, port: int) -> str:
+    """Say where everything is and how to sign in."""
+    base = url(host, port)
+    users = demo_data().get("users", []) if settings.DEMO else []
+    lines = ["", f"Linekeeper runs at {base}/", ""]
+    lines += [f"  Sign in     {user['username']} / {user['password']}   ({user.get('role', '')})" for user in users]
+    if not users:
+        lines.append("  Sign in     make yourself an account: .venv/bin/python manage.py createsuperuser")
+    lines += [f"  Admin       {base}/admin/", f"  Interface   {base}/api/docs/"]
+    lines += [f"  Logs        {settings.DATA_DIR / 'log'}", "  Stop        Ctrl-C", ""]
+    return "\n".join(lines)
+
+
+def demo_data() -> dict[str, Any]:
+    """Return what `prepare_demo` wrote down: the users and the token."""
+    try:
+        content = json.loads((settings.DATA_DIR / "demo.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def look_after_database() -> None:
+    try:
+        embedded.keep_alive()
+    except embedded.EmbeddedServerError as error:
+        supervision.say_if_possible(str(error))
+
+
+def url(host: str, port: int) -> str:
+    name = reachable(host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def reachable(host: str) -> str:
+    """Return an address that reaches a server bound to `host`."""
+    return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)

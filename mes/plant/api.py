@@ -1,0 +1,333 @@
+"""Lines, station groups, stations, equipment, operations, materials and bills of material over HTTP."""
+
+from decimal import Decimal
+
+from django.db import models, transaction
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.routers import BaseRouter
+
+from mes import errors
+from mes.accounts.roles import Capability
+from mes.plant import rules
+from mes.plant.models import (
+    BomItem,
+    Equipment,
+    Line,
+    Material,
+    Operation,
+    OperationKind,
+    ProcessType,
+    Station,
+    StationGroup,
+    StationType,
+)
+from mes.routing import usage
+from mes.web.master_data import FixedFieldsMixin, OptionalChoiceField, describe
+from mes.web.serializers import CodeRelatedField, IdField, StrictModelSerializer
+from mes.web.viewsets import CodeModelViewSet, IdModelViewSet
+
+MASTER_DATA = {"*": (Capability.MASTER_DATA,)}
+
+
+class _PlantSerializer(FixedFieldsMixin, StrictModelSerializer):
+    """Things of the plant: an opaque id beside the code, which never changes."""
+
+    id = IdField()
+
+
+class _InUseMixin:
+    """Looks for users that no foreign key knows of before it deletes."""
+
+    def perform_destroy(self, instance: models.Model) -> None:
+        """Delete, unless something still uses it."""
+        with transaction.atomic():
+            usage.check_unused(instance)
+            super().perform_destroy(instance)  # type: ignore[misc]
+
+
+# --- lines ------------------------------------------------------------------------------------------------
+
+_SHIFTS_SCHEMA = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": list(rules.SHIFT_KEYS),
+        "properties": {
+            "code": {"type": "string"},
+            "start": {"type": "string", "example": "22:00"},
+            "end": {"type": "string", "example": "06:00"},
+            "weekdays": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 7}},
+        },
+    },
+}
+
+
+@extend_schema_field(_SHIFTS_SCHEMA)
+class ShiftsField(serializers.JSONField):
+    """The shifts of a line in local time."""
+
+
+class LineSerializer(_PlantSerializer):
+    """A line."""
+
+    processType = serializers.ChoiceField(source="process_type", choices=ProcessType.choices)
+    readinessChecks = serializers.ListField(
+        source="readiness_checks", child=serializers.CharField(max_length=100), required=False
+    )
+    shifts = ShiftsField(required=False)
+
+    class Meta:
+        model = Line
+        fields = ("id", "code", "name", "processType", "readinessChecks", "shifts")
+
+    def validate_readinessChecks(self, value: list[str]) -> list[str]:
+        """Only checks that exist."""
+        if problems := rules.find_readiness_problems(value):
+            raise serializers.ValidationError(problems)
+        return value
+
+    def validate_shifts(self, value: object) -> object:
+        """Only shifts that can be read."""
+        if problems := rules.find_shift_problems(value):
+            raise serializers.ValidationError(problems.get("") or problems)
+        return value
+
+
+@describe(
+    "line",
+    "lines",
+    example={
+        "code": "SMT-A",
+        "name": "SMT line A",
+        "processType": "SMT",
+        "readinessChecks": ["ROUTE", "EQUIPMENT", "STENCIL", "SOLDER_PASTE"],
+        "shifts": [
+            {"code": "DAY", "start": "06:00", "end": "18:00", "weekdays": [1, 2, 3, 4, 5]},
+            {"code": "NIGHT", "start": "18:00", "end": "06:00", "weekdays": [1, 2, 3, 4, 5]},
+        ],
+    },
+    change={"readinessChecks": ["ROUTE", "EQUIPMENT"]},
+)
+class LineViewSet(CodeModelViewSet):
+    """Production lines."""
+
+    queryset = Line.objects.all()
+    serializer_class = LineSerializer
+    not_found = errors.LineNotFound
+    capabilities = MASTER_DATA
+    filters = {"processType": "process_type"}
+    search_fields = ("code", "name")
+
+
+# --- stations ---------------------------------------------------------------------------------------------
+
+
+class StationGroupSerializer(_PlantSerializer):
+    """A station group."""
+
+    class Meta:
+        model = StationGroup
+        fields = ("id", "code", "name")
+
+
+@describe(
+    "station group",
+    "station groups",
+    example={"code": "PRINTERS", "name": "Solder paste printers"},
+    change={"name": "Printers of hall 2"},
+)
+class StationGroupViewSet(_InUseMixin, CodeModelViewSet):
+    """Stations that may stand in for one another."""
+
+    queryset = StationGroup.objects.all()
+    serializer_class = StationGroupSerializer
+    not_found = errors.StationGroupNotFound
+    capabilities = MASTER_DATA
+    search_fields = ("code", "name")
+
+
+class StationSerializer(_PlantSerializer):
+    """A station."""
+
+    lineCode = CodeRelatedField(
+        source="line", queryset=Line.objects.all(), not_found=errors.LineNotFound, required=False, allow_null=True
+    )
+    groupCode = CodeRelatedField(
+        source="group",
+        queryset=StationGroup.objects.all(),
+        not_found=errors.StationGroupNotFound,
+        required=False,
+        allow_null=True,
+    )
+    stationType = serializers.ChoiceField(source="station_type", choices=StationType.choices)
+
+    class Meta:
+        model = Station
+        fields = ("id", "code", "name", "lineCode", "groupCode", "stationType")
+
+
+@describe(
+    "station",
+    "stations",
+    example={
+        "code": "SMT-01",
+        "name": "Printer 1",
+        "lineCode": "SMT-A",
+        "groupCode": "PRINTERS",
+        "stationType": "MANUAL",
+    },
+    change={"lineCode": None},
+    note="Without a line, a station serves all lines.",
+)
+class StationViewSet(_InUseMixin, CodeModelViewSet):
+    """Places where steps are done."""
+
+    queryset = Station.objects.select_related("line", "group")
+    serializer_class = StationSerializer
+    not_found = errors.StationNotFound
+    capabilities = MASTER_DATA
+    filters = {"lineCode": "line__code", "groupCode": "group__code", "stationType": "station_type"}
+    search_fields = ("code", "name")
+
+
+class EquipmentSerializer(_PlantSerializer):
+    """A machine."""
+
+    stationCode = CodeRelatedField(
+        source="station",
+        queryset=Station.objects.all(),
+        not_found=errors.StationNotFound,
+        required=False,
+        allow_null=True,
+    )
+
+    class Meta:
+        model = Equipment
+        fields = ("id", "code", "name", "stationCode", "status")
+
+
+@describe(
+    "machine",
+    "machines",
+    example={"code": "EQ-1", "name": "Printer DEK 03", "stationCode": "SMT-01", "status": "normal"},
+    change={"status": "maintenance"},
+    note="Any status but `normal` keeps units from entering the station.",
+)
+class EquipmentViewSet(CodeModelViewSet):
+    """Machines and their status."""
+
+    queryset = Equipment.objects.select_related("station")
+    serializer_class = EquipmentSerializer
+    not_found = errors.EquipmentNotFound
+    capabilities = MASTER_DATA
+    filters = {"stationCode": "station__code", "lineCode": "station__line__code", "status": "status"}
+    search_fields = ("code", "name")
+
+
+# --- operations -------------------------------------------------------------------------------------------
+
+
+class OperationSerializer(_PlantSerializer):
+    """An operation."""
+
+    kind = serializers.ChoiceField(choices=OperationKind.choices, required=False)
+    defaultStationType = OptionalChoiceField(source="default_station_type", choices=StationType.choices)
+
+    class Meta:
+        model = Operation
+        fields = ("id", "code", "name", "kind", "defaultStationType")
+
+
+@describe(
+    "operation",
+    "operations",
+    example={"code": "REFLOW", "name": "Reflow soldering", "kind": "REFLOW", "defaultStationType": "AUTO"},
+    change={"defaultStationType": "MANUAL"},
+    note="Rules name kinds, never names: give the kind wherever one fits.",
+)
+class OperationViewSet(_InUseMixin, CodeModelViewSet):
+    """Kinds of work that routes are made of."""
+
+    queryset = Operation.objects.all()
+    serializer_class = OperationSerializer
+    not_found = errors.OperationNotFound
+    capabilities = MASTER_DATA
+    filters = {"kind": "kind", "stationType": "default_station_type"}
+    search_fields = ("code", "name")
+
+
+# --- materials --------------------------------------------------------------------------------------------
+
+
+class MaterialSerializer(_PlantSerializer):
+    """A material."""
+
+    class Meta:
+        model = Material
+        fields = ("id", "code", "name", "unit")
+
+
+@describe(
+    "material",
+    "materials",
+    example={"code": "R-0402-10K", "name": "Resistor 10 kΩ 0402", "unit": "pcs"},
+    change={"name": "Resistor 10 kΩ 1 % 0402"},
+)
+class MaterialViewSet(CodeModelViewSet):
+    """Parts and products."""
+
+    queryset = Material.objects.all()
+    serializer_class = MaterialSerializer
+    not_found = errors.MaterialNotFound
+    capabilities = MASTER_DATA
+    filters = {"unit": "unit"}
+    search_fields = ("code", "name")
+
+
+class BomItemSerializer(StrictModelSerializer):
+    """One line of a bill of material."""
+
+    id = IdField()
+    parentCode = CodeRelatedField(source="parent", queryset=Material.objects.all(), not_found=errors.MaterialNotFound)
+    childCode = CodeRelatedField(source="child", queryset=Material.objects.all(), not_found=errors.MaterialNotFound)
+    quantity = serializers.DecimalField(max_digits=12, decimal_places=4, coerce_to_string=False)
+
+    class Meta:
+        model = BomItem
+        fields = ("id", "parentCode", "childCode", "quantity")
+
+    def validate_quantity(self, value: Decimal) -> Decimal:
+        """Say at the field what the database would refuse."""
+        if value <= 0:
+            raise serializers.ValidationError(_("Must be greater than 0."))
+        return value
+
+
+@describe(
+    "BOM item",
+    "BOM items",
+    example={"parentCode": "BOARD-1", "childCode": "R-0402-10K", "quantity": 12},
+    change={"quantity": 14},
+)
+class BomItemViewSet(IdModelViewSet):
+    """How many of a child material one parent takes."""
+
+    queryset = BomItem.objects.select_related("parent", "child")
+    serializer_class = BomItemSerializer
+    not_found = errors.BomItemNotFound
+    capabilities = MASTER_DATA
+    filters = {"parentCode": "parent__code", "childCode": "child__code"}
+    search_fields = ("parent__code", "child__code", "child__name")
+
+
+def register(router: BaseRouter) -> None:
+    """Add the addresses of the plant."""
+    router.register("lines", LineViewSet, basename="line")
+    router.register("station-groups", StationGroupViewSet, basename="station-group")
+    router.register("stations", StationViewSet, basename="station")
+    router.register("equipment", EquipmentViewSet, basename="equipment")
+    router.register("operations", OperationViewSet, basename="operation")
+    router.register("materials", MaterialViewSet, basename="material")
+    router.register("bom-items", BomItemViewSet, basename="bom-item")

@@ -1,0 +1,77 @@
+"""Pure rules about the plant."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from mes.web.validators import CODE_LENGTH
+
+READINESS_TYPES = ("ROUTE", "EQUIPMENT", "MATERIAL", "STENCIL", "SOLDER_PASTE", "TIME_RULE")
+SHIFT_KEYS = ("code", "start", "end", "weekdays")
+
+_PREPARATION = re.compile(r"PREP_[A-Z0-9_]{1,90}", re.ASCII)
+_TIME_OF_DAY = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
+
+Problem = tuple[str, str | Promise]
+
+
+def find_readiness_problems(checks: list[str]) -> dict[str, str | Promise]:
+    """Return a message per place of a list of readiness check types; empty when all are known and named once."""
+    problems: dict[str, str | Promise] = {}
+    for index, check in enumerate(checks):
+        if check not in READINESS_TYPES and not _PREPARATION.fullmatch(check):
+            problems[str(index)] = _(
+                "Unknown check; known are ROUTE, EQUIPMENT, MATERIAL, STENCIL, SOLDER_PASTE, "
+                "TIME_RULE and PREP_ with a name."
+            )
+        elif check in checks[:index]:
+            problems[str(index)] = _("Named twice.")
+    return problems
+
+
+def find_shift_problems(shifts: Any) -> dict[str, str | Promise]:
+    """Return a message per place (`0.start`) of a line's shifts; empty when they are sound.
+
+    A shift is `{code, start: "HH:MM", end: "HH:MM", weekdays: [1..7]}` in local time; 1 is Monday. One that ends
+    before it starts ends on the next day. A code may return with other times, but only on other weekdays.
+    """
+    if not isinstance(shifts, list):
+        return {"": _("Must be a list of shifts.")}
+    problems: dict[str, str | Promise] = {}
+    taken: set[tuple[str, int]] = set()
+    for index, shift in enumerate(shifts):
+        found = dict(_find_problems_of_one(shift))
+        if not found:
+            days = {(shift["code"], day) for day in shift["weekdays"]}
+            if days & taken:
+                found = {"code": _("Another shift of this code is on the same weekday.")}
+            taken |= days
+        problems |= {f"{index}.{place}".rstrip("."): message for place, message in found.items()}
+    return problems
+
+
+def _find_problems_of_one(shift: Any) -> Iterator[Problem]:
+    if not isinstance(shift, dict):
+        yield "", _("Must be an object.")
+        return
+    yield from ((key, _("Unknown field.")) for key in shift if key not in SHIFT_KEYS)
+    code = shift.get("code")
+    if not isinstance(code, str) or not 1 <= len(code) <= CODE_LENGTH or code != code.strip():
+        yield "code", _("Must be a text of 1 to 100 characters without blank ends.")
+    for key in ("start", "end"):
+        if not isinstance(shift.get(key), str) or not _TIME_OF_DAY.fullmatch(shift[key]):
+            yield key, _("Must be a time of day, HH:MM.")
+    if shift.get("start") == shift.get("end") and "end" in shift:
+        yield "end", _("Must differ from the start.")
+    if not _are_weekdays(shift.get("weekdays")):
+        yield "weekdays", _("Must name weekdays, each once, from 1 (Monday) to 7 (Sunday).")
+
+
+def _are_weekdays(days: Any) -> bool:
+    if not isinstance(days, list) or not days:
+        return False
+    whole = [day for day in days if isinstance(day, int) and not isinstance(day, bool) and 1 <= day <= 7]
+    return len(whole) == len(days) == len(set(whole))

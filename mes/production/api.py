@@ -1,0 +1,329 @@
+"""Work orders and runs over HTTP."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+from rest_framework.viewsets import GenericViewSet
+
+from mes import errors
+from mes.accounts.permissions import operator_name
+from mes.accounts.roles import Capability
+from mes.production import orders, runs
+from mes.production.models import Run, WorkOrder
+from mes.production.queries import count_units
+from mes.web.serializers import CodeField, OffsetDateTimeField, StrictSerializer, read
+from mes.web.viewsets import ExactFilter, TextSearch
+
+LARGEST_QUANTITY = 1_000_000
+LARGEST_REGISTRATION = 10_000
+
+
+class WorkOrderRequest(StrictSerializer):
+    """A work order as the ERP sends it."""
+
+    woNo = CodeField()
+    productCode = CodeField()
+    plannedQty = serializers.IntegerField(min_value=1, max_value=LARGEST_QUANTITY)
+    routingCode = CodeField(required=False, allow_null=True)
+    dueDate = serializers.DateField(required=False, allow_null=True)
+
+
+class WorkOrderAnswer(serializers.ModelSerializer):
+    """A work order."""
+
+    woNo = serializers.CharField(source="wo_no")
+    productCode = serializers.CharField(source="product_code")
+    plannedQty = serializers.IntegerField(source="planned_qty")
+    routingCode = serializers.CharField(source="routing.code", allow_null=True, default=None)
+    lineCode = serializers.CharField(source="line.code", allow_null=True, default=None)
+    dueDate = serializers.DateField(source="due_date", allow_null=True)
+    receivedAt = OffsetDateTimeField(source="received_at")
+
+    class Meta:
+        model = WorkOrder
+        fields = ["woNo", "productCode", "plannedQty", "routingCode", "lineCode", "dueDate", "status", "receivedAt"]
+
+
+class LineRequest(StrictSerializer):
+    """Where an order goes."""
+
+    lineCode = CodeField()
+
+
+class RunRequest(StrictSerializer):
+    """A run to be created."""
+
+    lineCode = CodeField()
+    planQty = serializers.IntegerField(min_value=1, max_value=LARGEST_QUANTITY)
+    runNo = CodeField(required=False, allow_null=True)
+    shiftCode = CodeField(required=False, allow_null=True)
+
+
+class RouteIdentity(serializers.Serializer):
+    """Which route a run executes."""
+
+    code = serializers.CharField()
+    sourceSystem = serializers.CharField(source="source_system")
+
+
+class VersionIdentity(serializers.Serializer):
+    """Which frozen version a run is bound to."""
+
+    id = serializers.CharField(source="pk")
+    versionNo = serializers.IntegerField(source="version_no")
+
+
+class RunAnswer(serializers.ModelSerializer):
+    """A run, bound to its route version."""
+
+    runNo = serializers.CharField(source="run_no")
+    woNo = serializers.CharField(source="work_order.wo_no")
+    productCode = serializers.CharField(source="work_order.product_code")
+    lineCode = serializers.CharField(source="line.code")
+    planQty = serializers.IntegerField(source="plan_qty")
+    shiftCode = serializers.CharField(source="shift_code", allow_blank=True)
+    route = RouteIdentity(source="route_version.routing")
+    routeVersion = VersionIdentity(source="route_version")
+    createdAt = OffsetDateTimeField(source="created_at")
+    authorizedAt = OffsetDateTimeField(source="authorized_at", allow_null=True)
+    startedAt = OffsetDateTimeField(source="started_at", allow_null=True)
+    endedAt = OffsetDateTimeField(source="ended_at", allow_null=True)
+
+    class Meta:
+        model = Run
+        fields = [
+            "runNo",
+            "status",
+            "woNo",
+            "productCode",
+            "lineCode",
+            "planQty",
+            "shiftCode",
+            "route",
+            "routeVersion",
+            "createdAt",
+            "authorizedAt",
+            "startedAt",
+            "endedAt",
+        ]
+
+
+class RunDetail(RunAnswer):
+    """A run with its units by status."""
+
+    unitCounts = serializers.SerializerMethodField()
+
+    class Meta(RunAnswer.Meta):
+        fields = [*RunAnswer.Meta.fields, "unitCounts"]
+
+    def get_unitCounts(self, run: Run) -> dict[str, int]:
+        """The number of units in each status."""
+        return count_units([run])[run.pk]
+
+
+class UnitsRequest(StrictSerializer):
+    """Serial numbers to register."""
+
+    sns = serializers.ListField(child=CodeField(), min_length=1, max_length=LARGEST_REGISTRATION)
+
+
+class UnitsAnswer(serializers.Serializer):
+    """What a registration did."""
+
+    runNo = serializers.CharField()
+    registered = serializers.ListField(child=serializers.CharField())
+    total = serializers.IntegerField()
+
+
+class AuthorizationRequest(StrictSerializer):
+    """Authorize a run, or take its authorization back."""
+
+    action = serializers.ChoiceField(choices=["AUTHORIZE", "REVOKE"])
+    reason = serializers.CharField(max_length=500, required=False, allow_null=True)
+
+
+class StatusAnswer(serializers.Serializer):
+    """A run's status after a change."""
+
+    runNo = serializers.CharField()
+    status = serializers.CharField()
+
+
+class CloseRequest(StrictSerializer):
+    """Why a run is closed."""
+
+    reason = serializers.CharField(max_length=500, required=False, allow_null=True)
+
+
+class CloseAnswer(StatusAnswer):
+    """A closed run, with the units that were registered and never made."""
+
+    notMade = serializers.ListField(child=serializers.CharField())
+
+
+class IncomingWorkOrderViewSet(GenericViewSet):
+    """Work orders sent by the ERP."""
+
+    queryset = WorkOrder.objects.none()
+    serializer_class = WorkOrderAnswer
+    capabilities = {"create": (Capability.ORDERS, Capability.RUNS)}
+
+    @extend_schema(
+        summary="Receive a work order",
+        description="Sent again, it updates what may change: quantity and due date until the order is completed, "
+        "product and route until it has a run.",
+        request=WorkOrderRequest,
+        responses={201: WorkOrderAnswer, 200: WorkOrderAnswer},
+        examples=[
+            OpenApiExample(
+                "An order",
+                value={"woNo": "WO-4711", "productCode": "CTRL-100", "plannedQty": 40, "dueDate": "2026-12-01"},
+                request_only=True,
+            )
+        ],
+    )
+    def create(self, request: Request) -> Response:
+        """Create or update the order."""
+        body = read(WorkOrderRequest, request)
+        order, created = orders.receive(
+            wo_no=body["woNo"],
+            product_code=body["productCode"],
+            planned_qty=body["plannedQty"],
+            routing_code=body.get("routingCode"),
+            due_date=body.get("dueDate"),
+        )
+        return Response(WorkOrderAnswer(order).data, status=201 if created else 200)
+
+
+class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
+    """Work orders: list, read, release to a line, create runs."""
+
+    queryset = WorkOrder.objects.select_related("routing", "line")
+    serializer_class = WorkOrderAnswer
+    lookup_field = "wo_no"
+    lookup_value_regex = "[^/]+"
+    filter_backends = [ExactFilter, TextSearch]
+    filters = {"status": "status", "productCode": "product_code", "lineCode": "line__code"}
+    search_fields = ["wo_no", "product_code"]
+    capabilities = {"release": (Capability.RUNS,), "runs": (Capability.RUNS,)}
+
+    def get_object(self) -> WorkOrder:
+        """Return the order the address names."""
+        order = self.get_queryset().filter(wo_no=self.kwargs["wo_no"]).first()
+        if order is None:
+            raise errors.WorkOrderNotFound(code=self.kwargs["wo_no"])
+        return order
+
+    @extend_schema(summary="Release an order to a line", request=LineRequest, responses=WorkOrderAnswer)
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, wo_no: str) -> Response:
+        """Release the order."""
+        body = read(LineRequest, request)
+        return Response(WorkOrderAnswer(orders.release(wo_no=wo_no, line_code=body["lineCode"])).data)
+
+    @extend_schema(
+        summary="Create a run",
+        description="The run is bound to the route version that applies now, and keeps it.",
+        request=RunRequest,
+        responses={201: RunAnswer},
+        examples=[OpenApiExample("A run", value={"lineCode": "SMT-A", "planQty": 40}, request_only=True)],
+    )
+    @action(detail=True, methods=["post"])
+    def runs(self, request: Request, wo_no: str) -> Response:
+        """Create a run of the order."""
+        body = read(RunRequest, request)
+        run = runs.create(
+            wo_no=wo_no,
+            line_code=body["lineCode"],
+            plan_qty=body["planQty"],
+            run_no=body.get("runNo"),
+            shift_code=body.get("shiftCode"),
+        )
+        return Response(RunAnswer(run).data, status=201)
+
+
+class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
+    """Runs: list, read, register units, authorize, close."""
+
+    queryset = Run.objects.select_related("work_order", "line", "route_version__routing").defer(
+        "route_version__snapshot"
+    )
+    serializer_class = RunAnswer
+    lookup_field = "run_no"
+    lookup_value_regex = "[^/]+"
+    filter_backends = [ExactFilter, TextSearch]
+    filters = {"status": "status", "woNo": "work_order__wo_no", "lineCode": "line__code"}
+    search_fields = ["run_no", "work_order__wo_no"]
+    capabilities = {
+        "units": (Capability.UNITS,),
+        "authorize": (Capability.AUTHORIZE,),
+        "close": (Capability.CLOSE,),
+    }
+
+    def get_object(self) -> Run:
+        """Return the run the address names."""
+        run = self.get_queryset().filter(run_no=self.kwargs["run_no"]).first()
+        if run is None:
+            raise errors.RunNotFound(code=self.kwargs["run_no"])
+        return run
+
+    @extend_schema(summary="Read a run with its unit counts", responses=RunDetail)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one run."""
+        return Response(RunDetail(self.get_object()).data)
+
+    @extend_schema(
+        summary="Register units",
+        description="Registering again changes nothing. A run with registered units creates none on the fly.",
+        request=UnitsRequest,
+        responses={201: UnitsAnswer, 200: UnitsAnswer},
+        examples=[OpenApiExample("Two boards", value={"sns": ["SN-0001", "SN-0002"]}, request_only=True)],
+    )
+    @action(detail=True, methods=["post"])
+    def units(self, request: Request, run_no: str) -> Response:
+        """Register the serial numbers."""
+        body = read(UnitsRequest, request)
+        run, fresh = runs.register_units(run_no=run_no, sns=body["sns"])
+        answer = {"runNo": run.run_no, "registered": fresh, "total": run.units.count()}
+        return Response(answer, status=201 if fresh else 200)
+
+    @extend_schema(
+        summary="Authorize a run, or revoke its authorization",
+        request=AuthorizationRequest,
+        responses=StatusAnswer,
+        examples=[OpenApiExample("Authorize", value={"action": "AUTHORIZE"}, request_only=True)],
+    )
+    @action(detail=True, methods=["post"])
+    def authorize(self, request: Request, run_no: str) -> Response:
+        """Change the authorization."""
+        body = read(AuthorizationRequest, request)
+        run = runs.set_authorization(
+            run_no=run_no, action=body["action"], by=operator_name(request), reason=body.get("reason") or ""
+        )
+        return Response({"runNo": run.run_no, "status": run.status})
+
+    @extend_schema(
+        summary="Close a run",
+        description="Every unit that was started must be done or scrapped. Units that never had a track are reported "
+        "as not made and removed from the run.",
+        request=CloseRequest,
+        responses=CloseAnswer,
+    )
+    @action(detail=True, methods=["post"])
+    def close(self, request: Request, run_no: str) -> Response:
+        """Complete the run."""
+        body = read(CloseRequest, request)
+        run, not_made = runs.close(run_no=run_no, by=operator_name(request), reason=body.get("reason") or "")
+        return Response({"runNo": run.run_no, "status": run.status, "notMade": not_made})
+
+
+def register(router: SimpleRouter) -> None:
+    """Add the addresses of this subject."""
+    router.register("integration/work-orders", IncomingWorkOrderViewSet, "incoming-work-order")
+    router.register("work-orders", WorkOrderViewSet, "work-order")
+    router.register("runs", RunViewSet, "run")

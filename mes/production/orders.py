@@ -1,0 +1,98 @@
+"""Work orders: received from the ERP, released to a line."""
+
+from datetime import date
+
+from django.db import transaction
+
+from mes.errors import InvalidTransition, LineNotFound, RouteNotFound, WorkOrderNotFound
+from mes.plant.models import Line
+from mes.production import transitions
+from mes.production.models import OPEN_RUN_STATUSES, Unit, UnitStatus, WorkOrder, WorkOrderStatus
+from mes.routing.models import Routing
+
+
+def receive(
+    *,
+    wo_no: str,
+    product_code: str,
+    planned_qty: int,
+    routing_code: str | None = None,
+    due_date: date | None = None,
+) -> tuple[WorkOrder, bool]:
+    """Create a work order, or update what may change of a known one; return (order, created).
+
+    Quantity and due date may change until the order is completed; product and route until it has a run.
+    Raises RouteNotFound, InvalidTransition.
+    """
+    routing = None
+    if routing_code is not None:
+        routing = Routing.objects.filter(code=routing_code).first()
+        if routing is None:
+            raise RouteNotFound(code=routing_code)
+    with transaction.atomic():
+        order, created = WorkOrder.objects.get_or_create(
+            wo_no=wo_no,
+            defaults={
+                "product_code": product_code,
+                "planned_qty": planned_qty,
+                "routing": routing,
+                "due_date": due_date,
+            },
+        )
+        if not created:
+            order = WorkOrder.objects.select_for_update(no_key=True).get(pk=order.pk)
+            wanted = {"product_code": product_code, "planned_qty": planned_qty, "due_date": due_date}
+            if routing is not None:
+                wanted["routing"] = routing
+            _update(order, wanted)
+        return order, created
+
+
+def _update(order: WorkOrder, wanted: dict[str, object]) -> None:
+    changed = {name for name, value in wanted.items() if getattr(order, name) != value}
+    if not changed:
+        return
+    if order.status == WorkOrderStatus.COMPLETED:
+        raise InvalidTransition(action="change", entity="work order", state=order.status)
+    if changed & {"product_code", "routing"} and order.runs.exists():
+        raise InvalidTransition(action="change product or route", entity="work order", state="in production")
+    for name in changed:
+        setattr(order, name, wanted[name])
+    order.save(update_fields=[*changed, "updated_at"])
+
+
+def release(*, wo_no: str, line_code: str) -> WorkOrder:
+    """Release an order to a line. Again before its first run: to another line. Raises …NotFound, InvalidTransition."""
+    line = Line.objects.filter(code=line_code).first()
+    if line is None:
+        raise LineNotFound(code=line_code)
+    with transaction.atomic():
+        order = lock(wo_no=wo_no)
+        order.status = transitions.next_state(
+            transitions.WORK_ORDER, action="release", state=order.status, entity="work order"
+        )
+        order.line = line
+        order.save(update_fields=["status", "line", "updated_at"])
+        return order
+
+
+def lock(*, wo_no: str) -> WorkOrder:
+    """Return the locked order (inside a transaction). Raises WorkOrderNotFound."""
+    order = WorkOrder.objects.select_for_update(no_key=True).filter(wo_no=wo_no).first()
+    if order is None:
+        raise WorkOrderNotFound(code=wo_no)
+    return order
+
+
+def start(order_id: int) -> None:
+    """Note that the first unit of an order is on its way."""
+    WorkOrder.objects.filter(pk=order_id, status=WorkOrderStatus.RELEASED).update(status=WorkOrderStatus.IN_PROGRESS)
+
+
+def complete_if_made(order: WorkOrder) -> None:
+    """Complete a locked order when no run of it is open and its quantity is made."""
+    if order.status != WorkOrderStatus.IN_PROGRESS or order.runs.filter(status__in=OPEN_RUN_STATUSES).exists():
+        return
+    if Unit.objects.filter(work_order=order, status=UnitStatus.DONE).count() >= order.planned_qty:
+        order.status = WorkOrderStatus.COMPLETED
+        order.save(update_fields=["status", "updated_at"])

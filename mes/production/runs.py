@@ -1,0 +1,232 @@
+"""Runs: bound to a frozen route version, authorized, started by their first track, closed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mes.errors import (
+    InvalidTransition,
+    LineNotFound,
+    RouteAmbiguous,
+    RouteVersionNotReady,
+    RunClosed,
+    RunNotFound,
+    RunOnHold,
+    RunQuantityExceeded,
+    UnitRunMismatch,
+    UnitsNotFinished,
+    ValidationFailed,
+)
+from mes.plant.models import Line
+from mes.production import gates, orders, transitions
+from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
+from mes.production.queries import units_with_tracks
+from mes.routing import snapshots
+from mes.routing.models import RouteSource, RouteVersion, Routing, VersionStatus
+
+FINISHED_UNITS = (UnitStatus.DONE, UnitStatus.SCRAPPED)
+
+
+def create(
+    *, wo_no: str, line_code: str, plan_qty: int, run_no: str | None = None, shift_code: str | None = None
+) -> Run:
+    """Create a run of a released order, bound to the route version that applies now.
+
+    Raises WorkOrderNotFound, LineNotFound, InvalidTransition, RouteVersionNotReady, RouteAmbiguous.
+    """
+    line = Line.objects.filter(code=line_code).first()
+    if line is None:
+        raise LineNotFound(code=line_code)
+    with transaction.atomic():
+        order = orders.lock(wo_no=wo_no)
+        if order.status not in (WorkOrderStatus.RELEASED, WorkOrderStatus.IN_PROGRESS):
+            raise InvalidTransition(action="create a run", entity="work order", state=order.status)
+        number = run_no or _next_run_no(order)
+        if len(number) > 100:
+            raise ValidationFailed({"runNo": _("Give a run number; one made from the order's would be too long.")})
+        if Run.objects.filter(run_no=number).exists():
+            raise ValidationFailed({"runNo": _("This run number is taken.")})
+        return Run.objects.create(
+            run_no=number,
+            work_order=order,
+            line=line,
+            route_version=choose_version(order),
+            plan_qty=plan_qty,
+            shift_code=shift_code or "",
+        )
+
+
+def _next_run_no(order: WorkOrder) -> str:
+    count = order.runs.count() + 1
+    while Run.objects.filter(run_no=f"{order.wo_no}-{count:02}").exists():
+        count += 1
+    return f"{order.wo_no}-{count:02}"
+
+
+def choose_version(order: WorkOrder, *, at: datetime | None = None) -> RouteVersion:
+    """Return the latest READY version of the order's route, or of the one route of its product effective now.
+
+    Of several routes, MES goes before ERP, then the latest effective, then the latest updated.
+    """
+    routing = order.routing or _choose_route(order.product_code, at or timezone.now())
+    version = routing.versions.filter(status=VersionStatus.READY).order_by("-version_no").first()
+    if version is None:
+        reason = _("route “%(route)s” has no READY version; compile it first.") % {"route": routing.code}
+        raise RouteVersionNotReady(reason=reason, route=routing.code)
+    return version
+
+
+def _choose_route(product_code: str, at: datetime) -> Routing:
+    effective = Routing.objects.filter(
+        Q(effective_from=None) | Q(effective_from__lte=at),
+        Q(effective_to=None) | Q(effective_to__gt=at),
+        product_code=product_code,
+        is_active=True,
+    )
+    routes = list(effective.order_by(F("effective_from").desc(nulls_last=True), "-updated_at"))
+    routes.sort(key=lambda route: route.source_system != RouteSource.MES)
+    if not routes:
+        reason = _("no active route of product “%(product)s” is effective now.") % {"product": product_code}
+        raise RouteVersionNotReady(reason=reason, product=product_code)
+    first, rest = routes[0], routes[1:]
+    if rest and _rank(first) == _rank(rest[0]):
+        alike = [route.code for route in routes if _rank(route) == _rank(first)]
+        raise RouteAmbiguous(product=product_code, routes=", ".join(alike))
+    return first
+
+
+def _rank(route: Routing) -> tuple[str, datetime | None, datetime]:
+    return (route.source_system, route.effective_from, route.updated_at)
+
+
+def lock(*, run_no: str) -> Run:
+    """Return the run locked for a change of its state (inside a transaction). Raises RunNotFound."""
+    runs = Run.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "work_order", "line", "route_version"
+    )
+    run = runs.filter(run_no=run_no).first()
+    if run is None:
+        raise RunNotFound(code=run_no)
+    return run
+
+
+def set_authorization(*, run_no: str, action: str, by: str, reason: str = "") -> Run:
+    """`AUTHORIZE` or `REVOKE` a run. Authorizing passes every registered gate. Raises RunNotFound, InvalidTransition."""
+    with transaction.atomic():
+        run = lock(run_no=run_no)
+        status = transitions.next_state(transitions.RUN, action=action.lower(), state=run.status, entity="run")
+        if action == "AUTHORIZE":
+            gates.check_gates(run)
+        run.status = status
+        run.authorized_at = timezone.now() if action == "AUTHORIZE" else None
+        run.authorized_by = by if action == "AUTHORIZE" else ""
+        run.save(update_fields=["status", "authorized_at", "authorized_by"])
+        return run
+
+
+def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
+    """Register units beforehand; return (run, SNs that were new). Registering again changes nothing.
+
+    Raises RunNotFound, RunClosed, RunOnHold, UnitRunMismatch, RunQuantityExceeded.
+    """
+    with transaction.atomic():
+        run = lock(run_no=run_no)
+        check_open(run)
+        known = {unit.sn: unit for unit in Unit.objects.filter(sn__in=sns)}
+        for unit in known.values():
+            if unit.run_id != run.pk and not (unit.run_id is None and not unit.tracks.exists()):
+                raise UnitRunMismatch(sn=unit.sn, run=run_no)
+        wanted = [sn for sn in dict.fromkeys(sns) if sn not in known or known[sn].run_id is None]
+        check_quantity(run, more=len(wanted))
+        _add_units(run, wanted, known)
+        if not run.units_registered:
+            run.units_registered = True
+            run.save(update_fields=["units_registered"])
+        return run, wanted
+
+
+def _add_units(run: Run, sns: Sequence[str], known: dict[str, Unit]) -> None:
+    step_no = snapshot_of(run).first_step_no
+    fresh = [sn for sn in sns if sn not in known]
+    Unit.objects.bulk_create(
+        Unit(sn=sn, run=run, work_order_id=run.work_order_id, current_step_no=step_no) for sn in fresh
+    )
+    Unit.objects.filter(sn__in=[sn for sn in sns if sn in known], run=None).update(
+        run=run, work_order_id=run.work_order_id, current_step_no=step_no, status=UnitStatus.QUEUED
+    )
+
+
+def snapshot_of(run: Run) -> snapshots.RouteSnapshot:
+    """Return the frozen route of a run (with its route version loaded)."""
+    return snapshots.load(version_id=run.route_version_id, digest=run.route_version.digest)
+
+
+def check_open(run: Run) -> None:
+    """Raise RunClosed or RunOnHold unless units may be added to the run."""
+    if run.status == RunStatus.ON_HOLD:
+        raise RunOnHold(run=run.run_no)
+    if run.status not in (RunStatus.PREP, RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS):
+        raise RunClosed(run=run.run_no)
+
+
+def check_quantity(run: Run, *, more: int) -> None:
+    """Raise RunQuantityExceeded when `more` units would exceed the plan. Scrapped units do not use it up."""
+    count = run.units.exclude(status=UnitStatus.SCRAPPED).count() + more
+    if more and count > run.plan_qty:
+        raise RunQuantityExceeded(run=run.run_no, plan=run.plan_qty, count=count)
+
+
+def lock_for_entry(run: Run, *, exclusive: bool = False) -> Run:
+    """Hold the run's status still while a unit enters: shared, or exclusive when the entry will change the run.
+
+    Taken before the unit's lock, always: closing a run takes the run's lock before its units'.
+    """
+    may_start = run.status in (RunStatus.PREP, RunStatus.AUTHORIZED)
+    mode = "FOR NO KEY UPDATE" if exclusive or may_start else "FOR SHARE"
+    locked = Run.objects.raw(f"SELECT * FROM mes_run WHERE id = %s {mode}", [run.pk])[0]
+    for name in ("route_version", "line", "work_order"):
+        if run._state.fields_cache.get(name) is not None:
+            setattr(locked, name, getattr(run, name))
+    return locked
+
+
+def start(run: Run, *, at: datetime) -> None:
+    """Start an authorized run with its first track; anything else is left as it is (a conditional update)."""
+    if run.status != RunStatus.AUTHORIZED:
+        return
+    if Run.objects.filter(pk=run.pk, status=RunStatus.AUTHORIZED).update(status=RunStatus.IN_PROGRESS, started_at=at):
+        run.status = RunStatus.IN_PROGRESS
+        orders.start(run.work_order_id)
+
+
+def close(*, run_no: str, by: str, reason: str = "") -> tuple[Run, list[str]]:
+    """Complete a run; return (run, SNs never made, which are removed from it).
+
+    Raises RunNotFound, InvalidTransition, UnitsNotFinished.
+    """
+    with transaction.atomic():
+        run = lock(run_no=run_no)
+        run.status = transitions.next_state(transitions.RUN, action="close", state=run.status, entity="run")
+        # Units are locked in one order; a track-in that is under way finishes first and is then counted.
+        list(
+            Unit.objects.select_for_update(no_key=True)
+            .filter(run=run)
+            .exclude(status__in=FINISHED_UNITS)
+            .order_by("id")
+        )
+        unfinished = Unit.objects.filter(run=run).exclude(status__in=FINISHED_UNITS)
+        started = units_with_tracks(unfinished)
+        if count := started.count():
+            examples = list(started.order_by("id").values_list("sn", flat=True)[:20])
+            raise UnitsNotFinished(count=count, sns=examples)
+        not_made = list(unfinished.order_by("id").values_list("sn", flat=True))
+        unfinished.update(run=None, status=UnitStatus.QUEUED, held_from="", hold_reason="", current_step_no=None)
+        run.ended_at = timezone.now()
+        run.close_reason = reason
+        run.save(update_fields=["status", "ended_at", "close_reason"])
+        orders.complete_if_made(orders.lock(wo_no=run.work_order.wo_no))
+        return run, not_made

@@ -1,0 +1,158 @@
+"""Routes as engineers edit them, and the immutable versions that runs execute."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from mes.plant.models import Operation, StationGroup, StationType, code_field
+
+
+class RouteSource(models.TextChoices):
+    ERP = "ERP", _("ERP")
+    MES = "MES", _("MES")
+
+
+class Routing(models.Model):
+    """A route: the ordered steps by which a product is made."""
+
+    code = code_field(verbose_name=_("code"))
+    name = models.CharField(_("name"), max_length=200)
+    source_system = models.CharField(_("source"), max_length=3, choices=RouteSource, default=RouteSource.MES)
+    source_key = models.CharField(_("source key"), max_length=100, blank=True)
+    product_code = models.CharField(_("product"), max_length=100, blank=True, db_index=True)
+    effective_from = models.DateTimeField(_("effective from"), null=True, blank=True)
+    effective_to = models.DateTimeField(_("effective to"), null=True, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        ordering = ["code"]
+        verbose_name = _("route")
+        verbose_name_plural = _("routes")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(effective_from=None) | Q(effective_to=None) | Q(effective_from__lt=F("effective_to")),
+                name="routing_effective_in_order",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class RoutingStep(models.Model):
+    """One step. `step_no` orders the steps and has gaps: the next step is the next in order, never +1."""
+
+    routing = models.ForeignKey(Routing, on_delete=models.CASCADE, related_name="steps", verbose_name=_("route"))
+    step_no = models.PositiveIntegerField(_("step number"))
+    operation = models.ForeignKey(
+        Operation, on_delete=models.PROTECT, related_name="routing_steps", verbose_name=_("operation")
+    )
+    source_step_key = models.CharField(_("source step key"), max_length=100, blank=True)
+
+    class Meta:
+        ordering = ["routing", "step_no"]
+        verbose_name = _("step")
+        verbose_name_plural = _("steps")
+        constraints = [models.UniqueConstraint(fields=["routing", "step_no"], name="routing_step_no_once")]
+
+    def __str__(self) -> str:
+        return f"{self.step_no} {self.operation_id}"
+
+
+class ConfigScope(models.TextChoices):
+    """Where an execution config applies; an earlier one wins, field by field."""
+
+    STEP = "STEP", _("Step")
+    OPERATION = "OPERATION", _("Operation")
+    ROUTE = "ROUTE", _("Route")
+    GLOBAL = "GLOBAL", _("Everywhere")
+
+
+class RouteExecutionConfig(models.Model):
+    """How steps run. A null field says nothing and lets a wider scope decide."""
+
+    scope = models.CharField(_("scope"), max_length=9, choices=ConfigScope)
+    routing = models.ForeignKey(
+        Routing, on_delete=models.CASCADE, null=True, blank=True, related_name="configs", verbose_name=_("route")
+    )
+    step_no = models.PositiveIntegerField(_("step number"), null=True, blank=True)
+    source_step_key = models.CharField(
+        _("source step key"),
+        max_length=100,
+        blank=True,
+        help_text=_("Names the step when its number may change with the next import."),
+    )
+    operation = models.ForeignKey(
+        Operation, on_delete=models.CASCADE, null=True, blank=True, related_name="configs", verbose_name=_("operation")
+    )
+    station_type = models.CharField(_("station type"), max_length=6, choices=StationType, null=True, blank=True)
+    station_group = models.ForeignKey(
+        StationGroup, on_delete=models.PROTECT, null=True, blank=True, verbose_name=_("station group")
+    )
+    allowed_station_codes = ArrayField(
+        models.CharField(max_length=100), null=True, blank=True, verbose_name=_("allowed stations")
+    )
+    requires_fai = models.BooleanField(_("requires first article inspection"), null=True, blank=True)
+    retest_limit = models.PositiveSmallIntegerField(_("retest limit"), null=True, blank=True)
+    data_spec_names = ArrayField(
+        models.CharField(max_length=100),
+        null=True,
+        blank=True,
+        verbose_name=_("bound specs"),
+        help_text=_("Empty: all active specs of the operation, unless a wider scope names some."),
+    )
+    ingest_mapping = models.JSONField(_("ingest mapping"), null=True, blank=True)
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        ordering = ["-updated_at", "-id"]
+        verbose_name = _("execution config")
+        verbose_name_plural = _("execution configs")
+        constraints = [
+            models.CheckConstraint(
+                condition=(
+                    Q(scope="STEP", routing__isnull=False, operation=None)
+                    & (Q(step_no__isnull=False) | ~Q(source_step_key=""))
+                )
+                | Q(scope="ROUTE", routing__isnull=False, operation=None, step_no=None, source_step_key="")
+                | Q(scope="OPERATION", routing=None, operation__isnull=False, step_no=None, source_step_key="")
+                | Q(scope="GLOBAL", routing=None, operation=None, step_no=None, source_step_key=""),
+                name="execution_config_scope_names_its_place",
+                violation_error_message=_(
+                    "STEP names a route and a step, ROUTE a route, OPERATION an operation, GLOBAL none of them."
+                ),
+            )
+        ]
+
+    def __str__(self) -> str:
+        place = self.routing_id or self.operation_id or ""
+        return f"{self.scope} {place} {self.step_no or self.source_step_key}".strip()
+
+
+class VersionStatus(models.TextChoices):
+    READY = "READY", _("Ready")
+    INVALID = "INVALID", _("Invalid")
+
+
+class RouteVersion(models.Model):
+    """A compiled, self-contained, immutable copy of a route and its configuration (a trigger refuses changes)."""
+
+    routing = models.ForeignKey(Routing, on_delete=models.PROTECT, related_name="versions", verbose_name=_("route"))
+    version_no = models.PositiveIntegerField(_("version"))
+    status = models.CharField(_("status"), max_length=7, choices=VersionStatus)
+    errors = models.JSONField(_("errors"), default=list)
+    snapshot = models.JSONField(_("snapshot"))
+    digest = models.CharField(_("digest"), max_length=64)
+    compiled_at = models.DateTimeField(_("compiled"), auto_now_add=True)
+    compiled_by = models.CharField(_("compiled by"), max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["routing", "-version_no"]
+        verbose_name = _("route version")
+        verbose_name_plural = _("route versions")
+        constraints = [models.UniqueConstraint(fields=["routing", "version_no"], name="route_version_no_once")]
+
+    def __str__(self) -> str:
+        return f"{self.routing} v{self.version_no}"

@@ -1,0 +1,214 @@
+"""The only reader and writer of the frozen route document.
+
+A snapshot is self-contained: it names operations, stations and groups by code and carries every bound spec with its
+limits as they were. It never changes, so parsed snapshots are cached in process, bounded, by (version, digest).
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class SpecSnapshot:
+    """A data collection spec as it was when the route was compiled."""
+
+    id: int
+    name: str
+    item_type: str
+    data_type: str
+    method: str
+    trigger_type: str
+    is_required: bool
+    lsl: float | None = None
+    usl: float | None = None
+    target: float | None = None
+    unit: str = ""
+    alarm_min: float | None = None
+    alarm_max: float | None = None
+    alarm_action: str = ""
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether the system can judge a value itself."""
+        return self.lsl is not None or self.usl is not None
+
+
+@dataclass(frozen=True)
+class StepSnapshot:
+    """A step as it is executed. `specs` empty: nothing bound, values are looked up live in the operation."""
+
+    step_no: int
+    source_step_key: str
+    operation_code: str
+    operation_name: str
+    operation_kind: str
+    station_type: str
+    station_group: str | None
+    allowed_stations: tuple[str, ...] | None
+    requires_fai: bool
+    retest_limit: int
+    specs: tuple[SpecSnapshot, ...]
+    ingest_mapping: dict[str, Any] | None = field(default=None, hash=False, compare=False)
+
+    def find_spec(self, name: str) -> SpecSnapshot | None:
+        """Return the bound spec of that name."""
+        return next((spec for spec in self.specs if spec.name == name), None)
+
+    def find_spec_by_id(self, spec_id: int) -> SpecSnapshot | None:
+        """Return the bound spec of that id."""
+        return next((spec for spec in self.specs if spec.id == spec_id), None)
+
+
+@dataclass(frozen=True)
+class RouteSnapshot:
+    """A frozen route: its identity and its steps in order."""
+
+    route_code: str
+    route_name: str
+    source_system: str
+    product_code: str
+    steps: tuple[StepSnapshot, ...]
+
+    def step(self, step_no: int | None) -> StepSnapshot | None:
+        """Return the step with that number."""
+        return next((step for step in self.steps if step.step_no == step_no), None)
+
+    @property
+    def first_step_no(self) -> int:
+        """The number of the first step. A compiled route has at least one."""
+        return self.steps[0].step_no
+
+    def next_step_no(self, step_no: int) -> int | None:
+        """Return the number of the step after `step_no` in order; None after the last."""
+        return next((step.step_no for step in self.steps if step.step_no > step_no), None)
+
+    def steps_between(self, current: int, meant: int) -> list[int]:
+        """Return the numbers of the steps from `current` up to, but without, `meant`."""
+        return [step.step_no for step in self.steps if current <= step.step_no < meant]
+
+
+def _spec_to_document(spec: SpecSnapshot) -> dict[str, Any]:
+    return {
+        "id": str(spec.id),
+        "name": spec.name,
+        "itemType": spec.item_type,
+        "dataType": spec.data_type,
+        "method": spec.method,
+        "triggerType": spec.trigger_type,
+        "isRequired": spec.is_required,
+        "limits": {"lsl": spec.lsl, "usl": spec.usl, "target": spec.target, "unit": spec.unit},
+        "alarm": {"min": spec.alarm_min, "max": spec.alarm_max, "action": spec.alarm_action},
+    }
+
+
+def _spec_from_document(document: dict[str, Any]) -> SpecSnapshot:
+    limits, alarm = document["limits"], document["alarm"]
+    return SpecSnapshot(
+        id=int(document["id"]),
+        name=document["name"],
+        item_type=document["itemType"],
+        data_type=document["dataType"],
+        method=document["method"],
+        trigger_type=document["triggerType"],
+        is_required=document["isRequired"],
+        lsl=limits["lsl"],
+        usl=limits["usl"],
+        target=limits["target"],
+        unit=limits["unit"],
+        alarm_min=alarm["min"],
+        alarm_max=alarm["max"],
+        alarm_action=alarm["action"],
+    )
+
+
+def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
+    """Return the JSON document that a version keeps."""
+    return {
+        "schema": SCHEMA,
+        "route": {
+            "code": snapshot.route_code,
+            "name": snapshot.route_name,
+            "sourceSystem": snapshot.source_system,
+            "productCode": snapshot.product_code,
+        },
+        "steps": [
+            {
+                "stepNo": step.step_no,
+                "sourceStepKey": step.source_step_key,
+                "operation": {
+                    "code": step.operation_code,
+                    "name": step.operation_name,
+                    "kind": step.operation_kind,
+                },
+                "stationType": step.station_type,
+                "stationGroupCode": step.station_group,
+                "allowedStationCodes": None if step.allowed_stations is None else list(step.allowed_stations),
+                "requiresFAI": step.requires_fai,
+                "retestLimit": step.retest_limit,
+                "dataSpecs": [_spec_to_document(spec) for spec in step.specs],
+                "ingestMapping": step.ingest_mapping,
+            }
+            for step in snapshot.steps
+        ],
+    }
+
+
+def from_document(document: dict[str, Any]) -> RouteSnapshot:
+    """Parse the JSON document that a version keeps."""
+    route = document["route"]
+    return RouteSnapshot(
+        route_code=route["code"],
+        route_name=route["name"],
+        source_system=route["sourceSystem"],
+        product_code=route["productCode"],
+        steps=tuple(_step_from_document(step) for step in document["steps"]),
+    )
+
+
+def _step_from_document(document: dict[str, Any]) -> StepSnapshot:
+    allowed = document["allowedStationCodes"]
+    return StepSnapshot(
+        step_no=document["stepNo"],
+        source_step_key=document["sourceStepKey"],
+        operation_code=document["operation"]["code"],
+        operation_name=document["operation"]["name"],
+        operation_kind=document["operation"]["kind"],
+        station_type=document["stationType"],
+        station_group=document["stationGroupCode"],
+        allowed_stations=None if allowed is None else tuple(allowed),
+        requires_fai=document["requiresFAI"],
+        retest_limit=document["retestLimit"],
+        specs=tuple(_spec_from_document(spec) for spec in document["dataSpecs"]),
+        ingest_mapping=document["ingestMapping"],
+    )
+
+
+def digest_of(document: dict[str, Any], errors: list[dict[str, Any]]) -> str:
+    """Return the SHA-256 by which an unchanged compilation is recognised."""
+    canonical = json.dumps({"snapshot": document, "errors": errors}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _load(version_id: int, digest: str) -> RouteSnapshot:
+    from mes.routing.models import RouteVersion
+
+    return from_document(RouteVersion.objects.values_list("snapshot", flat=True).get(pk=version_id))
+
+
+def load(*, version_id: int, digest: str) -> RouteSnapshot:
+    """Return the parsed snapshot of a version, from the process's cache when it was read before."""
+    return _load(version_id, digest)
+
+
+def spec_of(spec: Any) -> SpecSnapshot:
+    """Freeze a live `DataCollectionSpec`."""
+    return SpecSnapshot(
+        id=spec.pk,
+        **{name: getattr(spec, name) for name in SpecSnapshot.__dataclass_fields__ if name != "id"},
+    )

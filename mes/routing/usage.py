@@ -1,0 +1,56 @@
+"""Who needs a piece of master data by its code or id, where no foreign key says so: frozen routes and code lists."""
+
+from typing import Any
+
+from django.db import models
+from django.db.models import QuerySet
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+
+from mes.errors import InUse
+from mes.plant.models import Operation, Station, StationGroup
+from mes.routing.models import RouteExecutionConfig, RouteVersion, VersionStatus
+from mes.specs.models import DataCollectionSpec
+
+_EXAMPLES = 3
+
+
+def find_users(thing: models.Model) -> list[str]:
+    """Return what still needs a thing: a few route versions and execution configs, in words."""
+    users: list[str] = []
+    frozen = _frozen_in(thing)
+    if frozen is not None:
+        versions = frozen.select_related("routing").defer("snapshot").order_by("-id")[:_EXAMPLES]
+        users += [_("route version %(version)s") % {"version": version} for version in versions]
+    if isinstance(thing, Station):
+        configs = RouteExecutionConfig.objects.filter(allowed_station_codes__contains=[thing.code])[:_EXAMPLES]
+        users += [_("execution config %(config)s") % {"config": config} for config in configs]
+    return users
+
+
+def check_unused(thing: models.Model) -> None:
+    """Raise InUse when a compiled route or an execution config names the thing."""
+    users = find_users(thing)
+    if users and isinstance(thing, DataCollectionSpec):
+        raise InUse(users=_("%(users)s (deactivate it instead)") % {"users": get_text_list(users, _("and"))})
+    if users:
+        raise InUse(users=get_text_list(users, _("and")))
+
+
+def _frozen_in(thing: models.Model) -> QuerySet[RouteVersion] | None:
+    """Return the versions that name the thing; of a spec also those that were never READY."""
+    versions = RouteVersion.objects.all()
+    if isinstance(thing, DataCollectionSpec):
+        return versions.filter(snapshot__contains=_in_step({"dataSpecs": [{"id": str(thing.pk)}]}))
+    ready = versions.filter(status=VersionStatus.READY)
+    if isinstance(thing, Station):
+        return ready.filter(snapshot__contains=_in_step({"allowedStationCodes": [thing.code]}))
+    if isinstance(thing, StationGroup):
+        return ready.filter(snapshot__contains=_in_step({"stationGroupCode": thing.code}))
+    if isinstance(thing, Operation):
+        return ready.filter(snapshot__contains=_in_step({"operation": {"code": thing.code}}))
+    return None
+
+
+def _in_step(part: dict[str, Any]) -> dict[str, Any]:
+    return {"steps": [part]}

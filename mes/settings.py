@@ -1,0 +1,216 @@
+"""Settings, driven by the environment. A bad value fails at start, with the name of the variable.
+
+`docs/operations.md` explains each variable.
+"""
+
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from csp.constants import NONE, SELF, UNSAFE_INLINE
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from mes.web.logs import logging_config
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.str("MES_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
+DEMO = env.bool("DEMO", default=True)
+DEBUG = env.bool("DEBUG", default=False)
+
+
+def _secret_key() -> str:
+    """The key of sessions and cursors: given, or made once and kept in the data folder."""
+    given = env.str("SECRET_KEY", default="")
+    if given:
+        return given
+    path = DATA_DIR / "secret_key"
+    try:
+        if not path.exists():
+            DATA_DIR.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(48))
+        return path.read_text()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The data folder {DATA_DIR} cannot be written ({error.strerror}). "
+            "Make it writable, or set MES_DATA_DIR to a folder that is."
+        ) from error
+
+
+SECRET_KEY = _secret_key()
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "mes.apps.MesAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "django_q",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    "mes.apps.MesConfig",
+    "execution",
+    "ingest",
+    "integration",
+    "trace",
+]
+
+MIDDLEWARE = [
+    "mes.web.middleware.request_id",
+    "mes.web.middleware.refuse_control_characters",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "mes.urls"
+WSGI_APPLICATION = "mes.wsgi.application"
+APPEND_SLASH = False  # the HTTP interface has no trailing slashes; pages have their own
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# PostgreSQL only. manage.py sets DATABASE_URL to the embedded server when none is given.
+DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://")}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database: postgres://user:password@host:port/name")
+DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=600)
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "sign-in"
+CSRF_FAILURE_VIEW = "mes.web.handlers.csrf_failure"
+SESSION_COOKIE_AGE = env.int("SESSION_COOKIE_AGE", default=12 * 3600)  # a shift
+
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
+LANGUAGES = [("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = True
+
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ("/api/docs/",),  # Swagger UI starts itself with an inline script
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "frame-ancestors": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+    },
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("HTTPS", default=False)
+if env.bool("HTTPS", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "mes.accounts.authentication.DeviceTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["mes.accounts.permissions.RolePermission"],
+    "DEFAULT_PARSER_CLASSES": ["mes.web.parsing.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["mes.web.envelope.EnvelopeRenderer"],
+    "DEFAULT_PAGINATION_CLASS": "mes.web.pagination.NewestFirstPagination",
+    "DEFAULT_SCHEMA_CLASS": "mes.web.openapi.EnvelopeSchema",
+    "EXCEPTION_HANDLER": "mes.web.envelope.exception_handler",
+    "URL_FORMAT_OVERRIDE": None,  # ?format=csv is an argument of reports, not of content negotiation
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Linekeeper",
+    "DESCRIPTION": "Manufacturing execution for SMT and electronics lines.",
+    "VERSION": "0.1.0",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# The worker. `timeout` < `retry`, or a slow task would be started a second time beside itself.
+Q_CLUSTER = {
+    "name": "linekeeper",
+    "orm": "default",
+    "workers": env.int("WORKER_PROCESSES", default=1),
+    "timeout": 120,
+    "retry": 180,
+    "max_attempts": 3,
+    "ack_failures": False,
+    "catch_up": False,
+    "bulk": 1,
+    "poll": 0.5,
+    "recycle": 500,
+    "save_limit": 50,
+    "save_limit_per": "func",
+    "label": "Worker",
+}
+
+# What the system means, not how it runs (docs/operations.md).
+MES_BODY_LIMIT = 1024 * 1024  # bytes of one request
+MES_BATCH_BODY_LIMIT = 16 * 1024 * 1024  # bytes of a batch
+MES_DEPTH_LIMIT = 64  # nesting of JSON
+DATA_UPLOAD_MAX_MEMORY_SIZE = MES_BATCH_BODY_LIMIT + 1
+MES_CLOCK_SKEW = timedelta(seconds=env.int("MES_CLOCK_SKEW_SECONDS", default=300))
+MES_KEY_LIFETIME = timedelta(days=env.int("MES_KEY_DAYS", default=400))
+MES_TOKEN_CACHE = timedelta(seconds=30)
+MES_EVENT_BATCH = env.int("MES_EVENT_BATCH", default=50)
+MES_EVENT_LEASE = timedelta(seconds=env.int("MES_EVENT_LEASE_SECONDS", default=120))
+MES_EVENT_TIME_BUDGET = timedelta(seconds=env.int("MES_EVENT_TIME_BUDGET_SECONDS", default=25))
+MES_EVENT_RETENTION = timedelta(days=env.int("MES_EVENT_RETENTION_DAYS", default=30))
+MES_TICK_SECONDS = 30
+
+LOGGING_CONFIG = None
+logging_config(level=env.str("LOG_LEVEL", default="INFO"))

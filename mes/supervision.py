@@ -1,0 +1,333 @@
+"""Keep the programs of one installation running: the supervisor behind `manage.py serve`.
+
+Each program runs in its own session, so Ctrl-C in the terminal reaches only the
+supervisor, which stops them in order. A program that dies is started again, a little
+later each time; whatever it left in its process group is killed first. If the
+supervisor itself is killed, the system sends its programs SIGTERM, and the next start
+kills what is left, found by `<data folder>/programs.json`. Standard library only.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+LOG_LIMIT = 10 * 1024 * 1024
+LOG_CHECK = 60  # seconds between looks at the size of the logs
+LONGEST_PAUSE = 30  # seconds before a program that keeps dying is started again
+HEALTHY_AFTER = 60  # seconds after which a program counts as running well
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+PR_SET_PDEATHSIG = 1
+
+
+class SupervisionError(Exception):
+    """The programs cannot be run; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run. `grace` is the time in seconds it gets to end after SIGTERM."""
+
+    name: str
+    command: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+    grace: float = 10
+
+
+class Child:
+    """A program that is kept running."""
+
+    def __init__(self, program: Program, log: Path) -> None:
+        self.program = program
+        self.log = log
+        self.process: subprocess.Popen[bytes] | None = None
+        self.deaths = 0
+        self.started_at = 0.0
+        self.start_at = 0.0
+
+    def start(self) -> None:
+        """Start the program in its own session, its output going to its log."""
+        rotate(self.log)
+        parent = os.getpid()
+
+        def end_with_supervisor() -> None:
+            if LIBC is not None:
+                LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+                if os.getppid() != parent:
+                    os._exit(1)
+
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self.program.command,
+                cwd=self.program.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self.program.environment},
+                start_new_session=True,
+                preexec_fn=end_with_supervisor,
+            )
+        self.started_at = time.monotonic()
+
+    def bury(self) -> int:
+        """Kill what a dead program left in its group, set the time of its next start, return its exit code."""
+        assert self.process is not None
+        kill_group(self.process.pid)
+        code = self.process.wait()
+        if time.monotonic() - self.started_at > HEALTHY_AFTER:
+            self.deaths = 0
+        self.start_at = time.monotonic() + min(2**self.deaths, LONGEST_PAUSE)
+        self.deaths += 1
+        self.process = None
+        return code
+
+    def stop(self, hurried: Callable[[], bool]) -> None:
+        """End the program: SIGTERM to its main process, after the grace SIGKILL to all of its group."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        deadline = time.monotonic() + self.program.grace
+        while self.process.poll() is None and time.monotonic() < deadline and not hurried():
+            time.sleep(0.05)
+        kill_group(self.process.pid)
+        self.process.wait()
+        self.process = None
+
+
+class Supervisor:
+    """Runs programs until SIGINT, SIGTERM or SIGHUP, then stops them, the last one added first."""
+
+    def __init__(self, data_dir: Path, say: Callable[[str], None] | None = None) -> None:
+        self.data_dir = data_dir
+        self.say = say or say_if_possible
+        self.children: list[Child] = []
+        self.signals = 0
+        self.woken = threading.Event()
+
+    def listen(self) -> None:
+        """Take over the signals: one asks for the stop, a second one shortens it to a kill."""
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if name != signal.SIGHUP or signal.getsignal(name) is not signal.SIG_IGN:  # nohup
+                signal.signal(name, self._on_signal)
+
+    def add(self, program: Program) -> Child:
+        """Start a program and keep it running from now on."""
+        folder = self.data_dir / "log"
+        folder.mkdir(parents=True, exist_ok=True)
+        child = Child(program, folder / f"{program.name}.log")
+        self.children.append(child)
+        self._start(child)
+        return child
+
+    @property
+    def stopping(self) -> bool:
+        return self.signals > 0
+
+    def run(self, watch: Callable[[], None] | None = None) -> None:
+        """Watch over the programs until a signal asks for the stop. `watch` is called every few seconds."""
+        logs_at = watch_at = time.monotonic()
+        while not self.stopping:
+            self.tend()
+            now = time.monotonic()
+            if watch and now > watch_at:
+                watch()
+                watch_at = now + 5
+            if now > logs_at:
+                for child in self.children:
+                    rotate(child.log)
+                logs_at = now + LOG_CHECK
+            self.woken.wait(0.5)
+
+    def tend(self) -> None:
+        """Start again what has died, when its pause is over."""
+        for child in self.children:
+            if child.process is not None and child.process.poll() is not None:
+                code = child.bury()
+                pause = child.start_at - time.monotonic()
+                self.say(
+                    f"{child.program.name} {_ending(code)}; it is started again in {pause:.0f} s. {tail(child.log)}"
+                )
+            if child.process is None and time.monotonic() >= child.start_at:
+                self._start(child)
+
+    def stop(self) -> None:
+        """Stop everything, the last program added first. A second signal kills instead of waiting."""
+        for child in reversed(self.children):
+            child.stop(hurried=lambda: self.signals > 1)
+        self._note()
+
+    def _start(self, child: Child) -> None:
+        try:
+            child.start()
+        except OSError as error:
+            raise SupervisionError(f"{child.program.name} cannot be started: {error}") from error
+        self._note()
+
+    def _note(self) -> None:
+        """Write down the running processes for a next start after a kill."""
+        pids = [child.process.pid for child in self.children if child.process]
+        text = json.dumps([{"pid": pid, "started": start_time(pid), "boot": boot_id()} for pid in pids])
+        partial = self.data_dir / "programs.json.new"
+        partial.write_text(text)
+        partial.rename(self.data_dir / "programs.json")
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.signals += 1
+        self.woken.set()
+
+
+@contextlib.contextmanager
+def claimed(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder for one supervisor; leftovers of a killed one are gone and the port is free."""
+    with _only_one(data_dir):
+        kill_leftovers(data_dir)
+        check_port(*address())
+        yield
+
+
+def address() -> tuple[str, int]:
+    """Return BIND and PORT from the environment."""
+    port = os.environ.get("PORT") or "8000"
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise SupervisionError(f"PORT must be a number from 1 to 65535, not {port!r}.")
+    return os.environ.get("BIND") or "127.0.0.1", int(port)
+
+
+def check_port(host: str, port: int) -> None:
+    """Refuse a port that something else listens on."""
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(target)
+            trial.listen()
+    except OSError as error:
+        raise SupervisionError(
+            f"Port {port} on {host} cannot be used ({error.strerror}). "
+            f"Stop what uses it, or choose another with PORT, for example: PORT={port % 65535 + 1} script/server"
+        ) from error
+
+
+def kill_leftovers(data_dir: Path, grace: float = 3) -> None:
+    """Kill the programs that a killed supervisor left behind: first kindly, after `grace` seconds not."""
+    try:
+        notes = json.loads((data_dir / "programs.json").read_text())
+    except (OSError, ValueError):
+        return
+    deadline = time.monotonic() + grace
+    first = True
+    while left := [pid for note in notes for pid in _members(note)]:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if first and pid in [note["pid"] for note in notes]:
+                    os.kill(pid, signal.SIGTERM)
+                elif time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline + 5:
+            raise SupervisionError(f"Processes of an earlier run do not end: {', '.join(map(str, left))}.")
+        first = False
+        time.sleep(0.1)
+
+
+def kill_group(pid: int) -> None:
+    """Kill every process in the group of a child that was started in its own session."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def rotate(log: Path) -> None:
+    """Keep one old file of a log that has grown large. Truncates in place: its writers append."""
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > LOG_LIMIT:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)
+
+
+def tail(log: Path, lines: int = 10) -> str:
+    """Return the end of a log, introduced by its name."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 8192))
+            texts = file.read().decode(errors="replace").splitlines()[-lines:]
+    except OSError:
+        return ""
+    return f"The end of {log}:\n" + "\n".join(f"    {text}" for text in texts)
+
+
+def start_time(pid: int) -> int | None:
+    """Return when a process started (in clock ticks since boot), None if it is gone or unknown."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields and fields[0] != "Z" else None
+
+
+def boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def say_if_possible(text: str) -> None:
+    """Print; a terminal that is gone must not stop the supervisor."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, flush=True)
+
+
+def _members(note: dict[str, object]) -> list[int]:
+    """Return the living processes of the session a noted program led."""
+    pid, started = note["pid"], note["started"]
+    leader = start_time(pid) if isinstance(pid, int) else None
+    if not isinstance(started, int) or note["boot"] != boot_id() or leader not in (None, started):
+        return []  # unknown, or the number now belongs to another process
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        fields = _stat(int(path.name))
+        if fields and fields[0] != "Z" and int(fields[3]) == pid and int(fields[19]) >= started:
+            found.append(int(path.name))
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat after the name: state, parent, group, session, …"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+@contextlib.contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock: IO[str] = (data_dir / "server.lock").open("a")
+    except OSError as error:
+        raise SupervisionError(
+            f"The data folder {data_dir} is not writable ({error.strerror}). "
+            "Change its owner, or set MES_DATA_DIR to a folder you can write to."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SupervisionError(
+                f"A server already runs with the data folder {data_dir}. Stop it first, or set MES_DATA_DIR and PORT."
+            ) from None
+        yield
+
+
+def _ending(code: int) -> str:
+    return f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"

@@ -1,0 +1,33 @@
+"""Every address of the product."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import SimpleRouter
+
+from mes.plant import api as plant
+from mes.production import api as production
+from mes.routing import api as routing
+from mes.specs import api as specs
+from mes.web import health
+
+router = SimpleRouter(trailing_slash=False)
+for subject in (plant, specs, routing, production):
+    subject.register(router)
+
+urlpatterns = [
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/", include("execution.urls")),
+    path("api/", include("integration.urls")),
+    path("api/", include("trace.api_urls")),
+    path("api/", include(router.urls)),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "mes.web.handlers.bad_request"
+handler403 = "mes.web.handlers.permission_denied"
+handler404 = "mes.web.handlers.not_found"
+handler500 = "mes.web.handlers.server_error"

@@ -1,0 +1,225 @@
+"""From the bytes of a request to checked values: limits first, then one decode, then what PostgreSQL cannot keep.
+
+No body of any kind may become a server error: whatever is wrong with it is answered with 400, 413 or 415.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice
+from typing import IO, Any, TypeVar
+
+import msgspec
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+
+from mes.errors import ParseFailed, PayloadTooLarge, ValidationFailed
+
+T = TypeVar("T")
+
+WHOLE_BODY = "body"  # the name under which errors of the body itself, not of one field, are reported
+
+_JSON_TYPES = ("application/json",)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACES_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
+_BAD_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")  # of NUL or of a surrogate, perhaps
+_HUGE_INTEGER = re.compile(rb"[0-9]{309}")  # more than a double can hold, perhaps
+_EIGHT_DIGITS = re.compile(rb"[0-9]{8}")
+_MOST_FAULTS = 20  # as many as anybody reads
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_MESSAGE = re.compile(r"(?P<reason>.*?)(?: - at `(?:key` in `)?\$(?P<path>[^`]*)`)?", re.DOTALL)
+_FIELD = re.compile(r"Object (?P<fault>missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def read_body(request: HttpRequest | Request, *, limit: int | None = None) -> bytes:
+    """Return the JSON body, or b"" if there is none. Never reads more than `limit` bytes (default: MES_BODY_LIMIT)."""
+    plain: HttpRequest = request._request if isinstance(request, Request) else request
+    limit = settings.MES_BODY_LIMIT if limit is None else limit
+    length = _content_length(plain)
+    if length > limit:
+        raise PayloadTooLarge(limit=limit)
+    if length <= 0:
+        return b""
+    if plain.content_type not in _JSON_TYPES:
+        raise UnsupportedMediaType(plain.content_type or _("(none)"))
+    return plain.body
+
+
+def _content_length(request: HttpRequest) -> int:
+    try:
+        return int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        return 0
+
+
+class JSONParser(BaseParser):
+    """JSON for Django REST framework. A view takes larger bodies by an attribute `body_limit`."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None) -> Any:
+        """Return the decoded body."""
+        context = parser_context or {}
+        limit = getattr(context.get("view"), "body_limit", None)
+        return decode(read_body(context["request"], limit=limit))
+
+
+# --- decoding ---------------------------------------------------------------------------------------------
+
+
+def decode(body: bytes) -> Any:
+    """Decode any JSON value. An empty body counts as `{}`."""
+    body = body or b"{}"
+    _check_encoding(body)
+    try:
+        value = _decoder(Any).decode(body)
+    except RecursionError:
+        raise _too_deep() from None
+    except msgspec.DecodeError as error:
+        raise _unreadable(body, error) from None
+    _check_depth(body)
+    if _is_suspicious(body):
+        _check_values(value)
+    return value
+
+
+def decode_as(body: bytes, type: type[T]) -> T:
+    """Decode and validate in one go. Fields that do not fit raise `ValidationFailed` with dotted paths."""
+    body = body or b"{}"
+    kind: Any = type
+    _check_encoding(body)
+    try:
+        value: T = _decoder(kind).decode(body)
+    except RecursionError:
+        raise _too_deep() from None
+    except msgspec.ValidationError as error:
+        raise ValidationFailed(describe(error)) from None
+    except msgspec.DecodeError as error:
+        raise _unreadable(body, error) from None
+    _check_depth(body)
+    if _is_suspicious(body):
+        decode(body)  # also what the type does not ask for must be sound
+    return value
+
+
+def describe(error: msgspec.ValidationError) -> dict[str, str]:
+    """Turn "Object missing required field `x` - at `$.data[0]`" into {"data.0.x": "This field is required."}."""
+    match = _MESSAGE.fullmatch(str(error))
+    reason, place = (match["reason"], match["path"]) if match else (str(error), None)
+    parts = [part for part in re.split(r"[.\[\]]+", place or "") if part]
+    field = _FIELD.fullmatch(reason)
+    if field:
+        parts.append(field["name"])
+        reason = _("Unknown field.") if field["fault"] == "contains unknown" else _("This field is required.")
+    return {".".join(parts) or WHOLE_BODY: reason}
+
+
+@cache
+def _decoder(type: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(type)
+
+
+# --- what may not be in a body ----------------------------------------------------------------------------
+
+
+def _check_encoding(body: bytes) -> None:
+    if body.isascii():
+        return
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise ParseFailed(_("it is not UTF-8 (byte %(position)d).") % {"position": error.start}) from None
+
+
+def _too_deep() -> ParseFailed:
+    return ParseFailed(_("it is nested deeper than %(limit)d levels.") % {"limit": settings.MES_DEPTH_LIMIT})
+
+
+def _check_depth(body: bytes) -> None:
+    """Refuse nesting beyond the limit. Works on bytes, because typed decoding skips what it does not want."""
+    limit = settings.MES_DEPTH_LIMIT
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return
+    brackets = _brackets(body)
+    for _level in range(limit):  # each round takes away the innermost level
+        if not brackets:
+            return
+        brackets = brackets.replace(b"[]", b"")
+    if brackets:
+        raise _too_deep()
+
+
+def _brackets(body: bytes) -> bytes:
+    """All brackets of the structure, braces written as brackets, without those inside strings."""
+    if b"\\" not in body:
+        left = body.translate(_BRACES_AS_BRACKETS, _NOT_STRUCTURE).replace(b'""', b"")
+        if b'"' not in left:  # no string holds a bracket: every quote stood beside its partner
+            return left
+    return _STRING.sub(b"", body).translate(_BRACES_AS_BRACKETS, _NOT_STRUCTURE)
+
+
+def _unreadable(body: bytes, error: msgspec.DecodeError) -> ParseFailed | ValidationFailed:
+    """Say why a body is no JSON. Lone surrogates are the one fault that has a path."""
+    if _is_suspicious(body):
+        _check_depth(body)
+        try:
+            _check_values(json.loads(body))
+        except ValidationFailed as failed:
+            return failed
+        except (ValueError, RecursionError):
+            pass
+    if isinstance(error, msgspec.ValidationError):
+        return ParseFailed(_("a number is out of range."))
+    reason = str(error).removeprefix("JSON is malformed: ")
+    return ParseFailed(_("it ends too early.") if "truncated" in reason else f"{reason}.")
+
+
+def _is_suspicious(body: bytes) -> bool:
+    """Whether the decoded value must be walked. Fast for what machines really send."""
+    if b"\\u" in body and _BAD_ESCAPE.search(body):
+        return True
+    # 309 digits in a row hold at least eight of every 38th byte.
+    return bool(_EIGHT_DIGITS.search(body[::38]) and _HUGE_INTEGER.search(body))
+
+
+def _check_values(value: Any) -> None:
+    faults = dict(islice(_faults(value, ()), _MOST_FAULTS))
+    if faults:
+        raise ValidationFailed(faults)
+
+
+def _faults(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield (path, message) of every string and number that the database cannot keep."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _text_faults(key, path)
+            yield from _faults(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _faults(item, (*path, str(index)))
+    elif isinstance(value, str):
+        yield from _text_faults(value, path)
+    elif isinstance(value, int) and abs(value) > sys.float_info.max:
+        yield _written(path), _("The number is out of range.")
+
+
+def _text_faults(text: str, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if "\0" in text:
+        yield _written(path), _("NUL characters are not allowed.")
+    elif _SURROGATE.search(text):
+        yield _written(path), _("Lone surrogates are not allowed.")
+
+
+def _written(path: tuple[str, ...]) -> str:
+    dotted = ".".join(path) or WHOLE_BODY
+    return _SURROGATE.sub("\ufffd", dotted).replace("\0", "\ufffd")

@@ -1,0 +1,33 @@
+"""Checks of single values that models, serializers and services share."""
+
+import unicodedata
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+CODE_LENGTH = 100
+FIRST_YEAR, LAST_YEAR = 1900, 2200
+
+_FORBIDDEN_CATEGORIES = ("Cc", "Cs")  # control characters, lone surrogates
+
+
+def validate_code(value: str) -> None:
+    """Accept codes, run numbers and serial numbers: 1-100 characters that survive a URL, a label and a log line."""
+    if not 1 <= len(value) <= CODE_LENGTH:
+        raise ValidationError(_("Must have 1 to %(length)d characters."), "length", {"length": CODE_LENGTH})
+    if value != value.strip():
+        raise ValidationError(_("Must not begin or end with a blank."), "blank_ends")
+    if "/" in value:
+        raise ValidationError(_("Must not contain “/”."), "slash")
+    if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in value):
+        raise ValidationError(_("Must not contain control characters."), "control_characters")
+
+
+def validate_moment(value: datetime) -> None:
+    """Accept instants with an offset in the years that a factory can mean."""
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise ValidationError(_("Must carry an offset, for example “2026-01-24T10:00:00Z”."), "offset")
+    if not FIRST_YEAR <= value.year <= LAST_YEAR:
+        years = {"first": FIRST_YEAR, "last": LAST_YEAR}
+        raise ValidationError(_("Must lie in the years %(first)d to %(last)d."), "year", years)

@@ -1,0 +1,14 @@
+"""The WSGI application that granian (or any other server) runs."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mes.settings")
+_django = get_wsgi_application()
+
+from django.conf import settings  # noqa: E402  (settings are loaded by the line above)
+
+from mes.web.chunked import accept_chunks  # noqa: E402
+
+application = accept_chunks(_django, limit=settings.MES_BATCH_BODY_LIMIT)

@@ -1,0 +1,126 @@
+"""Make .venv and install the requirements into it; called by script/setup.
+
+A stamp in .venv holds what was installed; while it matches, nothing is done. A
+marker is there while pip works: a .venv whose set-up was cut off is made anew.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+VENV = PROJECT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "installed.json"
+MARKER = VENV / "installing"
+OLDEST_PIP = (22, 3)  # the first that has --python
+
+
+def main(arguments: list[str]) -> None:
+    """Bring .venv up to date; `--dev` adds what the checks need."""
+    if set(arguments) - {"--dev"}:
+        sys.exit("usage: script/setup [--dev]")
+    files = ["requirements.txt", *(["requirements-dev.txt"] if arguments else [])]
+    if is_current(files):
+        return
+    with one_at_a_time():
+        if not is_current(files):
+            install(files)
+
+
+def is_current(files: list[str]) -> bool:
+    """Say whether these files, as they are now, are what .venv holds."""
+    try:
+        stamp = json.loads(STAMP.read_text())
+    except (OSError, ValueError):
+        return False
+    wanted = digests(files)
+    same = all(stamp.get(name) == digest for name, digest in wanted.items())
+    return same and not MARKER.exists() and stamp.get("venv") == venv_identity()
+
+
+def install(files: list[str]) -> None:
+    """Install the files; a broken, moved or half-made .venv is replaced first."""
+    if MARKER.exists() or (VENV.exists() and not is_usable()):
+        shutil.rmtree(VENV)
+    pip = find_pip()
+    print(f"Installing {files[-1]} into .venv (this takes about half a minute the first time) …", file=sys.stderr)
+    if not VENV.exists():
+        VENV.mkdir()
+        MARKER.touch()
+        run([sys.executable, "-m", "venv", *([] if pip is None else ["--without-pip"]), str(VENV)])
+    MARKER.touch()
+    pip = pip or [str(PYTHON), "-m", "pip"]
+    options = ["--quiet", "--quiet", "--disable-pip-version-check", "--no-input"]
+    run([*pip, "install", *options, "-r", str(PROJECT / files[-1])])
+    STAMP.write_text(json.dumps(digests(files) | {"venv": venv_identity()}))
+    MARKER.unlink()
+
+
+def find_pip() -> list[str] | None:
+    """Return the command of a pip that can install into .venv; None: .venv must bring its own."""
+    try:
+        numbers = re.findall(r"\d+", importlib.metadata.version("pip"))
+        if tuple(int(number) for number in numbers[:2]) >= OLDEST_PIP:
+            return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
+        sys.exit("pip 22.3 or newer is needed. On Debian or Ubuntu: apt install python3-pip python3-venv")
+    if VENV.exists() and importlib.util.find_spec("ensurepip"):
+        run([str(PYTHON), "-m", "ensurepip", "--upgrade"])
+    return None
+
+
+def is_usable() -> bool:
+    """Say whether .venv runs, at this place, on a Python that is new enough."""
+    identity = venv_identity()
+    if identity is None:
+        return False
+    try:
+        if STAMP.exists():
+            return bool(json.loads(STAMP.read_text())["venv"] == identity)
+        return str(VENV) in (VENV / "pyvenv.cfg").read_text()
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def venv_identity() -> str | None:
+    """Return place and Python version of .venv; None when it does not run."""
+    code = "import sys; print(*sys.version_info[:2], sys.prefix); sys.exit(sys.version_info < (3, 11))"
+    try:
+        done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def digests(files: list[str]) -> dict[str, str]:
+    return {name: hashlib.sha256((PROJECT / name).read_bytes()).hexdigest() for name in files}
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Wait while another set-up of this project works."""
+    with Path(__file__).open() as lock:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run(command: list[str]) -> None:
+    if subprocess.run(command, cwd=PROJECT, check=False).returncode != 0:
+        sys.exit(f"The set-up failed at: {' '.join(command)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

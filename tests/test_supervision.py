@@ -1,0 +1,211 @@
+"""The supervisor, with small real programs."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mes import supervision
+from mes.supervision import Program, SupervisionError, Supervisor
+
+PROJECT = Path(__file__).resolve().parents[1]
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+)
+WITH_CHILD = "import subprocess; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); "
+SUPERVISE = """
+import sys
+from pathlib import Path
+from mes.supervision import Program, Supervisor
+supervisor = Supervisor(Path(sys.argv[1]))
+supervisor.listen()
+supervisor.add(Program("stubborn", [sys.executable, "-c", sys.argv[2]], grace=60))
+supervisor.run()
+supervisor.stop()
+print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def supervisor(tmp_path) -> Iterator[Supervisor]:
+    said: list[str] = []
+    supervisor = Supervisor(tmp_path, say=said.append)
+    supervisor.said = said
+    yield supervisor
+    supervisor.signals = 2
+    supervisor.stop()
+
+
+def python(name: str, code: str, **options) -> Program:
+    return Program(name, [sys.executable, "-c", code], **options)
+
+
+def eventually(condition: Callable[[], object], within: float = 10):
+    deadline = time.monotonic() + within
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+    return result
+
+
+def is_alive(pid: int) -> bool:
+    return supervision.start_time(pid) is not None
+
+
+def words(log: Path) -> list[str]:
+    return log.read_text().split() if log.exists() else []
+
+
+def supervise(data_dir: Path) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", SUPERVISE, str(data_dir), STUBBORN], cwd=PROJECT, text=True)
+
+
+def stubborn_pid(data_dir: Path) -> int:
+    eventually(lambda: words(data_dir / "log" / "stubborn.log") == ["ready"])
+    return json.loads((data_dir / "programs.json").read_text())[0]["pid"]
+
+
+def test_a_dead_program_is_started_again_after_a_pause(supervisor, tmp_path):
+    child = supervisor.add(python("worker", "print('the reason'); raise SystemExit(3)"))
+    child.process.wait()
+    supervisor.tend()
+    assert child.process is None
+    assert "worker ended with code 3" in supervisor.said[0]
+    assert "the reason" in supervisor.said[0]
+    supervisor.tend()
+    assert child.process is None  # still pausing
+    eventually(lambda: (supervisor.tend(), words(tmp_path / "log" / "worker.log").count("reason") == 2)[1])
+
+
+def test_the_pause_grows_and_shrinks_again(supervisor):
+    child = supervisor.add(python("worker", "pass"))
+    pauses = []
+    for deaths in (0, 3, 9):
+        child.deaths = deaths
+        child.bury()
+        pauses.append(round(child.start_at - time.monotonic()))
+        child.start()
+    child.started_at -= supervision.HEALTHY_AFTER + 1
+    child.bury()
+    pauses.append(round(child.start_at - time.monotonic()))
+    assert pauses == [1, 8, 30, 1]
+
+
+def test_what_a_dead_program_left_is_killed(supervisor, tmp_path):
+    child = supervisor.add(python("worker", WITH_CHILD))
+    child.process.wait()
+    orphan = int(words(tmp_path / "log" / "worker.log")[0])
+    assert is_alive(orphan)
+    supervisor.tend()
+    eventually(lambda: not is_alive(orphan))
+
+
+def test_the_last_program_added_is_stopped_first(supervisor, tmp_path):
+    order = tmp_path / "order"
+    code = (
+        "import signal, sys, time\n"
+        f"def end(*_): open({str(order)!r}, 'a').write(NAME + ' '); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end); print('ready', flush=True); time.sleep(60)"
+    )
+    for name in ("worker", "web", "demo"):
+        supervisor.add(python(name, f"NAME = {name!r}\n{code}"))
+    for name in ("worker", "web", "demo"):
+        eventually(lambda log=tmp_path / "log" / f"{name}.log": words(log))
+    supervisor.stop()
+    assert words(order) == ["demo", "web", "worker"]
+    assert json.loads((tmp_path / "programs.json").read_text()) == []
+
+
+def test_a_stop_asks_the_main_process_and_then_kills_the_group(supervisor, tmp_path):
+    child = supervisor.add(python("worker", WITH_CHILD + STUBBORN, grace=0.3))
+    log = tmp_path / "log" / "worker.log"
+    eventually(lambda: "ready" in words(log))
+    main, grandchild = child.process.pid, int(words(log)[0])
+    supervisor.stop()
+    eventually(lambda: not is_alive(main) and not is_alive(grandchild))
+
+
+def test_a_second_ctrl_c_kills_at_once_and_leaves_nothing(tmp_path):
+    process = supervise(tmp_path)
+    pid = stubborn_pid(tmp_path)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    assert is_alive(pid)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=5) == 0
+    assert not is_alive(pid)
+
+
+def test_leftovers_of_a_killed_supervisor_are_killed(tmp_path):
+    process = supervise(tmp_path)
+    pid = stubborn_pid(tmp_path)
+    process.kill()
+    process.wait()
+    assert is_alive(pid)
+    supervision.kill_leftovers(tmp_path, grace=0.2)
+    assert not is_alive(pid)
+
+
+def test_a_process_that_only_has_the_same_number_is_left_alone(tmp_path):
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        note = {"pid": other.pid, "started": supervision.start_time(other.pid) - 1, "boot": supervision.boot_id()}
+        (tmp_path / "programs.json").write_text(json.dumps([note]))
+        supervision.kill_leftovers(tmp_path, grace=0)
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_used_port_is_named(tmp_path, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("PORT", str(port))
+        with pytest.raises(SupervisionError, match=rf"Port {port} .*PORT="), supervision.claimed(tmp_path):
+            pass
+    with supervision.claimed(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("port", ["http", "0", "65536", "-1"])
+def test_a_bad_port_is_named(monkeypatch, port):
+    monkeypatch.setenv("PORT", port)
+    with pytest.raises(SupervisionError, match="PORT must be a number"):
+        supervision.address()
+
+
+def test_only_one_server_per_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("PORT", "58231")
+    with (
+        supervision.claimed(tmp_path),
+        pytest.raises(SupervisionError, match="already runs"),
+        supervision.claimed(tmp_path),
+    ):
+        pass
+
+
+def test_a_data_folder_that_cannot_be_used_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(SupervisionError, match="MES_DATA_DIR"), supervision.claimed(tmp_path / "file"):
+        pass
+
+
+def test_a_large_log_is_set_aside(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervision, "LOG_LIMIT", 10)
+    log = tmp_path / "web.log"
+    log.write_text("x" * 11)
+    with log.open("a") as writer:
+        supervision.rotate(log)
+        writer.write("new")
+    assert log.read_text() == "new"
+    assert (tmp_path / "web.log.1").read_text() == "x" * 11
+
+
+def test_what_the_launcher_calls_needs_no_django():
+    code = "import sys, mes.supervision, mes.database.throwaway; sys.exit('django' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0

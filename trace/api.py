@@ -1,0 +1,48 @@
+"""Trace over HTTP."""
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from mes.production.models import Unit
+from trace import units
+
+
+class UnitTraceAnswer(serializers.Serializer):
+    """Everything about one unit."""
+
+    unit = serializers.DictField()
+    route = serializers.DictField(allow_null=True)
+    routeVersion = serializers.DictField(allow_null=True)
+    steps = serializers.ListField(child=serializers.DictField())
+    tracks = serializers.ListField(child=serializers.DictField())
+    dataValues = serializers.ListField(child=serializers.DictField())
+    ingestEvents = serializers.ListField(child=serializers.DictField())
+    deviceData = serializers.ListField(child=serializers.DictField())
+    carrierTracks = serializers.ListField(child=serializers.DictField())
+    carrierLoads = serializers.ListField(child=serializers.DictField())
+    carrierDataValues = serializers.ListField(child=serializers.DictField())
+    defects = serializers.ListField(child=serializers.DictField())
+    dispositions = serializers.ListField(child=serializers.DictField())
+    inspections = serializers.ListField(child=serializers.DictField())
+    timeRules = serializers.ListField(child=serializers.DictField())
+    readiness = serializers.ListField(child=serializers.DictField())
+    materials = serializers.ListField(child=serializers.DictField())
+
+
+class UnitTraceViewSet(GenericViewSet):
+    """The trace of a unit."""
+
+    queryset = Unit.objects.none()
+    serializer_class = UnitTraceAnswer
+
+    @extend_schema(
+        summary="Trace a unit",
+        description="Its frozen route, every pass, every value with the limits it was judged by, device records.",
+        responses=OpenApiResponse(UnitTraceAnswer),
+    )
+    def retrieve(self, request: Request, sn: str) -> Response:
+        """Return the trace."""
+        return Response(units.as_json(units.get_unit_trace(sn=sn)))

@@ -1,0 +1,11 @@
+"""The app configuration."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class TraceConfig(AppConfig):
+    """`trace`."""
+
+    name = "trace"
+    verbose_name = _("Trace")

@@ -1,0 +1,273 @@
+"""Everything about one unit, in a fixed number of queries. The page and the API share it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.db.models import Q
+
+from execution.models import DataValue, Disposition, Track
+from integration.models import DeviceDataRecord
+from mes import errors
+from mes.production.models import Unit, UnitStatus
+from mes.production.runs import snapshot_of
+from mes.routing.snapshots import RouteSnapshot, StepSnapshot
+
+VALUE_FIELDS = ("value_number", "value_text", "value_boolean", "value_json")
+
+
+@dataclass(frozen=True)
+class StepState:
+    """A step of the frozen route, and how the unit stands to it.
+
+    `state` is `passed`, `failed` (the last pass failed), `here` (in a station), `next` (to be done now) or `ahead`.
+    """
+
+    step: StepSnapshot
+    state: str
+    is_current: bool
+    tracks: Sequence[Track]
+
+    @property
+    def last_track(self) -> Track | None:
+        """The latest pass."""
+        return self.tracks[-1] if self.tracks else None
+
+
+@dataclass(frozen=True)
+class UnitTrace:
+    """A unit with its own rows only, never all of its run's. Sequences are in the order things happened."""
+
+    unit: Unit
+    snapshot: RouteSnapshot | None
+    tracks: Sequence[Track]
+    values: Sequence[DataValue]
+    records: Sequence[DeviceDataRecord]
+    dispositions: Sequence[Disposition]
+
+    @cached_property
+    def steps(self) -> list[StepState]:
+        """The frozen route as a line of steps."""
+        if self.snapshot is None:
+            return []
+        return [self._state_of(step) for step in self.snapshot.steps]
+
+    @cached_property
+    def current_step(self) -> StepState | None:
+        """The step to do now; None when the unit is done or in no run."""
+        return next((state for state in self.steps if state.is_current), None)
+
+    @cached_property
+    def open_track(self) -> Track | None:
+        """The pass that the unit has not left yet."""
+        return next((track for track in self.tracks if track.out_at is None), None)
+
+    def values_of(self, track: Track) -> list[DataValue]:
+        """Return the values of one pass."""
+        return [value for value in self.values if value.track_id == track.pk]
+
+    def _state_of(self, step: StepSnapshot) -> StepState:
+        assert self.unit.run is not None
+        tracks = [t for t in self.tracks if t.step_no == step.step_no and t.run_id == self.unit.run_id]
+        is_done = UnitStatus.DONE in (self.unit.status, self.unit.held_from)
+        is_current = not is_done and self.unit.current_step_no == step.step_no
+        return StepState(step, self._describe(step, tracks, is_current=is_current), is_current, tracks)
+
+    def _describe(self, step: StepSnapshot, tracks: Sequence[Track], *, is_current: bool) -> str:
+        last = tracks[-1] if tracks else None
+        if last is not None and last.out_at is None:
+            return "here"
+        if is_current:
+            return "failed" if last is not None and last.result == "FAIL" else "next"
+        if last is None or (self.unit.current_step_no or 0) < step.step_no:
+            return "ahead"
+        return "passed" if last.result == "PASS" else "failed"
+
+
+def get_unit_trace(*, sn: str) -> UnitTrace:
+    """Load the trace of a unit. Raises UnitNotFound. The number of queries does not depend on what there is."""
+    unit = (
+        Unit.objects.select_related("work_order", "run__line", "run__route_version__routing")
+        .defer("run__route_version__snapshot")
+        .filter(sn=sn)
+        .first()
+    )
+    if unit is None:
+        raise errors.UnitNotFound(code=sn)
+    return UnitTrace(
+        unit=unit,
+        snapshot=snapshot_of(unit.run) if unit.run else None,
+        tracks=list(Track.objects.filter(unit=unit).select_related("station", "run").order_by("id")),
+        values=list(_own_rows(DataValue.objects, unit).order_by("collected_at", "id")),
+        records=list(_own_rows(DeviceDataRecord.objects, unit).select_related("station", "run").order_by("id")),
+        dispositions=list(Disposition.objects.filter(unit=unit).order_by("id")),
+    )
+
+
+def _own_rows(manager: Any, unit: Unit) -> Any:
+    """Rows of the unit; nothing was received before it existed, which spares the older partitions."""
+    return manager.filter(Q(unit=unit), received_at__gte=unit.created_at)
+
+
+def as_json(trace: UnitTrace) -> dict[str, Any]:
+    """Return a trace in the words of the HTTP interface."""
+    unit, run = trace.unit, trace.unit.run
+    version = run.route_version if run else None
+    return {
+        "unit": {
+            "sn": unit.sn,
+            "status": unit.status,
+            "currentStepNo": unit.current_step_no,
+            "woNo": unit.work_order.wo_no,
+            "runNo": run.run_no if run else None,
+            "productCode": unit.work_order.product_code,
+            "lineCode": run.line.code if run else None,
+            "holdReason": unit.hold_reason or None,
+            "heldFrom": unit.held_from or None,
+            "scrapReason": unit.scrap_reason or None,
+            "reworkNo": unit.rework_no,
+        },
+        "route": {
+            "code": version.routing.code,
+            "name": trace.snapshot.route_name if trace.snapshot else version.routing.name,
+            "sourceSystem": version.routing.source_system,
+        }
+        if version
+        else None,
+        "routeVersion": {
+            "id": str(version.pk),
+            "versionNo": version.version_no,
+            "compiledAt": version.compiled_at,
+            "digest": version.digest,
+        }
+        if version
+        else None,
+        "steps": [_step_as_json(state) for state in trace.steps],
+        "tracks": [_track_as_json(track) for track in trace.tracks],
+        "dataValues": [_value_as_json(value) for value in trace.values],
+        "ingestEvents": [],
+        "deviceData": [_record_as_json(record) for record in trace.records],
+        "carrierTracks": [],
+        "carrierLoads": [],
+        "carrierDataValues": [],
+        "defects": [_defect_as_json(track) for track in trace.tracks if track.defect_code or track.defect_remark],
+        "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
+        "inspections": [],
+        "timeRules": [],
+        "readiness": [],
+        "materials": [],
+    }
+
+
+def _step_as_json(state: StepState) -> dict[str, Any]:
+    step = state.step
+    return {
+        "stepNo": step.step_no,
+        "operationCode": step.operation_code,
+        "operationName": step.operation_name,
+        "operationKind": step.operation_kind,
+        "stationType": step.station_type,
+        "state": state.state.upper(),
+        "isCurrent": state.is_current,
+        "attempts": len(state.tracks),
+    }
+
+
+def _track_as_json(track: Track) -> dict[str, Any]:
+    return {
+        "id": str(track.pk),
+        "runNo": track.run.run_no,
+        "stepNo": track.step_no,
+        "operationCode": track.operation_code,
+        "stationCode": track.station.code,
+        "source": track.source,
+        "attempt": track.attempt,
+        "inAt": track.in_at,
+        "outAt": track.out_at,
+        "result": track.result or None,
+        "claimedResult": track.claimed_result or None,
+        "resultOverride": track.result_override or None,
+        "inspectionOverride": track.inspection_override,
+        "operatorId": track.operator_out or track.operator_in or None,
+        "isTrial": track.is_trial,
+        "isTimeDoubtful": track.is_time_doubtful,
+    }
+
+
+def value_of(value: DataValue) -> Any:
+    """Return the one typed value."""
+    return next((found for name in VALUE_FIELDS if (found := getattr(value, name)) is not None), None)
+
+
+def _value_as_json(value: DataValue) -> dict[str, Any]:
+    return {
+        "id": str(value.pk),
+        "stepNo": value.step_no,
+        "operationCode": value.operation_code,
+        "name": value.name,
+        "itemType": value.item_type,
+        "value": value_of(value),
+        "valueNumber": value.value_number,
+        "valueText": value.value_text,
+        "valueBoolean": value.value_boolean,
+        "valueJson": value.value_json,
+        "unit": value.measure,
+        "limits": {
+            "lsl": value.lsl,
+            "usl": value.usl,
+            "target": value.target,
+            "unit": value.measure,
+            "alarmMin": value.alarm_min,
+            "alarmMax": value.alarm_max,
+        },
+        "judge": value.judge or None,
+        "reportedJudge": value.reported_judge or None,
+        "alarmed": value.alarmed,
+        "source": value.source,
+        "operatorId": value.operator or None,
+        "collectedAt": value.collected_at,
+        "trackId": None if value.track_id is None else str(value.track_id),
+        "deviceDataId": None if value.record_id is None else str(value.record_id),
+    }
+
+
+def _record_as_json(record: DeviceDataRecord) -> dict[str, Any]:
+    return {
+        "id": str(record.pk),
+        "eventId": record.event_id,
+        "eventTime": record.event_time,
+        "receivedAt": record.received_at,
+        "source": record.source,
+        "stationCode": record.station.code if record.station else None,
+        "stepNo": record.step_no,
+        "trackId": None if record.track_id is None else str(record.track_id),
+        "equipmentId": record.equipment_id or None,
+        "valuesCount": record.values_count,
+        "judge": record.judge or None,
+        "data": record.data,
+        "meta": record.meta,
+    }
+
+
+def _defect_as_json(track: Track) -> dict[str, Any]:
+    return {
+        "trackId": str(track.pk),
+        "stepNo": track.step_no,
+        "code": track.defect_code or None,
+        "location": track.defect_location or None,
+        "remark": track.defect_remark or None,
+    }
+
+
+def _disposition_as_json(item: Disposition) -> dict[str, Any]:
+    return {
+        "id": str(item.pk),
+        "action": item.action,
+        "fromStatus": item.from_status,
+        "toStatus": item.to_status,
+        "stepNo": item.step_no,
+        "reason": item.reason,
+        "decidedBy": item.decided_by,
+        "decidedAt": item.decided_at,
+    }
