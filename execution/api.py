@@ -58,7 +58,7 @@ class TrackOutRequest(StrictSerializer):
     result = serializers.ChoiceField(choices=TrackResult.choices)
     at = OffsetDateTimeField(required=False, allow_null=True)
     operatorId = serializers.CharField(max_length=150, required=False, allow_null=True)
-    data = TypedValue(many=True, required=False, allow_null=True)
+    data = TypedValue(many=True, required=False, allow_null=True)  # type: ignore[assignment]
     defectCode = serializers.CharField(max_length=100, required=False, allow_null=True)
     defectLocation = serializers.CharField(max_length=100, required=False, allow_null=True)
     defectRemark = serializers.CharField(max_length=500, required=False, allow_null=True)
@@ -267,7 +267,9 @@ class UnitDecisionViewSet(GenericViewSet):
     @extend_schema(summary="Put a unit on hold", request=ReasonRequest, responses=UnitStateAnswer)
     def hold(self, request: Request, sn: str) -> Response:
         """Hold it."""
-        return _state(holding.hold_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request)))
+        return _state(
+            holding.hold_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request))
+        )
 
     @extend_schema(summary="Release a held unit", request=ReasonRequest, responses=UnitStateAnswer)
     def release(self, request: Request, sn: str) -> Response:

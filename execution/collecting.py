@@ -169,7 +169,7 @@ def collect(
     default_time: datetime,
     lookup: SpecLookup = find_live_specs,
 ) -> list[JudgedValue]:
-    """Resolve, check and judge readings for a step. Raises DataSpecNotFound, SpecNotBound, SpecNotAuto, DataTypeMismatch."""
+    """Resolve, check and judge readings for a step; raises as `resolve_specs` and `check_fit` do."""
     specs = resolve_specs(readings, step, lookup=lookup)
     check_fit(readings, specs, source=source)
     return judge_all(readings, specs, default_time=default_time)

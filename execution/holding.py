@@ -11,7 +11,6 @@ from mes.events.outbox import emit
 from mes.production import runs, transitions
 from mes.production.models import Run, Unit, UnitStatus
 
-
 SYSTEM = "system"
 
 
@@ -87,7 +86,7 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
     An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, StepMismatch.
     """
     run_id = Unit.objects.filter(sn=sn).values_list("run_id", flat=True).first()
-    run = Run.objects.select_related("route_version").filter(pk=run_id).first()
+    run = Run.objects.select_related("route_version").filter(pk=run_id).first() if run_id else None
     if run is not None:
         run = runs.lock_for_entry(run)
     unit = _lock(sn)

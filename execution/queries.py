@@ -2,15 +2,15 @@
 
 from typing import Any
 
+from django.db.models import Q
+
 from execution import rules
 from execution.models import Track
 from mes import errors
 from mes.plant.models import Station
-from mes.production.models import RunStatus, Unit, UnitStatus
+from mes.production.models import Run, RunStatus, Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
-
-
 
 QUEUE_LIMIT = 500
 
@@ -18,13 +18,9 @@ QUEUE_LIMIT = 500
 def get_station_queue(station: Station) -> dict[str, Any]:
     """Return the units in a station and those that wait for a step it may run, oldest first.
 
-    At most `QUEUE_LIMIT` waiting units; `waitingCount` tells how many there are of those read.
+    At most `QUEUE_LIMIT` waiting units.
     """
-    inside = (
-        Track.objects.filter(station=station, out_at=None)
-        .select_related("unit", "run")
-        .order_by("in_at", "id")
-    )
+    inside = Track.objects.filter(station=station, out_at=None).select_related("unit", "run").order_by("in_at", "id")
     return {
         "stationCode": station.code,
         "inStation": [
@@ -43,20 +39,21 @@ def get_station_queue(station: Station) -> dict[str, Any]:
 
 
 def _list_waiting(station: Station) -> list[dict[str, Any]]:
-    units = Unit.objects.filter(
-        status=UnitStatus.QUEUED, run__status__in=(RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS)
-    ).select_related("run__route_version")
+    """Return queued units whose step the station may run: by run and step, so that only those are read."""
+    open_runs = Run.objects.filter(status__in=(RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS))
     if station.line_id is not None:
-        units = units.filter(run__line=station.line_id)
-    waiting = []
-    for unit in units.defer("run__route_version__snapshot").order_by("updated_at", "id").iterator(chunk_size=500):
-        assert unit.run is not None  # selected by its run
-        step = snapshot_of(unit.run).step(unit.current_step_no)
-        if step is not None and rules.station_may_run(station, step):
-            waiting.append({"sn": unit.sn, "runNo": unit.run.run_no, "stepNo": step.step_no})
-            if len(waiting) == QUEUE_LIMIT:
-                break
-    return waiting
+        open_runs = open_runs.filter(line=station.line_id)
+    wanted = Q(pk=None)
+    for run in open_runs.select_related("route_version").defer("route_version__snapshot"):
+        steps = [step.step_no for step in snapshot_of(run).steps if rules.station_may_run(station, step)]
+        if steps:
+            wanted |= Q(run=run, current_step_no__in=steps)
+    units = Unit.objects.filter(wanted, status=UnitStatus.QUEUED).select_related("run").order_by("updated_at", "id")
+    return [
+        {"sn": unit.sn, "runNo": unit.run.run_no, "stepNo": unit.current_step_no}
+        for unit in units[:QUEUE_LIMIT]
+        if unit.run is not None
+    ]
 
 
 def get_unit(sn: str) -> Unit:
@@ -69,7 +66,7 @@ def get_unit(sn: str) -> Unit:
 
 
 def resolve_unit(sn: str) -> dict[str, Any]:
-    """Return which order and run a scanned unit belongs to and where it stands. Raises UnitNotFound, UnitRunNotFound."""
+    """Return where a scanned unit belongs and stands. Raises UnitNotFound, UnitRunNotFound."""
     unit = get_unit(sn)
     if unit.run is None:
         raise errors.UnitRunNotFound(code=sn)

@@ -321,7 +321,7 @@ def _close(track: Track, *, claimed_result: str, at: datetime, operator: str, de
 
 
 def _move(unit: Unit, track: Track, step: StepSnapshot, snapshot: RouteSnapshot) -> int | None:
-    """Move the unit where the result leads; return the next step. A held unit stays held, and its release goes there."""
+    """Move the unit where the result leads; return the next step. A held unit stays held; its release goes there."""
     following = snapshot.next_step_no(track.step_no)
     failures = Track.objects.filter(
         unit=unit, run_id=track.run_id, step_no=track.step_no, rework_no=track.rework_no, result=TrackResult.FAIL

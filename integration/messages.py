@@ -75,19 +75,17 @@ KEEP = """
 def keep_failed(incoming: Incoming, error: DomainError) -> None:
     """Keep a message that could not be applied, so that it can be replayed. The same failure counts up."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            KEEP,
-            {
-                "at": timezone.now(),
-                "system": incoming.system,
-                "entity_type": incoming.entity_type,
-                "key": incoming.key,
-                "payload": Jsonb(incoming.payload),
-                "code": error.code,
-                "error": Jsonb(as_json(error)),
-                "digest": incoming.digest,
-            },
-        )
+        given: dict[str, Any] = {
+            "at": timezone.now(),
+            "system": incoming.system,
+            "entity_type": incoming.entity_type,
+            "key": incoming.key,
+            "payload": Jsonb(incoming.payload),
+            "code": error.code,
+            "error": Jsonb(as_json(error)),
+            "digest": incoming.digest,
+        }
+        cursor.execute(KEEP, given)
 
 
 def note_failed_replay(message: FailedMessage, error: DomainError) -> None:

@@ -53,7 +53,7 @@ def _apply(message: FailedMessage, spec_names: dict[str, str], *, by: str) -> de
     event = parsing.decode_as(body, device_data.DeviceDataEvent)
     device_data.check_event(event)
     incoming = messages.Incoming(
-        message.entity_type, event.event_id, message.system, message.payload, keys.digest_of(message.payload)
+        message.entity_type, event.event_id, message.system, message.payload, keys.digest_of(message.payload or {})
     )
     received = device_data.apply(event, incoming, note={"specNames": spec_names, "replayedBy": by})
     if received.is_duplicate:

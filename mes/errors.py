@@ -21,7 +21,9 @@ class DomainError(Exception):
 
     def __init__(self, /, **details: Any) -> None:
         self.details = details
-        said = {name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in details.items()}
+        said = {
+            name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in details.items()
+        }
         super().__init__(str(self.message).format(**said))
 
 

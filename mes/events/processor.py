@@ -4,6 +4,7 @@ import random
 import time
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -49,7 +50,11 @@ def process_due(*, budget: timedelta | None = None) -> int:
 
 def claim(*, token: uuid.UUID, limit: int | None = None) -> list[int]:
     """Take up to `limit` due events for a lease, oldest first; others cannot take them until the lease ends."""
-    values = {"lease": settings.MES_EVENT_LEASE, "limit": limit or settings.MES_EVENT_BATCH, "token": token}
+    values: dict[str, Any] = {
+        "lease": settings.MES_EVENT_LEASE,
+        "limit": limit or settings.MES_EVENT_BATCH,
+        "token": token,
+    }
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, values)
         return sorted(row[0] for row in cursor.fetchall())

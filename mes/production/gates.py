@@ -9,7 +9,7 @@ _gates: list[Gate] = []
 
 
 def register_gate(gate: Gate) -> None:
-    """Have `gate(run)` called at each authorization, in the order of registration; it raises a DomainError to refuse."""
+    """Have `gate(run)` called at each authorization, in order of registration; it raises a DomainError to refuse."""
     if gate not in _gates:
         _gates.append(gate)
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable
 
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, QuerySet
 
 from mes.production.models import Run, Unit, UnitStatus
 
 
 def units_with_tracks(units: QuerySet[Unit]) -> QuerySet[Unit]:
     """Return the units that entered a station at least once."""
-    tracks = Unit._meta.get_field("tracks").related_model
-    return units.filter(Exists(tracks.objects.filter(unit=OuterRef("pk"))))  # type: ignore[union-attr]
+    return units.filter(tracks__isnull=False).distinct()
 
 
 def count_units(runs: Iterable[Run]) -> dict[int, dict[str, int]]:

@@ -115,7 +115,7 @@ def lock(*, run_no: str) -> Run:
 
 
 def set_authorization(*, run_no: str, action: str, by: str, reason: str = "") -> Run:
-    """`AUTHORIZE` or `REVOKE` a run. Authorizing passes every registered gate. Raises RunNotFound, InvalidTransition."""
+    """`AUTHORIZE` or `REVOKE` a run; authorizing passes every gate. Raises RunNotFound, InvalidTransition."""
     with transaction.atomic():
         run = lock(run_no=run_no)
         status = transitions.next_state(transitions.RUN, action=action.lower(), state=run.status, entity="run")

@@ -119,11 +119,14 @@ def save_step_config(
     """
     with transaction.atomic():
         routing = lock_route(code=route_code)
-        _check_step(routing, step_no, source_step_key)
         place: dict[str, Any] = {"scope": ConfigScope.STEP, "routing": routing, "source_step_key": source_step_key}
         if not source_step_key:
             place["step_no"] = step_no
-        return _upsert(place, values, also={"step_no": step_no})
+        config, created = _upsert(place, {**values, "step_no": step_no})
+        if not _has_step(config):
+            name = "sourceStepKey" if step_no is None else "stepNo"
+            raise ValidationFailed({name: _("Route “%(route)s” has no such step.") % {"route": route_code}})
+        return config, created
 
 
 def save_route_config(*, route_code: str, values: Mapping[str, Any]) -> tuple[RouteExecutionConfig, bool]:
@@ -175,7 +178,20 @@ def find_place_problems(
     return problems
 
 
-def find_config_problems(config: RouteExecutionConfig) -> list[str]:
+def find_config_problems(config: RouteExecutionConfig) -> dict[str, str]:
+    """Return what is wrong with a config that is filled in by hand, by field of the model."""
+    problems = {}
+    if unknown := find_unknown_stations(config.allowed_station_codes):
+        problems["allowed_station_codes"] = _("There is no station “%(code)s”.") % {"code": unknown[0]}
+    if found := find_mapping_problems_of(config):
+        problems["ingest_mapping"] = " ".join(found)
+    if config.scope == ConfigScope.STEP and config.routing and not _has_step(config):
+        name = "source_step_key" if config.step_no is None else "step_no"
+        problems[name] = _("Route “%(route)s” has no such step.") % {"route": config.routing.code}
+    return problems
+
+
+def find_mapping_problems_of(config: RouteExecutionConfig) -> list[str]:
     """Return what is wrong with the mapping of a config, as far as its own fields tell the station type."""
     mapping = config.ingest_mapping
     if mapping is None:
@@ -195,23 +211,19 @@ def find_unknown_stations(codes: Iterable[str] | None) -> list[str]:
     return [code for code in wanted if code not in known]
 
 
-def _check_step(routing: Routing, step_no: int | None, source_step_key: str) -> None:
-    steps = routing.steps.all()
-    if source_step_key:
-        steps = steps.filter(source_step_key=source_step_key)
-    if step_no is not None:
-        steps = steps.filter(step_no=step_no)
-    if not steps.exists():
-        name = "stepNo" if step_no is not None else "sourceStepKey"
-        raise ValidationFailed({name: _("Route “%(route)s” has no such step.") % {"route": routing.code}})
+def _has_step(config: RouteExecutionConfig) -> bool:
+    steps = RoutingStep.objects.filter(routing=config.routing)
+    if config.source_step_key:
+        steps = steps.filter(source_step_key=config.source_step_key)
+    if config.step_no is not None:
+        steps = steps.filter(step_no=config.step_no)
+    return steps.exists()
 
 
-def _upsert(
-    place: dict[str, Any], values: Mapping[str, Any], *, also: Mapping[str, Any] | None = None
-) -> tuple[RouteExecutionConfig, bool]:
+def _upsert(place: dict[str, Any], values: Mapping[str, Any]) -> tuple[RouteExecutionConfig, bool]:
     present = RouteExecutionConfig.objects.filter(**place).order_by("-updated_at", "-id").first()
     config = present or RouteExecutionConfig(**place)
-    for name, value in {**(also or {}), **values}.items():
+    for name, value in values.items():
         setattr(config, name, value)
     _save_config(config)
     return config, present is None
@@ -220,7 +232,7 @@ def _upsert(
 def _save_config(config: RouteExecutionConfig) -> None:
     if unknown := find_unknown_stations(config.allowed_station_codes):
         raise StationNotFound(code=unknown[0])
-    if problems := find_config_problems(config):
+    if problems := find_mapping_problems_of(config):
         raise ValidationFailed({"ingestMapping": " ".join(problems)})
     config.full_clean()
     config.save()

@@ -42,7 +42,7 @@ def _number(source: str | None = None, **kwargs: Any) -> serializers.FloatField:
     return serializers.FloatField(source=source, required=False, allow_null=True, **kwargs)
 
 
-class LimitsSerializer(_WholeSerializer):
+class SpecLimitsSerializer(_WholeSerializer):
     """Limits, bounds included. `min` and `max` are other names for `lsl` and `usl`."""
 
     lsl = _number()
@@ -66,7 +66,7 @@ def _either(attrs: dict[str, Any], name: str, alias: str) -> float | None:
     return values.pop() if values else None
 
 
-class AlarmSerializer(_WholeSerializer):
+class SpecAlarmSerializer(_WholeSerializer):
     """The band outside of which a value alarms, and what happens then (ALARM_ONLY unless said otherwise)."""
 
     min = _number("alarm_min")
@@ -94,8 +94,8 @@ class SpecSerializer(FixedFieldsMixin, StrictModelSerializer):
     method = serializers.ChoiceField(choices=Method.choices)
     triggerType = serializers.ChoiceField(source="trigger_type", choices=TriggerType.choices, required=False)
     triggerRule = serializers.JSONField(source="trigger_rule", required=False, allow_null=True)
-    limits = LimitsSerializer()
-    alarm = AlarmSerializer()
+    limits = SpecLimitsSerializer()
+    alarm = SpecAlarmSerializer()
     isRequired = serializers.BooleanField(source="is_required", required=False)
     isActive = serializers.BooleanField(source="is_active", required=False)
 

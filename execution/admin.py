@@ -1,0 +1,89 @@
+"""Tracks, carriers and values in the admin site: for looking."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from execution.models import Carrier, CarrierTrack, DataValue, Track
+from mes.specs.texts import describe_limits
+from mes.web.admin import ReadOnlyAdmin
+
+
+@admin.register(Track)
+class TrackAdmin(ReadOnlyAdmin):
+    """Passes of units through steps."""
+
+    list_display = (
+        "id",
+        "unit",
+        "run",
+        "step_no",
+        "operation_code",
+        "station",
+        "source",
+        "attempt",
+        "in_at",
+        "out_at",
+        "result",
+        "result_override",
+    )
+    list_filter = ("result", "source", "is_trial", "is_time_doubtful")
+    list_select_related = ("unit", "run", "station")
+    search_fields = ("unit__sn__exact", "run__run_no__exact", "station__code__exact")
+
+
+@admin.register(Carrier)
+class CarrierAdmin(ReadOnlyAdmin):
+    """Panels, trays and racks."""
+
+    list_display = ("carrier_no", "created_at")
+    search_fields = ("carrier_no__startswith",)
+
+
+@admin.register(CarrierTrack)
+class CarrierTrackAdmin(ReadOnlyAdmin):
+    """Passes of carriers through stations."""
+
+    list_display = ("id", "carrier", "run", "step_no", "operation_code", "station", "in_at", "out_at")
+    list_select_related = ("carrier", "run", "station")
+    search_fields = ("carrier__carrier_no__exact", "run__run_no__exact")
+
+
+@admin.register(DataValue)
+class DataValueAdmin(ReadOnlyAdmin):
+    """Collected values with the limits they were judged by."""
+
+    list_display = (
+        "id",
+        "unit",
+        "step_no",
+        "operation_code",
+        "name",
+        "value",
+        "limits",
+        "judge",
+        "alarmed",
+        "source",
+        "collected_at",
+    )
+    list_filter = ("judge", "alarmed", "item_type", "source")
+    list_select_related = ("unit",)
+    search_fields = ("unit__sn__exact", "run__run_no__exact", "name__exact")
+
+    @admin.display(description=_("value"))
+    def value(self, item: DataValue) -> object:
+        """The one value that is set, with its unit of measure."""
+        values = (item.value_number, item.value_text, item.value_boolean, item.value_json)
+        found = next((value for value in values if value is not None), "-")
+        return f"{found} {item.measure}".rstrip()
+
+    @admin.display(description=_("limits"))
+    def limits(self, item: DataValue) -> str:
+        """The limits at the time of judging."""
+        return describe_limits(_Judged(item))
+
+
+class _Judged:
+    """A value's limits under the names of a spec's, without the unit that the value shows already."""
+
+    def __init__(self, item: DataValue) -> None:
+        self.lsl, self.usl, self.target, self.unit = item.lsl, item.usl, item.target, ""

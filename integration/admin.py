@@ -1,0 +1,116 @@
+"""Messages and device records in the admin site: for looking, and for replaying what failed."""
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from integration.models import DeviceDataRecord, IntegrationMessage
+from integration.replay import replay_message
+from mes.accounts.roles import Capability, role_capabilities
+from mes.web.admin import ReadOnlyAdmin, attempt, pretty_json
+
+
+@admin.register(IntegrationMessage)
+class IntegrationMessageAdmin(ReadOnlyAdmin):
+    """What other systems and devices sent and what became of it."""
+
+    list_display = (
+        "id",
+        "status",
+        "entity_type",
+        "business_key",
+        "dedupe_key",
+        "error_code",
+        "count",
+        "received_at",
+        "last_at",
+    )
+    list_display_links = ("id", "status")
+    list_filter = ("status", "direction", "entity_type")
+    search_fields = ("dedupe_key__exact", "business_key__exact", "error_code__exact")
+    actions = ("replay",)
+    fields = (
+        ("status", "direction", "system"),
+        ("entity_type", "business_key", "dedupe_key"),
+        ("received_at", "last_at", "count"),
+        "error_code",
+        "error_shown",
+        "payload_shown",
+        "note_shown",
+        "record_id",
+    )
+    readonly_fields = ("error_shown", "payload_shown", "note_shown")
+
+    @admin.display(description=gettext_lazy("error"))
+    def error_shown(self, message: IntegrationMessage) -> str:
+        """Why it could not be applied."""
+        return pretty_json(message.error)
+
+    @admin.display(description=gettext_lazy("payload"))
+    def payload_shown(self, message: IntegrationMessage) -> str:
+        """The body as it was sent."""
+        return pretty_json(message.payload)
+
+    @admin.display(description=gettext_lazy("note"))
+    def note_shown(self, message: IntegrationMessage) -> str:
+        """What was meant, where a replay corrected it."""
+        return pretty_json(message.note)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Needed by the action."""
+        return Capability.REPLAY in role_capabilities(request.user)
+
+    @admin.action(description=gettext_lazy("Replay"), permissions=["replay"])
+    def replay(self, request: HttpRequest, queryset: QuerySet[IntegrationMessage]) -> None:
+        """Apply the chosen messages as if they were sent now, oldest first; each by itself."""
+        by = request.user.get_username()
+        done = 0
+        for pk in sorted(queryset.values_list("pk", flat=True)):
+            label = _("Message %(id)s") % {"id": pk}
+            done += attempt(request, label, lambda pk=pk: replay_message(message_id=pk, by=by)) is not None
+        if done:
+            messages.success(request, _("%(count)d message(s) replayed.") % {"count": done})
+
+
+@admin.register(DeviceDataRecord)
+class DeviceDataRecordAdmin(ReadOnlyAdmin):
+    """Accepted device data events."""
+
+    list_display = (
+        "id",
+        "event_id",
+        "unit",
+        "run",
+        "station",
+        "step_no",
+        "source",
+        "values_count",
+        "judge",
+        "event_time",
+    )
+    list_display_links = ("id", "event_id")
+    list_filter = ("source", "judge")
+    list_select_related = ("unit", "run", "station")
+    search_fields = ("event_id__exact", "unit__sn__exact", "run__run_no__exact")
+    fields = (
+        ("event_id", "event_time", "received_at"),
+        ("source", "equipment_id", "operator_id"),
+        ("run", "unit", "station", "step_no"),
+        ("track_id", "carrier_track_id"),
+        ("values_count", "judge"),
+        "data_shown",
+        "meta_shown",
+    )
+    readonly_fields = ("data_shown", "meta_shown")
+
+    @admin.display(description=gettext_lazy("data"))
+    def data_shown(self, record: DeviceDataRecord) -> str:
+        """The values as they were sent."""
+        return pretty_json(record.data)
+
+    @admin.display(description=gettext_lazy("meta"))
+    def meta_shown(self, record: DeviceDataRecord) -> str:
+        """What else the device said."""
+        return pretty_json(record.meta)

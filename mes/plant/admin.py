@@ -1,0 +1,149 @@
+"""The plant in the admin site."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.http import HttpRequest
+
+from mes.plant import rules
+from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
+from mes.routing import usage
+
+
+class MasterDataAdmin(admin.ModelAdmin):
+    """Codes stay once they are given, and what is in use cannot be deleted."""
+
+    fixed: tuple[str, ...] = ("code",)
+    list_per_page = 50
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Frozen routes and histories name things by these fields."""
+        readonly = tuple(super().get_readonly_fields(request, obj))
+        return readonly if obj is None else (*readonly, *self.fixed)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, list[Any]]:
+        """Add users that no foreign key knows of to those that keep things from being deleted."""
+        found, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return found, counts, missing, [*protected, *_users_of(objs)]
+
+
+def _users_of(things: Any) -> list[str]:
+    return [f"{thing}: {user}" for thing in things for user in usage.find_users(thing)]
+
+
+class LineForm(forms.ModelForm):
+    """Checks what the columns themselves cannot."""
+
+    class Meta:
+        model = Line
+        fields = ("code", "name", "process_type", "readiness_checks", "shifts")
+
+    def clean_readiness_checks(self) -> list[str]:
+        """Only checks that exist."""
+        checks = self.cleaned_data["readiness_checks"] or []
+        _refuse(rules.find_readiness_problems(checks))
+        return checks
+
+    def clean_shifts(self) -> Any:
+        """Only shifts that can be read."""
+        shifts = self.cleaned_data["shifts"] or []
+        _refuse(rules.find_shift_problems(shifts))
+        return shifts
+
+
+def _refuse(problems: dict[str, Any]) -> None:
+    if problems:
+        raise ValidationError([f"{place}: {message}".removeprefix(": ") for place, message in problems.items()])
+
+
+@admin.register(Line)
+class LineAdmin(MasterDataAdmin):
+    """Lines with their readiness checks and shifts."""
+
+    form = LineForm
+    list_display = ("code", "name", "process_type", "readiness_checks")
+    list_filter = ("process_type",)
+    search_fields = ("code", "name")
+
+
+@admin.register(StationGroup)
+class StationGroupAdmin(MasterDataAdmin):
+    """Stations that may stand in for one another."""
+
+    list_display = ("code", "name", "station_count")
+    search_fields = ("code", "name")
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[StationGroup]:
+        """Count the members in the same query."""
+        return super().get_queryset(request).annotate(members=models.Count("stations"))
+
+    @admin.display(description=StationGroup._meta.get_field("stations").related_model._meta.verbose_name_plural)
+    def station_count(self, group: Any) -> int:
+        """How many stations belong to the group."""
+        return group.members
+
+
+@admin.register(Station)
+class StationAdmin(MasterDataAdmin):
+    """Places where steps are done."""
+
+    list_display = ("code", "name", "line", "group", "station_type")
+    list_filter = ("station_type", "line", "group")
+    list_select_related = ("line", "group")
+    search_fields = ("code", "name")
+
+
+@admin.register(Equipment)
+class EquipmentAdmin(MasterDataAdmin):
+    """Machines and their status."""
+
+    list_display = ("code", "name", "station", "status")
+    list_filter = ("status",)
+    list_select_related = ("station",)
+    raw_id_fields = ("station",)
+    search_fields = ("code", "name", "station__code")
+
+
+@admin.register(Operation)
+class OperationAdmin(MasterDataAdmin):
+    """Kinds of work."""
+
+    list_display = ("code", "name", "kind", "default_station_type")
+    list_filter = ("kind", "default_station_type")
+    search_fields = ("code", "name")
+
+
+class BomItemInline(admin.TabularInline):
+    """What a material is made of."""
+
+    model = BomItem
+    fk_name = "parent"
+    raw_id_fields = ("child",)
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[BomItem]:
+        """Load the children with them."""
+        return super().get_queryset(request).select_related("child")
+
+
+@admin.register(Material)
+class MaterialAdmin(MasterDataAdmin):
+    """Parts and products, with their bill of material."""
+
+    list_display = ("code", "name", "unit")
+    search_fields = ("code", "name")
+    inlines = (BomItemInline,)
+
+
+@admin.register(BomItem)
+class BomItemAdmin(MasterDataAdmin):
+    """Lines of bills of material."""
+
+    fixed = ()
+    list_display = ("parent", "child", "quantity")
+    list_select_related = ("parent", "child")
+    raw_id_fields = ("parent", "child")
+    search_fields = ("parent__code", "child__code")

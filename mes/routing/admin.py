@@ -1,0 +1,327 @@
+"""Routes, execution configs and compiled versions in the admin site."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.postgres.forms import SimpleArrayField
+from django.core.exceptions import PermissionDenied
+from django.db.models import ForeignKey, OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from mes.accounts.roles import Capability, role_capabilities
+from mes.plant.admin import MasterDataAdmin
+from mes.routing import services, snapshots
+from mes.routing.compiling import compile_route, differs_from_live
+from mes.routing.models import (
+    RouteExecutionConfig,
+    RouteSource,
+    RouteVersion,
+    Routing,
+    RoutingStep,
+    VersionStatus,
+)
+from mes.specs.texts import describe_alarm, describe_limits
+from mes.web.admin import ReadOnlyAdmin, attempt
+
+# --- routes -----------------------------------------------------------------------------------------------
+
+
+class RoutingStepInline(admin.TabularInline):
+    """The steps of a route; those of an ERP route are read-only."""
+
+    model = RoutingStep
+    extra = 0
+    ordering = ("step_no",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RoutingStep]:
+        """Load the operations with the steps."""
+        return super().get_queryset(request).select_related("operation")
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
+        """Read the operations once for all rows."""
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if field is not None and db_field.name == "operation":
+            field.choices = list(field.choices)
+        return field
+
+    def has_add_permission(self, request: HttpRequest, obj: Routing | None = None) -> bool:
+        """Not to a route of the ERP."""
+        return not _is_fixed(obj) and super().has_add_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Routing | None = None) -> bool:
+        """Not of a route of the ERP."""
+        return not _is_fixed(obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Routing | None = None) -> bool:
+        """Not from a route of the ERP."""
+        return not _is_fixed(obj) and super().has_delete_permission(request, obj)
+
+
+def _is_fixed(routing: Routing | None) -> bool:
+    return routing is not None and routing.pk is not None and routing.source_system == RouteSource.ERP
+
+
+@admin.register(Routing)
+class RoutingAdmin(MasterDataAdmin):
+    """Routes. Compiling publishes a route and its configs as a version for new runs."""
+
+    change_form_template = "admin/mes/routing/change_form.html"
+    fixed = ("code", "source_system")
+    list_display = ("code", "name", "product_code", "source_system", "is_active", "effective_from", "latest")
+    list_filter = ("is_active", "source_system")
+    search_fields = ("code", "name", "product_code")
+    inlines = (RoutingStepInline,)
+    actions = ("compile_chosen",)
+    fieldsets = (
+        (None, {"fields": ("code", "name", "product_code", "is_active")}),
+        (gettext_lazy("Source"), {"fields": ("source_system", "source_key")}),
+        (gettext_lazy("Effective"), {"fields": (("effective_from", "effective_to"),)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Routing]:
+        """Read the latest version of each route in the same query."""
+        versions = RouteVersion.objects.filter(routing=OuterRef("pk")).order_by("-version_no")
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                latest_no=Subquery(versions.values("version_no")[:1]),
+                latest_status=Subquery(versions.values("status")[:1]),
+            )
+        )
+
+    @admin.display(description=gettext_lazy("latest version"))
+    def latest(self, routing: Any) -> str:
+        """Number and status of the latest version."""
+        return "-" if routing.latest_no is None else f"{routing.latest_no} {routing.latest_status}"
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address of the button."""
+        view = self.admin_site.admin_view(require_POST(self.compile_now))
+        return [path("<path:object_id>/compile/", view, name="mes_routing_compile"), *super().get_urls()]
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Tell the template whether there is a button."""
+        context["may_compile"] = self.has_compile_permission(request)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def has_compile_permission(self, request: HttpRequest) -> bool:
+        """The same as over HTTP."""
+        return not role_capabilities(request.user).isdisjoint({Capability.ROUTES, Capability.MAPPINGS})
+
+    @admin.action(description=gettext_lazy("Compile"), permissions=["compile"])
+    def compile_chosen(self, request: HttpRequest, queryset: QuerySet[Routing]) -> None:
+        """Compile the chosen routes, each by itself."""
+        for code in queryset.order_by("code").values_list("code", flat=True):
+            _compile(request, code)
+
+    def compile_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Compile the route of a page and come back to it."""
+        if not self.has_compile_permission(request):
+            raise PermissionDenied
+        routing = self.get_object(request, unquote(object_id))
+        if routing is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        _compile(request, routing.code)
+        return HttpResponseRedirect(reverse("admin:mes_routing_change", args=[routing.pk]))
+
+
+def _compile(request: HttpRequest, code: str) -> None:
+    by = request.user.get_username()
+    outcome = attempt(request, code, lambda: compile_route(code=code, compiled_by=by))
+    if outcome is None:
+        return
+    version, changed = outcome
+    link = format_html(
+        '<a href="{}">{}</a>',
+        reverse("admin:mes_routeversion_change", args=[version.pk]),
+        _("version %(number)d of %(route)s") % {"number": version.version_no, "route": code},
+    )
+    if version.status == VersionStatus.READY:
+        text = _("Compiled: {version} is ready.") if changed else _("Nothing has changed: {version} is ready.")
+        messages.success(request, format_html(text, version=link))
+        return
+    messages.error(request, format_html(_("{version} cannot be used; mend this and compile again:"), version=link))
+    for problem in version.errors:
+        messages.error(request, _describe_problem(problem))
+
+
+def _describe_problem(problem: dict[str, Any]) -> str:
+    place = _("Route") if problem["stepNo"] is None else _("Step %(number)s") % {"number": problem["stepNo"]}
+    return f"{place}: {problem['message']} ({problem['code']})"
+
+
+# --- execution configs ------------------------------------------------------------------------------------
+
+
+class ConfigForm(forms.ModelForm):
+    """An empty field inherits; that no spec is bound is said by a tick of its own."""
+
+    data_spec_names = SimpleArrayField(
+        forms.CharField(max_length=100),
+        required=False,
+        label=gettext_lazy("Bound specs"),
+        help_text=gettext_lazy("Names, separated by commas. Empty: what a wider scope says, else all active specs."),
+    )
+    binds_no_specs = forms.BooleanField(
+        required=False, label=gettext_lazy("Bind no specs"), help_text=gettext_lazy("Collect nothing at this step.")
+    )
+
+    class Meta:
+        model = RouteExecutionConfig
+        fields = (
+            "scope",
+            "routing",
+            "step_no",
+            "source_step_key",
+            "operation",
+            "station_type",
+            "station_group",
+            "allowed_station_codes",
+            "requires_fai",
+            "retest_limit",
+            "data_spec_names",
+            "ingest_mapping",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "binds_no_specs" in self.fields:
+            self.fields["binds_no_specs"].initial = self.instance.data_spec_names == []
+
+    def clean_allowed_station_codes(self) -> list[str] | None:
+        """Empty inherits, unless the list was already empty on purpose."""
+        return self.cleaned_data["allowed_station_codes"] or ([] if self.instance.allowed_station_codes == [] else None)
+
+    def clean(self) -> dict[str, Any]:
+        """Bring the tick and the names together."""
+        data = super().clean() or self.cleaned_data
+        names = data.get("data_spec_names") or None
+        if data.get("binds_no_specs"):
+            if names:
+                self.add_error("binds_no_specs", _("Untick this, or remove the names."))
+            names = []
+        data["data_spec_names"] = names
+        return data
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if not self.errors:
+            for name, message in services.find_config_problems(self.instance).items():
+                self.add_error(name, message)
+
+
+@admin.register(RouteExecutionConfig)
+class RouteExecutionConfigAdmin(admin.ModelAdmin):
+    """How steps run. Narrow scopes win field by field: step, operation, route, everywhere."""
+
+    form = ConfigForm
+    list_display = (
+        "id",
+        "scope",
+        "routing",
+        "step",
+        "operation",
+        "station_type",
+        "station_group",
+        "requires_fai",
+        "retest_limit",
+        "has_mapping",
+        "updated_at",
+    )
+    list_display_links = ("id", "scope")
+    list_filter = ("scope", "station_type")
+    list_select_related = ("routing", "operation", "station_group")
+    list_per_page = 50
+    raw_id_fields = ("routing",)
+    search_fields = ("routing__code", "operation__code", "source_step_key")
+    fieldsets = (
+        (
+            gettext_lazy("Where it applies"),
+            {"fields": ("scope", "routing", ("step_no", "source_step_key"), "operation")},
+        ),
+        (
+            gettext_lazy("Stations"),
+            {"fields": ("station_type", "station_group", "allowed_station_codes")},
+        ),
+        (
+            gettext_lazy("Rules"),
+            {"fields": ("requires_fai", "retest_limit", "data_spec_names", "binds_no_specs")},
+        ),
+        (gettext_lazy("Machine events"), {"fields": ("ingest_mapping",)}),
+    )
+
+    @admin.display(description=gettext_lazy("step"), ordering="step_no")
+    def step(self, config: RouteExecutionConfig) -> str:
+        """Number or key of the step."""
+        return str(config.step_no or config.source_step_key or "-")
+
+    @admin.display(description=gettext_lazy("mapping"), boolean=True)
+    def has_mapping(self, config: RouteExecutionConfig) -> bool:
+        """Whether it says how to read machine events."""
+        return config.ingest_mapping is not None
+
+
+# --- versions ---------------------------------------------------------------------------------------------
+
+
+@admin.register(RouteVersion)
+class RouteVersionAdmin(ReadOnlyAdmin):
+    """What runs execute, as it was frozen."""
+
+    change_form_template = "admin/mes/routeversion/change_form.html"
+    list_display = ("routing", "version_no", "status", "compiled_at", "compiled_by")
+    list_display_links = ("routing", "version_no")
+    list_filter = ("status",)
+    list_select_related = ("routing",)
+    search_fields = ("routing__code", "routing__product_code")
+    ordering = ("-id",)
+    fields = ("routing", "version_no", "status", "problems", "drift", "compiled_at", "compiled_by", "digest")
+    readonly_fields = ("problems", "drift")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RouteVersion]:
+        """Leave the large columns out of lists; the page of one version reads them when it shows them."""
+        return super().get_queryset(request).select_related("routing").defer("snapshot", "errors")
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Give the template the frozen steps."""
+        version = context.get("original")
+        if version is not None:
+            context["steps"] = _readable_steps(snapshots.from_document(version.snapshot))
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description=gettext_lazy("problems"))
+    def problems(self, version: RouteVersion) -> str:
+        """Why the version cannot be used."""
+        lines = ((_describe_problem(problem),) for problem in version.errors)
+        return format_html_join("", "<div>{}</div>", lines) or "-"
+
+    @admin.display(description=gettext_lazy("live configuration"))
+    def drift(self, version: RouteVersion) -> str:
+        """Whether the route would compile to something else by now."""
+        latest = RouteVersion.objects.filter(routing=version.routing_id).order_by("-version_no").first()
+        if latest is not None and latest.pk != version.pk:
+            return _("There is a later version: %(number)d.") % {"number": latest.version_no}
+        if differs_from_live(version):
+            return format_html("<strong>{}</strong>", _("The live configuration differs: recompile to publish."))
+        return _("The same.")
+
+
+def _readable_steps(snapshot: snapshots.RouteSnapshot) -> list[dict[str, Any]]:
+    return [
+        {
+            "step": step,
+            "stations": ", ".join(step.allowed_stations or ()),
+            "specs": [
+                {"spec": spec, "limits": describe_limits(spec), "alarm": describe_alarm(spec)} for spec in step.specs
+            ],
+        }
+        for step in snapshot.steps
+    ]

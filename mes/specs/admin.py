@@ -1,0 +1,46 @@
+"""Data collection specs in the admin site."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from mes.plant.admin import MasterDataAdmin
+from mes.specs.models import DataCollectionSpec
+from mes.specs.texts import describe_alarm, describe_limits
+
+
+@admin.register(DataCollectionSpec)
+class DataCollectionSpecAdmin(MasterDataAdmin):
+    """What to collect and how to judge it. Compile the routes afterwards to publish a change."""
+
+    fixed = ("operation",)
+    list_display = (
+        "name",
+        "operation",
+        "item_type",
+        "data_type",
+        "method",
+        "limits",
+        "alarm",
+        "is_required",
+        "is_active",
+    )
+    list_filter = ("item_type", "data_type", "method", "is_required", "is_active", "operation")
+    list_select_related = ("operation",)
+    search_fields = ("name", "operation__code", "operation__name")
+    ordering = ("operation__code", "name")
+    fieldsets = (
+        (None, {"fields": ("operation", "name", "item_type", "is_required", "is_active")}),
+        (_("Value"), {"fields": ("data_type", "unit", "method", "trigger_type", "trigger_rule")}),
+        (_("Limits (included)"), {"fields": (("lsl", "target", "usl"),)}),
+        (_("Alarm"), {"fields": (("alarm_min", "alarm_max"), "alarm_action")}),
+    )
+
+    @admin.display(description=_("limits"))
+    def limits(self, spec: DataCollectionSpec) -> str:
+        """Lower limit, target, upper limit and unit in one line."""
+        return describe_limits(spec)
+
+    @admin.display(description=_("alarm"))
+    def alarm(self, spec: DataCollectionSpec) -> str:
+        """The alarm band and what happens outside of it."""
+        return describe_alarm(spec)

@@ -1,0 +1,65 @@
+"""What the pages of the admin site share: looking without editing, tables of any size, refusals as messages."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+
+from mes.errors import DomainError, ValidationFailed
+
+
+class BoundedPaginator(Paginator):
+    """Counts no further than `bound` rows, because counting a large table takes longer than reading a page of it."""
+
+    bound = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows, at most `bound`; filters lead to what lies beyond."""
+        return self.object_list.order_by()[: self.bound].count()  # type: ignore[union-attr]
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """For looking. What may be done is an action with a permission of its own."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 200
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+def attempt(request: HttpRequest, label: Any, action: Callable[[], Any]) -> Any:
+    """Return what the action returns; a refusal becomes a message that begins with `label`, and None is returned."""
+    try:
+        return action()
+    except DomainError as refusal:
+        details = refusal.details.values() if isinstance(refusal, ValidationFailed) else ()
+        messages.error(request, " ".join([f"{label}: {refusal}", *map(str, details)]))
+    except ValidationError as refusal:
+        messages.error(request, f"{label}: {' '.join(refusal.messages)}")
+    return None
+
+
+def pretty_json(value: Any) -> str:
+    """Show a JSON value over several lines; a dash for none."""
+    if value is None:
+        return "-"
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False, default=str))
