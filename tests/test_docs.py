@@ -1,0 +1,62 @@
+"""The documentation says what the code does."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+import mes.errors
+from mes.errors import DomainError
+from mes.web import envelope
+
+DOCS = Path(settings.BASE_DIR) / "docs"
+BASES = {"DOMAIN_ERROR", "NOT_FOUND"}
+
+
+def all_errors(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+    for error in base.__subclasses__():
+        yield error
+        yield from all_errors(error)
+
+
+def documented_codes() -> set[str]:
+    return set(re.findall(r"`([A-Z][A-Z_]{3,})`", (DOCS / "errors.md").read_text()))
+
+
+def test_every_error_code_is_documented():
+    codes = {error.code for error in all_errors()} | set(envelope._CODES.values()) | {"TRY_AGAIN"}
+    assert codes - BASES - documented_codes() == set()
+
+
+def test_every_core_error_has_its_documented_status():
+    text = (DOCS / "errors.md").read_text()
+    sections = {404: "does not exist (404)", 409: "forbids it now (409)", 422: "cannot be applied (422)"}
+    for status, title in sections.items():
+        part = text.split(title)[1].split("\n## ")[0]
+        listed = set(re.findall(r"`([A-Z][A-Z_]{3,})`", part)) - {"READY", "PASS", "FAIL"}
+        actual = {error.code for error in all_errors() if error.status == status}
+        assert actual - BASES - listed == set(), f"missing under {status}"
+
+
+@pytest.mark.parametrize(
+    "page", sorted([*DOCS.glob("*.md"), *Path(settings.BASE_DIR).glob("*.md")]), ids=lambda p: p.name
+)
+def test_links_of_a_page_lead_somewhere(page: Path):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_setting_of_the_environment_is_documented():
+    source = (Path(settings.BASE_DIR) / "mes" / "settings.py").read_text()
+    names = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source))
+    documented = (DOCS / "operations.md").read_text()
+    assert {name for name in names if name not in documented} == set()
+
+
+def test_messages_can_be_formatted_with_what_they_name():
+    for error in all_errors():
+        fields = re.findall(r"{(\w+)}", str(error.message))
+        if error not in (mes.errors.ValidationFailed, mes.errors.ParseFailed):
+            assert str(error(**dict.fromkeys(fields, "x")))
