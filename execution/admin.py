@@ -4,8 +4,9 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from execution.models import Carrier, CarrierTrack, DataValue, Track
+from mes.specs.models import Method
 from mes.specs.texts import describe_limits
-from mes.web.admin import ReadOnlyAdmin
+from mes.web.admin import ReadOnlyAdmin, choice_filter
 
 
 @admin.register(Track)
@@ -65,7 +66,7 @@ class DataValueAdmin(ReadOnlyAdmin):
         "source",
         "collected_at",
     )
-    list_filter = ("judge", "alarmed", "item_type", "source")
+    list_filter = ("judge", "alarmed", "item_type", choice_filter("source", _("source"), Method.choices))
     list_select_related = ("unit",)
     search_fields = ("unit__sn__exact", "run__run_no__exact", "name__exact")
 

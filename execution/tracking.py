@@ -107,28 +107,23 @@ def track_in(
 
 def lock_for_entry(run: Run, *, sn: str, station: Station) -> tuple[Run, Unit]:
     """Lock the run, then the unit, which is created when the run allows it. Raises UnitNotFound and what forbids it."""
-    is_new = not run.units_registered and not Unit.objects.filter(sn=sn).exists()
+    is_new = not run.units_registered and not Unit.objects.filter(sn=sn, run__isnull=False).exists()
     run = runs.lock_for_entry(run, exclusive=is_new)
     unit = lock_unit(sn)
-    if unit is None:
+    if unit is None or (unit.run_id is None and is_new):
         unit = _create_on_the_fly(run, sn=sn, station=station)
     return run, unit
 
 
 def _create_on_the_fly(run: Run, *, sn: str, station: Station) -> Unit:
     """Create a unit at its first track-in at the first step, in a run without registered units, within the plan."""
-    snapshot = runs.snapshot_of(run)
-    first = snapshot.steps[0]
-    if run.units_registered or not rules.station_may_run(station, first):
+    if run.units_registered or not rules.station_may_run(station, runs.snapshot_of(run).steps[0]):
         raise errors.UnitNotFound(code=sn)
     rules.check_run_accepts(run, by_machine=False)
     runs.check_quantity(run, more=1)
-    # Another transaction may create the same SN in another run at this moment: the constraint decides.
-    Unit.objects.bulk_create(
-        [Unit(sn=sn, run=run, work_order_id=run.work_order_id, current_step_no=first.step_no)], ignore_conflicts=True
-    )
+    runs.add_units(run, [sn])
     unit = lock_unit(sn)
-    assert unit is not None  # just created, here or by the other transaction
+    assert unit is not None  # just created
     return unit
 
 

@@ -1,19 +1,21 @@
 """Everything about one unit, in a fixed number of queries. The page and the API share it."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from django.db.models import Q
 
-from execution.models import DataValue, Disposition, Track
+from execution.models import DataValue, Disposition, Judge, Track
 from integration.models import DeviceDataRecord
 from mes import errors
 from mes.production.models import Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 
+UNFOLDED_PASSES = 3  # the newest ones, on the page
 VALUE_FIELDS = ("value_number", "value_text", "value_boolean", "value_json")
 
 
@@ -33,6 +35,32 @@ class StepState:
     def last_track(self) -> Track | None:
         """The latest pass."""
         return self.tracks[-1] if self.tracks else None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A track with what was collected on it."""
+
+    track: Track
+    values: Sequence[DataValue]
+    records: Sequence[DeviceDataRecord]
+    is_unfolded: bool
+
+    @cached_property
+    def rows(self) -> list[tuple[DataValue, bool]]:
+        """The values, each with whether a later value of the same spec decides in its place."""
+        latest = {value.name: value.pk for value in self.values}
+        return [(value, latest[value.name] != value.pk) for value in self.values]
+
+    @cached_property
+    def failed(self) -> int:
+        """How many of the values that decide failed."""
+        return sum(1 for value, is_superseded in self.rows if value.judge == Judge.FAIL and not is_superseded)
+
+    @cached_property
+    def alarmed(self) -> int:
+        """How many values raised an alarm."""
+        return sum(1 for value in self.values if value.alarmed)
 
 
 @dataclass(frozen=True)
@@ -63,9 +91,53 @@ class UnitTrace:
         """The pass that the unit has not left yet."""
         return next((track for track in self.tracks if track.out_at is None), None)
 
+    @cached_property
+    def passes(self) -> list["Pass"]:
+        """The passes, newest first, each with its values and device records."""
+        unfolded = {track.pk for track in self.tracks[-UNFOLDED_PASSES:]}
+        return [
+            Pass(track, self.values_of(track), self._records_of.get(track.pk, []), track.pk in unfolded)
+            for track in reversed(self.tracks)
+        ]
+
+    @cached_property
+    def loose_values(self) -> list[DataValue]:
+        """Values that belong to no pass of the unit itself."""
+        return self._values_of.get(None, [])
+
+    @cached_property
+    def findings(self) -> list[DataValue]:
+        """Values that failed or raised an alarm, newest first."""
+        return [value for value in reversed(self.values) if value.judge == Judge.FAIL or value.alarmed]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more is expected to happen."""
+        return self.unit.status in (UnitStatus.DONE, UnitStatus.SCRAPPED)
+
+    @property
+    def mark(self) -> str:
+        """A text that changes whenever something about the unit changed. Values and records are only ever added."""
+        last_track = self.tracks[-1] if self.tracks else None
+        facts = (
+            self.unit.updated_at,
+            self.unit.run and self.unit.run.status,
+            last_track and (last_track.pk, last_track.out_at),
+            *(len(rows) for rows in (self.tracks, self.values, self.records, self.dispositions)),
+        )
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
     def values_of(self, track: Track) -> list[DataValue]:
         """Return the values of one pass."""
-        return [value for value in self.values if value.track_id == track.pk]
+        return self._values_of.get(track.pk, [])
+
+    @cached_property
+    def _values_of(self) -> dict[int | None, list[DataValue]]:
+        return _group_by_track(self.values)
+
+    @cached_property
+    def _records_of(self) -> dict[int | None, list[DeviceDataRecord]]:
+        return _group_by_track(self.records)
 
     def _state_of(self, step: StepSnapshot) -> StepState:
         assert self.unit.run is not None
@@ -103,6 +175,13 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         records=list(_own_rows(DeviceDataRecord.objects, unit).select_related("station", "run").order_by("id")),
         dispositions=list(Disposition.objects.filter(unit=unit).order_by("id")),
     )
+
+
+def _group_by_track(rows: Iterable[Any]) -> dict[int | None, list[Any]]:
+    groups: dict[int | None, list[Any]] = {}
+    for row in rows:
+        groups.setdefault(row.track_id, []).append(row)
+    return groups
 
 
 def _own_rows(manager: Any, unit: Unit) -> Any:

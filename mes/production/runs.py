@@ -136,28 +136,30 @@ def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
     with transaction.atomic():
         run = lock(run_no=run_no)
         check_open(run)
-        known = {unit.sn: unit for unit in Unit.objects.filter(sn__in=sns)}
-        for unit in known.values():
-            if unit.run_id != run.pk and not (unit.run_id is None and not unit.tracks.exists()):
-                raise UnitRunMismatch(sn=unit.sn, run=run_no)
-        wanted = [sn for sn in dict.fromkeys(sns) if sn not in known or known[sn].run_id is None]
+        known = set(Unit.objects.filter(sn__in=sns, run=run).values_list("sn", flat=True))
+        wanted = [sn for sn in dict.fromkeys(sns) if sn not in known]
         check_quantity(run, more=len(wanted))
-        _add_units(run, wanted, known)
+        add_units(run, wanted)
         if not run.units_registered:
             run.units_registered = True
             run.save(update_fields=["units_registered"])
         return run, wanted
 
 
-def _add_units(run: Run, sns: Sequence[str], known: dict[str, Unit]) -> None:
-    step_no = snapshot_of(run).first_step_no
-    fresh = [sn for sn in sns if sn not in known]
-    Unit.objects.bulk_create(
-        Unit(sn=sn, run=run, work_order_id=run.work_order_id, current_step_no=step_no) for sn in fresh
+def add_units(run: Run, sns: Sequence[str]) -> None:
+    """Put units into a run whose row is locked: new ones, and known ones that are in no run (their run ended before
+    they were made). Another transaction may put the same serial number into another run at this moment: the unique
+    constraint decides, and the loser gets UnitRunMismatch.
+    """
+    first = snapshot_of(run).first_step_no
+    fresh = [Unit(sn=sn, run=run, work_order_id=run.work_order_id, current_step_no=first) for sn in sns]
+    Unit.objects.bulk_create(fresh, ignore_conflicts=True)
+    Unit.objects.filter(sn__in=sns, run=None).update(
+        run=run, work_order_id=run.work_order_id, current_step_no=first, status=UnitStatus.QUEUED
     )
-    Unit.objects.filter(sn__in=[sn for sn in sns if sn in known], run=None).update(
-        run=run, work_order_id=run.work_order_id, current_step_no=step_no, status=UnitStatus.QUEUED
-    )
+    foreign = Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id").first()
+    if foreign is not None:
+        raise UnitRunMismatch(sn=foreign.sn, run=run.run_no)
 
 
 def snapshot_of(run: Run) -> snapshots.RouteSnapshot:
