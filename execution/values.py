@@ -1,11 +1,11 @@
 """Storing and reading judged values. The only writer of `DataValue`."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.db import connection
 
 from execution.collecting import JudgedValue
@@ -47,21 +47,40 @@ ROW_COLUMNS = {
 }
 OWNER_COLUMNS = ("unit_id", "run_id", "track_id", "carrier_track_id", "station_id", "step_no", "operation_code")
 
-# Selected from rows `v` in JSON and one row `o` with (received_at, record_id); device data embeds it in a larger
-# statement, in which `o` is the claimed key.
+# Reads from `owners`: a row for each event, with the JSON array of its values in `rows`. Device data embeds this in a
+# larger statement, in which only the events that claimed their key have a row there.
 INSERT_ROWS = f"""
     INSERT INTO execution_datavalue
            (received_at, record_id, source, operator, {", ".join(OWNER_COLUMNS)}, {", ".join(ROW_COLUMNS)})
-    SELECT %(received_at)s, o.record_id, %(source)s, %(operator)s,
-           {", ".join(f"%({name})s" for name in OWNER_COLUMNS)}, {", ".join(f"v.{name}" for name in ROW_COLUMNS)}
-      FROM o CROSS JOIN jsonb_to_recordset(%(rows)s::jsonb)
+    SELECT o.received_at, o.record_id, o.source, o.operator,
+           {", ".join(f"o.{name}" for name in OWNER_COLUMNS)}, {", ".join(f"v.{name}" for name in ROW_COLUMNS)}
+      FROM owners o CROSS JOIN LATERAL jsonb_to_recordset(o.rows)
            AS v({", ".join(f"{name} {kind}" for name, kind in ROW_COLUMNS.items())})
+"""
+OWNER_TYPES = {
+    "received_at": "timestamptz",
+    "source": "text",
+    "operator": "text",
+    "unit_id": "bigint",
+    "run_id": "bigint",
+    "track_id": "bigint",
+    "carrier_track_id": "bigint",
+    "station_id": "bigint",
+    "step_no": "integer",
+    "operation_code": "text",
+    "rows": "jsonb",
+}
+STORE = f"""
+    WITH owners AS (
+        SELECT NULL::bigint AS record_id, g.*
+          FROM jsonb_to_record(%(given)s::jsonb) AS g({", ".join(f"{n} {kind}" for n, kind in OWNER_TYPES.items())})
+    ) {INSERT_ROWS}
 """
 
 
-def to_rows(values: Iterable[JudgedValue]) -> str:
-    """Return judged values as the JSON array that `INSERT_ROWS` reads."""
-    return json.dumps([_row(value) for value in values], separators=(",", ":"))
+def to_rows(values: Iterable[JudgedValue]) -> list[dict[str, Any]]:
+    """Return judged values as the rows that `INSERT_ROWS` reads."""
+    return [_row(value) for value in values]
 
 
 def _row(value: JudgedValue) -> dict[str, Any]:
@@ -83,14 +102,14 @@ def _row(value: JudgedValue) -> dict[str, Any]:
         "judge": value.judge,
         "reported_judge": value.reported_judge,
         "alarmed": value.alarmed,
-        "collected_at": value.collected_at.isoformat(),
+        "collected_at": value.collected_at,
     }
 
 
-def parameters(
+def owned(
     values: Iterable[JudgedValue], *, owner: Owner, received_at: datetime, source: str, operator: str
 ) -> dict[str, Any]:
-    """Return the parameters of `INSERT_ROWS`."""
+    """Return one row of `owners`, without its record."""
     return {
         "received_at": received_at,
         "source": source,
@@ -106,9 +125,9 @@ def store(
     """Store the judged values of a track or carrier track, in the caller's transaction."""
     if not values:
         return
-    given = parameters(values, owner=owner, received_at=received_at, source=source, operator=operator)
+    given = owned(values, owner=owner, received_at=received_at, source=source, operator=operator)
     with connection.cursor() as cursor:
-        cursor.execute(f"WITH o AS (SELECT NULL::bigint AS record_id) {INSERT_ROWS}", given)
+        cursor.execute(STORE, {"given": msgspec.json.encode(given).decode()})
 
 
 def list_spec_ids(*, track_id: int, carrier_track_id: int | None) -> set[int]:

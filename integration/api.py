@@ -1,8 +1,10 @@
 """Device data and the message log over HTTP."""
 
+from collections import Counter
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import mixins, serializers
@@ -12,6 +14,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from integration import device_data, replay
+from integration.device_events import LARGEST_BATCH, DeviceDataEvent
+from integration.messages import as_json
 from integration.models import DeviceDataRecord, IntegrationMessage
 from mes import errors
 from mes.accounts.permissions import check_station, operator_name
@@ -21,7 +25,7 @@ from mes.web.periods import read_moment
 from mes.web.serializers import IdField, OffsetDateTimeField, StrictSerializer, read
 from mes.web.viewsets import ExactFilter
 
-_SCHEMA = msgspec.json.schema(device_data.DeviceDataEvent, ref_template="#/components/schemas/{name}")
+_SCHEMA = msgspec.json.schema(DeviceDataEvent, ref_template="#/components/schemas/{name}")
 _COMPONENTS = _SCHEMA["$defs"]
 
 
@@ -48,6 +52,23 @@ EVENT_EXAMPLE = {
 }
 
 
+BATCH_SCHEMA = {
+    "application/json": {
+        "type": "object",
+        "required": ["events"],
+        "properties": {
+            "events": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": LARGEST_BATCH,
+                "items": EVENT_SCHEMA["application/json"],
+            }
+        },
+    }
+}
+BATCH_EXAMPLE = [EVENT_EXAMPLE, {**EVENT_EXAMPLE, "eventId": "oven-1-000124", "unitSn": "SN-0002"}]
+
+
 class Alarm(serializers.Serializer):
     """A value outside its alarm band."""
 
@@ -70,6 +91,23 @@ class DeviceDataAnswer(serializers.Serializer):
     isDuplicate = serializers.BooleanField()
     judge = serializers.CharField(allow_null=True)
     alarms = Alarm(many=True)
+
+
+class BatchResult(DeviceDataAnswer):
+    """What became of one event of a batch; a refused one has only its id and the error."""
+
+    status = serializers.ChoiceField(choices=["CREATED", "DUPLICATE", "CONFLICT", "REJECTED"])
+    error = serializers.DictField(required=False)
+
+
+class BatchAnswer(serializers.Serializer):
+    """What became of a batch."""
+
+    results = BatchResult(many=True)
+    created = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    conflicts = serializers.IntegerField()
+    rejected = serializers.IntegerField()
 
 
 class DeviceDataItem(serializers.ModelSerializer):
@@ -127,7 +165,7 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
         "stepNo": "step_no",
         "source": "source",
     }
-    capabilities = {"create": (Capability.DEVICE_DATA, Capability.READINGS)}
+    capabilities = {"*": (Capability.DEVICE_DATA, Capability.READINGS)}
 
     def get_queryset(self) -> QuerySet[DeviceDataRecord]:
         """Records of the asked period of event time."""
@@ -159,6 +197,34 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
         return Response(received.answer, status=200 if received.is_duplicate else 201)
 
     @extend_schema(
+        summary="Push a batch of readings",
+        description="Up to 1,000 events, each applied or refused by itself, answered in order. The quickest way after "
+        "an outage.",
+        request=BATCH_SCHEMA,
+        responses=BatchAnswer,
+        examples=[OpenApiExample("Two readings", value={"events": BATCH_EXAMPLE}, request_only=True)],
+    )
+    @action(detail=False, methods=["post"])
+    def batch(self, request: Request) -> Response:
+        """Apply up to 1,000 events."""
+        outcomes = device_data.receive_batch(
+            parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT),
+            system=operator_name(request),
+            check_station=lambda code: check_station(request, code),
+        )
+        results = [_result(event_id, outcome) for event_id, outcome in outcomes]
+        counts = Counter(result["status"] for result in results)
+        return Response(
+            {
+                "results": results,
+                "created": counts["CREATED"],
+                "duplicates": counts["DUPLICATE"],
+                "conflicts": counts["CONFLICT"],
+                "rejected": counts["REJECTED"],
+            }
+        )
+
+    @extend_schema(
         summary="List accepted device data",
         parameters=[
             OpenApiParameter("eventFrom", str, description="Date or time with offset, included."),
@@ -168,6 +234,14 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return a page of records."""
         return super().list(request, *args, **kwargs)
+
+
+def _result(event_id: str | None, outcome: device_data.Outcome) -> dict[str, Any]:
+    """Return what became of one event of a batch."""
+    if isinstance(outcome, device_data.Received):
+        return {"status": "DUPLICATE" if outcome.is_duplicate else "CREATED", **outcome.answer}
+    status = "CONFLICT" if isinstance(outcome, errors.EventIdConflict) else "REJECTED"
+    return {"eventId": event_id, "status": status, "error": as_json(outcome)}
 
 
 class MessageItem(serializers.ModelSerializer):

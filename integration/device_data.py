@@ -1,186 +1,189 @@
 """Device data: values for tracks that exist. It writes values; it never creates or moves a track.
 
-The way of an event: decode → resolve the track (one query) → judge by the frozen specs → one statement that claims the
-key and writes record, values and message. Only when a value may change the unit's verdict or raises an alarm is a
-transaction opened and the unit locked first.
+The way of an event, alone or in a batch: decode → resolve the track (one query for all) → judge by the frozen specs →
+one statement that claims the keys and writes records, values and messages. Only when a value may change a unit's
+verdict or raises an alarm is a transaction opened and the units locked first. A single event is a batch of one.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import msgspec
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from psycopg.types.json import Jsonb
 
 from execution import collecting, values
 from execution.happenings import alarm_event, alarm_reason, late_failure_reason
 from execution.holding import hold
 from execution.models import CarrierTrackUnit, Track, TrackResult
 from integration import keys, messages
-from integration.models import MessageStatus
-from integration.resolving import Target, find_target
+from integration.device_events import Decoded, DeviceDataBatch, DeviceDataEvent, decode_event, malformed
+from integration.device_writing import Accepted, write
+from integration.resolving import Target, find_targets
 from mes import errors
 from mes.database.models import IdempotencyKey
-from mes.events.outbox import emit
+from mes.events.outbox import NewEvent, emit
 from mes.production.models import Unit
 from mes.routing import snapshots
 from mes.web import parsing
-from mes.web.validators import FIRST_YEAR, LAST_YEAR
 
-KEPT_RAW_BYTES = 64 * 1024
-
-EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-StepNo = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 StationCheck = Callable[[str], None]
-
-
-class DeviceDataEvent(msgspec.Struct, rename="camel", kw_only=True):
-    """The body of one device data event."""
-
-    event_id: EventId
-    event_time: Moment
-    source: Literal["AUTO", "MANUAL"]
-    run_no: str | None = None
-    unit_sn: str | None = None
-    station_code: str | None = None
-    step_no: StepNo | None = None
-    track_id: str | None = None
-    carrier_track_id: str | None = None
-    operation_code: str | None = None
-    equipment_id: Annotated[str, msgspec.Meta(max_length=100)] | None = None
-    operator_id: Annotated[str, msgspec.Meta(max_length=150)] | None = None
-    data: Annotated[list[collecting.Reading], msgspec.Meta(min_length=1)]
-    meta: dict[str, Any] | None = None
+Note = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The answer to an accepted event. `answer` is the body's `data`; a repeat gets it again as a duplicate."""
+    """The answer to an applied event. `answer` is the body's `data`; a repeat gets it again as a duplicate."""
 
     answer: dict[str, Any]
     is_duplicate: bool
 
 
+Outcome = Received | errors.DomainError
+
+
+def any_station(code: str) -> None:
+    """The station check of a sender that may report for every station."""
+
+
 # --- receiving ---------------------------------------------------------------------------------------------
 
 
-def receive(body: bytes, *, system: str, check_station: StationCheck = lambda code: None) -> Received:
+def receive(body: bytes, *, system: str, check_station: StationCheck = any_station) -> Received:
     """Apply one event as it came over the wire; keep it as FAILED when it cannot be applied, and raise why.
 
-    `check_station` refuses stations the sender is not meant for. Raises the codes of the contract's device data
-    section; a repeat of the same content is answered like the first time.
+    `check_station` raises StationNotAllowed for stations the sender is not meant for. A repeat of the same content is
+    answered like the first time; other content under the same id raises EventIdConflict.
     """
+    [(_event_id, outcome)] = receive_all([body], system=system, check_station=check_station)
+    if isinstance(outcome, errors.DomainError):
+        raise outcome
+    return outcome
+
+
+def receive_batch(
+    body: bytes, *, system: str, check_station: StationCheck = any_station
+) -> list[tuple[str | None, Outcome]]:
+    """Apply a batch, each event by itself; return (event id, outcome) in order. Raises what is wrong with all of it."""
     try:
-        raw = parsing.decode(body)
-        event = parsing.decode_as(body, DeviceDataEvent)
-        check_event(event)
+        batch = parsing.decode_as(body, DeviceDataBatch)
     except (errors.ParseFailed, errors.ValidationFailed) as error:
-        messages.keep_failed(_malformed(body, system=system), error)
+        messages.keep_failed([(malformed(body, system=system), error)])
         raise
-    incoming = messages.Incoming(messages.DEVICE_DATA, event.event_id, system, raw, keys.digest_of(raw))
-    return accept(event, incoming, check_station=check_station)
+    return receive_all([bytes(raw) for raw in batch.events], system=system, check_station=check_station)
 
 
-def accept(
-    event: DeviceDataEvent, incoming: messages.Incoming, *, check_station: StationCheck = lambda code: None
-) -> Received:
-    """Apply a decoded event, or keep it as FAILED (or CONFLICT) and raise why."""
-    if event.station_code is not None:
-        check_station(event.station_code)
+def receive_all(
+    bodies: Sequence[bytes], *, system: str, check_station: StationCheck
+) -> list[tuple[str | None, Outcome]]:
+    """Decode, apply, and keep what could not be applied; return (event id, outcome) for each body in order."""
+    decoded: list[Decoded | None] = []
+    outcomes: list[Outcome | None] = []
+    failed: list[tuple[messages.Incoming, errors.DomainError]] = []
+    for body in bodies:
+        try:
+            decoded.append(decode_event(body, system=system))
+            outcomes.append(None)
+        except (errors.ParseFailed, errors.ValidationFailed) as error:
+            failed.append((malformed(body, system=system), error))
+            decoded.append(None)
+            outcomes.append(error)
+    sound = [one for one in decoded if one is not None]
+    applied = iter(apply_all(sound, check_station=check_station))
+    settled = [next(applied) if one is not None else outcome for one, outcome in zip(decoded, outcomes, strict=True)]
+    logged = [(one.incoming, outcome) for one, outcome in zip(decoded, settled, strict=True) if one and outcome]
+    _log(logged, failed)
+    return [
+        (one.event.event_id if one else None, outcome)  # type: ignore[misc]
+        for one, outcome in zip(decoded, settled, strict=True)
+    ]
+
+
+def _log(
+    outcomes: Sequence[tuple[messages.Incoming, Outcome]],
+    failed: list[tuple[messages.Incoming, errors.DomainError]],
+) -> None:
+    """Log what the writing statement did not: duplicates, conflicts, and what failed."""
+    duplicates, conflicts = [], []
+    for incoming, outcome in outcomes:
+        if isinstance(outcome, errors.EventIdConflict):
+            conflicts.append((incoming, outcome))
+        elif isinstance(outcome, errors.StationNotAllowed):
+            continue  # not this sender's business, so not kept either
+        elif isinstance(outcome, errors.DomainError):
+            failed.append((incoming, outcome))
+        elif outcome.is_duplicate:
+            duplicates.append((incoming, int(outcome.answer["id"])))
+    messages.log_repeats(duplicates, conflicts)
+    messages.keep_failed(failed)
+
+
+# --- applying ----------------------------------------------------------------------------------------------
+
+
+def apply_all(
+    decoded: Sequence[Decoded], *, check_station: StationCheck = any_station, note: Note | None = None
+) -> list[Outcome]:
+    """Apply events once, or recognise them as repeats; return the outcomes in order.
+
+    Repeats within the batch wait for a later round, in which they meet the key of the first, or, when that was
+    refused, are tried afresh. With a `note` the one event is the replay of an open message.
+    """
+    outcomes: list[Outcome | None] = [None] * len(decoded)
+    waiting = list(range(len(decoded)))
+    while waiting:
+        firsts: dict[str, int] = {}
+        for index in waiting:
+            firsts.setdefault(decoded[index].event.event_id, index)
+        chosen = list(firsts.values())
+        results = _apply_round([decoded[index] for index in chosen], check_station=check_station, note=note)
+        for index, outcome in zip(chosen, results, strict=True):
+            outcomes[index] = outcome
+        waiting = [index for index in waiting if outcomes[index] is None]
+    return outcomes  # type: ignore[return-value]
+
+
+def _apply_round(decoded: Sequence[Decoded], *, check_station: StationCheck, note: Note | None) -> list[Outcome]:
+    """Apply events with different ids."""
+    results = [
+        _accept(one, target, check_station=check_station, note=note)
+        for one, target in zip(decoded, find_targets([one.event for one in decoded]), strict=True)
+    ]
+    answers, refused = _write([result for result in results if isinstance(result, Accepted)])
+    open_keys = [one.incoming for one in decoded if one.event.event_id not in answers]
+    # What was applied before stays a repeat, though a spec or a clock may have changed since.
+    known = _find_known(open_keys)
+    outcomes: list[Outcome] = []
+    for one, result in zip(decoded, results, strict=True):
+        key = one.event.event_id
+        if key in answers:
+            outcomes.append(Received(answers[key], is_duplicate=False))
+        elif isinstance(result, errors.StationNotAllowed):
+            outcomes.append(result)
+        elif key in known:
+            outcomes.append(known[key])
+        else:
+            outcomes.append(result if isinstance(result, errors.DomainError) else refused[key])
+    return outcomes
+
+
+def _accept(
+    one: Decoded, target: Target | errors.DomainError, *, check_station: StationCheck, note: Note | None
+) -> Accepted | errors.DomainError:
+    """Judge the values of an event, or return why it cannot be applied."""
     try:
-        received = apply(event, incoming, check_station=check_station)
-    except errors.EventIdConflict as error:
-        messages.log_conflict(incoming, error, at=timezone.now())
-        raise
-    except errors.DomainError as error:
-        messages.keep_failed(incoming, error)
-        raise
-    if received.is_duplicate:
-        messages.log(incoming, MessageStatus.DUPLICATE, at=timezone.now(), record_id=int(received.answer["id"]))
-    return received
-
-
-def apply(
-    event: DeviceDataEvent,
-    incoming: messages.Incoming,
-    *,
-    check_station: StationCheck = lambda code: None,
-    note: dict[str, Any] | None = None,
-) -> Received:
-    """Apply an event once, or recognise it as a repeat. With a `note` it is the replay of an open message."""
-    try:
-        target = find_target(event)
+        if one.event.station_code is not None:
+            check_station(one.event.station_code)
+        if isinstance(target, errors.DomainError):
+            return target
         check_station(target.station_code)
-        judged = _judge(event, target)
-    except errors.DomainError:
-        # What was applied before stays a repeat, though a spec or a clock may have changed since.
-        known = _find_known(incoming)
-        if known is None:
-            raise
-        return known
-    answer = _write(event, incoming, target, judged, note=note)
-    if answer is not None:
-        return Received(answer, is_duplicate=False)
-    known = _find_known(incoming)
-    assert known is not None  # the claim found the key, and keys are not deleted within 400 days
-    return known
-
-
-def check_event(event: DeviceDataEvent) -> None:
-    """Raise ValidationFailed for what the decoder cannot tell."""
-    problems: dict[str, str] = {}
-    if not event.event_id.strip() or not event.event_id.isprintable():
-        problems["eventId"] = _("Must not be blank nor contain control characters.")
-    if event.source == "MANUAL" and not event.operator_id:
-        problems["operatorId"] = _("Required for values typed by hand (source MANUAL).")
-    times = {"eventTime": event.event_time}
-    times |= {f"data.{index}.collectedAt": at for index, item in enumerate(event.data) if (at := item.collected_at)}
-    for path, at in times.items():
-        if at.tzinfo is None:
-            problems[path] = _("Give the time with its offset from UTC.")
-        elif not FIRST_YEAR <= at.year <= LAST_YEAR:
-            problems[path] = _("Must lie between the years 1900 and 2200.")
-    problems |= _find_target_problems(event)
-    if problems:
-        raise errors.ValidationFailed(problems)
-    collecting.check_shape(event.data)
-
-
-def _find_target_problems(event: DeviceDataEvent) -> dict[str, str]:
-    """A track is named by its id, by its carrier's, or by run, unit, station and step together."""
-    if event.track_id is not None and event.carrier_track_id is not None:
-        return {"carrierTrackId": _("Give either trackId or carrierTrackId.")}
-    if event.track_id is not None or event.carrier_track_id is not None:
-        return {}
-    named = {
-        "runNo": event.run_no,
-        "unitSn": event.unit_sn,
-        "stationCode": event.station_code,
-        "stepNo": event.step_no,
-    }
-    message = _("Give trackId, carrierTrackId, or all of runNo, unitSn, stationCode and stepNo.")
-    return {name: message for name, value in named.items() if value is None}
-
-
-def _malformed(body: bytes, *, system: str) -> messages.Incoming:
-    """Return a message that is not even well-formed, as far as it can be kept."""
-    try:
-        payload = parsing.decode(body)
-    except errors.DomainError:
-        payload = {"raw": body[:KEPT_RAW_BYTES].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")}
-    key = payload.get("eventId") if isinstance(payload, dict) else None
-    key = key[:200] if isinstance(key, str) and key.isprintable() else ""
-    return messages.Incoming(messages.DEVICE_DATA, key, system, payload, hashlib.sha256(body).digest())
-
-
-# --- judging -----------------------------------------------------------------------------------------------
+        return Accepted(one.event, one.incoming, target, _judge(one.event, target), note)
+    except errors.DomainError as error:
+        return error
 
 
 def _judge(event: DeviceDataEvent, target: Target) -> list[collecting.JudgedValue]:
@@ -199,182 +202,107 @@ def _check_times(event: DeviceDataEvent, *, now: datetime) -> None:
         raise errors.EventTooOld(at=event.event_time.isoformat(), days=settings.MES_KEY_LIFETIME.days)
 
 
-# --- writing -----------------------------------------------------------------------------------------------
-
-# One statement: claims the key and, only if that succeeded, writes record, values and message. Messages of this key
-# that failed before are settled under their own id. An open replay is such a message and gets no second one.
-WRITE = f"""
-    WITH o AS (
-        INSERT INTO mes_idempotencykey (channel, key, digest, record_id, answer, created_at)
-        VALUES ('{keys.DEVICE_DATA}', %(key)s, %(digest)s, nextval('integration_devicedatarecord_id_seq'),
-                %(answer)s, %(received_at)s)
-        ON CONFLICT DO NOTHING RETURNING record_id
-    ), record AS (
-        INSERT INTO integration_devicedatarecord
-               (id, received_at, event_id, event_time, source, run_id, unit_id, station_id, track_id,
-                carrier_track_id, step_no, equipment_id, operator_id, data, meta, values_count, judge)
-        SELECT o.record_id, %(received_at)s, %(key)s, %(event_time)s, %(source)s, %(run_id)s, %(unit_id)s,
-               %(station_id)s, %(track_id)s, %(carrier_track_id)s, %(step_no)s, %(equipment_id)s, %(operator)s,
-               %(data)s, %(meta)s, %(values_count)s, %(judge)s
-          FROM o
-    ), stored AS ({values.INSERT_ROWS}
-    ), reopened AS (
-        DELETE FROM integration_failedmessage f USING o
-         WHERE f.entity_type = '{messages.DEVICE_DATA}' AND f.dedupe_key = %(key)s
-        RETURNING f.*
-    ), logged AS (
-        INSERT INTO integration_settledmessage
-               (id, received_at, direction, system, entity_type, business_key, dedupe_key, status, payload,
-                error_code, error, count, last_at, record_id, note)
-        SELECT nextval('integration_settledmessage_id_seq'), %(received_at)s, 'INBOUND', %(system)s,
-               '{messages.DEVICE_DATA}', %(key)s, %(key)s, 'SUCCESS', %(payload)s::jsonb, '', NULL::jsonb, 1,
-               %(received_at)s::timestamptz, o.record_id, NULL::jsonb
-          FROM o WHERE %(note)s::jsonb IS NULL
-        UNION ALL
-        SELECT r.id, r.received_at, r.direction, r.system, r.entity_type, r.business_key, r.dedupe_key, 'REPLAYED',
-               r.payload, r.error_code, r.error, r.count, %(received_at)s, o.record_id, %(note)s::jsonb
-          FROM reopened r CROSS JOIN o
-    )
-    SELECT record_id FROM o
-"""
-
-
-def _write(
-    event: DeviceDataEvent,
-    incoming: messages.Incoming,
-    target: Target,
-    judged: Sequence[collecting.JudgedValue],
-    *,
-    note: dict[str, Any] | None,
-) -> dict[str, Any] | None:
-    """Write everything once; return the answer, or None when the key is taken."""
-    now = timezone.now()
-    answer = _answer(event, target, judged, received_at=now)
-    given = _parameters(event, incoming, target, judged, answer=answer, note=note, received_at=now)
-    if not any(value.alarmed or value.is_key_failure for value in judged):
-        return _insert(given, answer)
-    with transaction.atomic():
-        units = _lock_units(target)
-        written = _insert(given, answer)
-        if written is not None:
-            _tell(event, target, judged, units)
-        return written
-
-
-def _insert(given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any] | None:
-    with connection.cursor() as cursor:
-        cursor.execute(WRITE, given)
-        row = cursor.fetchone()
-    return None if row is None else {"id": str(row[0]), **answer}
-
-
-def _parameters(
-    event: DeviceDataEvent,
-    incoming: messages.Incoming,
-    target: Target,
-    judged: Sequence[collecting.JudgedValue],
-    *,
-    answer: dict[str, Any],
-    note: dict[str, Any] | None,
-    received_at: datetime,
-) -> dict[str, Any]:
-    return {
-        **values.parameters(
-            judged,
-            owner=target.owner,
-            received_at=received_at,
-            source=event.source,
-            operator=event.operator_id or "",
-        ),
-        "key": event.event_id,
-        "digest": incoming.digest,
-        "answer": Jsonb(answer),
-        "event_time": event.event_time,
-        "equipment_id": event.equipment_id or "",
-        "data": Jsonb(incoming.payload["data"]),
-        "meta": Jsonb(event.meta),
-        "values_count": len(judged),
-        "judge": answer["judge"] or "",
-        "system": incoming.system,
-        "payload": Jsonb(incoming.payload),
-        "note": None if note is None else Jsonb(note),
-    }
-
-
-def _answer(
-    event: DeviceDataEvent, target: Target, judged: Sequence[collecting.JudgedValue], *, received_at: datetime
-) -> dict[str, Any]:
-    return {
-        "eventId": event.event_id,
-        "trackId": None if target.track_id is None else str(target.track_id),
-        "carrierTrackId": None if target.carrier_track_id is None else str(target.carrier_track_id),
-        "dataValuesCreated": len(judged),
-        "receivedAt": received_at.isoformat().replace("+00:00", "Z"),
-        "isDuplicate": False,
-        "judge": collecting.event_judge(judged),
-        "alarms": [
-            {
-                "specName": value.spec.name,
-                "value": value.reading.value_number,
-                "min": value.spec.alarm_min,
-                "max": value.spec.alarm_max,
-                "action": value.spec.alarm_action or "ALARM_ONLY",
-            }
-            for value in judged
-            if value.alarmed
-        ],
-    }
-
-
-def _find_known(incoming: messages.Incoming) -> Received | None:
-    """Return the answer that this content got before. Raises EventIdConflict when the key has other content.
+def _find_known(incoming: Sequence[messages.Incoming]) -> dict[str, Outcome]:
+    """Return the answers that these contents got before, and a conflict where the key has other content.
 
     A second statement, not the claim's own: at READ COMMITTED it sees the winner of a race, the claim does not.
     """
-    key = IdempotencyKey.objects.filter(channel=keys.DEVICE_DATA, key=incoming.key).first()
-    if key is None:
-        return None
-    if bytes(key.digest) != incoming.digest:
-        raise errors.EventIdConflict(event_id=incoming.key)
-    return Received({"id": str(key.record_id), **key.answer, "isDuplicate": True}, is_duplicate=True)
+    if not incoming:
+        return {}
+    digests = {one.key: one.digest for one in incoming}
+    known: dict[str, Outcome] = {}
+    for key in IdempotencyKey.objects.filter(channel=keys.DEVICE_DATA, key__in=digests):
+        if bytes(key.digest) == digests[key.key]:
+            answer = {"id": str(key.record_id), **key.answer, "isDuplicate": True}
+            known[key.key] = Received(answer, is_duplicate=True)
+        else:
+            known[key.key] = errors.EventIdConflict(event_id=key.key)
+    return known
 
 
-# --- consequences ------------------------------------------------------------------------------------------
+# --- writing and its consequences --------------------------------------------------------------------------
+
+Answers = dict[str, dict[str, Any]]
 
 
-def _lock_units(target: Target) -> list[Unit]:
-    """Lock the unit, or every unit of the carrier's pass in one order."""
-    if target.unit_id is not None:
-        ids = [target.unit_id]
-    else:
-        passed = CarrierTrackUnit.objects.filter(carrier_track_id=target.carrier_track_id)
-        ids = list(passed.values_list("track__unit_id", flat=True))
-    return list(Unit.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
+def _write(accepted: Sequence[Accepted]) -> tuple[Answers, dict[str, errors.DomainError]]:
+    """Write all at once, or each by itself when the database cannot keep one of them; return answers and refusals."""
+    if not accepted:
+        return {}, {}
+    try:
+        return _write_together(accepted), {}
+    except (DataError, IntegrityError):
+        answers: Answers = {}
+        refused: dict[str, errors.DomainError] = {}
+        for one in accepted:
+            try:
+                answers |= _write_together([one])
+            except (DataError, IntegrityError) as error:
+                refused[one.event.event_id] = _unstorable(error)
+        return answers, refused
 
 
-def _tell(
-    event: DeviceDataEvent, target: Target, judged: Sequence[collecting.JudgedValue], units: Sequence[Unit]
-) -> None:
-    """Write the alarms into the outbox and hold the units that a value calls for."""
-    emit(
-        *(
-            alarm_event(
+def _unstorable(error: DatabaseError) -> errors.ValidationFailed:
+    return errors.ValidationFailed({"body": _("The database cannot keep this: {error}").format(error=error)})
+
+
+def _write_together(accepted: Sequence[Accepted]) -> Answers:
+    now = timezone.now()
+    locking = [one for one in accepted if one.needs_lock]
+    if not locking:
+        return write(accepted, at=now)
+    with transaction.atomic():
+        units = _lock_units([one.target for one in locking])
+        answers = write(accepted, at=now)
+        written = [one for one in locking if one.event.event_id in answers]
+        emit(*(event for one in written for event in _alarms(one)))
+        for one in written:
+            _hold_where_called_for(one, _units_of(one.target, units))
+        return answers
+
+
+def _lock_units(targets: Sequence[Target]) -> dict[tuple[str, int | None], list[Unit]]:
+    """Lock the units of tracks and of carriers' passes, all in one order; return them by what they passed with."""
+    unit_ids = {target.unit_id for target in targets if target.unit_id is not None}
+    passes = {target.carrier_track_id for target in targets if target.carrier_track_id is not None}
+    passed = CarrierTrackUnit.objects.filter(carrier_track_id__in=passes) if passes else CarrierTrackUnit.objects.none()
+    members = list(passed.values_list("carrier_track_id", "track__unit_id"))
+    wanted = unit_ids | {unit_id for _pass, unit_id in members}
+    locked = {
+        unit.pk: unit for unit in Unit.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
+    }
+    units: dict[tuple[str, int | None], list[Unit]] = {("unit", pk): [unit] for pk, unit in locked.items()}
+    for carrier_track_id, unit_id in members:
+        units.setdefault(("carrier", carrier_track_id), []).append(locked[unit_id])
+    return units
+
+
+def _units_of(target: Target, units: dict[tuple[str, int | None], list[Unit]]) -> list[Unit]:
+    key = ("unit", target.unit_id) if target.unit_id is not None else ("carrier", target.carrier_track_id)
+    return units.get(key, [])
+
+
+def _alarms(one: Accepted) -> Iterator[NewEvent]:
+    key = hashlib.sha256(one.event.event_id.encode()).hexdigest()
+    for index, value in enumerate(one.judged):
+        if value.alarmed:
+            yield alarm_event(
                 value,
-                key=f"{hashlib.sha256(event.event_id.encode()).hexdigest()}:{index}",
-                sn=target.sn,
-                run_id=target.run_id,
-                track_id=target.track_id,
-                carrier_track_id=target.carrier_track_id,
+                key=f"{key}:{index}",
+                sn=one.target.sn,
+                run_id=one.target.run_id,
+                track_id=one.target.track_id,
+                carrier_track_id=one.target.carrier_track_id,
             )
-            for index, value in enumerate(judged)
-            if value.alarmed
-        )
-    )
-    holding = [value.spec.name for value in judged if value.holds]
+
+
+def _hold_where_called_for(one: Accepted, units: Sequence[Unit]) -> None:
+    """Hold the units of a value that alarms with HOLD, or of a KEY value that fails a pass already closed as PASS."""
+    holding = [value.spec.name for value in one.judged if value.holds]
     for unit in units if holding else ():
         hold(unit, reason=alarm_reason(holding))
-    late = [value.spec.name for value in judged if value.is_key_failure]
-    if late and target.track_id is not None and _passed_but_failed(target.track_id):
+    late = [value.spec.name for value in one.judged if value.is_key_failure]
+    if late and one.target.track_id is not None and _passed_but_failed(one.target.track_id):
         for unit in units:
             hold(unit, reason=late_failure_reason(late))
 

@@ -1,11 +1,12 @@
 """The message log: what was sent, what became of it. Open work (FAILED) lies apart from history."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from psycopg.types.json import Jsonb
@@ -28,9 +29,31 @@ class Incoming:
     digest: bytes
 
 
-def log(incoming: Incoming, status: MessageStatus, *, at: datetime, record_id: int | None = None) -> None:
-    """Write a settled message. A duplicate keeps no payload: its first message has it."""
-    SettledMessage.objects.create(
+def log_repeats(duplicates: Sequence[tuple[Incoming, int]], conflicts: Sequence[tuple[Incoming, DomainError]]) -> None:
+    """Log messages whose key was used: (message, record of the first) with the same content, (message, error) with
+    other. A duplicate keeps no payload: its first message has it.
+    """
+    now = timezone.now()
+    rows = [
+        _settled(incoming, MessageStatus.DUPLICATE, at=now, record_id=record_id) for incoming, record_id in duplicates
+    ]
+    rows += [
+        _settled(
+            incoming,
+            MessageStatus.CONFLICT,
+            at=now,
+            payload=incoming.payload,
+            error_code=error.code,
+            error=as_json(error),
+        )
+        for incoming, error in conflicts
+    ]
+    if rows:
+        SettledMessage.objects.bulk_create(rows)
+
+
+def _settled(incoming: Incoming, status: MessageStatus, *, at: datetime, **fields: Any) -> SettledMessage:
+    return SettledMessage(
         received_at=at,
         direction=Direction.INBOUND,
         system=incoming.system,
@@ -38,26 +61,8 @@ def log(incoming: Incoming, status: MessageStatus, *, at: datetime, record_id: i
         business_key=incoming.key,
         dedupe_key=incoming.key,
         status=status,
-        payload=None if status == MessageStatus.DUPLICATE else incoming.payload,
         last_at=at,
-        record_id=record_id,
-    )
-
-
-def log_conflict(incoming: Incoming, error: DomainError, *, at: datetime) -> None:
-    """Keep a message whose key was used with other content."""
-    SettledMessage.objects.create(
-        received_at=at,
-        direction=Direction.INBOUND,
-        system=incoming.system,
-        entity_type=incoming.entity_type,
-        business_key=incoming.key,
-        dedupe_key=incoming.key,
-        status=MessageStatus.CONFLICT,
-        payload=incoming.payload,
-        error_code=error.code,
-        error=as_json(error),
-        last_at=at,
+        **fields,
     )
 
 
@@ -72,20 +77,30 @@ KEEP = """
 """
 
 
-def keep_failed(incoming: Incoming, error: DomainError) -> None:
-    """Keep a message that could not be applied, so that it can be replayed. The same failure counts up."""
-    with connection.cursor() as cursor:
-        given: dict[str, Any] = {
-            "at": timezone.now(),
-            "system": incoming.system,
-            "entity_type": incoming.entity_type,
-            "key": incoming.key,
-            "payload": Jsonb(incoming.payload),
-            "code": error.code,
-            "error": Jsonb(as_json(error)),
-            "digest": incoming.digest,
-        }
-        cursor.execute(KEEP, given)
+def keep_failed(failed: Sequence[tuple[Incoming, DomainError]]) -> None:
+    """Keep messages that could not be applied, so that they can be replayed. The same failure counts up.
+
+    They are written in one order, or batches that share failures would deadlock.
+    """
+    if not failed:
+        return
+    now = timezone.now()
+    ordered = sorted(failed, key=lambda one: (one[0].key, one[0].digest, one[1].code))
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(KEEP, [_kept(incoming, error, now) for incoming, error in ordered])
+
+
+def _kept(incoming: Incoming, error: DomainError, at: datetime) -> dict[str, Any]:
+    return {
+        "at": at,
+        "system": incoming.system,
+        "entity_type": incoming.entity_type,
+        "key": incoming.key,
+        "payload": Jsonb(incoming.payload),
+        "code": error.code,
+        "error": Jsonb(as_json(error)),
+        "digest": incoming.digest,
+    }
 
 
 def note_failed_replay(message: FailedMessage, error: DomainError) -> None:

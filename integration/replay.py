@@ -2,15 +2,16 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 from django.db import transaction
 
 from integration import device_data, keys, messages
+from integration.device_events import decode_event
 from integration.models import FailedMessage, IntegrationMessage
 from mes import errors
-from mes.web import parsing
 
 LARGEST_ID = 2**63 - 1
 
@@ -50,15 +51,15 @@ def _lock(message_id: int) -> FailedMessage:
 
 def _apply(message: FailedMessage, spec_names: dict[str, str], *, by: str) -> device_data.Received:
     body = msgspec.json.encode(corrected(message.payload, spec_names))
-    event = parsing.decode_as(body, device_data.DeviceDataEvent)
-    device_data.check_event(event)
-    incoming = messages.Incoming(
-        message.entity_type, event.event_id, message.system, message.payload, keys.digest_of(message.payload or {})
-    )
-    received = device_data.apply(event, incoming, note={"specNames": spec_names, "replayedBy": by})
-    if received.is_duplicate:
-        messages.settle(message, record_id=int(received.answer["id"]), by=by)
-    return received
+    meant = decode_event(body, system=message.system)
+    sent = replace(meant.incoming, payload=message.payload, digest=keys.digest_of(message.payload or {}))
+    note = {"specNames": spec_names, "replayedBy": by}
+    [outcome] = device_data.apply_all([replace(meant, incoming=sent)], note=note)
+    if isinstance(outcome, errors.DomainError):
+        raise outcome
+    if outcome.is_duplicate:
+        messages.settle(message, record_id=int(outcome.answer["id"]), by=by)
+    return outcome
 
 
 def corrected(payload: Any, spec_names: Mapping[str, str]) -> Any:

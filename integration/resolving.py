@@ -1,8 +1,10 @@
 """Which track a device means."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import msgspec
 from django.db import connection
 
 from execution.values import Owner
@@ -11,7 +13,7 @@ from mes.plant.models import Station
 from mes.production.models import Run, Unit
 
 if TYPE_CHECKING:
-    from integration.device_data import DeviceDataEvent
+    from integration.device_events import DeviceDataEvent
 
 LARGEST_ID = 2**63 - 1
 
@@ -47,62 +49,101 @@ class Target:
         )
 
 
-# One query for the hot path. A track keeps the run it was made in, so the unit's present run plays no part.
+# One query for all events. A track keeps the run it was made in, so the unit's present run plays no part.
 FIND = """
-    SELECT t.id, NULL::bigint, t.unit_id, t.run_id, t.station_id, t.step_no, t.operation_code, u.sn, r.run_no, s.code,
-           r.route_version_id, v.digest
+    SELECT q.index, t.id, NULL::bigint, t.unit_id, t.run_id, t.station_id, t.step_no, t.operation_code, u.sn, r.run_no,
+           s.code, r.route_version_id, v.digest
+      FROM jsonb_to_recordset(%(named)s::jsonb) AS q(index integer, sn text, run_no text, station text, step_no integer)
+      JOIN mes_unit u ON u.sn = q.sn
+      JOIN mes_run r ON r.run_no = q.run_no
+      JOIN mes_station s ON s.code = q.station
+      JOIN mes_routeversion v ON v.id = r.route_version_id
+      CROSS JOIN LATERAL (
+        SELECT * FROM execution_track
+         WHERE unit_id = u.id AND step_no = q.step_no AND run_id = r.id AND station_id = s.id
+         ORDER BY id DESC LIMIT 1
+      ) AS t
+"""
+FIND_BY_ID = """
+    SELECT t.id, t.id, NULL::bigint, t.unit_id, t.run_id, t.station_id, t.step_no, t.operation_code, u.sn, r.run_no,
+           s.code, r.route_version_id, v.digest
       FROM execution_track t
       JOIN mes_unit u ON u.id = t.unit_id
       JOIN mes_run r ON r.id = t.run_id
       JOIN mes_station s ON s.id = t.station_id
       JOIN mes_routeversion v ON v.id = r.route_version_id
+     WHERE t.id = ANY(%(ids)s)
 """
-BY_ID = FIND + " WHERE t.id = %(track_id)s"
-BY_NAMES = (
-    FIND
-    + """
-     WHERE u.sn = %(sn)s AND r.run_no = %(run_no)s AND s.code = %(station)s AND t.step_no = %(step_no)s
-     ORDER BY t.id DESC LIMIT 1
-"""
-)
-BY_CARRIER = """
-    SELECT NULL::bigint, t.id, NULL::bigint, t.run_id, t.station_id, t.step_no, t.operation_code, NULL, r.run_no,
+FIND_BY_CARRIER = """
+    SELECT t.id, NULL::bigint, t.id, NULL::bigint, t.run_id, t.station_id, t.step_no, t.operation_code, NULL, r.run_no,
            coalesce(s.code, ''), r.route_version_id, v.digest
       FROM execution_carriertrack t
       JOIN mes_run r ON r.id = t.run_id
       LEFT JOIN mes_station s ON s.id = t.station_id
       JOIN mes_routeversion v ON v.id = r.route_version_id
-     WHERE t.id = %(track_id)s
+     WHERE t.id = ANY(%(ids)s)
 """
+Names = tuple[str | None, str | None, str | None, int | None]
 
 
-def find_target(event: "DeviceDataEvent") -> Target:
-    """Return the track an event belongs to: by id, by the carrier's id, or the latest of run, unit, station and step.
+def find_targets(events: "Sequence[DeviceDataEvent]") -> list[Target | errors.DomainError]:
+    """Return the track each event belongs to: by id, by the carrier's id, or the latest of run, unit, station and step.
 
-    Raises TrackNotFound, CarrierTrackNotFound, RunNotFound, UnitNotFound, StationNotFound, UnitRunMismatch.
+    Where there is none, the refusal: TrackNotFound, CarrierTrackNotFound, RunNotFound, UnitNotFound, StationNotFound,
+    UnitRunMismatch. One query for each way of naming, however many events.
     """
+    tracks = _query_ids(FIND_BY_ID, [_as_id(event.track_id) for event in events if event.track_id is not None])
+    carriers = _query_ids(
+        FIND_BY_CARRIER, [_as_id(event.carrier_track_id) for event in events if event.carrier_track_id is not None]
+    )
+    names = {_names(event) for event in events if event.track_id is None and event.carrier_track_id is None}
+    named: dict[Names, Target | errors.DomainError] = {**_query_names(names)}
+    if missing := names - named.keys():
+        known = _load_known(missing)
+        named |= {name: _why_not(name, known) for name in missing}
+    return [_choose(event, tracks, carriers, named) for event in events]
+
+
+def _choose(
+    event: "DeviceDataEvent",
+    tracks: dict[int, Target],
+    carriers: dict[int, Target],
+    named: dict[Names, Target | errors.DomainError],
+) -> Target | errors.DomainError:
     if event.carrier_track_id is not None:
-        target = _query(BY_CARRIER, {"track_id": _as_id(event.carrier_track_id)})
-        if target is None:
-            raise errors.CarrierTrackNotFound(code=event.carrier_track_id)
+        target = carriers.get(_as_id(event.carrier_track_id))
+        missing: errors.DomainError = errors.CarrierTrackNotFound(code=event.carrier_track_id)
     elif event.track_id is not None:
-        target = _query(BY_ID, {"track_id": _as_id(event.track_id)})
-        if target is None:
-            raise errors.TrackNotFound(track_id=event.track_id)
+        target = tracks.get(_as_id(event.track_id))
+        missing = errors.TrackNotFound(track_id=event.track_id)
     else:
-        names = {"sn": event.unit_sn, "run_no": event.run_no, "station": event.station_code, "step_no": event.step_no}
-        target = _query(BY_NAMES, names)
-        if target is None:
-            raise _why_not(event)
-    _check_agrees(event, target)
-    return target
+        return named[_names(event)]
+    return missing if target is None else _find_disagreement(event, target) or target
 
 
-def _query(sql: str, given: dict[str, Any]) -> Target | None:
+def _names(event: "DeviceDataEvent") -> Names:
+    return (event.unit_sn, event.run_no, event.station_code, event.step_no)
+
+
+def _query_ids(sql: str, ids: list[int]) -> dict[int, Target]:
+    if not ids:
+        return {}
     with connection.cursor() as cursor:
-        cursor.execute(sql, given)
-        row = cursor.fetchone()
-    return None if row is None else Target(*row)
+        cursor.execute(sql, {"ids": ids})
+        return {row[0]: Target(*row[1:]) for row in cursor.fetchall()}
+
+
+def _query_names(names: set[Names]) -> dict[Names, Target]:
+    if not names:
+        return {}
+    ordered = list(names)
+    rows = [
+        {"index": index, "sn": sn, "run_no": run_no, "station": station, "step_no": step_no}
+        for index, (sn, run_no, station, step_no) in enumerate(ordered)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(FIND, {"named": msgspec.json.encode(rows).decode()})
+        return {ordered[row[0]]: Target(*row[1:]) for row in cursor.fetchall()}
 
 
 def _as_id(text: str) -> int:
@@ -111,24 +152,43 @@ def _as_id(text: str) -> int:
     return number if number <= LARGEST_ID else 0
 
 
-def _check_agrees(event: "DeviceDataEvent", target: Target) -> None:
-    """Raise UnitRunMismatch when the event names another run or unit than its track's."""
+def _find_disagreement(event: "DeviceDataEvent", target: Target) -> errors.DomainError | None:
+    """Return the refusal of an event that names another run, unit, station or step than its track's."""
     if event.run_no not in (None, target.run_no) or (target.sn and event.unit_sn not in (None, target.sn)):
-        raise errors.UnitRunMismatch(sn=event.unit_sn or target.sn, run=event.run_no or target.run_no)
+        return errors.UnitRunMismatch(sn=event.unit_sn or target.sn, run=event.run_no or target.run_no)
     if event.station_code not in (None, target.station_code) or event.step_no not in (None, target.step_no):
-        raise errors.TrackNotFound(track_id=event.track_id)
+        return errors.TrackNotFound(track_id=event.track_id)
+    return None
 
 
-def _why_not(event: "DeviceDataEvent") -> errors.DomainError:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What exists of the names that led to no track."""
+
+    runs: dict[str, int]
+    units: dict[str, int | None]
+    stations: frozenset[str]
+
+
+def _load_known(names: Iterable[Names]) -> Known:
+    """Read which of these runs, units (with their run) and stations exist, in three queries."""
+    sns, run_nos, stations, _step_nos = (set(column) for column in zip(*names, strict=True))
+    return Known(
+        runs=dict(Run.objects.filter(run_no__in=run_nos).values_list("run_no", "pk")),
+        units=dict(Unit.objects.filter(sn__in=sns).values_list("sn", "run_id")),
+        stations=frozenset(Station.objects.filter(code__in=stations).values_list("code", flat=True)),
+    )
+
+
+def _why_not(names: Names, known: Known) -> errors.DomainError:
     """Return the refusal for a track that is not there."""
-    run = Run.objects.filter(run_no=event.run_no).first()
-    if run is None:
-        return errors.RunNotFound(code=event.run_no)
-    unit = Unit.objects.filter(sn=event.unit_sn).first()
-    if unit is None:
-        return errors.UnitNotFound(code=event.unit_sn)
-    if not Station.objects.filter(code=event.station_code).exists():
-        return errors.StationNotFound(code=event.station_code)
-    if unit.run_id != run.pk:
-        return errors.UnitRunMismatch(sn=unit.sn, run=run.run_no)
-    return errors.TrackNotFound(sn=unit.sn, run_no=run.run_no, station_code=event.station_code, step_no=event.step_no)
+    sn, run_no, station, step_no = names
+    if run_no not in known.runs:
+        return errors.RunNotFound(code=run_no)
+    if sn not in known.units:
+        return errors.UnitNotFound(code=sn)
+    if station not in known.stations:
+        return errors.StationNotFound(code=station)
+    if known.units[sn] != known.runs[run_no]:
+        return errors.UnitRunMismatch(sn=sn, run=run_no)
+    return errors.TrackNotFound(sn=sn, run_no=run_no, station_code=station, step_no=step_no)

@@ -49,6 +49,13 @@ class PayloadTooLarge(DomainError):
     message = _("The body is larger than {limit} bytes; send less at once.")
 
 
+class StationNotAllowed(DomainError):
+    """The sender's token is limited to stations, and this is not one of them."""
+
+    code, status = "PERMISSION_DENIED", 403
+    message = _("This token is not for station “{station}” but for: {stations}.")
+
+
 # --- 404: the named thing does not exist ------------------------------------------------------------------
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from mes.accounts.roles import Capability, role_capabilities, roles_with
+from mes.errors import StationNotAllowed
 
 READING_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -52,11 +52,10 @@ def _refusal(needed: tuple[Capability, ...]) -> str:
 
 
 def check_station(request: Request, code: str) -> None:
-    """Refuse a station that the request's token is not meant for."""
+    """Raise StationNotAllowed for a station that the request's token is not meant for."""
     allowed = getattr(request.user, "station_codes", None)
     if allowed is not None and code not in allowed:
-        message = _("This token is not for station “%(code)s” but for: %(stations)s.")
-        raise PermissionDenied(message % {"code": code, "stations": ", ".join(sorted(allowed))})
+        raise StationNotAllowed(station=code, stations=sorted(allowed))
 
 
 def operator_name(request: Request) -> str:

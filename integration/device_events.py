@@ -1,0 +1,112 @@
+"""The body of device data: decoded once, checked for what a decoder cannot tell."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from execution import collecting
+from integration import keys, messages
+from mes import errors
+from mes.web import parsing
+from mes.web.validators import validate_moment
+
+KEPT_RAW_BYTES = 64 * 1024
+LARGEST_BATCH = 1000
+
+EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+StepNo = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+
+
+class DeviceDataEvent(msgspec.Struct, rename="camel", kw_only=True):
+    """The body of one device data event."""
+
+    event_id: EventId
+    event_time: Moment
+    source: Literal["AUTO", "MANUAL"]
+    run_no: str | None = None
+    unit_sn: str | None = None
+    station_code: str | None = None
+    step_no: StepNo | None = None
+    track_id: str | None = None
+    carrier_track_id: str | None = None
+    operation_code: str | None = None
+    equipment_id: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    operator_id: Annotated[str, msgspec.Meta(max_length=150)] | None = None
+    data: Annotated[list[collecting.Reading], msgspec.Meta(min_length=1)]
+    meta: dict[str, Any] | None = None
+
+
+class DeviceDataBatch(msgspec.Struct):
+    """The body of a batch. Each event is decoded by itself, so that a malformed one fails alone."""
+
+    events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=LARGEST_BATCH)]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A well-formed event, with the message it came in."""
+
+    event: DeviceDataEvent
+    incoming: messages.Incoming
+
+
+def decode_event(body: bytes, *, system: str) -> Decoded:
+    """Decode and check one event. Raises ParseFailed, ValidationFailed."""
+    payload = parsing.decode(body)
+    event = parsing.decode_as(body, DeviceDataEvent)
+    check_event(event)
+    incoming = messages.Incoming(messages.DEVICE_DATA, event.event_id, system, payload, keys.digest_of(payload))
+    return Decoded(event, incoming)
+
+
+def check_event(event: DeviceDataEvent) -> None:
+    """Raise ValidationFailed for what the decoder cannot tell."""
+    problems: dict[str, str] = {}
+    if not event.event_id.strip() or not event.event_id.isprintable():
+        problems["eventId"] = _("Must not be blank nor contain control characters.")
+    if event.source == "MANUAL" and not event.operator_id:
+        problems["operatorId"] = _("Required for values typed by hand (source MANUAL).")
+    times = {"eventTime": event.event_time}
+    times |= {f"data.{index}.collectedAt": at for index, item in enumerate(event.data) if (at := item.collected_at)}
+    for path, at in times.items():
+        try:
+            validate_moment(at)
+        except ValidationError as error:
+            problems[path] = " ".join(error.messages)
+    problems |= _find_target_problems(event)
+    if problems:
+        raise errors.ValidationFailed(problems)
+    collecting.check_shape(event.data)
+
+
+def _find_target_problems(event: DeviceDataEvent) -> dict[str, str]:
+    """A track is named by its id, by its carrier's, or by run, unit, station and step together."""
+    if event.track_id is not None and event.carrier_track_id is not None:
+        return {"carrierTrackId": _("Give either trackId or carrierTrackId.")}
+    if event.track_id is not None or event.carrier_track_id is not None:
+        return {}
+    named = {
+        "runNo": event.run_no,
+        "unitSn": event.unit_sn,
+        "stationCode": event.station_code,
+        "stepNo": event.step_no,
+    }
+    message = _("Give trackId, carrierTrackId, or all of runNo, unitSn, stationCode and stepNo.")
+    return {name: message for name, value in named.items() if value is None}
+
+
+def malformed(body: bytes, *, system: str) -> messages.Incoming:
+    """Return a message that is not even well-formed, as far as it can be kept."""
+    try:
+        payload = parsing.decode(body)
+    except errors.DomainError:
+        payload = {"raw": body[:KEPT_RAW_BYTES].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")}
+    key = payload.get("eventId") if isinstance(payload, dict) else None
+    key = key[:200] if isinstance(key, str) and key.isprintable() else ""
+    return messages.Incoming(messages.DEVICE_DATA, key, system, payload, hashlib.sha256(body).digest())
