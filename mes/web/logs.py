@@ -31,6 +31,8 @@ def logging_config(*, level: str) -> None:
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            # A refusal is data, kept with its code; only what is unforeseen is a log entry.
+            "loggers": {"django.request": {"level": "ERROR"}},
             "root": {"handlers": ["stderr"], "level": level},
         }
     )

@@ -1,0 +1,69 @@
+"""The demo line: `LINEKEEPER_URL=http://127.0.0.1:8000 LINEKEEPER_TOKEN=lk_… python -m demo`."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+
+from demo import plant
+from demo.client import Client, Refused, SignInRefused, Stopped
+from demo.simulator import Simulator, say
+
+RATE = "6"  # boards per minute: slow enough to watch
+BOARDS = 40
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the plant, then run its line until the orders are through or a signal asks for the stop."""
+    options = parse(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    try:
+        client = Client(options.url, options.token, stop=stop, say=say)
+        if plant.make(client):
+            say(f"The plant is made: line {plant.LINE}, route {plant.ROUTE}, product {plant.PRODUCT}.")
+        orders = 1 if options.once else options.orders
+        Simulator(client, rate=options.rate, boards=options.boards, orders=orders, burst=options.burst).run()
+    except Stopped:
+        say("The demo line stops; it goes on with its run when it is started again.")
+    except (Refused, SignInRefused, ValueError) as error:
+        say(f"The demo line cannot run: {error}")
+        return 1
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line and the environment."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description="A simulated SMT line.")
+    parser.add_argument("--url", default=os.environ.get("LINEKEEPER_URL", "http://127.0.0.1:8000"))
+    parser.add_argument("--token", default=os.environ.get("LINEKEEPER_TOKEN", ""), help="default: LINEKEEPER_TOKEN")
+    parser.add_argument(
+        "--rate",
+        type=positive,
+        default=os.environ.get("LINEKEEPER_RATE") or RATE,
+        help=f"boards per minute (default: LINEKEEPER_RATE, else {RATE})",
+    )
+    parser.add_argument("--boards", type=whole, default=BOARDS, help=f"boards per order (default {BOARDS})")
+    parser.add_argument("--orders", type=whole, help="how many orders (default: without end)")
+    parser.add_argument("--once", action="store_true", help="one order only")
+    parser.add_argument("--burst", type=int, default=12, help="boards at full speed at first (default 12)")
+    return parser.parse_args(arguments)
+
+
+def positive(text: str) -> float:
+    """Read a number above zero."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
+def whole(text: str) -> int:
+    """Read a whole number above zero."""
+    return int(positive(str(int(text))))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

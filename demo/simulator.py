@@ -1,0 +1,177 @@
+"""Orders for the demo line, one after another, and the boards of their runs fed to it at a steady rate."""
+
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from operator import attrgetter, itemgetter
+
+from demo import plant
+from demo.client import Client, Refused
+from demo.line import Agenda, Batch, Board, Line
+from demo.machines import Instrument
+
+BURST = 12  # boards that run through at full speed, so that there is something to see at once
+MOST_ON_LINE = 15  # boards; a line that stands is not fed
+RUN_PREFIX = "RUN-CTRL-"
+PAUSE_WHEN_REFUSED = 15.0  # seconds
+SHORTEST_PAUSE = 0.02  # seconds before the feeder looks again during the burst
+
+
+def say(text: str) -> None:
+    """Print a line with the time of day."""
+    print(f"{datetime.now():%H:%M:%S}  {text}", flush=True)  # noqa: DTZ005 - the terminal's local time
+
+
+class Simulator:
+    """Makes order after order until there are enough of them (None: without end)."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        rate: float,
+        boards: int,
+        orders: int | None = None,
+        burst: int = BURST,
+        instrument: Instrument | None = None,
+        say: Callable[[str], None] = say,
+    ) -> None:
+        """`rate` is in boards per minute, `boards` the size of an order."""
+        self.batches: list[Batch] = []
+        self._client = client
+        self._takt = 60 / rate
+        self._boards = boards
+        self._orders_left = orders
+        self._burst_left = burst
+        self._say = say
+        self._agenda = Agenda(client)
+        self._line = Line(client, self._agenda, instrument or Instrument(), say=say, on_batch_over=self._close)
+        self._opening: deque[Callable[[], object]] = deque()
+        self._last_stamp = ""
+
+    def run(self) -> None:
+        """Work until the last order is through, or for ever. Raises Stopped."""
+        self._take_over()
+        self._agenda.after(0, self._feed)
+        self._agenda.run()
+
+    # --- feeding --------------------------------------------------------------------------------------------
+
+    def _feed(self) -> None:
+        """Put the next board on the line and come back when the one after it is due."""
+        if self._line.board_count >= MOST_ON_LINE or self._line.is_blocked:
+            self._agenda.after(SHORTEST_PAUSE if self._burst_left else self._takt / 4, self._feed)
+            return
+        batch = next((batch for batch in self.batches if batch.pending), None)
+        if batch is None:
+            if self._orders_left != 0 or self._opening:
+                self._agenda.after(0 if self._open_next() else PAUSE_WHEN_REFUSED, self._feed)
+            return
+        board = Board(batch.pending.popleft(), batch, self._next_takt())
+        batch.on_line += 1
+        self._line.put(board, plant.STEPS[0].step_no)
+        self._agenda.after(board.takt, self._feed)
+
+    def _next_takt(self) -> float:
+        if self._burst_left > 0:
+            self._burst_left -= 1
+            return 0.0
+        return self._takt
+
+    # --- orders and runs ------------------------------------------------------------------------------------
+
+    def _open_next(self) -> bool:
+        """Make the next order and its run; False when the server refuses, and the rest is tried later."""
+        if not self._opening:
+            self._orders_left = None if self._orders_left is None else self._orders_left - 1
+            self._opening = deque(self._opening_steps(self._next_stamp()))
+        while self._opening:
+            try:
+                self._opening[0]()
+            except Refused as refusal:
+                if not refusal.repeated:
+                    self._say(f"The next run cannot be opened: {refusal} {refusal.details or ''}")
+                    return False
+            self._opening.popleft()
+        return True
+
+    def _opening_steps(self, stamp: str) -> list[Callable[[], object]]:
+        """Return what is to be done before the first board of a run; each may be tried again."""
+        order, run = f"WO-CTRL-{stamp}", f"{RUN_PREFIX}{stamp}"
+        sns = [f"CB-{stamp}-{number:03}" for number in range(1, self._boards + 1)]
+        due = datetime.now(UTC).date().isoformat()
+        received = {"woNo": order, "productCode": plant.PRODUCT, "plannedQty": self._boards, "dueDate": due}
+        wanted = {"lineCode": plant.LINE, "planQty": self._boards, "runNo": run}
+        post = self._client.post
+        return [
+            lambda: post("integration", "work-orders", body=received),
+            lambda: post("work-orders", order, "release", body={"lineCode": plant.LINE}),
+            lambda: post("work-orders", order, "runs", body=wanted),
+            lambda: post("runs", run, "units", body={"sns": sns}),
+            lambda: post("runs", run, "authorize", body={"action": "AUTHORIZE"}),
+            lambda: self._begin(Batch(run, len(sns), deque(sns))),
+        ]
+
+    def _begin(self, batch: Batch) -> None:
+        self.batches.append(batch)
+        self._say(f"{batch.run_no} begins: {batch.size} boards of {plant.PRODUCT}")
+
+    def _next_stamp(self) -> str:
+        """Return the time as a part of numbers, another one each time."""
+        stamp = self._last_stamp
+        while stamp == self._last_stamp:
+            stamp = f"{datetime.now(UTC):%y%m%d-%H%M%S}"
+            self._client.wait(0 if stamp != self._last_stamp else 0.1)
+        self._last_stamp = stamp
+        return stamp
+
+    def _close(self, batch: Batch) -> None:
+        """Close a run that is over, unless boards of it still wait for people."""
+        try:
+            self._client.post("runs", batch.run_no, "close", body={})
+            self._say(f"{batch.run_no} is closed: {batch.done} of {batch.size} boards done")
+        except Refused as refusal:
+            self._say(f"{batch.run_no} stays open: {refusal}")
+
+    # --- after a restart ------------------------------------------------------------------------------------
+
+    def _take_over(self) -> None:
+        """Go on with the boards of earlier simulators, older runs first, without another burst."""
+        found: dict[str, Batch] = {}
+        for step_no, place in self._line.places.items():
+            queue = self._client.get("stations", place.step.station, "queue")
+            for unit in queue["inStation"]:
+                if unit["runNo"].startswith(RUN_PREFIX) and unit["unitStatus"] == "IN_STATION":
+                    self._resume(unit["sn"], self._known(found, unit["runNo"]), step_no)
+            for unit in sorted(queue["waiting"], key=itemgetter("sn")):
+                if unit["runNo"].startswith(RUN_PREFIX) and not self._was_at(unit["sn"], step_no):
+                    self._await(unit["sn"], self._known(found, unit["runNo"]), step_no)
+        for batch in sorted(found.values(), key=attrgetter("run_no")):
+            batch.stuck = batch.size - batch.done - batch.on_line - len(batch.pending)
+            self._say(f"{batch.run_no} goes on: {batch.done} of {batch.size} boards are done")
+            self.batches.append(batch)
+            self._burst_left = 0
+
+    def _known(self, found: dict[str, Batch], run_no: str) -> Batch:
+        if run_no not in found:
+            run = self._client.get("runs", run_no)
+            found[run_no] = Batch(run_no, run["planQty"], deque(), done=run["unitCounts"]["DONE"])
+        return found[run_no]
+
+    def _resume(self, sn: str, batch: Batch, step_no: int) -> None:
+        """Go on with a board in a station."""
+        batch.on_line += 1
+        self._line.resume(Board(sn, batch, self._takt), step_no)
+
+    def _await(self, sn: str, batch: Batch, step_no: int) -> None:
+        """Go on with a board between two stations, or feed it later if it has not begun."""
+        if step_no == plant.STEPS[0].step_no:
+            batch.pending.append(sn)
+            return
+        batch.on_line += 1
+        self._line.put(Board(sn, batch, self._takt), step_no)
+
+    def _was_at(self, sn: str, step_no: int) -> bool:
+        """Whether a board was at a step before: a retest or rework, which is for people."""
+        tracks = self._client.get("trace", "units", sn)["tracks"]
+        return any(track["stepNo"] == step_no for track in tracks)

@@ -1,0 +1,187 @@
+"""The plant and the simulator against a live server."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from django.core.servers.basehttp import WSGIRequestHandler
+
+from demo import oven, plant
+from demo.client import Client, Stopped
+from demo.machines import Fault, Instrument
+from demo.simulator import Simulator
+from tests.factories import make_token
+
+RATE = 1e6  # boards per minute: as fast as the server answers
+OVERHEATED = Fault("REFLOW", "Zone 3 Top Temperature", 264.0, 1.0)
+BRIDGED = Fault("AOI", "Defect Count", 2.0, 1.0)
+LOW_VOLTAGE = Fault("FCT", "3V3 Rail", 3.195, 1.0)
+
+
+@pytest.fixture
+def client(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """A client of a live server that has the plant."""
+    monkeypatch.setattr(WSGIRequestHandler, "disable_nagle_algorithm", True)
+    client = Client(live_server.url, make_token(), patience=5)
+    assert plant.make(client)
+    yield client
+    client.close()
+
+
+def simulator(
+    client: Client, *, boards: int, orders: int = 1, faults: Sequence[Fault] = (), **options: Any
+) -> Simulator:
+    """A simulator that is quick and quiet."""
+    instrument = Instrument(Random(5), faults=faults)
+    options = {"say": lambda text: None, **options}
+    return Simulator(client, rate=RATE, boards=boards, orders=orders, burst=0, instrument=instrument, **options)
+
+
+def counts_of(client: Client, run_no: str) -> dict[str, int]:
+    """The units of a run by status, those that there are."""
+    counts: dict[str, int] = client.get("runs", run_no)["unitCounts"]
+    return {status: count for status, count in counts.items() if count}
+
+
+def test_the_plant_is_made_once(client: Client) -> None:
+    before = {name: list(client.items(name)) for name in ("lines", "stations", "equipment", "data-collection-specs")}
+    assert plant.make(client) is False
+    assert {name: list(client.items(name)) for name in before} == before
+    (version,) = client.items("routes", plant.ROUTE, "versions")
+    assert (version["versionNo"], version["status"], version["drift"]) == (1, "READY", False)
+
+
+def test_what_somebody_changed_in_the_plant_stays(client: Client) -> None:
+    (spec,) = (spec for spec in client.items("data-collection-specs") if spec["name"] == "Paste Volume")
+    body = {"limits": {"lsl": 70, "usl": 130, "unit": "%"}, "alarm": None}
+    client._call("PATCH", f"/api/data-collection-specs/{spec['id']}", body)
+    assert plant.make(client) is False
+    assert client.get("data-collection-specs", spec["id"])["limits"]["lsl"] == 70
+    assert len(list(client.items("routes", plant.ROUTE, "versions"))) == 1
+
+
+def test_a_run_goes_through_the_line(client: Client) -> None:
+    line = simulator(client, boards=3)
+    line.run()
+    (batch,) = line.batches
+    assert counts_of(client, batch.run_no) == {"DONE": 3}
+    assert client.get("runs", batch.run_no)["status"] == "COMPLETED"
+    run = client.get("runs", batch.run_no)
+    assert client.get("work-orders", run["woNo"])["status"] == "COMPLETED"
+    for number in range(1, 4):
+        sn = batch.run_no.replace("RUN-CTRL", "CB") + f"-{number:03}"
+        check_trace(client.get("trace", "units", sn))
+
+
+def check_trace(trace: dict[str, Any]) -> None:
+    """Every step was passed once, with every value its specs ask for, judged by their limits."""
+    assert [(track["stepNo"], track["result"]) for track in trace["tracks"]] == [
+        (step.step_no, "PASS") for step in plant.STEPS
+    ]
+    values = {(value["stepNo"], value["name"]): value for value in trace["dataValues"]}
+    wanted = {
+        (step.step_no, measurement.name): measurement for step in plant.STEPS for measurement in step.measurements
+    }
+    assert values.keys() == wanted.keys()
+    assert len(values) == len(trace["dataValues"])
+    for key, measurement in wanted.items():
+        has_limits = measurement.lsl is not None or measurement.usl is not None
+        assert values[key]["judge"] == ("PASS" if has_limits else None), key
+        assert values[key]["limits"]["usl"] == measurement.usl
+        assert values[key]["source"] == ("MANUAL" if measurement.is_by_hand else "AUTO")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "step_no"),
+    [(OVERHEATED, "ON_HOLD", 40), (BRIDGED, "OUT_FAILED", 50), (LOW_VOLTAGE, "QUEUED", 60)],
+)
+def test_what_fails_or_is_held_is_left_to_people(client: Client, fault: Fault, status: str, step_no: int) -> None:
+    line = simulator(client, boards=2, orders=2, faults=(fault,))
+    line.run()
+    assert [(batch.stuck, batch.done) for batch in line.batches] == [(2, 0)] * 2
+    for batch in line.batches:
+        assert counts_of(client, batch.run_no) == {status: 2}
+        assert client.get("runs", batch.run_no)["status"] == "IN_PROGRESS"
+    unit = client.get("stations", "resolve-unit", line.batches[0].run_no.replace("RUN-CTRL", "CB") + "-001")
+    assert unit["currentStepNo"] == step_no
+    again = simulator(client, boards=2, orders=0)
+    again.run()
+    assert again.batches == []
+
+
+@pytest.mark.parametrize("moment", ["begins", "2 of 4 done", "4 of 4 done"])
+def test_a_simulator_goes_on_where_another_stopped(client: Client, moment: str) -> None:
+    stop = threading.Event()
+
+    def stop_then(text: str) -> None:
+        if moment in text:
+            stop.set()
+
+    with closing(Client(client.url, make_token(), stop=stop)) as other:
+        first = simulator(other, boards=4, orders=2, say=stop_then)
+        with pytest.raises(Stopped):
+            first.run()
+    simulator(client, boards=4, orders=0).run()
+    for batch in first.batches:
+        assert counts_of(client, batch.run_no) == {"DONE": 4}
+        assert client.get("runs", batch.run_no)["status"] == "COMPLETED"
+    for step in plant.STEPS:
+        queue = client.get("stations", step.station, "queue")
+        assert (queue["inStation"], queue["waiting"]) == ([], [])
+
+
+def test_a_line_waits_for_equipment_that_is_not_normal(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.line.RETRY_SECONDS", 0.2)
+    client._call("PATCH", "/api/equipment/EQ-PLC-A1", {"status": "maintenance"})
+    said: list[str] = []
+
+    def mend(text: str) -> None:
+        said.append(text)
+        if "waits" in text:
+            threading.Timer(0.5, lambda: other._call("PATCH", "/api/equipment/EQ-PLC-A1", {"status": "normal"})).start()
+
+    other = Client(client.url, make_token())
+    line = simulator(client, boards=2, say=mend)
+    line.run()
+    assert line.batches[0].done == 2
+    assert sum("waits" in text for text in said) == 1
+    other.close()
+
+
+def test_a_file_of_the_oven_becomes_values_of_the_boards_in_it(
+    client: Client, live_server: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token, sample = make_token(), Path(oven.__file__).parent / "samples" / "units_processed.json"
+    arguments = [str(sample), "--station", "REF-A1", "--url", live_server.url, "--token", token]
+    sns = put_boards_into_the_oven(client)
+    assert oven.main(arguments) == 0
+    assert "22 values sent for 2 of the 2 units in REF-A1; 38 measurements" in capsys.readouterr().out
+    values = client.get("trace", "units", sns[0])["dataValues"]
+    assert {value["name"]: value["value"] for value in values if value["stepNo"] == 40}["O2"] == 512
+    assert oven.main([*arguments, "--at", "2020-01-01T00:00:00Z"]) == 0
+    assert "0 of the 2 units in REF-A1, 2 of which came in after" in capsys.readouterr().out
+    assert oven.main([*arguments[:2], "NONE", *arguments[3:]]) == 1
+    assert "STATION_NOT_FOUND" in capsys.readouterr().err
+
+
+def put_boards_into_the_oven(client: Client) -> list[str]:
+    """Open a run, pass two boards through the first steps and track them into the oven."""
+    sns = ["B.1", "B:2 #ü"]
+    client.post("integration", "work-orders", body={"woNo": "W", "productCode": plant.PRODUCT, "plannedQty": 2})
+    client.post("work-orders", "W", "release", body={"lineCode": plant.LINE})
+    client.post("work-orders", "W", "runs", body={"lineCode": plant.LINE, "planQty": 2, "runNo": "R"})
+    client.post("runs", "R", "units", body={"sns": sns})
+    client.post("runs", "R", "authorize", body={"action": "AUTHORIZE"})
+    for step in plant.STEPS[:4]:
+        for sn in sns:
+            client.post("stations", step.station, "track-in", body={"runNo": "R", "sn": sn})
+            if step.kind == "REFLOW":
+                continue
+            data = [{"specName": each.name, "valueNumber": each.target} for each in step.measurements]
+            body = {"runNo": "R", "sn": sn, "result": "PASS", "data": data}
+            client.post("stations", step.station, "track-out", body=body)
+    return sns
