@@ -244,6 +244,10 @@ class ReworkRequest(StrictSerializer):
     toStepNo = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False, allow_null=True)
 
 
+REASON = OpenApiExample("Why", value={"reason": "Scratch on the solder mask"}, request_only=True)
+REWORK = OpenApiExample("Back to reflow", value={"reason": "Cold joint on R22", "toStepNo": 40}, request_only=True)
+
+
 class UnitStateAnswer(serializers.Serializer):
     """A unit after a decision."""
 
@@ -264,20 +268,22 @@ class UnitDecisionViewSet(GenericViewSet):
         "scrap": (Capability.DISPOSITION,),
     }
 
-    @extend_schema(summary="Put a unit on hold", request=ReasonRequest, responses=UnitStateAnswer)
+    @extend_schema(summary="Put a unit on hold", request=ReasonRequest, responses=UnitStateAnswer, examples=[REASON])
     def hold(self, request: Request, sn: str) -> Response:
         """Hold it."""
         return _state(
             holding.hold_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request))
         )
 
-    @extend_schema(summary="Release a held unit", request=ReasonRequest, responses=UnitStateAnswer)
+    @extend_schema(summary="Release a held unit", request=ReasonRequest, responses=UnitStateAnswer, examples=[REASON])
     def release(self, request: Request, sn: str) -> Response:
         """Release it to where it was, or where its closed track led."""
         reason = read(ReasonRequest, request)["reason"]
         return _state(holding.release_unit(sn=sn, reason=reason, by=operator_name(request)))
 
-    @extend_schema(summary="Send a unit back for rework", request=ReworkRequest, responses=UnitStateAnswer)
+    @extend_schema(
+        summary="Send a unit back for rework", request=ReworkRequest, responses=UnitStateAnswer, examples=[REWORK]
+    )
     def rework(self, request: Request, sn: str) -> Response:
         """Send it back; later steps are passed again."""
         body = read(ReworkRequest, request)
@@ -286,7 +292,7 @@ class UnitDecisionViewSet(GenericViewSet):
         )
         return _state(unit)
 
-    @extend_schema(summary="Scrap a unit", request=ReasonRequest, responses=UnitStateAnswer)
+    @extend_schema(summary="Scrap a unit", request=ReasonRequest, responses=UnitStateAnswer, examples=[REASON])
     def scrap(self, request: Request, sn: str) -> Response:
         """Scrap it for good."""
         return _state(

@@ -105,14 +105,14 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
 
 
 def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
-    """Return the step to go back to: the named one, not after the current, else the last failed, else the current."""
+    """Return the step to go back to, never past the current: the named one, or the one that just failed."""
     current = unit.current_step_no or 0
     if to_step_no is not None:
         if runs.snapshot_of(run).step(to_step_no) is None or to_step_no > current:
             raise errors.StepMismatch(current=current, step_no=to_step_no)
         return to_step_no
-    failed = Track.objects.filter(unit=unit, run=run, result=TrackResult.FAIL).order_by("-id")
-    return failed.values_list("step_no", flat=True).first() or current
+    last = Track.objects.filter(unit=unit, run=run).order_by("-id").first()
+    return min(last.step_no, current) if last is not None and last.result == TrackResult.FAIL else current
 
 
 def _close_open_track(unit: Unit, *, override: ResultOverride) -> None:

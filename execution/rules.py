@@ -96,12 +96,19 @@ def check_time(at: datetime, *, now: datetime, previous: datetime | None, skew: 
     return True
 
 
-def check_required(step: StepSnapshot, present: set[int]) -> None:
-    """Raise RequiredDataMissing when a bound required spec has no value. TIME specs never block."""
+def check_required(step: StepSnapshot, *, on_track: set[int], on_carrier: set[int]) -> None:
+    """Raise RequiredDataMissing when a bound required spec has no value where its trigger asks for one.
+
+    EACH_UNIT and EVENT specs want it on the track, EACH_CARRIER on the carrier's pass or, of a unit that came without
+    a carrier, on the track. TIME specs never block.
+    """
     missing = [
         spec.name
         for spec in step.specs
-        if spec.is_required and spec.trigger_type != TriggerType.TIME and spec.id not in present
+        if spec.is_required
+        and spec.trigger_type != TriggerType.TIME
+        and spec.id not in on_track
+        and not (spec.trigger_type == TriggerType.EACH_CARRIER and spec.id in on_carrier)
     ]
     if missing:
         raise errors.RequiredDataMissing(names=missing)

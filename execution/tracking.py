@@ -117,9 +117,9 @@ def lock_for_entry(run: Run, *, sn: str, station: Station) -> tuple[Run, Unit]:
 
 def _create_on_the_fly(run: Run, *, sn: str, station: Station) -> Unit:
     """Create a unit at its first track-in at the first step, in a run without registered units, within the plan."""
+    rules.check_run_accepts(run, by_machine=False)
     if run.units_registered or not rules.station_may_run(station, runs.snapshot_of(run).steps[0]):
         raise errors.UnitNotFound(code=sn)
-    rules.check_run_accepts(run, by_machine=False)
     runs.check_quantity(run, more=1)
     runs.add_units(run, [sn])
     unit = lock_unit(sn)
@@ -274,8 +274,9 @@ def _collect(
             CarrierTrackUnit.objects.filter(track=track).values_list("carrier_track_id", flat=True).first()
         )
         given = {spec.id for reading in readings for spec in step.specs if reading.spec_name == spec.name}
-        present = values.list_spec_ids(track_id=track.pk, carrier_track_id=carrier_track_id)
-        rules.check_required(step, given | present)
+        on_track = values.list_spec_ids(track_id=track.pk) | given
+        on_carrier = values.list_spec_ids(carrier_track_id=carrier_track_id) if carrier_track_id else set()
+        rules.check_required(step, on_track=on_track, on_carrier=on_carrier)
     return collecting.collect(readings, step, source=TrackSource.MANUAL, default_time=default_time)
 
 

@@ -130,15 +130,9 @@ def store(
         cursor.execute(STORE, {"given": msgspec.json.encode(given).decode()})
 
 
-def list_spec_ids(*, track_id: int, carrier_track_id: int | None) -> set[int]:
-    """Return the specs that have a value on a track or on its carrier pass, by whatever path it came."""
-    rows = DataValue.objects.filter(track_id=track_id).order_by().values_list("spec_id", flat=True)
-    found = set(rows)
-    if carrier_track_id is not None:
-        found |= set(
-            DataValue.objects.filter(carrier_track_id=carrier_track_id).order_by().values_list("spec_id", flat=True)
-        )
-    return found
+def list_spec_ids(**owner: int) -> set[int]:
+    """Return the specs that have a value on a track (`track_id`) or a carrier's pass (`carrier_track_id`)."""
+    return set(DataValue.objects.filter(**owner).order_by().values_list("spec_id", flat=True))
 
 
 def get_deciding_judges(*, track_id: int) -> Mapping[int, tuple[datetime, str]]:

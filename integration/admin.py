@@ -1,5 +1,7 @@
 """Messages and device records in the admin site: for looking, and for replaying what failed."""
 
+from functools import partial
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -9,7 +11,8 @@ from django.utils.translation import gettext_lazy
 from integration.models import DeviceDataRecord, IntegrationMessage
 from integration.replay import replay_message
 from mes.accounts.roles import Capability, role_capabilities
-from mes.web.admin import ReadOnlyAdmin, attempt, pretty_json
+from mes.specs.models import Method
+from mes.web.admin import ReadOnlyAdmin, attempt, choice_filter, pretty_json
 
 
 @admin.register(IntegrationMessage)
@@ -28,8 +31,8 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
         "last_at",
     )
     list_display_links = ("id", "status")
-    list_filter = ("status", "direction", "entity_type")
-    search_fields = ("dedupe_key__exact", "business_key__exact", "error_code__exact")
+    list_filter = ("status", "direction")
+    search_fields = ("entity_type__exact", "dedupe_key__exact", "business_key__exact", "error_code__exact")
     actions = ("replay",)
     fields = (
         ("status", "direction", "system"),
@@ -69,7 +72,7 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
         done = 0
         for pk in sorted(queryset.values_list("pk", flat=True)):
             label = _("Message %(id)s") % {"id": pk}
-            done += attempt(request, label, lambda pk=pk: replay_message(message_id=pk, by=by)) is not None
+            done += attempt(request, label, partial(replay_message, message_id=pk, by=by)) is not None
         if done:
             messages.success(request, _("%(count)d message(s) replayed.") % {"count": done})
 
@@ -91,7 +94,10 @@ class DeviceDataRecordAdmin(ReadOnlyAdmin):
         "event_time",
     )
     list_display_links = ("id", "event_id")
-    list_filter = ("source", "judge")
+    list_filter = (
+        choice_filter("source", gettext_lazy("source"), Method.choices),
+        choice_filter("judge", gettext_lazy("judge"), (("PASS", gettext_lazy("Pass")), ("FAIL", gettext_lazy("Fail")))),
+    )
     list_select_related = ("unit", "run", "station")
     search_fields = ("event_id__exact", "unit__sn__exact", "run__run_no__exact")
     fields = (

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -34,7 +34,10 @@ def _inline(schema: Any) -> Any:
     if isinstance(schema, dict):
         if "$ref" in schema:
             return _inline(_COMPONENTS[schema["$ref"].rsplit("/", 1)[-1]])
-        return {key: _inline(value) for key, value in schema.items()}
+        if {"type": "null"} in schema.get("anyOf", ()):  # OpenAPI 3.0 says `nullable`
+            [kind] = (one for one in schema["anyOf"] if one != {"type": "null"})
+            return {**_inline(kind), "nullable": True}
+        return {key: _inline(value) for key, value in schema.items() if (key, value) != ("required", [])}
     return [_inline(value) for value in schema] if isinstance(schema, list) else schema
 
 
@@ -283,6 +286,7 @@ class ReplayRequest(StrictSerializer):
     )
 
 
+@extend_schema_view(list=extend_schema(summary="List messages, open and settled"))
 class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     """Every message that came in or went out."""
 

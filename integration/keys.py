@@ -11,6 +11,7 @@ import msgspec
 
 DEVICE_DATA = "device-data"
 
+EXACT = 2**53  # above it not every whole number is a double
 TIME_FIELDS = frozenset({"eventTime", "collectedAt", "windowStart", "windowEnd", "occurredAt"})
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -26,17 +27,24 @@ def _canonical(value: Any, name: str = "") -> Any:
         return {key: _canonical(inner, key) for key, inner in value.items() if inner is not None}
     if isinstance(value, list):
         return [_canonical(inner) for inner in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return _number(value)
     if name in TIME_FIELDS and isinstance(value, str):
         return _instant(value)
     return value
+
+
+def _number(value: float) -> Any:
+    """Return 245.0 as 245, and what a double cannot keep to the last digit as the double it is nearest to."""
+    if abs(value) >= EXACT:
+        return repr(float(value))
+    return int(value) if isinstance(value, int) or value.is_integer() else value
 
 
 def _instant(text: str) -> str:
     """Return a time in UTC, or the text as it is when it is no time with an offset."""
     try:
         moment = msgspec.convert(text, datetime)
-    except msgspec.ValidationError:
+        return text if moment.tzinfo is None else moment.astimezone(UTC).isoformat()
+    except (msgspec.ValidationError, OverflowError):  # the first and last hours of the calendar have no UTC
         return text
-    return text if moment.tzinfo is None else moment.astimezone(UTC).isoformat()

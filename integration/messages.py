@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from psycopg.types.json import Jsonb
@@ -105,9 +105,13 @@ def _kept(incoming: Incoming, error: DomainError, at: datetime) -> dict[str, Any
 
 def note_failed_replay(message: FailedMessage, error: DomainError) -> None:
     """Note on an open message that replaying it failed, and why."""
-    FailedMessage.objects.filter(pk=message.pk).update(
-        count=F("count") + 1, last_at=timezone.now(), error=as_json(error)
-    )
+    same = FailedMessage.objects.filter(pk=message.pk)
+    noted = {"count": F("count") + 1, "last_at": timezone.now(), "error": as_json(error)}
+    try:
+        with transaction.atomic():
+            same.update(**noted, error_code=error.code)
+    except IntegrityError:  # the same content failed with this code before, and is open under another id
+        same.update(**noted)
 
 
 def as_json(error: DomainError) -> dict[str, Any]:
@@ -116,10 +120,16 @@ def as_json(error: DomainError) -> dict[str, Any]:
     return {"code": error.code, "message": str(error), "details": msgspec.to_builtins(details, enc_hook=str)}
 
 
-def settle(message: FailedMessage, *, record_id: int, by: str) -> None:
-    """Move an open message, whose content turned out to be applied already, to history under its id."""
-    fields = [field.attname for field in SettledMessage._meta.concrete_fields]
-    given = {name: getattr(message, name) for name in fields}
+@transaction.atomic
+def settle(message: FailedMessage, *, record_id: int, by: str) -> bool:
+    """Move an open message, whose content turned out to be applied already, to history under its id.
+
+    Returns whether it still was open.
+    """
+    deleted, _rows = FailedMessage.objects.filter(pk=message.pk).delete()
+    if not deleted:
+        return False  # whoever applied it settled it
+    given = {field.attname: getattr(message, field.attname) for field in SettledMessage._meta.concrete_fields}
     given |= {
         "status": MessageStatus.REPLAYED,
         "record_id": record_id,
@@ -127,4 +137,4 @@ def settle(message: FailedMessage, *, record_id: int, by: str) -> None:
         "note": {"replayedBy": by},
     }
     SettledMessage.objects.bulk_create([SettledMessage(**given)])
-    message.delete()
+    return True

@@ -65,7 +65,7 @@ class MessageBase(models.Model):
 
     received_at = models.DateTimeField(_("received"))
     direction = models.CharField(_("direction"), max_length=8, choices=Direction)
-    system = models.CharField(_("system"), max_length=100, blank=True)
+    system = models.CharField(_("system"), max_length=200, blank=True)
     entity_type = models.CharField(_("entity type"), max_length=40)
     business_key = models.CharField(_("business key"), max_length=200, blank=True)
     dedupe_key = models.CharField(_("key"), max_length=200, blank=True)

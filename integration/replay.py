@@ -6,11 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from django.db import transaction
 
 from integration import device_data, keys, messages
 from integration.device_events import decode_event
-from integration.models import FailedMessage, IntegrationMessage
+from integration.models import FailedMessage, IntegrationMessage, MessageStatus
 from mes import errors
 
 LARGEST_ID = 2**63 - 1
@@ -25,25 +24,20 @@ def replay_message(
     digest of what was sent: sent again, it is a duplicate. Raises MessageNotFound, InvalidTransition when the message
     is not FAILED, and whatever still keeps it from being applied, in which case it stays open.
     """
-    error = None
-    with transaction.atomic():
-        message = _lock(message_id)
-        try:
-            with transaction.atomic():
-                return _apply(message, dict(spec_names or {}), by=by)
-        except errors.DomainError as refusal:
-            error = refusal
-            messages.note_failed_replay(message, refusal)
-    raise error
+    message = _find(message_id)
+    try:
+        return _apply(message, dict(spec_names or {}), by=by)
+    except errors.DomainError as refusal:
+        messages.note_failed_replay(message, refusal)
+        raise
 
 
-def _lock(message_id: int) -> FailedMessage:
-    if message_id > LARGEST_ID:
-        raise errors.MessageNotFound(code=message_id)
-    message = FailedMessage.objects.select_for_update().filter(pk=message_id).first()
+def _find(message_id: int) -> FailedMessage:
+    """Return the open message. It is not locked: the key decides who applies it, here or by sending it again."""
+    message = FailedMessage.objects.filter(pk=message_id).first() if message_id <= LARGEST_ID else None
     if message is not None:
         return message
-    settled = IntegrationMessage.objects.filter(pk=message_id).first()
+    settled = IntegrationMessage.objects.filter(pk=message_id).first() if message_id <= LARGEST_ID else None
     if settled is None:
         raise errors.MessageNotFound(code=message_id)
     raise errors.InvalidTransition(action="replay", entity="message", state=settled.status)
@@ -57,8 +51,8 @@ def _apply(message: FailedMessage, spec_names: dict[str, str], *, by: str) -> de
     [outcome] = device_data.apply_all([replace(meant, incoming=sent)], note=note)
     if isinstance(outcome, errors.DomainError):
         raise outcome
-    if outcome.is_duplicate:
-        messages.settle(message, record_id=int(outcome.answer["id"]), by=by)
+    if outcome.is_duplicate and not messages.settle(message, record_id=int(outcome.answer["id"]), by=by):
+        raise errors.InvalidTransition(action="replay", entity="message", state=MessageStatus.REPLAYED)
     return outcome
 
 

@@ -1,19 +1,6 @@
-"""The admin site, and the subjects' registrations gathered for Django."""
+"""Gathers the subjects' registrations for Django, which looks for them here."""
 
 from importlib import import_module
 
-from django.contrib.admin import AdminSite
-from django.utils.translation import gettext_lazy as _
-
-
-class LinekeeperAdminSite(AdminSite):
-    """Where engineers edit specs, routes and configurations."""
-
-    site_header = _("Linekeeper administration")
-    site_title = _("Linekeeper")
-    index_title = _("Master data, routes and messages")
-    site_url = "/"
-
-
-for subject in ("accounts",):
+for subject in ("accounts", "plant", "specs", "routing", "production", "events"):
     import_module(f"mes.{subject}.admin")

@@ -26,4 +26,4 @@ class MesConfig(AppConfig):
 class MesAdminConfig(AdminConfig):
     """Django admin under the product's name."""
 
-    default_site = "mes.admin.LinekeeperAdminSite"
+    default_site = "mes.web.site.LinekeeperAdminSite"

@@ -178,6 +178,14 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "WorkOrderStatus": "mes.production.models.WorkOrderStatus",
+        "RunStatus": "mes.production.models.RunStatus",
+        "RouteVersionStatus": "mes.routing.models.VersionStatus",
+        "StationType": "mes.plant.models.StationType",
+        "MessageStatus": "integration.models.MessageStatus",
+        "TrackResult": "execution.models.TrackResult",
+    },
 }
 
 # The worker. `timeout` < `retry`, or a slow task would be started a second time beside itself.

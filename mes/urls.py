@@ -25,6 +25,7 @@ urlpatterns = [
     path("api/", include("trace.api_urls")),
     path("api/", include(router.urls)),
     path("admin/", admin.site.urls),
+    path("", include("trace.page_urls")),
 ]
 
 handler400 = "mes.web.handlers.bad_request"

@@ -196,7 +196,9 @@ def _make_specs(operations: dict[str, Operation]) -> tuple[DataCollectionSpec, D
 
 def _make_run(routing: Routing, line: Line, *, plan_qty: int, run_no: str) -> tuple[WorkOrder, Run]:
     wo_no = f"WO-{run_no}"
-    orders.receive(wo_no=wo_no, product_code=routing.product_code, planned_qty=plan_qty, routing_code=routing.code)
+    orders.receive(
+        wo_no=wo_no, product_code=routing.product_code, planned_qty=plan_qty, optional={"routing_code": routing.code}
+    )
     order = orders.release(wo_no=wo_no, line_code=line.code)
     run = runs.create(wo_no=wo_no, line_code=line.code, plan_qty=plan_qty, run_no=run_no)
     return order, run

@@ -20,13 +20,18 @@ BACKOFF_BASE = timedelta(seconds=30)
 BACKOFF_CAP = timedelta(hours=1)
 
 # The attempt is counted when the event is claimed, before any work: an event that kills its worker is given up too.
+# MATERIALIZED, because a plan that evaluates the choice once for each row would claim more than the limit.
 CLAIM = """
-    UPDATE mes_mesevent SET status = 'PROCESSING', attempts = attempts + 1,
-           next_attempt_at = now() + %(lease)s, claim_token = %(token)s
-     WHERE id IN (SELECT id FROM mes_mesevent
-                   WHERE status IN ('PENDING', 'PROCESSING', 'FAILED') AND next_attempt_at <= now()
-                   ORDER BY next_attempt_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-    RETURNING id
+    WITH due AS MATERIALIZED (
+        SELECT id FROM mes_mesevent
+         WHERE status IN ('PENDING', 'PROCESSING', 'FAILED') AND next_attempt_at <= now()
+         ORDER BY next_attempt_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    )
+    UPDATE mes_mesevent e
+       SET status = 'PROCESSING', attempts = attempts + 1, next_attempt_at = now() + %(lease)s,
+           claim_token = %(token)s
+      FROM due WHERE e.id = due.id
+    RETURNING e.id
 """
 
 
@@ -35,7 +40,7 @@ def process_due(*, budget: timedelta | None = None) -> int:
 
     Safe to run twice and in several workers at once.
     """
-    until = time.monotonic() + (budget or settings.MES_EVENT_TIME_BUDGET).total_seconds()
+    until = time.monotonic() + (settings.MES_EVENT_TIME_BUDGET if budget is None else budget).total_seconds()
     handled = 0
     while time.monotonic() < until:
         token = uuid.uuid4()

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.routers import BaseRouter
+from rest_framework.settings import api_settings
 
 from mes import errors
 from mes.accounts.roles import Capability
@@ -28,6 +29,7 @@ from mes.web.master_data import FixedFieldsMixin, OptionalChoiceField, describe
 from mes.web.serializers import CodeRelatedField, IdField, StrictModelSerializer
 from mes.web.viewsets import CodeModelViewSet, IdModelViewSet
 
+_WHOLE = api_settings.NON_FIELD_ERRORS_KEY
 MASTER_DATA = {"*": (Capability.MASTER_DATA,)}
 
 
@@ -85,13 +87,13 @@ class LineSerializer(_PlantSerializer):
     def validate_readinessChecks(self, value: list[str]) -> list[str]:
         """Only checks that exist."""
         if problems := rules.find_readiness_problems(value):
-            raise serializers.ValidationError(problems)
+            raise serializers.ValidationError({place: str(text) for place, text in problems.items()})
         return value
 
     def validate_shifts(self, value: object) -> object:
         """Only shifts that can be read."""
         if problems := rules.find_shift_problems(value):
-            raise serializers.ValidationError(problems.get("") or problems)
+            raise serializers.ValidationError({place or _WHOLE: str(text) for place, text in problems.items()})
         return value
 
 

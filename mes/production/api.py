@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -31,6 +31,9 @@ class WorkOrderRequest(StrictSerializer):
     plannedQty = serializers.IntegerField(min_value=1, max_value=LARGEST_QUANTITY)
     routingCode = CodeField(required=False, allow_null=True)
     dueDate = serializers.DateField(required=False, allow_null=True)
+
+
+OPTIONAL = {"routingCode": "routing_code", "dueDate": "due_date"}
 
 
 class WorkOrderAnswer(serializers.ModelSerializer):
@@ -194,12 +197,12 @@ class IncomingWorkOrderViewSet(GenericViewSet):
             wo_no=body["woNo"],
             product_code=body["productCode"],
             planned_qty=body["plannedQty"],
-            routing_code=body.get("routingCode"),
-            due_date=body.get("dueDate"),
+            optional={name: body[field] for field, name in OPTIONAL.items() if field in body},
         )
         return Response(WorkOrderAnswer(order).data, status=201 if created else 200)
 
 
+@extend_schema_view(list=extend_schema(summary="List work orders"), retrieve=extend_schema(summary="Read a work order"))
 class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
     """Work orders: list, read, release to a line, create runs."""
 
@@ -219,7 +222,12 @@ class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
             raise errors.WorkOrderNotFound(code=self.kwargs["wo_no"])
         return order
 
-    @extend_schema(summary="Release an order to a line", request=LineRequest, responses=WorkOrderAnswer)
+    @extend_schema(
+        summary="Release an order to a line",
+        request=LineRequest,
+        responses=WorkOrderAnswer,
+        examples=[OpenApiExample("To a line", value={"lineCode": "SMT-A"}, request_only=True)],
+    )
     @action(detail=True, methods=["post"])
     def release(self, request: Request, wo_no: str) -> Response:
         """Release the order."""
@@ -247,6 +255,7 @@ class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
         return Response(RunAnswer(run).data, status=201)
 
 
+@extend_schema_view(list=extend_schema(summary="List runs"))
 class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
     """Runs: list, read, register units, authorize, close."""
 
@@ -313,6 +322,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
         "as not made and removed from the run.",
         request=CloseRequest,
         responses=CloseAnswer,
+        examples=[OpenApiExample("Done", value={"reason": "All boards made"}, request_only=True)],
     )
     @action(detail=True, methods=["post"])
     def close(self, request: Request, run_no: str) -> Response:

@@ -79,7 +79,10 @@ class Run(models.Model):
     authorized_by = models.CharField(_("authorized by"), max_length=150, blank=True)
     started_at = models.DateTimeField(_("started"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
-    close_reason = models.CharField(_("reason of closing"), max_length=500, blank=True)
+    status_by = models.CharField(_("last decided by"), max_length=150, blank=True)
+    status_reason = models.CharField(
+        _("reason"), max_length=500, blank=True, help_text=_("Of the last decision: authorized, revoked or closed.")
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -1,6 +1,7 @@
 """Work orders: received from the ERP, released to a line."""
 
-from datetime import date
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import transaction
 
@@ -12,40 +13,31 @@ from mes.routing.models import Routing
 
 
 def receive(
-    *,
-    wo_no: str,
-    product_code: str,
-    planned_qty: int,
-    routing_code: str | None = None,
-    due_date: date | None = None,
+    *, wo_no: str, product_code: str, planned_qty: int, optional: Mapping[str, Any] | None = None
 ) -> tuple[WorkOrder, bool]:
     """Create a work order, or update what may change of a known one; return (order, created).
 
+    `optional` may hold `routing_code` and `due_date`; what it does not name stays as it is, None takes it away.
     Quantity and due date may change until the order is completed; product and route until it has a run.
     Raises RouteNotFound, InvalidTransition.
     """
-    routing = None
-    if routing_code is not None:
-        routing = Routing.objects.filter(code=routing_code).first()
-        if routing is None:
-            raise RouteNotFound(code=routing_code)
+    wanted: dict[str, Any] = {"product_code": product_code, "planned_qty": planned_qty, **(optional or {})}
+    if "routing_code" in wanted:
+        wanted["routing"] = _find_routing(wanted.pop("routing_code"))
     with transaction.atomic():
-        order, created = WorkOrder.objects.get_or_create(
-            wo_no=wo_no,
-            defaults={
-                "product_code": product_code,
-                "planned_qty": planned_qty,
-                "routing": routing,
-                "due_date": due_date,
-            },
-        )
+        order, created = WorkOrder.objects.get_or_create(wo_no=wo_no, defaults=wanted)
         if not created:
             order = WorkOrder.objects.select_for_update(no_key=True).get(pk=order.pk)
-            wanted = {"product_code": product_code, "planned_qty": planned_qty, "due_date": due_date}
-            if routing is not None:
-                wanted["routing"] = routing
             _update(order, wanted)
+            complete_if_made(order)
         return order, created
+
+
+def _find_routing(code: str | None) -> Routing | None:
+    routing = Routing.objects.filter(code=code).first() if code is not None else None
+    if code is not None and routing is None:
+        raise RouteNotFound(code=code)
+    return routing
 
 
 def _update(order: WorkOrder, wanted: dict[str, object]) -> None:

@@ -124,7 +124,8 @@ def set_authorization(*, run_no: str, action: str, by: str, reason: str = "") ->
         run.status = status
         run.authorized_at = timezone.now() if action == "AUTHORIZE" else None
         run.authorized_by = by if action == "AUTHORIZE" else ""
-        run.save(update_fields=["status", "authorized_at", "authorized_by"])
+        run.status_by, run.status_reason = by, reason
+        run.save(update_fields=["status", "authorized_at", "authorized_by", "status_by", "status_reason"])
         return run
 
 
@@ -152,9 +153,11 @@ def add_units(run: Run, sns: Sequence[str]) -> None:
     constraint decides, and the loser gets UnitRunMismatch.
     """
     first = snapshot_of(run).first_step_no
-    fresh = [Unit(sn=sn, run=run, work_order_id=run.work_order_id, current_step_no=first) for sn in sns]
+    # In one order, or two runs that register the same serial numbers would deadlock.
+    fresh = [Unit(sn=sn, run=run, work_order_id=run.work_order_id, current_step_no=first) for sn in sorted(sns)]
     Unit.objects.bulk_create(fresh, ignore_conflicts=True)
-    Unit.objects.filter(sn__in=sns, run=None).update(
+    homeless = Unit.objects.select_for_update(no_key=True).filter(sn__in=sns, run=None).order_by("sn")
+    Unit.objects.filter(pk__in=[unit.pk for unit in homeless]).update(
         run=run, work_order_id=run.work_order_id, current_step_no=first, status=UnitStatus.QUEUED
     )
     foreign = Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id").first()
@@ -228,7 +231,7 @@ def close(*, run_no: str, by: str, reason: str = "") -> tuple[Run, list[str]]:
         not_made = list(unfinished.order_by("id").values_list("sn", flat=True))
         unfinished.update(run=None, status=UnitStatus.QUEUED, held_from="", hold_reason="", current_step_no=None)
         run.ended_at = timezone.now()
-        run.close_reason = reason
-        run.save(update_fields=["status", "ended_at", "close_reason"])
+        run.status_by, run.status_reason = by, reason
+        run.save(update_fields=["status", "ended_at", "status_by", "status_reason"])
         orders.complete_if_made(orders.lock(wo_no=run.work_order.wo_no))
         return run, not_made

@@ -8,7 +8,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import PermissionDenied
 from django.db.models import ForeignKey, OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
@@ -48,7 +48,9 @@ class RoutingStepInline(admin.TabularInline):
         """Read the operations once for all rows."""
         field = super().formfield_for_foreignkey(db_field, request, **kwargs)
         if field is not None and db_field.name == "operation":
-            field.choices = list(field.choices)
+            if not hasattr(request, "operation_choices"):
+                request.operation_choices = list(iter(field.choices))  # type: ignore[attr-defined, arg-type]
+            field.choices = request.operation_choices  # type: ignore[attr-defined]
         return field
 
     def has_add_permission(self, request: HttpRequest, obj: Routing | None = None) -> bool:
@@ -128,7 +130,7 @@ class RoutingAdmin(MasterDataAdmin):
             raise PermissionDenied
         routing = self.get_object(request, unquote(object_id))
         if routing is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            raise Http404
         _compile(request, routing.code)
         return HttpResponseRedirect(reverse("admin:mes_routing_change", args=[routing.pk]))
 

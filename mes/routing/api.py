@@ -1,7 +1,7 @@
 """Routes, their execution configs and their compiled versions over HTTP."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Max, QuerySet
 from django.utils.translation import gettext as _
@@ -20,7 +20,7 @@ from mes.routing import services
 from mes.routing.compiling import compile_route, differs_from_live
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, RouteVersion, Routing, VersionStatus
 from mes.routing.services import StepInput
-from mes.web.master_data import FixedFieldsMixin, OptionalCodeField, OptionalTextField, describe
+from mes.web.master_data import FixedFieldsMixin, OptionalCodeField, OptionalTextField, WholeSerializer, describe
 from mes.web.serializers import (
     CodeField,
     CodeRelatedField,
@@ -43,7 +43,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 # --- routes -----------------------------------------------------------------------------------------------
 
 
-class StepSerializer(StrictSerializer):
+class StepSerializer(WholeSerializer):
     """A step of a route."""
 
     stepNo = serializers.IntegerField(source="step_no", min_value=0, max_value=LARGEST_STEP_NO)
@@ -249,7 +249,7 @@ class VersionSerializer(serializers.ModelSerializer):
 
     id = IdField()
     versionNo = serializers.IntegerField(source="version_no")
-    errors = serializers.JSONField()
+    errors = serializers.JSONField()  # type: ignore[assignment]
     compiledAt = OffsetDateTimeField(source="compiled_at")
     compiledBy = serializers.CharField(source="compiled_by")
     drift = serializers.SerializerMethodField()
@@ -452,8 +452,8 @@ class ConfigViewSet(IdModelViewSet):
 
     def perform_update(self, serializer: serializers.BaseSerializer) -> None:
         """Leave it to the service."""
-        values = _values_of(serializer.validated_data)
-        serializer.instance = services.update_config(serializer.instance, values=values)
+        config, values = serializer.instance, _values_of(serializer.validated_data)
+        serializer.instance = services.update_config(cast(RouteExecutionConfig, config), values=values)
 
 
 def register(router: BaseRouter) -> None:

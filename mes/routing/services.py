@@ -199,7 +199,7 @@ def find_mapping_problems_of(config: RouteExecutionConfig) -> list[str]:
     if not isinstance(mapping, dict):
         return [_("A mapping is an object.")]
     station_type = config.station_type or mapping.get("eventType")
-    if not config.station_type and (not isinstance(station_type, str) or station_type not in TYPE_KEYS):
+    if not isinstance(station_type, str) or (not config.station_type and station_type not in TYPE_KEYS):
         return []
     return [str(problem) for problem in find_mapping_problems(mapping, station_type=station_type)]
 

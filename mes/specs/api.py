@@ -21,9 +21,9 @@ PATHS = {
     "usl": ("limits", "usl"),
     "target": ("limits", "target"),
     "unit": ("limits", "unit"),
-    "alarm_min": ("alarm", "min"),
-    "alarm_max": ("alarm", "max"),
-    "alarm_action": ("alarm", "action"),
+    "alarmMin": ("alarm", "min"),
+    "alarmMax": ("alarm", "max"),
+    "alarmAction": ("alarm", "action"),
 }
 
 

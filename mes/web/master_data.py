@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import serializers
 
+from mes.web.serializers import StrictSerializer
 from mes.web.validators import validate_code
 
 
@@ -45,6 +46,15 @@ class OptionalCodeField(OptionalTextField):
 def _validate_code_unless_blank(value: str) -> None:
     if value:
         validate_code(value)
+
+
+class WholeSerializer(StrictSerializer):
+    """A nested object that is sent whole, in a PATCH too, where REST framework would not ask for required fields."""
+
+    def _shape_problems(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        missing = [name for name, field in self.fields.items() if field.required and name not in data]
+        messages = {name: [self.fields[name].error_messages["required"]] for name in missing}
+        return {**messages, **super()._shape_problems(data)}
 
 
 class FixedFieldsMixin:

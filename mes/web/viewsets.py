@@ -43,7 +43,17 @@ class ExactFilter(BaseFilterBackend):
 
 
 class TextSearch(SearchFilter):
-    """`search`: every word must occur in one of the view's `search_fields`."""
+    """`search`: every word must occur in one of the view's `search_fields`, in upper or lower case.
+
+    Codes are kept in the collation "C", whose upper case knows ASCII only: other letters are found as they are written.
+    """
+
+    lookup_prefixes = {**SearchFilter.lookup_prefixes, "~": "contains"}
+
+    def get_search_fields(self, view: Any, request: Request) -> list[str]:
+        """Return each field for both comparisons."""
+        fields = super().get_search_fields(view, request) or ()
+        return [name for field in fields for name in (field, f"~{field}")]
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         """Describe the parameter where a view has it."""

@@ -1,0 +1,93 @@
+"use strict";
+// Live parts ask again by themselves (htmx). They rest while nobody looks or while somebody decides, and keep what was
+// opened, focused and scrolled.
+
+const kept = { open: new Map(), inside: new Map(), focus: null };
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const part = event.target;
+  if (part.id !== "live") return; // a fold that somebody opens is loaded at once
+  const busy = part.contains(document.activeElement) && /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
+  if (document.hidden || busy || part.querySelector("details.decide[open]") || String(getSelection()).length) event.preventDefault();
+});
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.target.id !== "live") return;
+  kept.open.clear();
+  kept.inside.clear();
+  for (const fold of event.target.querySelectorAll("details[id]")) {
+    if (!fold.dataset.touched) continue;
+    kept.open.set(fold.id, fold.open);
+    if (fold.open && fold.matches(".pass")) kept.inside.set(fold.id, fold.querySelector(".pass-in").innerHTML);
+  }
+  const focused = document.activeElement;
+  kept.focus = null;
+  if (event.target.contains(focused)) {
+    kept.focus = focused.id ? "#" + CSS.escape(focused.id)
+      : focused.matches("summary") ? "#" + CSS.escape(focused.parentElement.id) + " > summary"
+      : focused.href ? `a[href="${CSS.escape(focused.getAttribute("href"))}"]` : null;
+  }
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target.id !== "live") return;
+  for (const [id, open] of kept.open) {
+    const fold = document.getElementById(id);
+    if (!fold) continue;
+    fold.open = open;
+    fold.dataset.touched = "1";
+    const inside = fold.querySelector(".pass-in[hx-get]"); // shown as it was until it is loaded again
+    if (inside && kept.inside.has(id)) inside.innerHTML = kept.inside.get(id);
+  }
+  if (kept.focus) document.querySelector(`#live ${kept.focus}`)?.focus({ preventScroll: true });
+});
+
+document.addEventListener("htmx:afterSettle", () => {
+  for (const id of kept.inside.keys()) document.getElementById(id)?.dispatchEvent(new Event("toggle"));
+  kept.inside.clear();
+});
+
+const setOffline = (offline) => { const note = document.getElementById("offline"); if (note) note.hidden = !offline; };
+for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) document.addEventListener(name, () => setOffline(true));
+document.addEventListener("htmx:afterOnLoad", () => setOffline(false));
+
+// What a person opened or closed stays so.
+document.addEventListener("click", (event) => {
+  const summary = event.target.closest("summary");
+  if (summary) summary.parentElement.dataset.touched = "1";
+  const copy = event.target.closest("[data-copy]");
+  if (copy) copyText(copy);
+});
+
+function copyText(button) {
+  const source = document.getElementById(button.dataset.copy);
+  getSelection().selectAllChildren(source);
+  document.execCommand("copy"); // works without HTTPS, unlike navigator.clipboard
+  getSelection().removeAllRanges();
+  button.querySelector("span").textContent = button.dataset.copied;
+}
+
+// A link to something folded away opens it.
+function reveal() {
+  const id = decodeURIComponent(location.hash.slice(1));
+  const target = id && document.getElementById(id);
+  if (!target) return;
+  for (let fold = target.closest("details"); fold; fold = fold.parentElement.closest("details")) {
+    fold.open = true;
+    fold.dataset.touched = "1";
+  }
+  target.scrollIntoView();
+}
+addEventListener("hashchange", reveal);
+document.addEventListener("DOMContentLoaded", () => {
+  reveal();
+  document.querySelector("[data-select]")?.select();
+});
+
+// “/” goes to the search, as a scanner's prefix may.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select")) return;
+  const field = document.getElementById("q");
+  if (field) { event.preventDefault(); field.focus(); field.select(); }
+});

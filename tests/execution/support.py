@@ -1,0 +1,89 @@
+"""What the tests of execution, production and trace share: calls over HTTP and looks at what was written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import models
+from rest_framework.test import APIClient
+
+from execution.models import CarrierTrack, DataValue, Disposition, Track
+from mes.events.models import MesEvent
+from mes.production import orders, runs
+from mes.production.models import Run, Unit, WorkOrder
+from mes.routing.compiling import compile_route
+from tests.factories import Plant
+
+WRITTEN: tuple[type[models.Model], ...] = (WorkOrder, Run, Unit, Track, CarrierTrack, DataValue, MesEvent, Disposition)
+
+
+def rows() -> dict[str, list[dict[str, Any]]]:
+    """Return every row that production and execution write."""
+    return {model.__name__: list(model.objects.order_by("pk").values()) for model in WRITTEN}
+
+
+@contextmanager
+def nothing_written() -> Iterator[None]:
+    """Assert that the block leaves every row of production and execution as it was."""
+    before = rows()
+    yield
+    after = rows()
+    changed = [name for name in before if before[name] != after[name]]
+    assert not changed, f"written although refused: {changed}"
+
+
+def assert_refused(response: Any, code: str, status: int = 409) -> dict[str, Any]:
+    """Assert the code and status of a refusal; return its details."""
+    body = response.json()
+    assert (response.status_code, body.get("error", {}).get("code")) == (status, code), body
+    assert body["error"]["message"]
+    return body["error"]["details"]
+
+
+def assert_done(response: Any, status: int = 200) -> dict[str, Any]:
+    """Assert success; return the data."""
+    assert response.status_code == status, response.content
+    return response.json()["data"]
+
+
+def track_in(client: APIClient, station: str = "SMT-01", sn: str = "SN-1", run_no: str = "RUN-1", **body: Any) -> Any:
+    """Call track-in."""
+    return client.post(f"/api/stations/{station}/track-in", {"runNo": run_no, "sn": sn, **body})
+
+
+def track_out(
+    client: APIClient,
+    station: str = "SMT-01",
+    sn: str = "SN-1",
+    run_no: str = "RUN-1",
+    result: str = "PASS",
+    **body: Any,
+) -> Any:
+    """Call track-out."""
+    return client.post(f"/api/stations/{station}/track-out", {"runNo": run_no, "sn": sn, "result": result, **body})
+
+
+def decide(client: APIClient, action: str, sn: str = "SN-1", reason: str = "a reason", **body: Any) -> Any:
+    """Call hold, release, rework or scrap."""
+    return client.post(f"/api/units/{sn}/{action}", {"reason": reason, **body})
+
+
+def put_at(step_no: int, sn: str = "SN-1") -> None:
+    """Let a queued unit stand at a step without having passed the ones before."""
+    Unit.objects.filter(sn=sn).update(current_step_no=step_no)
+
+
+def make_run(plant: Plant, *, run_no: str, sns: list[str], plan_qty: int = 100, authorize: bool = True) -> Run:
+    """Compile the plant's route as it is now and make another run of it, with its own order."""
+    compile_route(code=plant.routing.code)
+    wo_no = f"WO-{run_no}"
+    orders.receive(
+        wo_no=wo_no, product_code="BOARD-1", planned_qty=plan_qty, optional={"routing_code": plant.routing.code}
+    )
+    orders.release(wo_no=wo_no, line_code=plant.line.code)
+    runs.create(wo_no=wo_no, line_code=plant.line.code, plan_qty=plan_qty, run_no=run_no)
+    if sns:
+        runs.register_units(run_no=run_no, sns=sns)
+    if authorize:
+        runs.set_authorization(run_no=run_no, action="AUTHORIZE", by="test")
+    return Run.objects.get(run_no=run_no)

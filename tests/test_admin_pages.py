@@ -1,0 +1,413 @@
+"""Every page of the admin site opens, fast enough, and its actions say what they did."""
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+import mes.events.admin
+import mes.plant.admin
+import mes.production.admin
+import mes.routing.admin
+import mes.specs.admin  # noqa: F401
+from execution import tracking
+from execution.models import DataValue, Track
+from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
+from mes.accounts.roles import Role
+from mes.events.models import MesEvent, WorkerHeartbeat
+from mes.plant.models import BomItem, Equipment, Line, Material, Operation, StationGroup
+from mes.production.models import Run, Unit, WorkOrder
+from mes.routing.compiling import compile_route
+from mes.routing.models import RouteExecutionConfig, RouteVersion, Routing
+from mes.specs.models import DataCollectionSpec
+from tests.factories import Plant, make_config, make_group, make_plant, make_route, make_spec, make_station, make_user
+
+pytestmark = pytest.mark.django_db
+
+OURS = ("mes", "execution", "integration")
+LARGE = [Unit, Run, WorkOrder, Track, DataValue, DeviceDataRecord, IntegrationMessage, MesEvent]
+
+
+def pages() -> list[Any]:
+    """Return the models of our apps that have pages."""
+    return [model for model in admin.site._registry if model._meta.app_label in OURS]
+
+
+def address(model: Any, page: str, *args: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}", args=args)
+
+
+@pytest.fixture
+def plant() -> Plant:
+    """A plant with a row of everything."""
+    plant = make_plant(units=3)
+    for sn in plant.sns:
+        tracking.track_in(station_code="SMT-01", run_no="RUN-1", sn=sn, operator="olga")
+    now = timezone.now()
+    unit = plant.units[0]
+    for number in range(3):
+        DataValue.objects.create(
+            received_at=now,
+            collected_at=now,
+            unit=unit,
+            run=plant.run,
+            station=plant.stations["REF-01"],
+            spec=plant.peak,
+            step_no=20,
+            operation_code="REFLOW",
+            name="Peak Temperature",
+            item_type="KEY",
+            value_number=245.5,
+            lsl=235,
+            usl=250,
+            judge="PASS",
+            source="AUTO",
+        )
+        DeviceDataRecord.objects.create(
+            received_at=now,
+            event_time=now,
+            event_id=f"evt-{number}",
+            source="AUTO",
+            run=plant.run,
+            unit=unit,
+            station=plant.stations["REF-01"],
+            data=[{"specName": "<b>Peak</b>"}],
+            values_count=1,
+        )
+        make_failed_message(f"evt-9{number}")
+    WorkerHeartbeat.objects.create(name="worker", beat_at=now)
+    Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
+    board = Material.objects.create(code="BOARD-1", name="Board")
+    BomItem.objects.create(parent=board, child=Material.objects.create(code="PART", name="Part"), quantity=2)
+    return plant
+
+
+def make_failed_message(key: str, payload: Any = None) -> FailedMessage:
+    return FailedMessage.objects.create(
+        received_at=timezone.now(),
+        direction="INBOUND",
+        entity_type="DEVICE_DATA",
+        dedupe_key=key,
+        status="FAILED",
+        payload={"eventId": key} if payload is None else payload,
+        error_code="TRACK_NOT_FOUND",
+        error={"code": "TRACK_NOT_FOUND"},
+        digest=key.encode(),
+    )
+
+
+def sign_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def engineer() -> Client:
+    return sign_in(make_user(Role.ENGINEER))
+
+
+def messages_of(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
+# --- every page -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", ["engineer", "superuser", "operator"])
+def test_every_list_and_form_opens(plant: Plant, who: str) -> None:
+    user = make_user(is_superuser=True) if who == "superuser" else make_user(who.upper())
+    client = sign_in(user)
+    assert client.get("/admin/").status_code == 200
+    for model in pages():
+        page = admin.site._registry[model]
+        request = client.get("/admin/").wsgi_request
+        if not page.has_view_permission(request):
+            continue
+        response = client.get(address(model, "changelist"), {"q": "x"})
+        assert response.status_code == 200, model
+        assert client.get(address(model, "changelist")).status_code == 200, model
+        if page.has_add_permission(request):
+            assert client.get(address(model, "add")).status_code == 200, model
+        thing = page.get_queryset(request).first()
+        if thing is not None:
+            response = client.get(address(model, "change", thing.pk))
+            assert response.status_code == 200, model
+
+
+def test_the_pages_that_must_be_there() -> None:
+    expected = {Line, StationGroup, Operation, DataCollectionSpec, Routing, RouteExecutionConfig, RouteVersion}
+    assert expected | set(LARGE) | {WorkerHeartbeat} <= set(pages())
+
+
+@pytest.mark.parametrize("model", [*LARGE, RouteVersion, WorkerHeartbeat])
+def test_histories_are_read_only(plant: Plant, model: Any) -> None:
+    client = sign_in(make_user(is_superuser=True))
+    thing = model.objects.first()
+    assert thing is not None
+    assert client.get(address(model, "add")).status_code == 403
+    assert client.post(address(model, "change", thing.pk), {}).status_code == 403
+    assert client.post(address(model, "delete", thing.pk), {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("model", LARGE)
+def test_large_lists_take_a_fixed_number_of_queries(plant: Plant, model: Any, django_assert_num_queries: Any) -> None:
+    client = sign_in(make_user(is_superuser=True))
+    client.get(address(model, "changelist"))
+    filters = {Unit: 1, Run: 1, WorkOrder: 1}.get(model, 0)  # the lines to filter by
+    with django_assert_num_queries(4 + filters):  # session, user, count, page
+        client.get(address(model, "changelist"))
+
+
+def test_serial_numbers_are_found(plant: Plant) -> None:
+    client = sign_in(make_user(Role.OPERATOR))
+    for model, term in ((Unit, "SN-2"), (Track, "SN-2"), (Run, "RUN-1"), (WorkOrder, "WO-RUN")):
+        found = client.get(address(model, "changelist"), {"q": term}).context["cl"].result_count
+        assert found == 1, model
+
+
+def test_json_is_shown_escaped(plant: Plant, engineer: Client) -> None:
+    record = DeviceDataRecord.objects.first()
+    assert record is not None
+    page = engineer.get(address(DeviceDataRecord, "change", record.pk)).content.decode()
+    assert "&lt;b&gt;Peak" in page
+    assert "<b>Peak" not in page
+
+
+# --- master data ------------------------------------------------------------------------------------------
+
+
+def spec_form(operation: Operation, **fields: Any) -> dict[str, Any]:
+    return {
+        "operation": operation.pk,
+        "name": "Peak",
+        "item_type": "KEY",
+        "data_type": "NUMBER",
+        "method": "AUTO",
+        "trigger_type": "EACH_UNIT",
+        "trigger_rule": "null",
+        "is_active": "on",
+        **fields,
+    }
+
+
+def test_limits_are_refused_at_their_field(plant: Plant, engineer: Client) -> None:
+    operation = plant.operations["PRINT"]
+    response = engineer.post(address(DataCollectionSpec, "add"), spec_form(operation, lsl="2", usl="1"))
+    assert list(response.context["adminform"].form.errors) == ["usl"]
+    assert engineer.post(address(DataCollectionSpec, "add"), spec_form(operation, lsl="1", usl="2")).status_code == 302
+
+
+def test_limits_are_listed_in_one_column(plant: Plant, engineer: Client) -> None:
+    page = engineer.get(address(DataCollectionSpec, "changelist")).content.decode()
+    assert "235 … 245 … 250 °C" in page
+    assert "230 … 255 HOLD" in page
+
+
+def test_what_a_version_binds_cannot_be_deleted(plant: Plant, engineer: Client) -> None:
+    for thing in (plant.peak, plant.operations["REFLOW"], plant.groups["OVENS"]):
+        response = engineer.post(address(type(thing), "delete", thing.pk), {"post": "yes"})
+        assert response.status_code == 200
+        assert "ROUTE-1 v1" in response.content.decode()
+        assert type(thing).objects.filter(pk=thing.pk).exists()
+    unused = make_spec("PRINT", "Unused")
+    assert engineer.post(address(DataCollectionSpec, "delete", unused.pk), {"post": "yes"}).status_code == 302
+
+
+def test_shifts_are_refused_at_their_field(plant: Plant, engineer: Client) -> None:
+    form = {"name": "x", "process_type": "SMT", "readiness_checks": "ROUTE,NO", "shifts": '[{"code": "DAY"}]'}
+    response = engineer.post(address(Line, "change", plant.line.pk), form)
+    assert list(response.context["adminform"].form.errors) == ["readiness_checks", "shifts"]
+    form.update(readiness_checks="ROUTE", shifts="[]")
+    assert engineer.post(address(Line, "change", plant.line.pk), form).status_code == 302
+
+
+# --- routes -----------------------------------------------------------------------------------------------
+
+
+def route_form(routing: Routing, rows: list[tuple[int | str, int, int]]) -> dict[str, Any]:
+    """A submitted form of a route with rows of (id, step number, operation id)."""
+    form: dict[str, Any] = {
+        "code": routing.code,
+        "name": "New name",
+        "product_code": "BOARD-1",
+        "is_active": "on",
+        "source_system": routing.source_system,
+        "steps-TOTAL_FORMS": len(rows),
+        "steps-INITIAL_FORMS": sum(1 for row in rows if row[0]),
+    }
+    for index, (pk, step_no, operation) in enumerate(rows):
+        form |= {f"steps-{index}-id": pk, f"steps-{index}-step_no": step_no, f"steps-{index}-operation": operation}
+        form[f"steps-{index}-routing"] = routing.pk
+    return form
+
+
+def test_steps_are_edited_with_their_route(engineer: Client) -> None:
+    routing = make_route(steps=[(10, "PRINT")])
+    step = routing.steps.get()
+    rows: list[Any] = [(step.pk, 20, step.operation_id), ("", 10, step.operation_id)]
+    response = engineer.post(address(Routing, "change", routing.pk), route_form(routing, rows))
+    assert response.status_code == 302
+    assert list(routing.steps.values_list("step_no", flat=True)) == [10, 20]
+
+
+def test_a_step_number_given_twice_is_shown_as_an_error(engineer: Client) -> None:
+    routing = make_route(steps=[(10, "PRINT")])
+    step = routing.steps.get()
+    rows: list[Any] = [(step.pk, 10, step.operation_id), ("", 10, step.operation_id)]
+    response = engineer.post(address(Routing, "change", routing.pk), route_form(routing, rows))
+    assert response.status_code == 200
+    assert response.context["errors"]
+
+
+def test_steps_of_an_erp_route_cannot_be_edited(engineer: Client) -> None:
+    routing = make_route(steps=[(10, "PRINT")], source_system="ERP")
+    step = routing.steps.get()
+    engineer.post(address(Routing, "change", routing.pk), route_form(routing, [(step.pk, 20, step.operation_id)]))
+    step.refresh_from_db()
+    routing.refresh_from_db()
+    assert (step.step_no, routing.name) == (10, "New name")
+
+
+def test_a_route_form_takes_a_fixed_number_of_queries(engineer: Client, django_assert_num_queries: Any) -> None:
+    routing = make_route(steps=[(number, "PRINT") for number in range(10, 210, 10)])
+    engineer.get(address(Routing, "change", routing.pk))
+    with django_assert_num_queries(8):
+        engineer.get(address(Routing, "change", routing.pk))
+
+
+def test_the_button_compiles_and_says_what_came_of_it(engineer: Client) -> None:
+    routing = make_route(steps=[(10, "PRINT")])
+    button = reverse("admin:mes_routing_compile", args=[routing.pk])
+    assert button in engineer.get(address(Routing, "change", routing.pk)).content.decode()
+    assert engineer.get(button).status_code == 405
+    told = messages_of(engineer.post(button, follow=True))
+    assert "cannot be used" in told[0]
+    assert "Step 10" in told[1]
+    assert "STATIONS_MISSING" in told[1]
+    make_config(routing, station_group=make_group())
+    response = engineer.post(button, follow=True)
+    version = routing.versions.get(version_no=2)
+    assert address(RouteVersion, "change", version.pk) in messages_of(response)[0]
+    assert "Nothing has changed" in messages_of(engineer.post(button, follow=True))[0]
+    assert version.compiled_by.startswith("engineer")
+
+
+def test_the_action_compiles_several(engineer: Client) -> None:
+    routes = [make_route(code, steps=[(10, "PRINT")]) for code in ("R1", "R2")]
+    make_config(station_group=make_group())
+    form = {"action": "compile_chosen", "_selected_action": [route.pk for route in routes]}
+    assert len(messages_of(engineer.post(address(Routing, "changelist"), form, follow=True))) == 2
+    assert RouteVersion.objects.filter(status="READY").count() == 2
+
+
+def test_an_operator_cannot_compile() -> None:
+    routing = make_route()
+    client = sign_in(make_user(Role.OPERATOR))
+    assert client.post(reverse("admin:mes_routing_compile", args=[routing.pk])).status_code == 403
+    assert not RouteVersion.objects.exists()
+
+
+def test_a_version_is_readable_and_shows_drift(plant: Plant, engineer: Client) -> None:
+    page = address(RouteVersion, "change", plant.version.pk)
+    content = engineer.get(page).content.decode()
+    for text in ("Peak Temperature", "235 … 245 … 250 °C", "OVENS", "Supply Voltage", "The same."):
+        assert text in content
+    plant.peak.lsl = 236
+    plant.peak.save()
+    content = engineer.get(page).content.decode()
+    assert "recompile to publish" in content
+    assert "235 … 245 … 250 °C" in content
+    compile_route(code="ROUTE-1")
+    assert "There is a later version: 2." in engineer.get(page).content.decode()
+
+
+def test_an_invalid_version_opens(engineer: Client) -> None:
+    version, _changed = compile_route(code=make_route(steps=[]).code)
+    content = engineer.get(address(RouteVersion, "change", version.pk)).content.decode()
+    assert "NO_STEPS" in content
+
+
+# --- execution configs ------------------------------------------------------------------------------------
+
+
+def submit(client: Client, config: RouteExecutionConfig | None = None, **fields: Any) -> Any:
+    page = address(RouteExecutionConfig, "change", config.pk) if config else address(RouteExecutionConfig, "add")
+    return client.post(page, {"requires_fai": "unknown", "ingest_mapping": "null", **fields})
+
+
+def test_empty_fields_of_a_config_inherit_and_a_tick_binds_none(engineer: Client) -> None:
+    assert submit(engineer, scope="GLOBAL").status_code == 302
+    config = RouteExecutionConfig.objects.get()
+    values = (config.station_type, config.allowed_station_codes, config.requires_fai, config.data_spec_names)
+    assert values == (None, None, None, None)
+    assert (config.retest_limit, config.ingest_mapping) == (None, None)
+    submit(engineer, config, scope="GLOBAL", binds_no_specs="on")
+    config.refresh_from_db()
+    assert config.data_spec_names == []
+    page = engineer.get(address(RouteExecutionConfig, "change", config.pk))
+    assert page.context["adminform"].form["binds_no_specs"].value() is True
+    submit(engineer, config, scope="GLOBAL", data_spec_names="A,B")
+    config.refresh_from_db()
+    assert config.data_spec_names == ["A", "B"]
+    response = submit(engineer, config, scope="GLOBAL", data_spec_names="A", binds_no_specs="on")
+    assert list(response.context["adminform"].form.errors) == ["binds_no_specs"]
+
+
+def test_faults_of_a_config_show_at_their_fields(engineer: Client) -> None:
+    routing = make_route(steps=[(10, "PRINT")])
+    make_station("SMT-01")
+
+    def faults(**fields: Any) -> list[str]:
+        return list(submit(engineer, scope="STEP", routing=routing.pk, **fields).context["adminform"].form.errors)
+
+    assert faults() == ["__all__"]
+    assert faults(step_no="11") == ["step_no"]
+    assert faults(step_no="10", allowed_station_codes="SMT-01,NO") == ["allowed_station_codes"]
+    assert faults(step_no="10", station_type="AUTO", ingest_mapping='{"sn": 1}') == ["ingest_mapping"]
+    assert faults(step_no="10", ingest_mapping="{") == ["ingest_mapping"]
+    assert not RouteExecutionConfig.objects.exists()
+
+
+# --- messages ---------------------------------------------------------------------------------------------
+
+
+def replay(client: Client, *messages: FailedMessage) -> Any:
+    form = {"action": "replay", "_selected_action": [message.pk for message in messages]}
+    return client.post(address(IntegrationMessage, "changelist"), form, follow=True)
+
+
+def test_replay_tells_why_a_message_still_fails(plant: Plant, engineer: Client) -> None:
+    message = make_failed_message("evt-x", {"eventId": "evt-x"})
+    told = messages_of(replay(engineer, message))
+    assert len(told) == 1
+    assert f"Message {message.pk}" in told[0]
+    assert FailedMessage.objects.filter(pk=message.pk).exists()
+
+
+def test_a_message_is_replayed_once_its_cause_is_mended(plant: Plant, engineer: Client) -> None:
+    track = Track.objects.get(unit__sn="SN-1")
+    make_spec("PRINT", "Pressure")
+    event = {
+        "eventId": "evt-y",
+        "eventTime": timezone.now().isoformat(),
+        "source": "AUTO",
+        "trackId": str(track.pk),
+        "data": [{"specName": "Pressure", "valueNumber": 5.0}],
+    }
+    message = make_failed_message("evt-y", event)
+    told = messages_of(replay(engineer, message))
+    assert told == ["1 message(s) replayed."]
+    assert not FailedMessage.objects.filter(pk=message.pk).exists()
+    assert IntegrationMessage.objects.get(pk=message.pk).status == "REPLAYED"
+
+
+def test_an_operator_is_not_offered_replay(plant: Plant) -> None:
+    message = make_failed_message("evt-z")
+    client = sign_in(make_user(Role.OPERATOR))
+    replay(client, message)
+    assert FailedMessage.objects.filter(pk=message.pk).exists()

@@ -1,0 +1,294 @@
+"""The pages: thin views around the queries of this app. Decisions go through the services of the HTTP interface."""
+
+import hashlib
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.views import LoginView, LogoutView, redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from execution import holding
+from mes.accounts.roles import Capability, role_capabilities
+from mes.errors import DomainError, RunNotFound, UnitNotFound
+from mes.production.models import UnitStatus
+from trace import lines, runs, units
+from trace import search as searching
+
+View = Callable[..., HttpResponse]
+
+DECISIONS: dict[str, tuple[Callable[..., Any], tuple[Capability, ...]]] = {
+    "hold": (holding.hold_unit, (Capability.DISPOSITION, Capability.RELEASE)),
+    "release": (holding.release_unit, (Capability.DISPOSITION, Capability.RELEASE)),
+    "rework": (holding.rework_unit, (Capability.DISPOSITION,)),
+    "scrap": (holding.scrap_unit, (Capability.DISPOSITION,)),
+}
+POSSIBLE: dict[str, tuple[str, ...]] = {
+    UnitStatus.QUEUED: ("hold", "scrap"),
+    UnitStatus.IN_STATION: ("hold", "scrap"),
+    UnitStatus.DONE: ("hold", "rework", "scrap"),
+    UnitStatus.OUT_FAILED: ("rework", "hold", "scrap"),
+    UnitStatus.ON_HOLD: ("release", "rework", "scrap"),
+    UnitStatus.SCRAPPED: (),
+}
+REASON_LENGTH = 500
+
+
+class SignIn(LoginView):
+    """Sign in, then go where one was on the way to."""
+
+    template_name = "sign_in.html"
+    redirect_authenticated_user = True
+
+
+class SignOut(LogoutView):
+    """Sign out; the button sends a POST, whoever types the address goes to the start."""
+
+    http_method_names = ["get", "post", "options"]
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Change nothing."""
+        return redirect("home")
+
+
+def signed_in(view: View) -> View:
+    """Send those who are not signed in to sign in; a live part that polls makes its whole page do so."""
+
+    @never_cache
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated:
+            return view(request, *args, **kwargs)
+        if is_live(request):
+            return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+        return redirect_to_login(request.get_full_path())
+
+    return checked
+
+
+# --- pages --------------------------------------------------------------------------------------------------
+
+
+@signed_in
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """The lines now."""
+    return show_live(request, "trace/home.html", "trace/_home_live.html", {"floor": lines.get_floor()})
+
+
+@signed_in
+@require_GET
+def search(request: HttpRequest) -> HttpResponse:
+    """Find a unit, run or work order; what is called exactly so is shown at once."""
+    text = request.GET.get("q", "").strip()[:100]
+    found = searching.find(text) if text else None
+    if found and found.exact_sn:
+        return redirect("unit", sn=found.exact_sn)
+    if found and found.exact_run_no:
+        return redirect("run", run_no=found.exact_run_no)
+    context = {"text": text, "found": found, "recent": runs.list_recent_runs()}
+    return render(request, "trace/search.html", context)
+
+
+@signed_in
+@require_GET
+def run(request: HttpRequest, run_no: str) -> HttpResponse:
+    """A run: where its units are, and how well the steps do."""
+    try:
+        page = runs.get_run_page(run_no=run_no, chosen=_read_filter(request))
+    except RunNotFound:
+        return missing(request, run_no, _("There is no run “%(code)s”.") % {"code": run_no})
+    return show_live(request, "trace/run.html", "trace/_run_live.html", {"page": page, "links": _links(page)})
+
+
+@signed_in
+@require_GET
+def unit(request: HttpRequest, sn: str) -> HttpResponse:
+    """A unit: where it is, whether it is good, and everything that is known of it."""
+    try:
+        trace = units.get_unit_trace(sn=sn)
+    except UnitNotFound:
+        return missing(request, sn, _("There is no unit “%(code)s”.") % {"code": sn})
+    opened = _whole_number(request.GET.get("pass", ""))
+    if is_live(request) and opened is not None and "seen" not in request.GET:
+        return _show_pass(request, trace, opened)
+    mark = f"{trace.mark}-{timezone.now():%H%M}"  # “2 min ago” changes by the minute
+    if is_live(request) and request.GET.get("seen") == mark:
+        return HttpResponse(status=204)  # without drawing a thousand values again
+    context = {
+        "trace": trace,
+        "decisions": _list_decisions(request, trace),
+        "rework_steps": _list_rework_steps(trace),
+        "opened": opened,
+    }
+    template = "trace/_unit_live.html"
+    return show_live(request, "trace/unit.html", template, context, mark=mark, is_over=trace.is_finished)
+
+
+def _show_pass(request: HttpRequest, trace: units.UnitTrace, track_id: int) -> HttpResponse:
+    """What was collected on an older pass; asked for when somebody unfolds it."""
+    found = next((item for item in trace.passes if item.track.pk == track_id), None)
+    if found is None:
+        raise Http404
+    return render(request, "trace/_pass_inside.html", {"trace": trace, "pass": found})
+
+
+@signed_in
+@require_POST
+def decide(request: HttpRequest, sn: str, action: str) -> HttpResponse:
+    """Hold, release, rework or scrap a unit; refusals are shown on its page."""
+    if action not in DECISIONS:
+        raise Http404
+    service, needed = DECISIONS[action]
+    if role_capabilities(request.user).isdisjoint(needed):
+        raise PermissionDenied(_("You may not decide this about units."))
+    problem = _check_decision(request, sn, action)
+    if problem:
+        messages.error(request, problem)
+        return redirect("unit", sn=sn)
+    try:
+        service(sn=sn, **_read_decision(request, action))
+    except DomainError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("The decision is recorded."))
+    return redirect("unit", sn=sn)
+
+
+def missing(request: HttpRequest, text: str, message: str) -> HttpResponse:
+    """404 for what cannot be found, with the search filled in."""
+    return render(request, "trace/missing.html", {"text": text, "message": message}, status=404)
+
+
+# --- live parts ---------------------------------------------------------------------------------------------
+
+
+def is_live(request: HttpRequest) -> bool:
+    """Whether the request comes from a part of a page that keeps itself up to date."""
+    return bool(request.htmx)  # type: ignore[attr-defined]
+
+
+def show_live(
+    request: HttpRequest,
+    page: str,
+    part: str,
+    context: dict[str, Any],
+    *,
+    mark: str = "",
+    is_over: bool = False,
+) -> HttpResponse:
+    """Show a page whose `part` asks again every few seconds, and is answered with nothing while it is unchanged.
+
+    `mark` stands for the content; by default it is made from the rendered part.
+    """
+    html = render_to_string(part, context, request=request)
+    mark = mark or hashlib.sha256(html.encode()).hexdigest()[:16]
+    if is_live(request) and request.GET.get("seen") == mark:
+        return HttpResponse(status=204)
+    wrapped = {"html": mark_safe(html), "address": "" if is_over else _address(request, mark)}
+    live = render_to_string("trace/_live.html", wrapped)
+    response = HttpResponse(live) if is_live(request) else render(request, page, {**context, "live": mark_safe(live)})
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _address(request: HttpRequest, mark: str) -> str:
+    """The page's own address with its arguments, and what it shows already."""
+    arguments = [(key, value) for key, value in request.GET.items() if key != "seen"]
+    path = request.get_full_path().partition("?")[0]
+    return f"{path}?{urlencode([*arguments, ('seen', mark)])}"
+
+
+# --- a run's list of units ----------------------------------------------------------------------------------
+
+
+def _read_filter(request: HttpRequest) -> runs.Filter:
+    """Read the filter from the address; what makes no sense is left out."""
+    status, order = request.GET.get("status", ""), request.GET.get("order", "")
+    return runs.Filter(
+        status=status if status in UnitStatus.values else "",
+        step_no=_step_number(request.GET.get("step", "")),
+        order="newest" if order == "newest" else "attention",
+        page=max(1, _whole_number(request.GET.get("page", "")) or 1),
+    )
+
+
+def _whole_number(text: str) -> int | None:
+    """Read a whole number that a database column can hold."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+def _step_number(text: str) -> int | None:
+    number = _whole_number(text)
+    return None if number is None else min(number, runs.LARGEST_STEP_NO)
+
+
+def _links(page: runs.RunPage) -> dict[str, Any]:
+    """The addresses by which the filter is changed, each keeping the rest of it."""
+    chosen = page.chosen
+    kept = {"status": chosen.status, "step": chosen.step_no, "order": chosen.order}
+    number = min(chosen.page, page.pages)
+
+    def link(**changes: Any) -> str:
+        arguments = {key: value for key, value in {**kept, **changes}.items() if value not in ("", None, "attention")}
+        return f"?{urlencode(arguments)}#units"
+
+    return {
+        "statuses": [(value, label, count, link(status=value)) for value, label, count in page.statuses],
+        "all_statuses": link(status=""),
+        "steps": {node.step.step_no: link(step=node.step.step_no) for node in page.state.flow},
+        "all_steps": link(step=None),
+        "attention": link(order="attention"),
+        "newest": link(order="newest"),
+        "previous": link(page=number - 1) if number > 1 else "",
+        "next": link(page=number + 1) if number < page.pages else "",
+        "page": number,
+    }
+
+
+# --- decisions ----------------------------------------------------------------------------------------------
+
+
+def _list_decisions(request: HttpRequest, trace: units.UnitTrace) -> list[str]:
+    """The decisions that the unit's state allows and the user may take."""
+    possible = [name for name in POSSIBLE[trace.unit.status] if name != "rework" or trace.unit.run_id]
+    if not possible:
+        return []
+    granted = role_capabilities(request.user)
+    return [name for name in possible if not granted.isdisjoint(DECISIONS[name][1])]
+
+
+def _list_rework_steps(trace: units.UnitTrace) -> list[units.StepState]:
+    current = trace.unit.current_step_no or 0
+    return [state for state in trace.steps if state.step.step_no <= current]
+
+
+def _check_decision(request: HttpRequest, sn: str, action: str) -> str:
+    """Return what is wrong with a form; empty when nothing is."""
+    reason = request.POST.get("reason", "").strip()
+    if not reason:
+        return _("Say why: a reason is needed.")
+    if len(reason) > REASON_LENGTH:
+        return _("The reason is too long; %(length)d characters are enough.") % {"length": REASON_LENGTH}
+    if action == "scrap" and request.POST.get("confirm_sn", "").strip() != sn:
+        return _("Nothing was scrapped: the serial number typed does not match.")
+    return ""
+
+
+def _read_decision(request: HttpRequest, action: str) -> dict[str, Any]:
+    """Return the arguments of the service."""
+    arguments: dict[str, Any] = {"reason": request.POST["reason"].strip(), "by": request.user.get_username()}
+    if action == "rework":
+        arguments["to_step_no"] = _step_number(request.POST.get("to_step_no", ""))
+    return arguments

@@ -1,0 +1,264 @@
+"""What is known of runs: units by status and step, first-pass yield, and the units themselves, page by page."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+
+from django.db.models import Case, Count, Q, QuerySet, When
+
+from execution.models import Track, TrackResult
+from mes import errors
+from mes.production.models import Run, Unit, UnitStatus
+from mes.production.runs import snapshot_of
+from mes.routing.snapshots import RouteSnapshot, StepSnapshot
+
+PAGE_SIZE = 50
+ATTENTION = (UnitStatus.ON_HOLD, UnitStatus.OUT_FAILED)
+ATTENTION_FIRST = (
+    UnitStatus.ON_HOLD,
+    UnitStatus.OUT_FAILED,
+    UnitStatus.IN_STATION,
+    UnitStatus.QUEUED,
+    UnitStatus.DONE,
+    UnitStatus.SCRAPPED,
+)
+LARGEST_STEP_NO = 2**31 - 1
+
+
+@dataclass
+class Tally:
+    """Units of a run by status and step."""
+
+    counts: dict[tuple[str, int | None], int] = field(default_factory=dict)
+
+    def count(self, *statuses: str, step_no: int | None = None) -> int:
+        """Return how many units have one of these statuses (any when none is named), at a step or anywhere."""
+        return sum(
+            count
+            for (status, step), count in self.counts.items()
+            if (not statuses or status in statuses) and step_no in (None, step)
+        )
+
+    @property
+    def total(self) -> int:
+        """All units of the run."""
+        return self.count()
+
+    @property
+    def done(self) -> int:
+        """Units that passed every step."""
+        return self.count(UnitStatus.DONE)
+
+    @property
+    def scrapped(self) -> int:
+        """Units scrapped."""
+        return self.count(UnitStatus.SCRAPPED)
+
+    @property
+    def held(self) -> int:
+        """Units on hold."""
+        return self.count(UnitStatus.ON_HOLD)
+
+    @property
+    def failed(self) -> int:
+        """Units that failed and wait for a decision."""
+        return self.count(UnitStatus.OUT_FAILED)
+
+    @property
+    def attention(self) -> int:
+        """Units that wait for a decision."""
+        return self.held + self.failed
+
+    @property
+    def under_way(self) -> int:
+        """Units in a station or between stations."""
+        return self.count(UnitStatus.IN_STATION, UnitStatus.QUEUED)
+
+    @property
+    def in_station(self) -> int:
+        """Units in a station."""
+        return self.count(UnitStatus.IN_STATION)
+
+
+@dataclass(frozen=True)
+class FlowNode:
+    """A step of the frozen route, with the units that stand at it."""
+
+    step: StepSnapshot
+    in_station: int
+    waiting: int
+    failed: int
+    held: int
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run and where its units are."""
+
+    run: Run
+    snapshot: RouteSnapshot
+    tally: Tally
+
+    @cached_property
+    def flow(self) -> list[FlowNode]:
+        """The route as a line of steps."""
+        count = self.tally.count
+        return [
+            FlowNode(
+                step=step,
+                in_station=count(UnitStatus.IN_STATION, step_no=step.step_no),
+                waiting=count(UnitStatus.QUEUED, step_no=step.step_no),
+                failed=count(UnitStatus.OUT_FAILED, step_no=step.step_no),
+                held=count(UnitStatus.ON_HOLD, step_no=step.step_no),
+            )
+            for step in self.snapshot.steps
+        ]
+
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """What the plan is made of so far, as (tone, per cent), for the progress bar."""
+        counts = [("good", self.tally.done), ("work", self.tally.in_station), ("bad", self.tally.attention)]
+        return [(tone, min(100.0, 100 * count / self.run.plan_qty)) for tone, count in counts if count]
+
+    @property
+    def percent_done(self) -> int:
+        """How much of the plan is done; 100 only when all is."""
+        return min(100, 100 * self.tally.done // self.run.plan_qty)
+
+
+@dataclass(frozen=True)
+class StepYield:
+    """First passes of a step: those finished, and those of them that passed."""
+
+    step: StepSnapshot
+    finished: int
+    passed: int
+
+    @property
+    def percent(self) -> float | None:
+        """The first-pass yield; None before the first unit."""
+        return 100 * self.passed / self.finished if self.finished else None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which units of a run are shown, and in what order."""
+
+    status: str = ""
+    step_no: int | None = None
+    order: str = "attention"
+    page: int = 1
+
+
+@dataclass(frozen=True)
+class UnitRow:
+    """A unit in a list, with its latest pass."""
+
+    unit: Unit
+    step: StepSnapshot | None
+    last_track: Track | None
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """Everything the page of a run shows."""
+
+    state: RunState
+    yields: Sequence[StepYield]
+    units: Sequence[UnitRow]
+    chosen: Filter
+    matching: int
+
+    @property
+    def pages(self) -> int:
+        """How many pages the units fill."""
+        return max(1, -(-self.matching // PAGE_SIZE))
+
+    @property
+    def statuses(self) -> list[tuple[str, str, int]]:
+        """The filter's choices: status, its label, number of units."""
+        count = self.state.tally.count
+        return [(status.value, str(status.label), count(status)) for status in ATTENTION_FIRST if count(status)]
+
+    @property
+    def first_pass_yield(self) -> float | None:
+        """The share of units expected to pass every step at the first go: the steps' yields multiplied."""
+        shares = [item.passed / item.finished for item in self.yields if item.finished]
+        return 100 * prod(shares) if shares else None
+
+
+def build_states(runs: Sequence[Run]) -> dict[int, RunState]:
+    """Return the state of each run, in one query over their units."""
+    tallies = count_by_step(runs)
+    return {run.pk: RunState(run=run, snapshot=snapshot_of(run), tally=tallies[run.pk]) for run in runs}
+
+
+def count_by_step(runs: Iterable[Run]) -> dict[int, Tally]:
+    """Count the units of runs by status and step, in one query."""
+    tallies = {run.pk: Tally() for run in runs}
+    units = Unit.objects.filter(run__in=list(tallies)).order_by()
+    for run_id, status, step_no, count in units.values_list("run", "status", "current_step_no").annotate(Count("id")):
+        tallies[run_id].counts[(status, step_no)] = count
+    return tallies
+
+
+def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
+    """Load the page of a run in five queries. Raises RunNotFound. A page after the last shows the last."""
+    runs = Run.objects.select_related("work_order", "line", "route_version__routing")
+    run = runs.defer("route_version__snapshot").filter(run_no=run_no).first()
+    if run is None:
+        raise errors.RunNotFound(code=run_no)
+    state = build_states([run])[run.pk]
+    statuses = (chosen.status,) if chosen.status else ()
+    matching = state.tally.count(*statuses, step_no=chosen.step_no)
+    return RunPage(
+        state=state,
+        yields=_list_yields(state),
+        units=_list_units(state, chosen, matching),
+        chosen=chosen,
+        matching=matching,
+    )
+
+
+def list_recent_runs(limit: int = 10) -> list[RunState]:
+    """Return the newest runs, in two queries."""
+    runs = Run.objects.select_related("work_order", "line", "route_version").defer("route_version__snapshot")
+    newest = list(runs.order_by("-id")[:limit])
+    states = build_states(newest)
+    return [states[run.pk] for run in newest]
+
+
+def _list_yields(state: RunState) -> list[StepYield]:
+    """First-pass yield counts the first attempt of every unit at a step, in one query."""
+    tracks = Track.objects.filter(run=state.run, attempt=1, out_at__isnull=False).order_by()
+    passed = Count("id", filter=Q(result=TrackResult.PASS))
+    rows = tracks.values_list("step_no").annotate(finished=Count("id"), passed=passed)
+    found = {step_no: (finished, passed) for step_no, finished, passed in rows}
+    return [StepYield(step, *found.get(step.step_no, (0, 0))) for step in state.snapshot.steps]
+
+
+def _list_units(state: RunState, chosen: Filter, matching: int) -> list[UnitRow]:
+    """One page of units with their latest tracks, in two queries."""
+    last_page = max(1, -(-matching // PAGE_SIZE))
+    start = (min(chosen.page, last_page) - 1) * PAGE_SIZE
+    units = list(_in_order(_filtered(state.run, chosen), chosen.order)[start : start + PAGE_SIZE])
+    latest = Track.objects.filter(unit__in=units).order_by("unit_id", "-id").distinct("unit_id")
+    tracks = {track.unit_id: track for track in latest.select_related("station")}
+    return [UnitRow(unit, state.snapshot.step(unit.current_step_no), tracks.get(unit.pk)) for unit in units]
+
+
+def _filtered(run: Run, chosen: Filter) -> QuerySet[Unit]:
+    units = Unit.objects.filter(run=run)
+    if chosen.status:
+        units = units.filter(status=chosen.status)
+    if chosen.step_no is not None:
+        units = units.filter(current_step_no=chosen.step_no)
+    return units
+
+
+def _in_order(units: QuerySet[Unit], order: str) -> QuerySet[Unit]:
+    if order == "newest":
+        return units.order_by("-id")
+    urgency = Case(*(When(status=status, then=rank) for rank, status in enumerate(ATTENTION_FIRST)))
+    return units.order_by(urgency, "-updated_at", "-id")

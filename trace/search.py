@@ -1,0 +1,69 @@
+"""Finding units, runs and work orders by what a scanner reads or a person begins to type."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from mes.production.models import Run, Unit, WorkOrder
+from trace.runs import RunState, build_states
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Found:
+    """What begins with the text. `exact_…` is set when something is called exactly so."""
+
+    text: str
+    units: Sequence[Unit]
+    runs: Sequence[RunState]
+    has_more_units: bool
+    has_more_runs: bool
+    exact_sn: str | None = None
+    exact_run_no: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing begins with the text."""
+        return not self.units and not self.runs
+
+
+def find(text: str) -> Found:
+    """Search serial numbers, run numbers and work orders by their beginning, as written, else in capitals.
+
+    Each kind is one query over an index; a unit goes before a run of the same name. A work order leads to its run when
+    it has just one.
+    """
+    found = _find(text)
+    capitals = text.upper()
+    return _find(capitals) if found.is_empty and capitals != text else found
+
+
+def _find(text: str) -> Found:
+    units = list(Unit.objects.filter(sn__startswith=text).select_related("run").order_by("sn")[: SHOWN + 1])
+    runs = list(_runs().filter(run_no__startswith=text).order_by("run_no")[: SHOWN + 1])
+    orders = WorkOrder.objects.filter(wo_no__startswith=text).order_by("wo_no")[:SHOWN]
+    of_orders = list(_runs().filter(work_order__in=orders).order_by("work_order__wo_no", "-id")[: SHOWN + 1])
+    together = list({run.pk: run for run in (*runs, *of_orders)}.values())
+    states = build_states(together[:SHOWN])
+    return Found(
+        text=text,
+        units=units[:SHOWN],
+        runs=[states[run.pk] for run in together[:SHOWN]],
+        has_more_units=len(units) > SHOWN,
+        has_more_runs=len(together) > SHOWN,
+        exact_sn=text if units and units[0].sn == text else None,
+        exact_run_no=_choose_run(text, runs, of_orders),
+    )
+
+
+def _runs() -> QuerySet[Run]:
+    return Run.objects.select_related("work_order", "line", "route_version").defer("route_version__snapshot")
+
+
+def _choose_run(text: str, runs: Sequence[Run], of_orders: Sequence[Run]) -> str | None:
+    if runs and runs[0].run_no == text:
+        return text
+    own = [run.run_no for run in of_orders if run.work_order.wo_no == text]
+    return own[0] if len(own) == 1 and len(of_orders) <= SHOWN else None
