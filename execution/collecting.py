@@ -111,9 +111,11 @@ def resolve_specs(
 
 
 def _find_bound(specs: Iterable[SpecSnapshot], reading: Reading) -> SpecSnapshot | None:
-    if reading.spec_id is not None:
-        return next((spec for spec in specs if str(spec.id) == reading.spec_id), None)
-    return next((spec for spec in specs if spec.name == reading.spec_name), None)
+    by_id = reading.spec_id is not None
+    for spec in specs:  # a loop, not a generator: this runs for each value of each event
+        if str(spec.id) == reading.spec_id if by_id else spec.name == reading.spec_name:
+            return spec
+    return None
 
 
 def check_fit(readings: Sequence[Reading], specs: Sequence[SpecSnapshot], *, source: str) -> None:

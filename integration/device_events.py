@@ -97,6 +97,8 @@ def _find_target_problems(event: DeviceDataEvent) -> dict[str, str]:
         "stationCode": event.station_code,
         "stepNo": event.step_no,
     }
+    if None not in named.values():
+        return {}
     message = _("Give trackId, carrierTrackId, or all of runNo, unitSn, stationCode and stepNo.")
     return {name: message for name, value in named.items() if value is None}
 

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import connection
 
 from execution import collecting, values
 from integration import keys, messages
 from integration.device_events import DeviceDataEvent
 from integration.resolving import Target
+from mes.database.prepared import fetch_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,7 @@ def write(accepted: Sequence[Accepted], *, at: datetime) -> dict[str, dict[str, 
     """Write events with different keys once; return the answers by key of those whose key was free."""
     answers = [answer_of(one, received_at=at) for one in accepted]
     rows = [_row(one, answer, at) for one, answer in zip(accepted, answers, strict=True)]
-    with connection.cursor() as cursor:
-        cursor.execute(WRITE, {"events": msgspec.json.encode(rows).decode()})
-        claimed = dict(cursor.fetchall())
+    claimed = dict(fetch_all(WRITE, {"events": msgspec.json.encode(rows).decode()}))
     return {
         answer["eventId"]: {"id": str(claimed[answer["eventId"]]), **answer}
         for answer in answers

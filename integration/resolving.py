@@ -9,6 +9,7 @@ from django.db import connection
 
 from execution.values import Owner
 from mes import errors
+from mes.database.prepared import fetch_all
 from mes.plant.models import Station
 from mes.production.models import Run, Unit
 
@@ -141,9 +142,8 @@ def _query_names(names: set[Names]) -> dict[Names, Target]:
         {"index": index, "sn": sn, "run_no": run_no, "station": station, "step_no": step_no}
         for index, (sn, run_no, station, step_no) in enumerate(ordered)
     ]
-    with connection.cursor() as cursor:
-        cursor.execute(FIND, {"named": msgspec.json.encode(rows).decode()})
-        return {ordered[row[0]]: Target(*row[1:]) for row in cursor.fetchall()}
+    found = fetch_all(FIND, {"named": msgspec.json.encode(rows).decode()})
+    return {ordered[row[0]]: Target(*row[1:]) for row in found}
 
 
 def _as_id(text: str) -> int:

@@ -58,7 +58,7 @@ class RoutingStep(models.Model):
         constraints = [models.UniqueConstraint(fields=["routing", "step_no"], name="routing_step_no_once")]
 
     def __str__(self) -> str:
-        return f"{self.step_no} {self.operation_id}"
+        return f"{self.step_no} {self.operation.code}"
 
 
 class ConfigScope(models.TextChoices):
@@ -127,7 +127,7 @@ class RouteExecutionConfig(models.Model):
         ]
 
     def __str__(self) -> str:
-        place = self.routing_id or self.operation_id or ""
+        place = self.routing or (self.operation.code if self.operation else "")
         return f"{self.scope} {place} {self.step_no or self.source_step_key}".strip()
 
 

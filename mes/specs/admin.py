@@ -16,11 +16,9 @@ class DataCollectionSpecAdmin(MasterDataAdmin):
     list_display = (
         "name",
         "operation",
-        "item_type",
-        "data_type",
-        "method",
         "limits",
         "alarm",
+        "kind",
         "is_required",
         "is_active",
     )
@@ -34,6 +32,11 @@ class DataCollectionSpecAdmin(MasterDataAdmin):
         (_("Limits (included)"), {"fields": (("lsl", "target", "usl"),)}),
         (_("Alarm"), {"fields": (("alarm_min", "alarm_max"), "alarm_action")}),
     )
+
+    @admin.display(description=_("kind"), ordering="item_type")
+    def kind(self, spec: DataCollectionSpec) -> str:
+        """Key or observation, type of value, by a device or by hand: in the words of the interface."""
+        return f"{spec.item_type} {spec.data_type} {spec.method}"
 
     @admin.display(description=_("limits"))
     def limits(self, spec: DataCollectionSpec) -> str:

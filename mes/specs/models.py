@@ -86,7 +86,7 @@ class DataCollectionSpec(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.operation_id} {self.name}"
+        return f"{self.operation.code} {self.name}"
 
     def clean(self) -> None:
         """Refuse limits that contradict each other, where they are typed."""

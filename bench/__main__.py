@@ -1,0 +1,114 @@
+"""Run the benchmark: `script/bench [--quick] [--case NAME …] [--json FILE]`.
+
+Ends with 1 when a target is missed, with 2 when it could not measure.
+"""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from bench import installation, load, report
+from bench.case import BenchError, Case, Plant
+from bench.cases import CASES
+from bench.installation import WebServer
+from bench.measure import Pair, Result
+from mes.database.embedded import EmbeddedServerError
+from mes.supervision import SupervisionError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often."""
+
+    rounds: int = 3
+    warm_up: float = 2
+    seconds: float = 10
+
+
+QUICK = Plan(rounds=1, warm_up=1, seconds=3)
+
+
+def main() -> int:
+    """Measure, print and judge."""
+    parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
+    parser.add_argument("--case", action="append", choices=list(CASES), metavar="NAME", help=", ".join(CASES))
+    parser.add_argument("--quick", action="store_true", help="one short round: whether it works, not how fast it is")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    arguments = parser.parse_args()
+    plan = QUICK if arguments.quick else Plan()
+    chosen = [CASES[name] for name in arguments.case or CASES]
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, _unwind)
+    try:
+        results = measure(chosen, plan)
+    except KeyboardInterrupt:
+        return 130
+    except (BenchError, EmbeddedServerError, SupervisionError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    if arguments.json:
+        arguments.json.write_text(json.dumps(_document(results), indent=2) + "\n")
+    missed = [result.name for result in results if not all(reached for _text, reached in result.checks())]
+    print(f"\nTargets missed: {', '.join(missed)}" if missed else "\nEvery target is reached.")
+    return 1 if missed else 0
+
+
+def measure(cases: Sequence[Case], plan: Plan) -> list[Result]:
+    """Set an installation up, measure every case in it, take it down."""
+    with installation.database() as url:
+        from bench import plant
+
+        print("Building the plant …", flush=True)
+        built = plant.build()
+        with installation.web_server() as web:
+            return [_measure_case(case, built, plan, url, web) for case in cases]
+
+
+def _measure_case(case: Case, plant: Plant, plan: Plan, url: str, web: WebServer) -> Result:
+    from django.conf import settings
+
+    from bench import floor, storage
+
+    scripts, statements = floor.write_scripts(case, plant, settings.DATA_DIR)
+    print(f"\n{case.name}: {case.connections} connections, {statements} statements a request", flush=True)
+    storage.settle()
+    times = {"warm_up": plan.warm_up, "seconds": plan.seconds}
+    pairs = []
+    for round_no in range(1, plan.rounds + 1):
+        before = os.getloadavg()[0]
+        with storage.stretch(case, web.meter) as done:
+            bare, done.requests = floor.run(case, scripts, url, round_no=2 * round_no, **times)
+        bare = replace(bare, used=done.used)
+        with storage.stretch(case, web.meter) as done:
+            measured, done.requests = load.run(case, plant, web.port, round_no=2 * round_no + 1, **times)
+        pairs.append(Pair(bare, replace(measured, used=done.used), load=before))
+        print(report.describe_pair(round_no, pairs[-1]), flush=True)
+    result = Result(case.name, case.unit, statements, pairs, case.least_rate, case.least_share)
+    print(report.describe(result), flush=True)
+    return result
+
+
+def _document(results: Sequence[Result]) -> dict[str, object]:
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "python": platform.python_version(),
+        "results": [result.as_json() for result in results],
+    }
+
+
+def _unwind(number: int, frame: FrameType | None) -> None:
+    """End through every `finally`, so that everything is stopped."""
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""What a case of the benchmark is. Each has its own file in `bench.cases`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+class BenchError(Exception):
+    """Something cannot be measured; the message says why."""
+
+
+@dataclass(frozen=True)
+class Plant:
+    """What the cases may name: a run whose units each have an open track at a step of one KEY NUMBER spec."""
+
+    token: str
+    run_no: str
+    station_code: str
+    step_no: int
+    spec_name: str
+    good_value: float
+    sns: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request that is sent again and again, and the statements that it cannot do without.
+
+    `bodies` makes a few different bodies; MARK stands in each where the number goes that no two requests share.
+    `statements` are the import paths of the SQL texts that the floor runs, with the parameters that the product gives
+    them. `rows` is the table that gets one row for each event, so that it can be counted that all are stored.
+    """
+
+    name: str
+    path: str
+    status: int
+    bodies: Callable[[Plant], Sequence[bytes]]
+    statements: Sequence[str]
+    rows: str
+    unit: str
+    events: int = 1  # of one request
+    connections: int = 8
+    is_right: Callable[[bytes], bool] = lambda body: True
+    least_rate: float = 0  # target: events/s
+    least_share: float = 0  # target: of the floor
+
+
+MARK = b"00000000000000000"  # as long as every number that takes its place
+assert len(MARK) == 17
+
+
+def number(*, round_no: int, client: int, count: int) -> int:
+    """Return a number of as many digits as MARK; it grows within a client, as a device's own counter does."""
+    return (round_no * 100 + client + 10_000) * 10**12 + count

@@ -1,0 +1,116 @@
+"""The floor of a case: its statements, sent by pgbench, which does nothing else. Follows the product's code.
+
+One request is handled in this process, and the statements it runs are taken with their parameters, so that the floor
+reads and writes what the product does. MARK in a parameter becomes a pgbench variable.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import psycopg
+from django.test import Client
+from django.utils.module_loading import import_string
+from psycopg import sql
+
+from bench.case import MARK, BenchError, Case, Plant, number
+from bench.measure import Measurement
+from mes.database.placement import find_binaries
+
+SCRIPTS = 16  # as many requests are taken as examples; pgbench chooses among them
+THREADS = 2
+_COLON_BEFORE_NAME = re.compile(r":(?=[A-Za-z_])")
+Statement = tuple[str, Mapping[str, Any]]
+
+
+def write_scripts(case: Case, plant: Plant, folder: Path) -> tuple[list[Path], int]:
+    """Write pgbench scripts for a case; return them and how many statements the product runs for one request."""
+    wanted = [import_string(path) for path in case.statements]
+    client = Client(headers={"Authorization": f"Bearer {plant.token}"})
+    scripts: list[Path] = []
+    for index, body in enumerate(case.bodies(plant)[:SCRIPTS]):
+        _handle(client, case, body, 2 * index)  # caches are warm afterwards, as they are when it is measured
+        ran, mark = _handle(client, case, body, 2 * index + 1)
+        found = [one for one in ran if one[0] in wanted]
+        if [statement for statement, _values in found] != wanted:
+            raise BenchError(f"{case.name}: the product does not run {', '.join(case.statements)} once each, in order.")
+        scripts.append(folder / f"{case.name}-{index}.sql")
+        scripts[-1].write_text(_script(found, mark))
+    return scripts, len(ran)
+
+
+def _handle(client: Client, case: Case, body: bytes, count: int) -> tuple[list[Statement], str]:
+    """Handle a request here; return the statements that it ran and the number in the place of MARK."""
+    mark = str(number(round_no=0, client=0, count=count))
+    with _recorded() as ran:
+        answer = client.post(case.path, body.replace(MARK, mark.encode()), content_type="application/json")
+    if answer.status_code != case.status:
+        raise BenchError(f"{case.name}: {answer.status_code} {answer.content[:500]!r}")
+    return ran, mark
+
+
+@contextmanager
+def _recorded() -> Iterator[list[Statement]]:
+    """Note every statement that psycopg is given, by whatever cursor."""
+    ran: list[Statement] = []
+    execute = psycopg.Cursor.execute
+
+    def note(cursor: Any, query: Any, params: Any = None, **options: Any) -> Any:
+        ran.append((query, params or {}))
+        return execute(cursor, query, params, **options)
+
+    with mock.patch.object(psycopg.Cursor, "execute", note):
+        yield ran
+
+
+def _script(statements: Sequence[Statement], mark: str) -> str:
+    lines = ["\\set count :count + 1", "\\set number :first + :client_id * 1000000000000 + :count"]
+    for statement, values in statements:
+        literals = {name: _literal(value, mark) for name, value in values.items()}
+        text = " ".join((statement % literals).split("\n"))
+        lines.append(f"{text.strip()};")
+    return "\n".join(lines) + "\n"
+
+
+def _literal(value: Any, mark: str) -> str:
+    """Return a parameter as SQL in which pgbench finds no other variable than the number."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        spaced = json.dumps(json.loads(value), ensure_ascii=False)
+        value = _COLON_BEFORE_NAME.sub(r"\\u003a", spaced)  # only within strings: between key and value is a blank
+    literal = sql.Literal(value).as_string(None)
+    return f"replace({literal}, '{mark}', :number::text)" if mark in literal else literal
+
+
+def run(
+    case: Case, scripts: Sequence[Path], url: str, *, round_no: int, warm_up: float, seconds: float
+) -> tuple[Measurement, int]:
+    """Run pgbench with as many clients as the case has connections; return the measurement and the transactions."""
+    warm = _pgbench(case, scripts, url, seconds=warm_up, first=number(round_no=round_no, client=0, count=0))
+    text = _pgbench(case, scripts, url, seconds=seconds, first=number(round_no=round_no, client=50, count=0))
+    measurement = Measurement(
+        rate=_figure(r"tps = ([0-9.]+)", text) * case.events,
+        average=_figure(r"latency average = ([0-9.]+)", text) / 1000,
+    )
+    return measurement, sum(round(_figure(r"actually processed: ([0-9]+)", one)) for one in (warm, text))
+
+
+def _pgbench(case: Case, scripts: Sequence[Path], url: str, *, seconds: float, first: int) -> str:
+    command = [str(find_binaries() / "bin" / "pgbench"), "--no-vacuum", "--protocol=prepared"]
+    command += [f"--client={case.connections}", f"--jobs={THREADS}", f"--time={max(1, round(seconds))}"]
+    command += ["--define=count=0", f"--define=first={first}", *(f"--file={path}" for path in scripts), url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0 or _figure(r"number of failed transactions: ([0-9]+)", done.stdout):
+        raise BenchError(f"pgbench failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def _figure(pattern: str, text: str) -> float:
+    match = re.search(pattern, text)
+    if match is None:
+        raise BenchError(f"pgbench said nothing like {pattern}:\n{text[-2000:]}")
+    return float(match[1])
