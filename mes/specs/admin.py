@@ -1,6 +1,7 @@
 """Data collection specs in the admin site."""
 
 from django.contrib import admin
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.admin import MasterDataAdmin
@@ -15,7 +16,7 @@ class DataCollectionSpecAdmin(MasterDataAdmin):
     fixed = ("operation",)
     list_display = (
         "name",
-        "operation",
+        "operation_code",
         "limits",
         "alarm",
         "kind",
@@ -33,6 +34,11 @@ class DataCollectionSpecAdmin(MasterDataAdmin):
         (_("Alarm"), {"fields": (("alarm_min", "alarm_max"), "alarm_action")}),
     )
 
+    @admin.display(description=_("operation"), ordering="operation__code")
+    def operation_code(self, spec: DataCollectionSpec) -> str:
+        """The operation at which it is collected."""
+        return spec.operation.code
+
     @admin.display(description=_("kind"), ordering="item_type")
     def kind(self, spec: DataCollectionSpec) -> str:
         """Key or observation, type of value, by a device or by hand: in the words of the interface."""
@@ -41,9 +47,9 @@ class DataCollectionSpecAdmin(MasterDataAdmin):
     @admin.display(description=_("limits"))
     def limits(self, spec: DataCollectionSpec) -> str:
         """Lower limit, target, upper limit and unit in one line."""
-        return describe_limits(spec)
+        return format_html('<span style="white-space: nowrap">{}</span>', describe_limits(spec))
 
     @admin.display(description=_("alarm"))
     def alarm(self, spec: DataCollectionSpec) -> str:
         """The alarm band and what happens outside of it."""
-        return describe_alarm(spec)
+        return format_html('<span style="white-space: nowrap">{}</span>', describe_alarm(spec))
