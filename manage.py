@@ -22,6 +22,7 @@ def main() -> None:
     for name in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(name) is not signal.SIG_IGN:  # nohup
             signal.signal(name, unwind)
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     data_dir = Path(os.environ.get("MES_DATA_DIR") or PROJECT / "var").absolute()
@@ -32,7 +33,7 @@ def main() -> None:
             if needs_database(sys.argv):
                 os.environ["DATABASE_URL"] = stack.enter_context(embedded.running(data_dir))
             execute_from_command_line(sys.argv)
-    except (embedded.EmbeddedServerError, supervision.SupervisionError) as error:
+    except (embedded.EmbeddedServerError, supervision.SupervisionError, ImproperlyConfigured) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

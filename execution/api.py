@@ -131,6 +131,7 @@ class StationWorkViewSet(GenericViewSet):
     @extend_schema(summary="List the units in a station and waiting for it", responses=QueueAnswer)
     def queue(self, request: Request, code: str) -> Response:
         """Return the queue."""
+        check_station(request, code)
         return Response(queries.get_station_queue(tracking.get_station(code)))
 
     @extend_schema(summary="Find the run of a scanned unit", responses=ResolvedUnit)
@@ -141,6 +142,7 @@ class StationWorkViewSet(GenericViewSet):
     @extend_schema(summary="List what is to be collected for a unit here", responses=DataSpecsAnswer)
     def data_specs(self, request: Request, code: str, sn: str) -> Response:
         """Return the specs of the unit's step."""
+        check_station(request, code)
         return Response(queries.get_data_specs(tracking.get_station(code), sn))
 
     @extend_schema(

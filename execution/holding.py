@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.utils import timezone
 
+from execution import values
 from execution.happenings import track_event
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from mes import errors
@@ -15,8 +16,17 @@ SYSTEM = "system"
 
 
 def hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> bool:
-    """Put a locked unit on hold; return whether it was not before. A scrapped or held unit stays as it is."""
-    if unit.status in (UnitStatus.ON_HOLD, UnitStatus.SCRAPPED):
+    """Put a locked unit on hold; return whether it was not before. A scrapped unit stays as it is.
+
+    A unit that is held already is held for one more reason: whoever releases it must see them all.
+    """
+    if unit.status == UnitStatus.SCRAPPED:
+        return False
+    if unit.status == UnitStatus.ON_HOLD:
+        if reason not in unit.hold_reason:
+            unit.hold_reason = f"{unit.hold_reason} · {reason}"[:500]
+            unit.save(update_fields=["hold_reason", "updated_at"])
+            _record(unit, DispositionAction.HOLD, from_status=UnitStatus.ON_HOLD, reason=reason, by=by)
         return False
     unit.held_from = unit.status
     unit.status = transitions.next_state(transitions.UNIT, action="hold", state=unit.status, entity="unit")
@@ -73,8 +83,9 @@ def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     unit = _lock(sn)
     status = transitions.next_state(transitions.UNIT, action="scrap", state=unit.status, entity="unit")
     _close_open_track(unit, override=ResultOverride.SCRAP)
-    before, unit.status, unit.held_from, unit.scrap_reason = unit.status, status, "", reason[:500]
-    unit.save(update_fields=["status", "held_from", "scrap_reason", "updated_at"])
+    before, unit.status, unit.held_from, unit.hold_reason = unit.status, status, "", ""
+    unit.scrap_reason = reason[:500]
+    unit.save(update_fields=["status", "held_from", "hold_reason", "scrap_reason", "updated_at"])
     _record(unit, DispositionAction.SCRAP, from_status=before, reason=reason, by=by)
     return unit
 
@@ -105,14 +116,21 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
 
 
 def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
-    """Return the step to go back to, never past the current: the named one, or the one that just failed."""
+    """Return the step to go back to, never past the current: the named one, or the first that failed."""
     current = unit.current_step_no or 0
     if to_step_no is not None:
         if runs.snapshot_of(run).step(to_step_no) is None or to_step_no > current:
             raise errors.StepMismatch(current=current, step_no=to_step_no)
         return to_step_no
-    last = Track.objects.filter(unit=unit, run=run).order_by("-id").first()
-    return min(last.step_no, current) if last is not None and last.result == TrackResult.FAIL else current
+    passes = Track.objects.filter(unit=unit, run=run, rework_no=unit.rework_no, step_no__lte=current)
+    latest = {track.step_no: track for track in passes.order_by("id")}
+    failed = (no for no, track in sorted(latest.items()) if _is_failed(track))
+    return next(failed, current)
+
+
+def _is_failed(track: Track) -> bool:
+    """Whether a pass failed, or is known by now to have failed by values that came after it was closed."""
+    return track.result == TrackResult.FAIL or values.is_failed_by_data(track_id=track.pk)
 
 
 def _close_open_track(unit: Unit, *, override: ResultOverride) -> None:

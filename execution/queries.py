@@ -41,11 +41,13 @@ def get_station_queue(station: Station) -> dict[str, Any]:
 def _list_waiting(station: Station) -> list[dict[str, Any]]:
     """Return queued units whose step the station may run: by run and step, so that only those are read."""
     open_runs = Run.objects.filter(status__in=(RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS))
-    if station.line_id is not None:
-        open_runs = open_runs.filter(line=station.line_id)
     wanted = Q(pk=None)
     for run in open_runs.select_related("route_version").defer("route_version__snapshot"):
-        steps = [step.step_no for step in snapshot_of(run).steps if rules.station_may_run(station, step)]
+        steps = [
+            step.step_no
+            for step in snapshot_of(run).steps
+            if rules.station_may_run(station, step) and rules.line_fits(station, step, run)
+        ]
         if steps:
             wanted |= Q(run=run, current_step_no__in=steps)
     units = Unit.objects.filter(wanted, status=UnitStatus.QUEUED).select_related("run").order_by("updated_at", "id")

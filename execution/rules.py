@@ -65,9 +65,14 @@ def check_station(station: Station, step: StepSnapshot) -> None:
         raise errors.StationMismatch(station=station.code, step_no=step.step_no, operation=step.operation_code)
 
 
+def line_fits(station: Station, step: StepSnapshot, run: Run) -> bool:
+    """Whether a station is of the run's line or shared by all, or named by the step."""
+    return station.line_id in (None, run.line_id) or station.code in (step.allowed_stations or ())
+
+
 def check_line(station: Station, step: StepSnapshot, run: Run) -> None:
     """Raise StationLineMismatch for a station of another line, unless the step names it."""
-    if station.line_id in (None, run.line_id) or station.code in (step.allowed_stations or ()):
+    if line_fits(station, step, run):
         return
     assert station.line is not None  # its id is not
     raise errors.StationLineMismatch(station=station.code, line=station.line.code, run_line=run.line.code)

@@ -316,6 +316,9 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
         if not (pk.isascii() and pk.isdigit() and len(pk) < 20):
             raise errors.MessageNotFound(code=pk)
         received = replay.replay_message(
-            message_id=int(pk), spec_names=body.get("specNames"), by=operator_name(request)
+            message_id=int(pk),
+            spec_names=body.get("specNames"),
+            by=operator_name(request),
+            check_station=lambda code: check_station(request, code),
         )
         return Response(received.answer)

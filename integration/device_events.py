@@ -108,6 +108,8 @@ def malformed(body: bytes, *, system: str) -> messages.Incoming:
     try:
         payload = parsing.decode(body)
     except errors.DomainError:
+        payload = None
+    if payload is None or len(body) > KEPT_RAW_BYTES:
         payload = {"raw": body[:KEPT_RAW_BYTES].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")}
     key = payload.get("eventId") if isinstance(payload, dict) else None
     key = key[:200] if isinstance(key, str) and key.isprintable() else ""

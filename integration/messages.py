@@ -11,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
+from integration import keys
 from integration.models import Direction, FailedMessage, MessageStatus, SettledMessage
 from mes.errors import DomainError
 from mes.web.envelope import camel_case
@@ -66,12 +67,15 @@ def _settled(incoming: Incoming, status: MessageStatus, *, at: datetime, **field
     )
 
 
+# Sent twice at once, the first may fail and the second be applied before the first is kept: then it is not kept.
 KEEP = """
     INSERT INTO integration_failedmessage
            (received_at, direction, system, entity_type, business_key, dedupe_key, status, payload, error_code, error,
             count, last_at, digest)
-    VALUES (%(at)s, 'INBOUND', %(system)s, %(entity_type)s, %(key)s, %(key)s, 'FAILED', %(payload)s, %(code)s,
-            %(error)s, 1, %(at)s, %(digest)s)
+    SELECT %(at)s, 'INBOUND', %(system)s, %(entity_type)s, %(key)s, %(key)s, 'FAILED', %(payload)s, %(code)s,
+           %(error)s, 1, %(at)s, %(digest)s
+     WHERE NOT EXISTS (SELECT FROM mes_idempotencykey k
+                        WHERE k.channel = %(channel)s AND k.key = %(key)s AND k.digest = %(digest)s)
     ON CONFLICT (entity_type, dedupe_key, digest, error_code) DO UPDATE
        SET count = integration_failedmessage.count + 1, last_at = EXCLUDED.last_at, error = EXCLUDED.error
 """
@@ -100,6 +104,7 @@ def _kept(incoming: Incoming, error: DomainError, at: datetime) -> dict[str, Any
         "code": error.code,
         "error": Jsonb(as_json(error)),
         "digest": incoming.digest,
+        "channel": keys.DEVICE_DATA,
     }
 
 

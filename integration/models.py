@@ -111,6 +111,7 @@ class SettledMessage(MessageBase):
         indexes = [
             models.Index(F("entity_type"), F("dedupe_key"), name="settled_message_by_key"),
             models.Index(F("status"), F("id"), condition=~Q(status="SUCCESS"), name="settled_message_unusual"),
+            models.Index(F("error_code"), F("id"), condition=Q(error_code__gt=""), name="settled_message_by_code"),
         ]
 
 

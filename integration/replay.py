@@ -16,7 +16,11 @@ LARGEST_ID = 2**63 - 1
 
 
 def replay_message(
-    *, message_id: int, spec_names: Mapping[str, str] | None = None, by: str = ""
+    *,
+    message_id: int,
+    spec_names: Mapping[str, str] | None = None,
+    by: str = "",
+    check_station: device_data.StationCheck = device_data.any_station,
 ) -> device_data.Received:
     """Apply an open message as if it were sent now; its status becomes REPLAYED, and it keeps its payload.
 
@@ -26,7 +30,9 @@ def replay_message(
     """
     message = _find(message_id)
     try:
-        return _apply(message, dict(spec_names or {}), by=by)
+        return _apply(message, dict(spec_names or {}), by=by, check_station=check_station)
+    except errors.StationNotAllowed:
+        raise
     except errors.DomainError as refusal:
         messages.note_failed_replay(message, refusal)
         raise
@@ -43,12 +49,14 @@ def _find(message_id: int) -> FailedMessage:
     raise errors.InvalidTransition(action="replay", entity="message", state=settled.status)
 
 
-def _apply(message: FailedMessage, spec_names: dict[str, str], *, by: str) -> device_data.Received:
+def _apply(
+    message: FailedMessage, spec_names: dict[str, str], *, by: str, check_station: device_data.StationCheck
+) -> device_data.Received:
     body = msgspec.json.encode(corrected(message.payload, spec_names))
     meant = decode_event(body, system=message.system)
     sent = replace(meant.incoming, payload=message.payload, digest=keys.digest_of(message.payload or {}))
     note = {"specNames": spec_names, "replayedBy": by}
-    [outcome] = device_data.apply_all([replace(meant, incoming=sent)], note=note)
+    [outcome] = device_data.apply_all([replace(meant, incoming=sent)], check_station=check_station, note=note)
     if isinstance(outcome, errors.DomainError):
         raise outcome
     if outcome.is_duplicate and not messages.settle(message, record_id=int(outcome.answer["id"]), by=by):
@@ -61,7 +69,9 @@ def corrected(payload: Any, spec_names: Mapping[str, str]) -> Any:
     if not spec_names or not isinstance(payload, dict):
         return payload
     meant = copy.deepcopy(payload)
-    for item in meant.get("data") or ():
-        if isinstance(item, dict) and item.get("specName") in spec_names:
-            item["specName"] = spec_names[item["specName"]]
+    items = meant.get("data")
+    for item in items if isinstance(items, list) else ():
+        sent = item.get("specName") if isinstance(item, dict) else None
+        if isinstance(sent, str) and sent in spec_names:
+            item["specName"] = spec_names[sent]
     return meant

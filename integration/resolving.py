@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from django.db import connection
+from django.utils.translation import gettext as _
 
 from execution.values import Owner
 from mes import errors
@@ -158,6 +159,9 @@ def _find_disagreement(event: "DeviceDataEvent", target: Target) -> errors.Domai
         return errors.UnitRunMismatch(sn=event.unit_sn or target.sn, run=event.run_no or target.run_no)
     if event.station_code not in (None, target.station_code) or event.step_no not in (None, target.step_no):
         return errors.TrackNotFound(track_id=event.track_id)
+    if event.operation_code not in (None, target.operation_code):
+        message = _("The track is of operation “{code}”.").format(code=target.operation_code)
+        return errors.ValidationFailed({"operationCode": message})
     return None
 
 

@@ -4,6 +4,7 @@
 """
 
 import secrets
+import zoneinfo
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,14 +13,38 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from mes.files import write_whole
 from mes.web.logs import logging_config
 
 env = environ.Env()
 
+
+def _flag(name: str, *, default: bool) -> bool:
+    """A switch of the environment: 1 or 0. Anything else stops the start."""
+    text = env.str(name, default="").strip().lower()
+    words = {"": default, "1": True, "true": True, "yes": True, "on": True}
+    words |= {"0": False, "false": False, "no": False, "off": False}
+    if text not in words:
+        raise ImproperlyConfigured(f"{name} must be 1 or 0, not {text!r}.")
+    return words[text]
+
+
+def _number(name: str, *, default: int, least: int = 1) -> int:
+    """A whole number of the environment. Anything else stops the start."""
+    text = env.str(name, default="") or str(default)
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise ImproperlyConfigured(f"{name} must be a whole number of at least {least}, not {text!r}.")
+    return number
+
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.str("MES_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
-DEMO = env.bool("DEMO", default=True)
-DEBUG = env.bool("DEBUG", default=False)
+DEMO = _flag("DEMO", default=True)
+DEBUG = _flag("DEBUG", default=False)
 
 
 def _secret_key() -> str:
@@ -29,10 +54,9 @@ def _secret_key() -> str:
         return given
     path = DATA_DIR / "secret_key"
     try:
-        if not path.exists():
+        if not path.exists() or not path.read_text():
             DATA_DIR.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(48))
+            write_whole(path, secrets.token_urlsafe(48))
         return path.read_text()
     except OSError as error:
         raise ImproperlyConfigured(
@@ -103,9 +127,9 @@ TEMPLATES = [
 
 # PostgreSQL only. manage.py sets DATABASE_URL to the embedded server when none is given.
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://")}
-if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database: postgres://user:password@host:port/name")
-DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=600)
+DATABASES["default"]["CONN_MAX_AGE"] = _number("CONN_MAX_AGE", default=600, least=0)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # Lets `mes.database.prepared` prepare; Django's own cursors never do.
 DATABASES["default"].setdefault("OPTIONS", {})["prepare_threshold"] = 5
@@ -119,12 +143,16 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
 CSRF_FAILURE_VIEW = "mes.web.handlers.csrf_failure"
-SESSION_COOKIE_AGE = env.int("SESSION_COOKIE_AGE", default=12 * 3600)  # a shift
+SESSION_COOKIE_AGE = _number("SESSION_COOKIE_AGE", default=12 * 3600)  # a shift
+
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # a new token's text is shown in one
 
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+if TIME_ZONE not in zoneinfo.available_timezones():
+    raise ImproperlyConfigured(f"TIME_ZONE must be a time zone such as Europe/Berlin, not {TIME_ZONE!r}.")
 USE_TZ = True
 
 STATIC_URL = "/static/"
@@ -150,8 +178,8 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 SECURE_CONTENT_TYPE_NOSNIFF = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("HTTPS", default=False)
-if env.bool("HTTPS", default=False):
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("HTTPS", default=False)
+if _flag("HTTPS", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 REST_FRAMEWORK = {
@@ -194,7 +222,7 @@ SPECTACULAR_SETTINGS = {
 Q_CLUSTER = {
     "name": "linekeeper",
     "orm": "default",
-    "workers": env.int("WORKER_PROCESSES", default=1),
+    "workers": _number("WORKER_PROCESSES", default=1),
     "timeout": 120,
     "retry": 180,
     "max_attempts": 3,
@@ -213,13 +241,13 @@ MES_BODY_LIMIT = 1024 * 1024  # bytes of one request
 MES_BATCH_BODY_LIMIT = 16 * 1024 * 1024  # bytes of a batch
 MES_DEPTH_LIMIT = 64  # nesting of JSON
 DATA_UPLOAD_MAX_MEMORY_SIZE = MES_BATCH_BODY_LIMIT + 1
-MES_CLOCK_SKEW = timedelta(seconds=env.int("MES_CLOCK_SKEW_SECONDS", default=300))
-MES_KEY_LIFETIME = timedelta(days=env.int("MES_KEY_DAYS", default=400))
+MES_CLOCK_SKEW = timedelta(seconds=_number("MES_CLOCK_SKEW_SECONDS", default=300, least=0))
+MES_KEY_LIFETIME = timedelta(days=_number("MES_KEY_DAYS", default=400))
 MES_TOKEN_CACHE = timedelta(seconds=30)
-MES_EVENT_BATCH = env.int("MES_EVENT_BATCH", default=50)
-MES_EVENT_LEASE = timedelta(seconds=env.int("MES_EVENT_LEASE_SECONDS", default=120))
-MES_EVENT_TIME_BUDGET = timedelta(seconds=env.int("MES_EVENT_TIME_BUDGET_SECONDS", default=25))
-MES_EVENT_RETENTION = timedelta(days=env.int("MES_EVENT_RETENTION_DAYS", default=30))
+MES_EVENT_BATCH = _number("MES_EVENT_BATCH", default=50)
+MES_EVENT_LEASE = timedelta(seconds=_number("MES_EVENT_LEASE_SECONDS", default=120))
+MES_EVENT_TIME_BUDGET = timedelta(seconds=_number("MES_EVENT_TIME_BUDGET_SECONDS", default=25))
+MES_EVENT_RETENTION = timedelta(days=_number("MES_EVENT_RETENTION_DAYS", default=30))
 MES_TICK_SECONDS = 30
 
 LOGGING_CONFIG = None

@@ -119,7 +119,10 @@ def one_at_a_time() -> Iterator[None]:
 
 def run(command: list[str]) -> None:
     if subprocess.run(command, cwd=PROJECT, check=False).returncode != 0:
-        sys.exit(f"The set-up failed at: {' '.join(command)}")
+        sys.exit(
+            f"The set-up failed at: {' '.join(command)}\n"
+            "If pip found no distribution: is the package index (PyPI, or PIP_INDEX_URL) reachable? Then run it again."
+        )
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def test_links_of_a_page_lead_somewhere(page: Path):
 
 def test_every_setting_of_the_environment_is_documented():
     source = (Path(settings.BASE_DIR) / "mes" / "settings.py").read_text()
-    names = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source))
+    names = set(re.findall(r'(?:env\.\w+|_flag|_number)\(\s*"([A-Z_]+)"', source))
     documented = (DOCS / "operations.md").read_text()
     assert {name for name in names if name not in documented} == set()
 

@@ -277,6 +277,8 @@ def _list_rework_steps(trace: units.UnitTrace) -> list[units.StepState]:
 def _check_decision(request: HttpRequest, sn: str, action: str) -> str:
     """Return what is wrong with a form; empty when nothing is."""
     reason = request.POST.get("reason", "").strip()
+    if not reason.isprintable():
+        return _("The reason contains characters that cannot be kept.")
     if not reason:
         return _("Say why: a reason is needed.")
     if len(reason) > REASON_LENGTH:

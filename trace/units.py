@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,7 @@ from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 
 UNFOLDED_PASSES = 3  # the newest ones, on the page
+CLOCKS_DIFFER = timedelta(days=1)  # of web servers; what was received and what was made may be stamped by two
 VALUE_FIELDS = ("value_number", "value_text", "value_boolean", "value_json")
 
 
@@ -186,7 +188,7 @@ def _group_by_track(rows: Iterable[Any]) -> dict[int | None, list[Any]]:
 
 def _own_rows(manager: Any, unit: Unit) -> Any:
     """Rows of the unit; nothing was received before it existed, which spares the older partitions."""
-    return manager.filter(Q(unit=unit), received_at__gte=unit.created_at)
+    return manager.filter(Q(unit=unit), received_at__gte=unit.created_at - CLOCKS_DIFFER)
 
 
 def as_json(trace: UnitTrace) -> dict[str, Any]:

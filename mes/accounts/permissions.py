@@ -10,6 +10,18 @@ from rest_framework.request import Request
 from mes.accounts.roles import Capability, role_capabilities, roles_with
 from mes.errors import StationNotAllowed
 
+# What can be limited to stations; the views check which one is meant (`check_station`).
+STATION_WORK = frozenset(
+    {
+        Capability.TRACK,
+        Capability.READINGS,
+        Capability.DEVICE_DATA,
+        Capability.INGEST,
+        Capability.STATUS,
+        Capability.BIND,
+        Capability.REPLAY,
+    }
+)
 READING_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -31,6 +43,9 @@ class RolePermission(BasePermission):
         needed = capabilities_for(view, method)
         if role_capabilities(request.user).isdisjoint(needed):
             self.message = _refusal(needed)
+            return False
+        if getattr(request.user, "station_codes", None) is not None and STATION_WORK.isdisjoint(needed):
+            self.message = _("A token that is limited to stations may only do the work of stations.")
             return False
         return True
 

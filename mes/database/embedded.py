@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mes.database.placement import EmbeddedServerError, Placement, place
+from mes.files import sync_folder, write_whole
 
 __all__ = ["Cluster", "EmbeddedServerError", "keep_alive", "running"]
 
@@ -166,9 +167,7 @@ class Cluster:
         fresh = self.home / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         password = self.home / "password"
-        password.unlink(missing_ok=True)
-        password.touch(mode=0o600)
-        password.write_text(secrets.token_hex(16) + "\n")
+        write_whole(password, secrets.token_hex(16) + "\n")
         self._give(password)
         options = [
             f"--set={name}={value}" for name, value in (SETTINGS | ({} if self.durable else NOT_DURABLE)).items()
@@ -180,6 +179,7 @@ class Cluster:
         self._must("initdb", *options)
         self._must("postgres", "--single", "-D", str(fresh), "postgres", stdin=f"CREATE DATABASE {NAME};\n")
         fresh.rename(self.data)
+        sync_folder(self.home)
 
     def _check_version(self) -> None:
         version = (self.data / "PG_VERSION").read_text().strip()

@@ -1,14 +1,14 @@
 """Tables partitioned by month of `received_at`, the server's clock.
 
 A device's clock of 1970 must not choose the partition. Months are made ahead by a daily task; the default
-partition catches what the task missed, so that an insert never fails, and `/readyz` tells when it holds rows.
+partition catches what the task missed, so that an insert never fails, and is emptied when the month is made.
 """
 
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from django.db import connection, migrations
+from django.db import connection, migrations, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.utils import timezone
 
@@ -56,20 +56,36 @@ def month_bounds(first: date, months: int) -> Iterable[tuple[date, date]]:
 
 
 def make_months(tables: Iterable[str] = PARTITIONED_TABLES, *, ahead: int = MONTHS_AHEAD) -> list[str]:
-    """Make the partitions of this month and of `ahead` more, where missing; return the names of the new ones."""
+    """Make the partitions of this month and of `ahead` more, where missing; return the names of the new ones.
+
+    Rows that fell into the default partition meanwhile are moved to their month.
+    """
     made = []
-    with connection.cursor() as cursor:
-        for table in tables:
-            for start, end in month_bounds(timezone.now().date(), ahead + 1):
-                name = f"{table}_{start:%Y_%m}"
-                cursor.execute("SELECT to_regclass(%s)", [name])
-                if cursor.fetchone()[0] is None:
-                    cursor.execute(
-                        f"CREATE TABLE {name} PARTITION OF {table} "
-                        f"FOR VALUES FROM ('{start} 00:00+00') TO ('{end} 00:00+00')"
-                    )
-                    made.append(name)
+    for table in tables:
+        for start, end in month_bounds(timezone.now().date(), ahead + 1):
+            name = f"{table}_{start:%Y_%m}"
+            if _make_month(table, name, start, end):
+                made.append(name)
     return made
+
+
+def _make_month(table: str, name: str, start: date, end: date) -> bool:
+    """Make one partition, filled from the default partition first: PostgreSQL refuses to attach it otherwise."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", [name])
+        if cursor.fetchone()[0] is not None:
+            return False
+        period = f"received_at >= '{start} 00:00+00' AND received_at < '{end} 00:00+00'"
+        cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+        cursor.execute(
+            f"WITH moved AS (DELETE FROM {table}_default WHERE {period} RETURNING *) "
+            f"INSERT INTO {name} SELECT * FROM moved"
+        )
+        cursor.execute(
+            f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{start} 00:00+00') TO ('{end} 00:00+00')"
+        )
+        return True
 
 
 def make_months_after_migration(**kwargs: Any) -> None:

@@ -45,6 +45,7 @@ class MesEvent(models.Model):
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     max_attempts = models.PositiveSmallIntegerField(_("most attempts"), default=10)
     next_attempt_at = models.DateTimeField(_("due"), default=timezone.now)
+    begun_at = models.DateTimeField(_("begun"), null=True, blank=True)
     claim_token = models.UUIDField(_("claim"), null=True, blank=True)
     completed_at = models.DateTimeField(_("completed"), null=True, blank=True)
     error = models.TextField(_("error"), blank=True)

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from mes.events.models import EventStatus, MesEvent
@@ -19,7 +20,6 @@ logger = structlog.get_logger(__name__)
 BACKOFF_BASE = timedelta(seconds=30)
 BACKOFF_CAP = timedelta(hours=1)
 
-# The attempt is counted when the event is claimed, before any work: an event that kills its worker is given up too.
 # MATERIALIZED, because a plan that evaluates the choice once for each row would claim more than the limit.
 CLAIM = """
     WITH due AS MATERIALIZED (
@@ -28,8 +28,7 @@ CLAIM = """
          ORDER BY next_attempt_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     )
     UPDATE mes_mesevent e
-       SET status = 'PROCESSING', attempts = attempts + 1, next_attempt_at = now() + %(lease)s,
-           claim_token = %(token)s
+       SET status = 'PROCESSING', next_attempt_at = now() + %(lease)s, claim_token = %(token)s, begun_at = NULL
       FROM due WHERE e.id = due.id
     RETURNING e.id
 """
@@ -40,6 +39,7 @@ def process_due(*, budget: timedelta | None = None) -> int:
 
     Safe to run twice and in several workers at once.
     """
+    token = uuid.uuid4()
     until = time.monotonic() + (settings.MES_EVENT_TIME_BUDGET if budget is None else budget).total_seconds()
     handled = 0
     while time.monotonic() < until:
@@ -48,8 +48,11 @@ def process_due(*, budget: timedelta | None = None) -> int:
         if not claimed:
             break
         for event_id in claimed:
+            if time.monotonic() >= until:
+                break
             handle(event_id=event_id, token=token)
-        handled += len(claimed)
+            handled += 1
+    give_back(token=token)
     return handled
 
 
@@ -65,8 +68,26 @@ def claim(*, token: uuid.UUID, limit: int | None = None) -> list[int]:
         return sorted(row[0] for row in cursor.fetchall())
 
 
+def give_back(*, token: uuid.UUID) -> None:
+    """Let others have what was claimed and not begun, at once instead of after the lease."""
+    mine = MesEvent.objects.filter(claim_token=token, status=EventStatus.PROCESSING, begun_at=None)
+    mine.update(status=EventStatus.PENDING, next_attempt_at=timezone.now(), claim_token=None)
+
+
+def begin(*, event_id: int, token: uuid.UUID) -> bool:
+    """Count the attempt before any work, and give the event a lease of its own; False when another worker has it.
+
+    Committed at once: an event that kills its worker is given up in the end, and its neighbours lose no attempt.
+    """
+    mine = MesEvent.objects.filter(pk=event_id, claim_token=token, status=EventStatus.PROCESSING)
+    now = timezone.now()
+    return bool(mine.update(attempts=F("attempts") + 1, begun_at=now, next_attempt_at=now + settings.MES_EVENT_LEASE))
+
+
 def handle(*, event_id: int, token: uuid.UUID) -> None:
     """Run the handlers of one claimed event in a transaction of its own, and record how it went."""
+    if not begin(event_id=event_id, token=token):
+        return
     try:
         with transaction.atomic():
             event = _own(event_id=event_id, token=token)

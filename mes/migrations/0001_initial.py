@@ -140,6 +140,7 @@ class Migration(migrations.Migration):
                 ('attempts', models.PositiveSmallIntegerField(default=0, verbose_name='attempts')),
                 ('max_attempts', models.PositiveSmallIntegerField(default=10, verbose_name='most attempts')),
                 ('next_attempt_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='due')),
+                ('begun_at', models.DateTimeField(blank=True, null=True, verbose_name='begun')),
                 ('claim_token', models.UUIDField(blank=True, null=True, verbose_name='claim')),
                 ('completed_at', models.DateTimeField(blank=True, null=True, verbose_name='completed')),
                 ('error', models.TextField(blank=True, verbose_name='error')),

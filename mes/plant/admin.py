@@ -11,12 +11,14 @@ from django.http import HttpRequest
 from mes.plant import rules
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.routing import usage
+from mes.web.admin import StrictJSONField
 
 
 class MasterDataAdmin(admin.ModelAdmin):
     """Codes stay once they are given, and what is in use cannot be deleted."""
 
     fixed: tuple[str, ...] = ("code",)
+    formfield_overrides = {models.JSONField: {"form_class": StrictJSONField}}
     list_per_page = 50
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

@@ -174,7 +174,7 @@ class IncomingWorkOrderViewSet(GenericViewSet):
 
     queryset = WorkOrder.objects.none()
     serializer_class = WorkOrderAnswer
-    capabilities = {"create": (Capability.ORDERS, Capability.RUNS)}
+    capabilities = {"create": (Capability.ORDERS,)}
 
     @extend_schema(
         summary="Receive a work order",

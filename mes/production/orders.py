@@ -63,6 +63,8 @@ def release(*, wo_no: str, line_code: str) -> WorkOrder:
         order.status = transitions.next_state(
             transitions.WORK_ORDER, action="release", state=order.status, entity="work order"
         )
+        if order.line_id not in (None, line.pk) and order.runs.exists():
+            raise InvalidTransition(action="release to another line", entity="work order", state="in production")
         order.line = line
         order.save(update_fields=["status", "line", "updated_at"])
         return order

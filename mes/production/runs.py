@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mes.errors import (
+    DomainError,
     InvalidTransition,
     LineNotFound,
     RouteAmbiguous,
@@ -17,7 +18,9 @@ from mes.errors import (
     RunNotFound,
     RunOnHold,
     RunQuantityExceeded,
+    UnitOnHold,
     UnitRunMismatch,
+    UnitScrapped,
     UnitsNotFinished,
     ValidationFailed,
 )
@@ -48,6 +51,9 @@ def create(
         number = run_no or _next_run_no(order)
         if len(number) > 100:
             raise ValidationFailed({"runNo": _("Give a run number; one made from the order's would be too long.")})
+        shifts = {shift["code"] for shift in line.shifts}
+        if shift_code and shifts and shift_code not in shifts:
+            raise ValidationFailed({"shiftCode": _("The line has no such shift.")})
         if Run.objects.filter(run_no=number).exists():
             raise ValidationFailed({"runNo": _("This run number is taken.")})
         return Run.objects.create(
@@ -156,13 +162,22 @@ def add_units(run: Run, sns: Sequence[str]) -> None:
     # In one order, or two runs that register the same serial numbers would deadlock.
     fresh = [Unit(sn=sn, run=run, work_order_id=run.work_order_id, current_step_no=first) for sn in sorted(sns)]
     Unit.objects.bulk_create(fresh, ignore_conflicts=True)
-    homeless = Unit.objects.select_for_update(no_key=True).filter(sn__in=sns, run=None).order_by("sn")
-    Unit.objects.filter(pk__in=[unit.pk for unit in homeless]).update(
-        run=run, work_order_id=run.work_order_id, current_step_no=first, status=UnitStatus.QUEUED
+    homeless = Unit.objects.select_for_update(no_key=True).filter(sn__in=sns, run=None, status=UnitStatus.QUEUED)
+    Unit.objects.filter(pk__in=[unit.pk for unit in homeless.order_by("sn")]).update(
+        run=run, work_order_id=run.work_order_id, current_step_no=first
     )
-    foreign = Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id").first()
-    if foreign is not None:
-        raise UnitRunMismatch(sn=foreign.sn, run=run.run_no)
+    other = Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id").first()
+    if other is not None:
+        raise _why_not_in_run(other, run)
+
+
+def _why_not_in_run(unit: Unit, run: Run) -> DomainError:
+    """Return why a unit cannot be put into a run: what was decided about it holds in every run."""
+    if unit.run_id is None and unit.status == UnitStatus.SCRAPPED:
+        return UnitScrapped(sn=unit.sn)
+    if unit.run_id is None and unit.status == UnitStatus.ON_HOLD:
+        return UnitOnHold(sn=unit.sn, reason=unit.hold_reason)
+    return UnitRunMismatch(sn=unit.sn, run=run.run_no)
 
 
 def snapshot_of(run: Run) -> snapshots.RouteSnapshot:
@@ -229,7 +244,7 @@ def close(*, run_no: str, by: str, reason: str = "") -> tuple[Run, list[str]]:
             examples = list(started.order_by("id").values_list("sn", flat=True)[:20])
             raise UnitsNotFinished(count=count, sns=examples)
         not_made = list(unfinished.order_by("id").values_list("sn", flat=True))
-        unfinished.update(run=None, status=UnitStatus.QUEUED, held_from="", hold_reason="", current_step_no=None)
+        unfinished.update(run=None, current_step_no=None)  # a hold stays: closing is not releasing
         run.ended_at = timezone.now()
         run.status_by, run.status_reason = by, reason
         run.save(update_fields=["status", "ended_at", "status_by", "status_reason"])

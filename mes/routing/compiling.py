@@ -180,8 +180,10 @@ def _find_config_problems(step: snapshots.StepSnapshot, station_codes: frozenset
         for code in step.allowed_stations or ()
         if code not in station_codes
     ]
+    if step.allowed_stations == ():
+        problems.append(_problem(no, "STATIONS_MISSING", _("The list of allowed stations is empty.")))
     if step.station_type == StationType.MANUAL:
-        if not step.station_group and not step.allowed_stations:
+        if step.allowed_stations is None and not step.station_group:
             problems.append(
                 _problem(no, "STATIONS_MISSING", _("A MANUAL step needs a station group or allowed stations."))
             )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
@@ -13,6 +14,20 @@ from django.utils.functional import cached_property
 from django.utils.html import format_html
 
 from mes.errors import DomainError, ValidationFailed
+from mes.web import parsing
+
+
+class StrictJSONField(forms.JSONField):
+    """JSON typed in a form, held to the limits of the HTTP interface: depth, NUL, numbers out of range."""
+
+    def to_python(self, value: Any) -> Any:
+        """Return the decoded value, or refuse it at its field."""
+        if isinstance(value, str) and value.strip():
+            try:
+                parsing.decode(value.encode("utf-8", "surrogatepass"))
+            except DomainError as refusal:
+                raise ValidationError(str(refusal)) from None
+        return super().to_python(value)
 
 
 class BoundedPaginator(Paginator):

@@ -45,7 +45,7 @@ _CODES = {
 }
 # SQLSTATE: a retry helps, and nobody needs to look at it.
 _CONTENTION = {"40001", "40P01", "55P03"}
-_UNIQUE_VIOLATION, _FOREIGN_KEY_VIOLATION = "23505", "23503"
+_UNIQUE_VIOLATION, _FOREIGN_KEY_VIOLATION, _CHECK_VIOLATION = "23505", "23503", "23514"
 
 
 # --- success ----------------------------------------------------------------------------------------------
@@ -205,6 +205,10 @@ def _database_refusal(exc: DatabaseError) -> DomainError | None:
         return ValidationFailed({WHOLE_BODY: _("A value is out of range.")})
     if isinstance(exc, IntegrityError) and _sqlstate(exc) == _UNIQUE_VIOLATION:
         return ValidationFailed({WHOLE_BODY: _("This exists already; somebody made it at the same moment.")})
+    if isinstance(exc, IntegrityError) and _sqlstate(exc) == _CHECK_VIOLATION:
+        logger.warning("a constraint refused what no check had found", error=str(exc))
+        message = _("This does not fit what somebody changed at the same moment. Read it again, then send it again.")
+        return ValidationFailed({WHOLE_BODY: message})
     return None
 
 

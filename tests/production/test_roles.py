@@ -17,7 +17,7 @@ ORDER = {"woNo": "WO-NEW", "productCode": "BOARD-1", "plannedQty": 1}
 ENDPOINTS: dict[str, tuple[Callable[[Any], Any], set[Role], str]] = {
     "receive an order": (
         lambda client: client.post("/api/integration/work-orders", ORDER),
-        {Role.INTEGRATION, *SUPERVISING},
+        {Role.INTEGRATION, Role.ADMIN},
         "PREP",
     ),
     "release an order": (

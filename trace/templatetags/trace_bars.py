@@ -67,7 +67,7 @@ def limit_bar(value: DataValue) -> SafeString | str:
     elif value.alarm_min is not None or value.alarm_max is not None:
         bands = [("bar-good", value.alarm_min, value.alarm_max)]
     else:
-        bands = []
+        return ""  # a bar shows limits; there are none
     return format_html(
         '<svg class="bar" width="100%" height="18" aria-hidden="true" focusable="false">'
         '<rect class="bar-ground" y="5" width="100%" height="8" rx="2"/>{}{}{}</svg>',

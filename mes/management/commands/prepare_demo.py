@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from mes.accounts.models import DeviceToken
@@ -26,8 +26,15 @@ class Command(BaseCommand):
 
     help = "Make the users and the token of the demo; what they are is kept in demo.json of the data folder."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Making is the default."""
+        parser.add_argument("--withdraw", action="store_true", help="end the demo's sign-ins and its token instead")
+
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make what is missing and write it down."""
+        """Make what is missing and write it down, or end what was made."""
+        if options["withdraw"]:
+            withdraw()
+            return
         if not settings.DEMO:
             raise CommandError("This is not the demo (DEMO=0), so no demo users are made.")
         path = settings.DATA_DIR / "demo.json"
@@ -41,6 +48,14 @@ class Command(BaseCommand):
         for role, user in zip(ROLES, made, strict=True):
             if user is None:
                 self.stderr.write(f"“{role.value.lower()}” is not a user of the demo and is left as it is.")
+
+
+def withdraw() -> None:
+    """End the sign-ins and the token of the demo: they exist in demo mode only."""
+    names = [role.value.lower() for role in ROLES]
+    User.objects.filter(username__in=names, first_name=FIRST_NAME, is_active=True).update(is_active=False)
+    for token in DeviceToken.objects.filter(name=TOKEN_NAME, revoked_at=None):
+        revoke_token(token)
 
 
 def read_notes(path: Path) -> dict[str, Any]:
@@ -89,9 +104,10 @@ def make_person(role: Role, password: str) -> dict[str, str] | None:
     )
     if user.first_name != FIRST_NAME:
         return None
-    if created or not user.check_password(password):
+    if created or not user.is_active or not user.check_password(password):
         user.set_password(password)
-        user.save(update_fields=["password"])
+        user.is_active = True
+        user.save(update_fields=["password", "is_active"])
     user.groups.add(Group.objects.get_or_create(name=role.group_name)[0])
     return {"username": name, "password": password, "role": role.value}
 

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from mes import supervision
@@ -46,8 +46,7 @@ def prepare() -> None:
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     if not settings.WHITENOISE_USE_FINDERS:
         call_command("collectstatic", verbosity=0, interactive=False)
-    if settings.DEMO and "prepare_demo" in get_commands():
-        call_command("prepare_demo")
+    call_command("prepare_demo", withdraw=not settings.DEMO)
 
 
 def worker() -> Program:
