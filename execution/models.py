@@ -49,6 +49,9 @@ class Track(models.Model):
     operator_out = models.CharField(_("tracked out by"), max_length=150, blank=True)
     is_trial = models.BooleanField(_("trial"), default=False)
     is_time_doubtful = models.BooleanField(_("time doubtful"), default=False)
+    is_entry_inferred = models.BooleanField(
+        _("entry not reported"), default=False, help_text=_("The machine reported only that the unit left.")
+    )
     defect_code = models.CharField(_("defect"), max_length=100, blank=True)
     defect_location = models.CharField(_("defect location"), max_length=100, blank=True)
     defect_remark = models.CharField(_("defect remark"), max_length=500, blank=True)
@@ -121,6 +124,34 @@ class Carrier(models.Model):
 
     def __str__(self) -> str:
         return self.carrier_no
+
+
+class CarrierLoad(models.Model):
+    """A unit on a carrier, at a position, from one time to another. It is there while `unloaded_at` is null."""
+
+    carrier = models.ForeignKey(Carrier, on_delete=models.PROTECT, related_name="loads")
+    unit = models.ForeignKey(Unit, on_delete=models.PROTECT, related_name="carrier_loads")
+    position = models.CharField(_("position"), max_length=100, blank=True)
+    loaded_at = models.DateTimeField(_("loaded"), default=timezone.now)
+    unloaded_at = models.DateTimeField(_("unloaded"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("carrier load")
+        verbose_name_plural = _("carrier loads")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["unit"], condition=Q(unloaded_at=None), name="carrier_load_one_current_per_unit"
+            ),
+            models.UniqueConstraint(
+                fields=["carrier", "position"],
+                condition=Q(unloaded_at=None) & ~Q(position=""),
+                name="carrier_load_one_unit_per_position",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.carrier_id} {self.position} {self.unit_id}"
 
 
 class CarrierTrack(models.Model):

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from execution import collecting, rules, values
+from execution import collecting, moves, rules, values
 from execution.happenings import alarm_event, alarm_reason, track_event
 from execution.holding import hold
 from execution.models import CarrierTrackUnit, ResultOverride, Track, TrackResult, TrackSource
@@ -32,6 +32,9 @@ class Defect:
     code: str = ""
     location: str = ""
     remark: str = ""
+
+
+NO_DEFECT = Defect()
 
 
 @dataclass(frozen=True)
@@ -111,13 +114,16 @@ def lock_for_entry(run: Run, *, sn: str, station: Station) -> tuple[Run, Unit]:
     run = runs.lock_for_entry(run, exclusive=is_new)
     unit = lock_unit(sn)
     if unit is None or (unit.run_id is None and is_new):
-        unit = _create_on_the_fly(run, sn=sn, station=station)
+        unit = create_on_the_fly(run, sn=sn, station=station, by_machine=False)
     return run, unit
 
 
-def _create_on_the_fly(run: Run, *, sn: str, station: Station) -> Unit:
-    """Create a unit at its first track-in at the first step, in a run without registered units, within the plan."""
-    rules.check_run_accepts(run, by_machine=False)
+def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool) -> Unit:
+    """Create a unit at its first track-in at the first step, in a run without registered units, within the plan.
+
+    The run is locked for it. Raises what the run's status forbids, UnitNotFound, RunQuantityExceeded, UnitRunMismatch.
+    """
+    rules.check_run_accepts(run, by_machine=by_machine)
     if run.units_registered or not rules.station_may_run(station, runs.snapshot_of(run).steps[0]):
         raise errors.UnitNotFound(code=sn)
     runs.check_quantity(run, more=1)
@@ -136,6 +142,7 @@ def enter(
     at: datetime,
     operator: str = "",
     open_track: Track | None = None,
+    is_entry_inferred: bool = False,
 ) -> Track:
     """Open a track on a locked unit of a locked run. Raises the first refusal of the entering guards."""
     step = check_may_enter(
@@ -158,11 +165,13 @@ def enter(
         in_at=at,
         operator_in=operator,
         is_time_doubtful=doubtful,
+        is_entry_inferred=is_entry_inferred,
     )
     unit.status = transitions.next_state(transitions.UNIT, action="enter", state=unit.status, entity="unit")
     unit.save(update_fields=["status", "updated_at"])
     runs.start(run, at=at)
     emit(track_event(EventType.TRACK_IN, track, unit=unit, run=run, step=step))
+    moves.announce(unit.pk)
     return track
 
 
@@ -195,7 +204,7 @@ def track_out(
     operator: str = "",
     at: datetime | None = None,
     readings: Sequence[collecting.Reading] = (),
-    defect: Defect | None = None,
+    defect: Defect = NO_DEFECT,
 ) -> Departure:
     """Take a unit out of a station by hand, with its result and typed values.
 
@@ -221,7 +230,7 @@ def track_out(
         at=at or timezone.now(),
         operator=operator,
         readings=readings,
-        defect=defect or Defect(),
+        defect=defect,
     )
 
 
@@ -234,18 +243,26 @@ def leave(
     source: str = TrackSource.MANUAL,
     operator: str = "",
     readings: Sequence[collecting.Reading] = (),
-    defect: Defect = Defect(),
+    defect: Defect = NO_DEFECT,
 ) -> Departure:
-    """Close the open track of a locked unit, store its values and move the unit where the result leads."""
+    """Close the open track of a locked unit, store its values and move the unit where the result leads.
+
+    `source` is AUTO for what a machine reports: then only AUTO specs take values. A KEY failure of the carrier's pass
+    fails the unit too.
+    """
     now = timezone.now()
     snapshot = runs.snapshot_of(track.run)
     step = snapshot.step(track.step_no)
     assert step is not None  # a track is made for a step of its run's frozen route
-    judged = _collect(track, step, claimed_result, readings, default_time=at)
+    carrier_track_id = CarrierTrackUnit.objects.filter(track=track).values_list("carrier_track_id", flat=True).first()
+    judged = _collect(
+        track, step, claimed_result, readings, carrier_track_id=carrier_track_id, source=source, default_time=at
+    )
     if rules.check_time(at, now=now, previous=track.in_at, skew=settings.MES_CLOCK_SKEW):
         track.is_time_doubtful = True
     values.store(judged, owner=owner_of(track), received_at=now, source=source, operator=operator)
-    _close(track, claimed_result=str(claimed_result), at=at, operator=operator, defect=defect)
+    failed = values.is_failed_by_data(track_id=track.pk, carrier_track_id=carrier_track_id)
+    _close(track, claimed_result=str(claimed_result), failed=failed, at=at, operator=operator, defect=defect)
     next_step_no = _move(unit, track, step, snapshot)
     run = track.run
     alarms = [
@@ -254,6 +271,7 @@ def leave(
         if value.alarmed
     ]
     emit(track_event(EventType.TRACK_OUT, track, unit=unit, run=run, step=step), *alarms)
+    moves.announce(unit.pk)
     holding = [value.spec.name for value in judged if value.holds]
     if holding:
         hold(unit, reason=alarm_reason(holding))
@@ -266,18 +284,17 @@ def _collect(
     claimed_result: TrackResult | str,
     readings: Sequence[collecting.Reading],
     *,
+    carrier_track_id: int | None,
+    source: str,
     default_time: datetime,
 ) -> list[collecting.JudgedValue]:
     """Check required data first, then types: the order decides the code of a refusal."""
     if claimed_result == TrackResult.PASS and any(spec.is_required for spec in step.specs):
-        carrier_track_id = (
-            CarrierTrackUnit.objects.filter(track=track).values_list("carrier_track_id", flat=True).first()
-        )
         given = {spec.id for reading in readings for spec in step.specs if reading.spec_name == spec.name}
         on_track = values.list_spec_ids(track_id=track.pk) | given
         on_carrier = values.list_spec_ids(carrier_track_id=carrier_track_id) if carrier_track_id else set()
         rules.check_required(step, on_track=on_track, on_carrier=on_carrier)
-    return collecting.collect(readings, step, source=TrackSource.MANUAL, default_time=default_time)
+    return collecting.collect(readings, step, source=source, default_time=default_time)
 
 
 def owner_of(track: Track) -> values.Owner:
@@ -293,10 +310,10 @@ def owner_of(track: Track) -> values.Owner:
     )
 
 
-def _close(track: Track, *, claimed_result: str, at: datetime, operator: str, defect: Defect) -> None:
-    """Set the result of a track. A failed KEY value, the latest collected of its spec, forces FAIL."""
+def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime, operator: str, defect: Defect) -> None:
+    """Set the result of a track. A `failed` KEY value forces FAIL."""
     track.result = track.claimed_result = claimed_result
-    if claimed_result == TrackResult.PASS and values.is_failed_by_data(track_id=track.pk):
+    if claimed_result == TrackResult.PASS and failed:
         track.result, track.result_override = TrackResult.FAIL, ResultOverride.DATA
     track.out_at = at
     track.operator_out = operator

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from django.db import connection
+from django.db.models import Q
 
 from execution.collecting import JudgedValue
 from execution.models import DataValue
@@ -135,10 +136,13 @@ def list_spec_ids(**owner: int) -> set[int]:
     return set(DataValue.objects.filter(**owner).order_by().values_list("spec_id", flat=True))
 
 
-def get_deciding_judges(*, track_id: int) -> Mapping[int, tuple[datetime, str]]:
-    """Return, for each KEY spec with a judged value on the track, (collected at, judge) of the latest collected."""
+def get_deciding_judges(*, track_id: int, carrier_track_id: int | None = None) -> Mapping[int, tuple[datetime, str]]:
+    """Return (collected at, judge) of the latest collected value of each KEY spec on a track and its carrier pass."""
+    place = Q(track_id=track_id)
+    if carrier_track_id is not None:
+        place |= Q(carrier_track_id=carrier_track_id)
     rows = (
-        DataValue.objects.filter(track_id=track_id, item_type=ItemType.KEY)
+        DataValue.objects.filter(place, item_type=ItemType.KEY)
         .exclude(judge="")
         .order_by("collected_at", "id")
         .values_list("spec_id", "collected_at", "judge")
@@ -146,6 +150,7 @@ def get_deciding_judges(*, track_id: int) -> Mapping[int, tuple[datetime, str]]:
     return {spec_id: (collected_at, judge) for spec_id, collected_at, judge in rows}
 
 
-def is_failed_by_data(*, track_id: int) -> bool:
-    """Whether the values of a track force it to FAIL: for some KEY spec the latest collected fails."""
-    return any(judge == "FAIL" for _at, judge in get_deciding_judges(track_id=track_id).values())
+def is_failed_by_data(*, track_id: int, carrier_track_id: int | None = None) -> bool:
+    """Whether the values of a track and its carrier pass force FAIL: for some KEY spec the latest collected fails."""
+    judges = get_deciding_judges(track_id=track_id, carrier_track_id=carrier_track_id)
+    return any(judge == "FAIL" for _at, judge in judges.values())

@@ -3,7 +3,6 @@
 from collections import Counter
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
@@ -21,27 +20,12 @@ from mes import errors
 from mes.accounts.permissions import check_station, operator_name
 from mes.accounts.roles import Capability
 from mes.web import parsing
+from mes.web.openapi import inline_schema
 from mes.web.periods import read_moment
 from mes.web.serializers import IdField, OffsetDateTimeField, StrictSerializer, read
 from mes.web.viewsets import ExactFilter
 
-_SCHEMA = msgspec.json.schema(DeviceDataEvent, ref_template="#/components/schemas/{name}")
-_COMPONENTS = _SCHEMA["$defs"]
-
-
-def _inline(schema: Any) -> Any:
-    """Put referenced definitions in their place: the OpenAPI document has its own names."""
-    if isinstance(schema, dict):
-        if "$ref" in schema:
-            return _inline(_COMPONENTS[schema["$ref"].rsplit("/", 1)[-1]])
-        if {"type": "null"} in schema.get("anyOf", ()):  # OpenAPI 3.0 says `nullable`
-            [kind] = (one for one in schema["anyOf"] if one != {"type": "null"})
-            return {**_inline(kind), "nullable": True}
-        return {key: _inline(value) for key, value in schema.items() if (key, value) != ("required", [])}
-    return [_inline(value) for value in schema] if isinstance(schema, list) else schema
-
-
-EVENT_SCHEMA = {"application/json": _inline(_COMPONENTS["DeviceDataEvent"])}
+EVENT_SCHEMA = inline_schema(DeviceDataEvent)
 EVENT_EXAMPLE = {
     "eventId": "oven-1-000123",
     "eventTime": "2026-01-24T10:00:00Z",

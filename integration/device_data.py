@@ -20,7 +20,7 @@ from execution import collecting, values
 from execution.happenings import alarm_event, alarm_reason, late_failure_reason
 from execution.holding import hold
 from execution.models import CarrierTrackUnit, Track, TrackResult
-from integration import keys, messages
+from integration import messages
 from integration.device_events import Decoded, DeviceDataBatch, DeviceDataEvent, decode_event, malformed
 from integration.device_writing import Accepted, write
 from integration.resolving import Target, find_targets
@@ -211,7 +211,7 @@ def _find_known(incoming: Sequence[messages.Incoming]) -> dict[str, Outcome]:
         return {}
     digests = {one.key: one.digest for one in incoming}
     known: dict[str, Outcome] = {}
-    for key in IdempotencyKey.objects.filter(channel=keys.DEVICE_DATA, key__in=digests):
+    for key in IdempotencyKey.objects.filter(channel=messages.DEVICE_DATA_CHANNEL, key__in=digests):
         if bytes(key.digest) == digests[key.key]:
             answer = {"id": str(key.record_id), **key.answer, "isDuplicate": True}
             known[key.key] = Received(answer, is_duplicate=True)
@@ -302,12 +302,24 @@ def _hold_where_called_for(one: Accepted, units: Sequence[Unit]) -> None:
     for unit in units if holding else ():
         hold(unit, reason=alarm_reason(holding))
     late = [value.spec.name for value in one.judged if value.is_key_failure]
-    if late and one.target.track_id is not None and _passed_but_failed(one.target.track_id):
-        for unit in units:
+    failed = _list_units_failed_late(one.target) if late else set()
+    for unit in units:
+        if unit.pk in failed:
             hold(unit, reason=late_failure_reason(late))
 
 
-def _passed_but_failed(track_id: int) -> bool:
-    """Whether a track closed as PASS whose values, with those just written, say FAIL. Read under the unit's lock."""
-    closed = Track.objects.filter(pk=track_id, out_at__isnull=False, result=TrackResult.PASS).exists()
-    return closed and values.is_failed_by_data(track_id=track_id)
+def _list_units_failed_late(target: Target) -> set[int]:
+    """Return the units whose track closed as PASS, though its values, with those just written, say FAIL.
+
+    Read under the units' locks. A KEY value of a carrier's pass speaks for every unit of that pass.
+    """
+    passed = Track.objects.filter(out_at__isnull=False, result=TrackResult.PASS)
+    if target.track_id is not None:
+        passed = passed.filter(pk=target.track_id)
+    else:
+        passed = passed.filter(carrier_pass__carrier_track=target.carrier_track_id)
+    return {
+        unit_id
+        for track_id, unit_id in passed.values_list("pk", "unit_id")
+        if values.is_failed_by_data(track_id=track_id, carrier_track_id=target.carrier_track_id)
+    }

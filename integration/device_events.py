@@ -10,8 +10,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from execution import collecting
-from integration import keys, messages
+from integration import messages
 from mes import errors
+from mes.database import sameness
 from mes.web import parsing
 from mes.web.validators import validate_moment
 
@@ -61,7 +62,7 @@ def decode_event(body: bytes, *, system: str) -> Decoded:
     payload = parsing.decode(body)
     event = parsing.decode_as(body, DeviceDataEvent)
     check_event(event)
-    incoming = messages.Incoming(messages.DEVICE_DATA, event.event_id, system, payload, keys.digest_of(payload))
+    incoming = messages.Incoming(messages.DEVICE_DATA, event.event_id, system, payload, sameness.digest_of(payload))
     return Decoded(event, incoming)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from execution import collecting, values
-from integration import keys, messages
+from integration import messages
 from integration.device_events import DeviceDataEvent
 from integration.resolving import Target
 from mes.database.prepared import fetch_all
@@ -55,7 +55,8 @@ WRITE = f"""
             AS g({", ".join(f"{name} {kind}" for name, kind in GIVEN_TYPES.items())})
     ), claimed AS (
         INSERT INTO mes_idempotencykey (channel, key, digest, record_id, answer, created_at)
-        SELECT '{keys.DEVICE_DATA}', key, decode(digest, 'hex'), nextval('integration_devicedatarecord_id_seq'),
+        SELECT '{messages.DEVICE_DATA_CHANNEL}', key, decode(digest, 'hex'),
+               nextval('integration_devicedatarecord_id_seq'),
                answer, received_at
           FROM (SELECT * FROM given ORDER BY key) AS sorted
         ON CONFLICT DO NOTHING RETURNING key, record_id

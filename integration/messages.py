@@ -11,12 +11,12 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
-from integration import keys
 from integration.models import Direction, FailedMessage, MessageStatus, SettledMessage
 from mes.errors import DomainError
 from mes.web.envelope import camel_case
 
 DEVICE_DATA = "DEVICE_DATA"
+DEVICE_DATA_CHANNEL = "device-data"  # of the key table
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _kept(incoming: Incoming, error: DomainError, at: datetime) -> dict[str, Any
         "code": error.code,
         "error": Jsonb(as_json(error)),
         "digest": incoming.digest,
-        "channel": keys.DEVICE_DATA,
+        "channel": DEVICE_DATA_CHANNEL,
     }
 
 

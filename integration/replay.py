@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from integration import device_data, keys, messages
+from integration import device_data, messages
 from integration.device_events import decode_event
 from integration.models import FailedMessage, IntegrationMessage, MessageStatus
 from mes import errors
+from mes.database import sameness
 
 LARGEST_ID = 2**63 - 1
 
@@ -54,7 +55,7 @@ def _apply(
 ) -> device_data.Received:
     body = msgspec.json.encode(corrected(message.payload, spec_names))
     meant = decode_event(body, system=message.system)
-    sent = replace(meant.incoming, payload=message.payload, digest=keys.digest_of(message.payload or {}))
+    sent = replace(meant.incoming, payload=message.payload, digest=sameness.digest_of(message.payload or {}))
     note = {"specNames": spec_names, "replayedBy": by}
     [outcome] = device_data.apply_all([replace(meant, incoming=sent)], check_station=check_station, note=note)
     if isinstance(outcome, errors.DomainError):

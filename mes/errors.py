@@ -134,6 +134,14 @@ class CarrierTrackNotFound(NotFound):
     code, message = "CARRIER_TRACK_NOT_FOUND", _("There is no carrier track “{code}”.")
 
 
+class CarrierNotFound(NotFound):
+    code, message = "CARRIER_NOT_FOUND", _("There is no carrier “{code}”.")
+
+
+class IngestEventNotFound(NotFound):
+    code, message = "INGEST_EVENT_NOT_FOUND", _("There is no ingest event “{code}”.")
+
+
 class MessageNotFound(NotFound):
     code, message = "MESSAGE_NOT_FOUND", _("There is no message “{code}”.")
 
@@ -252,6 +260,11 @@ class EventIdConflict(DomainError):
     code, message = "EVENT_ID_CONFLICT", _("Event id “{event_id}” was used with other content.")
 
 
+class DedupeKeyConflict(DomainError):
+    code = "DEDUPE_KEY_CONFLICT"
+    message = _("Key “{key}” of {source_system} was used with other content.")
+
+
 # --- 422: well-formed but cannot be applied ---------------------------------------------------------------
 
 
@@ -279,6 +292,15 @@ class DataTypeMismatch(Unprocessable):
 
 class RequiredDataMissing(Unprocessable):
     code, message = "REQUIRED_DATA_MISSING", _("Required values are missing: {names}")
+
+
+class IngestMappingMissing(Unprocessable):
+    code = "INGEST_MAPPING_MISSING"
+    message = _("No step of type {event_type} with an ingest mapping is in the routes of the open runs concerned.")
+
+
+class IngestPayloadInvalid(Unprocessable):
+    code, message = "INGEST_PAYLOAD_INVALID", _("The mapping does not fit the payload: {problems}")
 
 
 class EventTimeInFuture(Unprocessable):

@@ -25,9 +25,11 @@ urlpatterns = [
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/", include("execution.urls")),
     path("api/", include("integration.urls")),
+    path("api/", include("ingest.urls")),
     path("api/", include("trace.api_urls")),
     path("api/", include(router.urls)),
     path("admin/", admin.site.urls),
+    path("", include("ingest.page_urls")),
     path("", include("trace.page_urls")),
 ]
 

@@ -12,7 +12,13 @@ from django.db import connection, migrations, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.utils import timezone
 
-PARTITIONED_TABLES = ("execution_datavalue", "integration_devicedatarecord", "integration_settledmessage")
+PARTITIONED_TABLES = (
+    "execution_datavalue",
+    "integration_devicedatarecord",
+    "integration_settledmessage",
+    "ingest_settledingestevent",
+    "ingest_ingesteventunit",
+)
 MONTHS_AHEAD = 3
 
 

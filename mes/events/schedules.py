@@ -8,6 +8,11 @@ SCHEDULES = {
 }
 
 
+def register_schedule(name: str, *, func: str, cron: str) -> None:
+    """Have the worker call a function by the clock. Called in `AppConfig.ready()`."""
+    SCHEDULES[name] = {"func": func, "cron": cron}
+
+
 def create_schedules(**kwargs: Any) -> None:
     """Make or correct the schedules of django-q2. Seconds are possible only by a six-field cron."""
     from django.db import DEFAULT_DB_ALIAS, connections

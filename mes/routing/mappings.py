@@ -22,6 +22,7 @@ COMMON_KEYS = {
     "measurements",
     "dataSpecMap",
     "waitSeconds",
+    "transactionIdPath",
 }
 TYPE_KEYS = {
     StationType.AUTO.value: COMMON_KEYS | {"phase"},
@@ -37,6 +38,7 @@ PARTS = {
         "valuePath": True,
         "unitPath": False,
         "judgePath": False,
+        "unitFactors": False,
     },
 }
 BATCH_POLICIES = ("ALL_OR_NOTHING", "PARTIAL")
@@ -85,8 +87,17 @@ def _find_part_problems(part: str, value: Any) -> Iterator[str | Promise]:
     for key, inner in value.items():
         if key.endswith("Path") or key == "path":
             yield from (f".{key}{problem}" for problem in _find_path_problems(inner))
+        elif key == "unitFactors":
+            yield from _find_factor_problems(inner)
         elif key in known and not isinstance(inner, list):
             yield _(".%(key)s: must be a list.") % {"key": key}
+
+
+def _find_factor_problems(value: Any) -> Iterator[str | Promise]:
+    tables = list(value.values()) if isinstance(value, dict) else [None]
+    factors = [factor for table in tables for factor in (table.values() if isinstance(table, dict) else [None])]
+    if any(not isinstance(factor, int | float) or isinstance(factor, bool) for factor in factors):
+        yield _(".unitFactors: must map units as reported to units of specs and their factors.")
 
 
 def _find_path_problems(path: Any) -> Iterator[str | Promise]:

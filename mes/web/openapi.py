@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
@@ -126,3 +127,22 @@ def _envelope(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
+
+
+def inline_schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the schema of a body that msgspec decodes, without references: the document has its own names."""
+    schema = msgspec.json.schema(struct)
+    return {"application/json": _inlined(schema["$defs"][struct.__name__], schema["$defs"])}
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
+    if {"type": "null"} in schema.get("anyOf", ()):  # OpenAPI 3.0 says `nullable`
+        [kind] = (one for one in schema["anyOf"] if one != {"type": "null"})
+        return {**_inlined(kind, definitions), "nullable": True}
+    return {key: _inlined(value, definitions) for key, value in schema.items() if (key, value) != ("required", [])}

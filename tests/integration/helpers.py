@@ -12,13 +12,14 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from ingest.models import OpenIngestEvent
 from integration.models import FailedMessage, SettledMessage
 
 T = TypeVar("T")
 
 EVENTS = "/api/integration/device-data"
 MESSAGES = "/api/integration/messages"
-LOG = (FailedMessage, SettledMessage)
+LOG = (FailedMessage, SettledMessage, OpenIngestEvent)
 
 
 # --- state ------------------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def test_a_failing_reading_is_never_passed_over(person: APIClient) -> None:
 
 def widen(slow: Callable[..., None]) -> None:
     slow(tracking, "_move", before=0.1)  # after the values were read, before the commit
-    slow(device_data, "_passed_but_failed", after=0.1)  # after the track was read, before the commit
+    slow(device_data, "_list_units_failed_late", after=0.1)  # after the track was read, before the commit
 
 
 def test_a_failing_reading_is_never_passed_over_though_both_take_long(

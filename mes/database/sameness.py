@@ -9,8 +9,6 @@ from typing import Any
 
 import msgspec
 
-DEVICE_DATA = "device-data"
-
 EXACT = 2**53  # above it not every whole number is a double
 TIME_FIELDS = frozenset({"eventTime", "collectedAt", "windowStart", "windowEnd", "occurredAt"})
 _encoder = msgspec.json.Encoder(order="sorted")

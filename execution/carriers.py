@@ -1,0 +1,122 @@
+"""Carriers: which units they carry, and their own passes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from execution.models import Carrier, CarrierLoad, CarrierTrack, CarrierTrackUnit, Track
+from mes import errors
+from mes.plant.models import Station
+from mes.production.models import Run, Unit
+
+
+@dataclass(frozen=True)
+class Placing:
+    """A unit to be put on a carrier."""
+
+    sn: str
+    position: str = ""
+
+
+def lock_carrier(carrier_no: str) -> Carrier:
+    """Return the carrier, made at its first mention, with its row locked (inside a transaction)."""
+    Carrier.objects.bulk_create([Carrier(carrier_no=carrier_no)], ignore_conflicts=True)
+    return Carrier.objects.select_for_update(no_key=True).get(carrier_no=carrier_no)
+
+
+def list_loads(carrier: Carrier) -> list[CarrierLoad]:
+    """Return what a carrier carries now, by position."""
+    loads = CarrierLoad.objects.filter(carrier=carrier, unloaded_at=None).select_related("unit")
+    return list(loads.order_by("position", "id"))
+
+
+@transaction.atomic
+def load(*, carrier_no: str, placings: Sequence[Placing], at: datetime | None = None) -> list[CarrierLoad]:
+    """Put units on a carrier; return what it carries then. A unit is taken off any other carrier first.
+
+    Raises UnitNotFound, and ValidationFailed when a unit or a position is named twice or a position is taken.
+    """
+    at = at or timezone.now()
+    units = {unit.sn: unit for unit in lock_units([placing.sn for placing in placings])}
+    carrier = lock_carrier(carrier_no)
+    current = {item.unit_id: item for item in list_loads(carrier)}
+    _check_placings(placings, stay=[item for item in current.values() if item.unit.sn not in units])
+    here = {item.unit.sn: item.position for item in current.values()}
+    moved = [placing for placing in placings if here.get(placing.sn) != placing.position]
+    CarrierLoad.objects.filter(unit__in=[units[one.sn] for one in moved], unloaded_at=None).update(unloaded_at=at)
+    CarrierLoad.objects.bulk_create(
+        CarrierLoad(carrier=carrier, unit=units[one.sn], position=one.position, loaded_at=at) for one in moved
+    )
+    return list_loads(carrier)
+
+
+def _check_placings(placings: Sequence[Placing], *, stay: Sequence[CarrierLoad]) -> None:
+    """Raise ValidationFailed when a unit or a position is named twice, or a position holds one of those that stay."""
+    taken = {item.position: item.unit.sn for item in stay if item.position}
+    seen: set[str] = set()
+    for index, placing in enumerate(placings):
+        if placing.sn in seen:
+            raise errors.ValidationFailed({f"units.{index}.sn": _("Named more than once.")})
+        seen.add(placing.sn)
+        holder = taken.setdefault(placing.position, placing.sn) if placing.position else placing.sn
+        if holder != placing.sn:
+            message = _("Position “{position}” holds unit “{sn}”; unload it first.")
+            raise errors.ValidationFailed(
+                {f"units.{index}.position": message.format(position=placing.position, sn=holder)}
+            )
+
+
+@transaction.atomic
+def unload(*, carrier_no: str, sns: Sequence[str] | None = None, at: datetime | None = None) -> list[CarrierLoad]:
+    """Take units, or all, off a carrier; return what it still carries. Raises CarrierNotFound."""
+    if not Carrier.objects.filter(carrier_no=carrier_no).exists():
+        raise errors.CarrierNotFound(code=carrier_no)
+    carried = CarrierLoad.objects.filter(carrier__carrier_no=carrier_no, unloaded_at=None)
+    if sns is not None:
+        carried = carried.filter(unit__sn__in=sns)
+    units = lock_units(list(carried.values_list("unit__sn", flat=True)))  # before the carrier, as everywhere
+    carrier = lock_carrier(carrier_no)
+    loads = CarrierLoad.objects.filter(carrier=carrier, unloaded_at=None, unit__in=units)
+    loads.update(unloaded_at=at or timezone.now())
+    return list_loads(carrier)
+
+
+def settle_loads(carrier: Carrier, units: Sequence[tuple[Unit, str]], *, at: datetime) -> None:
+    """Make a locked carrier carry exactly these (unit, position): what a machine saw on it is what is on it."""
+    wanted = {unit.pk: position for unit, position in units}
+    current = {item.unit_id: item for item in list_loads(carrier)}
+    gone = [item.pk for unit_id, item in current.items() if wanted.get(unit_id) != item.position]
+    CarrierLoad.objects.filter(pk__in=gone).update(unloaded_at=at)
+    fresh = [unit_id for unit_id in wanted if unit_id not in current or current[unit_id].pk in gone]
+    CarrierLoad.objects.filter(unit__in=fresh, unloaded_at=None).update(unloaded_at=at)
+    CarrierLoad.objects.bulk_create(
+        CarrierLoad(carrier=carrier, unit_id=unit_id, position=wanted[unit_id], loaded_at=at) for unit_id in fresh
+    )
+
+
+def record_pass(
+    carrier: Carrier, *, run: Run, step_no: int, operation_code: str, station: Station, at: datetime
+) -> CarrierTrack:
+    """Record that a carrier passed a station."""
+    return CarrierTrack.objects.create(
+        carrier=carrier, run=run, step_no=step_no, operation_code=operation_code, station=station, in_at=at, out_at=at
+    )
+
+
+def join_pass(carrier_track: CarrierTrack, tracks: Sequence[Track]) -> None:
+    """Record which passes of units were part of a carrier's."""
+    CarrierTrackUnit.objects.bulk_create(CarrierTrackUnit(carrier_track=carrier_track, track=track) for track in tracks)
+
+
+def lock_units(sns: Sequence[str]) -> list[Unit]:
+    """Return units with their rows locked in one order, as named. Raises UnitNotFound for the first unknown."""
+    units = list(Unit.objects.select_for_update(no_key=True).filter(sn__in=sns).order_by("pk"))
+    by_sn = {unit.sn: unit for unit in units}
+    for sn in sns:
+        if sn not in by_sn:
+            raise errors.UnitNotFound(code=sn)
+    return [by_sn[sn] for sn in dict.fromkeys(sns)]
