@@ -5,7 +5,16 @@ from django.utils.translation import gettext_lazy as _
 
 
 class IngestConfig(AppConfig):
-    """`ingest`."""
+    """`ingest`: machine events in, execution calls out."""
 
     name = "ingest"
     verbose_name = _("Ingest")
+
+    def ready(self) -> None:
+        """Hear of moves, which may let waiting events be applied, and catch up by the clock."""
+        from execution.moves import register_listener
+        from ingest.waiting import try_blocked
+        from mes.events.schedules import register_schedule
+
+        register_listener(try_blocked)
+        register_schedule("ingest waiting", func="ingest.waiting.catch_up", cron="* * * * * */30")

@@ -6,8 +6,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from execution.models import Carrier
 from mes.production.models import Unit
-from trace import units
+from trace import carriers, units
 
 
 class UnitTraceAnswer(serializers.Serializer):
@@ -40,9 +41,34 @@ class UnitTraceViewSet(GenericViewSet):
 
     @extend_schema(
         summary="Trace a unit",
-        description="Its frozen route, every pass, every value with the limits it was judged by, device records.",
+        description="Its frozen route, every pass, every value with the limits it was judged by, device "
+        "records, machine events and carriers.",
         responses=OpenApiResponse(UnitTraceAnswer),
     )
     def retrieve(self, request: Request, sn: str) -> Response:
         """Return the trace."""
         return Response(units.as_json(units.get_unit_trace(sn=sn)))
+
+
+class CarrierTraceAnswer(serializers.Serializer):
+    """Everything about one carrier."""
+
+    carrier = serializers.DictField()
+    carrierLoads = serializers.ListField(child=serializers.DictField())
+    carrierTracks = serializers.ListField(child=serializers.DictField())
+
+
+class CarrierTraceViewSet(GenericViewSet):
+    """The trace of a carrier."""
+
+    queryset = Carrier.objects.none()
+    serializer_class = CarrierTraceAnswer
+
+    @extend_schema(
+        summary="Trace a carrier",
+        description="Which units it carried, from when to when, and its own passes with their values; newest first.",
+        responses=OpenApiResponse(CarrierTraceAnswer),
+    )
+    def retrieve(self, request: Request, carrier_no: str) -> Response:
+        """Return the trace."""
+        return Response(carriers.as_json(carriers.get_carrier_trace(carrier_no=carrier_no)))

@@ -2,6 +2,9 @@
 
 from django.urls import path
 
-from trace.api import UnitTraceViewSet
+from trace.api import CarrierTraceViewSet, UnitTraceViewSet
 
-urlpatterns = [path("trace/units/<str:sn>", UnitTraceViewSet.as_view({"get": "retrieve"}))]
+urlpatterns = [
+    path("trace/units/<str:sn>", UnitTraceViewSet.as_view({"get": "retrieve"})),
+    path("trace/carriers/<str:carrier_no>", CarrierTraceViewSet.as_view({"get": "retrieve"})),
+]

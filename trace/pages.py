@@ -21,9 +21,9 @@ from django.views.decorators.http import require_GET, require_POST
 
 from execution import holding
 from mes.accounts.roles import Capability, role_capabilities
-from mes.errors import DomainError, RunNotFound, UnitNotFound
+from mes.errors import CarrierNotFound, DomainError, RunNotFound, UnitNotFound
 from mes.production.models import UnitStatus
-from trace import lines, runs, units
+from trace import carriers, lines, runs, units
 from trace import search as searching
 
 View = Callable[..., HttpResponse]
@@ -90,13 +90,15 @@ def home(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_GET
 def search(request: HttpRequest) -> HttpResponse:
-    """Find a unit, run or work order; what is called exactly so is shown at once."""
+    """Find a unit, run, work order or carrier; what is called exactly so is shown at once."""
     text = request.GET.get("q", "").strip()[:100]
     found = searching.find(text) if text else None
     if found and found.exact_sn:
         return redirect("unit", sn=found.exact_sn)
     if found and found.exact_run_no:
         return redirect("run", run_no=found.exact_run_no)
+    if found and found.exact_carrier_no:
+        return redirect("carrier", carrier_no=found.exact_carrier_no)
     context = {"text": text, "found": found, "recent": runs.list_recent_runs()}
     return render(request, "trace/search.html", context)
 
@@ -134,6 +136,17 @@ def unit(request: HttpRequest, sn: str) -> HttpResponse:
     }
     template = "trace/_unit_live.html"
     return show_live(request, "trace/unit.html", template, context, mark=mark, is_over=trace.is_finished)
+
+
+@signed_in
+@require_GET
+def carrier(request: HttpRequest, carrier_no: str) -> HttpResponse:
+    """A carrier: what it carries, where it passed, what it carried before."""
+    try:
+        trace = carriers.get_carrier_trace(carrier_no=carrier_no)
+    except CarrierNotFound:
+        return missing(request, carrier_no, _("There is no carrier “%(code)s”.") % {"code": carrier_no})
+    return show_live(request, "trace/carrier.html", "trace/_carrier_live.html", {"trace": trace})
 
 
 def _show_pass(request: HttpRequest, trace: units.UnitTrace, track_id: int) -> HttpResponse:

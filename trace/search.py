@@ -1,10 +1,11 @@
-"""Finding units, runs and work orders by what a scanner reads or a person begins to type."""
+"""Finding units, runs, work orders and carriers by what a scanner reads or a person begins to type."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
+from execution.models import Carrier
 from mes.production.models import Run, Unit, WorkOrder
 from trace.runs import RunState, build_states
 
@@ -22,15 +23,18 @@ class Found:
     has_more_runs: bool
     exact_sn: str | None = None
     exact_run_no: str | None = None
+    carriers: Sequence[Carrier] = ()
+    has_more_carriers: bool = False
+    exact_carrier_no: str | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing begins with the text."""
-        return not self.units and not self.runs
+        return not self.units and not self.runs and not self.carriers
 
 
 def find(text: str) -> Found:
-    """Search serial numbers, run numbers and work orders by their beginning, as written, else in capitals.
+    """Search serial numbers, run numbers, work orders and carriers by their beginning, as written, else in capitals.
 
     Each kind is one query over an index; a unit goes before a run of the same name. A work order leads to its run when
     it has just one.
@@ -45,6 +49,7 @@ def _find(text: str) -> Found:
     runs = list(_runs().filter(run_no__startswith=text).order_by("run_no")[: SHOWN + 1])
     orders = WorkOrder.objects.filter(wo_no__startswith=text).order_by("wo_no")[:SHOWN]
     of_orders = list(_runs().filter(work_order__in=orders).order_by("work_order__wo_no", "-id")[: SHOWN + 1])
+    carriers = list(Carrier.objects.filter(carrier_no__startswith=text).order_by("carrier_no")[: SHOWN + 1])
     together = list({run.pk: run for run in (*runs, *of_orders)}.values())
     states = build_states(together[:SHOWN])
     return Found(
@@ -55,6 +60,9 @@ def _find(text: str) -> Found:
         has_more_runs=len(together) > SHOWN,
         exact_sn=text if units and units[0].sn == text else None,
         exact_run_no=_choose_run(text, runs, of_orders),
+        carriers=carriers[:SHOWN],
+        has_more_carriers=len(carriers) > SHOWN,
+        exact_carrier_no=text if carriers and carriers[0].carrier_no == text else None,
     )
 
 

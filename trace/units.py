@@ -10,15 +10,18 @@ from typing import Any
 from django.db.models import Q
 
 from execution.models import DataValue, Disposition, Judge, Track
+from ingest.models import IngestBase
 from integration.models import DeviceDataRecord
 from mes import errors
 from mes.production.models import Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
+from trace import carriers, machine_events
+from trace.carriers import UnitCarriers
+from trace.values import value_as_json
 
 UNFOLDED_PASSES = 3  # the newest ones, on the page
 CLOCKS_DIFFER = timedelta(days=1)  # of web servers; what was received and what was made may be stamped by two
-VALUE_FIELDS = ("value_number", "value_text", "value_boolean", "value_json")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Pass:
     track: Track
     values: Sequence[DataValue]
     records: Sequence[DeviceDataRecord]
+    events: Sequence[IngestBase]
     is_unfolded: bool
 
     @cached_property
@@ -75,6 +79,8 @@ class UnitTrace:
     values: Sequence[DataValue]
     records: Sequence[DeviceDataRecord]
     dispositions: Sequence[Disposition]
+    events: Sequence[IngestBase]
+    carriers: UnitCarriers
 
     @cached_property
     def steps(self) -> list[StepState]:
@@ -98,7 +104,13 @@ class UnitTrace:
         """The passes, newest first, each with its values and device records."""
         unfolded = {track.pk for track in self.tracks[-UNFOLDED_PASSES:]}
         return [
-            Pass(track, self.values_of(track), self._records_of.get(track.pk, []), track.pk in unfolded)
+            Pass(
+                track,
+                self.values_of(track),
+                self._records_of.get(track.pk, []),
+                [event for event in self.events if track.pk in event.track_ids],
+                track.pk in unfolded,
+            )
             for track in reversed(self.tracks)
         ]
 
@@ -126,12 +138,24 @@ class UnitTrace:
             self.unit.run and self.unit.run.status,
             last_track and (last_track.pk, last_track.out_at),
             *(len(rows) for rows in (self.tracks, self.values, self.records, self.dispositions)),
+            *((event.pk, event.status, event.count) for event in self.events),
+            *((load.pk, load.unloaded_at) for load in self.carriers.loads),
+            *(len(rows) for rows in (self.carriers.passes, self.carriers.values)),
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
     def values_of(self, track: Track) -> list[DataValue]:
         """Return the values of one pass."""
         return self._values_of.get(track.pk, [])
+
+    @cached_property
+    def events_with_passes(self) -> list[tuple[IngestBase, Track | None]]:
+        """The machine events, newest first, each with the unit's own pass that it made or closed."""
+        return [(event, machine_events.track_of(event, self.tracks)) for event in reversed(self.events)]
+
+    def event_id_of(self, value: DataValue) -> str | None:
+        """Return the id of the machine event that a value came with."""
+        return next((str(event.pk) for event in self.events if machine_events.made_by(event, value)), None)
 
     @cached_property
     def _values_of(self) -> dict[int | None, list[DataValue]]:
@@ -176,6 +200,8 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         values=list(_own_rows(DataValue.objects, unit).order_by("collected_at", "id")),
         records=list(_own_rows(DeviceDataRecord.objects, unit).select_related("station", "run").order_by("id")),
         dispositions=list(Disposition.objects.filter(unit=unit).order_by("id")),
+        events=machine_events.list_events(unit),
+        carriers=carriers.get_carriers_of(unit),
     )
 
 
@@ -226,12 +252,26 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         else None,
         "steps": [_step_as_json(state) for state in trace.steps],
         "tracks": [_track_as_json(track) for track in trace.tracks],
-        "dataValues": [_value_as_json(value) for value in trace.values],
-        "ingestEvents": [],
+        "dataValues": [value_as_json(value) | {"ingestEventId": trace.event_id_of(value)} for value in trace.values],
+        "ingestEvents": [
+            machine_events.as_json(event, tracks=trace.tracks, values=[*trace.values, *trace.carriers.values])
+            for event in trace.events
+        ],
         "deviceData": [_record_as_json(record) for record in trace.records],
-        "carrierTracks": [],
-        "carrierLoads": [],
-        "carrierDataValues": [],
+        "carrierTracks": [
+            {
+                **carriers.track_as_json(one.carrier_track),
+                "carrierNo": one.carrier_track.carrier.carrier_no,
+                "trackId": str(one.track_id),
+            }
+            for one in trace.carriers.passes
+        ],
+        "carrierLoads": [
+            {**carriers.load_as_json(load), "carrierNo": load.carrier.carrier_no} for load in trace.carriers.loads
+        ],
+        "carrierDataValues": [
+            value_as_json(value) | {"ingestEventId": trace.event_id_of(value)} for value in trace.carriers.values
+        ],
         "defects": [_defect_as_json(track) for track in trace.tracks if track.defect_code or track.defect_remark],
         "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
         "inspections": [],
@@ -273,43 +313,6 @@ def _track_as_json(track: Track) -> dict[str, Any]:
         "operatorId": track.operator_out or track.operator_in or None,
         "isTrial": track.is_trial,
         "isTimeDoubtful": track.is_time_doubtful,
-    }
-
-
-def value_of(value: DataValue) -> Any:
-    """Return the one typed value."""
-    return next((found for name in VALUE_FIELDS if (found := getattr(value, name)) is not None), None)
-
-
-def _value_as_json(value: DataValue) -> dict[str, Any]:
-    return {
-        "id": str(value.pk),
-        "stepNo": value.step_no,
-        "operationCode": value.operation_code,
-        "name": value.name,
-        "itemType": value.item_type,
-        "value": value_of(value),
-        "valueNumber": value.value_number,
-        "valueText": value.value_text,
-        "valueBoolean": value.value_boolean,
-        "valueJson": value.value_json,
-        "unit": value.measure,
-        "limits": {
-            "lsl": value.lsl,
-            "usl": value.usl,
-            "target": value.target,
-            "unit": value.measure,
-            "alarmMin": value.alarm_min,
-            "alarmMax": value.alarm_max,
-        },
-        "judge": value.judge or None,
-        "reportedJudge": value.reported_judge or None,
-        "alarmed": value.alarmed,
-        "source": value.source,
-        "operatorId": value.operator or None,
-        "collectedAt": value.collected_at,
-        "trackId": None if value.track_id is None else str(value.track_id),
-        "deviceDataId": None if value.record_id is None else str(value.record_id),
     }
 
 

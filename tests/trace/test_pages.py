@@ -23,10 +23,10 @@ from trace.pages import DECISIONS
 
 pytestmark = pytest.mark.django_db
 
-HOME_QUERIES = 6  # two of them for session and user
-SEARCH_QUERIES = 8
-RUN_QUERIES = 7
-UNIT_QUERIES = 7
+HOME_QUERIES = 7  # three of them for session, user and what the user may do
+SEARCH_QUERIES = 10
+RUN_QUERIES = 8
+UNIT_QUERIES = 12
 GROUPS_QUERIES = 1  # what a person may do, where the state allows a decision
 
 

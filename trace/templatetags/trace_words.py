@@ -17,7 +17,8 @@ from django.utils.translation import ngettext
 from execution.models import DataValue, Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from mes.production.models import RunStatus, Unit, UnitStatus
 from mes.routing.models import RouteVersion
-from trace.units import StepState, UnitTrace, value_of
+from trace.units import StepState, UnitTrace
+from trace.values import value_of
 
 register = template.Library()
 

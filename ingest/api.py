@@ -1,0 +1,301 @@
+"""Machine events over HTTP."""
+
+from collections import Counter
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from execution import carriers
+from ingest import envelopes, keeping, receiving, retrying
+from ingest.models import IngestEvent
+from mes import errors
+from mes.accounts.permissions import check_station
+from mes.accounts.roles import Capability
+from mes.web import parsing
+from mes.web.openapi import inline_schema
+from mes.web.periods import read_moment
+from mes.web.serializers import CodeField, IdField, OffsetDateTimeField, StrictSerializer, read
+from mes.web.viewsets import ExactFilter
+
+EVENT_SCHEMA = inline_schema(envelopes.Envelope)
+EVENT_EXAMPLE = {
+    "dedupeKey": "aoi-1-000123",
+    "sourceSystem": "AOI-1",
+    "eventType": "AUTO",
+    "occurredAt": "2026-01-24T10:00:00Z",
+    "runNo": "WO-4711-01",
+    "payload": {"sn": "SN-0001", "station": "AOI-A1", "result": "OK", "values": [{"name": "Defects", "value": 0}]},
+}
+BATCH_SCHEMA = {
+    "application/json": {
+        "type": "object",
+        "required": ["events"],
+        "properties": {
+            "events": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": envelopes.LARGEST_BATCH,
+                "items": EVENT_SCHEMA["application/json"],
+            }
+        },
+    }
+}
+
+
+class Skipped(serializers.Serializer):
+    """A unit that a partial batch left out."""
+
+    sn = serializers.CharField()
+    code = serializers.CharField()
+
+
+class EventAnswer(serializers.Serializer):
+    """What became of an event."""
+
+    eventId = serializers.CharField()
+    duplicate = serializers.BooleanField()
+    status = serializers.CharField()
+    unitStatus = serializers.CharField(required=False, allow_null=True)
+    trackIds = serializers.ListField(child=serializers.CharField(), required=False)
+    skipped = Skipped(many=True, required=False)
+
+
+class EventResult(serializers.Serializer):
+    """What became of one event of a batch."""
+
+    dedupeKey = serializers.CharField(allow_null=True)
+    status = serializers.ChoiceField(choices=["APPLIED", "DUPLICATE", "CONFLICT", "WAITING", "REJECTED"])
+    eventId = serializers.CharField(required=False)
+    error = serializers.DictField(required=False)
+
+
+class EventBatchAnswer(serializers.Serializer):
+    """What became of a batch, in order."""
+
+    results = EventResult(many=True)
+
+
+class EventItem(serializers.ModelSerializer):
+    """An event and what became of it."""
+
+    id = IdField()
+    dedupeKey = serializers.CharField(source="dedupe_key")
+    sourceSystem = serializers.CharField(source="source_system")
+    eventType = serializers.CharField(source="event_type")
+    occurredAt = OffsetDateTimeField(source="occurred_at", allow_null=True)
+    receivedAt = OffsetDateTimeField(source="received_at")
+    runNo = serializers.CharField(source="run.run_no", default=None, allow_null=True)
+    stationCode = serializers.CharField(source="station.code", default=None, allow_null=True)
+    stepNo = serializers.IntegerField(source="step_no", allow_null=True)
+    carrierNo = serializers.CharField(source="carrier_no")
+    trackIds = serializers.SerializerMethodField()
+    unmappedCount = serializers.IntegerField(source="unmapped_count")
+
+    class Meta:
+        model = IngestEvent
+        fields = [
+            "id",
+            "dedupeKey",
+            "sourceSystem",
+            "eventType",
+            "status",
+            "occurredAt",
+            "receivedAt",
+            "runNo",
+            "stationCode",
+            "stepNo",
+            "carrierNo",
+            "sns",
+            "trackIds",
+            "result",
+            "error",
+            "payload",
+            "normalized",
+            "skipped",
+            "unmappedCount",
+            "attempts",
+            "count",
+        ]
+
+    def get_trackIds(self, event: IngestEvent) -> list[str]:
+        """The tracks it made or closed."""
+        return [str(track_id) for track_id in event.track_ids]
+
+
+@extend_schema_view(retrieve=extend_schema(summary="Read a machine event"))
+class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
+    """Events that machines report: the mapping of the route turns them into moves."""
+
+    queryset = IngestEvent.objects.select_related("run", "station")
+    serializer_class = EventItem
+    lookup_value_regex = "[^/]+"
+    filter_backends = [ExactFilter]
+    filters = {"status": "status", "runNo": "run__run_no", "stationCode": "station__code", "code": "error_code"}
+    capabilities = {
+        "create": (Capability.INGEST,),
+        "batch": (Capability.INGEST,),
+        "replay": (Capability.REPLAY,),
+    }
+
+    def get_queryset(self) -> QuerySet[IngestEvent]:
+        """Events of the asked period and unit."""
+        events = super().get_queryset()
+        parameters = self.request.query_params
+        since, until = read_moment(parameters, "from"), read_moment(parameters, "to", end=True)
+        if since is not None:
+            events = events.filter(received_at__gte=since)
+        if until is not None:
+            events = events.filter(received_at__lt=until)
+        if sn := parameters.get("sn"):
+            events = events.filter(sns__contains=[sn])
+        return events
+
+    def get_object(self) -> IngestEvent:
+        """Return the event the address names."""
+        event_id = _as_id(self.kwargs["pk"])
+        event = IngestEvent.objects.select_related("run", "station").filter(pk=event_id).first()
+        if event is None:
+            raise errors.IngestEventNotFound(code=self.kwargs["pk"])
+        return event
+
+    def get_parsers(self) -> list[Any]:
+        """The body of an event is decoded once, by the service; a replay has none."""
+        return []
+
+    @extend_schema(
+        summary="Push a machine event",
+        description="Applied by the mapping of the unit's step: 201. A repeat: 200 with `duplicate`. An event that "
+        "overtook its predecessor waits: 202. What is refused is kept as REJECTED and can be replayed or sent again.",
+        request=EVENT_SCHEMA,
+        responses={201: EventAnswer, 200: EventAnswer, 202: EventAnswer},
+        examples=[OpenApiExample("An inspection", value=EVENT_EXAMPLE, request_only=True)],
+    )
+    def create(self, request: Request) -> Response:
+        """Apply one event."""
+        outcome = receiving.receive(parsing.read_body(request), check_station=lambda code: check_station(request, code))
+        return Response(outcome.answer, status={"APPLIED": 201, "DUPLICATE": 200, "WAITING": 202}[outcome.status])
+
+    @extend_schema(
+        summary="Push machine events",
+        description="Up to 1,000, in order, each atomic by itself.",
+        request=BATCH_SCHEMA,
+        responses=EventBatchAnswer,
+        examples=[OpenApiExample("One event", value={"events": [EVENT_EXAMPLE]}, request_only=True)],
+    )
+    @action(detail=False, methods=["post"])
+    def batch(self, request: Request) -> Response:
+        """Apply up to 1,000 events."""
+        outcomes = receiving.receive_batch(
+            parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT),
+            check_station=lambda code: check_station(request, code),
+        )
+        results = [_result(key, outcome) for key, outcome in outcomes]
+        counts = Counter(result["status"] for result in results)
+        return Response({"results": results, "counts": dict(counts)})
+
+    @extend_schema(
+        summary="List machine events",
+        parameters=[
+            OpenApiParameter("sn", str, description="A unit the event names."),
+            OpenApiParameter("from", str, description="Date or time with offset of receipt, included."),
+            OpenApiParameter("to", str, description="Date (its whole day) or time with offset, not included."),
+        ],
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return a page of events."""
+        return super().list(request, *args, **kwargs)
+
+    @extend_schema(summary="Try a kept event again", request=None, responses={200: EventAnswer, 202: EventAnswer})
+    @action(detail=True, methods=["post"])
+    def replay(self, request: Request, pk: str) -> Response:
+        """Apply it now."""
+        outcome = retrying.retry(_as_id(pk), check_station=lambda code: check_station(request, code))
+        return Response(outcome.answer, status=202 if outcome.status == "WAITING" else 200)
+
+
+def _as_id(text: str) -> int:
+    """Return an opaque id as a row's number. Raises IngestEventNotFound for what is none."""
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise errors.IngestEventNotFound(code=text)
+    return int(text)
+
+
+def _result(key: str | None, outcome: receiving.Outcome | errors.DomainError) -> dict[str, Any]:
+    if isinstance(outcome, receiving.Outcome):
+        return {"dedupeKey": key, **outcome.answer, "status": outcome.status}
+    status = "CONFLICT" if isinstance(outcome, errors.DedupeKeyConflict) else "REJECTED"
+    return {"dedupeKey": key, "status": status, "error": keeping.as_json(outcome)}
+
+
+class PlacingRequest(StrictSerializer):
+    """A unit and where on the carrier it is."""
+
+    sn = CodeField()
+    position = serializers.CharField(max_length=100, required=False, allow_null=True)
+
+
+class LoadRequest(StrictSerializer):
+    """Units to put on a carrier."""
+
+    units = PlacingRequest(many=True, allow_empty=False)
+
+
+class UnloadRequest(StrictSerializer):
+    """Units to take off a carrier; without, all."""
+
+    sns = serializers.ListField(child=CodeField(), required=False, allow_null=True)
+
+
+class CarrierAnswer(serializers.Serializer):
+    """What a carrier carries."""
+
+    carrierNo = serializers.CharField()
+    units = PlacingRequest(many=True)
+
+
+class CarrierViewSet(GenericViewSet):
+    """Loading and unloading of carriers."""
+
+    serializer_class = CarrierAnswer
+    capabilities = {"*": (Capability.TRACK, Capability.INGEST)}
+
+    @extend_schema(
+        summary="Put units on a carrier",
+        description="A unit is taken off any other carrier first.",
+        request=LoadRequest,
+        responses=CarrierAnswer,
+        examples=[OpenApiExample("A panel", value={"units": [{"sn": "SN-0001", "position": "1"}]}, request_only=True)],
+    )
+    def load(self, request: Request, carrier_no: str) -> Response:
+        """Load it."""
+        body = read(LoadRequest, request)
+        placings = [carriers.Placing(one["sn"], one.get("position") or "") for one in body["units"]]
+        return _carried(carrier_no, carriers.load(carrier_no=_code(carrier_no), placings=placings))
+
+    @extend_schema(
+        summary="Take units off a carrier",
+        request=UnloadRequest,
+        responses=CarrierAnswer,
+        examples=[OpenApiExample("One unit", value={"sns": ["SN-0001"]}, request_only=True)],
+    )
+    def unload(self, request: Request, carrier_no: str) -> Response:
+        """Unload it."""
+        body = read(UnloadRequest, request)
+        return _carried(carrier_no, carriers.unload(carrier_no=carrier_no, sns=body.get("sns")))
+
+
+def _code(text: str) -> str:
+    field = CodeField()
+    return field.run_validation(text)
+
+
+def _carried(carrier_no: str, loads: list[Any]) -> Response:
+    units = [{"sn": load.unit.sn, "position": load.position or None} for load in loads]
+    return Response({"carrierNo": carrier_no, "units": units})

@@ -1,0 +1,133 @@
+"""Open events: what waits or was rejected, kept with its reason and with what was sent before under its key."""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.db.models import F
+from django.utils import timezone
+
+from execution.tracking import get_station
+from ingest import choosing
+from ingest.envelopes import Envelope, Sent
+from ingest.models import IngestStatus, OpenIngestEvent
+from mes import errors
+from mes.web.envelope import camel_case
+
+KEPT_RAW_BYTES = 64 * 1024
+
+
+KEPT_ATTEMPTS = 20
+
+
+def lock_open(sent: Sent) -> OpenIngestEvent | None:
+    rows = OpenIngestEvent.objects.select_for_update(no_key=True)
+    return rows.filter(source_system=sent.envelope.source_system, dedupe_key=sent.envelope.dedupe_key).first()
+
+
+def upsert_open(
+    sent: Sent,
+    *,
+    status: IngestStatus,
+    wait_until: datetime | None,
+    error: errors.DomainError,
+    choice: choosing.Choice | None,
+) -> OpenIngestEvent:
+    """Write the open event of a key; what was sent before under this key stays among its attempts.
+
+    With a `choice`, the event is blocked until the move that lets it be applied.
+    """
+    now = timezone.now()
+    envelope = sent.envelope
+    given: dict[str, Any] = {
+        "event_type": envelope.event_type,
+        "occurred_at": envelope.occurred_at,
+        "sns": _sns_of(envelope, choice),
+        "unit_ids": [unit.pk for unit in choice.units] if choice else [],
+        "run_id": choice.run.pk if choice else None,
+        "step_no": choice.step.step_no if choice else None,
+        "payload": sent.body,
+        "digest": sent.digest,
+        "status": status,
+        "wait_until": wait_until,
+        "error_code": error.code,
+        "error": as_json(error),
+        **blocked_by(choice),
+        "last_at": now,
+    }
+    if envelope.station_code:
+        try:
+            given["station_id"] = get_station(envelope.station_code).pk
+        except errors.StationNotFound:
+            given["station_id"] = None
+    OpenIngestEvent.objects.bulk_create(
+        [
+            OpenIngestEvent(
+                received_at=now, source_system=envelope.source_system, dedupe_key=envelope.dedupe_key, count=0, **given
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    opened = OpenIngestEvent.objects.select_for_update(no_key=True).get(
+        source_system=envelope.source_system, dedupe_key=envelope.dedupe_key
+    )
+    if opened.count and bytes(opened.digest) != sent.digest:
+        given["attempts"] = with_earlier(opened)
+    OpenIngestEvent.objects.filter(pk=opened.pk).update(**given, count=F("count") + 1)
+    opened.refresh_from_db()
+    return opened
+
+
+def _sns_of(envelope: Envelope, choice: choosing.Choice | None) -> list[str]:
+    if choice is not None and choice.units:
+        return [unit.sn for unit in choice.units]
+    return envelope.sns or ([envelope.sn] if envelope.sn else [])
+
+
+def blocked_by(choice: choosing.Choice | None) -> dict[str, Any]:
+    """Return the move that an event is blocked for: that of the unit furthest behind, to the step that is meant."""
+    if choice is None or not choice.units:
+        return {"blocked_unit_id": None, "blocked_step_no": None}
+    behind = min(choice.units, key=lambda unit: unit.current_step_no or 0)
+    return {"blocked_unit_id": behind.pk, "blocked_step_no": choice.step.step_no}
+
+
+def attempts_before(sent: Sent, opened: OpenIngestEvent | None) -> list[dict[str, Any]]:
+    """Return what else was sent under the key of an event that can be applied now."""
+    if opened is None:
+        return []
+    return opened.attempts if bytes(opened.digest) == sent.digest else with_earlier(opened)
+
+
+def with_earlier(opened: OpenIngestEvent) -> list[dict[str, Any]]:
+    """Return the earlier attempts of a key and the present one, which is about to be replaced."""
+    earlier = {"payload": opened.payload, "error": opened.error, "at": opened.last_at.isoformat()}
+    return [*opened.attempts, earlier][-KEPT_ATTEMPTS:]
+
+
+def as_json(error: errors.DomainError) -> dict[str, Any]:
+    """Return an error in the shape of the HTTP interface."""
+    details = {camel_case(name): value for name, value in error.details.items()}
+    return {"code": error.code, "message": str(error), "details": msgspec.to_builtins(details, enc_hook=str)}
+
+
+def keep_malformed(body: bytes, error: errors.DomainError) -> None:
+    """Keep what is not even well-formed, under a key made of its content; the same counts up."""
+    digest = hashlib.sha256(body).digest()
+    now = timezone.now()
+    payload = {"raw": body[:KEPT_RAW_BYTES].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")}
+    key = f"malformed:{digest.hex()}"
+    row = OpenIngestEvent(
+        received_at=now,
+        source_system="",
+        dedupe_key=key,
+        payload=payload,
+        digest=digest,
+        status=IngestStatus.REJECTED,
+        error_code=error.code,
+        error=as_json(error),
+        count=0,
+    )
+    OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)
+    OpenIngestEvent.objects.filter(source_system="", dedupe_key=key).update(count=F("count") + 1, last_at=now)

@@ -1,0 +1,139 @@
+"""What machines reported, and what became of it."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from mes.plant.models import Station
+from mes.production.models import Run
+
+
+class EventType(models.TextChoices):
+    AUTO = "AUTO", _("Automatic")
+    TEST = "TEST", _("Test")
+    BATCH = "BATCH", _("Batch")
+
+
+class IngestStatus(models.TextChoices):
+    APPLIED = "APPLIED", _("Applied")
+    WAITING = "WAITING", _("Waiting")
+    REJECTED = "REJECTED", _("Rejected")
+
+
+class IngestBase(models.Model):
+    """The fields that open, settled and listed events share. Links to what an event made are ids: no foreign keys."""
+
+    received_at = models.DateTimeField(_("received"))
+    source_system = models.CharField(_("source system"), max_length=100, db_collation="C")
+    dedupe_key = models.CharField(_("key"), max_length=200, db_collation="C")
+    event_type = models.CharField(_("type"), max_length=5, choices=EventType, blank=True)
+    occurred_at = models.DateTimeField(_("occurred"), null=True)
+    run = models.ForeignKey(Run, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+")
+    station = models.ForeignKey(
+        Station, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    step_no = models.PositiveIntegerField(_("step"), null=True)
+    carrier_no = models.CharField(_("carrier"), max_length=100, blank=True)
+    sns = ArrayField(models.CharField(max_length=100), default=list, verbose_name=_("serial numbers"))
+    unit_ids = ArrayField(models.BigIntegerField(), default=list)
+    track_ids = ArrayField(models.BigIntegerField(), default=list, verbose_name=_("tracks"))
+    carrier_track_id = models.BigIntegerField(_("carrier track"), null=True)
+    result = models.CharField(_("result"), max_length=4, blank=True)
+    test_result_id = models.CharField(_("test result id"), max_length=200, blank=True)
+    transaction_id = models.CharField(_("transaction"), max_length=200, blank=True)
+    payload = models.JSONField(_("event as sent"))
+    normalized = models.JSONField(_("what the mapping extracted"), null=True)
+    skipped = models.JSONField(_("units left out"), default=list)
+    unmapped_count = models.PositiveIntegerField(_("measurements without a spec"), default=0)
+    status = models.CharField(_("status"), max_length=8, choices=IngestStatus)
+    error_code = models.CharField(_("error code"), max_length=60, blank=True)
+    error = models.JSONField(_("error"), null=True)
+    attempts = models.JSONField(_("earlier attempts"), default=list)
+    count = models.PositiveIntegerField(_("times"), default=1)
+    last_at = models.DateTimeField(_("last time"), default=timezone.now)
+
+    class Meta:
+        abstract = True
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.source_system} {self.dedupe_key}"
+
+
+class OpenIngestEvent(IngestBase):
+    """Open work: an event that waits for its turn or was rejected. Small and unpartitioned.
+
+    `blocked_unit_id` and `blocked_step_no` name the move that lets it be tried again by itself.
+    """
+
+    digest = models.BinaryField()
+    wait_until = models.DateTimeField(_("waits until"), null=True)
+    blocked_unit_id = models.BigIntegerField(null=True)
+    blocked_step_no = models.PositiveIntegerField(null=True)
+
+    class Meta(IngestBase.Meta):
+        verbose_name = _("open ingest event")
+        verbose_name_plural = _("open ingest events")
+        constraints = [
+            models.UniqueConstraint(fields=["source_system", "dedupe_key"], name="open_ingest_event_once"),
+            models.CheckConstraint(
+                condition=Q(status=IngestStatus.REJECTED) | Q(status=IngestStatus.WAITING, wait_until__isnull=False),
+                name="open_ingest_event_waits_or_is_rejected",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                F("blocked_unit_id"),
+                F("occurred_at"),
+                condition=Q(blocked_unit_id__isnull=False),
+                name="open_ingest_blocked",
+            ),
+            models.Index(F("wait_until"), condition=Q(status=IngestStatus.WAITING), name="open_ingest_waiting"),
+        ]
+
+
+class SettledIngestEvent(IngestBase):
+    """History: an applied event. Partitioned by month of `received_at`."""
+
+    class Meta(IngestBase.Meta):
+        verbose_name = _("settled ingest event")
+        verbose_name_plural = _("settled ingest events")
+        indexes = [
+            models.Index(F("source_system"), F("dedupe_key"), name="settled_ingest_by_key"),
+            models.Index(F("run"), F("id"), name="settled_ingest_by_run"),
+            models.Index(F("station"), F("id"), name="settled_ingest_by_station"),
+            models.Index(
+                F("source_system"),
+                F("transaction_id"),
+                condition=~Q(transaction_id=""),
+                name="settled_ingest_by_transaction",
+            ),
+        ]
+
+
+class IngestEventUnit(models.Model):
+    """Which applied events a unit has part in. Partitioned like the events, so that both go together."""
+
+    received_at = models.DateTimeField()
+    unit_id = models.BigIntegerField()
+    event_id = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("unit of an ingest event")
+        verbose_name_plural = _("units of ingest events")
+        indexes = [models.Index(F("unit_id"), F("received_at"), name="ingest_event_by_unit")]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} {self.unit_id}"
+
+
+class IngestEvent(IngestBase):
+    """Every event, open or settled: a view over the two tables."""
+
+    class Meta(IngestBase.Meta):
+        managed = False
+        db_table = "ingest_event"
+        verbose_name = _("ingest event")
+        verbose_name_plural = _("ingest events")

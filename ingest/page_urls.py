@@ -1,0 +1,11 @@
+"""Addresses of the pages."""
+
+from django.urls import path
+
+from ingest import pages
+
+urlpatterns = [
+    path("ingest/preview/", pages.preview_page, name="ingest-preview"),
+    path("ingest/events/", pages.events_page, name="ingest-events"),
+    path("ingest/events/<int:event_id>/replay/", pages.replay, name="ingest-replay"),
+]

@@ -1,0 +1,294 @@
+"""The pages of those who connect machines: what a mapping makes of an event, and the events that are still open."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from ingest import highlighting, preset_files, preview, retrying
+from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent
+from ingest.preview import Preview
+from mes.accounts.roles import Capability, role_capabilities
+from mes.errors import DomainError
+from mes.plant.models import StationType
+from mes.production.models import Unit
+from mes.routing.compiling import build, load_sources
+from mes.routing.models import RouteVersion, Routing
+from mes.routing.snapshots import StepSnapshot
+from mes.web import parsing
+
+PAGE_SIZE = 50
+MOST_ROUTES = 500
+MOST_VERSIONS = 20
+LONGEST_FOUND = 160
+
+ADVICE = {  # code → what to do about it
+    "STEP_MISMATCH": gettext_lazy("It is tried again by itself when what is missing was recorded."),
+    "INGEST_PAYLOAD_INVALID": gettext_lazy("Preview it to see which path fails; mend the mapping or the machine."),
+    "INGEST_MAPPING_MISSING": gettext_lazy("No open run has a step of this type with a mapping: look at the route."),
+    "UNIT_NOT_FOUND": gettext_lazy("Register the unit in its run, or mend what reads the serial number."),
+    "UNIT_RUN_NOT_FOUND": gettext_lazy("Register the unit in a run."),
+    "STATION_NOT_FOUND": gettext_lazy("Set the station up, or mend what names it."),
+    "RUN_IN_PREP": gettext_lazy("Authorize the run, then replay."),
+    "UNIT_ON_HOLD": gettext_lazy("Release the unit, then replay."),
+    "UNIT_OUT_FAILED": gettext_lazy("Decide about the unit, then replay."),
+    "DATA_TYPE_MISMATCH": gettext_lazy("Nothing is converted: mend the spec, the mapping or the machine."),
+    "REQUIRED_DATA_MISSING": gettext_lazy("Send the missing values for the pass, then replay."),
+    "EVENT_TIME_IN_FUTURE": gettext_lazy("Set the machine's clock, then replay once the time has come."),
+    "EVENT_TIME_OUT_OF_ORDER": gettext_lazy("Look at the machine's clock."),
+    "VALIDATION_ERROR": gettext_lazy("The sender must be mended: it did not send an event."),
+    "PARSE_ERROR": gettext_lazy("The sender must be mended: it did not send JSON."),
+}
+View = Callable[..., HttpResponse]
+
+
+def needs(*capabilities: Capability) -> Callable[[View], View]:
+    """Let people in who have one of these; with none named, everyone who is signed in."""
+
+    def decorate(view: View) -> View:
+        @never_cache
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            if capabilities and role_capabilities(request.user).isdisjoint(capabilities):
+                raise PermissionDenied(_("You may not do this."))
+            return view(request, *args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+# --- preview -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class PreviewForm:
+    """What somebody chose, as it was typed."""
+
+    route: str = ""
+    version: str = ""
+    step: str = ""
+    event: str = ""
+    problem: str = ""
+    steps: list[StepSnapshot] = field(default_factory=list)
+    versions: list[RouteVersion] = field(default_factory=list)
+
+    @property
+    def wanted_version(self) -> int | str | None:
+        """The version as the service takes it."""
+        number = _whole_number(self.version)
+        return number if number is not None else preview.LIVE if self.version == preview.LIVE else None
+
+
+@needs(Capability.MAPPINGS)
+@require_http_methods(["GET", "HEAD", "POST"])
+def preview_page(request: HttpRequest) -> HttpResponse:
+    """Choose a step, paste an event, see what becomes of it."""
+    form = _read_form(request)
+    _load_choices(form)
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, "ingest/_preview_choices.html", {"form": form})
+    context: dict[str, Any] = {
+        "form": form,
+        "routes": Routing.objects.order_by("-is_active", "code")[:MOST_ROUTES],
+        "presets": preset_files.list_presets(),
+    }
+    if request.method == "POST" and form.step:
+        context |= _show(form)
+    return render(request, "ingest/preview.html", context)
+
+
+def _read_form(request: HttpRequest) -> PreviewForm:
+    said = request.POST if request.method == "POST" else request.GET
+    route, version, step = (said.get(name, "").strip()[:100] for name in ("route", "version", "step"))
+    form = PreviewForm(route, version, step)
+    if request.method == "POST":
+        form.event = request.POST.get("event", "")
+    elif code := request.GET.get("preset"):
+        found = next((one for one in preset_files.list_presets() if one.code == code), None)
+        form.event = _pretty(found.event) if found else ""
+    elif (event_id := _whole_number(request.GET.get("event", ""))) is not None:
+        _take_event(form, event_id)
+    return form
+
+
+def _take_event(form: PreviewForm, event_id: int) -> None:
+    """Begin with an event as it was sent, and with the route and step it was for, where that is known."""
+    event = IngestEvent.objects.select_related("run__route_version__routing").filter(pk=event_id).first()
+    if event is None:
+        form.problem = _("There is no such event any more.")
+        return
+    form.event = _pretty(event.payload)
+    run_no = event.payload.get("runNo") if isinstance(event.payload, dict) else None
+    routes = Routing.objects.filter(versions__runs__run_no=run_no) if isinstance(run_no, str) else None
+    named = event.run.route_version.routing if event.run else routes.first() if routes is not None else None
+    form.route = form.route or (named.code if named else "")
+    form.step = form.step or str(event.step_no or "")
+
+
+def _load_choices(form: PreviewForm) -> None:
+    """Load the versions of the chosen route, and the steps that machines report for."""
+    routing = Routing.objects.filter(code=form.route).first() if form.route else None
+    if routing is None:
+        return
+    form.versions = list(routing.versions.defer("snapshot", "errors").order_by("-version_no")[:MOST_VERSIONS])
+    steps = build(load_sources(routing))[0].steps
+    form.steps = [step for step in steps if step.station_type != StationType.MANUAL]
+
+
+def _show(form: PreviewForm) -> dict[str, Any]:
+    try:
+        event = parsing.decode(form.event.encode("utf-8", "replace"))
+        step_no = _whole_number(form.step)
+        seen = preview.preview(
+            route_code=form.route, step_no=-1 if step_no is None else step_no, event=event, version=form.wanted_version
+        )
+    except DomainError as refusal:
+        form.problem = _say(refusal)
+        return {}
+    return {
+        "seen": seen,
+        "data": preview.as_json(seen),
+        "paths": [{**entry, "shown": _short(entry["found"])} for entry in seen.paths],
+        "lines": highlighting.list_lines(seen),
+        "carried_fails": None in seen.overridden,
+        "would": _verdict(seen),
+    }
+
+
+def _verdict(seen: Preview) -> str:
+    return (
+        "bad" if seen.problems else "hold" if seen.overridden or any(one["alarmed"] for one in seen.values) else "good"
+    )
+
+
+def _short(found: Any) -> str:
+    text = msgspec.json.encode(found, enc_hook=str).decode("utf-8", "replace")
+    return text if len(text) <= LONGEST_FOUND else f"{text[:LONGEST_FOUND]}…"
+
+
+def _pretty(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
+
+
+def _say(refusal: DomainError) -> str:
+    return " ".join([str(refusal), *(str(value) for value in refusal.details.values() if refusal.status == 400)])
+
+
+def _whole_number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+
+
+# --- events --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EventFilter:
+    """Which events are shown."""
+
+    status: str = ""
+    code: str = ""
+    station: str = ""
+    text: str = ""
+    before: int | None = None
+
+    def query(self, **changes: Any) -> str:
+        """Return the address's arguments for this filter with changes; another filter begins at its first page."""
+        chosen = {"status": self.status, "code": self.code, "station": self.station, "q": self.text, **changes}
+        return urlencode({name: value for name, value in chosen.items() if value})
+
+
+@needs()
+@require_GET
+def events_page(request: HttpRequest) -> HttpResponse:
+    """The events that wait or were rejected, newest first, with what to do about them."""
+    chosen = _read_filter(request)
+    rows = list(_select(chosen)[: PAGE_SIZE + 1])
+    shown = rows[:PAGE_SIZE]
+    counts = list(OpenIngestEvent.objects.order_by().values("status", "error_code").annotate(count=Count("id")))
+    context = {
+        "chosen": chosen,
+        "events": [{"event": event, "advice": _advise(event)} for event in shown],
+        "statuses": [
+            (value, label, sum(one["count"] for one in counts if one["status"] == value), chosen.query(status=value))
+            for value, label in IngestStatus.choices
+            if value != IngestStatus.APPLIED
+        ],
+        "total": sum(one["count"] for one in counts),
+        "everything": chosen.query(status=""),
+        "codes": sorted({one["error_code"] for one in counts if one["error_code"]}),
+        "next": chosen.query(before=shown[-1].pk) if len(rows) > PAGE_SIZE else "",
+        "here": chosen.query(before=chosen.before),
+    }
+    return render(request, "ingest/events.html", context)
+
+
+def _read_filter(request: HttpRequest) -> EventFilter:
+    said = {
+        name: request.GET.get(name, "").strip()[:200].replace("\0", "") for name in ("status", "code", "station", "q")
+    }
+    return EventFilter(
+        status=said["status"] if said["status"] in IngestStatus.values else "",
+        code=said["code"],
+        station=said["station"],
+        text=said["q"],
+        before=_whole_number(request.GET.get("before", "")),
+    )
+
+
+def _advise(event: OpenIngestEvent) -> str:
+    """Say what to do about an open event. One that came too late for its step is not tried again by itself."""
+    details = (event.error or {}).get("details") or {}
+    if event.error_code == "STEP_MISMATCH" and not details.get("missingSteps"):
+        return _("The unit is past this step: the event came too late, or a second time under another key.")
+    return str(ADVICE.get(event.error_code, ""))
+
+
+def _select(chosen: EventFilter) -> QuerySet[OpenIngestEvent]:
+    events = OpenIngestEvent.objects.select_related("station").order_by("-id")
+    if chosen.status:
+        events = events.filter(status=chosen.status)
+    if chosen.code:
+        events = events.filter(error_code=chosen.code)
+    if chosen.station:
+        events = events.filter(station__code=chosen.station)
+    if chosen.text:
+        unit = Unit.objects.filter(sn=chosen.text).values("pk")
+        named = Q(sns__contains=[chosen.text]) | Q(blocked_unit_id__in=unit) | Q(payload__icontains=chosen.text)
+        events = events.filter(named | Q(dedupe_key__startswith=chosen.text))
+    return events.filter(pk__lt=chosen.before) if chosen.before is not None else events
+
+
+@needs(Capability.REPLAY)
+@require_POST
+def replay(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Try an event again; what comes of it is shown on the list."""
+    try:
+        outcome = retrying.retry(event_id)
+    except DomainError as refusal:
+        messages.error(request, _("Still refused: %(reason)s") % {"reason": _say(refusal)})
+    else:
+        if outcome.status == IngestStatus.WAITING:
+            messages.info(request, _("It goes on waiting."))
+        else:
+            messages.success(request, _("It is applied."))
+    response = redirect("ingest-events")
+    query = request.POST.get("query", "")[:1000]
+    if query.isprintable() and query.isascii():
+        response["Location"] += f"?{query}" if query else ""
+    return response

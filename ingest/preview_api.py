@@ -1,0 +1,117 @@
+"""Preview and presets over HTTP."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from ingest import preset_files, preview
+from ingest.api import EVENT_EXAMPLE
+from ingest.models import IngestEvent
+from mes.accounts.roles import Capability
+from mes.web import parsing
+
+LARGEST_NUMBER = 2**31 - 1
+Number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
+
+
+class PreviewRequest(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """The body of a preview."""
+
+    step_no: Number
+    event: Any
+    version: Number | Literal["live"] | None = None
+
+
+PREVIEW_SCHEMA = {
+    "application/json": {
+        "type": "object",
+        "required": ["stepNo", "event"],
+        "additionalProperties": False,
+        "properties": {
+            "stepNo": {"type": "integer", "minimum": 0, "maximum": LARGEST_NUMBER},
+            "event": {"description": "The body of `POST /api/ingest/events`."},
+            "version": {"nullable": True, "oneOf": [{"type": "integer"}, {"type": "string", "enum": [preview.LIVE]}]},
+        },
+    }
+}
+
+
+class PreviewAnswer(serializers.Serializer):
+    """What a mapping makes of an event."""
+
+    stepNo = serializers.IntegerField()
+    version = serializers.CharField(help_text="The number of the version, or `live`.")
+    stationType = serializers.CharField()
+    mapping = serializers.DictField(allow_null=True)
+    extracted = serializers.DictField(allow_null=True)
+    paths = serializers.ListField(child=serializers.DictField())
+    values = serializers.ListField(child=serializers.DictField())
+    unmapped = serializers.ListField(child=serializers.DictField())
+    problems = serializers.ListField(child=serializers.DictField())
+
+
+class PreviewViewSet(GenericViewSet):
+    """Trying a mapping."""
+
+    queryset = IngestEvent.objects.none()
+    serializer_class = PreviewAnswer
+    capabilities = {"*": (Capability.MAPPINGS,)}
+
+    def get_parsers(self) -> list[Any]:
+        """The body is decoded once, here."""
+        return []
+
+    @extend_schema(
+        summary="Preview a machine event",
+        description="What the mapping of a step extracts from an event, how the values are judged, and every problem. "
+        "Nothing is stored. `version` is a number, `live` for the configuration as it is now, or left out for the "
+        "latest READY version.",
+        request=PREVIEW_SCHEMA,
+        responses={200: PreviewAnswer},
+        examples=[OpenApiExample("An inspection", value={"stepNo": 20, "event": EVENT_EXAMPLE}, request_only=True)],
+    )
+    def create(self, request: Request, code: str) -> Response:
+        """Read it."""
+        body = parsing.decode_as(parsing.read_body(request), PreviewRequest)
+        seen = preview.preview(route_code=code, step_no=body.step_no, event=body.event, version=body.version)
+        return Response(preview.as_json(seen))
+
+
+class PresetItem(serializers.Serializer):
+    """A mapping to begin with, and an event that it reads."""
+
+    code = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.CharField()
+    stationType = serializers.CharField()
+    mapping = serializers.DictField()
+    event = serializers.DictField()
+
+
+class PresetList(serializers.Serializer):
+    """All presets."""
+
+    items = PresetItem(many=True)
+
+
+class PresetViewSet(GenericViewSet):
+    """Presets of mappings."""
+
+    queryset = IngestEvent.objects.none()
+    serializer_class = PresetItem
+    pagination_class = None
+    filter_backends = []
+
+    @extend_schema(
+        summary="List the presets of mappings",
+        description="For machines that speak a common language. Copy the mapping into an execution config.",
+        responses=PresetList,
+    )
+    def list(self, request: Request) -> Response:
+        """Return all of them."""
+        return Response({"items": [preset_files.as_json(preset) for preset in preset_files.list_presets()]})

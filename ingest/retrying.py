@@ -1,0 +1,119 @@
+"""Trying kept events again: as a replay, or because what they waited for came."""
+
+from collections.abc import Sequence
+
+import msgspec
+from django.db import DataError, transaction
+from django.utils import timezone
+
+from ingest import applying, choosing
+from ingest import mapping as mappings
+from ingest.applying import StationCheck, step_mismatch
+from ingest.envelopes import Sent, decode
+from ingest.keeping import blocked_by, lock_open
+from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
+from ingest.receiving import (
+    Outcome,
+    Waits,
+    accept,
+    any_station,
+    as_repeat,
+    choose,
+    claim_test,
+    known,
+    reject,
+    take_answer,
+)
+from ingest.settling import settle, settle_rest
+from mes import errors
+from mes.database.models import IdempotencyKey
+
+LARGEST_ID = 2**63 - 1
+
+
+def retry(event_id: int, *, check_station: StationCheck = any_station) -> Outcome:
+    """Try an open event again, as a replay, or because what it waited for came.
+
+    Of an applied partial batch, the units it left out are tried. Raises IngestEventNotFound, InvalidTransition for one
+    that is settled, and what still keeps it from being applied.
+    """
+    opened = OpenIngestEvent.objects.filter(pk=event_id).first() if event_id <= LARGEST_ID else None
+    if opened is None:
+        settled = IngestEvent.objects.filter(pk=event_id).first() if event_id <= LARGEST_ID else None
+        if settled is None:
+            raise errors.IngestEventNotFound(code=event_id)
+        return _retry_rest(settled, check_station=check_station)
+    sent = decode(msgspec.json.encode(opened.payload))
+    if opened.status == IngestStatus.WAITING:
+        return _retry_waiting(opened, sent, check_station=check_station)
+    return accept(sent, check_station=check_station)
+
+
+def _retry_waiting(opened: OpenIngestEvent, sent: Sent, *, check_station: StationCheck) -> Outcome:
+    """Try a waiting event, whose key is spent: it is applied, goes on waiting, or is rejected and its key freed."""
+    try:
+        with transaction.atomic():
+            key = IdempotencyKey.objects.select_for_update().filter(
+                channel=sent.channel, key=sent.envelope.dedupe_key, record_id=opened.pk
+            )
+            locked = lock_open(sent)
+            if not key.exists() or locked is None or locked.status != IngestStatus.WAITING:
+                return known(sent)
+            choice = choose(sent, check_station=check_station)
+            repeated = claim_test(sent, choice)
+            if repeated is not None:
+                return as_repeat(take_answer(sent, repeated, locked))
+            applied = applying.apply(sent.said, choice, check_station=check_station)
+            return Outcome("APPLIED", settle(sent, applied, locked))
+    except Waits as wait:
+        if opened.wait_until is None or opened.wait_until > timezone.now():
+            _wait_for(opened, wait.choice)
+            return Outcome("WAITING", {"eventId": str(opened.pk), "duplicate": False, "status": "WAITING"})
+        refusal: errors.DomainError = wait.refusal
+    except errors.DomainError as error:
+        refusal = error
+    except DataError as error:
+        refusal = mappings.invalid(str(error).splitlines()[0])
+    with transaction.atomic():
+        keys = IdempotencyKey.objects.select_for_update()
+        keys.get(channel=sent.channel, key=sent.envelope.dedupe_key)
+        locked = lock_open(sent)
+        if locked is None or locked.status != IngestStatus.WAITING:  # another call settled it meanwhile
+            return known(sent)
+        IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).delete()
+        reject(sent, refusal)
+    raise refusal
+
+
+def _wait_for(opened: OpenIngestEvent, choice: choosing.Choice) -> None:
+    """Let an event of several units wait for the one that is furthest behind now."""
+    OpenIngestEvent.objects.filter(pk=opened.pk).update(**blocked_by(choice))
+
+
+def _retry_rest(event: IngestEvent, *, check_station: StationCheck) -> Outcome:
+    """Apply the units that an applied partial batch left out. Raises what still keeps the last of them out."""
+    with transaction.atomic():
+        rows = SettledIngestEvent.objects.select_for_update(no_key=True)
+        settled = rows.get(pk=event.pk, received_at=event.received_at)
+        if not settled.skipped:
+            raise errors.InvalidTransition(action="replay", entity="ingest event", state=settled.status)
+        sent = decode(msgspec.json.encode(settled.payload))
+        said = {key: value for key, value in sent.said.items() if key != "sn"}
+        said["sns"] = [one["sn"] for one in settled.skipped]
+        choice = choosing.choose(said)
+        if choice.is_ahead:
+            raise step_mismatch(min(choice.units, key=lambda unit: unit.current_step_no or 0), choice)
+        if choice.step.step_no != settled.step_no:
+            raise errors.StepMismatch(current=choice.step.step_no, step_no=settled.step_no, missing_steps=[])
+        applied = applying.apply(said, choice, check_station=check_station, rest_of=settled)
+        return Outcome("APPLIED", settle_rest(sent, settled, applied))
+
+
+def list_ready(unit_id: int) -> Sequence[int]:
+    """Return the open events that a unit's present step lets be tried, in order of occurrence."""
+    return list(
+        OpenIngestEvent.objects.filter(blocked_unit_id=unit_id)
+        .extra(where=["blocked_step_no = (SELECT current_step_no FROM mes_unit WHERE mes_unit.id = blocked_unit_id)"])
+        .order_by("occurred_at", "id")
+        .values_list("pk", flat=True)[:100]
+    )

@@ -1,0 +1,17 @@
+"""Addresses of ingest, below `/api/`."""
+
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from ingest.api import CarrierViewSet, IngestEventViewSet
+from ingest.preview_api import PresetViewSet, PreviewViewSet
+
+router = SimpleRouter(trailing_slash=False)
+router.register("ingest/events", IngestEventViewSet, "ingest-event")
+urlpatterns = [
+    path("carriers/<str:carrier_no>/load", CarrierViewSet.as_view({"post": "load"})),
+    path("carriers/<str:carrier_no>/unload", CarrierViewSet.as_view({"post": "unload"})),
+    path("routes/<str:code>/ingest-preview", PreviewViewSet.as_view({"post": "create"})),
+    path("ingest/presets", PresetViewSet.as_view({"get": "list"})),
+    *router.urls,
+]

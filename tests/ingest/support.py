@@ -1,0 +1,164 @@
+"""A line whose machines report: printer AUTO, inspection AUTO with phases, oven BATCH, tester TEST."""
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from mes.plant.models import StationType
+from mes.production import orders, runs
+from mes.production.models import Run
+from mes.routing.compiling import compile_route
+from mes.routing.models import RouteVersion
+from tests.factories import make_config, make_group, make_line, make_operation, make_route, make_spec, make_station
+
+_numbers = count(1)
+RESULT = {"path": "payload.result", "passValues": ["OK"], "failValues": ["NG"]}
+MEASUREMENTS = {
+    "itemsPath": "payload.values",
+    "namePath": "name",
+    "valuePath": "value",
+    "unitPath": "unit",
+    "judgePath": "judge",
+}
+PRINTING = {
+    "snPath": "payload.sn",
+    "stationCodePath": "payload.station",
+    "result": RESULT,
+    "measurements": MEASUREMENTS,
+}
+INSPECTING = {
+    **PRINTING,
+    "waitSeconds": 60,
+    "phase": {"path": "payload.phase", "inValues": ["start"], "outValues": ["end"]},
+}
+REFLOWING = {
+    "carrierCodePath": "payload.carrier",
+    "snListPath": "payload.sns",
+    "stationCodePath": "payload.station",
+    "result": RESULT,
+    "measurements": MEASUREMENTS,
+}
+TESTING = {**PRINTING, "testResultIdPath": "payload.testId", "waitSeconds": 60}
+
+
+@dataclass
+class IngestPlant:
+    """What `make_ingest_plant` made."""
+
+    run: Run
+    version: RouteVersion
+    sns: list[str]
+    mappings: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+
+def make_ingest_plant(
+    *, units: int = 3, run_no: str = "RUN-1", authorize: bool = True, **mappings: dict[str, Any]
+) -> IngestPlant:
+    """Make line SMT-A: 10 PRINT (AUTO, PRN-1), 20 AOI (AUTO with phase, waits 60 s, AOI-1), 30 REFLOW (BATCH, OVN-1),
+    40 TEST (TEST, waits 60 s, retest limit 1, TST-1).
+
+    PRINT: OBSERVATION “Paste Height” 80..160 µm. REFLOW: KEY, each carrier, “Peak Temperature” 235..250 °C, alarm
+    230..255 HOLD. TEST: KEY required “Supply Voltage” 3.2..3.4 V. `mappings` replaces one by its lower-case operation.
+    """
+    line = make_line("SMT-A")
+    steps = {
+        10: ("PRINT", StationType.AUTO, "PRN-1", mappings.get("print", PRINTING)),
+        20: ("AOI", StationType.AUTO, "AOI-1", mappings.get("aoi", INSPECTING)),
+        30: ("REFLOW", StationType.BATCH, "OVN-1", mappings.get("reflow", REFLOWING)),
+        40: ("TEST", StationType.TEST, "TST-1", mappings.get("test", TESTING)),
+    }
+    routing = make_route(code=f"ROUTE-{next(_numbers)}", steps=[(no, step[0]) for no, step in steps.items()])
+    for step_no, (operation, kind, station, mapping) in steps.items():
+        make_operation(operation)
+        group = make_group(f"{operation}-GROUP")
+        make_station(station, line=line, group=group, station_type=kind)
+        make_config(
+            routing,
+            step_no=step_no,
+            station_type=kind,
+            station_group=group,
+            ingest_mapping=mapping,
+            retest_limit=1 if kind == StationType.TEST else 0,
+        )
+    _make_specs()
+    version, _changed = compile_route(code=routing.code)
+    assert version.status == "READY", version.errors
+    orders.receive(
+        wo_no=f"WO-{run_no}", product_code="BOARD-1", planned_qty=1000, optional={"routing_code": routing.code}
+    )
+    orders.release(wo_no=f"WO-{run_no}", line_code="SMT-A")
+    run = runs.create(wo_no=f"WO-{run_no}", line_code="SMT-A", plan_qty=1000, run_no=run_no)
+    sns = [f"{run_no}-SN-{number}" for number in range(1, units + 1)]
+    if sns:
+        runs.register_units(run_no=run_no, sns=sns)
+    if authorize:
+        runs.set_authorization(run_no=run_no, action="AUTHORIZE", by="test")
+    return IngestPlant(Run.objects.get(pk=run.pk), version, sns, {no: step[3] for no, step in steps.items()})
+
+
+def _make_specs() -> None:
+    from mes.specs.models import DataCollectionSpec
+
+    if DataCollectionSpec.objects.filter(name="Paste Height").exists():
+        return
+    make_spec("PRINT", "Paste Height", item_type="OBSERVATION", lsl=80, usl=160, unit="µm")
+    make_spec(
+        "REFLOW",
+        "Peak Temperature",
+        trigger_type="EACH_CARRIER",
+        lsl=235,
+        usl=250,
+        unit="°C",
+        alarm_min=230,
+        alarm_max=255,
+        alarm_action="HOLD",
+    )
+    make_spec("TEST", "Supply Voltage", lsl=3.2, usl=3.4, unit="V", is_required=True)
+
+
+def event(kind: str, payload: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return an event body with a fresh key."""
+    return {
+        "dedupeKey": f"key-{next(_numbers)}",
+        "sourceSystem": "LINE",
+        "eventType": kind,
+        "occurredAt": timezone.now().isoformat(),
+        "payload": payload,
+        **fields,
+    }
+
+
+def printed(sn: str, **payload: Any) -> dict[str, Any]:
+    """A print report: in and out at once."""
+    return event("AUTO", {"sn": sn, "station": "PRN-1", "result": "OK", "phase": "end", "values": [], **payload})
+
+
+def inspected(sn: str, phase: str, **payload: Any) -> dict[str, Any]:
+    """An inspection report, `start` or `end`."""
+    return event("AUTO", {"sn": sn, "station": "AOI-1", "phase": phase, "result": "OK", "values": [], **payload})
+
+
+def reflowed(carrier: str, sns: list[str] | None = None, **payload: Any) -> dict[str, Any]:
+    """An oven report for a carrier."""
+    values = [{"name": "Peak Temperature", "value": 245.0}]
+    body = {"carrier": carrier, "sns": sns, "station": "OVN-1", "result": "OK", "values": values, **payload}
+    return event("BATCH", body)
+
+
+def final_test(sn: str, volts: Any = 3.3, **payload: Any) -> dict[str, Any]:
+    """A test report."""
+    values = [{"name": "Supply Voltage", "value": volts, "unit": "V"}]
+    test_id = f"test-{next(_numbers)}"
+    return event("TEST", {"sn": sn, "station": "TST-1", "result": "OK", "testId": test_id, "values": values, **payload})
+
+
+def push(client: APIClient, body: dict[str, Any], expect: int | None = None) -> dict[str, Any]:
+    """Post an event; return the answer's data or its error."""
+    answer = client.post("/api/ingest/events", body)
+    if expect is not None:
+        assert answer.status_code == expect, answer.content
+    assert answer.status_code < 500, answer.content
+    return answer.json().get("data") or answer.json()["error"]

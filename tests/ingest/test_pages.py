@@ -1,0 +1,174 @@
+"""The pages of those who connect machines."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from execution.models import Track
+from ingest.models import OpenIngestEvent
+from ingest.preset_files import list_presets
+from mes.accounts.roles import Role
+from tests.factories import api_client, make_user
+from tests.ingest.support import IngestPlant, final_test, make_ingest_plant, printed, push
+
+pytestmark = pytest.mark.django_db
+
+PREVIEW, EVENTS = "/ingest/preview/", "/ingest/events/"
+
+
+@pytest.fixture
+def plant() -> IngestPlant:
+    return make_ingest_plant()
+
+
+@pytest.fixture
+def opened(plant: IngestPlant) -> dict[str, OpenIngestEvent]:
+    """One event that waits and one of each of two refusals."""
+    client = api_client()
+    push(client, final_test(plant.sns[0]), 202)
+    push(client, printed("NOBODY-1"), 404)
+    push(client, printed(plant.sns[1], result="perhaps"), 422)
+    return {event.error_code: event for event in OpenIngestEvent.objects.all()}
+
+
+def sign_in(role: Role = Role.ENGINEER) -> Client:
+    client = Client()
+    client.force_login(make_user(role))
+    return client
+
+
+def read(client: Client, url: str, **headers: str) -> str:
+    response = client.get(url, headers=headers)
+    assert response.status_code == 200, response.status_code
+    return response.content.decode()
+
+
+def preview(plant: IngestPlant, event: Any, **fields: str) -> str:
+    text = event if isinstance(event, str) else json.dumps(event)
+    body = {"route": plant.version.routing.code, "version": "", "step": "10", "event": text, **fields}
+    response = sign_in().post(PREVIEW, body)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+# --- who may ------------------------------------------------------------------------------------------------
+
+
+def test_everyone_must_sign_in():
+    for url in (PREVIEW, EVENTS):
+        assert Client().get(url)["Location"].startswith("/sign-in/")
+
+
+def test_only_those_who_may_change_mappings_preview():
+    assert sign_in(Role.OPERATOR).get(PREVIEW).status_code == 403
+    assert PREVIEW not in read(sign_in(Role.OPERATOR), "/")
+    assert f'href="{PREVIEW}"' in read(sign_in(), "/")
+    assert sign_in(Role.OPERATOR).get(EVENTS).status_code == 200
+
+
+# --- preview ------------------------------------------------------------------------------------------------
+
+
+def test_an_event_that_fits(plant):
+    page = preview(plant, printed(plant.sns[0], values=[{"name": "Paste Height", "value": 120, "unit": "µm"}]))
+    assert "The mapping fits" in page
+    assert f'<mark>&quot;{plant.sns[0]}&quot;</mark> <span class="path-no">' in page
+    assert "<mark>120</mark>" in page
+    assert not Track.objects.exists()
+
+
+def test_an_event_that_does_not_fit(plant):
+    page = preview(plant, printed("<b>x", result="perhaps"))
+    assert "INGEST_PAYLOAD_INVALID" in page
+    assert "<b>x" not in page
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "7", '{"payload": 5}', '{"a": "\\u0000"}', "[" * 5000])
+def test_whatever_is_pasted_is_answered(plant, text):
+    assert 'role="alert"' in (page := preview(plant, text)) or "problem" in page
+
+
+@pytest.mark.parametrize("fields", [{"route": "NONE"}, {"step": "11"}, {"step": "x"}, {"version": "9"}])
+def test_choices_that_are_not_there_are_said_so(plant, fields):
+    assert 'role="alert"' in preview(plant, printed(plant.sns[0]), **fields)
+
+
+def test_the_steps_of_a_route_are_offered_when_it_is_chosen(plant):
+    part = read(sign_in(), f"{PREVIEW}?route={plant.version.routing.code}", **{"HX-Request": "true"})
+    assert "<html" not in part
+    assert '<option value="20">20 Aoi (AUTO)</option>' in part
+
+
+def test_a_sample_of_a_preset_may_be_taken(plant):
+    for preset in list_presets():
+        assert preset.event["dedupeKey"] in read(sign_in(), f"{PREVIEW}?preset={preset.code}")
+    assert sign_in().get(f"{PREVIEW}?preset=none").status_code == 200
+
+
+def test_a_refused_event_may_be_taken(plant, opened):
+    page = read(sign_in(), f"{PREVIEW}?event={opened['INGEST_PAYLOAD_INVALID'].pk}")
+    assert "perhaps" in page
+    assert "no such event" in read(sign_in(), f"{PREVIEW}?event=999999")
+    assert sign_in().get(f"{PREVIEW}?event=x").status_code == 200
+
+
+def test_a_malformed_body_that_was_kept_may_be_taken(plant):
+    api_client().generic("POST", "/api/ingest/events", b"{", content_type="application/json")
+    event = OpenIngestEvent.objects.get()
+    assert "raw" in read(sign_in(), f"{PREVIEW}?event={event.pk}")
+    assert "PARSE_ERROR" in read(sign_in(), EVENTS)
+
+
+# --- open events ---------------------------------------------------------------------------------------------
+
+
+def shown(client: Client, query: str = "") -> set[str]:
+    page = read(client, f"{EVENTS}?{query}")
+    return {event.error_code for event in OpenIngestEvent.objects.all() if f'id="event-{event.pk}"' in page}
+
+
+def test_open_events_are_listed_and_filtered(plant, opened):
+    client = sign_in()
+    everything = {"STEP_MISMATCH", "UNIT_NOT_FOUND", "INGEST_PAYLOAD_INVALID"}
+    assert set(opened) == everything
+    assert shown(client) == everything
+    assert shown(client, "status=WAITING") == {"STEP_MISMATCH"}
+    assert shown(client, "code=UNIT_NOT_FOUND") == {"UNIT_NOT_FOUND"}
+    assert shown(client, "q=NOBODY-1") == {"UNIT_NOT_FOUND"}
+    assert shown(client, f"q={plant.sns[0]}") == {"STEP_MISMATCH"}
+    assert shown(client, f"q={opened['UNIT_NOT_FOUND'].dedupe_key}") == {"UNIT_NOT_FOUND"}
+    assert shown(client, "station=NONE") == set()
+    assert shown(client, f"before={min(event.pk for event in opened.values())}") == set()
+    assert shown(client, "status=nonsense&before=x") == everything
+
+
+def test_an_engineer_replays(plant, opened):
+    client = sign_in()
+    refused = opened["UNIT_NOT_FOUND"]
+    response = client.post(f"{EVENTS}{refused.pk}/replay/", {"query": "status=REJECTED"})
+    assert (response.status_code, response["Location"]) == (302, f"{EVENTS}?status=REJECTED")
+    assert "Still refused" in read(client, EVENTS)
+    OpenIngestEvent.objects.filter(pk=refused.pk).update(payload=printed(plant.sns[0]))
+    client.post(f"{EVENTS}{refused.pk}/replay/")
+    assert "It is applied." in read(client, EVENTS)
+
+
+def test_an_operator_may_look_but_not_replay(plant, opened):
+    client = sign_in(Role.OPERATOR)
+    assert "/replay/" not in read(client, EVENTS)
+    assert client.post(f"{EVENTS}{opened['UNIT_NOT_FOUND'].pk}/replay/").status_code == 403
+    assert sign_in().get(f"{EVENTS}{opened['UNIT_NOT_FOUND'].pk}/replay/").status_code == 405
+
+
+def test_pages_of_the_list(plant):
+    now = OpenIngestEvent(
+        received_at="2026-01-01T00:00Z", source_system="X", payload={}, digest=b"", status="REJECTED", error={}
+    )
+    for number in range(60):
+        now.pk, now.dedupe_key = None, f"key-{number}"
+        now.save(force_insert=True)
+    page = read(sign_in(), EVENTS)
+    assert page.count('id="event-') == 50
+    assert 'rel="next"' in page

@@ -1,0 +1,219 @@
+"""A preview says what a real event would do, and stores nothing."""
+
+from typing import Any
+
+import pytest
+
+from execution.models import DataValue, Track
+from ingest.models import IngestEvent
+from mes.accounts.roles import Role
+from mes.database.models import IdempotencyKey
+from mes.routing.models import RouteExecutionConfig
+from tests.factories import api_client
+from tests.ingest.support import (
+    PRINTING,
+    IngestPlant,
+    final_test,
+    inspected,
+    make_ingest_plant,
+    printed,
+    reflowed,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def plant() -> IngestPlant:
+    return make_ingest_plant()
+
+
+def preview(plant: IngestPlant, step_no: int, event: Any, expect: int = 200, **fields: Any) -> dict[str, Any]:
+    code = plant.version.routing.code
+    answer = api_client(Role.ENGINEER).post(
+        f"/api/routes/{code}/ingest-preview", {"stepNo": step_no, "event": event, **fields}
+    )
+    assert answer.status_code == expect, answer.content
+    return answer.json().get("data") or answer.json()["error"]
+
+
+def codes(data: dict[str, Any]) -> list[str]:
+    return [problem["code"] for problem in data["problems"]]
+
+
+def found(data: dict[str, Any]) -> dict[str, Any]:
+    return {entry["key"]: entry["found"] for entry in data["paths"]}
+
+
+def set_live(plant: IngestPlant, step_no: int, **fields: Any) -> None:
+    RouteExecutionConfig.objects.filter(routing=plant.version.routing, step_no=step_no).update(**fields)
+
+
+def test_everything_an_event_says_is_shown_and_nothing_is_stored(plant):
+    sn = plant.sns[0]
+    data = preview(
+        plant,
+        10,
+        printed(
+            sn, values=[{"name": "Paste Height", "value": 170, "unit": "µm", "judge": "OK"}, {"name": "x", "value": 1}]
+        ),
+    )
+    assert data["problems"] == []
+    assert (data["stepNo"], data["version"], data["mapping"]) == (10, 1, PRINTING)
+    extracted = data["extracted"]
+    assert extracted | {"stationCode": "PRN-1", "carrierNo": None, "phase": None, "testResultId": None} == extracted
+    (unit,) = extracted["units"]
+    assert unit | {"sn": sn, "result": "PASS", "resultOverride": None, "isKnown": True, "currentStepNo": 10} == unit
+    assert [one["name"] for one in unit["measurements"]] == ["Paste Height", "x"]
+    (value,) = data["values"]
+    assert (value["specName"], value["value"], value["unit"], value["judge"]) == ("Paste Height", 170, "µm", "FAIL")
+    assert (value["reportedJudge"], value["limits"]["usl"], value["alarmed"]) == ("PASS", 160, False)
+    assert [(one["name"], one["value"]) for one in data["unmapped"]] == [("x", 1)]
+    assert found(data) == {
+        "snPath": sn,
+        "stationCodePath": "PRN-1",
+        "result.path": "OK",
+        "measurements.itemsPath": found(data)["measurements.itemsPath"],
+        "measurements.namePath": ["Paste Height", "x"],
+        "measurements.valuePath": [170, 1],
+        "measurements.unitPath": ["µm", None],
+        "measurements.judgePath": ["OK", None],
+    }
+    assert not (Track.objects.exists() or DataValue.objects.exists() or IngestEvent.objects.exists())
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_a_key_value_that_fails_overrides_the_result(plant):
+    data = preview(plant, 40, final_test(plant.sns[0], volts=3.9))
+    assert (data["problems"], data["values"][0]["judge"]) == ([], "FAIL")
+    assert data["extracted"]["units"][0]["resultOverride"] == "DATA"
+    assert data["extracted"]["testResultId"].startswith("test-")
+
+
+def test_values_of_a_carrier_raise_alarms(plant):
+    event = reflowed("PANEL-1", plant.sns, values=[{"name": "Peak Temperature", "value": 260}])
+    data = preview(plant, 30, event)
+    assert data["problems"] == []
+    (value,) = data["values"]
+    assert (value["alarmed"], value["judge"], value["alarm"]["action"]) == (True, "FAIL", "HOLD")
+    assert (data["extracted"]["carrierNo"], len(data["extracted"]["units"])) == ("PANEL-1", 3)
+
+
+def test_a_phase_is_read_and_entering_needs_no_result(plant):
+    data = preview(plant, 20, inspected(plant.sns[0], "start", result=None))
+    assert (data["problems"], data["extracted"]["phase"]) == ([], "IN")
+    assert data["extracted"]["units"][0]["result"] is None
+
+
+def test_what_does_not_fit_leaves_the_rest(plant):
+    event = printed(plant.sns[0], result="perhaps", values=[{"name": "Paste Height", "value": "120"}])
+    data = preview(plant, 10, event)
+    assert codes(data) == ["INGEST_PAYLOAD_INVALID", "DATA_TYPE_MISMATCH"]
+    assert "perhaps" in data["problems"][0]["message"]
+    (unit,) = data["extracted"]["units"]
+    assert (unit["sn"], unit["result"]) == (plant.sns[0], None)
+    assert data["values"][0]["problem"]["code"] == "DATA_TYPE_MISMATCH"
+
+
+def test_another_unit_of_measure_needs_a_factor(plant):
+    values = [{"name": "Supply Voltage", "value": 3300, "unit": "mV"}]
+    data = preview(plant, 40, final_test(plant.sns[0], values=values))
+    assert codes(data) == ["INGEST_PAYLOAD_INVALID", "REQUIRED_DATA_MISSING"]
+    assert data["values"][0]["problem"]["code"] == "INGEST_PAYLOAD_INVALID"
+    mapping = dict(plant.mappings[40])
+    mapping["measurements"] = {**mapping["measurements"], "unitFactors": {"mV": {"V": 0.001}}}
+    set_live(plant, 40, ingest_mapping=mapping)
+    live = preview(plant, 40, final_test(plant.sns[0], values=values), version="live")
+    assert (live["problems"], live["version"]) == ([], "live")
+    (value,) = live["values"]
+    assert (value["value"], value["reportedValue"], value["reportedUnit"]) == (pytest.approx(3.3), 3300, "mV")
+
+
+def test_required_values_that_are_missing_are_named(plant):
+    data = preview(plant, 40, final_test(plant.sns[0], values=[]))
+    assert codes(data) == ["REQUIRED_DATA_MISSING"]
+
+
+def test_a_version_or_the_live_configuration_may_be_asked_for(plant):
+    set_live(plant, 10, ingest_mapping={"snPath": "payload.board"})
+    event = printed(plant.sns[0], board="LIVE-1")
+    assert preview(plant, 10, event, version=1)["extracted"]["units"][0]["sn"] == plant.sns[0]
+    live = preview(plant, 10, event, version="live")
+    assert live["extracted"]["units"][0]["sn"] == "LIVE-1"
+    assert live["extracted"]["units"][0]["isKnown"] is False
+    assert codes(live) == ["INGEST_PAYLOAD_INVALID"]  # no station
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"snPath": "((("},
+        {"snPath": 7},
+        {"result": []},
+        {"measurements": {"itemsPath": "a"}},
+        [],
+        "text",
+        {"unknown": 1},
+    ],
+)
+def test_a_live_mapping_that_is_none_is_said_so(plant, mapping):
+    set_live(plant, 10, ingest_mapping=mapping)
+    data = preview(plant, 10, printed(plant.sns[0]), version="live")
+    assert set(codes(data)) == {"INGEST_MAPPING_INVALID"}
+    assert (data["extracted"], data["paths"]) == (None, [])
+
+
+def test_a_step_without_a_mapping(plant):
+    set_live(plant, 10, ingest_mapping=None)
+    assert codes(preview(plant, 10, printed(plant.sns[0]), version="live")) == ["INGEST_MAPPING_MISSING"]
+
+
+def test_an_event_of_another_type(plant):
+    assert codes(preview(plant, 40, printed(plant.sns[0])))[0] == "INGEST_MAPPING_MISSING"
+
+
+def test_what_is_not_there_is_refused(plant):
+    event = printed(plant.sns[0])
+    assert preview(plant, 11, event, 400)["details"].keys() == {"stepNo"}
+    assert preview(plant, 10, event, 404, version=9)["code"] == "ROUTE_VERSION_NOT_FOUND"
+    assert preview(plant, 10, event, 400, version="latest")["code"] == "VALIDATION_ERROR"
+    answer = api_client().post("/api/routes/NONE/ingest-preview", {"stepNo": 10, "event": event})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "ROUTE_NOT_FOUND")
+    answer = api_client(Role.OPERATOR).post("/api/routes/NONE/ingest-preview", {"stepNo": 10, "event": event})
+    assert answer.status_code == 403
+
+
+ODD: list[Any] = [
+    None,
+    7,
+    "text",
+    [],
+    {},
+    {"payload": None},
+    {"payload": []},
+    {"payload": {"sn": None, "values": None}},
+    {"payload": {"sn": ["SN-1"], "result": ["OK"], "station": {}}},
+    {"sn": 5, "sns": 7, "stationCode": [], "occurredAt": 3, "payload": {"values": 5}},
+    {"sn": {"a": 1}, "sns": [None, 4], "occurredAt": "yesterday", "eventType": 5},
+    {"sns": ["a/b", "", " x", "\u2028"], "occurredAt": "2026-01-24T10:00:00"},
+    {"sn": "x" * 5000, "occurredAt": "9999-12-31T23:59:59Z"},
+    {"payload": {"sn": 10**300, "result": "OK", "values": [{"name": "Supply Voltage", "value": 10**300, "unit": "V"}]}},
+    {"payload": {"values": [None, 1, "x", [], {"name": 5}, {"name": "Paste Height", "value": {"a": 1}}]}},
+    {"payload": {"values": [{"name": "Paste Height", "value": True}, {"name": "Paste Height", "value": 1e308}]}},
+]
+
+
+@pytest.mark.parametrize("event", ODD, ids=range(len(ODD)))
+@pytest.mark.parametrize("step_no", [10, 20, 30, 40])
+def test_no_event_whatever_is_an_error_of_the_server(plant, event, step_no):
+    data = preview(plant, step_no, event)
+    assert data["problems"]
+
+
+def test_factors_that_lead_nowhere_are_no_error_of_the_server(plant):
+    mapping = dict(plant.mappings[40])
+    mapping["measurements"] = {**mapping["measurements"], "unitFactors": {"mV": {"V": 10**308}}}
+    set_live(plant, 40, ingest_mapping=mapping)
+    for value in (10**300, 1e300):
+        event = final_test(plant.sns[0], values=[{"name": "Supply Voltage", "value": value, "unit": "mV"}])
+        assert preview(plant, 40, event, version="live")["values"][0]["problem"]

@@ -1,0 +1,164 @@
+"""Events at the same time: exactly one wins, nothing deadlocks, nothing counts twice."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from execution.models import CarrierLoad, CarrierTrack, DataValue, Track
+from ingest import receiving
+from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
+from ingest.waiting import catch_up
+from mes.production.models import Unit
+from tests.factories import api_client
+from tests.ingest.support import final_test, inspected, make_ingest_plant, printed, reflowed
+from tests.integration.helpers import another, at_once
+
+pytestmark = pytest.mark.django_db(transaction=True)
+HEIGHT = {"name": "Paste Height", "value": 120, "unit": "µm"}
+Answer = tuple[int, str]
+
+
+@pytest.fixture
+def client(transactional_db: None) -> APIClient:
+    return api_client()
+
+
+def call(client: APIClient, url: str, body: dict[str, Any]) -> Callable[[], Answer]:
+    """Return a call that posts and returns (status, status of the event or code of the error)."""
+
+    def make() -> Answer:
+        answer = another(client).post(f"/api/{url}", body)
+        said = answer.json()
+        return answer.status_code, said["data"].get("status", "") if said["ok"] else said["error"]["code"]
+
+    return make
+
+
+def push(client: APIClient, body: dict[str, Any]) -> Callable[[], Answer]:
+    return call(client, "ingest/events", body)
+
+
+def test_many_posts_of_one_event_are_one_event(client: APIClient) -> None:
+    sn = make_ingest_plant().sns[0]
+    answers = at_once(push(client, printed(sn, values=[HEIGHT])), times=16)
+    assert Counter(answers) == {(201, "APPLIED"): 1, (200, "APPLIED"): 15}
+    assert Track.objects.count() == DataValue.objects.count() == IngestEvent.objects.count() == 1
+
+
+def test_without_the_key_all_but_one_would_be_refused(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: the lock of the unit alone keeps the effect single, but calls a repeat a mistake."""
+    sn = make_ingest_plant().sns[0]
+    monkeypatch.setattr(receiving, "_claim", lambda sent: True)
+    answers = at_once(push(client, printed(sn)), times=8)
+    assert Counter(answers)[(201, "APPLIED")] == 1
+    assert {status for status, _code in answers} == {201, 409}
+    assert Track.objects.count() == 1
+
+
+def test_many_posts_of_one_event_that_waits(client: APIClient) -> None:
+    sn = make_ingest_plant().sns[0]
+    body = inspected(sn, "end")
+    answers = at_once(push(client, body), times=12)
+    assert Counter(answers) == {(202, "WAITING"): 1, (200, "WAITING"): 11}
+    assert OpenIngestEvent.objects.get().count == 1
+
+
+def test_many_posts_of_one_event_that_is_refused(client: APIClient) -> None:
+    make_ingest_plant()
+    answers = at_once(push(client, printed("nobody")), times=12)
+    assert set(answers) == {(404, "UNIT_NOT_FOUND")}
+    assert OpenIngestEvent.objects.get().count == 12
+
+
+def test_different_events_for_one_unit(client: APIClient) -> None:
+    sn = make_ingest_plant().sns[0]
+    answers = at_once(*(push(client, printed(sn)) for _ in range(12)))
+    assert Counter(status for status, _code in answers) == {201: 1, 409: 11}
+    assert {code for _status, code in answers} <= {"APPLIED", "STATION_MISMATCH", "STEP_MISMATCH"}
+    assert Track.objects.count() == 1
+
+
+def test_one_test_result_under_many_keys(client: APIClient) -> None:
+    sn = make_ingest_plant().sns[0]
+    Unit.objects.update(current_step_no=40)
+    body = final_test(sn)
+    answers = at_once(*(push(client, {**body, "dedupeKey": f"key-{number}"}) for number in range(10)))
+    assert Counter(answers) == {(201, "APPLIED"): 1, (200, "APPLIED"): 9}
+    assert Track.objects.count() == SettledIngestEvent.objects.count() == 1
+
+
+def test_the_whole_way_at_once(client: APIClient) -> None:
+    plant = make_ingest_plant(units=4)
+    for sn in plant.sns:
+        bodies = [printed(sn), inspected(sn, "start"), inspected(sn, "end")]
+        answers = at_once(*(push(client, body) for body in bodies), times=2)
+        assert {status for status, _code in answers} <= {200, 201, 202, 409}
+        while catch_up():
+            pass
+        steps = list(Track.objects.filter(unit__sn=sn).order_by("id").values_list("step_no", "result"))
+        assert steps == [(10, "PASS"), (20, "PASS")]
+    assert Unit.objects.filter(current_step_no=30, status="QUEUED").count() == 4
+
+
+def test_a_waiting_event_is_applied_once_by_many_who_try(client: APIClient) -> None:
+    plant = make_ingest_plant()
+    for sn in plant.sns:
+        assert push(client, inspected(sn, "end"))()[0] == 202
+    Unit.objects.update(current_step_no=20)
+    at_once(catch_up, times=8)
+    assert (Track.objects.count(), SettledIngestEvent.objects.count()) == (3, 3)
+    assert not OpenIngestEvent.objects.exists()
+
+
+def test_batches_that_share_units_in_different_order(client: APIClient) -> None:
+    plant = make_ingest_plant(units=18)
+    Unit.objects.update(current_step_no=30)
+    for first in range(0, 18, 6):
+        sns = plant.sns[first : first + 6]
+        orders = [sns, sns[::-1], sns[3:] + sns[:3], sns[::2] + sns[1::2]]
+        events = [reflowed(f"P-{first}-{number}", order) for number, order in enumerate(orders)]
+        answers = at_once(*(push(client, body) for body in events), times=2)
+        counts = Counter(status for status, _code in answers)
+        assert counts[201] == counts[200] == 1, answers
+        assert counts[409] == 6, answers
+    assert Track.objects.count() == CarrierLoad.objects.filter(unloaded_at=None).count() == 18
+    assert CarrierTrack.objects.count() == 3
+
+
+def test_carriers_that_exchange_their_units(client: APIClient) -> None:
+    plant = make_ingest_plant(units=12)
+    Unit.objects.update(current_step_no=30)
+    for number in range(0, 12, 2):
+        one, two = plant.sns[number : number + 2]
+        for carrier, sn in ((f"A-{number}", one), (f"B-{number}", two)):
+            assert call(client, f"carriers/{carrier}/load", {"units": [{"sn": sn}]})()[0] == 200
+        swapped = [reflowed(f"A-{number}", [two]), reflowed(f"B-{number}", [one])]
+        answers = at_once(*(push(client, body) for body in swapped))
+        assert {status for status, _code in answers} == {201}, answers
+    assert CarrierLoad.objects.filter(unloaded_at=None).count() == 12
+
+
+def test_one_carrier_loaded_by_many(client: APIClient) -> None:
+    plant = make_ingest_plant(units=8)
+    bodies = [{"units": [{"sn": sn, "position": "1"}]} for sn in plant.sns]
+    answers = at_once(*(call(client, "carriers/P/load", body) for body in bodies))
+    assert Counter(status for status, _code in answers) == {200: 1, 400: 7}
+    assert CarrierLoad.objects.get(unloaded_at=None).position == "1"
+
+
+def test_loads_and_unloads_of_the_same_units(client: APIClient) -> None:
+    plant = make_ingest_plant(units=6)
+    orders = [plant.sns, plant.sns[::-1], plant.sns[3:] + plant.sns[:3]]
+    for _round in range(4):
+        loads = [
+            call(client, f"carriers/P-{number}/load", {"units": [{"sn": sn} for sn in order]})
+            for number, order in enumerate(orders)
+        ]
+        unloads = [call(client, f"carriers/P-{number}/unload", {}) for number in range(3)]
+        answers = at_once(*loads, *(unloads if _round else []), times=2)
+        assert {status for status, _code in answers} == {200}, answers
+    current = CarrierLoad.objects.filter(unloaded_at=None).values_list("unit_id", flat=True)
+    assert len(current) == len(set(current))

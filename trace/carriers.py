@@ -1,0 +1,153 @@
+"""Everything about one carrier: which units it carried, and its own passes with their values."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from execution.models import Carrier, CarrierLoad, CarrierTrack, CarrierTrackUnit, DataValue
+from mes import errors
+from mes.production.models import Unit
+from trace.values import value_as_json
+
+MOST_LOADS = 500  # the newest; carriers are used for years
+MOST_PASSES = 100
+
+
+@dataclass(frozen=True)
+class CarrierPass:
+    """A carrier's pass with the units that took part and what was collected on it."""
+
+    track: CarrierTrack
+    units: Sequence[CarrierTrackUnit]
+    values: Sequence[DataValue]
+
+    @property
+    def rows(self) -> list[tuple[DataValue, bool]]:
+        """The values, each with whether a later value of the same spec decides in its place."""
+        latest = {value.name: value.pk for value in self.values}
+        return [(value, latest[value.name] != value.pk) for value in self.values]
+
+
+@dataclass(frozen=True)
+class CarrierTrace:
+    """A carrier, its newest loads and its newest passes, newest first."""
+
+    carrier: Carrier
+    loads: Sequence[CarrierLoad]
+    passes: Sequence[CarrierPass]
+
+    @cached_property
+    def current(self) -> list[CarrierLoad]:
+        """What it carries now, by position."""
+        carried = [load for load in self.loads if load.unloaded_at is None]
+        return sorted(carried, key=lambda load: (load.position, load.pk))
+
+    @cached_property
+    def earlier(self) -> list[CarrierLoad]:
+        """What it carried before."""
+        return [load for load in self.loads if load.unloaded_at is not None]
+
+
+@dataclass(frozen=True)
+class UnitCarriers:
+    """The carriers of one unit, in the order things happened."""
+
+    loads: Sequence[CarrierLoad]
+    passes: Sequence[CarrierTrackUnit]
+    values: Sequence[DataValue]
+
+    @cached_property
+    def passes_with_values(self) -> list[CarrierPass]:
+        """The passes, newest first."""
+        of_pass = _group_by_pass(self.values)
+        return [
+            CarrierPass(one.carrier_track, [one], of_pass.get(one.carrier_track_id, []))
+            for one in reversed(self.passes)
+        ]
+
+
+def get_carrier_trace(*, carrier_no: str) -> CarrierTrace:
+    """Load the trace of a carrier in five queries. Raises CarrierNotFound."""
+    carrier = Carrier.objects.filter(carrier_no=carrier_no).first()
+    if carrier is None:
+        raise errors.CarrierNotFound(code=carrier_no)
+    loads = CarrierLoad.objects.filter(carrier=carrier).select_related("unit").order_by("-id")[:MOST_LOADS]
+    tracks = list(
+        CarrierTrack.objects.filter(carrier=carrier).select_related("run", "station").order_by("-id")[:MOST_PASSES]
+    )
+    ids = [track.pk for track in tracks]
+    units: dict[int, list[CarrierTrackUnit]] = {}
+    taking_part = CarrierTrackUnit.objects.filter(carrier_track_id__in=ids).select_related("track__unit")
+    for one in taking_part.order_by("id"):
+        units.setdefault(one.carrier_track_id, []).append(one)
+    values = _group_by_pass(DataValue.objects.filter(carrier_track_id__in=ids).order_by("collected_at", "id"))
+    passes = [CarrierPass(track, units.get(track.pk, []), values.get(track.pk, [])) for track in tracks]
+    return CarrierTrace(carrier, list(loads), passes)
+
+
+def get_carriers_of(unit: Unit) -> UnitCarriers:
+    """Load the carriers of a unit in three queries."""
+    passes = CarrierTrackUnit.objects.filter(track__unit=unit)
+    values = DataValue.objects.filter(
+        carrier_track_id__in=passes.values("carrier_track_id"), received_at__gte=unit.created_at
+    )
+    related = ("carrier_track__carrier", "carrier_track__run", "carrier_track__station")
+    return UnitCarriers(
+        loads=list(CarrierLoad.objects.filter(unit=unit).select_related("carrier").order_by("id")),
+        passes=list(passes.select_related(*related).order_by("id")),
+        values=list(values.order_by("collected_at", "id")),
+    )
+
+
+def _group_by_pass(values: Iterable[DataValue]) -> dict[int | None, list[DataValue]]:
+    groups: dict[int | None, list[DataValue]] = {}
+    for value in values:
+        groups.setdefault(value.carrier_track_id, []).append(value)
+    return groups
+
+
+# --- as JSON -------------------------------------------------------------------------------------------------
+
+
+def load_as_json(load: CarrierLoad) -> dict[str, Any]:
+    """Return a load without saying of which unit or carrier."""
+    return {
+        "id": str(load.pk),
+        "position": load.position or None,
+        "loadedAt": load.loaded_at,
+        "unloadedAt": load.unloaded_at,
+    }
+
+
+def track_as_json(track: CarrierTrack) -> dict[str, Any]:
+    """Return a carrier's pass without saying of which carrier."""
+    return {
+        "id": str(track.pk),
+        "runNo": track.run.run_no,
+        "stepNo": track.step_no,
+        "operationCode": track.operation_code,
+        "stationCode": track.station.code if track.station else None,
+        "inAt": track.in_at,
+        "outAt": track.out_at,
+    }
+
+
+def as_json(trace: CarrierTrace) -> dict[str, Any]:
+    """Return a trace in the words of the HTTP interface."""
+    return {
+        "carrier": {"carrierNo": trace.carrier.carrier_no, "createdAt": trace.carrier.created_at},
+        "carrierLoads": [{**load_as_json(load), "sn": load.unit.sn} for load in trace.loads],
+        "carrierTracks": [_pass_as_json(one) for one in trace.passes],
+    }
+
+
+def _pass_as_json(one: CarrierPass) -> dict[str, Any]:
+    return {
+        **track_as_json(one.track),
+        "units": [
+            {"sn": each.track.unit.sn, "trackId": str(each.track_id), "result": each.track.result or None}
+            for each in one.units
+        ],
+        "dataValues": [value_as_json(value) for value in one.values],
+    }

@@ -1,0 +1,46 @@
+"""Collected values in the words of the HTTP interface."""
+
+from typing import Any
+
+from execution.models import DataValue
+
+VALUE_FIELDS = ("value_number", "value_text", "value_boolean", "value_json")
+
+
+def value_of(value: DataValue) -> Any:
+    """Return the one typed value."""
+    return next((found for name in VALUE_FIELDS if (found := getattr(value, name)) is not None), None)
+
+
+def value_as_json(value: DataValue) -> dict[str, Any]:
+    """Return a value in the words of the HTTP interface."""
+    return {
+        "id": str(value.pk),
+        "stepNo": value.step_no,
+        "operationCode": value.operation_code,
+        "name": value.name,
+        "itemType": value.item_type,
+        "value": value_of(value),
+        "valueNumber": value.value_number,
+        "valueText": value.value_text,
+        "valueBoolean": value.value_boolean,
+        "valueJson": value.value_json,
+        "unit": value.measure,
+        "limits": {
+            "lsl": value.lsl,
+            "usl": value.usl,
+            "target": value.target,
+            "unit": value.measure,
+            "alarmMin": value.alarm_min,
+            "alarmMax": value.alarm_max,
+        },
+        "judge": value.judge or None,
+        "reportedJudge": value.reported_judge or None,
+        "alarmed": value.alarmed,
+        "source": value.source,
+        "operatorId": value.operator or None,
+        "collectedAt": value.collected_at,
+        "trackId": None if value.track_id is None else str(value.track_id),
+        "carrierTrackId": None if value.carrier_track_id is None else str(value.carrier_track_id),
+        "deviceDataId": None if value.record_id is None else str(value.record_id),
+    }
