@@ -5,13 +5,16 @@ import os
 import signal
 import sys
 import threading
+import time
 
 from demo import plant
 from demo.client import Client, Refused, SignInRefused, Stopped
-from demo.simulator import Simulator, say
+from demo.mischief import Chances, Mischief
+from demo.simulator import BURST, Simulator, say
 
 RATE = "6"  # boards per minute: slow enough to watch
 BOARDS = 40
+HOUR_BOARDS, HOUR_RATE = 120, 40.0  # an hour's production in about three minutes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,8 +27,18 @@ def main(arguments: list[str] | None = None) -> int:
         client = Client(options.url, options.token, stop=stop, say=say)
         if plant.make(client):
             say(f"The plant is made: line {plant.LINE}, route {plant.ROUTE}, product {plant.PRODUCT}.")
-        orders = 1 if options.once else options.orders
-        Simulator(client, rate=options.rate, boards=options.boards, orders=orders, burst=options.burst).run()
+        simulator = Simulator(
+            client,
+            rate=options.rate,
+            boards=options.boards,
+            orders=options.orders,
+            burst=options.burst,
+            mischief=Mischief(chances=Chances().times(options.faults)),
+            has_technician=options.technician,
+        )
+        started = time.monotonic()
+        simulator.run()
+        say(f"Done in {time.monotonic() - started:.0f} s. {simulator.tally}")
     except Stopped:
         say("The demo line stops; it goes on with its run when it is started again.")
     except (Refused, SignInRefused, ValueError) as error:
@@ -48,8 +61,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--boards", type=whole, default=BOARDS, help=f"boards per order (default {BOARDS})")
     parser.add_argument("--orders", type=whole, help="how many orders (default: without end)")
     parser.add_argument("--once", action="store_true", help="one order only")
-    parser.add_argument("--burst", type=int, default=12, help="boards at full speed at first (default 12)")
-    return parser.parse_args(arguments)
+    parser.add_argument("--hour", action="store_true", help="an hour's production in a few minutes, then end")
+    parser.add_argument("--burst", type=int, help="boards at full speed at first (default 12; with --hour none)")
+    parser.add_argument("--faults", type=float, default=1.0, help="how often things go wrong on purpose (0: never)")
+    parser.add_argument(
+        "--technician", action="store_true", help="repair or scrap what fails, so that runs close (so with --hour)"
+    )
+    options = parser.parse_args(arguments)
+    if options.hour:
+        options.boards, options.rate, options.technician = HOUR_BOARDS, HOUR_RATE, True
+    if options.once or options.hour:
+        options.orders = options.orders or 1
+    if options.burst is None:
+        options.burst = 0 if options.hour else BURST
+    return options
 
 
 def positive(text: str) -> float:

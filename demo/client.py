@@ -71,6 +71,10 @@ class Client:
         """Send a body to /api/…"""
         return self._call("POST", address(path), {} if body is None else body)
 
+    def patch(self, *path: str, body: Any) -> Any:
+        """Change what is at /api/…"""
+        return self._call("PATCH", address(path), body)
+
     def items(self, *path: str, query: Mapping[str, str] | None = None) -> Iterator[Any]:
         """Yield all items of a list, page by page."""
         target: str | None = address(path, query)

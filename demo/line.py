@@ -1,6 +1,7 @@
 """A line of machines, each of which holds a board for its cycle time; several boards are on the line at once.
 
 Everything happens in one thread, by an agenda: boards move in the order of their times, as fast as the server answers.
+Machines report by events, and go on by their own verdict when an event is late; people track in and out.
 """
 
 import heapq
@@ -13,14 +14,19 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from demo import machines, oven, plant
+from demo import machines, plant
 from demo.client import Client, Refused
+from demo.mail import Letter, Mail
+from demo.mischief import Mischief
 
 WAITING_CODES = ("EQUIPMENT_UNAVAILABLE",)
+BEHIND_CODES = ("STEP_MISMATCH", "STATION_MISMATCH", "UNIT_ALREADY_IN_STATION", "UNIT_NOT_IN_STATION")
 RETRY_SECONDS = 5.0
-MEASURED_AFTER = 0.8  # of the cycle
-CYCLES = {"PRINT": 0.7, "SPI": 0.5, "PLACE": 0.9, "REFLOW": 2.5, "AOI": 0.6, "FCT": 0.9}  # of the time between boards
-CAPACITIES = {"REFLOW": 4}  # boards in a machine at once, where more than one
+PATIENCE = 240.0  # seconds for which a board waits at a hand station for late events
+CYCLES = {"PRINT": 0.7, "SPI": 0.5, "PLACE": 0.9, "REFLOW": 2.5, "AOI": 0.6, "FCT": 0.7, "FINAL": 0.6}  # of the takt
+CAPACITIES = {"REFLOW": 2}  # boards, or carriers, in a machine at once, where more than one
+CARRIERS = tuple(f"PALLET-{number:02}" for number in range(1, 13))
+FEWEST_ON_CARRIER, MOST_ON_CARRIER = 2, 4
 
 Action = Callable[[], None]
 Specs = dict[str, dict[str, Any]]
@@ -48,18 +54,19 @@ class Agenda:
 
 @dataclass(eq=False)
 class Batch:
-    """A run in production: the boards still to be fed, and how many have left the line."""
+    """A run in production: the boards still to be fed, and what became of those that left the line."""
 
     run_no: str
     size: int
     pending: deque[str]
     on_line: int = 0
     done: int = 0
+    scrapped: int = 0
     stuck: int = 0
 
     @property
     def is_over(self) -> bool:
-        """Whether every board is done, or waits for somebody to decide."""
+        """Whether every board is done or scrapped, or waits for somebody to decide."""
         return not self.pending and self.on_line == 0
 
 
@@ -70,8 +77,31 @@ class Board:
     sn: str
     batch: Batch
     takt: float
-    result: str = "PASS"
-    typed: list[dict[str, Any]] = field(default_factory=list)
+    is_behind: bool = False  # an event of it is on its way, or waits for one that is
+    last_key: str = ""  # of its last event
+    is_taken_over: bool = False  # from another simulator, whose last events may be lost
+    tests: int = 0
+    repairs: int = 0
+    arrived_at: float = 0.0
+
+
+@dataclass(eq=False)
+class Load:
+    """What is in a machine together: one board, or the boards of a carrier."""
+
+    boards: tuple[Board, ...]
+    carrier: str | None = None
+    is_listed: bool = False  # the machine itself names the boards of the carrier
+
+    @property
+    def takt(self) -> float:
+        """The pace of its boards."""
+        return self.boards[0].takt
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether an event of one of them is still on its way."""
+        return any(board.is_behind for board in self.boards)
 
 
 @dataclass(eq=False)
@@ -80,44 +110,61 @@ class Place:
 
     step: plant.Step
     waiting: deque[Board] = field(default_factory=deque)
-    inside: set[Board] = field(default_factory=set)
+    inside: set[Load] = field(default_factory=set)
     is_kept_waiting: bool = False
     told: str = ""  # why it waits, as long as it does
+    wanted: int = MOST_ON_CARRIER
+    looked_at: float = float("-inf")
 
     @property
     def has_room(self) -> bool:
-        """Whether another board may enter."""
+        """Whether another board or carrier may enter."""
         return len(self.inside) < CAPACITIES.get(self.step.operation, 1)
 
-    def cycle(self, board: Board) -> float:
-        """Return how long a board stays, in seconds."""
-        return CYCLES[self.step.operation] * board.takt
+    @property
+    def is_batch(self) -> bool:
+        """Whether boards enter on carriers."""
+        return self.step.station_type == "BATCH"
+
+    @property
+    def board_count(self) -> int:
+        """How many boards are here."""
+        return len(self.waiting) + sum(len(load.boards) for load in self.inside)
+
+    def cycle(self, load: Load) -> float:
+        """Return how long a load stays, in seconds."""
+        return CYCLES[self.step.operation] * load.takt
 
 
 class Line:
-    """Moves boards through the stations. What fails, is held or is refused stays where it is, for people."""
+    """Moves boards through the stations. What fails or is held is for people, or for the technician if there is one."""
 
     def __init__(
         self,
         client: Client,
         agenda: Agenda,
         instrument: machines.Instrument,
+        mischief: Mischief,
         *,
+        has_technician: bool = False,
         say: Callable[[str], None],
         on_batch_over: Callable[[Batch], None],
     ) -> None:
         self.places = {step.step_no: Place(step) for step in plant.STEPS}
+        self.mail = Mail(client, agenda.after, mischief, say)
         self._client = client
         self._agenda = agenda
         self._instrument = instrument
+        self._has_technician = has_technician
         self._say = say
         self._on_batch_over = on_batch_over
-        self._specs: dict[tuple[str, int], Specs] = {}
+        self._carriers = deque(CARRIERS)
+        self._specs: dict[str, Specs] = {}
 
     @property
     def board_count(self) -> int:
         """How many boards are on the line."""
-        return sum(len(place.waiting) + len(place.inside) for place in self.places.values())
+        return sum(place.board_count for place in self.places.values())
 
     @property
     def is_blocked(self) -> bool:
@@ -127,129 +174,255 @@ class Line:
     def put(self, board: Board, step_no: int) -> None:
         """Let a board wait for a step."""
         place = self.places[step_no]
+        board.arrived_at = time.monotonic()
         place.waiting.append(board)
         self._fill(place)
 
     def resume(self, board: Board, step_no: int) -> None:
         """Go on with a board that is in a station already."""
-        place = self.places[step_no]
-        place.inside.add(board)
-        self._agenda.after(place.cycle(board), lambda: self._measure(place, board))
+        place, load = self.places[step_no], Load((board,))
+        place.inside.add(load)
+        self._agenda.after(place.cycle(load), lambda: self._leave(place, load))
 
     # --- entering -------------------------------------------------------------------------------------------
 
     def _fill(self, place: Place) -> None:
-        while place.waiting and place.has_room and not place.is_kept_waiting:
-            self._enter(place, place.waiting[0])
+        while place.waiting and place.has_room and not place.is_kept_waiting and self._is_ready(place):
+            if place.step.is_by_machine:
+                self._enter_machine(place)
+            else:
+                self._enter_by_hand(place, place.waiting[0])
 
-    def _enter(self, place: Place, board: Board) -> None:
+    def _is_ready(self, place: Place) -> bool:
+        """Whether a carrier is full, or nothing comes that could fill it."""
+        if not place.is_batch:
+            return True
+        batch = place.waiting[0].batch
+        here = sum(board.batch is batch for board in place.waiting)
+        return bool(self._carriers) and (here >= place.wanted or not self._is_coming(place, batch))
+
+    def _is_coming(self, place: Place, batch: Batch) -> bool:
+        before = [other for step_no, other in self.places.items() if step_no < place.step.step_no]
+        boards = [board for other in before for board in other.waiting]
+        boards += [board for other in before for load in other.inside for board in load.boards]
+        return bool(batch.pending) or any(board.batch is batch for board in boards)
+
+    def _enter_machine(self, place: Place) -> None:
+        if not self._is_normal(place):
+            return
+        self._let_go_on(place)
+        if not place.waiting:
+            return
+        load = self._load_carrier(place) if place.is_batch else Load((place.waiting.popleft(),))
+        place.inside.add(load)
+        if place.step.format.has_phases:
+            self._report(place, load, {}, phase="start")
+        self._agenda.after(place.cycle(load), lambda: self._leave(place, load))
+
+    def _is_normal(self, place: Place) -> bool:
+        """Whether the machine runs; if it does not, it is looked at again after a while."""
+        if time.monotonic() - place.looked_at < RETRY_SECONDS:
+            return True
+        equipment = self._client.get("equipment", place.step.equipment)
+        if equipment["status"] == "normal":
+            place.looked_at, place.told = time.monotonic(), ""
+            return True
+        self._keep_waiting(place, f"{place.step.equipment} is not normal but {equipment['status']}")
+        return False
+
+    def _let_go_on(self, place: Place) -> None:
+        """Send on boards of an earlier simulator whose events arrived after all."""
+        for board in [board for board in place.waiting if board.is_taken_over]:
+            unit = self._client.get("stations", "resolve-unit", board.sn)
+            if (unit["status"], unit["currentStepNo"]) != ("QUEUED", place.step.step_no):
+                place.waiting.remove(board)
+                self._go_where_it_is(board, unit)
+
+    def _load_carrier(self, place: Place) -> Load:
+        """Put waiting boards of one run on a carrier; every other time the oven reads them itself."""
+        batch = place.waiting[0].batch
+        boards = [board for board in place.waiting if board.batch is batch][: place.wanted]
+        for board in boards:
+            place.waiting.remove(board)
+        random = self._instrument.random
+        place.wanted = random.randint(FEWEST_ON_CARRIER, MOST_ON_CARRIER)
+        load = Load(tuple(boards), self._carriers.popleft(), is_listed=random.random() < 0.5)
+        if not load.is_listed:
+            units = [{"sn": board.sn, "position": str(position)} for position, board in enumerate(boards, 1)]
+            self._client.post("carriers", str(load.carrier), "load", body={"units": units})
+        return load
+
+    def _free(self, load: Load) -> None:
+        if load.carrier is None:
+            return
+        try:
+            self._client.post("carriers", load.carrier, "unload", body={})
+        except Refused as refusal:  # nobody has named this carrier yet
+            if refusal.code != "CARRIER_NOT_FOUND":
+                self._say(f"{load.carrier} is not unloaded: {refusal}")
+        self._carriers.append(load.carrier)
+
+    def _enter_by_hand(self, place: Place, board: Board) -> None:
         body = {"runNo": board.batch.run_no, "sn": board.sn}
         try:
             self._client.post("stations", place.step.station, "track-in", body=body)
         except Refused as refusal:
             if refusal.code in WAITING_CODES:
-                self._keep_waiting(place, refusal)
+                self._keep_waiting(place, str(refusal))
                 return
             place.waiting.popleft()
+            if board.is_behind and refusal.code in BEHIND_CODES and time.monotonic() < board.arrived_at + PATIENCE:
+                self._agenda.after(max(board.takt / 2, 0.02), lambda: self._put_again(place, board))
+                return
             self._lose(board, f"not taken in at {place.step.station}: {refusal}")
             return
         place.waiting.popleft()
-        place.inside.add(board)
+        load = Load((board,))
+        board.is_behind = False
+        place.inside.add(load)
         place.told = ""
-        self._agenda.after(place.cycle(board) * MEASURED_AFTER, lambda: self._measure(place, board))
+        self._agenda.after(place.cycle(load), lambda: self._leave(place, load))
 
-    def _keep_waiting(self, place: Place, refusal: Refused) -> None:
-        if place.told != refusal.message:
-            self._say(f"{place.step.station} waits: {refusal}")
-        place.told = refusal.message
+    def _put_again(self, place: Place, board: Board) -> None:
+        place.waiting.append(board)
+        self._fill(place)
+
+    def _keep_waiting(self, place: Place, why: str) -> None:
+        if place.told != why:
+            self._say(f"{place.step.station} waits: {why}")
+        place.told = why
         place.is_kept_waiting = True
         self._agenda.after(RETRY_SECONDS, lambda: self._try_again(place))
 
     def _try_again(self, place: Place) -> None:
         place.is_kept_waiting = False
+        place.looked_at = float("-inf")
         self._fill(place)
 
-    # --- in the station -------------------------------------------------------------------------------------
+    # --- leaving a machine ----------------------------------------------------------------------------------
 
-    def _measure(self, place: Place, board: Board) -> None:
-        """Send what the machine measured, and note its verdict and what will be typed."""
+    def _leave(self, place: Place, load: Load) -> None:
+        if place.step.is_by_machine:
+            self._leave_machine(place, load)
+        else:
+            self._leave_by_hand(place, load.boards[0])
+        place.inside.discard(load)
+        self._fill_all()
+
+    def _fill_all(self) -> None:
+        for place in self.places.values():
+            self._fill(place)
+
+    def _leave_machine(self, place: Place, load: Load) -> None:
+        """Report what the machine did, and go on by its verdict, or by the answer if there is one at once."""
         step = place.step
-        board.result, board.typed = "PASS", []
+        values = self._instrument.measure(step)
+        failed, held = machines.is_failed(step, values), machines.is_held(step, values)
+        for board in load.boards:
+            board.tests += step.station_type == "TEST"
+        phase = {"phase": "end"} if step.format.has_phases else {}
+        told = self._report(place, load, values, failed=failed, is_clean=not failed and not held, **phase)
+        self._free(load)
+        if told is not None and "refused" in told:
+            for board in load.boards:
+                self._go_where_it_is(board, self._client.get("stations", "resolve-unit", board.sn))
+            return
+        for board in load.boards:
+            status = told.get("unitStatus") if told else None
+            if told and len(load.boards) > 1:  # the answer for several units names no status
+                status = None
+            self._go_on(place, board, status or self._expected_status(step, board, failed=failed, held=held), failed)
+
+    def _expected_status(self, step: plant.Step, board: Board, *, failed: bool, held: bool) -> str:
+        if held:
+            return "ON_HOLD"
+        return "OUT_FAILED" if failed and board.tests > step.retest_limit * (step.station_type == "TEST") else "QUEUED"
+
+    def _report(
+        self,
+        place: Place,
+        load: Load,
+        values: dict[str, machines.Value],
+        *,
+        failed: bool = False,
+        is_clean: bool = False,
+        **fields: Any,
+    ) -> dict[str, Any] | None:
+        """Send an event; return the answer, {"refused": …}, or None while the event is on its way or waits."""
+        step, answers = place.step, list[dict[str, Any]]()
+        is_clean = is_clean and not load.is_behind
+        if load.carrier is not None and not load.is_listed:
+            is_clean = False  # what is on a carrier counts when the event arrives
+            load.is_listed = load.is_behind or self.mail.is_cut_off(step.station)
+        event = self._event(step, load, values, failed=failed, **fields)
+        for board in load.boards:
+            board.last_key = event["dedupeKey"]
+        letter = Letter(
+            step,
+            event,
+            on_answer=lambda answer: self._take_answer(load, event["dedupeKey"], answer, answers),
+            on_refusal=lambda refusal: answers.append({"refused": refusal.code}),
+        )
+        is_sent = self.mail.send(letter, takt=load.takt, is_clean=is_clean)
+        if not is_sent:
+            for board in load.boards:
+                board.is_behind = True
+            return None
+        return None if not answers or answers[0].get("status") == "WAITING" else answers[0]
+
+    def _take_answer(self, load: Load, key: str, answer: dict[str, Any], answers: list[dict[str, Any]]) -> None:
+        """Note the answer. A late event says nothing of those sent after it, which may wait still."""
+        answers.append(answer)
+        for board in load.boards:
+            if board.last_key == key:
+                board.is_behind = answer["status"] == "WAITING"
+
+    def _event(
+        self, step: plant.Step, load: Load, values: dict[str, machines.Value], *, failed: bool, **fields: Any
+    ) -> dict[str, Any]:
+        if load.carrier is not None:
+            fields["carrier"] = load.carrier
+            if load.is_listed:
+                fields["boards"] = [board.sn for board in load.boards]
+        else:
+            fields["board"] = load.boards[0].sn
+        key = uuid.UUID(int=self._instrument.random.getrandbits(128), version=4)
+        if step.station_type == "TEST":
+            fields["testId"] = f"T-{key}"
+        return {
+            "dedupeKey": str(key),
+            "sourceSystem": step.station,
+            "eventType": step.station_type,
+            "occurredAt": datetime.now(UTC).isoformat(),
+            "payload": machines.payload_of(step, values, failed=failed, **fields),
+        }
+
+    # --- leaving a hand station -----------------------------------------------------------------------------
+
+    def _leave_by_hand(self, place: Place, board: Board) -> None:
+        step = place.step
+        body: dict[str, Any] = {"runNo": board.batch.run_no, "sn": board.sn}
         try:
             specs = self._specs_of(place, board)
-            if step.kind == "REFLOW":
-                events = self._oven_events(step, board, specs)
-            else:
-                events = self._machine_events(step, board, specs)
-            readings = [reading for event in events for reading in event["data"]]
-            board.result = machines.verdict(readings + board.typed, specs)
-            for event in events:
-                self._client.post("integration", "device-data", body=event)
-        except (Refused, oven.ReportError) as error:
-            self._say(f"{board.sn} at {step.station}: {error}")
-        self._agenda.after(place.cycle(board) * (1 - MEASURED_AFTER), lambda: self._leave(place, board))
+            typed = machines.readings_to_send(self._instrument.measure(step), specs)
+            result = machines.verdict(typed, specs)
+            body |= {"result": result, "data": typed, "operatorId": "operator"}
+            if result == "FAIL":
+                code, location = self._instrument.random.choice(machines.DEFECTS)
+                body |= {"defectCode": code, "defectLocation": location}
+            answer = self._client.post("stations", step.station, "track-out", body=body)
+        except Refused as refusal:
+            self._go_on_unsure(place, board, refusal)
+        else:
+            self._go_on(place, board, answer["status"], answer["result"] == "FAIL")
 
     def _specs_of(self, place: Place, board: Board) -> Specs:
-        """Return what is collected here, by name. A run keeps its route version, so it is asked for once."""
-        key = (board.batch.run_no, place.step.step_no)
+        """Return what is typed here, by name. A run keeps its route version, so it is asked for once."""
+        key = board.batch.run_no
         if key not in self._specs:
             answer = self._client.get("stations", place.step.station, "unit", board.sn, "data-specs")
             self._specs[key] = {spec["name"]: spec for spec in answer["specs"]}
         return self._specs[key]
-
-    def _machine_events(self, step: plant.Step, board: Board, specs: Specs) -> list[dict[str, Any]]:
-        values = self._instrument.measure(step)
-        by_device = {name: spec for name, spec in specs.items() if spec["method"] == "AUTO"}
-        by_hand = {name: spec for name, spec in specs.items() if spec["method"] == "MANUAL"}
-        board.typed = machines.readings_to_send(values, by_hand)
-        data = machines.readings_to_send(values, by_device)
-        event = {
-            "eventId": f"{step.station}:{uuid.uuid4()}",
-            "eventTime": datetime.now(UTC).isoformat(),
-            "source": "AUTO",
-            "runNo": board.batch.run_no,
-            "unitSn": board.sn,
-            "stationCode": step.station,
-            "stepNo": step.step_no,
-            "equipmentId": step.equipment,
-            "data": data,
-        }
-        return [event] if data else []
-
-    def _oven_events(self, step: plant.Step, board: Board, specs: Specs) -> list[dict[str, Any]]:
-        """Go the way of a real oven: its report in IPC-CFX becomes events."""
-        report = self._instrument.report(step, board.sn)
-        units = [{"sn": board.sn, "runNo": board.batch.run_no}]
-        at = datetime.now(UTC).isoformat()
-        return oven.events_of(report, units, step.station, step.step_no, at, names=oven.reportable(specs.values()))
-
-    # --- leaving --------------------------------------------------------------------------------------------
-
-    def _leave(self, place: Place, board: Board) -> None:
-        body: dict[str, Any] = {"runNo": board.batch.run_no, "sn": board.sn, "result": board.result}
-        if board.typed:
-            body |= {"data": board.typed, "operatorId": "operator"}
-        if board.result == "FAIL" and place.step.kind == "AOI":
-            code, location = self._instrument.random.choice(machines.DEFECTS)
-            body |= {"defectCode": code, "defectLocation": location}
-        try:
-            answer = self._client.post("stations", place.step.station, "track-out", body=body)
-        except Refused as refusal:
-            self._go_on_unsure(place, board, refusal)
-        else:
-            self._go_on(place, board, answer["status"], answer["nextStepNo"], answer["result"])
-        place.inside.discard(board)
-        self._fill(place)
-
-    def _go_on(self, place: Place, board: Board, status: str, next_step_no: int | None, result: str) -> None:
-        if status == "QUEUED" and result == "PASS" and next_step_no in self.places:
-            self.put(board, next_step_no)
-        elif status == "DONE":
-            board.batch.done += 1
-            self._count_out(board, "done")
-        else:
-            states = {"QUEUED": "failed, may be tested again", "OUT_FAILED": "failed", "ON_HOLD": "on hold"}
-            self._lose(board, f"{states.get(status, status)} at {place.step.station}")
 
     def _go_on_unsure(self, place: Place, board: Board, refusal: Refused) -> None:
         """Find out where a board is whose track-out was refused, perhaps because its first answer was lost."""
@@ -258,19 +431,81 @@ class Line:
             unit = self._client.get("stations", "resolve-unit", board.sn)
         has_moved = unit.get("status") == "DONE" or unit.get("currentStepNo") not in (None, place.step.step_no)
         if has_moved:
-            self._go_on(place, board, unit["status"], unit["currentStepNo"], "PASS")
+            self._go_where_it_is(board, unit)
         else:
             self._lose(board, f"stays in {place.step.station}: {refusal}")
 
+    # --- where to -------------------------------------------------------------------------------------------
+
+    def _go_on(self, place: Place, board: Board, status: str, failed: bool) -> None:
+        step_nos = list(self.places)
+        following = step_nos[step_nos.index(place.step.step_no) + 1 :]
+        if status == "QUEUED" and not failed and following:
+            board.tests = 0
+            self.put(board, following[0])
+        elif status == "QUEUED" and failed:
+            self.put(board, place.step.step_no)  # it is tested again
+        elif status == "DONE":
+            board.batch.done += 1
+            self._count_out(board, "done")
+        else:
+            states = {"OUT_FAILED": "failed", "ON_HOLD": "on hold"}
+            self._lose(board, f"{states.get(status, status)} at {place.step.station}")
+
+    def _go_where_it_is(self, board: Board, unit: dict[str, Any]) -> None:
+        """Go on with a board where the server has it."""
+        if unit["status"] == "QUEUED" and unit["currentStepNo"] in self.places:
+            self.put(board, unit["currentStepNo"])
+        elif unit["status"] == "IN_STATION" and unit["currentStepNo"] in self.places:
+            self.resume(board, unit["currentStepNo"])
+        elif unit["status"] == "DONE":
+            board.batch.done += 1
+            self._count_out(board, "done")
+        else:
+            self._lose(board, f"{unit['status']} at step {unit['currentStepNo']}")
+
     def _lose(self, board: Board, why: str) -> None:
+        self._agenda.after(0, self._fill_all)  # a carrier may have waited for it
+        if self._has_technician:
+            self._say(f"{board.sn}  {why}; the technician looks at it")
+            self._agenda.after(board.takt, lambda: self._decide(board, time.monotonic() + PATIENCE))
+            return
         board.batch.stuck += 1
         self._count_out(board, why)
 
     def _count_out(self, board: Board, outcome: str) -> None:
         batch = board.batch
         batch.on_line -= 1
-        stuck = f", {batch.stuck} for people to decide" if batch.stuck else ""
-        self._say(f"{board.sn}  {outcome}  ({batch.run_no}: {batch.done} of {batch.size} done{stuck})")
+        others = f", {batch.scrapped} scrapped" if batch.scrapped else ""
+        others += f", {batch.stuck} for people to decide" if batch.stuck else ""
+        self._say(f"{board.sn}  {outcome}  ({batch.run_no}: {batch.done} of {batch.size} done{others})")
         if batch.is_over:
-            self._specs = {key: specs for key, specs in self._specs.items() if key[0] != batch.run_no}
+            self._specs.pop(batch.run_no, None)
             self._on_batch_over(batch)
+
+    # --- the technician -------------------------------------------------------------------------------------
+
+    def _decide(self, board: Board, deadline: float) -> None:
+        """Repair a board and send it back, release it, or scrap it."""
+        unit = self._client.get("stations", "resolve-unit", board.sn)
+        is_settled = unit["status"] in ("OUT_FAILED", "ON_HOLD", "SCRAPPED", "DONE")
+        if not is_settled and board.is_behind and time.monotonic() < deadline:
+            self._agenda.after(max(board.takt, 0.02), lambda: self._decide(board, deadline))
+            return
+        board.is_behind, board.tests = False, 0
+        if unit["status"] in ("OUT_FAILED", "ON_HOLD"):
+            unit = self._repair(board, unit)
+        if unit["status"] == "SCRAPPED":
+            board.batch.scrapped += 1
+            self._count_out(board, "scrapped")
+        else:
+            self._go_where_it_is(board, unit)
+
+    def _repair(self, board: Board, unit: dict[str, Any]) -> dict[str, Any]:
+        board.repairs += 1
+        answer: dict[str, Any]
+        if board.repairs > 1 or self._instrument.random.random() < 0.3:
+            answer = self._client.post("units", board.sn, "scrap", body={"reason": "Not worth another repair"})
+        else:
+            answer = self._client.post("units", board.sn, "rework", body={"reason": "Repaired by the technician"})
+        return answer

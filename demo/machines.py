@@ -1,7 +1,7 @@
 """What the machines of the demo line measure: noise, slow drift, now and then a fault. Pure but for chance."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -11,6 +11,7 @@ from demo import oven, plant
 
 Value = float | str | bool
 KEPT, STIRRED = 0.97, 0.24  # a walk that is pulled back; it wanders about as far as the noise scatters
+RUNAWAY, RUNAWAY_BOARDS = 0.6, 9  # of the usual scatter, from board to board; how many boards until it is mended
 DEFECTS = (("BRIDGE", "U3"), ("TOMBSTONE", "R17"), ("MISSING", "C42"), ("SKEWED", "U7"))
 
 
@@ -39,16 +40,21 @@ FAULTS = (
 
 @dataclass
 class Instrument:
-    """Measures what a step collects. Each quantity drifts by itself."""
+    """Measures what a step collects. Each quantity drifts by itself; now and then one runs away until it is mended."""
 
     random: Random = field(default_factory=Random)
     faults: Sequence[Fault] = FAULTS
+    runaway_chance: float = 0.0  # of each measuring
+    on_runaway: Callable[[str], None] = lambda text: None
     _drifts: dict[str, float] = field(default_factory=dict)
+    _runaways: dict[str, list[float]] = field(default_factory=dict)
 
     def measure(self, step: plant.Step) -> dict[str, Value]:
         """Return a value for each measurement of the step, typed ones included."""
+        if self.random.random() < self.runaway_chance:
+            self._run_away(step)
         values = {measurement.name: self._value(step, measurement) for measurement in step.measurements}
-        return values | self._faults(step)
+        return self._with_peak(step, values | self._faults(step))
 
     def report(self, step: plant.Step, sn: str) -> dict[str, Any]:
         """Return what the oven reports about a board: an IPC-CFX message in its envelope."""
@@ -80,14 +86,70 @@ class Instrument:
             return target
         place = f"{step.operation} {measurement.name}"
         drift = self._drifts[place] = KEPT * self._drifts.get(place, 0.0) + self.random.gauss(0, STIRRED)
+        runaway = self._runaways.get(place)
+        drift += runaway.pop() if runaway else 0.0
         value = target + measurement.noise * (self.random.gauss(0, 1) + drift)
         if target >= 0 and (measurement.lsl is None or measurement.lsl >= 0):
             value = abs(value)  # a quantity that cannot be negative
         return round(value, measurement.digits)
 
+    def _run_away(self, step: plant.Step) -> None:
+        """Let a quantity go further with each board, for some boards."""
+        numbers = [each for each in step.measurements if each.data_type == "NUMBER" and each.noise]
+        if not numbers:
+            return
+        measurement = self.random.choice(numbers)
+        self._runaways[f"{step.operation} {measurement.name}"] = [
+            RUNAWAY * board for board in range(RUNAWAY_BOARDS, 0, -1)
+        ]
+        self.on_runaway(f"{measurement.name} at {step.station}")
+
+    def _with_peak(self, step: plant.Step, values: dict[str, Value]) -> dict[str, Value]:
+        """The peak is the highest temperature of a zone."""
+        zones = [value for name, value in values.items() if name.startswith("Zone") and name.endswith("Temperature")]
+        return values | {"Peak Temperature": max(zones)} if "Peak Temperature" in values and zones else values
+
     def _faults(self, step: plant.Step) -> dict[str, Value]:
         chances = [fault for fault in self.faults if fault.operation == step.operation]
         return {fault.name: fault.value for fault in chances if self.random.random() < fault.chance}
+
+
+def is_failed(step: plant.Step, values: Mapping[str, Value]) -> bool:
+    """Whether a key value lies outside its limits, as a machine judges itself."""
+    return any(
+        each.is_key and not _is_within(values[each.name], {"lsl": each.lsl, "usl": each.usl})
+        for each in step.measurements
+        if each.name in values
+    )
+
+
+def is_held(step: plant.Step, values: Mapping[str, Value]) -> bool:
+    """Whether a value lies outside an alarm band that puts units on hold."""
+    return any(
+        each.alarm_action == "HOLD"
+        and not _is_within(values[each.name], {"lsl": each.alarm_min, "usl": each.alarm_max})
+        for each in step.measurements
+        if each.name in values
+    )
+
+
+def payload_of(
+    step: plant.Step, values: Mapping[str, Value], *, failed: bool, **fields: Any
+) -> dict[str, dict[str, Any]]:
+    """Return what a machine says, in its own words; `fields` name boards, carrier, phase or test."""
+    speech = step.format
+    return {
+        speech.root: {
+            "machine": step.station,
+            **fields,
+            "verdict": speech.failed if failed else speech.passed,
+            "values": [
+                {"name": each.reported, "value": values[each.name], **({"unit": each.unit} if each.unit else {})}
+                for each in step.measurements
+                if each.name in values
+            ],
+        }
+    }
 
 
 def readings_to_send(values: Mapping[str, Value], specs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -117,8 +179,10 @@ def _type_of(value: Value) -> str:
     return "TEXT" if isinstance(value, str) else "NUMBER"
 
 
-def _is_within(number: float | None, limits: Mapping[str, Any] | None) -> bool:
+def _is_within(number: Value | None, limits: Mapping[str, Any] | None) -> bool:
     low, high = (limits or {}).get("lsl"), (limits or {}).get("usl")
+    if isinstance(number, str):
+        return True
     return number is None or ((low is None or number >= low) and (high is None or number <= high))
 
 

@@ -1,10 +1,11 @@
 """The demo plant: one SMT line that makes a controller board, and what is measured on the way.
 
-`make` creates over the HTTP interface what is missing and changes nothing that exists.
+`make` creates over the HTTP interface what is missing. It changes nothing that exists, but for a plant of an earlier
+release, whose stations were all worked by hand: there it gives the machines to ingest.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from demo.client import Client, Refused
@@ -23,6 +24,8 @@ ZONES = (
     (3, "Reflow", 248.0, 243.0),
     (4, "Cool", 140.0, 135.0),
 )
+WAIT_SECONDS = 240  # how long an event may wait for one that it overtook
+MACHINE_TYPES = ("AUTO", "BATCH", "TEST")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Measurement:
     is_key: bool = False
     is_required: bool = False
     is_by_hand: bool = False
+    is_of_carrier: bool = False
     alarm_min: float | None = None
     alarm_max: float | None = None
     alarm_action: str = ""
@@ -49,6 +53,16 @@ class Measurement:
         kinds = {bool: "BOOLEAN", str: "TEXT"}
         return kinds.get(type(self.target), "NUMBER")
 
+    @property
+    def reported(self) -> str:
+        """The name by which machines report it."""
+        return self.name.replace(" ", "")
+
+    @property
+    def trigger(self) -> str:
+        """When it is collected."""
+        return "EACH_CARRIER" if self.is_of_carrier else "EACH_UNIT"
+
     def body(self, operation: str) -> dict[str, Any]:
         """Return the spec as the interface takes it."""
         body: dict[str, Any] = {
@@ -57,7 +71,7 @@ class Measurement:
             "itemType": "KEY" if self.is_key else "OBSERVATION",
             "dataType": self.data_type,
             "method": "MANUAL" if self.is_by_hand else "AUTO",
-            "triggerType": "EACH_UNIT",
+            "triggerType": self.trigger,
             "isRequired": self.is_required,
             "isActive": True,
         }
@@ -66,6 +80,16 @@ class Measurement:
         if self.alarm_action:
             body["alarm"] = {"min": self.alarm_min, "max": self.alarm_max, "action": self.alarm_action}
         return body
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a machine speaks: all that it says stands below `root` of the payload."""
+
+    root: str
+    passed: str
+    failed: str
+    has_phases: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +107,57 @@ class Step:
     equipment: str
     equipment_name: str
     measurements: tuple[Measurement, ...]
+    station_type: str = "MANUAL"
+    format: Format = field(default_factory=lambda: Format("report", "PASS", "FAIL"))
     retest_limit: int = 0
+
+    @property
+    def is_by_machine(self) -> bool:
+        """Whether a machine reports what it did."""
+        return self.station_type in MACHINE_TYPES
+
+    @property
+    def mapping(self) -> dict[str, Any] | None:
+        """How its events are to be read."""
+        if not self.is_by_machine:
+            return None
+        root = f"payload.{self.format.root}"
+        mapping: dict[str, Any] = {
+            "stationCodePath": f"{root}.machine",
+            "result": {
+                "path": f"{root}.verdict",
+                "passValues": [self.format.passed],
+                "failValues": [self.format.failed],
+            },
+            "measurements": {
+                "itemsPath": f"{root}.values",
+                "namePath": "name",
+                "valuePath": "value",
+                "unitPath": "unit",
+            },
+            "dataSpecMap": {each.reported: each.name for each in self.measurements if each.reported != each.name},
+            "waitSeconds": WAIT_SECONDS,
+        }
+        if self.station_type == "BATCH":
+            return mapping | {"carrierCodePath": f"{root}.carrier", "snListPath": f"{root}.boards"}
+        mapping["snPath"] = f"{root}.board"
+        if self.station_type == "TEST":
+            mapping["testResultIdPath"] = f"{root}.testId"
+        if self.format.has_phases:
+            mapping["phase"] = {"path": f"{root}.phase", "inValues": ["start"], "outValues": ["end"]}
+        return mapping
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """How it runs, as the interface takes it."""
+        return {
+            "scope": "STEP",
+            "stepNo": self.step_no,
+            "stationType": self.station_type,
+            "stationGroupCode": self.group,
+            "retestLimit": self.retest_limit,
+            "ingestMapping": self.mapping,
+        }
 
 
 PRINTING = (
@@ -105,16 +179,36 @@ PLACEMENT = (
 REFLOW = (
     *(
         Measurement(
-            f"Zone {zone} {part} Temperature", target, 0.5, target - 5, target + 5, "°C", is_key=kind == "Reflow"
+            f"Zone {zone} {part} Temperature",
+            target,
+            0.5,
+            target - 5,
+            target + 5,
+            "°C",
+            is_key=kind == "Reflow",
+            is_of_carrier=True,
         )
         for zone, kind, top, bottom in ZONES
         for part, target in (("Top", top), ("Bottom", bottom))
     ),
     Measurement(
-        "Peak Temperature", 248.0, 0.5, 240, 256, "°C", True, True, alarm_min=235, alarm_max=262, alarm_action="HOLD"
+        "Peak Temperature",
+        248.0,
+        0.5,
+        240,
+        256,
+        "°C",
+        is_key=True,
+        is_required=True,
+        is_of_carrier=True,
+        alarm_min=235,
+        alarm_max=262,
+        alarm_action="HOLD",
     ),
-    Measurement("Conveyor Speed", 75.0, 0.15, 73, 77, "cm/min", is_key=True, is_required=True, digits=2),
-    Measurement("O2", 500.0, 25.0, None, 800, "ppm", alarm_max=1000, alarm_action="ALARM_ONLY", digits=0),
+    Measurement("Conveyor Speed", 75.0, 0.15, 73, 77, "cm/min", True, True, is_of_carrier=True, digits=2),
+    Measurement(
+        "O2", 500.0, 25.0, None, 800, "ppm", is_of_carrier=True, alarm_max=1000, alarm_action="ALARM_ONLY", digits=0
+    ),
 )
 OPTICAL_INSPECTION = (
     Measurement("Defect Count", 0, 0.0, None, 0, "pcs", is_key=True, is_required=True, digits=0),
@@ -126,35 +220,50 @@ FUNCTIONAL_TEST = (
     Measurement("Supply Current", 210.0, 4.0, 180, 240, "mA", is_key=True, is_required=True),
     Measurement("CAN Response Time", 3.1, 0.15, None, 5, "ms", digits=2),
     Measurement("Firmware Version", "2.4.1"),
+)
+FINAL_CHECK = (
     Measurement("LED Check", True, is_required=True, is_by_hand=True),
     Measurement("Earth Resistance", 42.0, 5.0, 0, 100, "mΩ", is_key=True, is_by_hand=True),
 )
 
 STEPS = (
     Step(10, "PRINT", "PRINT", "Solder paste printing", "PRINTERS", "Paste printers", "PRN-A1", "Printer A1",
-         "EQ-PRN-A1", "Stencil printer", PRINTING),
+         "EQ-PRN-A1", "Stencil printer", PRINTING, "AUTO", Format("print", "OK", "ERROR")),
     Step(20, "SPI", "SPI", "Solder paste inspection", "SPI", "Paste inspection", "SPI-A1", "Paste inspection A1",
-         "EQ-SPI-A1", "Paste inspection machine", PASTE_INSPECTION),
+         "EQ-SPI-A1", "Paste inspection machine", PASTE_INSPECTION, "AUTO", Format("paste", "GOOD", "NG")),
     Step(30, "PLACE", "PLACE", "Component placement", "PLACERS", "Placers", "PLC-A1", "Placer A1",
-         "EQ-PLC-A1", "Pick and place machine", PLACEMENT),
+         "EQ-PLC-A1", "Pick and place machine", PLACEMENT, "AUTO", Format("placement", "Complete", "Aborted")),
     Step(40, "REFLOW", "REFLOW", "Reflow soldering", "OVENS", "Reflow ovens", "REF-A1", "Reflow oven A1",
-         "EQ-REF-A1", "Reflow oven, four zones", REFLOW),
+         "EQ-REF-A1", "Reflow oven, four zones", REFLOW, "BATCH", Format("profile", "Succeeded", "Failed")),
     Step(50, "AOI", "AOI", "Optical inspection", "AOI", "Optical inspection", "AOI-A1", "Optical inspection A1",
-         "EQ-AOI-A1", "Optical inspection machine", OPTICAL_INSPECTION),
+         "EQ-AOI-A1", "Optical inspection machine", OPTICAL_INSPECTION, "AUTO",
+         Format("inspection", "PASS", "FAIL", has_phases=True)),
     Step(60, "FCT", "TEST", "Functional test", "TESTERS", "Functional testers", "TST-A1", "Functional test A1",
-         "EQ-TST-A1", "Test fixture", FUNCTIONAL_TEST, retest_limit=1),
+         "EQ-TST-A1", "Test fixture", FUNCTIONAL_TEST, "TEST", Format("test", "PASSED", "FAILED"), retest_limit=1),
+    Step(70, "FINAL", "PACK", "Final check and packing", "PACKING", "Packing places", "PCK-A1", "Packing place A1",
+         "EQ-PCK-A1", "Earth tester", FINAL_CHECK),
 )  # fmt: skip
 
 
 def make(client: Client) -> bool:
     """Create what is missing of the plant and compile its route; return whether anything was missing."""
     made = [_make_line(client), *(_make_step(client, step) for step in STEPS), _make_route(client)]
-    has_version = any(version["status"] == "READY" for version in client.items("routes", ROUTE, "versions"))
-    if any(made) or not has_version:
+    if any(made) or not any(is_ours(client, version["versionNo"]) for version in _ready_versions(client)):
         version = client.post("routes", ROUTE, "compile")
         if version["status"] != "READY":
             raise RuntimeError(f"Route {ROUTE} cannot be compiled: {version['errors']}")
     return any(made)
+
+
+def is_ours(client: Client, version_no: int) -> bool:
+    """Whether a version of the route has the steps of this line, each done by a station of the same type."""
+    snapshot = client.get("routes", ROUTE, "versions", str(version_no))["snapshot"]
+    found = [(step["stepNo"], step["operation"]["code"], step["stationType"]) for step in snapshot["steps"]]
+    return found == [(step.step_no, step.operation, step.station_type) for step in STEPS]
+
+
+def _ready_versions(client: Client) -> list[dict[str, Any]]:
+    return [version for version in client.items("routes", ROUTE, "versions") if version["status"] == "READY"]
 
 
 def _make_line(client: Client) -> bool:
@@ -166,21 +275,25 @@ def _make_line(client: Client) -> bool:
 def _make_step(client: Client, step: Step) -> bool:
     """Make the operation of a step with its specs, and the station that does it."""
     group = {"code": step.group, "name": step.group_name}
-    operation = {"code": step.operation, "name": step.operation_name, "kind": step.kind, "defaultStationType": "MANUAL"}
-    station = {"code": step.station, "name": step.station_name, "stationType": "MANUAL"}
+    operation = {"code": step.operation, "name": step.operation_name, "kind": step.kind}
+    station = {"code": step.station, "name": step.station_name, "stationType": step.station_type}
     equipment = {"code": step.equipment, "name": step.equipment_name, "stationCode": step.station, "status": "normal"}
     made = [
         _ensure(client, "station-groups", group),
-        _ensure(client, "operations", operation),
+        _ensure(client, "operations", {**operation, "defaultStationType": step.station_type}),
         _ensure(client, "stations", {**station, "lineCode": LINE, "groupCode": step.group}),
         _ensure(client, "equipment", equipment),
     ]
-    specs = client.items("data-collection-specs", query={"operationCode": step.operation})
-    known = {spec["name"] for spec in specs if spec["operationCode"] == step.operation}
+    known = _specs_of(client, step)
     missing = [measurement for measurement in step.measurements if measurement.name not in known]
     for measurement in missing:
         client.post("data-collection-specs", body=measurement.body(step.operation))
     return any(made) or bool(missing)
+
+
+def _specs_of(client: Client, step: Step) -> dict[str, dict[str, Any]]:
+    specs = client.items("data-collection-specs", query={"operationCode": step.operation})
+    return {spec["name"]: spec for spec in specs if spec["operationCode"] == step.operation}
 
 
 def _make_route(client: Client) -> bool:
@@ -188,12 +301,42 @@ def _make_route(client: Client) -> bool:
     steps = [{"stepNo": step.step_no, "operationCode": step.operation} for step in STEPS]
     route = {"code": ROUTE, "name": "Controller board", "sourceSystem": "MES", "productCode": PRODUCT}
     made = _ensure(client, "routes", {**route, "isActive": True, "steps": steps})
-    known = {config.get("stepNo") for config in client.items("routes", ROUTE, "execution-config")}
-    missing = [step for step in STEPS if step.step_no not in known]
+    configs = {config["stepNo"]: config for config in client.items("routes", ROUTE, "execution-config")}
+    earlier = [step for step in STEPS if _is_of_earlier_release(configs.get(step.step_no), step)]
+    if earlier:
+        client.patch("routes", ROUTE, body={"steps": steps})
+    for step in earlier:
+        _give_to_machine(client, step)  # its config goes last: what was cut off before is done again
+    missing = [step for step in STEPS if step.step_no not in configs]
     for step in missing:
-        config = {"scope": "STEP", "stepNo": step.step_no, "stationType": "MANUAL", "stationGroupCode": step.group}
-        client.post("routes", ROUTE, "execution-config", body={**config, "retestLimit": step.retest_limit})
-    return made or bool(missing)
+        client.post("routes", ROUTE, "execution-config", body=step.config)
+    return made or bool(missing) or bool(earlier)
+
+
+# --- a plant of an earlier release --------------------------------------------------------------------------
+
+
+def _is_of_earlier_release(config: Mapping[str, Any] | None, step: Step) -> bool:
+    """Whether a machine's step is still worked by hand, and never was otherwise."""
+    return (
+        config is not None
+        and step.is_by_machine
+        and config["stationType"] == "MANUAL"
+        and config["ingestMapping"] is None
+    )
+
+
+def _give_to_machine(client: Client, step: Step) -> None:
+    """Change what the earlier release made of a step: what is typed moves to the final check, the machine reports."""
+    wanted = {measurement.name: measurement for measurement in step.measurements}
+    for name, spec in _specs_of(client, step).items():
+        if name in wanted and spec["triggerType"] != wanted[name].trigger:
+            client.patch("data-collection-specs", spec["id"], body={"triggerType": wanted[name].trigger})
+        if name in {measurement.name for measurement in FINAL_CHECK} and spec["isActive"]:
+            client.patch("data-collection-specs", spec["id"], body={"isActive": False})
+    client.patch("operations", step.operation, body={"defaultStationType": step.station_type})
+    client.patch("stations", step.station, body={"stationType": step.station_type})
+    client.post("routes", ROUTE, "execution-config", body=step.config)
 
 
 def _ensure(client: Client, collection: str, body: Mapping[str, Any]) -> bool:

@@ -1,20 +1,24 @@
 """Orders for the demo line, one after another, and the boards of their runs fed to it at a steady rate."""
 
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import attrgetter, itemgetter
 
 from demo import plant
-from demo.client import Client, Refused
+from demo.client import Client, Refused, Stopped
 from demo.line import Agenda, Batch, Board, Line
 from demo.machines import Instrument
+from demo.mail import Tally
+from demo.mischief import Mischief
 
 BURST = 12  # boards that run through at full speed, so that there is something to see at once
 MOST_ON_LINE = 15  # boards; a line that stands is not fed
 RUN_PREFIX = "RUN-CTRL-"
 PAUSE_WHEN_REFUSED = 15.0  # seconds
 SHORTEST_PAUSE = 0.02  # seconds before the feeder looks again during the burst
+PROGRESS_SECONDS = 60.0
 
 
 def say(text: str) -> None:
@@ -34,6 +38,8 @@ class Simulator:
         orders: int | None = None,
         burst: int = BURST,
         instrument: Instrument | None = None,
+        mischief: Mischief | None = None,
+        has_technician: bool = False,
         say: Callable[[str], None] = say,
     ) -> None:
         """`rate` is in boards per minute, `boards` the size of an order."""
@@ -45,7 +51,19 @@ class Simulator:
         self._burst_left = burst
         self._say = say
         self._agenda = Agenda(client)
-        self._line = Line(client, self._agenda, instrument or Instrument(), say=say, on_batch_over=self._close)
+        mischief = mischief or Mischief()
+        instrument = instrument or Instrument(runaway_chance=mischief.chances.runaway)
+        self._line = Line(
+            client,
+            self._agenda,
+            instrument,
+            mischief,
+            has_technician=has_technician,
+            say=say,
+            on_batch_over=self._close,
+        )
+        instrument.on_runaway = self._note_runaway
+        self._tell_at = time.monotonic() + PROGRESS_SECONDS
         self._opening: deque[Callable[[], object]] = deque()
         self._last_stamp = ""
 
@@ -53,12 +71,32 @@ class Simulator:
         """Work until the last order is through, or for ever. Raises Stopped."""
         self._take_over()
         self._agenda.after(0, self._feed)
-        self._agenda.run()
+        try:
+            self._agenda.run()
+        except Stopped:
+            self._line.mail.flush()
+            raise
+
+    @property
+    def tally(self) -> Tally:
+        """What was sent, and how it was answered."""
+        return self._line.mail.tally
+
+    def _tell(self) -> None:
+        """Say from time to time what was sent so far."""
+        if time.monotonic() >= self._tell_at:
+            self._say(str(self.tally))
+            self._tell_at = time.monotonic() + PROGRESS_SECONDS
+
+    def _note_runaway(self, what: str) -> None:
+        self.tally.on_purpose["drift"] += 1
+        self._say(f"{what} drifts away on purpose")
 
     # --- feeding --------------------------------------------------------------------------------------------
 
     def _feed(self) -> None:
         """Put the next board on the line and come back when the one after it is due."""
+        self._tell()
         if self._line.board_count >= MOST_ON_LINE or self._line.is_blocked:
             self._agenda.after(SHORTEST_PAUSE if self._burst_left else self._takt / 4, self._feed)
             return
@@ -130,6 +168,7 @@ class Simulator:
         try:
             self._client.post("runs", batch.run_no, "close", body={})
             self._say(f"{batch.run_no} is closed: {batch.done} of {batch.size} boards done")
+            self._say(str(self.tally))
         except Refused as refusal:
             self._say(f"{batch.run_no} stays open: {refusal}")
 
@@ -137,31 +176,41 @@ class Simulator:
 
     def _take_over(self) -> None:
         """Go on with the boards of earlier simulators, older runs first, without another burst."""
-        found: dict[str, Batch] = {}
+        found: dict[str, Batch | None] = {}
         for step_no, place in self._line.places.items():
             queue = self._client.get("stations", place.step.station, "queue")
             for unit in queue["inStation"]:
-                if unit["runNo"].startswith(RUN_PREFIX) and unit["unitStatus"] == "IN_STATION":
-                    self._resume(unit["sn"], self._known(found, unit["runNo"]), step_no)
+                batch = self._known(found, unit["runNo"])
+                if batch is not None and unit["unitStatus"] == "IN_STATION":
+                    self._resume(unit["sn"], batch, step_no)
             for unit in sorted(queue["waiting"], key=itemgetter("sn")):
-                if unit["runNo"].startswith(RUN_PREFIX) and not self._was_at(unit["sn"], step_no):
-                    self._await(unit["sn"], self._known(found, unit["runNo"]), step_no)
-        for batch in sorted(found.values(), key=attrgetter("run_no")):
-            batch.stuck = batch.size - batch.done - batch.on_line - len(batch.pending)
+                batch = self._known(found, unit["runNo"])
+                if batch is not None:
+                    self._await(unit["sn"], batch, step_no)
+        for batch in sorted((one for one in found.values() if one is not None), key=attrgetter("run_no")):
+            batch.stuck = batch.size - batch.done - batch.scrapped - batch.on_line - len(batch.pending)
             self._say(f"{batch.run_no} goes on: {batch.done} of {batch.size} boards are done")
             self.batches.append(batch)
             self._burst_left = 0
 
-    def _known(self, found: dict[str, Batch], run_no: str) -> Batch:
+    def _known(self, found: dict[str, Batch | None], run_no: str) -> Batch | None:
+        """Return the run that another simulator began; None for somebody else's, or one of another line than ours."""
         if run_no not in found:
-            run = self._client.get("runs", run_no)
-            found[run_no] = Batch(run_no, run["planQty"], deque(), done=run["unitCounts"]["DONE"])
+            found[run_no] = None
+            if run_no.startswith(RUN_PREFIX):
+                run = self._client.get("runs", run_no)
+                counts = run["unitCounts"]
+                if plant.is_ours(self._client, run["routeVersion"]["versionNo"]):
+                    done, scrapped = counts["DONE"], counts["SCRAPPED"]
+                    found[run_no] = Batch(run_no, run["planQty"], deque(), done=done, scrapped=scrapped)
+                else:
+                    self._say(f"{run_no} was begun before the line was changed; its boards are left to people")
         return found[run_no]
 
     def _resume(self, sn: str, batch: Batch, step_no: int) -> None:
         """Go on with a board in a station."""
         batch.on_line += 1
-        self._line.resume(Board(sn, batch, self._takt), step_no)
+        self._line.resume(Board(sn, batch, self._takt, is_taken_over=True), step_no)
 
     def _await(self, sn: str, batch: Batch, step_no: int) -> None:
         """Go on with a board between two stations, or feed it later if it has not begun."""
@@ -169,9 +218,4 @@ class Simulator:
             batch.pending.append(sn)
             return
         batch.on_line += 1
-        self._line.put(Board(sn, batch, self._takt), step_no)
-
-    def _was_at(self, sn: str, step_no: int) -> bool:
-        """Whether a board was at a step before: a retest or rework, which is for people."""
-        tracks = self._client.get("trace", "units", sn)["tracks"]
-        return any(track["stepNo"] == step_no for track in tracks)
+        self._line.put(Board(sn, batch, self._takt, is_taken_over=True), step_no)

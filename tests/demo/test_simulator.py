@@ -13,6 +13,7 @@ from django.core.servers.basehttp import WSGIRequestHandler
 from demo import oven, plant
 from demo.client import Client, Stopped
 from demo.machines import Fault, Instrument
+from demo.mischief import REFUSALS, Chances, Mischief
 from demo.simulator import Simulator
 from tests.factories import make_token
 
@@ -58,7 +59,7 @@ def test_the_plant_is_made_once(client: Client) -> None:
 def test_what_somebody_changed_in_the_plant_stays(client: Client) -> None:
     (spec,) = (spec for spec in client.items("data-collection-specs") if spec["name"] == "Paste Volume")
     body = {"limits": {"lsl": 70, "usl": 130, "unit": "%"}, "alarm": None}
-    client._call("PATCH", f"/api/data-collection-specs/{spec['id']}", body)
+    client.patch("data-collection-specs", spec["id"], body=body)
     assert plant.make(client) is False
     assert client.get("data-collection-specs", spec["id"])["limits"]["lsl"] == 70
     assert len(list(client.items("routes", plant.ROUTE, "versions"))) == 1
@@ -79,15 +80,16 @@ def test_a_run_goes_through_the_line(client: Client) -> None:
 
 def check_trace(trace: dict[str, Any]) -> None:
     """Every step was passed once, with every value its specs ask for, judged by their limits."""
-    assert [(track["stepNo"], track["result"]) for track in trace["tracks"]] == [
-        (step.step_no, "PASS") for step in plant.STEPS
+    assert [(track["stepNo"], track["source"], track["result"]) for track in trace["tracks"]] == [
+        (step.step_no, step.station_type, "PASS") for step in plant.STEPS
     ]
-    values = {(value["stepNo"], value["name"]): value for value in trace["dataValues"]}
+    found = trace["dataValues"] + trace["carrierDataValues"]
+    values = {(value["stepNo"], value["name"]): value for value in found}
     wanted = {
         (step.step_no, measurement.name): measurement for step in plant.STEPS for measurement in step.measurements
     }
     assert values.keys() == wanted.keys()
-    assert len(values) == len(trace["dataValues"])
+    assert len(values) == len(found)
     for key, measurement in wanted.items():
         has_limits = measurement.lsl is not None or measurement.usl is not None
         assert values[key]["judge"] == ("PASS" if has_limits else None), key
@@ -97,7 +99,7 @@ def check_trace(trace: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "status", "step_no"),
-    [(OVERHEATED, "ON_HOLD", 40), (BRIDGED, "OUT_FAILED", 50), (LOW_VOLTAGE, "QUEUED", 60)],
+    [(OVERHEATED, "ON_HOLD", 40), (BRIDGED, "OUT_FAILED", 50), (LOW_VOLTAGE, "OUT_FAILED", 60)],
 )
 def test_what_fails_or_is_held_is_left_to_people(client: Client, fault: Fault, status: str, step_no: int) -> None:
     line = simulator(client, boards=2, orders=2, faults=(fault,))
@@ -111,6 +113,88 @@ def test_what_fails_or_is_held_is_left_to_people(client: Client, fault: Fault, s
     again = simulator(client, boards=2, orders=0)
     again.run()
     assert again.batches == []
+
+
+def test_whatever_goes_wrong_on_purpose_nothing_else_is_rejected(client: Client) -> None:
+    often = Chances().times(10)
+    line = simulator(client, boards=40, mischief=Mischief(Random(3), often), has_technician=True)
+    line.run()
+    (batch,) = line.batches
+    tally = line.tally
+    assert counts_of(client, batch.run_no).get("DONE", 0) == batch.done >= 30
+    assert batch.done + batch.scrapped == 40
+    assert client.get("runs", batch.run_no)["status"] == "COMPLETED"
+    assert not tally.unexpected
+    expected = {code: tally.on_purpose[kind] for kind, code in REFUSALS.items()}
+    assert tally.rejected == expected
+    assert min(tally.on_purpose[kind] for kind in (*REFUSALS, "duplicate", "late", "machine cut off")) > 0
+    assert tally.answers["DUPLICATE"] == tally.on_purpose["duplicate"]
+    assert tally.answers["WAITING"] > 0
+    open_events = [event for event in client.items("ingest", "events") if event["status"] != "APPLIED"]
+    assert {event["error"]["code"] for event in open_events} == {"UNIT_NOT_FOUND"}
+    assert len(open_events) == tally.on_purpose["unknown unit"]
+
+
+def test_boards_go_through_the_oven_on_carriers(client: Client) -> None:
+    line = simulator(client, boards=9)
+    line.run()
+    stamp = line.batches[0].run_no.removeprefix("RUN-CTRL-")
+    traces = [client.get("trace", "units", f"CB-{stamp}-{number:03}") for number in range(1, 10)]
+    sizes = [len(one["carrierTracks"]) for one in traces]
+    assert sizes == [1] * 9
+    carriers = {one["carrierTracks"][0]["carrierNo"] for one in traces}
+    assert 3 <= len(carriers) <= 5
+
+
+def test_a_failed_board_is_tested_twice(client: Client) -> None:
+    line = simulator(client, boards=1, faults=(LOW_VOLTAGE,))
+    line.run()
+    sn = line.batches[0].run_no.replace("RUN-CTRL", "CB") + "-001"
+    tracks = client.get("trace", "units", sn)["tracks"]
+    assert [(track["attempt"], track["result"]) for track in tracks if track["stepNo"] == 60] == [
+        (1, "FAIL"),
+        (2, "FAIL"),
+    ]
+
+
+def test_a_technician_repairs_or_scraps_so_that_the_run_closes(client: Client) -> None:
+    line = simulator(client, boards=4, faults=(BRIDGED,), has_technician=True)
+    line.run()
+    (batch,) = line.batches
+    assert (batch.done, batch.scrapped) == (0, 4)
+    assert client.get("runs", batch.run_no)["status"] == "COMPLETED"
+
+
+def test_a_plant_of_the_earlier_release_is_given_to_the_machines(client: Client) -> None:
+    make_plant_by_hand(client)
+    sns = put_boards_into_the_oven(client)
+    assert plant.make(client) is True
+    assert plant.make(client) is False
+    newest = max(version["versionNo"] for version in client.items("routes", plant.ROUTE, "versions"))
+    assert plant.is_ours(client, newest)
+    specs = {spec["name"]: spec for spec in client.items("data-collection-specs", query={"operationCode": "REFLOW"})}
+    assert specs["Peak Temperature"]["triggerType"] == "EACH_CARRIER"
+    line = simulator(client, boards=3)
+    line.run()
+    assert counts_of(client, line.batches[0].run_no) == {"DONE": 3}
+    assert client.get("stations", "resolve-unit", sns[0])["status"] == "IN_STATION"
+
+
+def make_plant_by_hand(client: Client) -> None:
+    """Take the plant back to what the earlier release made: six steps, all worked by hand."""
+    for step in plant.STEPS[:6]:
+        body = {**step.config, "stationType": "MANUAL", "ingestMapping": None}
+        client.post("routes", plant.ROUTE, "execution-config", body=body)
+        client.patch("stations", step.station, body={"stationType": "MANUAL"})
+    (last,) = (one for one in client.items("routes", plant.ROUTE, "execution-config") if one["stepNo"] == 70)
+    client._call("DELETE", f"/api/execution-configs/{last['id']}")
+    steps = [{"stepNo": step.step_no, "operationCode": step.operation} for step in plant.STEPS[:6]]
+    client.patch("routes", plant.ROUTE, body={"steps": steps})
+    for spec in client.items("data-collection-specs", query={"operationCode": "REFLOW"}):
+        client.patch("data-collection-specs", spec["id"], body={"triggerType": "EACH_UNIT"})
+    for measurement in plant.FINAL_CHECK:
+        client.post("data-collection-specs", body=measurement.body("FCT"))
+    assert client.post("routes", plant.ROUTE, "compile")["status"] == "READY"
 
 
 @pytest.mark.parametrize("moment", ["begins", "2 of 4 done", "4 of 4 done"])
@@ -169,7 +253,7 @@ def test_a_file_of_the_oven_becomes_values_of_the_boards_in_it(
 
 
 def put_boards_into_the_oven(client: Client) -> list[str]:
-    """Open a run, pass two boards through the first steps and track them into the oven."""
+    """Open a run, pass two boards by hand through the first steps and track them into the oven."""
     sns = ["B.1", "B:2 #ü"]
     client.post("integration", "work-orders", body={"woNo": "W", "productCode": plant.PRODUCT, "plannedQty": 2})
     client.post("work-orders", "W", "release", body={"lineCode": plant.LINE})
