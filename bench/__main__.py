@@ -77,6 +77,7 @@ def _measure_case(case: Case, plant: Plant, plan: Plan, url: str, web: WebServer
 
     from bench import floor, storage
 
+    case.prepare(0, 1, 2 * floor.SCRIPTS)
     scripts, statements = floor.write_scripts(case, plant, settings.DATA_DIR)
     print(f"\n{case.name}: {case.connections} connections, {statements} statements a request", flush=True)
     storage.settle()
@@ -87,6 +88,8 @@ def _measure_case(case: Case, plant: Plant, plan: Plan, url: str, web: WebServer
         with storage.stretch(case, web.meter) as done:
             bare, done.requests = floor.run(case, scripts, url, round_no=2 * round_no, **times)
         bare = replace(bare, used=done.used)
+        enough = int((plan.warm_up + plan.seconds) * case.fastest / case.connections)
+        case.prepare(2 * round_no + 1, case.connections, enough)
         with storage.stretch(case, web.meter) as done:
             measured, done.requests = load.run(case, plant, web.port, round_no=2 * round_no + 1, **times)
         pairs.append(Pair(bare, replace(measured, used=done.used), load=before))

@@ -19,6 +19,8 @@ class Plant:
     spec_name: str
     good_value: float
     sns: Sequence[str]
+    auto_station_code: str = ""  # an AUTO first step of another run, whose units no event has moved yet
+    auto_spec_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Case:
 
     `bodies` makes a few different bodies; MARK stands in each where the number goes that no two requests share.
     `statements` are the import paths of the SQL texts that the floor runs, with the parameters that the product gives
-    them. `rows` is the table that gets one row for each event, so that it can be counted that all are stored.
+    them; none: everything that the request writes. `rows` is the table that gets one row for each event, so that it
+    can be counted that all are stored. `prepare` makes what the requests of a round use up, so many for each client.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Case:
     events: int = 1  # of one request
     connections: int = 8
     is_right: Callable[[bytes], bool] = lambda body: True
+    prepare: Callable[[int, int, int], None] = lambda round_no, clients, each: None
+    fastest: float = 0  # requests/s that `prepare` has to last for
     least_rate: float = 0  # target: events/s
     least_share: float = 0  # target: of the floor
 

@@ -20,12 +20,16 @@ from psycopg import sql
 
 from bench.case import MARK, BenchError, Case, Plant, number
 from bench.measure import Measurement
+from bench.plant import FIRST_IDS, FLOOR_UNITS
 from mes.database.placement import find_binaries
 
 SCRIPTS = 16  # as many requests are taken as examples; pgbench chooses among them
 THREADS = 2
 _COLON_BEFORE_NAME = re.compile(r":(?=[A-Za-z_])")
-Statement = tuple[str, Mapping[str, Any]]
+Statement = tuple[str, Any]  # with its parameters, by name or by place
+_WRITE = re.compile(r"\s*(INSERT|UPDATE|DELETE|WITH|SELECT nextval)", re.IGNORECASE)
+_CAST = re.compile(r"'(::[\w ]+(?:\[\])?)$")
+_IDS = {"unit_id": r"\b7000\d{6}\b", "track_id": r"\b8000\d{6}\b", "event_nextval": r"\b9000\d{6}\b"}
 
 
 def write_scripts(case: Case, plant: Plant, folder: Path) -> tuple[list[Path], int]:
@@ -36,11 +40,11 @@ def write_scripts(case: Case, plant: Plant, folder: Path) -> tuple[list[Path], i
     for index, body in enumerate(case.bodies(plant)[:SCRIPTS]):
         _handle(client, case, body, 2 * index)  # caches are warm afterwards, as they are when it is measured
         ran, mark = _handle(client, case, body, 2 * index + 1)
-        found = [one for one in ran if one[0] in wanted]
-        if [statement for statement, _values in found] != wanted:
+        found = [one for one in ran if (one[0] in wanted if wanted else _is_write(one[0]))]
+        if wanted and [statement for statement, _values in found] != wanted:
             raise BenchError(f"{case.name}: the product does not run {', '.join(case.statements)} once each, in order.")
         scripts.append(folder / f"{case.name}-{index}.sql")
-        scripts[-1].write_text(_script(found, mark))
+        scripts[-1].write_text(_script(found, mark, is_transaction=not wanted))
     return scripts, len(ran)
 
 
@@ -68,12 +72,32 @@ def _recorded() -> Iterator[list[Statement]]:
         yield ran
 
 
-def _script(statements: Sequence[Statement], mark: str) -> str:
+def _is_write(statement: str) -> bool:
+    return _WRITE.match(statement) is not None
+
+
+def _script(statements: Sequence[Statement], mark: str, *, is_transaction: bool) -> str:
+    """Return the statements as a script; the ids that they make are handed on to those that name them."""
     lines = ["\\set count :count + 1", "\\set number :first + :client_id * 1000000000000 + :count"]
+    lines.append(
+        f"\\set unit_id {FIRST_IDS['mes_unit'] + 1} + mod(:client_id * {FLOOR_UNITS // 8} + :count, {FLOOR_UNITS})"
+    )
+    lines += ["BEGIN;"] if is_transaction else []
     for statement, values in statements:
-        literals = {name: _literal(value, mark) for name, value in values.items()}
-        text = " ".join((statement % literals).split("\n"))
-        lines.append(f"{text.strip()};")
+        named = isinstance(values, Mapping)
+        literals: Any = (
+            {name: _literal(value, mark) for name, value in values.items()}
+            if named
+            else tuple(_literal(value, mark) for value in values)
+        )
+        text = " ".join((statement % literals).split("\n")).strip()
+        if text.startswith('INSERT INTO "execution_track"'):
+            lines.append(f"{text} \\gset track_")
+        elif text.startswith("SELECT nextval"):
+            lines.append(f"{text} \\gset event_")
+        else:
+            lines.append(f"{text};")
+    lines += ["COMMIT;"] if is_transaction else []
     return "\n".join(lines) + "\n"
 
 
@@ -82,8 +106,23 @@ def _literal(value: Any, mark: str) -> str:
     if isinstance(value, str) and value[:1] in ("{", "["):
         spaced = json.dumps(json.loads(value), ensure_ascii=False)
         value = _COLON_BEFORE_NAME.sub(r"\\u003a", spaced)  # only within strings: between key and value is a blank
-    literal = sql.Literal(value).as_string(None)
-    return f"replace({literal}, '{mark}', :number::text)" if mark in literal else literal
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"'\\x{bytes(value).hex()}'::bytea"
+    literal = sql.Literal(value).as_string(None).strip()
+    cast = _CAST.search(literal)
+    text, kind = (literal[: cast.start(1)], cast[1]) if cast else (literal, "")
+    if _COLON_BEFORE_NAME.search(text):
+        text = "E" + _COLON_BEFORE_NAME.sub(r"\\x3a", text.removeprefix("E"))
+    for name, found in [("number", mark), *((name, one) for name, form in _IDS.items() for one in _ids_in(form, text))]:
+        if text == found:
+            text = f":{name}::bigint"
+        elif found in text:
+            text = f"replace({text}, '{found}', :{name}::text)"
+    return f"({text}){kind}" if kind and text.startswith("replace(") else f"{text}{kind}"
+
+
+def _ids_in(form: str, text: str) -> list[str]:
+    return sorted(set(re.findall(form, text)))
 
 
 def run(

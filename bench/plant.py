@@ -1,16 +1,32 @@
-"""The plant that is measured: units with an open track each at an oven. Imported when Django is set up."""
+"""The plant that is measured: units with an open track each at an oven, and others that wait for an AUTO printer.
 
-from bench.case import Plant
+Imported when Django is set up.
+"""
+
+from django.db import connection
+
+from bench.case import Plant, number
 from execution import tracking
 from mes.accounts.roles import Role
 from mes.accounts.tokens import issue_token
 from mes.plant.models import Line, Operation, OperationKind, Station, StationGroup, StationType
 from mes.production import orders, runs
+from mes.production.models import Unit
 from mes.routing.compiling import compile_route
 from mes.routing.models import ConfigScope, RouteExecutionConfig, Routing, RoutingStep
 from mes.specs.models import DataCollectionSpec
 
 UNITS = 200
+TEMPLATE = "BENCH-TEMPLATE"
+MAPPING: dict[str, object] = {
+    "snPath": "payload.sn",
+    "stationCodePath": "payload.station",
+    "result": {"path": "payload.result", "passValues": ["OK"], "failValues": ["NG"]},
+    "measurements": {"itemsPath": "payload.values", "namePath": "name", "valuePath": "value", "unitPath": "unit"},
+}
+# Ids that no other number looks like, so that the floor finds them in statements.
+FIRST_IDS = {"mes_unit": 7_000_000_000, "execution_track": 8_000_000_000, "ingest_settledingestevent": 9_000_000_000}
+FLOOR_UNITS = 50_000
 
 
 def build() -> Plant:
@@ -36,6 +52,7 @@ def build() -> Plant:
     compile_route(code=routing.code)
     sns = [f"BENCH-{number:04}" for number in range(UNITS)]
     _make_open_tracks(line, routing, sns)
+    _make_auto_run(line)
     _token, text = issue_token(name="bench", role=Role.INTEGRATION)
     return Plant(
         token=text,
@@ -45,22 +62,72 @@ def build() -> Plant:
         spec_name=spec.name,
         good_value=245.1,
         sns=sns,
+        auto_station_code="BENCH-PRINT",
+        auto_spec_name="Paste Height",
     )
 
 
-def _make_step(line: Line, routing: Routing, step_no: int, code: str) -> None:
+def make_fresh_units(round_no: int, clients: int, each: int) -> None:
+    """Register units for the numbers of a round; in SQL, since they are many."""
+    columns = [str(field.column) for field in Unit._meta.concrete_fields if field.column not in ("id", "sn")]
+    names = ", ".join(columns)
+    first = number(round_no=round_no, client=0, count=0)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO mes_unit (sn, {names}) "
+            f"SELECT 'B' || (%s + client * 1000000000000 + count), {names} FROM mes_unit, "
+            "generate_series(0, %s) AS client, generate_series(0, %s) AS count WHERE sn = %s",
+            [first, clients - 1, each - 1, TEMPLATE],
+        )
+        cursor.execute("ANALYZE mes_unit")
+
+
+def _make_auto_run(line: Line) -> None:
+    """A run whose first step is done by an AUTO printer; its units are made round by round."""
+    with connection.cursor() as cursor:
+        for table, first in FIRST_IDS.items():
+            cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s, false)", [table, first])
+    routing = Routing.objects.create(code="BENCH-AUTO", name="Bench", product_code="PRINTED")
+    _make_step(line, routing, 10, "PRINT", StationType.AUTO, MAPPING)
+    _make_step(line, routing, 20, "PACK")
+    DataCollectionSpec.objects.create(
+        operation=Operation.objects.get(code="PRINT"),
+        name="Paste Height",
+        item_type="KEY",
+        data_type="NUMBER",
+        method="AUTO",
+        unit="µm",
+        lsl=80,
+        usl=160,
+    )
+    compile_route(code=routing.code)
+    orders.receive(wo_no="BENCH-AUTO", product_code=routing.product_code, planned_qty=1_000_000)
+    orders.release(wo_no="BENCH-AUTO", line_code=line.code)
+    runs.create(wo_no="BENCH-AUTO", line_code=line.code, plan_qty=1_000_000, run_no="BENCH-AUTO")
+    runs.register_units(run_no="BENCH-AUTO", sns=[TEMPLATE])
+    runs.set_authorization(run_no="BENCH-AUTO", action="AUTHORIZE", by="bench")
+    make_fresh_units(99, 1, FLOOR_UNITS)  # the floor writes to these; their ids follow the template's
+
+
+def _make_step(
+    line: Line,
+    routing: Routing,
+    step_no: int,
+    code: str,
+    kind: StationType = StationType.MANUAL,
+    mapping: dict[str, object] | None = None,
+) -> None:
     group = StationGroup.objects.create(code=f"BENCH-{code}", name=code)
-    Station.objects.create(code=f"BENCH-{code}", name=code, station_type=StationType.MANUAL, line=line, group=group)
-    operation = Operation.objects.create(
-        code=code, name=code, kind=OperationKind[code], default_station_type=StationType.MANUAL
-    )
+    Station.objects.create(code=f"BENCH-{code}", name=code, station_type=kind, line=line, group=group)
+    operation = Operation.objects.create(code=code, name=code, kind=OperationKind[code], default_station_type=kind)
     RoutingStep.objects.create(routing=routing, step_no=step_no, operation=operation)
     RouteExecutionConfig.objects.create(
         scope=ConfigScope.STEP,
         routing=routing,
         step_no=step_no,
-        station_type=StationType.MANUAL,
+        station_type=kind,
         station_group=group,
+        ingest_mapping=mapping,
     )
 
 
