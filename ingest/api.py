@@ -13,12 +13,13 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from execution import carriers
-from ingest import envelopes, keeping, receiving, retrying
+from ingest import envelopes, receiving, retrying
 from ingest.models import IngestEvent
 from mes import errors
 from mes.accounts.permissions import check_station
 from mes.accounts.roles import Capability
 from mes.web import parsing
+from mes.web.envelope import refusal_as_json
 from mes.web.openapi import inline_schema
 from mes.web.periods import read_moment
 from mes.web.serializers import CodeField, IdField, OffsetDateTimeField, StrictSerializer, read
@@ -231,7 +232,7 @@ def _result(key: str | None, outcome: receiving.Outcome | errors.DomainError) ->
     if isinstance(outcome, receiving.Outcome):
         return {"dedupeKey": key, **outcome.answer, "status": outcome.status}
     status = "CONFLICT" if isinstance(outcome, errors.DedupeKeyConflict) else "REJECTED"
-    return {"dedupeKey": key, "status": status, "error": keeping.as_json(outcome)}
+    return {"dedupeKey": key, "status": status, "error": refusal_as_json(outcome)}
 
 
 class PlacingRequest(StrictSerializer):

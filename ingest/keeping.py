@@ -4,7 +4,6 @@ import hashlib
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from django.db.models import F
 from django.utils import timezone
 
@@ -13,7 +12,7 @@ from ingest import choosing
 from ingest.envelopes import Envelope, Sent
 from ingest.models import IngestStatus, OpenIngestEvent
 from mes import errors
-from mes.web.envelope import camel_case
+from mes.web.envelope import refusal_as_json
 
 KEPT_RAW_BYTES = 64 * 1024
 
@@ -52,7 +51,7 @@ def upsert_open(
         "status": status,
         "wait_until": wait_until,
         "error_code": error.code,
-        "error": as_json(error),
+        "error": refusal_as_json(error),
         **blocked_by(choice),
         "last_at": now,
     }
@@ -106,12 +105,6 @@ def with_earlier(opened: OpenIngestEvent) -> list[dict[str, Any]]:
     return [*opened.attempts, earlier][-KEPT_ATTEMPTS:]
 
 
-def as_json(error: errors.DomainError) -> dict[str, Any]:
-    """Return an error in the shape of the HTTP interface."""
-    details = {camel_case(name): value for name, value in error.details.items()}
-    return {"code": error.code, "message": str(error), "details": msgspec.to_builtins(details, enc_hook=str)}
-
-
 def keep_malformed(body: bytes, error: errors.DomainError) -> None:
     """Keep what is not even well-formed, under a key made of its content; the same counts up."""
     digest = hashlib.sha256(body).digest()
@@ -126,7 +119,7 @@ def keep_malformed(body: bytes, error: errors.DomainError) -> None:
         digest=digest,
         status=IngestStatus.REJECTED,
         error_code=error.code,
-        error=as_json(error),
+        error=refusal_as_json(error),
         count=0,
     )
     OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)

@@ -14,12 +14,12 @@ from rest_framework.viewsets import GenericViewSet
 
 from integration import device_data, replay
 from integration.device_events import LARGEST_BATCH, DeviceDataEvent
-from integration.messages import as_json
 from integration.models import DeviceDataRecord, IntegrationMessage
 from mes import errors
 from mes.accounts.permissions import check_station, operator_name
 from mes.accounts.roles import Capability
 from mes.web import parsing
+from mes.web.envelope import refusal_as_json
 from mes.web.openapi import inline_schema
 from mes.web.periods import read_moment
 from mes.web.serializers import IdField, OffsetDateTimeField, StrictSerializer, read
@@ -228,7 +228,7 @@ def _result(event_id: str | None, outcome: device_data.Outcome) -> dict[str, Any
     if isinstance(outcome, device_data.Received):
         return {"status": "DUPLICATE" if outcome.is_duplicate else "CREATED", **outcome.answer}
     status = "CONFLICT" if isinstance(outcome, errors.EventIdConflict) else "REJECTED"
-    return {"eventId": event_id, "status": status, "error": as_json(outcome)}
+    return {"eventId": event_id, "status": status, "error": refusal_as_json(outcome)}
 
 
 class MessageItem(serializers.ModelSerializer):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -13,7 +12,7 @@ from psycopg.types.json import Jsonb
 
 from integration.models import Direction, FailedMessage, MessageStatus, SettledMessage
 from mes.errors import DomainError
-from mes.web.envelope import camel_case
+from mes.web.envelope import refusal_as_json
 
 DEVICE_DATA = "DEVICE_DATA"
 DEVICE_DATA_CHANNEL = "device-data"  # of the key table
@@ -45,7 +44,7 @@ def log_repeats(duplicates: Sequence[tuple[Incoming, int]], conflicts: Sequence[
             at=now,
             payload=incoming.payload,
             error_code=error.code,
-            error=as_json(error),
+            error=refusal_as_json(error),
         )
         for incoming, error in conflicts
     ]
@@ -102,7 +101,7 @@ def _kept(incoming: Incoming, error: DomainError, at: datetime) -> dict[str, Any
         "key": incoming.key,
         "payload": Jsonb(incoming.payload),
         "code": error.code,
-        "error": Jsonb(as_json(error)),
+        "error": Jsonb(refusal_as_json(error)),
         "digest": incoming.digest,
         "channel": DEVICE_DATA_CHANNEL,
     }
@@ -111,18 +110,12 @@ def _kept(incoming: Incoming, error: DomainError, at: datetime) -> dict[str, Any
 def note_failed_replay(message: FailedMessage, error: DomainError) -> None:
     """Note on an open message that replaying it failed, and why."""
     same = FailedMessage.objects.filter(pk=message.pk)
-    noted = {"count": F("count") + 1, "last_at": timezone.now(), "error": as_json(error)}
+    noted = {"count": F("count") + 1, "last_at": timezone.now(), "error": refusal_as_json(error)}
     try:
         with transaction.atomic():
             same.update(**noted, error_code=error.code)
     except IntegrityError:  # the same content failed with this code before, and is open under another id
         same.update(**noted)
-
-
-def as_json(error: DomainError) -> dict[str, Any]:
-    """Return an error in the shape of the HTTP interface."""
-    details = {camel_case(name): value for name, value in error.details.items()}
-    return {"code": error.code, "message": str(error), "details": msgspec.to_builtins(details, enc_hook=str)}
 
 
 @transaction.atomic

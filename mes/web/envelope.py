@@ -88,6 +88,11 @@ def error_body(code: str, message: str, details: Any = None, request_id: str | N
     return {"ok": False, "error": error}
 
 
+def refusal_as_json(error: DomainError) -> dict[str, Any]:
+    """A refusal as it stands in answers to batches, and as it is kept beside what was refused."""
+    return {"code": error.code, "message": str(error), "details": _details(error)}
+
+
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     """Give every error of the API one shape. Anything unforeseen is logged and stays a 500."""
     request = context.get("request")
