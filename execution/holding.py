@@ -130,7 +130,7 @@ def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
 
 def _is_failed(track: Track) -> bool:
     """Whether a pass failed, or is known by now to have failed by values that came after it was closed."""
-    return track.result == TrackResult.FAIL or values.is_failed_by_data(track_id=track.pk)
+    return track.result == TrackResult.FAIL or values.is_failed_by_data(track)
 
 
 def _close_open_track(unit: Unit, *, override: ResultOverride) -> None:

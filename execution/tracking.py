@@ -261,7 +261,7 @@ def leave(
     if rules.check_time(at, now=now, previous=track.in_at, skew=settings.MES_CLOCK_SKEW):
         track.is_time_doubtful = True
     values.store(judged, owner=owner_of(track), received_at=now, source=source, operator=operator)
-    failed = values.is_failed_by_data(track_id=track.pk, carrier_track_id=carrier_track_id)
+    failed = values.is_failed_by_data(track, carrier_track_id=carrier_track_id)
     _close(track, claimed_result=str(claimed_result), failed=failed, at=at, operator=operator, defect=defect)
     next_step_no = _move(unit, track, step, snapshot)
     run = track.run
@@ -291,8 +291,11 @@ def _collect(
     """Check required data first, then types: the order decides the code of a refusal."""
     if claimed_result == TrackResult.PASS and any(spec.is_required for spec in step.specs):
         given = {spec.id for reading in readings for spec in step.specs if reading.spec_name == spec.name}
-        on_track = values.list_spec_ids(track_id=track.pk) | given
-        on_carrier = values.list_spec_ids(carrier_track_id=carrier_track_id) if carrier_track_id else set()
+        since = values.since(track)
+        on_track = values.list_spec_ids(received_since=since, track_id=track.pk) | given
+        on_carrier = (
+            values.list_spec_ids(received_since=since, carrier_track_id=carrier_track_id) if carrier_track_id else set()
+        )
         rules.check_required(step, on_track=on_track, on_carrier=on_carrier)
     return collecting.collect(readings, step, source=source, default_time=default_time)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Q
 
 from execution.collecting import JudgedValue
-from execution.models import DataValue
+from execution.models import DataValue, Track
 from mes.specs.models import ItemType
 
 
@@ -131,18 +131,27 @@ def store(
         cursor.execute(STORE, {"given": msgspec.json.encode(given).decode()})
 
 
-def list_spec_ids(**owner: int) -> set[int]:
+def since(track: Track) -> datetime:
+    """Return the earliest time at which values of a track can have been received, which spares the older partitions.
+
+    A day earlier than it was recorded: two web servers may stamp the two, and a carrier's pass comes first.
+    """
+    return track.created_at - timedelta(days=1)
+
+
+def list_spec_ids(*, received_since: datetime, **owner: int) -> set[int]:
     """Return the specs that have a value on a track (`track_id`) or a carrier's pass (`carrier_track_id`)."""
-    return set(DataValue.objects.filter(**owner).order_by().values_list("spec_id", flat=True))
+    rows = DataValue.objects.filter(received_at__gte=received_since, **owner)
+    return set(rows.order_by().values_list("spec_id", flat=True))
 
 
-def get_deciding_judges(*, track_id: int, carrier_track_id: int | None = None) -> Mapping[int, tuple[datetime, str]]:
+def get_deciding_judges(*, track: Track, carrier_track_id: int | None = None) -> Mapping[int, tuple[datetime, str]]:
     """Return (collected at, judge) of the latest collected value of each KEY spec on a track and its carrier pass."""
-    place = Q(track_id=track_id)
+    place = Q(track_id=track.pk)
     if carrier_track_id is not None:
         place |= Q(carrier_track_id=carrier_track_id)
     rows = (
-        DataValue.objects.filter(place, item_type=ItemType.KEY)
+        DataValue.objects.filter(place, item_type=ItemType.KEY, received_at__gte=since(track))
         .exclude(judge="")
         .order_by("collected_at", "id")
         .values_list("spec_id", "collected_at", "judge")
@@ -150,7 +159,7 @@ def get_deciding_judges(*, track_id: int, carrier_track_id: int | None = None) -
     return {spec_id: (collected_at, judge) for spec_id, collected_at, judge in rows}
 
 
-def is_failed_by_data(*, track_id: int, carrier_track_id: int | None = None) -> bool:
+def is_failed_by_data(track: Track, *, carrier_track_id: int | None = None) -> bool:
     """Whether the values of a track and its carrier pass force FAIL: for some KEY spec the latest collected fails."""
-    judges = get_deciding_judges(track_id=track_id, carrier_track_id=carrier_track_id)
+    judges = get_deciding_judges(track=track, carrier_track_id=carrier_track_id)
     return any(judge == "FAIL" for _at, judge in judges.values())

@@ -319,7 +319,5 @@ def _list_units_failed_late(target: Target) -> set[int]:
     else:
         passed = passed.filter(carrier_pass__carrier_track=target.carrier_track_id)
     return {
-        unit_id
-        for track_id, unit_id in passed.values_list("pk", "unit_id")
-        if values.is_failed_by_data(track_id=track_id, carrier_track_id=target.carrier_track_id)
+        track.unit_id for track in passed if values.is_failed_by_data(track, carrier_track_id=target.carrier_track_id)
     }
