@@ -1,10 +1,11 @@
 """Open events: what waits or was rejected, kept with its reason and with what was sent before under its key."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, OuterRef, Subquery
 from django.utils import timezone
 
 from execution.tracking import get_station
@@ -12,6 +13,7 @@ from ingest import choosing
 from ingest.envelopes import Envelope, Sent
 from ingest.models import IngestStatus, OpenIngestEvent
 from mes import errors
+from mes.production.models import Unit
 from mes.web.envelope import refusal_as_json
 
 KEPT_RAW_BYTES = 64 * 1024
@@ -124,3 +126,12 @@ def keep_malformed(body: bytes, error: errors.DomainError) -> None:
     )
     OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)
     OpenIngestEvent.objects.filter(source_system="", dedupe_key=key).update(count=F("count") + 1, last_at=now)
+
+
+def list_units_with_earlier(sent: Sent, unit_ids: Sequence[int]) -> list[int]:
+    """Return the units that have an open event which occurred before this one and which their present step lets in."""
+    step = Unit.objects.filter(pk=OuterRef("blocked_unit_id")).values("current_step_no")[:1]
+    earlier = OpenIngestEvent.objects.filter(
+        blocked_unit_id__in=unit_ids, blocked_step_no=Subquery(step), occurred_at__lt=sent.envelope.occurred_at
+    ).exclude(source_system=sent.envelope.source_system, dedupe_key=sent.envelope.dedupe_key)
+    return sorted({event.blocked_unit_id for event in earlier.only("blocked_unit_id") if event.blocked_unit_id})

@@ -18,7 +18,7 @@ from ingest import applying, choosing
 from ingest import mapping as mappings
 from ingest.applying import StationCheck, step_mismatch
 from ingest.envelopes import BATCH_DECODER, EventBatch, Sent, decode, key_in
-from ingest.keeping import keep_malformed, lock_open, upsert_open
+from ingest.keeping import keep_malformed, list_units_with_earlier, lock_open, upsert_open
 from ingest.models import IngestStatus, OpenIngestEvent
 from ingest.settling import settle
 from mes import errors
@@ -39,6 +39,13 @@ class Outcome:
 class Waits(Exception):
     def __init__(self, choice: choosing.Choice, refusal: errors.StepMismatch) -> None:
         self.choice, self.refusal = choice, refusal
+
+
+class Overtakes(Exception):
+    """An event whose units have earlier events that may be applied by now, but were missed when the way became free."""
+
+    def __init__(self, unit_ids: list[int]) -> None:
+        self.unit_ids = unit_ids
 
 
 def any_station(code: str) -> None:
@@ -90,7 +97,7 @@ def accept(sent: Sent, *, check_station: StationCheck = any_station) -> Outcome:
     if sent.envelope.station_code is not None:
         check_station(sent.envelope.station_code)
     try:
-        return _attempt(sent, check_station=check_station)
+        return _attempt_in_turn(sent, check_station=check_station)
     except (errors.DedupeKeyConflict, errors.StationNotAllowed):
         raise
     except errors.DomainError as error:
@@ -107,8 +114,20 @@ def _refuse(sent: Sent, error: errors.DomainError) -> Outcome:
     return known
 
 
-def _attempt(sent: Sent, *, check_station: StationCheck) -> Outcome:
-    """Claim the key and apply the event in one transaction."""
+def _attempt_in_turn(sent: Sent, *, check_station: StationCheck) -> Outcome:
+    """Apply an event after the earlier ones of its units that a process, before it died, left waiting though ready."""
+    from ingest.waiting import try_blocked  # knows this module
+
+    try:
+        return _attempt(sent, check_station=check_station)
+    except Overtakes as overtakes:
+        for unit_id in overtakes.unit_ids:
+            try_blocked(unit_id)
+        return _attempt(sent, check_station=check_station, is_in_turn=True)
+
+
+def _attempt(sent: Sent, *, check_station: StationCheck, is_in_turn: bool = False) -> Outcome:
+    """Claim the key and apply the event in one transaction. Raises Overtakes unless it is known to be its turn."""
     try:
         with transaction.atomic():
             if not _claim(sent):
@@ -119,6 +138,8 @@ def _attempt(sent: Sent, *, check_station: StationCheck) -> Outcome:
             if repeated is not None:
                 return as_repeat(take_answer(sent, repeated, opened))
             choice = choose(sent, check_station=check_station)
+            if not is_in_turn and (earlier := list_units_with_earlier(sent, [unit.pk for unit in choice.units])):
+                raise Overtakes(earlier)
             repeated = claim_test(sent, choice)
             if repeated is not None:
                 return as_repeat(take_answer(sent, repeated, opened))

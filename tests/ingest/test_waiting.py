@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution.models import Track
-from ingest.models import OpenIngestEvent, SettledIngestEvent
+from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
 from ingest.waiting import catch_up
 from mes.production.models import Unit
 from tests.execution.support import track_in, track_out
@@ -214,3 +214,19 @@ def test_a_held_unit_does_not_swallow_its_waiting_event(plant: IngestPlant, send
     holding.release_unit(sn=sn, reason="x", by="test")
     send(body, 201)
     assert steps(sn) == [10, 20]
+
+
+def test_an_event_lets_earlier_ones_go_first_that_were_missed(
+    plant: IngestPlant, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from execution import moves
+
+    sn = plant.sns[0]
+    monkeypatch.setattr(moves, "_listeners", [])  # the process dies after its commit, before it tells of the move
+    start = send(inspected(sn, "start"), 202)
+    send(printed(sn), 201)
+    assert IngestEvent.objects.get(pk=start["eventId"]).status == "WAITING"
+    send(inspected(sn, "end"), 201)
+    assert IngestEvent.objects.get(pk=start["eventId"]).status == "APPLIED"
+    track = Track.objects.get(unit__sn=sn, step_no=20)
+    assert (track.result, track.is_entry_inferred) == ("PASS", False)
