@@ -3,6 +3,14 @@
 from mes.accounts.models import DeviceToken
 from mes.database.models import IdempotencyKey
 from mes.events.models import MesEvent, WorkerHeartbeat
+from mes.line_setup.models import (
+    LineBinding,
+    MaintenanceTask,
+    SolderPasteLot,
+    SolderPasteUsage,
+    StatusReport,
+    Stencil,
+)
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.production.models import Run, Unit, WorkOrder
 from mes.routing.models import RouteExecutionConfig, RouteVersion, Routing, RoutingStep
@@ -15,6 +23,8 @@ __all__ = [
     "Equipment",
     "IdempotencyKey",
     "Line",
+    "LineBinding",
+    "MaintenanceTask",
     "Material",
     "MesEvent",
     "Operation",
@@ -23,8 +33,12 @@ __all__ = [
     "Routing",
     "RoutingStep",
     "Run",
+    "SolderPasteLot",
+    "SolderPasteUsage",
     "Station",
     "StationGroup",
+    "StatusReport",
+    "Stencil",
     "Unit",
     "WorkOrder",
     "WorkerHeartbeat",

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 import mes.events.admin
+import mes.line_setup.admin
 import mes.plant.admin
 import mes.production.admin
 import mes.routing.admin

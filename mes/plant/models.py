@@ -4,6 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from mes.plant.reported import Reported
 from mes.web.validators import validate_code
 
 
@@ -106,7 +107,7 @@ class Station(models.Model):
 EQUIPMENT_NORMAL = "normal"
 
 
-class Equipment(models.Model):
+class Equipment(Reported):
     """A machine. Its status comes from the maintenance system; any but `normal` keeps units from entering."""
 
     code = code_field(verbose_name=_("code"))

@@ -1,0 +1,98 @@
+"""Line set-up in the admin site: engineers keep the limits of stencils; the rest is reported or scanned."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from mes.line_setup.models import (
+    LineBinding,
+    MaintenanceTask,
+    SolderPasteLot,
+    SolderPasteUsage,
+    StatusReport,
+    Stencil,
+)
+from mes.plant.admin import MasterDataAdmin
+from mes.web.admin import ReadOnlyAdmin, pretty_json
+
+
+@admin.register(Stencil)
+class StencilAdmin(MasterDataAdmin):
+    """Stencils and their limits. Their state comes from reports."""
+
+    fixed = ("stencil_id",)
+    list_display = ("stencil_id", "version", "status", "status_at", "tension_value", "last_cleaned_at", "usage_count")
+    list_filter = ("status",)
+    search_fields = ("stencil_id",)
+    readonly_fields = ("status", "status_at", "tension_value", "last_cleaned_at", "usage_count", "created_at")
+    fields = (
+        ("stencil_id", "version"),
+        ("tension_min", "max_uses", "max_hours_since_cleaning"),
+        ("status", "status_at"),
+        ("tension_value", "last_cleaned_at", "usage_count"),
+        "created_at",
+    )
+
+
+@admin.register(SolderPasteLot)
+class SolderPasteLotAdmin(ReadOnlyAdmin):
+    """Containers of solder paste."""
+
+    list_display = ("lot_id", "status", "status_at", "expires_at", "thawed_at", "stirred_at")
+    list_filter = ("status",)
+    search_fields = ("lot_id",)
+
+
+@admin.register(SolderPasteUsage)
+class SolderPasteUsageAdmin(ReadOnlyAdmin):
+    """When lots were in use."""
+
+    list_display = ("lot", "line", "run", "issued_at", "returned_at")
+    list_select_related = ("lot", "line", "run")
+    search_fields = ("lot__lot_id__exact",)
+
+
+@admin.register(LineBinding)
+class LineBindingAdmin(ReadOnlyAdmin):
+    """What was on which line, from when to when."""
+
+    list_display = ("line", "kind", "stencil", "lot", "bound_at", "bound_by", "unbound_at", "unbound_by")
+    list_filter = ("kind",)
+    list_select_related = ("line", "stencil", "lot")
+    search_fields = ("line__code__exact", "stencil__stencil_id__exact", "lot__lot_id__exact")
+
+
+@admin.register(MaintenanceTask)
+class MaintenanceTaskAdmin(ReadOnlyAdmin):
+    """What the maintenance system has open for machines."""
+
+    list_display = ("number", "equipment", "title", "is_open", "is_blocking", "due_at", "status_at")
+    list_filter = ("is_open", "is_blocking")
+    list_select_related = ("equipment",)
+    search_fields = ("number__exact", "equipment__code__exact")
+
+
+@admin.register(StatusReport)
+class StatusReportAdmin(ReadOnlyAdmin):
+    """Every status that was reported."""
+
+    list_display = ("id", "kind", "subject", "event_time", "source", "operator_id", "received_at")
+    list_filter = ("kind",)
+    search_fields = ("subject__exact", "event_id__exact")
+    fields = (
+        ("kind", "subject"),
+        ("event_id", "event_time", "received_at"),
+        ("source", "operator_id"),
+        "content_shown",
+        "meta_shown",
+    )
+    readonly_fields = ("content_shown", "meta_shown")
+
+    @admin.display(description=_("content"))
+    def content_shown(self, report: StatusReport) -> str:
+        """What was said."""
+        return pretty_json(report.content)
+
+    @admin.display(description=_("meta"))
+    def meta_shown(self, report: StatusReport) -> str:
+        """What came beside it."""
+        return pretty_json(report.meta)

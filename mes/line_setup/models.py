@@ -1,0 +1,233 @@
+"""What a line is set up with: stencils, solder paste, and the maintenance its machines wait for.
+
+Stencils and lots exist from their first mention. What other systems report of them comes in any order: each reported
+field remembers when it was said (`told`), and the latest counts (see `reporting`).
+"""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from mes.plant.models import Equipment, Line, code_field
+from mes.plant.reported import Reported
+from mes.production.models import Run
+
+
+class StencilStatus(models.TextChoices):
+    READY = "READY", _("Ready")
+    NOT_READY = "NOT_READY", _("Not ready")
+    MAINTENANCE = "MAINTENANCE", _("In maintenance")
+
+
+class Stencil(Reported):
+    """A stencil for printing solder paste, and the limits it is used within. Without a status, nobody reported one."""
+
+    stencil_id = code_field(verbose_name=_("stencil"))
+    version = models.CharField(_("version"), max_length=100, blank=True)
+    status = models.CharField(_("status"), max_length=11, choices=StencilStatus, blank=True)
+    tension_value = models.FloatField(_("tension"), null=True, blank=True, help_text=_("Last measured, in N/cm."))
+    last_cleaned_at = models.DateTimeField(_("last cleaned"), null=True, blank=True)
+    usage_count = models.PositiveIntegerField(
+        _("uses since cleaning"), default=0, help_text=_("Boards printed with it since it was cleaned.")
+    )
+    tension_min = models.FloatField(
+        _("least tension"), null=True, blank=True, help_text=_("In N/cm; below it, the stencil is not used.")
+    )
+    max_uses = models.PositiveIntegerField(
+        _("most uses"), null=True, blank=True, help_text=_("Boards that may be printed before it must be cleaned.")
+    )
+    max_hours_since_cleaning = models.PositiveIntegerField(
+        _("most hours since cleaning"), null=True, blank=True, help_text=_("After them it must be cleaned again.")
+    )
+    created_at = models.DateTimeField(_("first seen"), default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("stencil")
+        verbose_name_plural = _("stencils")
+
+    def __str__(self) -> str:
+        return self.stencil_id
+
+
+class SolderPasteStatus(models.TextChoices):
+    COMPLIANT = "COMPLIANT", _("Compliant")
+    NON_COMPLIANT = "NON_COMPLIANT", _("Not compliant")
+    EXPIRED = "EXPIRED", _("Expired")
+
+
+class SolderPasteLot(Reported):
+    """One container of solder paste. Without a status, nobody reported one."""
+
+    lot_id = code_field(verbose_name=_("lot"))
+    status = models.CharField(_("status"), max_length=13, choices=SolderPasteStatus, blank=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    thawed_at = models.DateTimeField(_("thawed"), null=True, blank=True)
+    stirred_at = models.DateTimeField(_("stirred"), null=True, blank=True)
+    created_at = models.DateTimeField(_("first seen"), default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("solder paste lot")
+        verbose_name_plural = _("solder paste lots")
+
+    def __str__(self) -> str:
+        return self.lot_id
+
+
+class SolderPasteUsage(models.Model):
+    """One use of a lot, named by the time it was issued; it lasts while `returned_at` is null."""
+
+    lot = models.ForeignKey(
+        SolderPasteLot, on_delete=models.PROTECT, related_name="usages", db_index=False, verbose_name=_("lot")
+    )
+    line = models.ForeignKey(
+        Line,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="solder_paste_usages",
+        verbose_name=_("line"),
+    )
+    run = models.ForeignKey(
+        Run, on_delete=models.PROTECT, null=True, blank=True, related_name="solder_paste_usages", verbose_name=_("run")
+    )
+    received_at = models.DateTimeField(_("received"), null=True, blank=True)
+    thawed_at = models.DateTimeField(_("thawed"), null=True, blank=True)
+    issued_at = models.DateTimeField(_("issued"))
+    returned_at = models.DateTimeField(
+        _("taken out of use"), null=True, blank=True, help_text=_("Returned or unbound from its line.")
+    )
+
+    class Meta:
+        ordering = ["-issued_at", "-id"]
+        verbose_name = _("solder paste usage")
+        verbose_name_plural = _("solder paste usages")
+        constraints = [
+            models.UniqueConstraint(fields=["lot", "issued_at"], name="solder_paste_usage_once_per_issue"),
+            models.CheckConstraint(
+                condition=Q(returned_at=None) | Q(returned_at__gte=F("issued_at")),
+                name="solder_paste_usage_returned_after_issue",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lot_id} {self.issued_at:%Y-%m-%d %H:%M}"
+
+
+class SetUpKind(models.TextChoices):
+    STENCIL = "STENCIL", _("Stencil")
+    SOLDER_PASTE = "SOLDER_PASTE", _("Solder paste")
+
+
+class LineBinding(models.Model):
+    """A stencil or a lot on a line, from one scan to another. It is there while `unbound_at` is null."""
+
+    line = models.ForeignKey(
+        Line, on_delete=models.PROTECT, related_name="set_up_bindings", db_index=False, verbose_name=_("line")
+    )
+    kind = models.CharField(_("kind"), max_length=12, choices=SetUpKind)
+    stencil = models.ForeignKey(
+        Stencil, on_delete=models.PROTECT, null=True, blank=True, related_name="bindings", verbose_name=_("stencil")
+    )
+    lot = models.ForeignKey(
+        SolderPasteLot, on_delete=models.PROTECT, null=True, blank=True, related_name="bindings", verbose_name=_("lot")
+    )
+    bound_at = models.DateTimeField(_("bound"))
+    bound_by = models.CharField(_("bound by"), max_length=150)
+    unbound_at = models.DateTimeField(_("unbound"), null=True, blank=True)
+    unbound_by = models.CharField(_("unbound by"), max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("line binding")
+        verbose_name_plural = _("line bindings")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["line", "kind"], condition=Q(unbound_at=None), name="line_binding_one_current_per_line"
+            ),
+            models.UniqueConstraint(
+                fields=["stencil"], condition=Q(unbound_at=None), name="line_binding_stencil_on_one_line"
+            ),
+            models.UniqueConstraint(fields=["lot"], condition=Q(unbound_at=None), name="line_binding_lot_on_one_line"),
+            models.CheckConstraint(
+                condition=Q(kind=SetUpKind.STENCIL, stencil__isnull=False, lot=None)
+                | Q(kind=SetUpKind.SOLDER_PASTE, stencil=None, lot__isnull=False),
+                name="line_binding_of_its_kind",
+            ),
+            models.CheckConstraint(
+                condition=Q(unbound_at=None) | Q(unbound_at__gte=F("bound_at")), name="line_binding_ends_after_start"
+            ),
+        ]
+        indexes = [models.Index(F("line"), F("kind"), F("bound_at").desc(), name="line_binding_history")]
+
+    def __str__(self) -> str:
+        return f"{self.line_id} {self.kind}"
+
+
+class MaintenanceTask(Reported):
+    """A task of the maintenance system for a machine. While an open one blocks, the machine is not ready."""
+
+    equipment = models.ForeignKey(
+        Equipment,
+        on_delete=models.CASCADE,
+        related_name="maintenance_tasks",
+        db_index=False,
+        verbose_name=_("equipment"),
+    )
+    number = models.CharField(_("task"), max_length=100, db_collation="C")
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    is_blocking = models.BooleanField(_("blocks the machine"), default=False)
+    is_open = models.BooleanField(_("open"), default=True)
+    due_at = models.DateTimeField(_("due"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("maintenance task")
+        verbose_name_plural = _("maintenance tasks")
+        constraints = [
+            models.UniqueConstraint(fields=["equipment", "number"], name="maintenance_task_once_per_equipment")
+        ]
+        indexes = [
+            models.Index(F("equipment"), condition=Q(is_open=True), name="maintenance_task_open"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class ReportKind(models.TextChoices):
+    STENCIL_STATUS = "STENCIL_STATUS", _("Stencil status")
+    SOLDER_PASTE_STATUS = "SOLDER_PASTE_STATUS", _("Solder paste status")
+    SOLDER_PASTE_USAGE = "SOLDER_PASTE_USAGE", _("Solder paste usage")
+    EQUIPMENT_STATUS = "EQUIPMENT_STATUS", _("Equipment status")
+    MAINTENANCE_TASK = "MAINTENANCE_TASK", _("Maintenance task")
+    INSPECTION_RESULT = "INSPECTION_RESULT", _("Inspection result")
+
+
+class StatusReport(models.Model):
+    """One accepted report of another system about `subject` (a stencil, lot, machine or serial number): the history."""
+
+    kind = models.CharField(_("kind"), max_length=20, choices=ReportKind)
+    subject = models.CharField(_("about"), max_length=100, db_collation="C")
+    event_id = models.CharField(_("event id"), max_length=200)
+    event_time = models.DateTimeField(_("event time"))
+    received_at = models.DateTimeField(_("received"), default=timezone.now)
+    source = models.CharField(_("source"), max_length=6)
+    operator_id = models.CharField(_("operator"), max_length=150, blank=True)
+    content = models.JSONField(_("content"))
+    meta = models.JSONField(_("meta"), null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("status report")
+        verbose_name_plural = _("status reports")
+        indexes = [
+            models.Index(F("kind"), F("subject"), F("event_time").desc(), name="status_report_history"),
+            models.Index(F("kind"), F("id").desc(), name="status_report_by_kind"),
+            models.Index(F("received_at"), name="status_report_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"
