@@ -15,7 +15,25 @@ from django.utils import timezone
 from mes.events.models import EventType, MesEvent
 
 Handler = Callable[[MesEvent], None]
+FailureListener = Callable[[MesEvent, Exception], None]
 _handlers: dict[str, list[Handler]] = {}
+_failure_listeners: dict[str, list[FailureListener]] = {}
+
+
+class TryAgain(Exception):
+    """Raised by a handler that knows when trying again makes sense; the usual backoff does not apply.
+
+    Without `counts`, nothing was tried, and the attempt is given back.
+    """
+
+    def __init__(self, reason: str, *, at: datetime, counts: bool = True) -> None:
+        super().__init__(reason)
+        self.at = at
+        self.counts = counts
+
+
+class GiveUp(Exception):
+    """Raised by a handler that knows that trying again cannot help: the event is DEAD at once."""
 
 
 def register_handler(event_type: EventType, handler: Handler) -> None:
@@ -28,6 +46,21 @@ def register_handler(event_type: EventType, handler: Handler) -> None:
 def handlers_of(event_type: str) -> Sequence[Handler]:
     """Return the handlers of an event type; an event without handler completes."""
     return tuple(_handlers.get(event_type, ()))
+
+
+def register_failure_listener(event_type: EventType, listener: FailureListener) -> None:
+    """Have `listener(event, error)` called in the transaction that records a failed attempt (status FAILED or DEAD).
+
+    A handler cannot keep anything of an attempt that failed, because its transaction is rolled back.
+    """
+    listeners = _failure_listeners.setdefault(event_type.value, [])
+    if listener not in listeners:
+        listeners.append(listener)
+
+
+def failure_listeners_of(event_type: str) -> Sequence[FailureListener]:
+    """Return who wants to know of failed attempts."""
+    return tuple(_failure_listeners.get(event_type, ()))
 
 
 @dataclass(frozen=True)

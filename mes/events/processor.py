@@ -3,7 +3,7 @@
 import random
 import time
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from mes.events.models import EventStatus, MesEvent
-from mes.events.outbox import handlers_of
+from mes.events.outbox import FailureListener, GiveUp, TryAgain, failure_listeners_of, handlers_of
 
 logger = structlog.get_logger(__name__)
 
@@ -104,8 +104,16 @@ def handle(*, event_id: int, token: uuid.UUID) -> None:
             event.error = ""
             event.save(update_fields=["status", "completed_at", "retention_until", "error"])
     except Exception as error:
-        logger.exception("event failed", event_id=event_id)
-        record_failure(event_id=event_id, token=token, error=f"{type(error).__name__}: {error}")
+        _log(error, event_id=event_id)
+        record_failure(event_id=event_id, token=token, error=error)
+
+
+def _log(error: Exception, *, event_id: int) -> None:
+    """A handler that says what to do next knows why it failed; of anything else the traceback is needed."""
+    if isinstance(error, TryAgain | GiveUp):
+        logger.warning("event not handled", event_id=event_id, reason=str(error))
+    else:
+        logger.error("event failed", event_id=event_id, exc_info=error)
 
 
 def _own(*, event_id: int, token: uuid.UUID) -> MesEvent | None:
@@ -114,19 +122,41 @@ def _own(*, event_id: int, token: uuid.UUID) -> MesEvent | None:
     return mine.select_for_update(no_key=True).first()
 
 
-def record_failure(*, event_id: int, token: uuid.UUID, error: str) -> None:
-    """Put a failed event back for later, or give it up when its attempts are used."""
+def record_failure(*, event_id: int, token: uuid.UUID, error: Exception) -> None:
+    """Put a failed event back for later, or give it up when its attempts are used or its handler says so."""
     with transaction.atomic():
         event = _own(event_id=event_id, token=token)
         if event is None:
             return
-        event.error = error[:4000].replace("\x00", "")
-        if event.attempts >= event.max_attempts:
+        event.error = _describe(error)
+        counts = not isinstance(error, TryAgain) or error.counts
+        if isinstance(error, GiveUp) or (counts and event.attempts >= event.max_attempts):
             event.status = EventStatus.DEAD
         else:
             event.status = EventStatus.FAILED
-            event.next_attempt_at = timezone.now() + backoff(attempts=event.attempts)
-        event.save(update_fields=["status", "error", "next_attempt_at"])
+            event.attempts -= 0 if counts else 1
+            event.next_attempt_at = error.at if isinstance(error, TryAgain) else _later(event)
+        event.save(update_fields=["status", "error", "attempts", "next_attempt_at"])
+        for listener in failure_listeners_of(event.event_type):
+            _tell(listener, event, error)
+
+
+def _tell(listener: FailureListener, event: MesEvent, error: Exception) -> None:
+    """Whatever goes wrong in telling of a failure, the failure itself must be recorded."""
+    try:
+        with transaction.atomic():
+            listener(event, error)
+    except Exception:
+        logger.exception("failure listener failed", event_id=event.pk)
+
+
+def _describe(error: Exception) -> str:
+    text = str(error) if isinstance(error, TryAgain | GiveUp) else f"{type(error).__name__}: {error}"
+    return text[:4000].replace("\x00", "")
+
+
+def _later(event: MesEvent) -> datetime:
+    return timezone.now() + backoff(attempts=event.attempts)
 
 
 def backoff(*, attempts: int) -> timedelta:

@@ -387,7 +387,7 @@ def test_when_the_lease_ends_another_takes_the_event_and_the_late_result_is_igno
     processor.handle(event_id=event.pk, token=late)
     event.refresh_from_db()
     assert (event.status, event.claim_token, Line.objects.count()) == ("PROCESSING", token, 0)
-    processor.record_failure(event_id=event.pk, token=late, error="too late")
+    processor.record_failure(event_id=event.pk, token=late, error=ValueError("too late"))
     event.refresh_from_db()
     assert (event.status, event.error) == ("PROCESSING", "")
     processor.handle(event_id=event.pk, token=token)
