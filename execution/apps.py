@@ -9,3 +9,10 @@ class ExecutionConfig(AppConfig):
 
     name = "execution"
     verbose_name = _("Execution")
+
+    def ready(self) -> None:
+        """Let values go in time."""
+        from mes.database import retention
+
+        values = ("execution_datavalue",)
+        retention.register(retention.Months("values", _("Values"), "MES_VALUE_RETENTION", tables=values))

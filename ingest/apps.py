@@ -11,10 +11,15 @@ class IngestConfig(AppConfig):
     verbose_name = _("Ingest")
 
     def ready(self) -> None:
-        """Hear of moves, which may let waiting events be applied, and catch up by the clock."""
+        """Hear of moves, which may let waiting events be applied; catch up by the clock; let old events go."""
         from execution.moves import register_listener
         from ingest.waiting import try_blocked
+        from mes.database import retention
         from mes.events.schedules import register_schedule
 
         register_listener(try_blocked)
         register_schedule("ingest waiting", func="ingest.waiting.catch_up", cron="* * * * * */30")
+        tables = ("ingest_settledingestevent", "ingest_ingesteventunit")
+        retention.register(
+            retention.Months("ingest", _("Applied machine events"), "MES_INGEST_RETENTION", tables=tables)
+        )

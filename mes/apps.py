@@ -13,11 +13,13 @@ class MesConfig(AppConfig):
     verbose_name = _("Manufacturing")
 
     def ready(self) -> None:
-        """Register what must exist after every migration: partitions, roles and the worker's schedules."""
+        """Register what must exist after every migration (partitions, roles, schedules), and what may go in time."""
         from mes.accounts.roles import create_roles
         from mes.database.partitions import make_months_after_migration
         from mes.events.schedules import create_schedules
+        from mes.housekeeping import register_policies
 
+        register_policies()
         post_migrate.connect(make_months_after_migration, sender=self, dispatch_uid="mes.partitions")
         post_migrate.connect(create_roles, sender=self, dispatch_uid="mes.roles")
         post_migrate.connect(create_schedules, sender=self, dispatch_uid="mes.schedules")

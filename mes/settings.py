@@ -41,6 +41,13 @@ def _number(name: str, *, default: int, least: int = 1) -> int:
     return number
 
 
+def _kept_for(name: str, *, default: int | None, least: int = 1) -> timedelta | None:
+    """A number of days of the environment; set to nothing, or with no default: None, for ever."""
+    if not env.str(name, default="" if default is None else str(default)).strip():
+        return None
+    return timedelta(days=_number(name, default=default or least, least=least))
+
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.str("MES_DATA_DIR", default=str(BASE_DIR / "var"))).absolute()
 DEMO = _flag("DEMO", default=True)
@@ -248,8 +255,20 @@ MES_TOKEN_CACHE = timedelta(seconds=30)
 MES_EVENT_BATCH = _number("MES_EVENT_BATCH", default=50)
 MES_EVENT_LEASE = timedelta(seconds=_number("MES_EVENT_LEASE_SECONDS", default=120))
 MES_EVENT_TIME_BUDGET = timedelta(seconds=_number("MES_EVENT_TIME_BUDGET_SECONDS", default=25))
-MES_EVENT_RETENTION = timedelta(days=_number("MES_EVENT_RETENTION_DAYS", default=30))
 MES_TICK_SECONDS = 30
+
+# How long what is settled is kept; empty: for ever. `mes.database.retention` removes the rest.
+MES_EVENT_RETENTION = _kept_for("MES_EVENT_RETENTION_DAYS", default=30)
+MES_VALUE_RETENTION = _kept_for("MES_VALUE_RETENTION_DAYS", default=None, least=31)
+MES_DEVICE_RECORD_RETENTION = _kept_for("MES_DEVICE_RECORD_RETENTION_DAYS", default=None, least=31)
+MES_INGEST_RETENTION = _kept_for("MES_INGEST_RETENTION_DAYS", default=None, least=31)
+MES_MESSAGE_RETENTION = _kept_for("MES_MESSAGE_RETENTION_DAYS", default=400)
+MES_KEY_RETENTION = MES_KEY_LIFETIME + MES_CLOCK_SKEW + timedelta(days=1)  # longer than a repeat can be accepted
+MES_TASK_RETENTION = _kept_for("MES_TASK_RETENTION_DAYS", default=30)
+MES_SESSION_RETENTION = timedelta(0)  # after its end
+MES_HEARTBEAT_RETENTION = timedelta(days=1)
+MES_ADMIN_LOG_RETENTION = _kept_for("MES_ADMIN_LOG_RETENTION_DAYS", default=None)
+MES_RETENTION_BUDGET = timedelta(seconds=15)  # of one task: the worker has other things to do in between
 
 LOGGING_CONFIG = None
 logging_config(level=env.str("LOG_LEVEL", default="INFO"))

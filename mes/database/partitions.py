@@ -4,6 +4,7 @@ A device's clock of 1970 must not choose the partition. Months are made ahead by
 partition catches what the task missed, so that an insert never fails, and is emptied when the month is made.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import date
 from typing import Any
@@ -92,6 +93,19 @@ def _make_month(table: str, name: str, start: date, end: date) -> bool:
             f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{start} 00:00+00') TO ('{end} 00:00+00')"
         )
         return True
+
+
+def list_months(table: str) -> dict[date, str]:
+    """Return the partitions of a table by the first day of their month, oldest first; not the default partition."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+            "WHERE i.inhparent = to_regclass(%s) ORDER BY c.relname",
+            [table],
+        )
+        names = [row[0] for row in cursor.fetchall()]
+    found = {name: re.fullmatch(rf"{re.escape(table)}_(\d{{4}})_(\d{{2}})", name) for name in names}
+    return {date(int(match[1]), int(match[2]), 1): name for name, match in found.items() if match}
 
 
 def make_months_after_migration(**kwargs: Any) -> None:

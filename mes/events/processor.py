@@ -100,7 +100,7 @@ def handle(*, event_id: int, token: uuid.UUID) -> None:
             now = timezone.now()
             event.status = EventStatus.COMPLETED
             event.completed_at = now
-            event.retention_until = now + settings.MES_EVENT_RETENTION
+            event.retention_until = now + settings.MES_EVENT_RETENTION if settings.MES_EVENT_RETENTION else None
             event.error = ""
             event.save(update_fields=["status", "completed_at", "retention_until", "error"])
     except Exception as error:
