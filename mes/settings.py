@@ -255,6 +255,9 @@ MES_TOKEN_CACHE = timedelta(seconds=30)
 MES_EVENT_BATCH = _number("MES_EVENT_BATCH", default=50)
 MES_EVENT_LEASE = timedelta(seconds=_number("MES_EVENT_LEASE_SECONDS", default=120))
 MES_EVENT_TIME_BUDGET = timedelta(seconds=_number("MES_EVENT_TIME_BUDGET_SECONDS", default=25))
+MES_EVENT_TIME_LIMIT = timedelta(seconds=_number("MES_EVENT_TIME_LIMIT_SECONDS", default=60))  # of one event
+MES_EVENT_BACKOFF = timedelta(seconds=_number("MES_EVENT_BACKOFF_SECONDS", default=30))  # doubled at each failure
+MES_EVENT_POLL_SECONDS = 0.25  # between two looks of the worker for due events
 MES_TICK_SECONDS = 30
 
 # How long what is settled is kept; empty: for ever. `mes.database.retention` removes the rest.

@@ -38,4 +38,4 @@ class MesEventAdmin(ReadOnlyAdmin):
 class WorkerHeartbeatAdmin(ReadOnlyAdmin):
     """Which workers tick."""
 
-    list_display = ("name", "beat_at", "processed")
+    list_display = ("name", "started_at", "beat_at", "ticked_at", "processed")

@@ -67,11 +67,13 @@ class MesEvent(models.Model):
 
 
 class WorkerHeartbeat(models.Model):
-    """When each worker last ticked; `/readyz` reads it."""
+    """When each worker last showed itself; `/readyz` reads it. A worker that is stopped takes its row away."""
 
     name = models.CharField(_("worker"), max_length=100, unique=True)
-    beat_at = models.DateTimeField(_("last tick"))
-    processed = models.PositiveIntegerField(_("events in that tick"), default=0)
+    started_at = models.DateTimeField(_("started"), default=timezone.now)
+    beat_at = models.DateTimeField(_("last heartbeat"), default=timezone.now)
+    ticked_at = models.DateTimeField(_("last tick"), null=True)
+    processed = models.PositiveIntegerField(_("events since its start"), default=0)
 
     class Meta:
         ordering = ["name"]

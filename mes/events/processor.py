@@ -3,6 +3,7 @@
 import random
 import time
 import uuid
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,12 +13,12 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from mes.events.limits import EventTooSlow, time_limit
 from mes.events.models import EventStatus, MesEvent
 from mes.events.outbox import FailureListener, GiveUp, TryAgain, failure_listeners_of, handlers_of
 
 logger = structlog.get_logger(__name__)
 
-BACKOFF_BASE = timedelta(seconds=30)
 BACKOFF_CAP = timedelta(hours=1)
 
 # MATERIALIZED, because a plan that evaluates the choice once for each row would claim more than the limit.
@@ -34,25 +35,24 @@ CLAIM = """
 """
 
 
-def process_due(*, budget: timedelta | None = None) -> int:
+def process_due(*, budget: timedelta | None = None, is_stopping: Callable[[], bool] = lambda: False) -> int:
     """Handle due events in batches until none is due or the time is spent; return how many were handled.
 
-    Safe to run twice and in several workers at once.
+    Safe to run twice and in several workers at once. What was claimed and not begun is given back.
     """
-    token = uuid.uuid4()
     until = time.monotonic() + (settings.MES_EVENT_TIME_BUDGET if budget is None else budget).total_seconds()
     handled = 0
-    while time.monotonic() < until:
+    while time.monotonic() < until and not is_stopping():
         token = uuid.uuid4()
         claimed = claim(token=token)
         if not claimed:
             break
-        for event_id in claimed:
-            if time.monotonic() >= until:
+        for number, event_id in enumerate(claimed):
+            if time.monotonic() >= until or is_stopping():
+                give_back(event_ids=claimed[number:], token=token)
                 break
             handle(event_id=event_id, token=token)
             handled += 1
-    give_back(token=token)
     return handled
 
 
@@ -68,9 +68,9 @@ def claim(*, token: uuid.UUID, limit: int | None = None) -> list[int]:
         return sorted(row[0] for row in cursor.fetchall())
 
 
-def give_back(*, token: uuid.UUID) -> None:
+def give_back(*, event_ids: Sequence[int], token: uuid.UUID) -> None:
     """Let others have what was claimed and not begun, at once instead of after the lease."""
-    mine = MesEvent.objects.filter(claim_token=token, status=EventStatus.PROCESSING, begun_at=None)
+    mine = MesEvent.objects.filter(pk__in=event_ids, claim_token=token, status=EventStatus.PROCESSING)
     mine.update(status=EventStatus.PENDING, next_attempt_at=timezone.now(), claim_token=None)
 
 
@@ -95,15 +95,17 @@ def handle(*, event_id: int, token: uuid.UUID) -> None:
                 return
             if event.attempts > event.max_attempts:
                 raise RuntimeError("The workers that took this event died.")
-            for handler in handlers_of(event.event_type):
-                handler(event)
+            with time_limit(settings.MES_EVENT_TIME_LIMIT.total_seconds()):
+                for handler in handlers_of(event.event_type):
+                    handler(event)
             now = timezone.now()
             event.status = EventStatus.COMPLETED
             event.completed_at = now
             event.retention_until = now + settings.MES_EVENT_RETENTION if settings.MES_EVENT_RETENTION else None
             event.error = ""
             event.save(update_fields=["status", "completed_at", "retention_until", "error"])
-    except Exception as error:
+    except (Exception, EventTooSlow) as raised:
+        error = raised if isinstance(raised, Exception) else TimeoutError(str(raised))
         _log(error, event_id=event_id)
         record_failure(event_id=event_id, token=token, error=error)
 
@@ -160,7 +162,7 @@ def _later(event: MesEvent) -> datetime:
 
 
 def backoff(*, attempts: int) -> timedelta:
-    """Return 30 s · 2ⁿ after n+1 attempts, at most an hour, ±10 % so that failures do not march in step."""
-    # 2⁷ · 30 s passes the cap; a larger exponent would overflow a timedelta.
-    wait = min(BACKOFF_BASE * 2 ** min(attempts - 1, 7), BACKOFF_CAP)
+    """Return MES_EVENT_BACKOFF · 2ⁿ after n+1 attempts, at most an hour, ±10 % so that they do not march in step."""
+    # 2¹² s passes the cap; a larger exponent would overflow a timedelta.
+    wait = min(settings.MES_EVENT_BACKOFF * 2 ** min(attempts - 1, 12), BACKOFF_CAP)
     return wait * random.uniform(0.9, 1.1)

@@ -1,22 +1,24 @@
 """Is the process up, and can it do its work? For supervisors and load balancers, without sign-in."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count, Max, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from mes.events.models import MesEvent, WorkerHeartbeat
+from mes.events.models import EventStatus, MesEvent, WorkerHeartbeat
 from mes.web.envelope import encode
 
 HEARTBEAT_TICKS = 3  # a worker that missed this many is gone
+MOST_COUNTED = 1000  # whoever has more dead events counts them elsewhere
 BACKLOG_TICKS = 10  # events that wait for longer are not being processed
 
 _migrated = False  # remembered once true: a running process is never migrated back
@@ -66,20 +68,36 @@ def check_migrations() -> dict[str, Any]:
 
 
 def check_worker() -> dict[str, Any]:
-    """A worker has shown itself within the last ticks."""
+    """A worker has shown itself within the last ticks, and the clock ticks (or its worker started just now)."""
     limit = HEARTBEAT_TICKS * settings.MES_TICK_SECONDS
-    last = WorkerHeartbeat.objects.order_by("-beat_at").values_list("beat_at", flat=True).first()
-    age = _age(last)
-    return {"ok": age is not None and age < limit, "lastBeatAt": last, "ageSeconds": age, "limitSeconds": limit}
+    lately = timezone.now() - timedelta(seconds=limit)
+    seen = WorkerHeartbeat.objects.aggregate(
+        alive=Count("pk", filter=Q(beat_at__gt=lately)),
+        beat=Max("beat_at"),
+        tick=Max("ticked_at"),
+        start=Max("started_at", filter=Q(beat_at__gt=lately)),
+    )
+    ticks = [moment for moment in (seen["tick"], seen["start"]) if moment is not None]
+    ok = seen["alive"] > 0 and max(ticks) > lately
+    return {
+        "ok": ok,
+        "alive": seen["alive"],
+        "lastBeatAt": seen["beat"],
+        "lastTickAt": seen["tick"],
+        "ageSeconds": _age(seen["beat"]),
+        "limitSeconds": limit,
+    }
 
 
 def check_backlog() -> dict[str, Any]:
-    """No event has been due for long."""
+    """No event has been due for long. Dead ones are counted: people decide about them."""
     limit = BACKLOG_TICKS * settings.MES_TICK_SECONDS
     waiting = MesEvent.objects.filter(status__in=["PENDING", "PROCESSING"], next_attempt_at__lte=timezone.now())
     oldest = waiting.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
     age = _age(oldest)
-    return {"ok": age is None or age < limit, "oldestDueAt": oldest, "ageSeconds": age, "limitSeconds": limit}
+    dead = MesEvent.objects.filter(status=EventStatus.DEAD).order_by()[:MOST_COUNTED].count()
+    ok = age is None or age < limit
+    return {"ok": ok, "oldestDueAt": oldest, "ageSeconds": age, "limitSeconds": limit, "dead": dead}
 
 
 def _age(moment: datetime | None) -> float | None:

@@ -1,7 +1,14 @@
-"""Events for the tests of the outbox."""
+"""Events and worker processes for the tests of the outbox."""
 
+import contextlib
 import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,6 +16,8 @@ from django.db import connection
 from django.utils import timezone
 
 from mes.events.models import MesEvent
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 def make_event(key: str, *, due_ago: float = 1, **fields: Any) -> MesEvent:
@@ -25,3 +34,36 @@ def test_database_url() -> str:
 
 
 test_database_url.__test__ = False  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path, **environment: str) -> Iterator[subprocess.Popen]:
+    """Run a program of the product on the tests' database; end it and all of its group afterwards."""
+    given = {**os.environ, "DATABASE_URL": test_database_url(), "SECRET_KEY": "x", "PYTHONUNBUFFERED": "1"}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=PROJECT,
+            env={**given, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=15)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+
+
+def eventually(condition: Callable[[], object], log: Path | None = None, within: float = 45) -> None:
+    """Wait until the condition holds; show the end of the log when it does not."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()[-4000:] if log else "it did not happen"
+        time.sleep(0.05)

@@ -19,7 +19,7 @@ from django.test import Client
 from django.utils import timezone
 from django_q.models import Schedule
 
-from mes.events import outbox, processor, tasks
+from mes.events import heartbeats, outbox, processor, tasks
 from mes.events.models import EventStatus, EventType, MesEvent, WorkerHeartbeat
 from mes.events.outbox import NewEvent, emit
 from mes.events.schedules import SCHEDULES
@@ -481,20 +481,19 @@ def test_a_worker_killed_between_effect_and_completion_has_no_effect(handlers):
 
 
 @pytest.mark.django_db
-def test_a_tick_works_events_off_and_writes_the_heartbeat():
+def test_a_tick_works_events_off_and_notes_that_it_ticks():
     make_event("k")
     before = timezone.now()
     assert tasks.tick() == 1
     assert MesEvent.objects.get().status == "COMPLETED"
-    beat = WorkerHeartbeat.objects.get()
-    assert (beat.processed, beat.beat_at >= before) == (1, True)
-    tasks.tick()
-    again = WorkerHeartbeat.objects.get()
-    assert (again.processed, again.beat_at > beat.beat_at) == (0, True)
+    first = WorkerHeartbeat.objects.get().ticked_at
+    assert first >= before
+    assert tasks.tick() == 0
+    assert WorkerHeartbeat.objects.get().ticked_at > first
 
 
 @pytest.mark.django_db
-def test_the_heartbeat_is_written_before_the_work(handlers):
+def test_the_tick_is_noted_before_the_work(handlers):
     def crash(event: MesEvent) -> None:
         raise Crash
 
@@ -503,6 +502,40 @@ def test_the_heartbeat_is_written_before_the_work(handlers):
     with pytest.raises(Crash):
         tasks.tick()
     assert WorkerHeartbeat.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_handler_that_hangs_is_interrupted_and_its_event_tried_again_later(handlers, settings):
+    settings.MES_EVENT_TIME_LIMIT = timedelta(seconds=0.3)
+
+    def hang(event: MesEvent) -> None:
+        if event.entity_id == "asleep":
+            time.sleep(30)
+        if event.entity_id == "waiting":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(30)")
+
+    handlers(make_line_of, hang)
+    for name in ("asleep", "waiting", "fine"):
+        make_event(name)
+    start = time.monotonic()
+    assert processor.process_due() == 3
+    assert time.monotonic() - start < 10
+    found = dict(MesEvent.objects.values_list("entity_id", "status"))
+    assert found == {"asleep": "FAILED", "waiting": "FAILED", "fine": "COMPLETED"}
+    assert "longer than 0.3 s" in MesEvent.objects.get(entity_id="waiting").error
+    assert [line.code.partition("-")[0] for line in Line.objects.all()] == ["fine"]
+
+
+@pytest.mark.django_db
+def test_a_worker_that_is_asked_to_stop_ends_its_event_and_gives_the_others_back(handlers):
+    asked: list[bool] = []
+    handlers(lambda event: asked.append(True))
+    for number in range(3):
+        make_event(f"k{number}")
+    assert processor.process_due(is_stopping=lambda: bool(asked)) == 1
+    left = MesEvent.objects.filter(status="PENDING", attempts=0, claim_token=None)
+    assert left.count() == 2
 
 
 @pytest.fixture
@@ -516,19 +549,26 @@ def ready(db: None, client: Client) -> Iterator[Callable[[], tuple[int, bool]]]:
     yield ask
 
 
-def test_readiness_follows_the_heartbeat(ready, settings):
+def test_readiness_follows_heartbeat_and_tick(ready, settings):
+    late = timezone.now() - timedelta(seconds=3 * settings.MES_TICK_SECONDS + 1)
     assert ready() == (503, False)
+    heartbeats.beat(processed=0)
+    assert ready() == (200, True)  # it has just started: the first tick comes within half a minute
+    WorkerHeartbeat.objects.update(started_at=late)
+    assert ready() == (503, False)  # events are worked off, but the clock stands still
     tasks.tick()
     assert ready() == (200, True)
-    WorkerHeartbeat.objects.update(beat_at=timezone.now() - timedelta(seconds=3 * settings.MES_TICK_SECONDS + 1))
-    assert ready() == (503, False)
-    tasks.tick()
+    WorkerHeartbeat.objects.update(beat_at=late)
+    assert ready() == (503, False)  # the clock ticks, but the loop hangs
+    heartbeats.beat(processed=0)
     assert ready() == (200, True)
+    heartbeats.leave()
+    assert ready() == (503, False)
 
 
 @pytest.mark.django_db
 def test_dead_events_and_those_waiting_for_a_retry_do_not_make_unready(ready):
-    tasks.tick()
+    heartbeats.beat(processed=0)
     make_event("dead", status=EventStatus.DEAD, due_ago=10_000)
     make_event("failed", status=EventStatus.FAILED, due_ago=10_000)
     assert ready() == (200, True)

@@ -50,8 +50,8 @@ def prepare() -> None:
 
 
 def worker() -> Program:
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"]
-    return Program("worker", command, folder=settings.BASE_DIR)
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker"]
+    return Program("worker", command, folder=settings.BASE_DIR, grace=20)  # a task of the clock takes up to 15 s
 
 
 def web(host: str, port: int) -> Program:

@@ -1,0 +1,33 @@
+"""A handler that hangs must not stop the worker for ever."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class EventTooSlow(KeyboardInterrupt):
+    """An event took longer than it may.
+
+    Like Ctrl-C it passes through `except Exception`, and makes psycopg cancel the statement it waits for.
+    """
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise EventTooSlow in the block after so long. Only in the main thread, the one that signals reach."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise EventTooSlow(f"It took longer than {seconds:g} s.")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
