@@ -1,27 +1,22 @@
 """The pages of those who connect machines: what a mapping makes of an event, and the events that are still open."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 from django.contrib import messages
-from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from ingest import highlighting, preset_files, preview, retrying
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent
 from ingest.preview import Preview
-from mes.accounts.roles import Capability, role_capabilities
+from mes.accounts.roles import Capability
 from mes.errors import DomainError
 from mes.plant.models import StationType
 from mes.production.models import Unit
@@ -29,6 +24,7 @@ from mes.routing.compiling import build, load_sources
 from mes.routing.models import RouteVersion, Routing
 from mes.routing.snapshots import StepSnapshot
 from mes.web import parsing
+from mes.web.pages import needs
 
 PAGE_SIZE = 50
 MOST_ROUTES = 500
@@ -52,25 +48,6 @@ ADVICE = {  # code → what to do about it
     "VALIDATION_ERROR": gettext_lazy("The sender must be mended: it did not send an event."),
     "PARSE_ERROR": gettext_lazy("The sender must be mended: it did not send JSON."),
 }
-View = Callable[..., HttpResponse]
-
-
-def needs(*capabilities: Capability) -> Callable[[View], View]:
-    """Let people in who have one of these; with none named, everyone who is signed in."""
-
-    def decorate(view: View) -> View:
-        @never_cache
-        @wraps(view)
-        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if not request.user.is_authenticated:
-                return redirect_to_login(request.get_full_path())
-            if capabilities and role_capabilities(request.user).isdisjoint(capabilities):
-                raise PermissionDenied(_("You may not do this."))
-            return view(request, *args, **kwargs)
-
-        return checked
-
-    return decorate
 
 
 # --- preview -------------------------------------------------------------------------------------------------

@@ -1,32 +1,25 @@
 """The pages: thin views around the queries of this app. Decisions go through the services of the HTTP interface."""
 
-import hashlib
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.contrib.auth.views import LoginView, LogoutView, redirect_to_login
+from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.cache import patch_vary_headers
-from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from execution import holding
 from mes.accounts.roles import Capability, role_capabilities
 from mes.errors import CarrierNotFound, DomainError, RunNotFound, UnitNotFound
 from mes.production.models import UnitStatus
+from mes.web.pages import is_live, show_live, signed_in
 from trace import carriers, lines, runs, units
 from trace import search as searching
-
-View = Callable[..., HttpResponse]
 
 DECISIONS: dict[str, tuple[Callable[..., Any], tuple[Capability, ...]]] = {
     "hold": (holding.hold_unit, (Capability.DISPOSITION, Capability.RELEASE)),
@@ -60,21 +53,6 @@ class SignOut(LogoutView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Change nothing."""
         return redirect("home")
-
-
-def signed_in(view: View) -> View:
-    """Send those who are not signed in to sign in; a live part that polls makes its whole page do so."""
-
-    @never_cache
-    @wraps(view)
-    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.user.is_authenticated:
-            return view(request, *args, **kwargs)
-        if is_live(request):
-            return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-        return redirect_to_login(request.get_full_path())
-
-    return checked
 
 
 # --- pages --------------------------------------------------------------------------------------------------
@@ -182,45 +160,6 @@ def decide(request: HttpRequest, sn: str, action: str) -> HttpResponse:
 def missing(request: HttpRequest, text: str, message: str) -> HttpResponse:
     """404 for what cannot be found, with the search filled in."""
     return render(request, "trace/missing.html", {"text": text, "message": message}, status=404)
-
-
-# --- live parts ---------------------------------------------------------------------------------------------
-
-
-def is_live(request: HttpRequest) -> bool:
-    """Whether the request comes from a part of a page that keeps itself up to date."""
-    return bool(request.htmx)  # type: ignore[attr-defined]
-
-
-def show_live(
-    request: HttpRequest,
-    page: str,
-    part: str,
-    context: dict[str, Any],
-    *,
-    mark: str = "",
-    is_over: bool = False,
-) -> HttpResponse:
-    """Show a page whose `part` asks again every few seconds, and is answered with nothing while it is unchanged.
-
-    `mark` stands for the content; by default it is made from the rendered part.
-    """
-    html = render_to_string(part, context, request=request)
-    mark = mark or hashlib.sha256(html.encode()).hexdigest()[:16]
-    if is_live(request) and request.GET.get("seen") == mark:
-        return HttpResponse(status=204)
-    wrapped = {"html": mark_safe(html), "address": "" if is_over else _address(request, mark)}
-    live = render_to_string("trace/_live.html", wrapped)
-    response = HttpResponse(live) if is_live(request) else render(request, page, {**context, "live": mark_safe(live)})
-    patch_vary_headers(response, ["HX-Request"])
-    return response
-
-
-def _address(request: HttpRequest, mark: str) -> str:
-    """The page's own address with its arguments, and what it shows already."""
-    arguments = [(key, value) for key, value in request.GET.items() if key != "seen"]
-    path = request.get_full_path().partition("?")[0]
-    return f"{path}?{urlencode([*arguments, ('seen', mark)])}"
 
 
 # --- a run's list of units ----------------------------------------------------------------------------------
