@@ -2,5 +2,5 @@
 
 from importlib import import_module
 
-for subject in ("accounts", "plant", "specs", "routing", "production", "events", "line_setup"):
+for subject in ("accounts", "plant", "specs", "routing", "production", "events", "line_setup", "reports"):
     import_module(f"mes.{subject}.admin")

@@ -13,13 +13,17 @@ class MesConfig(AppConfig):
     verbose_name = _("Manufacturing")
 
     def ready(self) -> None:
-        """Register what must exist after every migration (partitions, roles, schedules), and what may go in time."""
+        """Register what must exist after every migration, what may go in time, and who acts on events."""
         from mes.accounts.roles import create_roles
         from mes.database.partitions import make_months_after_migration
+        from mes.events.models import EventType
+        from mes.events.outbox import register_handler
         from mes.events.schedules import create_schedules
         from mes.housekeeping import register_policies
+        from mes.line_setup.counting import count_print
 
         register_policies()
+        register_handler(EventType.TRACK_OUT, count_print)
         post_migrate.connect(make_months_after_migration, sender=self, dispatch_uid="mes.partitions")
         post_migrate.connect(create_roles, sender=self, dispatch_uid="mes.roles")
         post_migrate.connect(create_schedules, sender=self, dispatch_uid="mes.schedules")

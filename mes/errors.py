@@ -142,6 +142,10 @@ class IngestEventNotFound(NotFound):
     code, message = "INGEST_EVENT_NOT_FOUND", _("There is no ingest event “{code}”.")
 
 
+class StencilNotFound(NotFound):
+    code, message = "STENCIL_NOT_FOUND", _("There is no stencil “{code}”.")
+
+
 class MessageNotFound(NotFound):
     code, message = "MESSAGE_NOT_FOUND", _("There is no message “{code}”.")
 
@@ -254,6 +258,20 @@ class StationLineMismatch(DomainError):
 
 class EquipmentUnavailable(DomainError):
     code, message = "EQUIPMENT_UNAVAILABLE", _("Equipment “{equipment}” of station “{station}” is {equipment_status}.")
+
+
+class LineOccupied(DomainError):
+    code = "LINE_OCCUPIED"
+    message = _("“{bound}” is bound to line “{line}”; unbind it first, or replace it.")
+
+
+class BoundElsewhere(DomainError):
+    code = "BOUND_ELSEWHERE"
+    message = _("“{code}” is bound to line “{line}”; unbind it there first, or replace it.")
+
+
+class NotBound(DomainError):
+    code, message = "NOT_BOUND", _("“{code}” is not bound to line “{line}”.")
 
 
 class EventIdConflict(DomainError):

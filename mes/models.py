@@ -8,11 +8,11 @@ from mes.line_setup.models import (
     MaintenanceTask,
     SolderPasteLot,
     SolderPasteUsage,
-    StatusReport,
     Stencil,
 )
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.production.models import Run, Unit, WorkOrder
+from mes.reports.models import StatusReport
 from mes.routing.models import RouteExecutionConfig, RouteVersion, Routing, RoutingStep
 from mes.specs.models import DataCollectionSpec
 

@@ -218,6 +218,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "WorkOrderStatus": "mes.production.models.WorkOrderStatus",
+        "OperationKind": "mes.plant.models.OperationKind",
+        "SetUpKind": "mes.line_setup.models.SetUpKind",
         "RunStatus": "mes.production.models.RunStatus",
         "RouteVersionStatus": "mes.routing.models.VersionStatus",
         "StationType": "mes.plant.models.StationType",

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
+from mes.line_setup import api as line_setup
 from mes.plant import api as plant
 from mes.production import api as production
 from mes.routing import api as routing
@@ -14,7 +15,7 @@ from mes.specs import api as specs
 from mes.web import health
 
 router = SimpleRouter(trailing_slash=False)
-for subject in (plant, specs, routing, production):
+for subject in (plant, specs, routing, production, line_setup):
     subject.register(router)
 
 urlpatterns = [

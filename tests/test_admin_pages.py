@@ -13,6 +13,7 @@ import mes.events.admin
 import mes.line_setup.admin
 import mes.plant.admin
 import mes.production.admin
+import mes.reports.admin
 import mes.routing.admin
 import mes.specs.admin  # noqa: F401
 from execution import tracking

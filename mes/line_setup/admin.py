@@ -1,18 +1,16 @@
 """Line set-up in the admin site: engineers keep the limits of stencils; the rest is reported or scanned."""
 
 from django.contrib import admin
-from django.utils.translation import gettext_lazy as _
 
 from mes.line_setup.models import (
     LineBinding,
     MaintenanceTask,
     SolderPasteLot,
     SolderPasteUsage,
-    StatusReport,
     Stencil,
 )
 from mes.plant.admin import MasterDataAdmin
-from mes.web.admin import ReadOnlyAdmin, pretty_json
+from mes.web.admin import ReadOnlyAdmin
 
 
 @admin.register(Stencil)
@@ -69,30 +67,3 @@ class MaintenanceTaskAdmin(ReadOnlyAdmin):
     list_filter = ("is_open", "is_blocking")
     list_select_related = ("equipment",)
     search_fields = ("number__exact", "equipment__code__exact")
-
-
-@admin.register(StatusReport)
-class StatusReportAdmin(ReadOnlyAdmin):
-    """Every status that was reported."""
-
-    list_display = ("id", "kind", "subject", "event_time", "source", "operator_id", "received_at")
-    list_filter = ("kind",)
-    search_fields = ("subject__exact", "event_id__exact")
-    fields = (
-        ("kind", "subject"),
-        ("event_id", "event_time", "received_at"),
-        ("source", "operator_id"),
-        "content_shown",
-        "meta_shown",
-    )
-    readonly_fields = ("content_shown", "meta_shown")
-
-    @admin.display(description=_("content"))
-    def content_shown(self, report: StatusReport) -> str:
-        """What was said."""
-        return pretty_json(report.content)
-
-    @admin.display(description=_("meta"))
-    def meta_shown(self, report: StatusReport) -> str:
-        """What came beside it."""
-        return pretty_json(report.meta)

@@ -1,7 +1,7 @@
 """What a line is set up with: stencils, solder paste, and the maintenance its machines wait for.
 
 Stencils and lots exist from their first mention. What other systems report of them comes in any order: each reported
-field remembers when it was said (`told`), and the latest counts (see `reporting`).
+field remembers when it was said (`mes.reports.models.Reported`), and the latest counts.
 """
 
 from django.db import models
@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Equipment, Line, code_field
-from mes.plant.reported import Reported
 from mes.production.models import Run
+from mes.reports.models import Reported
 
 
 class StencilStatus(models.TextChoices):
@@ -165,6 +165,14 @@ class LineBinding(models.Model):
     def __str__(self) -> str:
         return f"{self.line_id} {self.kind}"
 
+    @property
+    def code(self) -> str:
+        """What was scanned: the id of the stencil or lot."""
+        if self.stencil is not None:
+            return self.stencil.stencil_id
+        assert self.lot is not None  # by constraint
+        return self.lot.lot_id
+
 
 class MaintenanceTask(Reported):
     """A task of the maintenance system for a machine. While an open one blocks, the machine is not ready."""
@@ -195,39 +203,3 @@ class MaintenanceTask(Reported):
 
     def __str__(self) -> str:
         return self.number
-
-
-class ReportKind(models.TextChoices):
-    STENCIL_STATUS = "STENCIL_STATUS", _("Stencil status")
-    SOLDER_PASTE_STATUS = "SOLDER_PASTE_STATUS", _("Solder paste status")
-    SOLDER_PASTE_USAGE = "SOLDER_PASTE_USAGE", _("Solder paste usage")
-    EQUIPMENT_STATUS = "EQUIPMENT_STATUS", _("Equipment status")
-    MAINTENANCE_TASK = "MAINTENANCE_TASK", _("Maintenance task")
-    INSPECTION_RESULT = "INSPECTION_RESULT", _("Inspection result")
-
-
-class StatusReport(models.Model):
-    """One accepted report of another system about `subject` (a stencil, lot, machine or serial number): the history."""
-
-    kind = models.CharField(_("kind"), max_length=20, choices=ReportKind)
-    subject = models.CharField(_("about"), max_length=100, db_collation="C")
-    event_id = models.CharField(_("event id"), max_length=200)
-    event_time = models.DateTimeField(_("event time"))
-    received_at = models.DateTimeField(_("received"), default=timezone.now)
-    source = models.CharField(_("source"), max_length=6)
-    operator_id = models.CharField(_("operator"), max_length=150, blank=True)
-    content = models.JSONField(_("content"))
-    meta = models.JSONField(_("meta"), null=True, blank=True)
-
-    class Meta:
-        ordering = ["-id"]
-        verbose_name = _("status report")
-        verbose_name_plural = _("status reports")
-        indexes = [
-            models.Index(F("kind"), F("subject"), F("event_time").desc(), name="status_report_history"),
-            models.Index(F("kind"), F("id").desc(), name="status_report_by_kind"),
-            models.Index(F("received_at"), name="status_report_age"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.subject}"

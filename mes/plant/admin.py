@@ -107,6 +107,20 @@ class EquipmentAdmin(MasterDataAdmin):
     list_select_related = ("station",)
     raw_id_fields = ("station",)
     search_fields = ("code", "name", "station__code")
+    readonly_fields = ("status_at",)
+
+    def save_model(self, request: HttpRequest, obj: Equipment, form: Any, change: bool) -> None:
+        """A typed status counts from now. Only what was typed is saved: reports come in meanwhile."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        typed = {name: form.cleaned_data[name] for name in form.changed_data}
+        locked = Equipment.objects.select_for_update(no_key=True).get(pk=obj.pk)  # the admin's views are transactions
+        for name, value in typed.items():
+            setattr(locked, name, value)
+        if "status" in typed:
+            locked.note_typed("status")
+        locked.save(update_fields=[*typed, "status_at", "told"])
 
 
 @admin.register(Operation)

@@ -227,6 +227,14 @@ class EquipmentViewSet(CodeModelViewSet):
     filters = {"stationCode": "station__code", "lineCode": "station__line__code", "status": "status"}
     search_fields = ("code", "name")
 
+    def perform_update(self, serializer: serializers.BaseSerializer) -> None:
+        """Save under the row's lock, as reports of the maintenance system do; a typed status counts from now."""
+        with transaction.atomic():
+            serializer.instance = Equipment.objects.select_for_update(no_key=True).get(pk=self.get_object().pk)
+            if "status" in serializer.validated_data:
+                serializer.instance.note_typed("status")
+            serializer.save()
+
 
 # --- operations -------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from mes.plant.reported import Reported
+from mes.reports.models import Reported
 from mes.web.validators import validate_code
 
 

@@ -16,6 +16,8 @@ THINGS: dict[str, dict[str, str]] = {
     "routes": {"code": "ROUTE-1"},
     "equipment": {"code": "EQ-1"},
     "materials": {"code": "M-1"},
+    "integration/lines": {"code": "SMT-A"},
+    "stencils": {"stencil_id": "ST-1"},
 }
 
 

@@ -16,6 +16,7 @@ from rest_framework.test import APIClient
 
 from integration.models import FailedMessage
 from mes.accounts.roles import Role
+from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
 from mes.wsgi import application
 from tests.bad_input.endpoints import THINGS, Endpoint, list_endpoints
@@ -223,6 +224,7 @@ def make_things(plant: Plant, client: APIClient) -> None:
     paste = Material.objects.create(code="M-1", name="Paste", unit="g")
     item = BomItem.objects.create(parent=board, child=paste, quantity=1)
     config = make_config(operation=plant.operations["PRINT"])
+    Stencil.objects.create(stencil_id="ST-1")
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
     THINGS["bom-items"] = {"id": str(item.pk)}
     THINGS["data-collection-specs"] = {"id": str(plant.peak.pk)}

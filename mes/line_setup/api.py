@@ -1,0 +1,323 @@
+"""Line set-up over HTTP: what is bound to a line, scans that change it, stencils with their limits, lots."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.routers import BaseRouter
+from rest_framework.viewsets import GenericViewSet
+
+from mes import errors
+from mes.accounts.permissions import operator_name
+from mes.accounts.roles import Capability
+from mes.line_setup import binding, queries
+from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot, SolderPasteUsage, Stencil
+from mes.plant.models import Line, Station
+from mes.web.master_data import FixedFieldsMixin, OptionalTextField, describe
+from mes.web.serializers import (
+    CodeField,
+    IdField,
+    OffsetDateTimeField,
+    StrictModelSerializer,
+    StrictSerializer,
+    read,
+)
+from mes.web.viewsets import CodeModelViewSet, ExactFilter, TextSearch
+
+
+class StencilScan(StrictSerializer):
+    """A scanned stencil. With `replace`, what stands in the way is unbound."""
+
+    stencilId = CodeField()
+    replace = serializers.BooleanField(required=False, default=False)
+
+
+class LotScan(StrictSerializer):
+    """A scanned lot. With `replace`, what stands in the way is unbound."""
+
+    lotId = CodeField()
+    replace = serializers.BooleanField(required=False, default=False)
+
+
+class StencilRemoval(StrictSerializer):
+    """The stencil to be taken off, scanned once more."""
+
+    stencilId = CodeField()
+
+
+class LotRemoval(StrictSerializer):
+    """The lot to be taken off, scanned once more."""
+
+    lotId = CodeField()
+
+
+class BindingAnswer(serializers.ModelSerializer):
+    """A stencil or lot on a line."""
+
+    id = IdField()
+    lineCode = serializers.CharField(source="line.code")
+    stencilId = serializers.CharField(source="stencil.stencil_id", default=None, allow_null=True)
+    lotId = serializers.CharField(source="lot.lot_id", default=None, allow_null=True)
+    boundAt = OffsetDateTimeField(source="bound_at")
+    boundBy = serializers.CharField(source="bound_by")
+    unboundAt = OffsetDateTimeField(source="unbound_at", allow_null=True)
+    unboundBy = serializers.CharField(source="unbound_by")
+
+    class Meta:
+        model = LineBinding
+        fields = ["id", "kind", "lineCode", "stencilId", "lotId", "boundAt", "boundBy", "unboundAt", "unboundBy"]
+
+
+class ScanAnswer(BindingAnswer):
+    """The binding after a scan, and what had to make room for it."""
+
+    replaced = BindingAnswer(many=True)
+
+    class Meta(BindingAnswer.Meta):
+        fields = [*BindingAnswer.Meta.fields, "replaced"]
+
+
+class SetUpAnswer(serializers.Serializer):
+    """What is bound to a line now, and its latest bindings."""
+
+    lineCode = serializers.CharField()
+    stencil = BindingAnswer(allow_null=True)
+    solderPaste = BindingAnswer(allow_null=True)
+    history = BindingAnswer(many=True)
+
+
+STENCIL = OpenApiExample("A scan", value={"stencilId": "ST-4711-T"}, request_only=True)
+LOT = OpenApiExample("A scan", value={"lotId": "SP-2026-01-0042"}, request_only=True)
+SCANNED = {201: ScanAnswer, 200: ScanAnswer}
+BINDING = (
+    "One stencil and one solder paste lot are bound to a line at a time, and each to one line. What stands in the way "
+    "is refused (LINE_OCCUPIED, BOUND_ELSEWHERE), or unbound with `replace`. Scanning the same again changes nothing."
+)
+UNBINDING = "A lot that is in use goes out of use. What was taken off already stays so; anything else is NOT_BOUND."
+
+
+class LineSetUpViewSet(GenericViewSet):
+    """What a line is set up with."""
+
+    queryset = Line.objects.all()
+    serializer_class = BindingAnswer
+    lookup_field = "code"
+    lookup_value_regex = "[^/]+"
+    capabilities = {"*": (Capability.BIND,)}
+
+    @extend_schema(summary="Read the set-up of a line", responses=SetUpAnswer)
+    @action(detail=True, methods=["get"], url_path="set-up")
+    def set_up(self, request: Request, code: str) -> Response:
+        """Return what is bound now and was bound lately."""
+        set_up = queries.get_set_up(_get_line(code))
+        answer = {
+            "lineCode": set_up.line.code,
+            "stencil": set_up.stencil,
+            "solderPaste": set_up.solder_paste,
+            "history": set_up.history,
+        }
+        return Response(SetUpAnswer(answer).data)
+
+    @extend_schema(
+        summary="Bind a stencil", description=BINDING, request=StencilScan, responses=SCANNED, examples=[STENCIL]
+    )
+    @action(detail=True, methods=["post"], url_path="stencil/bind")
+    def bind_stencil(self, request: Request, code: str) -> Response:
+        """Bind it."""
+        body = read(StencilScan, request)
+        return _bind(request, code, SetUpKind.STENCIL, body["stencilId"], replace=body["replace"])
+
+    @extend_schema(
+        summary="Unbind a stencil",
+        description=UNBINDING,
+        request=StencilRemoval,
+        responses=ScanAnswer,
+        examples=[STENCIL],
+    )
+    @action(detail=True, methods=["post"], url_path="stencil/unbind")
+    def unbind_stencil(self, request: Request, code: str) -> Response:
+        """Take it off."""
+        return _unbind(request, code, SetUpKind.STENCIL, read(StencilRemoval, request)["stencilId"])
+
+    @extend_schema(
+        summary="Bind a solder paste lot", description=BINDING, request=LotScan, responses=SCANNED, examples=[LOT]
+    )
+    @action(detail=True, methods=["post"], url_path="solder-paste/bind")
+    def bind_solder_paste(self, request: Request, code: str) -> Response:
+        """Bind it."""
+        body = read(LotScan, request)
+        return _bind(request, code, SetUpKind.SOLDER_PASTE, body["lotId"], replace=body["replace"])
+
+    @extend_schema(
+        summary="Unbind a solder paste lot",
+        description=UNBINDING,
+        request=LotRemoval,
+        responses=ScanAnswer,
+        examples=[LOT],
+    )
+    @action(detail=True, methods=["post"], url_path="solder-paste/unbind")
+    def unbind_solder_paste(self, request: Request, code: str) -> Response:
+        """Take it off."""
+        return _unbind(request, code, SetUpKind.SOLDER_PASTE, read(LotRemoval, request)["lotId"])
+
+
+def _get_line(code: str) -> Line:
+    line = Line.objects.filter(code=code).first()
+    if line is None:
+        raise errors.LineNotFound(code=code)
+    return line
+
+
+def _check_line(request: Request, code: str) -> None:
+    """Raise StationNotAllowed when the request's token is limited to stations none of which is on the line."""
+    allowed = getattr(request.user, "station_codes", None)
+    if allowed is not None and not Station.objects.filter(line__code=code, code__in=allowed).exists():
+        raise errors.StationNotAllowed(station=code, stations=sorted(allowed))
+
+
+def _bind(request: Request, line_code: str, kind: SetUpKind, code: str, *, replace: bool) -> Response:
+    _check_line(request, line_code)
+    done = binding.bind(line_code=line_code, kind=kind, code=code, by=operator_name(request), replace=replace)
+    return _scanned(done, status=201 if done.changed else 200)
+
+
+def _unbind(request: Request, line_code: str, kind: SetUpKind, code: str) -> Response:
+    _check_line(request, line_code)
+    return _scanned(binding.unbind(line_code=line_code, kind=kind, code=code, by=operator_name(request)), status=200)
+
+
+def _scanned(done: binding.Binding, *, status: int) -> Response:
+    replaced = BindingAnswer(done.replaced, many=True).data
+    return Response({**BindingAnswer(done.binding).data, "replaced": replaced}, status=status)
+
+
+# --- stencils and lots --------------------------------------------------------------------------------------
+
+
+class StencilSerializer(FixedFieldsMixin, StrictModelSerializer):
+    """A stencil. Its state is reported; its limits are kept here."""
+
+    fixed = ("stencilId",)
+
+    id = IdField()
+    stencilId = CodeField(source="stencil_id")
+    version = OptionalTextField(max_length=100)
+    tensionMin = serializers.FloatField(source="tension_min", required=False, allow_null=True, min_value=0)
+    maxUses = serializers.IntegerField(
+        source="max_uses", required=False, allow_null=True, min_value=0, max_value=2**31 - 1
+    )
+    maxHoursSinceCleaning = serializers.IntegerField(
+        source="max_hours_since_cleaning", required=False, allow_null=True, min_value=0, max_value=2**31 - 1
+    )
+    status = serializers.CharField(read_only=True)
+    statusAt = OffsetDateTimeField(source="status_at", read_only=True)
+    tensionValue = serializers.FloatField(source="tension_value", read_only=True)
+    lastCleanedAt = OffsetDateTimeField(source="last_cleaned_at", read_only=True)
+    usageCount = serializers.IntegerField(source="usage_count", read_only=True)
+
+    class Meta:
+        model = Stencil
+        fields = (
+            "id",
+            "stencilId",
+            "version",
+            "tensionMin",
+            "maxUses",
+            "maxHoursSinceCleaning",
+            "status",
+            "statusAt",
+            "tensionValue",
+            "lastCleanedAt",
+            "usageCount",
+        )
+
+
+@describe(
+    "stencil",
+    "stencils",
+    example={"stencilId": "ST-4711-T", "tensionMin": 30, "maxUses": 500, "maxHoursSinceCleaning": 24},
+    change={"tensionMin": 32},
+    note="Stencils exist from their first mention, too. Tension is in N/cm.",
+)
+class StencilViewSet(CodeModelViewSet):
+    """Stencils: the limits they are used within, and what was reported of them."""
+
+    queryset = Stencil.objects.all()
+    serializer_class = StencilSerializer
+    lookup_field = "stencil_id"
+    not_found = errors.StencilNotFound
+    capabilities = {"*": (Capability.MASTER_DATA,)}
+    filters = {"status": "status"}
+    search_fields = ("stencil_id",)
+
+    def perform_update(self, serializer: serializers.BaseSerializer) -> None:
+        """Save only what is typed here: reports come in meanwhile."""
+        stencil: Any = serializer.instance
+        typed = dict(serializer.validated_data)
+        for name, value in typed.items():
+            setattr(stencil, name, value)
+        stencil.save(update_fields=list(typed))
+
+
+class UsageItem(serializers.ModelSerializer):
+    """One use of a lot."""
+
+    id = IdField()
+    lotId = serializers.CharField(source="lot.lot_id")
+    lineCode = serializers.CharField(source="line.code", default=None, allow_null=True)
+    runNo = serializers.CharField(source="run.run_no", default=None, allow_null=True)
+    receivedAt = OffsetDateTimeField(source="received_at", allow_null=True)
+    thawedAt = OffsetDateTimeField(source="thawed_at", allow_null=True)
+    issuedAt = OffsetDateTimeField(source="issued_at")
+    returnedAt = OffsetDateTimeField(source="returned_at", allow_null=True)
+
+    class Meta:
+        model = SolderPasteUsage
+        fields = ["id", "lotId", "lineCode", "runNo", "receivedAt", "thawedAt", "issuedAt", "returnedAt"]
+
+
+@extend_schema_view(list=extend_schema(summary="List the usages of solder paste lots"))
+class UsageViewSet(mixins.ListModelMixin, GenericViewSet):
+    """When which lot was in use."""
+
+    queryset = SolderPasteUsage.objects.select_related("lot", "line", "run")
+    serializer_class = UsageItem
+    filter_backends = [ExactFilter]
+    filters = {"lotId": "lot__lot_id", "lineCode": "line__code", "runNo": "run__run_no"}
+
+
+class LotItem(serializers.ModelSerializer):
+    """A container of solder paste as it was reported."""
+
+    id = IdField()
+    lotId = serializers.CharField(source="lot_id")
+    statusAt = OffsetDateTimeField(source="status_at", allow_null=True)
+    expiresAt = OffsetDateTimeField(source="expires_at", allow_null=True)
+    thawedAt = OffsetDateTimeField(source="thawed_at", allow_null=True)
+    stirredAt = OffsetDateTimeField(source="stirred_at", allow_null=True)
+
+    class Meta:
+        model = SolderPasteLot
+        fields = ["id", "lotId", "status", "statusAt", "expiresAt", "thawedAt", "stirredAt"]
+
+
+@extend_schema_view(list=extend_schema(summary="List solder paste lots"))
+class LotViewSet(mixins.ListModelMixin, GenericViewSet):
+    """Containers of solder paste."""
+
+    queryset = SolderPasteLot.objects.all()
+    serializer_class = LotItem
+    filter_backends = [ExactFilter, TextSearch]
+    filters = {"lotId": "lot_id", "status": "status"}
+    search_fields = ("lot_id",)
+
+
+def register(router: BaseRouter) -> None:
+    """Add the addresses of line set-up."""
+    router.register("integration/lines", LineSetUpViewSet, basename="line-set-up")
+    router.register("stencils", StencilViewSet, basename="stencil")
+    router.register("solder-paste-lots", LotViewSet, basename="solder-paste-lot")
+    router.register("solder-paste-usages", UsageViewSet, basename="solder-paste-usage")

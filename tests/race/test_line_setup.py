@@ -1,0 +1,84 @@
+"""Scans at the same time: one current stencil of a line, one line of a stencil, and a clear answer for everyone."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from mes.line_setup import binding
+from mes.line_setup.models import LineBinding
+from tests.factories import make_line
+from tests.integration.helpers import another, at_once
+
+
+def scan(client: APIClient, line: str, code: str, **body: Any) -> Callable[[], tuple[int, str]]:
+    def make() -> tuple[int, str]:
+        answer = another(client).post(f"/api/integration/lines/{line}/stencil/bind", {"stencilId": code, **body})
+        return answer.status_code, answer.json().get("error", {}).get("code", "")
+
+    return make
+
+
+def bound() -> list[tuple[str, str]]:
+    rows = LineBinding.objects.filter(unbound_at=None).values_list("line__code", "stencil__stencil_id")
+    return sorted((line, str(stencil)) for line, stencil in rows)
+
+
+@pytest.fixture
+def lines(transactional_db: None) -> None:
+    make_line("SMT-A")
+    make_line("SMT-B")
+
+
+@pytest.fixture
+def without_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binding, "_lock", lambda: None)
+
+
+def test_one_of_two_stencils_wins_the_line(person, lines):
+    answers = at_once(*(scan(person, "SMT-A", f"ST-{number}") for number in range(6)))
+    assert Counter(answers) == {(201, ""): 1, (409, "LINE_OCCUPIED"): 5}
+    assert len(bound()) == 1
+
+
+def test_one_of_two_lines_wins_the_stencil(person, lines):
+    answers = at_once(scan(person, "SMT-A", "ST-1"), scan(person, "SMT-B", "ST-1"), times=3)
+    assert Counter(code for _status, code in answers)["BOUND_ELSEWHERE"] == 3
+    assert len(bound()) == 1
+
+
+def test_the_same_scan_at_once_binds_once(person, lines):
+    answers = at_once(scan(person, "SMT-A", "ST-1"), times=6)
+    assert Counter(answers) == {(201, ""): 1, (200, ""): 5}
+
+
+def test_crossing_replacements_end_in_some_order(person, lines):
+    scan(person, "SMT-A", "ST-1")()
+    scan(person, "SMT-B", "ST-2")()
+    answers = at_once(scan(person, "SMT-A", "ST-2", replace=True), scan(person, "SMT-B", "ST-1", replace=True), times=4)
+    assert {status for status, _code in answers} <= {200, 201}
+    both = [("SMT-A", "ST-2"), ("SMT-B", "ST-1")]
+    assert bound() == both
+
+
+def test_control_without_the_lock_the_constraint_still_holds_but_the_answer_is_poor(person, lines, without_lock, slow):
+    slow(binding, "lock_stencil", before=0, after=0.3)
+    answers = at_once(*(scan(person, "SMT-A", f"ST-{number}") for number in range(4)))
+    assert len(bound()) == 1
+    assert (400, "VALIDATION_ERROR") in answers
+
+
+def test_control_without_lock_and_constraint_two_stencils_are_bound(
+    person,
+    lines,
+    without_lock,
+    slow,
+    without_constraint: Callable[[type, str], AbstractContextManager[None]],
+):
+    slow(binding, "lock_stencil", before=0, after=0.3)
+    with without_constraint(LineBinding, "line_binding_one_current_per_line"):
+        at_once(*(scan(person, "SMT-A", f"ST-{number}") for number in range(4)))
+        assert len(bound()) > 1
