@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -33,8 +34,7 @@ PR_SET_PDEATHSIG = 1
 def work() -> None:
     """Run until SIGTERM or SIGINT. Raises CommandError when django-q2's processes died: start the worker again."""
     heartbeats.take_name()
-    if LIBC is not None:
-        os.register_at_fork(after_in_child=_end_with_parent)
+    os.register_at_fork(after_in_child=end_with_parent)
     cluster = Cluster()
     cluster.start()
     if cluster.has_stopped:
@@ -43,7 +43,7 @@ def work() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, frame: stop.set())
     try:
-        loop(stop, cluster)
+        loop(stop, is_well=cluster.sentinel.is_alive)
     finally:
         died = not cluster.sentinel.is_alive()
         cluster.stop()
@@ -53,11 +53,11 @@ def work() -> None:
         raise CommandError("The processes of django-q2 died.")
 
 
-def loop(stop: threading.Event, cluster: Cluster) -> None:
-    """Work off events as they come. A database that goes away is waited for."""
+def loop(stop: threading.Event, *, is_well: Callable[[], bool]) -> None:
+    """Work off events as they come, until asked to stop or not well. A database that goes away is waited for."""
     slice_ = timedelta(seconds=BEAT_SECONDS)
     handled, beat_at = 0, 0.0
-    while not stop.is_set() and cluster.sentinel.is_alive():
+    while not stop.is_set() and is_well():
         try:
             if time.monotonic() >= beat_at:
                 heartbeats.beat(processed=handled)
@@ -73,6 +73,7 @@ def loop(stop: threading.Event, cluster: Cluster) -> None:
             stop.wait(settings.MES_EVENT_POLL_SECONDS)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have the system kill this process when the one that made it dies, so that a killed worker leaves no orphan."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # type: ignore[union-attr]
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,129 @@
+"""The database goes away under load and comes back: worker and web server go on by themselves."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.conf import settings
+from django.utils import timezone
+from django_q.signing import SignedPackage
+
+from mes.database import embedded
+from mes.database.embedded import Cluster
+from mes.database.throwaway import make_folder, remove_folder
+from tests.events.support import PROJECT, eventually, running
+
+GRANIAN = ["-m", "granian", "--interface", "wsgi", "mes.wsgi:application", "--no-ws", "--workers", "1"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, Cluster]]:
+    """Yield the address of a server of our own, migrated: the tests' own must not go away."""
+    folder = make_folder()
+    try:
+        with embedded.running(folder, durable=True, say=lambda text: None) as url:
+            given = {**os.environ, "DATABASE_URL": url}
+            subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=PROJECT, env=given, check=True)
+            yield url, embedded._in_use[-1][1]
+    finally:
+        remove_folder(folder)
+
+
+class Load:
+    """Writes events all the time; what it could not write is not counted."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.written = 0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        connection = None
+        while not self.ended.wait(0.01):
+            try:
+                connection = connection or psycopg.connect(self.url, autocommit=True)
+                connection.execute(
+                    "INSERT INTO mes_mesevent (event_type, status, idempotency_key, entity_type, entity_id, payload, "
+                    "occurred_at, created_at, attempts, max_attempts, next_attempt_at, error) VALUES "
+                    "('TRACK_IN', 'PENDING', %s, 'UNIT', 'x', '{}', now(), now(), 0, 10, now(), '')",
+                    [str(uuid.uuid4())],
+                )
+                self.written += 1
+            except psycopg.Error:
+                connection = None
+
+    def __enter__(self) -> "Load":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.ended.set()
+        self.thread.join()
+
+
+def readyz(port: int) -> tuple[int, dict]:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        try:
+            connection.request("GET", "/readyz")
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        except OSError:
+            return 0, {}
+
+
+def ask(url: str, statement: str, *values: object) -> object:
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement, values)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+def queue_tick(url: str) -> None:
+    """Give django-q2 a tick to do, as its scheduler would half a minute later."""
+    task = {"id": uuid.uuid4().hex, "name": "t", "func": "mes.events.tasks.tick", "args": (), "kwargs": {}}
+    payload = SignedPackage.dumps({**task, "started": timezone.now()})
+    ask(url, "INSERT INTO django_q_ormq (key, payload, lock) VALUES ('linekeeper', %s, now())", payload)
+
+
+def test_worker_and_web_server_go_on_when_the_database_crashed_and_came_back(server, tmp_path: Path):
+    url, cluster = server
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path / "log"
+    given = {"DATABASE_URL": url, "SECRET_KEY": settings.SECRET_KEY, "MES_EVENT_LEASE_SECONDS": "2"}
+    web = [*GRANIAN, "--host", "127.0.0.1", "--port", str(port)]
+    with running(["manage.py", "worker"], log, **given) as worker, running(web, log, **given) as web_server:
+        eventually(lambda: readyz(port)[0] == 200, log)
+        with Load(url) as load:
+            for _crash in range(2):
+                time.sleep(1)
+                os.kill(cluster.postmaster()[0], signal.SIGQUIT)  # as a crash: it recovers when it starts
+                eventually(lambda: cluster.postmaster() is None, log)
+                assert readyz(port)[0] == 503
+                time.sleep(0.5)
+                embedded.keep_alive()
+                eventually(lambda: readyz(port)[0] == 200, log, within=10)
+            before = load.written
+            eventually(lambda: load.written > before + 20, log, within=10)
+        queue_tick(url)
+        restarted = ask(url, "SELECT now()")
+        left = "SELECT count(*) FROM mes_mesevent WHERE status <> 'COMPLETED'"
+        eventually(lambda: ask(url, left) == 0, log, within=15)
+        assert ask(url, "SELECT count(*) FROM mes_mesevent") >= load.written > 100
+        ticked = "SELECT count(*) FROM mes_workerheartbeat WHERE ticked_at > %s"
+        eventually(lambda: ask(url, ticked, restarted) == 1, log, within=30)
+        assert (worker.poll(), web_server.poll()) == (None, None)
+        assert readyz(port)[1]["checks"]["worker"]["alive"] == 1

@@ -1,0 +1,65 @@
+"""Workers that die, several at once, events that always fail: real processes, leases of two seconds."""
+
+import random
+import time
+
+import pytest
+from django.db.models import Max
+from django.utils import timezone
+
+from mes.events.models import EventStatus, MesEvent
+from tests.events.support import eventually
+from tests.faults.conftest import LEASE, ask, kill, make_events, not_completed
+
+KILLS = 20
+EVENTS = 2000
+OVERLAPS = """
+    SELECT a.event_id FROM fault_span a JOIN fault_span b ON a.event_id = b.event_id AND a.id < b.id
+     WHERE a.began < COALESCE(b.ended, clock_timestamp()) AND b.began < COALESCE(a.ended, clock_timestamp())
+"""
+
+
+def test_a_worker_killed_twenty_times_has_every_effect_once_and_holds_nothing_longer_than_its_lease(start):
+    make_events(EVENTS, takes=0.002)
+    chance = random.Random(20)
+    killed_at_work = 0
+    for _time in range(KILLS):
+        pid = start()
+        time.sleep(chance.uniform(0.1, 0.5))
+        killed_at_work += not_completed() > 0
+        kill(pid)
+        longest = MesEvent.objects.filter(status=EventStatus.PROCESSING).aggregate(until=Max("next_attempt_at"))
+        assert longest["until"] is None or (longest["until"] - timezone.now()).total_seconds() <= LEASE
+    assert killed_at_work == KILLS, "the events did not last for all the kills"
+    start()
+    eventually(lambda: not_completed() == 0, within=30)
+    assert ask("SELECT count(*), count(DISTINCT event_id) FROM fault_effect") == [(EVENTS, EVENTS)]
+    begun_again = MesEvent.objects.filter(attempts__gt=1).count()
+    assert 1 <= begun_again <= KILLS  # each kill costs the event it hit one attempt, and its neighbours none
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_no_event_is_handled_twice_at_the_same_time(start, workers):
+    make_events(3, takes=LEASE + 1, recorded=True)  # the lease ends while they are at work
+    make_events(300, takes=0.01, recorded=True)
+    for _worker in range(workers):
+        start()
+    eventually(lambda: not_completed() == 0, within=40)
+    assert ask(OVERLAPS) == []
+    assert ask("SELECT count(DISTINCT pid) FROM fault_span") == [(workers,)]
+    assert ask("SELECT count(*), count(DISTINCT event_id) FROM fault_effect") == [(303, 303)]
+
+
+def test_events_that_always_fail_end_dead_and_the_others_are_on_time(start):
+    make_events(30, fails=True, attempts=3)
+    start()
+    for _second in range(30):
+        make_events(2)
+        time.sleep(0.2)
+    dead = MesEvent.objects.filter(status=EventStatus.DEAD)
+    eventually(lambda: dead.count() == 30, within=20)
+    assert {(event.attempts, event.error) for event in dead} == {(3, "RuntimeError: it always fails")}
+    others = MesEvent.objects.exclude(status=EventStatus.DEAD)
+    assert [event.status for event in others] == ["COMPLETED"] * 60
+    assert max((event.completed_at - event.created_at).total_seconds() for event in others) < 2
+    assert ask("SELECT count(*) FROM fault_effect") == [(60,)]  # what failed has had none
