@@ -1,0 +1,135 @@
+"""Connections that are kept: a server that went away is noticed before the first statement, mostly without asking."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import environ
+import psycopg
+import pytest
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
+from django.db.backends.postgresql.base import DatabaseWrapper as Original
+
+from mes.database.backend.base import DatabaseWrapper
+from mes.database.embedded import Cluster, running
+from mes.database.placement import place
+from mes.database.throwaway import make_folder, remove_folder
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def kept() -> Iterator[DatabaseWrapper]:
+    """A connection of its own to the tests' database, kept as a web server keeps its."""
+    wrapper = keep(connection.settings_dict)
+    yield wrapper
+    wrapper.close()
+
+
+def keep(settings: dict[str, Any]) -> DatabaseWrapper:
+    wrapper = DatabaseWrapper({**connection.settings_dict, **settings, "CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True})
+    assert ask(wrapper)
+    begin_request(wrapper)
+    assert ask(wrapper)  # proven by now
+    return wrapper
+
+
+def begin_request(wrapper: DatabaseWrapper) -> None:
+    wrapper.close_if_unusable_or_obsolete()
+
+
+def ask(wrapper: DatabaseWrapper) -> int:
+    """Return the process that answers."""
+    with wrapper.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def handle_requests(wrapper: DatabaseWrapper, count: int) -> int:
+    """Begin requests; return how often the server was asked whether it is there."""
+    with mock.patch.object(Original, "is_usable", autospec=True, side_effect=Original.is_usable) as asked:
+        for _ in range(count):
+            begin_request(wrapper)
+            ask(wrapper)
+    return int(asked.call_count)
+
+
+def end_backend(pid: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+def test_the_product_uses_it() -> None:
+    assert isinstance(connections[DEFAULT_DB_ALIAS], DatabaseWrapper)
+    assert connection.vendor == "postgresql"
+
+
+def test_a_connection_that_was_proven_is_not_asked_for_each_request(kept: DatabaseWrapper) -> None:
+    assert handle_requests(kept, 5) == 0
+
+
+def test_it_is_asked_again_after_a_while(kept: DatabaseWrapper) -> None:
+    kept.proven_at -= 2
+    assert handle_requests(kept, 5) == 1
+
+
+def test_it_is_asked_after_an_error(kept: DatabaseWrapper) -> None:
+    with pytest.raises(Exception, match="syntax"), kept.cursor() as cursor:
+        cursor.execute("nonsense")
+    assert handle_requests(kept, 2) == 1
+
+
+def test_a_connection_that_the_server_ended_is_replaced_before_the_first_statement(kept: DatabaseWrapper) -> None:
+    pid = ask(kept)
+    end_backend(pid)
+    begin_request(kept)
+    assert ask(kept) != pid
+
+
+def test_a_connection_that_ends_within_a_request_fails_once(kept: DatabaseWrapper) -> None:
+    begin_request(kept)
+    end_backend(ask(kept))
+    with pytest.raises((OperationalError, InterfaceError)):
+        ask(kept)
+    begin_request(kept)
+    assert ask(kept)
+
+
+def test_a_notice_that_nobody_asked_for_ends_nothing(kept: DatabaseWrapper) -> None:
+    pid = ask(kept)
+    with kept.cursor() as cursor:
+        cursor.execute("LISTEN news")
+    with psycopg.connect(connection.connection.info.dsn, password=connection.settings_dict["PASSWORD"]) as other:
+        other.execute("NOTIFY news")
+    time.sleep(0.1)
+    assert handle_requests(kept, 1) == 1
+    assert ask(kept) == pid
+
+
+def test_a_restart_of_the_server_costs_no_request() -> None:
+    folder = make_folder()
+    try:
+        with running(folder, durable=False, say=lambda text: None) as url:
+            wrapper = keep(environ.Env.db_url_config(url))
+            crash(folder)
+        with running(folder, durable=False, say=lambda text: None) as again:
+            assert again == url
+            begin_request(wrapper)
+            assert ask(wrapper)
+            wrapper.close()
+    finally:
+        remove_folder(folder)
+
+
+def crash(folder: Path) -> None:
+    cluster = Cluster(place(folder))
+    found = cluster.postmaster()
+    assert found is not None
+    os.kill(found[0], signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while cluster.postmaster() and time.monotonic() < deadline:
+        time.sleep(0.01)
