@@ -6,7 +6,6 @@ without limits the device's judge stands.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -43,8 +42,7 @@ class Reading(msgspec.Struct, rename="camel", kw_only=True):
         return self.spec_name if self.spec_id is None else self.spec_id  # type: ignore[return-value]
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedValue:
+class JudgedValue(msgspec.Struct, frozen=True):
     """A reading that fits its spec, with the verdict and the limits it was judged by."""
 
     spec: SpecSnapshot

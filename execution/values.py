@@ -1,7 +1,6 @@
 """Storing and reading judged values. The only writer of `DataValue`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,8 +13,7 @@ from execution.models import DataValue, Track
 from mes.specs.models import ItemType
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True):
     """What collected values belong to. All ids are of rows; a value has a track or a carrier track."""
 
     unit_id: int | None
@@ -46,7 +44,7 @@ ROW_COLUMNS = {
     "alarmed": "boolean",
     "collected_at": "timestamptz",
 }
-OWNER_COLUMNS = ("unit_id", "run_id", "track_id", "carrier_track_id", "station_id", "step_no", "operation_code")
+OWNER_COLUMNS = Owner.__struct_fields__
 
 # Reads from `owners`: a row for each event, with the JSON array of its values in `rows`. Device data embeds this in a
 # larger statement, in which only the events that claimed their key have a row there.
@@ -107,17 +105,9 @@ def _row(value: JudgedValue) -> dict[str, Any]:
     }
 
 
-def owned(
-    values: Iterable[JudgedValue], *, owner: Owner, received_at: datetime, source: str, operator: str
-) -> dict[str, Any]:
-    """Return one row of `owners`, without its record."""
-    return {
-        "received_at": received_at,
-        "source": source,
-        "operator": operator,
-        "rows": to_rows(values),
-        **{name: getattr(owner, name) for name in OWNER_COLUMNS},
-    }
+def owned(values: Iterable[JudgedValue], *, owner: Owner, source: str, operator: str) -> dict[str, Any]:
+    """Return one row of `owners`, without its record and when it was received."""
+    return {**msgspec.structs.asdict(owner), "source": source, "operator": operator, "rows": to_rows(values)}
 
 
 def store(
@@ -126,7 +116,7 @@ def store(
     """Store the judged values of a track or carrier track, in the caller's transaction."""
     if not values:
         return
-    given = owned(values, owner=owner, received_at=received_at, source=source, operator=operator)
+    given = {**owned(values, owner=owner, source=source, operator=operator), "received_at": received_at}
     with connection.cursor() as cursor:
         cursor.execute(STORE, {"given": msgspec.json.encode(given).decode()})
 

@@ -7,10 +7,10 @@ verdict or raises an alarm is a transaction opened and the units locked first. A
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.utils import timezone
@@ -35,8 +35,7 @@ StationCheck = Callable[[str], None]
 Note = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """The answer to an applied event. `answer` is the body's `data`; a repeat gets it again as a duplicate."""
 
     answer: dict[str, Any]

@@ -1,7 +1,6 @@
 """The body of device data: decoded once, checked for what a decoder cannot tell."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -49,8 +48,7 @@ class DeviceDataBatch(msgspec.Struct):
     events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=LARGEST_BATCH)]
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """A well-formed event, with the message it came in."""
 
     event: DeviceDataEvent
@@ -60,7 +58,7 @@ class Decoded:
 def decode_event(body: bytes, *, system: str) -> Decoded:
     """Decode and check one event. Raises ParseFailed, ValidationFailed."""
     payload = parsing.decode(body)
-    event = parsing.decode_as(body, DeviceDataEvent)
+    event = parsing.convert(payload, DeviceDataEvent)
     check_event(event)
     incoming = messages.Incoming(messages.DEVICE_DATA, event.event_id, system, payload, sameness.digest_of(payload))
     return Decoded(event, incoming)

@@ -1,7 +1,6 @@
 """Writing accepted device data: one statement, however many events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +13,7 @@ from integration.resolving import Target
 from mes.database.prepared import fetch_all
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """An event that passed every rule. With a `note` it is the replay of an open message."""
 
     event: DeviceDataEvent
@@ -30,20 +28,17 @@ class Accepted:
         return any(value.alarmed or value.is_key_failure for value in self.judged)
 
 
+# What differs between the events of a batch; when they came is said once.
 GIVEN_TYPES = {
     "key": "text",
     "digest": "text",
     "event_time": "timestamptz",
     "equipment_id": "text",
-    "data": "jsonb",
-    "meta": "jsonb",
-    "values_count": "integer",
-    "judge": "text",
     "system": "text",
     "payload": "jsonb",
     "answer": "jsonb",
     "note": "jsonb",
-    **values.OWNER_TYPES,
+    **{name: kind for name, kind in values.OWNER_TYPES.items() if name != "received_at"},
 }
 
 # Claims the keys and, only where that succeeded, writes record, values and message. Keys go in one order, or batches
@@ -51,7 +46,8 @@ GIVEN_TYPES = {
 # is such a message and gets no second one.
 WRITE = f"""
     WITH given AS MATERIALIZED (
-        SELECT * FROM jsonb_to_recordset(%(events)s::jsonb)
+        SELECT %(at)s::timestamptz AS received_at, g.*
+          FROM jsonb_to_recordset(%(events)s::jsonb)
             AS g({", ".join(f"{name} {kind}" for name, kind in GIVEN_TYPES.items())})
     ), claimed AS (
         INSERT INTO mes_idempotencykey (channel, key, digest, record_id, answer, created_at)
@@ -67,7 +63,8 @@ WRITE = f"""
                (id, received_at, event_id, event_time, source, run_id, unit_id, station_id, track_id,
                 carrier_track_id, step_no, equipment_id, operator_id, data, meta, values_count, judge)
         SELECT record_id, received_at, key, event_time, source, run_id, unit_id, station_id, track_id,
-               carrier_track_id, step_no, equipment_id, operator, data, meta, values_count, judge
+               carrier_track_id, step_no, equipment_id, operator, payload->'data', nullif(payload->'meta', 'null'),
+               jsonb_array_length(rows), coalesce(answer->>'judge', '')
           FROM owners
     ), stored AS ({values.INSERT_ROWS}
     ), reopened AS (
@@ -93,42 +90,31 @@ WRITE = f"""
 
 def write(accepted: Sequence[Accepted], *, at: datetime) -> dict[str, dict[str, Any]]:
     """Write events with different keys once; return the answers by key of those whose key was free."""
-    answers = [answer_of(one, received_at=at) for one in accepted]
-    rows = [_row(one, answer, at) for one, answer in zip(accepted, answers, strict=True)]
-    claimed = dict(fetch_all(WRITE, {"events": msgspec.json.encode(rows).decode()}))
-    return {
-        answer["eventId"]: {"id": str(claimed[answer["eventId"]]), **answer}
-        for answer in answers
-        if answer["eventId"] in claimed
-    }
+    received_at = at.isoformat().replace("+00:00", "Z")
+    answers = {one.event.event_id: answer_of(one, received_at=received_at) for one in accepted}
+    rows = [_row(one, answer) for one, answer in zip(accepted, answers.values(), strict=True)]
+    claimed = fetch_all(WRITE, {"events": msgspec.json.encode(rows).decode(), "at": at})
+    return {key: {"id": str(record_id), **answers[key]} for key, record_id in claimed}
 
 
-def _row(one: Accepted, answer: dict[str, Any], at: datetime) -> dict[str, Any]:
+def _row(one: Accepted, answer: dict[str, Any]) -> dict[str, Any]:
     event, incoming = one.event, one.incoming
-    return {
-        **values.owned(
-            one.judged,
-            owner=one.target.owner,
-            received_at=at,
-            source=event.source,
-            operator=event.operator_id or "",
-        ),
+    row = {
+        **values.owned(one.judged, owner=one.target.owner, source=event.source, operator=event.operator_id or ""),
         "key": event.event_id,
         "digest": incoming.digest.hex(),
         "event_time": event.event_time,
         "equipment_id": event.equipment_id or "",
-        "data": incoming.payload["data"],
-        "meta": event.meta,
-        "values_count": len(one.judged),
-        "judge": answer["judge"] or "",
         "system": incoming.system,
         "payload": incoming.payload,
         "answer": answer,
-        "note": one.note,
     }
+    if one.note is not None:
+        row["note"] = one.note
+    return row
 
 
-def answer_of(one: Accepted, *, received_at: datetime) -> dict[str, Any]:
+def answer_of(one: Accepted, *, received_at: str) -> dict[str, Any]:
     """Return the answer to an event, without the id that its record will have."""
     target = one.target
     return {
@@ -136,7 +122,7 @@ def answer_of(one: Accepted, *, received_at: datetime) -> dict[str, Any]:
         "trackId": None if target.track_id is None else str(target.track_id),
         "carrierTrackId": None if target.carrier_track_id is None else str(target.carrier_track_id),
         "dataValuesCreated": len(one.judged),
-        "receivedAt": received_at.isoformat().replace("+00:00", "Z"),
+        "receivedAt": received_at,
         "isDuplicate": False,
         "judge": collecting.event_judge(one.judged),
         "alarms": [

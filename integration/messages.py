@@ -1,10 +1,10 @@
 """The message log: what was sent, what became of it. Open work (FAILED) lies apart from history."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -18,8 +18,7 @@ DEVICE_DATA = "DEVICE_DATA"
 DEVICE_DATA_CHANNEL = "device-data"  # of the key table
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """A message as it came: who sent what under which key."""
 
     entity_type: str

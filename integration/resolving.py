@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 LARGEST_ID = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A track, or a carrier's, with what is needed to judge its values and to store them."""
 
     track_id: int | None

@@ -16,33 +16,49 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 def digest_of(body: dict[str, Any]) -> bytes:
     """Return the SHA-256 of what a body says."""
-    said = {key: value for key, value in body.items() if key != "meta"}
-    return hashlib.sha256(_encoder.encode(_canonical(said))).digest()
+    said = {key: value for key, value in body.items() if key != "meta"} if "meta" in body else body
+    return hashlib.sha256(_encoder.encode(_canonical_object(said))).digest()
 
 
-def _canonical(value: Any, name: str = "") -> Any:
+def _canonical_object(body: dict[str, Any]) -> dict[str, Any]:
+    """Return an object in its one form. Plain text first, and few calls: this runs for each field of each event."""
+    said = {}
+    for key, value in body.items():
+        if value is None:
+            continue
+        kind = type(value)
+        if kind is str:
+            said[key] = _instant(value) if key in TIME_FIELDS else value
+        elif kind is float or kind is int:
+            said[key] = _number(value)
+        else:
+            said[key] = _canonical(value)
+    return said
+
+
+def _canonical(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _canonical(inner, key) for key, inner in value.items() if inner is not None}
+        return _canonical_object(value)
     if isinstance(value, list):
         return [_canonical(inner) for inner in value]
     if isinstance(value, float | int) and not isinstance(value, bool):
         return _number(value)
-    if name in TIME_FIELDS and isinstance(value, str):
-        return _instant(value)
     return value
 
 
 def _number(value: float) -> Any:
     """Return 245.0 as 245, and what a double cannot keep to the last digit as the double it is nearest to."""
-    if abs(value) >= EXACT:
+    if not -EXACT < value < EXACT:
         return repr(float(value))
-    return int(value) if isinstance(value, int) or value.is_integer() else value
+    return int(value) if type(value) is float and value.is_integer() else value
 
 
 def _instant(text: str) -> str:
     """Return a time in UTC, or the text as it is when it is no time with an offset."""
     try:
         moment = msgspec.convert(text, datetime)
-        return text if moment.tzinfo is None else moment.astimezone(UTC).isoformat()
+        if moment.tzinfo is None:
+            return text
+        return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()
     except (msgspec.ValidationError, OverflowError):  # the first and last hours of the calendar have no UTC
         return text

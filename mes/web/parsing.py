@@ -112,6 +112,14 @@ def decode_as(body: bytes, type: type[T]) -> T:
     return value
 
 
+def convert(value: Any, type: type[T]) -> T:
+    """Validate what `decode` returned. Fields that do not fit raise `ValidationFailed` with dotted paths."""
+    try:
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        raise ValidationFailed(describe(error)) from None
+
+
 def describe(error: msgspec.ValidationError) -> dict[str, str]:
     """Turn "Object missing required field `x` - at `$.data[0]`" into {"data.0.x": "This field is required."}."""
     match = _MESSAGE.fullmatch(str(error))

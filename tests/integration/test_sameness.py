@@ -124,11 +124,12 @@ def test_other_content_under_a_used_id_is_a_conflict_and_kept(person: APIClient,
     )
 
 
-def test_a_duplicate_key_counts_by_its_last_value(person: APIClient, device: APIClient) -> None:
+@pytest.mark.parametrize("earlier", ['"evt-0"', "1", "null"])
+def test_a_duplicate_key_counts_by_its_last_value(person: APIClient, device: APIClient, earlier: str) -> None:
     into_oven(person)
     first = accept(device, BASE)
     body = json.dumps(BASE)
-    twice = '{"eventId": "evt-0",' + body[1:]
+    twice = f'{{"eventId": {earlier},' + body[1:]
     answer = device.post(EVENTS, twice, content_type="application/json")
     assert (answer.status_code, answer.json()["data"]["id"]) == (200, first["id"])
 

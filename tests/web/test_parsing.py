@@ -121,6 +121,27 @@ def test_typed_decoding_names_fields_in_dotted_form(body: bytes, details: dict[s
     assert refused.value.details == details
 
 
+@pytest.mark.parametrize(
+    ("value", "details"),
+    [
+        ({"data": [{"specName": "x"}, {"specName": 1}]}, {"data.1.specName": "Expected `str`, got `int`"}),
+        ({"data": [{}]}, {"data.0.specName": "This field is required."}),
+        ({"data": [{"specName": "x", "value": "1"}]}, {"data.0.value": "Expected `float | null`, got `str`"}),
+        ({"dada": []}, {"dada": "Unknown field."}),
+        ([], {"body": "Expected `object`, got `array`"}),
+    ],
+)
+def test_what_is_decoded_already_is_refused_in_the_same_words(value: Any, details: dict[str, str]) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        parsing.convert(value, Event)
+    assert refused.value.details == details
+
+
+def test_what_is_decoded_already_is_converted_without_coercion() -> None:
+    event = parsing.convert({"data": [{"specName": "x", "value": 10**25}]}, Event)
+    assert event == Event(data=[Item(spec_name="x", value=1e25)])
+
+
 @pytest.mark.parametrize("depth", [70, 900, 100_000])
 def test_depth_counts_also_in_fields_that_typed_decoding_skips(depth: int) -> None:
     body = b'{"data":[{"specName":"x","skipped":' + b"[" * depth + b"]" * depth + b"}]}"
