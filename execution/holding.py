@@ -11,6 +11,7 @@ from mes.events.models import EventType
 from mes.events.outbox import emit
 from mes.production import runs, transitions
 from mes.production.models import Run, Unit, UnitStatus
+from mes.timerules.services import cancel_of_unit
 
 SYSTEM = "system"
 
@@ -87,6 +88,7 @@ def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     unit.scrap_reason = reason[:500]
     unit.save(update_fields=["status", "held_from", "hold_reason", "scrap_reason", "updated_at"])
     _record(unit, DispositionAction.SCRAP, from_status=before, reason=reason, by=by)
+    cancel_of_unit(unit.sn)
     return unit
 
 

@@ -2,5 +2,7 @@
 
 from importlib import import_module
 
-for subject in ("accounts", "plant", "specs", "routing", "production", "events", "line_setup", "reports"):
+SUBJECTS = "accounts plant specs routing production events line_setup reports timerules notifications"
+
+for subject in SUBJECTS.split():
     import_module(f"mes.{subject}.admin")

@@ -21,9 +21,11 @@ class MesConfig(AppConfig):
         from mes.events.schedules import create_schedules
         from mes.housekeeping import register_policies
         from mes.line_setup.counting import count_print
+        from mes.timerules import handlers
 
         register_policies()
         register_handler(EventType.TRACK_OUT, count_print)
+        handlers.register()
         post_migrate.connect(make_months_after_migration, sender=self, dispatch_uid="mes.partitions")
         post_migrate.connect(create_roles, sender=self, dispatch_uid="mes.roles")
         post_migrate.connect(create_schedules, sender=self, dispatch_uid="mes.schedules")

@@ -150,6 +150,14 @@ class MessageNotFound(NotFound):
     code, message = "MESSAGE_NOT_FOUND", _("There is no message “{code}”.")
 
 
+class TimeRuleNotFound(NotFound):
+    code, message = "TIME_RULE_NOT_FOUND", _("There is no time rule “{code}”.")
+
+
+class TimeRuleInstanceNotFound(NotFound):
+    code, message = "TIME_RULE_INSTANCE_NOT_FOUND", _("There is no clock “{code}”.")
+
+
 class EventNotFound(NotFound):
     code, message = "EVENT_NOT_FOUND", _("There is no event “{code}”.")
 
@@ -272,6 +280,10 @@ class BoundElsewhere(DomainError):
 
 class NotBound(DomainError):
     code, message = "NOT_BOUND", _("“{code}” is not bound to line “{line}”.")
+
+
+class TimeRuleNotWaivable(DomainError):
+    code, message = "TIME_RULE_NOT_WAIVABLE", _("Clocks of rule “{rule}” may not be waived.")
 
 
 class EventIdConflict(DomainError):

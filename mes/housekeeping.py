@@ -12,6 +12,8 @@ from mes.database import retention
 from mes.database.models import IdempotencyKey, RetentionRun
 from mes.database.retention import Outcome, Rows
 from mes.events.models import EventStatus, MesEvent, WorkerHeartbeat
+from mes.notifications.models import Notification
+from mes.timerules.queries import list_unneeded_marks
 
 MOST_SLICES = 2000  # of one night: more than eight hours
 
@@ -33,6 +35,18 @@ def register_policies() -> None:
             _("Keys of received messages"),
             "MES_KEY_RETENTION",
             expired=lambda cutoff: IdempotencyKey.objects.filter(created_at__lt=cutoff),
+        ),
+        Rows(
+            "time rule marks",
+            _("What ended clocks were read from"),
+            "MES_KEY_RETENTION",
+            expired=list_unneeded_marks,
+        ),
+        Rows(
+            "notifications",
+            _("Notifications of people"),
+            "MES_NOTIFICATION_RETENTION",
+            expired=lambda cutoff: Notification.objects.filter(created_at__lt=cutoff),
         ),
         Rows(
             "sessions",

@@ -10,23 +10,27 @@ from mes.line_setup.models import (
     SolderPasteUsage,
     Stencil,
 )
+from mes.notifications.models import FollowedLine, Notification
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.production.models import Run, Unit, WorkOrder
 from mes.reports.models import StatusReport
 from mes.routing.models import RouteExecutionConfig, RouteVersion, Routing, RoutingStep
 from mes.specs.models import DataCollectionSpec
+from mes.timerules.models import TimeRuleDefinition, TimeRuleInstance, TimeRuleMark
 
 __all__ = [
     "BomItem",
     "DataCollectionSpec",
     "DeviceToken",
     "Equipment",
+    "FollowedLine",
     "IdempotencyKey",
     "Line",
     "LineBinding",
     "MaintenanceTask",
     "Material",
     "MesEvent",
+    "Notification",
     "Operation",
     "RouteExecutionConfig",
     "RouteVersion",
@@ -39,6 +43,9 @@ __all__ = [
     "StationGroup",
     "StatusReport",
     "Stencil",
+    "TimeRuleDefinition",
+    "TimeRuleInstance",
+    "TimeRuleMark",
     "Unit",
     "WorkOrder",
     "WorkerHeartbeat",

@@ -227,6 +227,7 @@ SPECTACULAR_SETTINGS = {
         "StationType": "mes.plant.models.StationType",
         "MessageStatus": "integration.models.MessageStatus",
         "TrackResult": "execution.models.TrackResult",
+        "TimeRuleEvent": "mes.timerules.models.EVENT_CHOICES",
     },
 }
 
@@ -272,6 +273,7 @@ MES_INGEST_RETENTION = _kept_for("MES_INGEST_RETENTION_DAYS", default=None, leas
 MES_MESSAGE_RETENTION = _kept_for("MES_MESSAGE_RETENTION_DAYS", default=400)
 MES_KEY_RETENTION = MES_KEY_LIFETIME + MES_CLOCK_SKEW + timedelta(days=1)  # longer than a repeat can be accepted
 MES_TASK_RETENTION = _kept_for("MES_TASK_RETENTION_DAYS", default=30)
+MES_NOTIFICATION_RETENTION = _kept_for("MES_NOTIFICATION_RETENTION_DAYS", default=90)
 MES_SESSION_RETENTION = timedelta(0)  # after its end
 MES_HEARTBEAT_RETENTION = timedelta(days=1)
 MES_ADMIN_LOG_RETENTION = _kept_for("MES_ADMIN_LOG_RETENTION_DAYS", default=None)

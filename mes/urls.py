@@ -12,10 +12,11 @@ from mes.plant import api as plant
 from mes.production import api as production
 from mes.routing import api as routing
 from mes.specs import api as specs
+from mes.timerules import api as timerules
 from mes.web import health
 
 router = SimpleRouter(trailing_slash=False)
-for subject in (plant, specs, routing, production, line_setup):
+for subject in (plant, specs, routing, production, line_setup, timerules):
     subject.register(router)
 
 urlpatterns = [
@@ -30,6 +31,7 @@ urlpatterns = [
     path("api/", include("trace.api_urls")),
     path("api/", include(router.urls)),
     path("admin/", admin.site.urls),
+    path("", include("mes.page_urls")),
     path("", include("ingest.page_urls")),
     path("", include("trace.page_urls")),
 ]

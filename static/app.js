@@ -91,3 +91,34 @@ document.addEventListener("keydown", (event) => {
   const field = document.getElementById("q");
   if (field) { event.preventDefault(); field.focus(); field.select(); }
 });
+
+// Running clocks count down by the server's time: the difference is taken once, and anew only when it is off, so that
+// the figures do not jump when a part is loaded again.
+let ahead = null; // milliseconds by which this computer's clock is ahead of the server's
+function tick() {
+  const part = document.querySelector("[data-now]");
+  if (!part) return;
+  const measured = Date.now() - Number(part.dataset.now) * 1000;
+  if (ahead === null || (part.dataset.measured !== "1" && Math.abs(measured - ahead) > 3000)) ahead = measured;
+  part.dataset.measured = "1";
+  const now = Date.now() - ahead;
+  for (const text of part.querySelectorAll("[data-countdown]")) {
+    const left = Number(text.dataset.countdown) * 1000 - now;
+    const said = (left < 0 ? text.dataset.over : text.dataset.left).replace("{time}", inWords(Math.abs(left)));
+    if (text.textContent !== said) text.textContent = said;
+  }
+  for (const bar of part.querySelectorAll("[data-until]")) {
+    const until = Number(bar.dataset.until) * 1000;
+    const share = (until - now) / (until - Number(bar.dataset.from) * 1000);
+    bar.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+  }
+}
+function inWords(span) {
+  const seconds = Math.floor(span / 1000), two = (number) => String(number).padStart(2, "0");
+  if (seconds >= 86400) return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
+  if (seconds >= 3600) return `${Math.floor(seconds / 3600)} h ${two(Math.floor((seconds % 3600) / 60))} min`;
+  return `${Math.floor(seconds / 60)}:${two(seconds % 60)} min`;
+}
+setInterval(tick, 1000);
+document.addEventListener("DOMContentLoaded", tick);
+document.addEventListener("htmx:afterSwap", tick);

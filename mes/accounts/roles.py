@@ -125,6 +125,7 @@ _MASTER_DATA = (
     "routing",
     "routingstep",
     "routeexecutionconfig",
+    "timeruledefinition",
     "stencil",
 )
 

@@ -4,6 +4,7 @@ from typing import Any
 
 SCHEDULES = {
     "tick": {"func": "mes.events.tasks.tick", "cron": "* * * * * */30"},
+    "time rules": {"func": "mes.timerules.sweep.sweep", "cron": "* * * * *"},
     "partitions": {"func": "mes.events.tasks.make_partitions", "cron": "15 2 * * *"},
     "retention": {"func": "mes.housekeeping.retain", "cron": "0 3 * * *"},  # in the plant's time zone, as all
 }

@@ -277,7 +277,7 @@ def test_the_verdict_of_each_state() -> None:
     pass_step(plant, "SN-5", "TST-01", readings=[Reading(spec_name="Supply Voltage", value_number=3.3)])
     page = read(client, unit_url("SN-5"))
     assert "Done – all steps passed" in page
-    assert "hx-get" not in page
+    assert "data-live" not in page
 
 
 def test_values_show_limits_judge_and_what_the_device_said() -> None:
@@ -357,7 +357,7 @@ def test_an_older_pass_is_loaded_when_it_is_unfolded() -> None:
 def test_an_unchanged_unit_is_answered_with_nothing() -> None:
     plant, client = make_plant(), sign_in()
     page = read(client, unit_url("SN-1"))
-    address = page.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
+    address = page.split('id="live" hx-get="')[1].split('"')[0].replace("&amp;", "&")
     assert client.get(address, headers={"HX-Request": "true"}).status_code == 204
     pass_step(plant, "SN-1", "SMT-01")
     part = read(client, address, **{"HX-Request": "true"})

@@ -1,0 +1,15 @@
+"""Addresses of the pages of this app."""
+
+from django.urls import path
+
+from mes.notifications import pages as notifications
+from mes.timerules import pages as timerules
+
+urlpatterns = [
+    path("clocks/", timerules.clocks, name="clocks"),
+    path("clocks/<int:instance_id>/<str:action>/", timerules.decide, name="clock-decision"),
+    path("notifications/", notifications.mine, name="notifications"),
+    path("notifications/bell/", notifications.bell, name="notifications-bell"),
+    path("notifications/read/", notifications.read, name="notifications-read"),
+    path("notifications/lines/", notifications.follow, name="notifications-lines"),
+]

@@ -1,0 +1,75 @@
+"""Reading the clocks."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+
+from mes.line_setup.models import LineBinding
+from mes.timerules.models import EntityType, InstanceStatus, TimeRuleInstance, TimeRuleMark
+
+# Clocks that need somebody: running, or expired and neither decided about nor taken back.
+OPEN = Q(status=InstanceStatus.ACTIVE) | Q(status=InstanceStatus.EXPIRED, decided_at=None)
+# An expired clock stops new work until it ends or somebody decides; of what may not be waived, only its end counts.
+BLOCKING = Q(status=InstanceStatus.EXPIRED, ended_at=None) & (Q(decided_at=None) | Q(definition__is_waivable=False))
+
+
+def with_place(instances: QuerySet[TimeRuleInstance]) -> QuerySet[Any]:
+    """Add `place_id`, the line where the thing is: of a lot the one it is bound to now, else the clock's own."""
+    bound = LineBinding.objects.filter(lot__lot_id=OuterRef("entity_id"), unbound_at=None).values("line_id")[:1]
+    return instances.annotate(
+        bound_line_id=Case(When(entity_type=EntityType.SOLDER_PASTE_LOT, then=Subquery(bound)), default=None)
+    ).annotate(
+        place_id=Case(When(bound_line_id__isnull=False, then=F("bound_line_id")), default=F("line_id")),
+    )
+
+
+def list_open(*, line_id: int | None = None, code: str = "") -> QuerySet[TimeRuleInstance]:
+    """Return the clocks that need somebody, the most urgent first."""
+    instances = with_place(TimeRuleInstance.objects.filter(OPEN)).select_related("definition", "run")
+    if line_id is not None:
+        instances = instances.filter(place_id=line_id)
+    if code:
+        instances = instances.filter(definition_code=code)
+    return instances.order_by("expires_at", "id")
+
+
+def list_blocking(*, line_id: int) -> QuerySet[TimeRuleInstance]:
+    """Return the expired clocks that stop new work on a line: of its units, and of the lot that is bound to it."""
+    return with_place(TimeRuleInstance.objects.filter(BLOCKING)).filter(place_id=line_id).order_by("expires_at", "id")
+
+
+def is_blocking(instance: TimeRuleInstance) -> bool:
+    """Whether an expired clock stops new work on its line (the same as `BLOCKING`)."""
+    if instance.status != InstanceStatus.EXPIRED or instance.ended_at is not None:
+        return False
+    return instance.decided_at is None or not instance.definition.is_waivable
+
+
+def list_of_entity(*, entity_type: str, entity_id: str) -> Sequence[TimeRuleInstance]:
+    """Return every clock of a unit or lot, in the order they started."""
+    found = TimeRuleInstance.objects.filter(entity_type=entity_type, entity_id=entity_id)
+    return list(found.select_related("definition", "run").order_by("started_at", "id"))
+
+
+def count_urgent(run_ids: Iterable[int], *, now: datetime) -> dict[int, tuple[int, int]]:
+    """Return by run how many clocks of its units have expired and need somebody, and how many are about to expire."""
+    counts: dict[int, tuple[int, int]] = {}
+    rows = TimeRuleInstance.objects.filter(OPEN, run__in=list(run_ids), entity_type=EntityType.UNIT)
+    for run_id, status, expires_at, warning_at in rows.values_list("run_id", "status", "expires_at", "warning_at"):
+        expired, warned = counts.get(run_id or 0, (0, 0))
+        if status == InstanceStatus.EXPIRED or expires_at < now:
+            expired += 1
+        elif warning_at is not None and warning_at <= now:
+            warned += 1
+        counts[run_id or 0] = expired, warned
+    return counts
+
+
+def list_unneeded_marks(cutoff: datetime) -> QuerySet[TimeRuleMark]:
+    """Return marks recorded before, of which no clock runs any more: what they say is in the clocks."""
+    running = TimeRuleInstance.objects.filter(
+        status=InstanceStatus.ACTIVE, entity_type=OuterRef("entity_type"), entity_id=OuterRef("entity_id")
+    )
+    return TimeRuleMark.objects.filter(~Exists(running), created_at__lt=cutoff)

@@ -1,0 +1,174 @@
+"""How clocks are read from marks. Pure: the same marks give the same clocks, in whatever order they arrived.
+
+A clock begins with a start and ends with the first end after it. What lies before or after what is decided by the
+order of a unit's steps, because the clocks of stations differ; whether it was in time, by the times of the events.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+SPECIFICITY = {"GLOBAL": 0, "LINE": 1, "ROUTING": 2, "PRODUCT": 3}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a definition said when a start was recorded; durations in minutes."""
+
+    duration: int
+    warning: int
+    restarts: bool
+
+    def as_document(self) -> dict[str, Any]:
+        """Return what a mark keeps."""
+        return {"duration": self.duration, "warning": self.warning, "restarts": self.restarts}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One event, as one definition sees it: a start (with terms), an end, or both: then it ends before it starts."""
+
+    key: str
+    at: datetime
+    sequence: int | None = None
+    belongs_at: datetime | None = None
+    terms: Terms | None = None
+    is_end: bool = False
+    run_id: int | None = None
+    line_id: int | None = None
+
+
+@dataclass
+class Clock:
+    """A start with the terms it runs by, the starts it took in, and how it ended.
+
+    `has_lapsed`: no end, but a later start began a clock of its own.
+    """
+
+    start: Mark
+    terms: Terms
+    start_keys: set[str] = field(default_factory=set)
+    end: Mark | None = None
+    is_restarted: bool = False
+    has_lapsed: bool = False
+
+    @property
+    def expires_at(self) -> datetime:
+        """The last moment that is in time. Elapsed time: no clock change moves it."""
+        return self.start.at + timedelta(minutes=self.terms.duration)
+
+    @property
+    def warning_at(self) -> datetime | None:
+        """When to warn; None where the definition warns of nothing."""
+        return self.expires_at - timedelta(minutes=self.terms.warning) if self.terms.warning else None
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether it ended, and not too late."""
+        return self.end is not None and self.end.at <= self.expires_at
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing ended it yet."""
+        return self.end is None and not self.has_lapsed
+
+
+def read_clocks(marks: Iterable[Mark], *, waived: Mapping[str, datetime] | None = None) -> list[Clock]:
+    """Return the clocks of one definition and entity, in order. `waived`: start key → when it was waived.
+
+    A start while a clock runs changes nothing, unless it restarts, the clock's time was over by then, or it was waived
+    before: then a clock of its own begins.
+    """
+    clocks: list[Clock] = []
+    running: Clock | None = None
+    for mark in in_order(marks):
+        if mark.is_end and running is not None:
+            running.end, running = mark, None
+        if mark.terms is None:
+            continue
+        if running is not None and not _begins_anew(running, mark, waived or {}):
+            running.start_keys.add(mark.key)
+            continue
+        if running is not None:
+            _leave_behind(running, mark)
+        running = Clock(start=mark, terms=mark.terms, start_keys={mark.key})
+        clocks.append(running)
+    return clocks
+
+
+def in_order(marks: Iterable[Mark]) -> list[Mark]:
+    """Return marks in the order things happened; at the same instant starts go first, that no clock runs for ever.
+
+    Of a lot, what belongs to an earlier use goes before what belongs to a later one.
+    """
+    found = list(marks)
+    by_steps = all(mark.sequence is not None for mark in found)
+
+    def place(mark: Mark) -> tuple[Any, ...]:
+        ends_only = mark.is_end and mark.terms is None
+        if by_steps:
+            return (mark.sequence, mark.key)
+        return (mark.at, mark.belongs_at or mark.at, ends_only, mark.key)
+
+    return sorted(found, key=place)
+
+
+def _begins_anew(running: Clock, mark: Mark, waived: Mapping[str, datetime]) -> bool:
+    assert mark.terms is not None
+    if mark.terms.restarts or mark.at > running.expires_at:
+        return True
+    return any(key in waived and mark.at > waived[key] for key in running.start_keys)
+
+
+def _leave_behind(running: Clock, mark: Mark) -> None:
+    """A new clock begins: the running one was restarted, or goes without an end."""
+    assert mark.terms is not None
+    if mark.terms.restarts:
+        running.end, running.is_restarted = mark, True
+    else:
+        running.has_lapsed = True
+
+
+def matches(condition: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
+    """Whether each named field of an event has the value, or one of the values, given for it."""
+    return all(facts.get(name) in as_list(values) for name, values in condition.items())
+
+
+def as_list(values: Any) -> list[Any]:
+    """Return the values of a condition's field: it may be one value, or a list of them."""
+    return values if isinstance(values, list) else [values]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where an event happened: what scopes and route conditions are compared with. None where it is not known."""
+
+    line_code: str | None = None
+    routing_code: str | None = None
+    product_code: str | None = None
+    route_kinds: frozenset[str] = frozenset()
+
+
+def applies(definition: Any, context: Context) -> bool:
+    """Whether a definition's scope and route condition fit."""
+    value = {
+        "GLOBAL": "",
+        "LINE": context.line_code,
+        "ROUTING": context.routing_code,
+        "PRODUCT": context.product_code,
+    }[definition.scope]
+    return value == definition.scope_value and context.route_kinds.issuperset(definition.route_operation_kinds)
+
+
+def choose(definitions: Iterable[Any], context: Context) -> list[Any]:
+    """Return the definition of each code that applies: the most specific (product, route, line, everywhere).
+
+    What is said of a product knows most of what is made; a route is one way to make it; a line makes many. Then the
+    highest priority decides.
+    """
+    chosen: dict[str, Any] = {}
+    fitting = [one for one in definitions if one.is_active and applies(one, context)]
+    for one in sorted(fitting, key=lambda one: (SPECIFICITY[one.scope], one.priority)):
+        chosen[one.code] = one
+    return list(chosen.values())
