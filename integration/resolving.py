@@ -50,7 +50,9 @@ class Target(msgspec.Struct, frozen=True):
         )
 
 
-# One query for all events. A track keeps the run it was made in, so the unit's present run plays no part.
+# One query for all events. A track keeps the run it was made in, so the unit's present run plays no part. Run and
+# station are compared in a way that no index serves: while the planner knows nothing of the tracks, it would walk all
+# tracks of the station.
 FIND = """
     SELECT q.index, t.id, NULL::bigint, t.unit_id, t.run_id, t.station_id, t.step_no, t.operation_code, u.sn, r.run_no,
            s.code, r.route_version_id, v.digest
@@ -61,7 +63,8 @@ FIND = """
       JOIN mes_routeversion v ON v.id = r.route_version_id
       CROSS JOIN LATERAL (
         SELECT * FROM execution_track
-         WHERE unit_id = u.id AND step_no = q.step_no AND run_id = r.id AND station_id = s.id
+         WHERE unit_id = u.id AND step_no = q.step_no
+           AND run_id IS NOT DISTINCT FROM r.id AND station_id IS NOT DISTINCT FROM s.id
          ORDER BY id DESC LIMIT 1
       ) AS t
 """
