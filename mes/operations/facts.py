@@ -137,7 +137,7 @@ def read_storage() -> Storage:
         months=[_last_month(table) for table in partitions.PARTITIONED_TABLES],
         last_retention=RetentionRun.objects.first(),
         versions={
-            "Linekeeper": settings.SPECTACULAR_SETTINGS["VERSION"],
+            "Linekeeper": str(settings.SPECTACULAR_SETTINGS["VERSION"]),
             "PostgreSQL": server.partition(" ")[0],
             "Django": django.get_version(),
             "Python": platform.python_version(),
