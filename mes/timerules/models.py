@@ -36,7 +36,7 @@ ENTITY_OF_EVENT: dict[str, EntityType] = {
     EventType.SOLDER_PASTE_USAGE_CREATE: EntityType.SOLDER_PASTE_LOT,
     EventType.SOLDER_PASTE_USAGE_UNBIND: EntityType.SOLDER_PASTE_LOT,
 }
-EVENT_CHOICES = [(event, EventType(event).label) for event in ENTITY_OF_EVENT]
+EVENT_CHOICES = [(EventType(event).value, EventType(event).label) for event in ENTITY_OF_EVENT]
 
 
 def default_notified_roles() -> list[str]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import BigIntegerField, Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 
 from mes.line_setup.models import LineBinding
 from mes.timerules.models import EntityType, InstanceStatus, TimeRuleInstance, TimeRuleMark
@@ -18,11 +19,8 @@ BLOCKING = Q(status=InstanceStatus.EXPIRED, ended_at=None) & (Q(decided_at=None)
 def with_place(instances: QuerySet[TimeRuleInstance]) -> QuerySet[Any]:
     """Add `place_id`, the line where the thing is: of a lot the one it is bound to now, else the clock's own."""
     bound = LineBinding.objects.filter(lot__lot_id=OuterRef("entity_id"), unbound_at=None).values("line_id")[:1]
-    return instances.annotate(
-        bound_line_id=Case(When(entity_type=EntityType.SOLDER_PASTE_LOT, then=Subquery(bound)), default=None)
-    ).annotate(
-        place_id=Case(When(bound_line_id__isnull=False, then=F("bound_line_id")), default=F("line_id")),
-    )
+    on_line = Case(When(entity_type=EntityType.SOLDER_PASTE_LOT, then=Subquery(bound)), output_field=BigIntegerField())
+    return instances.annotate(place_id=Coalesce(on_line, F("line_id"), output_field=BigIntegerField()))
 
 
 def list_open(*, line_id: int | None = None, code: str = "") -> QuerySet[TimeRuleInstance]:
