@@ -219,6 +219,11 @@ class TimeRuleInstance(models.Model):
             ),
             models.Index(F("entity_type"), F("entity_id"), name="time_rule_by_entity"),
             models.Index(F("status"), F("id").desc(), name="time_rule_by_status"),
+            models.Index(
+                F("run"),
+                condition=Q(status__in=[InstanceStatus.ACTIVE, InstanceStatus.EXPIRED]),
+                name="time_rule_open_by_run",
+            ),
         ]
 
     def __str__(self) -> str:

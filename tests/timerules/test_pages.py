@@ -13,7 +13,7 @@ from mes.notifications.models import FollowedLine, Notification
 from mes.timerules import sweep
 from mes.timerules.looks import in_words, look_at
 from mes.timerules.models import TimeRuleInstance
-from tests.factories import make_line, make_plant, make_user
+from tests.factories import api_client, make_line, make_plant, make_user
 from tests.timerules.conftest import SetTime
 from tests.timerules.support import at, end, handle, make_rule, start, the_clock, usage_event
 
@@ -218,3 +218,30 @@ def test_one_chooses_the_lines_one_follows() -> None:
     assert list(FollowedLine.objects.filter(user=me).values_list("line__code", flat=True)) == ["SMT-B"]
     client.post("/notifications/lines/", {})
     assert not FollowedLine.objects.exists()
+
+
+# --- in the trace --------------------------------------------------------------------------------------------
+
+
+def test_the_trace_of_a_unit_tells_its_clocks(wall: SetTime) -> None:
+    plant = make_plant()
+    make_rule()
+    handle(start(at(-500), run=plant.run), end(at(-400), run=plant.run), start(at(-100), run=plant.run))
+    said = api_client(Role.OPERATOR).get("/api/trace/units/SN-1").json()["data"]["timeRules"]
+    assert [(one["definitionCode"], one["status"], one["runNo"]) for one in said] == [
+        ("RULE", "COMPLETED", "RUN-1"),
+        ("RULE", "ACTIVE", "RUN-1"),
+    ]
+    page = read(sign_in(), "/trace/units/SN-1/")
+    assert "Time rules" in page and "2 h 20 min left" in page and "/clocks/?line=SMT-A" in page
+
+
+def test_the_page_of_a_run_warns_when_clocks_of_its_units_run_out(wall: SetTime) -> None:
+    plant = make_plant(units=3)
+    make_rule()
+    client = sign_in()
+    handle(start(at(-10), sn="SN-1", run=plant.run))
+    assert "run out" not in read(client, "/trace/runs/RUN-1/")
+    handle(start(at(-220), sn="SN-2", run=plant.run), start(at(-300), sn="SN-3", run=plant.run))
+    page = read(client, "/trace/runs/RUN-1/")
+    assert "1 clock ran out" in page and "1 clock runs out soon" in page
