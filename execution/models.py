@@ -5,9 +5,27 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from execution.quality.models import Defect, InspectionResult
 from mes.plant.models import Station, code_field
 from mes.production.models import Run, Unit
 from mes.specs.models import DataCollectionSpec, ItemType
+
+__all__ = [
+    "Carrier",
+    "CarrierLoad",
+    "CarrierTrack",
+    "CarrierTrackUnit",
+    "DataValue",
+    "Defect",
+    "Disposition",
+    "DispositionAction",
+    "InspectionResult",
+    "Judge",
+    "ResultOverride",
+    "Track",
+    "TrackResult",
+    "TrackSource",
+]
 
 
 class TrackSource(models.TextChoices):

@@ -21,7 +21,7 @@ from execution.happenings import alarm_event, alarm_reason, late_failure_reason
 from execution.holding import hold
 from execution.models import CarrierTrackUnit, Track, TrackResult
 from integration import messages
-from integration.device_events import Decoded, DeviceDataBatch, DeviceDataEvent, decode_event, malformed
+from integration.device_events import Decoded, DeviceDataBatch, DeviceDataEvent, decode_event
 from integration.device_writing import Accepted, write
 from integration.resolving import Target, find_targets
 from mes import errors
@@ -71,7 +71,7 @@ def receive_batch(
     try:
         batch = parsing.decode_as(body, DeviceDataBatch)
     except (errors.ParseFailed, errors.ValidationFailed) as error:
-        messages.keep_failed([(malformed(body, system=system), error)])
+        messages.keep_failed([(messages.malformed(body, entity_type=messages.DEVICE_DATA, system=system), error)])
         raise
     return receive_all([bytes(raw) for raw in batch.events], system=system, check_station=check_station)
 
@@ -88,7 +88,7 @@ def receive_all(
             decoded.append(decode_event(body, system=system))
             outcomes.append(None)
         except (errors.ParseFailed, errors.ValidationFailed) as error:
-            failed.append((malformed(body, system=system), error))
+            failed.append((messages.malformed(body, entity_type=messages.DEVICE_DATA, system=system), error))
             decoded.append(None)
             outcomes.append(error)
     sound = [one for one in decoded if one is not None]

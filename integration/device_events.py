@@ -1,6 +1,5 @@
 """The body of device data: decoded once, checked for what a decoder cannot tell."""
 
-import hashlib
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -15,7 +14,6 @@ from mes.database import sameness
 from mes.web import parsing
 from mes.web.validators import validate_moment
 
-KEPT_RAW_BYTES = 64 * 1024
 LARGEST_BATCH = 1000
 
 EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -100,16 +98,3 @@ def _find_target_problems(event: DeviceDataEvent) -> dict[str, str]:
         return {}
     message = _("Give trackId, carrierTrackId, or all of runNo, unitSn, stationCode and stepNo.")
     return {name: message for name, value in named.items() if value is None}
-
-
-def malformed(body: bytes, *, system: str) -> messages.Incoming:
-    """Return a message that is not even well-formed, as far as it can be kept."""
-    try:
-        payload = parsing.decode(body)
-    except errors.DomainError:
-        payload = None
-    if payload is None or len(body) > KEPT_RAW_BYTES:
-        payload = {"raw": body[:KEPT_RAW_BYTES].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")}
-    key = payload.get("eventId") if isinstance(payload, dict) else None
-    key = key[:200] if isinstance(key, str) and key.isprintable() else ""
-    return messages.Incoming(messages.DEVICE_DATA, key, system, payload, hashlib.sha256(body).digest())

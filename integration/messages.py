@@ -1,5 +1,6 @@
 """The message log: what was sent, what became of it. Open work (FAILED) lies apart from history."""
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -12,10 +13,12 @@ from psycopg.types.json import Jsonb
 
 from integration.models import Direction, FailedMessage, MessageStatus, SettledMessage
 from mes.errors import DomainError
+from mes.web import parsing
 from mes.web.envelope import refusal_as_json
 
 DEVICE_DATA = "DEVICE_DATA"
 DEVICE_DATA_CHANNEL = "device-data"  # of the key table
+KEPT_RAW_BYTES = 64 * 1024
 
 
 class Incoming(msgspec.Struct, frozen=True):
@@ -26,6 +29,7 @@ class Incoming(msgspec.Struct, frozen=True):
     system: str
     payload: Any
     digest: bytes
+    channel: str = DEVICE_DATA_CHANNEL
 
 
 def log_repeats(duplicates: Sequence[tuple[Incoming, int]], conflicts: Sequence[tuple[Incoming, DomainError]]) -> None:
@@ -102,8 +106,54 @@ def _kept(incoming: Incoming, error: DomainError, at: datetime) -> dict[str, Any
         "code": error.code,
         "error": Jsonb(refusal_as_json(error)),
         "digest": incoming.digest,
-        "channel": DEVICE_DATA_CHANNEL,
+        "channel": incoming.channel,
     }
+
+
+# Messages of the key that failed before are settled under their own ids.
+SETTLE_REOPENED = """
+    WITH reopened AS (
+        DELETE FROM integration_failedmessage WHERE entity_type = %(entity_type)s AND dedupe_key = %(key)s RETURNING *
+    )
+    INSERT INTO integration_settledmessage
+           (id, received_at, direction, system, entity_type, business_key, dedupe_key, status, payload, error_code,
+            error, count, last_at, record_id, note)
+    SELECT id, received_at, direction, system, entity_type, business_key, dedupe_key, 'REPLAYED', payload, error_code,
+           error, count, %(at)s, %(record_id)s, %(note)s
+      FROM reopened
+"""
+
+
+def log_applied(incoming: Incoming, *, record_id: int, note: dict[str, Any] | None = None) -> None:
+    """Log a message that was applied, in its transaction. With a `note` it is the replay of an open message, which
+    gets no second one.
+    """
+    at = timezone.now()
+    if note is None:
+        applied = _settled(incoming, MessageStatus.SUCCESS, at=at, record_id=record_id, payload=incoming.payload)
+        SettledMessage.objects.bulk_create([applied])
+    with connection.cursor() as cursor:
+        values: dict[str, Any] = {
+            "entity_type": incoming.entity_type,
+            "key": incoming.key,
+            "at": at,
+            "record_id": record_id,
+            "note": None if note is None else Jsonb(note),
+        }
+        cursor.execute(SETTLE_REOPENED, values)
+
+
+def malformed(body: bytes, *, entity_type: str, system: str, channel: str = DEVICE_DATA_CHANNEL) -> Incoming:
+    """Return a message that is not even well-formed, as far as it can be kept."""
+    try:
+        payload = parsing.decode(body)
+    except DomainError:
+        payload = None
+    if payload is None or len(body) > KEPT_RAW_BYTES:
+        payload = {"raw": body[:KEPT_RAW_BYTES].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")}
+    key = payload.get("eventId") if isinstance(payload, dict) else None
+    key = key[:200] if isinstance(key, str) and key.isprintable() else ""
+    return Incoming(entity_type, key, system, payload, hashlib.sha256(body).digest(), channel)
 
 
 def note_failed_replay(message: FailedMessage, error: DomainError) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
-from integration import device_data, messages
+from integration import device_data, messages, status_channels, status_receiving
 from integration.device_events import decode_event
 from integration.models import FailedMessage, IntegrationMessage, MessageStatus
 from mes import errors
@@ -25,11 +26,14 @@ def replay_message(
 ) -> device_data.Received:
     """Apply an open message as if it were sent now; its status becomes REPLAYED, and it keeps its payload.
 
-    `spec_names` maps spec names as they were sent to those that were meant; the message keeps both. The key keeps the
-    digest of what was sent: sent again, it is a duplicate. Raises MessageNotFound, InvalidTransition when the message
-    is not FAILED, and whatever still keeps it from being applied, in which case it stays open.
+    `spec_names` (device data only) maps spec names as they were sent to those that were meant; the message keeps both.
+    The key keeps the digest of what was sent: sent again, it is a duplicate. Raises MessageNotFound,
+    InvalidTransition when the message is not FAILED, and whatever still keeps it from being applied, in which case it
+    stays open.
     """
     message = _find(message_id)
+    if spec_names and message.entity_type != messages.DEVICE_DATA:
+        raise errors.ValidationFailed({"specNames": _("Only device data names specs.")})
     try:
         return _apply(message, dict(spec_names or {}), by=by, check_station=check_station)
     except errors.StationNotAllowed:
@@ -53,6 +57,19 @@ def _find(message_id: int) -> FailedMessage:
 def _apply(
     message: FailedMessage, spec_names: dict[str, str], *, by: str, check_station: device_data.StationCheck
 ) -> device_data.Received:
+    channel = status_channels.BY_KIND.get(message.entity_type)
+    if channel is not None:
+        received = status_receiving.replay(channel, message, by=by, check_station=check_station)
+    else:
+        received = _apply_device_data(message, spec_names, by=by, check_station=check_station)
+    if received.is_duplicate and not messages.settle(message, record_id=int(received.answer["id"]), by=by):
+        raise errors.InvalidTransition(action="replay", entity="message", state=MessageStatus.REPLAYED)
+    return received
+
+
+def _apply_device_data(
+    message: FailedMessage, spec_names: dict[str, str], *, by: str, check_station: device_data.StationCheck
+) -> device_data.Received:
     body = msgspec.json.encode(corrected(message.payload, spec_names))
     meant = decode_event(body, system=message.system)
     sent = replace(meant.incoming, payload=message.payload, digest=sameness.digest_of(message.payload or {}))
@@ -60,8 +77,6 @@ def _apply(
     [outcome] = device_data.apply_all([replace(meant, incoming=sent)], check_station=check_station, note=note)
     if isinstance(outcome, errors.DomainError):
         raise outcome
-    if outcome.is_duplicate and not messages.settle(message, record_id=int(outcome.answer["id"]), by=by):
-        raise errors.InvalidTransition(action="replay", entity="message", state=MessageStatus.REPLAYED)
     return outcome
 
 

@@ -2,9 +2,11 @@
 
 from rest_framework.routers import SimpleRouter
 
+from integration import status_api
 from integration.api import DeviceDataViewSet, MessageViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("integration/device-data", DeviceDataViewSet, "device-data")
 router.register("integration/messages", MessageViewSet, "message")
+status_api.register(router)
 urlpatterns = router.urls

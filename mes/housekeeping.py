@@ -13,6 +13,7 @@ from mes.database.models import IdempotencyKey, RetentionRun
 from mes.database.retention import Outcome, Rows
 from mes.events.models import EventStatus, MesEvent, WorkerHeartbeat
 from mes.notifications.models import Notification
+from mes.reports.models import StatusReport
 from mes.timerules.queries import list_unneeded_marks
 
 MOST_SLICES = 2000  # of one night: more than eight hours
@@ -47,6 +48,12 @@ def register_policies() -> None:
             _("Notifications of people"),
             "MES_NOTIFICATION_RETENTION",
             expired=lambda cutoff: Notification.objects.filter(created_at__lt=cutoff),
+        ),
+        Rows(
+            "status reports",
+            _("Status reports of other systems"),
+            "MES_STATUS_REPORT_RETENTION",
+            expired=lambda cutoff: StatusReport.objects.filter(received_at__lt=cutoff),
         ),
         Rows(
             "sessions",

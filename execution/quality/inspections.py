@@ -1,0 +1,118 @@
+"""Inspection results: per track and kind of inspection, the latest by event time counts.
+
+A FAIL on the open track forces its track-out to FAIL, unless a later review says PASS before. A FAIL for a closed
+track makes the defects and puts the unit on hold.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from execution.holding import hold
+from execution.models import Track, TrackResult
+from execution.quality.models import Defect, DefectStatus, InspectionResult, InspectionVerdict
+from mes import errors
+from mes.plant.models import Station
+from mes.production.models import Run, Unit
+from mes.reports.keeping import Report, keep
+from mes.reports.models import ReportKind, StatusReport
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What became of a report: the track it belongs to, what counts for it now, and the unit's state."""
+
+    report: StatusReport
+    inspection: InspectionResult
+    unit: Unit
+    counts: bool
+
+
+def report_inspection(
+    report: Report,
+    *,
+    run_no: str,
+    station_code: str,
+    unit_sn: str,
+    step_no: int,
+    inspection_type: str,
+    result: str,
+    defects: Sequence[dict[str, Any]] = (),
+) -> Inspected:
+    """Take an inspection's result for the latest track of run, unit, station and step (inside a transaction).
+
+    `defects`: {code, location, remark}. Raises RunNotFound, UnitNotFound, StationNotFound, TrackNotFound.
+    """
+    unit = Unit.objects.select_for_update(no_key=True, of=("self",)).filter(sn=unit_sn).first()
+    track = _find_track(unit, run_no=run_no, station_code=station_code, unit_sn=unit_sn, step_no=step_no)
+    assert unit is not None  # or there were no track
+    inspection = InspectionResult.objects.filter(track=track, inspection_type=inspection_type).first()
+    inspection = inspection or InspectionResult(track=track, inspection_type=inspection_type)
+    taken = inspection.take({"result": result}, at=report.event_time, event_id=report.event_id, status="result")
+    if taken:
+        inspection.defects, inspection.source, inspection.operator_id = list(defects), report.source, report.operator_id
+        inspection.save()
+        withdraw_defects(inspection)
+        if track.out_at is not None and result == InspectionVerdict.FAIL:
+            record_defects(inspection, track)
+            _hold(unit, track, inspection)
+    kept = keep(report, kind=ReportKind.INSPECTION_RESULT, subject=unit.sn)
+    return Inspected(kept, inspection, unit, bool(taken))
+
+
+def find_failed(track: Track) -> list[InspectionResult]:
+    """Return the inspections that fail a track as things stand; read under the unit's lock."""
+    return list(InspectionResult.objects.filter(track=track, result=InspectionVerdict.FAIL).order_by("id"))
+
+
+def record_defects(inspection: InspectionResult, track: Track) -> None:
+    """Make the defects of an inspection that fails a track; one named like the inspection where it names none."""
+    assert inspection.status_at is not None  # it was reported
+    found = inspection.defects or [{"code": inspection.inspection_type}]
+    Defect.objects.bulk_create(
+        Defect(
+            unit_id=track.unit_id,
+            run_id=track.run_id,
+            track=track,
+            inspection=inspection,
+            step_no=track.step_no,
+            code=defect["code"],
+            location=defect.get("location") or "",
+            remark=defect.get("remark") or "",
+            found_at=inspection.status_at,
+        )
+        for defect in found
+    )
+
+
+def withdraw_defects(inspection: InspectionResult) -> None:
+    """Withdraw what an earlier report of the same inspection had found: the latest counts."""
+    inspection.found_defects.filter(status=DefectStatus.OPEN).update(status=DefectStatus.WITHDRAWN)
+
+
+def _find_track(unit: Unit | None, *, run_no: str, station_code: str, unit_sn: str, step_no: int) -> Track:
+    named = {"run__run_no": run_no, "station__code": station_code, "step_no": step_no}
+    track = Track.objects.filter(unit=unit, **named).order_by("-id").first() if unit else None
+    if track is not None:
+        return track
+    if not Run.objects.filter(run_no=run_no).exists():
+        raise errors.RunNotFound(code=run_no)
+    if unit is None:
+        raise errors.UnitNotFound(code=unit_sn)
+    if not Station.objects.filter(code=station_code).exists():
+        raise errors.StationNotFound(code=station_code)
+    raise errors.TrackNotFound(sn=unit_sn, run_no=run_no, station_code=station_code, step_no=step_no)
+
+
+def _hold(unit: Unit, track: Track, inspection: InspectionResult) -> None:
+    """Hold the unit, unless the pass had failed anyway: then it went where a failure leads."""
+    if track.result == TrackResult.FAIL:
+        return
+    names = ", ".join(dict.fromkeys(str(defect["code"]) for defect in inspection.defects))
+    reason = _("%(type)s failed after step %(step)d was passed") % {
+        "type": inspection.inspection_type,
+        "step": track.step_no,
+    }
+    hold(unit, reason=f"{reason}: {names}"[:500] if names else reason)

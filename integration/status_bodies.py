@@ -1,0 +1,93 @@
+"""The bodies of inbound status: what each carries beside the envelope that all share."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+ShortText = Annotated[str, msgspec.Meta(max_length=100)]
+LongText = Annotated[str, msgspec.Meta(max_length=500)]
+StepNo = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+
+
+class StatusEvent(msgspec.Struct, rename="camel", kw_only=True):
+    """The envelope."""
+
+    event_id: EventId
+    event_time: Moment
+    source: Literal["AUTO", "MANUAL"]
+    operator_id: Annotated[str, msgspec.Meta(max_length=150)] | None = None
+    meta: dict[str, Any] | None = None
+
+
+class StencilStatusEvent(StatusEvent, kw_only=True):
+    """The state of a stencil; tension in N/cm."""
+
+    stencil_id: Code
+    status: Literal["READY", "NOT_READY", "MAINTENANCE"]
+    version: ShortText | None = None
+    tension_value: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    last_cleaned_at: Moment | None = None
+
+
+class SolderPasteStatusEvent(StatusEvent, kw_only=True):
+    """The state of a solder paste lot."""
+
+    lot_id: Code
+    status: Literal["COMPLIANT", "NON_COMPLIANT", "EXPIRED"]
+    expires_at: Moment | None = None
+    thawed_at: Moment | None = None
+    stirred_at: Moment | None = None
+
+
+class SolderPasteUsageEvent(StatusEvent, kw_only=True):
+    """What happened to a lot: at least one of the times. A usage is named by lot and issue."""
+
+    lot_id: Code
+    line_code: ShortText | None = None
+    run_no: ShortText | None = None
+    received_at: Moment | None = None
+    thawed_at: Moment | None = None
+    issued_at: Moment | None = None
+    returned_at: Moment | None = None
+
+
+class EquipmentStatusEvent(StatusEvent, kw_only=True):
+    """The state of a machine: `normal`, or whatever the maintenance system calls it otherwise."""
+
+    equipment_code: Code
+    status: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+
+
+class MaintenanceTaskEvent(StatusEvent, kw_only=True):
+    """The state of a maintenance task of a machine."""
+
+    equipment_code: Code
+    task_no: Code
+    status: Literal["OPEN", "CLOSED"]
+    title: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    is_blocking: bool | None = None
+    due_at: Moment | None = None
+
+
+class ReportedDefect(msgspec.Struct, rename="camel", kw_only=True):
+    """A defect that an inspection found."""
+
+    code: Code
+    location: ShortText | None = None
+    remark: LongText | None = None
+
+
+class InspectionResultEvent(StatusEvent, kw_only=True):
+    """What an inspection machine, or the person who reviews it, says of a unit's pass through a step."""
+
+    run_no: ShortText
+    station_code: ShortText
+    unit_sn: ShortText
+    step_no: StepNo
+    inspection_type: Literal["SPI", "AOI"]
+    result: Literal["PASS", "FAIL"]
+    defects: Annotated[list[ReportedDefect], msgspec.Meta(max_length=1000)] = msgspec.field(default_factory=list)
