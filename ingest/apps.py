@@ -1,6 +1,7 @@
 """The app configuration."""
 
 from django.apps import AppConfig
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 
@@ -13,13 +14,24 @@ class IngestConfig(AppConfig):
     def ready(self) -> None:
         """Hear of moves, which may let waiting events be applied; catch up by the clock; let old events go."""
         from execution.moves import register_listener
+        from ingest.models import OpenIngestEvent
         from ingest.waiting import try_blocked
         from mes.database import retention
         from mes.events.schedules import register_schedule
+        from mes.operations.open_work import OpenWork
+        from mes.operations.open_work import register as register_open_work
 
         register_listener(try_blocked)
         register_schedule("ingest waiting", func="ingest.waiting.catch_up", cron="* * * * * */30")
         tables = ("ingest_settledingestevent", "ingest_ingesteventunit")
         retention.register(
             retention.Months("ingest", _("Applied machine events"), "MES_INGEST_RETENTION", tables=tables)
+        )
+        register_open_work(
+            OpenWork(
+                "open machine events",
+                _("Machine events that wait or were rejected"),
+                count=lambda: OpenIngestEvent.objects.count(),
+                link=lambda: reverse("ingest-events"),
+            )
         )

@@ -2,17 +2,26 @@
 
 from functools import partial
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from integration.dismissing import dismiss
 from integration.models import DeviceDataRecord, IntegrationMessage
 from integration.replay import replay_message
 from mes.accounts.roles import Capability, role_capabilities
 from mes.specs.models import Method
 from mes.web.admin import ReadOnlyAdmin, attempt, choice_filter, pretty_json
+
+
+class ReasonForm(ActionForm):
+    """Beside the choice of the action: why."""
+
+    reason = forms.CharField(label=gettext_lazy("Reason (to dismiss)"), max_length=500, required=False)
 
 
 @admin.register(IntegrationMessage)
@@ -33,7 +42,8 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
     list_display_links = ("id", "status")
     list_filter = ("status", "direction")
     search_fields = ("entity_type__exact", "dedupe_key__exact", "business_key__exact", "error_code__exact")
-    actions = ("replay",)
+    actions = ("replay", "dismiss")
+    action_form = ReasonForm
     fields = (
         ("status", "direction", "system"),
         ("entity_type", "business_key", "dedupe_key"),
@@ -75,6 +85,21 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
             done += attempt(request, label, partial(replay_message, message_id=pk, by=by)) is not None
         if done:
             messages.success(request, _("%(count)d message(s) replayed.") % {"count": done})
+
+    @admin.action(description=gettext_lazy("Dismiss"), permissions=["replay"])
+    def dismiss(self, request: HttpRequest, queryset: QuerySet[IntegrationMessage]) -> None:
+        """Settle the chosen messages without applying them, for the reason typed beside the action."""
+        reason = request.POST.get("reason", "").strip()[:500]
+        if not reason:
+            messages.error(request, _("Say beside the action why these messages need no replay."))
+            return
+        by = request.user.get_username()
+        done = 0
+        for pk in sorted(queryset.values_list("pk", flat=True)):
+            label = _("Message %(id)s") % {"id": pk}
+            done += attempt(request, label, partial(dismiss, message_id=pk, reason=reason, by=by)) is not None
+        if done:
+            messages.success(request, _("%(count)d message(s) dismissed.") % {"count": done})
 
 
 @admin.register(DeviceDataRecord)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from integration import device_data, replay
+from integration import device_data, dismissing, replay
 from integration.device_events import LARGEST_BATCH, DeviceDataEvent
 from integration.models import DeviceDataRecord, IntegrationMessage
 from mes import errors
@@ -277,6 +277,12 @@ class ReplayRequest(StrictSerializer):
     )
 
 
+class DismissRequest(StrictSerializer):
+    """Why the message needs no replay."""
+
+    reason = serializers.CharField(max_length=500)
+
+
 @extend_schema_view(list=extend_schema(summary="List messages, open and settled"))
 class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     """Every message that came in or went out."""
@@ -286,7 +292,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     filter_backends = [ExactFilter]
     filters = {"status": "status", "entityType": "entity_type", "code": "error_code", "key": "dedupe_key"}
     lookup_value_regex = "[^/]+"
-    capabilities = {"replay": (Capability.REPLAY,)}
+    capabilities = {"replay": (Capability.REPLAY,), "dismiss": (Capability.REPLAY,)}
 
     @extend_schema(
         summary="Replay a failed message",
@@ -313,3 +319,20 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
             check_station=lambda code: check_station(request, code),
         )
         return Response(received.answer)
+
+    @extend_schema(
+        summary="Dismiss a failed message",
+        description="For a message that need not be applied: it is kept as DISMISSED with the reason, and is no longer "
+        "work to do. Its event id stays free.",
+        request=DismissRequest,
+        responses=MessageItem,
+        examples=[OpenApiExample("A trial", value={"reason": "Sent while the tester was set up."}, request_only=True)],
+    )
+    @action(detail=True, methods=["post"])
+    def dismiss(self, request: Request, pk: str) -> Response:
+        """Settle it without applying it."""
+        body = read(DismissRequest, request)
+        if not (pk.isascii() and pk.isdigit() and len(pk) < 20):
+            raise errors.MessageNotFound(code=pk)
+        message = dismissing.dismiss(message_id=int(pk), reason=body["reason"], by=operator_name(request))
+        return Response(MessageItem(message).data)

@@ -1,6 +1,7 @@
 """The app configuration."""
 
 from django.apps import AppConfig
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 
@@ -12,7 +13,10 @@ class IntegrationConfig(AppConfig):
 
     def ready(self) -> None:
         """Let device records and settled messages go in time."""
+        from integration.models import FailedMessage
         from mes.database.retention import Months, register
+        from mes.operations.open_work import OpenWork
+        from mes.operations.open_work import register as register_open_work
 
         register(
             Months(
@@ -28,4 +32,12 @@ class IntegrationConfig(AppConfig):
                 tables=("integration_settledmessage",),
                 keep="status IN ('FAILED', 'RETRYING')",
             ),
+        )
+        register_open_work(
+            OpenWork(
+                "failed messages",
+                _("Messages that could not be applied"),
+                count=lambda: FailedMessage.objects.count(),
+                link=lambda: f"{reverse('admin:integration_integrationmessage_changelist')}?status=FAILED",
+            )
         )

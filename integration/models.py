@@ -58,6 +58,7 @@ class MessageStatus(models.TextChoices):
     FAILED = "FAILED", _("Failed")
     REPLAYED = "REPLAYED", _("Replayed")
     RETRYING = "RETRYING", _("Will be tried again")
+    DISMISSED = "DISMISSED", _("Dismissed")
 
 
 class MessageBase(models.Model):

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from mes.notifications import pages as notifications
+from mes.operations import pages as operations
 from mes.timerules import pages as timerules
 
 urlpatterns = [
@@ -12,4 +13,8 @@ urlpatterns = [
     path("notifications/bell/", notifications.bell, name="notifications-bell"),
     path("notifications/read/", notifications.read, name="notifications-read"),
     path("notifications/lines/", notifications.follow, name="notifications-lines"),
+    path("operations/", operations.operations, name="operations"),
+    path("operations/retention/", operations.retention_preview, name="operations-retention"),
+    path("operations/events/retry/", operations.retry_all, name="operations-retry-all"),
+    path("operations/events/<int:event_id>/retry/", operations.retry, name="operations-retry"),
 ]

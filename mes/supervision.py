@@ -28,6 +28,7 @@ from typing import IO
 LOG_LIMIT = 10 * 1024 * 1024
 LOG_CHECK = 60  # seconds between looks at the size of the logs
 LONGEST_PAUSE = 30  # seconds before a program that keeps dying is started again
+KEEPS_DYING = 4  # deaths in a row after which we say that it will not mend itself
 HEALTHY_AFTER = 60  # seconds after which a program counts as running well
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PR_SET_PDEATHSIG = 1
@@ -158,9 +159,7 @@ class Supervisor:
             if child.process is not None and child.process.poll() is not None:
                 code = child.bury()
                 pause = child.start_at - time.monotonic()
-                self.say(
-                    f"{child.program.name} {_ending(code)}; it is started again in {pause:.0f} s. {tail(child.log)}"
-                )
+                self.say(f"{child.program.name} {_ending(code)}; {_advice(child, pause)} {tail(child.log)}")
             if child.process is None and time.monotonic() >= child.start_at:
                 self._start(child)
 
@@ -327,6 +326,13 @@ def _only_one(data_dir: Path) -> Iterator[None]:
                 f"A server already runs with the data folder {data_dir}. Stop it first, or set MES_DATA_DIR and PORT."
             ) from None
         yield
+
+
+def _advice(child: Child, pause: float) -> str:
+    again = f"it is started again in {pause:.0f} s."
+    if child.deaths < KEEPS_DYING:
+        return again
+    return f"the {child.deaths}th time in a row: something must be mended, see below. Until then {again}"
 
 
 def _ending(code: int) -> str:

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
+from mes.events import api as events
 from mes.line_setup import api as line_setup
 from mes.plant import api as plant
 from mes.production import api as production
@@ -16,7 +17,7 @@ from mes.timerules import api as timerules
 from mes.web import health
 
 router = SimpleRouter(trailing_slash=False)
-for subject in (plant, specs, routing, production, line_setup, timerules):
+for subject in (plant, specs, routing, production, line_setup, timerules, events):
     subject.register(router)
 
 urlpatterns = [

@@ -97,6 +97,21 @@ def test_the_pause_grows_and_shrinks_again(supervisor):
     assert pauses == [1, 8, 30, 1]
 
 
+def test_a_program_that_dies_again_and_again_is_told_and_does_not_spin(supervisor, tmp_path):
+    child = supervisor.add(python("web", "print('no module named x'); raise SystemExit(1)"))
+    starts = 0
+    deadline = time.monotonic() + 4
+    while time.monotonic() < deadline:
+        child.start_at -= 0.8 if child.process is None else 0  # five times as fast, for the test
+        starts += child.process is None and time.monotonic() >= child.start_at
+        supervisor.tend()
+        time.sleep(0.05)
+    assert 4 <= starts <= 12
+    assert "started again in 1 s" in supervisor.said[0]
+    assert "th time in a row: something must be mended" in supervisor.said[-1]
+    assert "no module named x" in supervisor.said[-1]
+
+
 def test_what_a_dead_program_left_is_killed(supervisor, tmp_path):
     child = supervisor.add(python("worker", WITH_CHILD))
     child.process.wait()

@@ -6,12 +6,14 @@ from functools import cached_property
 from math import prod
 
 from django.db.models import Case, Count, Q, QuerySet, When
+from django.utils import timezone
 
 from execution.models import Track, TrackResult
 from mes import errors
 from mes.production.models import Run, Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
+from mes.timerules.queries import count_urgent
 
 PAGE_SIZE = 50
 ATTENTION = (UnitStatus.ON_HOLD, UnitStatus.OUT_FAILED)
@@ -169,6 +171,8 @@ class RunPage:
     units: Sequence[UnitRow]
     chosen: Filter
     matching: int
+    clocks_over: int
+    clocks_soon: int
 
     @property
     def pages(self) -> int:
@@ -204,7 +208,7 @@ def count_by_step(runs: Iterable[Run]) -> dict[int, Tally]:
 
 
 def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
-    """Load the page of a run in five queries. Raises RunNotFound. A page after the last shows the last."""
+    """Load the page of a run in six queries. Raises RunNotFound. A page after the last shows the last."""
     runs = Run.objects.select_related("work_order", "line", "route_version__routing")
     run = runs.defer("route_version__snapshot").filter(run_no=run_no).first()
     if run is None:
@@ -212,12 +216,15 @@ def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
     state = build_states([run])[run.pk]
     statuses = (chosen.status,) if chosen.status else ()
     matching = state.tally.count(*statuses, step_no=chosen.step_no)
+    over, soon = count_urgent(run.pk, now=timezone.now())
     return RunPage(
         state=state,
         yields=_list_yields(state),
         units=_list_units(state, chosen, matching),
         chosen=chosen,
         matching=matching,
+        clocks_over=over,
+        clocks_soon=soon,
     )
 
 

@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from django.db.models import Q
+from django.utils import timezone
 
 from execution.models import DataValue, Disposition, Judge, Track
 from ingest.models import IngestBase
@@ -16,8 +17,10 @@ from mes import errors
 from mes.production.models import Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
-from trace import carriers, machine_events
+from mes.timerules.models import TimeRuleInstance
+from trace import carriers, clocks, machine_events
 from trace.carriers import UnitCarriers
+from trace.clocks import UnitClock
 from trace.values import value_as_json
 
 UNFOLDED_PASSES = 3  # the newest ones, on the page
@@ -81,6 +84,8 @@ class UnitTrace:
     dispositions: Sequence[Disposition]
     events: Sequence[IngestBase]
     carriers: UnitCarriers
+    clocks: Sequence[TimeRuleInstance]
+    loaded_at: datetime
 
     @cached_property
     def steps(self) -> list[StepState]:
@@ -124,6 +129,11 @@ class UnitTrace:
         """Values that failed or raised an alarm, newest first."""
         return [value for value in reversed(self.values) if value.judge == Judge.FAIL or value.alarmed]
 
+    @cached_property
+    def clocks_shown(self) -> list[UnitClock]:
+        """The clocks by time rules, newest first, as they look now."""
+        return clocks.as_shown(self.clocks)
+
     @property
     def is_finished(self) -> bool:
         """Whether nothing more is expected to happen."""
@@ -140,6 +150,7 @@ class UnitTrace:
             *(len(rows) for rows in (self.tracks, self.values, self.records, self.dispositions)),
             *((event.pk, event.status, event.count) for event in self.events),
             *((load.pk, load.unloaded_at) for load in self.carriers.loads),
+            *((clock.pk, clock.status, clock.ended_at, clock.decided_at) for clock in self.clocks),
             *(len(rows) for rows in (self.carriers.passes, self.carriers.values)),
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -202,6 +213,8 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         dispositions=list(Disposition.objects.filter(unit=unit).order_by("id")),
         events=machine_events.list_events(unit),
         carriers=carriers.get_carriers_of(unit),
+        clocks=clocks.list_clocks_of(unit.sn),
+        loaded_at=timezone.now(),
     )
 
 
@@ -275,7 +288,7 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         "defects": [_defect_as_json(track) for track in trace.tracks if track.defect_code or track.defect_remark],
         "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
         "inspections": [],
-        "timeRules": [],
+        "timeRules": [clocks.as_json(clock) for clock in trace.clocks],
         "readiness": [],
         "materials": [],
     }

@@ -29,6 +29,7 @@ ROW_LOCK_TIMEOUT = "5s"  # others do not wait behind this one
 LOCK_TRIES = 20
 LOCK_PAUSE = 0.5  # seconds
 MOST_COUNTED = 100_000  # a dry run stops counting there
+VARIABLES = {"MES_KEY_RETENTION": "MES_KEY_DAYS", "MES_SESSION_RETENTION": "", "MES_HEARTBEAT_RETENTION": ""}
 ADVISORY_LOCK = 0x4C4B_5245_5445  # one run at a time
 
 
@@ -81,17 +82,21 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Preview:
-    """What would go by one policy now. `rows` stops counting at MOST_COUNTED; a month's rows are estimated."""
+    """A policy, and what would go by it now where that was asked.
+
+    `rows` stops counting at MOST_COUNTED; the rows of `tables` are estimated.
+    """
 
     policy: Policy
-    cutoff: datetime | None
+    kept_for: timedelta | None
     rows: int = 0
     tables: tuple[str, ...] = ()
     size: int = 0  # bytes that dropping the tables frees
 
     @property
-    def kept_for(self) -> timedelta | None:
-        return getattr(settings, self.policy.setting)
+    def variable(self) -> str:
+        """The variable of the environment that says how long; empty where there is none."""
+        return VARIABLES.get(self.policy.setting, f"{self.policy.setting}_DAYS")
 
     @property
     def is_capped(self) -> bool:
@@ -276,22 +281,27 @@ def _wait_at_most(patience: str) -> None:
 # --- looking ahead -----------------------------------------------------------------------------------------------
 
 
+def describe() -> list[Preview]:
+    """Return the policies with how long they keep, without looking at any table."""
+    return [Preview(policy, getattr(settings, policy.setting)) for policy in policies()]
+
+
 def preview(now: datetime | None = None) -> list[Preview]:
     """Return what would go now, by policy, changing nothing."""
-    now = now or timezone.now()
-    return [_preview(policy, policy.cutoff(now)) for policy in policies()]
+    return [_look(policy, policy.cutoff(now or timezone.now())) for policy in policies()]
 
 
-def _preview(policy: Policy, cutoff: datetime | None) -> Preview:
+def _look(policy: Policy, cutoff: datetime | None) -> Preview:
+    kept_for: timedelta | None = getattr(settings, policy.setting)
     if cutoff is None:
-        return Preview(policy, None)
+        return Preview(policy, kept_for)
     if isinstance(policy, Rows):
-        return Preview(policy, cutoff, rows=policy.expired(cutoff).order_by()[:MOST_COUNTED].count())
+        return Preview(policy, kept_for, rows=policy.expired(cutoff).order_by()[:MOST_COUNTED].count())
     assert isinstance(policy, Months)
     months = expired_months(policy, cutoff)
     names = [name for table in policy.tables for first, name in list_months(table).items() if first in months]
     rows, size = _measure(names)
-    return Preview(policy, cutoff, rows, tuple(names), size)
+    return Preview(policy, kept_for, rows, tuple(names), size)
 
 
 def _measure(names: Iterable[str]) -> tuple[int, int]:

@@ -1,7 +1,8 @@
 """Who is told when clocks expire, and when what their expiry stopped is free again.
 
 Any app registers in its `AppConfig.ready()`. Listeners are called inside the transaction that changes the clocks, with
-all of them at once; they may be called again for the same clocks, and must not raise.
+all of them at once; they may be called again for the same clocks. They must not raise, and take no lock of a run or
+unit: who holds those may be waiting for the clocks.
 """
 
 from collections.abc import Callable, Sequence

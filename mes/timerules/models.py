@@ -36,7 +36,7 @@ ENTITY_OF_EVENT: dict[str, EntityType] = {
     EventType.SOLDER_PASTE_USAGE_CREATE: EntityType.SOLDER_PASTE_LOT,
     EventType.SOLDER_PASTE_USAGE_UNBIND: EntityType.SOLDER_PASTE_LOT,
 }
-EVENT_CHOICES = [(event, EventType(event).label) for event in ENTITY_OF_EVENT]
+EVENT_CHOICES = [(EventType(event).value, EventType(event).label) for event in ENTITY_OF_EVENT]
 
 
 def default_notified_roles() -> list[str]:
@@ -219,6 +219,11 @@ class TimeRuleInstance(models.Model):
             ),
             models.Index(F("entity_type"), F("entity_id"), name="time_rule_by_entity"),
             models.Index(F("status"), F("id").desc(), name="time_rule_by_status"),
+            models.Index(
+                F("run"),
+                condition=Q(status__in=[InstanceStatus.ACTIVE, InstanceStatus.EXPIRED]),
+                name="time_rule_open_by_run",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,16 +1,18 @@
 """Reading the clocks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import BigIntegerField, Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 
 from mes.line_setup.models import LineBinding
 from mes.timerules.models import EntityType, InstanceStatus, TimeRuleInstance, TimeRuleMark
 
 # Clocks that need somebody: running, or expired and neither decided about nor taken back.
 OPEN = Q(status=InstanceStatus.ACTIVE) | Q(status=InstanceStatus.EXPIRED, decided_at=None)
+OPEN_STATUSES = Q(status__in=[InstanceStatus.ACTIVE, InstanceStatus.EXPIRED])  # as the index by run says it
 # An expired clock stops new work until it ends or somebody decides; of what may not be waived, only its end counts.
 BLOCKING = Q(status=InstanceStatus.EXPIRED, ended_at=None) & (Q(decided_at=None) | Q(definition__is_waivable=False))
 
@@ -18,11 +20,8 @@ BLOCKING = Q(status=InstanceStatus.EXPIRED, ended_at=None) & (Q(decided_at=None)
 def with_place(instances: QuerySet[TimeRuleInstance]) -> QuerySet[Any]:
     """Add `place_id`, the line where the thing is: of a lot the one it is bound to now, else the clock's own."""
     bound = LineBinding.objects.filter(lot__lot_id=OuterRef("entity_id"), unbound_at=None).values("line_id")[:1]
-    return instances.annotate(
-        bound_line_id=Case(When(entity_type=EntityType.SOLDER_PASTE_LOT, then=Subquery(bound)), default=None)
-    ).annotate(
-        place_id=Case(When(bound_line_id__isnull=False, then=F("bound_line_id")), default=F("line_id")),
-    )
+    on_line = Case(When(entity_type=EntityType.SOLDER_PASTE_LOT, then=Subquery(bound)), output_field=BigIntegerField())
+    return instances.annotate(place_id=Coalesce(on_line, F("line_id"), output_field=BigIntegerField()))
 
 
 def list_open(*, line_id: int | None = None, code: str = "") -> QuerySet[TimeRuleInstance]:
@@ -53,18 +52,13 @@ def list_of_entity(*, entity_type: str, entity_id: str) -> Sequence[TimeRuleInst
     return list(found.select_related("definition", "run").order_by("started_at", "id"))
 
 
-def count_urgent(run_ids: Iterable[int], *, now: datetime) -> dict[int, tuple[int, int]]:
-    """Return by run how many clocks of its units have expired and need somebody, and how many are about to expire."""
-    counts: dict[int, tuple[int, int]] = {}
-    rows = TimeRuleInstance.objects.filter(OPEN, run__in=list(run_ids), entity_type=EntityType.UNIT)
-    for run_id, status, expires_at, warning_at in rows.values_list("run_id", "status", "expires_at", "warning_at"):
-        expired, warned = counts.get(run_id or 0, (0, 0))
-        if status == InstanceStatus.EXPIRED or expires_at < now:
-            expired += 1
-        elif warning_at is not None and warning_at <= now:
-            warned += 1
-        counts[run_id or 0] = expired, warned
-    return counts
+def count_urgent(run_id: int, *, now: datetime) -> tuple[int, int]:
+    """Return how many clocks of a run's units ran out and wait for somebody, and how many are about to run out."""
+    is_over = Q(status=InstanceStatus.EXPIRED) | Q(expires_at__lt=now)
+    counts = TimeRuleInstance.objects.filter(OPEN, OPEN_STATUSES, run=run_id, entity_type=EntityType.UNIT).aggregate(
+        over=Count("pk", filter=is_over), soon=Count("pk", filter=Q(warning_at__lte=now) & ~is_over)
+    )
+    return counts["over"], counts["soon"]
 
 
 def list_unneeded_marks(cutoff: datetime) -> QuerySet[TimeRuleMark]:

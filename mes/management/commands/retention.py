@@ -34,7 +34,7 @@ class Command(BaseCommand):
 def describe(preview: Preview) -> str:
     """Say what one policy would remove."""
     if preview.kept_for is None:
-        return f"kept for ever ({preview.policy.setting}_DAYS is empty)"
+        return f"kept for ever ({preview.variable} is empty)"
     text = f"kept for {preview.kept_for.days} day(s): "
     if preview.tables:
         size = filesizeformat(preview.size).replace("\xa0", " ")

@@ -1,0 +1,30 @@
+"""Messages that need no replay: a person says so, with a reason, and they are work to do no longer."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from integration.models import FailedMessage, IntegrationMessage, MessageStatus, SettledMessage
+from mes import errors
+
+LARGEST_ID = 2**63 - 1
+
+
+@transaction.atomic
+def dismiss(*, message_id: int, reason: str, by: str) -> IntegrationMessage:
+    """Move a FAILED message to history as DISMISSED, under its id, with who decided and why. Its key stays free.
+
+    Raises MessageNotFound, and InvalidTransition when it is not FAILED (any more).
+    """
+    within = message_id <= LARGEST_ID
+    message = FailedMessage.objects.select_for_update().filter(pk=message_id).first() if within else None
+    if message is None:
+        settled = IntegrationMessage.objects.filter(pk=message_id).first() if within else None
+        if settled is None:
+            raise errors.MessageNotFound(code=message_id)
+        raise errors.InvalidTransition(action="dismiss", entity="message", state=settled.status)
+    given = {field.attname: getattr(message, field.attname) for field in SettledMessage._meta.concrete_fields}
+    note = {**(message.note or {}), "dismissedBy": by, "reason": reason}
+    given |= {"status": MessageStatus.DISMISSED, "last_at": timezone.now(), "note": note}
+    message.delete()
+    SettledMessage.objects.bulk_create([SettledMessage(**given)])
+    return IntegrationMessage.objects.get(pk=message_id)

@@ -1,0 +1,143 @@
+"""`manage.py serve` as it is run: started on nothing, cut off, killed in parts and as a whole, stopped."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mes.database.throwaway import make_folder, remove_folder
+from tests.events.support import PROJECT, eventually
+
+MOMENTS = (0.4, 1.2, 2.5)  # seconds of a first start after which it is killed
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    folder = make_folder()
+    yield folder
+    for pid in belonging(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    remove_folder(folder)
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def serve(folder: Path, port: int, **environment: str) -> subprocess.Popen:
+    given = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    given |= {"MES_DATA_DIR": str(folder), "PORT": str(port), "DEMO": "0", **environment}
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "serve"],
+        cwd=PROJECT,
+        env=given,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def belonging(folder: Path) -> dict[int, str]:
+    """Return the living processes of an installation, by their environment or arguments, with their commands."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            environment = (path / "environ").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if words and str(folder) in words + environment and int(path.name) != os.getpid():
+            found[int(path.name)] = words
+    return found
+
+
+def without_database(folder: Path) -> dict[int, str]:
+    return {pid: words for pid, words in belonging(folder).items() if "postgres" not in words}
+
+
+def ready(port: int) -> bool:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+def programs(folder: Path) -> list[int]:
+    """Return the process ids of worker and web server, as the supervisor noted them."""
+    return [note["pid"] for note in json.loads((folder / "programs.json").read_text())]
+
+
+def postmaster(folder: Path) -> list[int]:
+    return [pid for pid, words in belonging(folder).items() if "postgres" in words and " -D " in words]
+
+
+def test_an_installation_survives_what_can_happen_to_it(folder, port):
+    for moment in MOMENTS:  # a first start that is cut off is carried through by the next one
+        process = serve(folder, port)
+        time.sleep(moment)
+        process.kill()
+        process.wait()
+    process = serve(folder, port)
+    eventually(lambda: ready(port), within=60)
+
+    before = programs(folder)  # a web server or worker that dies is started again
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(programs(folder)) == 2 and not set(programs(folder)) & set(before), within=20)
+    eventually(lambda: ready(port), within=30)
+
+    process.kill()  # all but the database ends with its supervisor, and the next start takes the database over
+    process.wait()
+    eventually(lambda: not without_database(folder), within=15)
+    server = postmaster(folder)
+    process = serve(folder, port)
+    eventually(lambda: ready(port), within=30)
+    assert postmaster(folder) == server
+
+    process.send_signal(signal.SIGTERM)  # stopped, nothing is left
+    said = process.communicate(timeout=40)[0]
+    assert said.strip().endswith("Stopped.")
+    assert belonging(folder) == {}
+
+
+def test_ctrl_c_leaves_nothing_even_while_it_starts(folder, port):
+    process = serve(folder, port)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=40)
+    eventually(lambda: belonging(folder) == {}, within=5)
+
+
+def refused(folder: Path, port: int, **environment: str) -> str:
+    """Start it where it cannot; return what it said. It says so without a traceback."""
+    process = serve(folder, port, **environment)
+    said = process.communicate(timeout=30)[0]
+    assert process.returncode == 1
+    assert "Traceback" not in said
+    return said
+
+
+def test_what_keeps_it_from_starting_is_said_with_a_way_on(folder):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert f"PORT={port % 65535 + 1} script/server" in refused(folder, port)
+    assert "MES_DATA_DIR" in refused(folder, port, MES_DATA_DIR="/proc/linekeeper")
+    assert "MES_EVENT_LEASE_SECONDS must be a whole number" in refused(folder, port, MES_EVENT_LEASE_SECONDS="soon")
+    assert belonging(folder) == {}
