@@ -11,8 +11,11 @@ class ExecutionConfig(AppConfig):
     verbose_name = _("Execution")
 
     def ready(self) -> None:
-        """Let values go in time."""
+        """Let values go in time, and tell readiness of stations, units and device values."""
+        from execution import readiness_checks
         from mes.database import retention
+
+        readiness_checks.register()
 
         values = ("execution_datavalue",)
         retention.register(retention.Months("values", _("Values"), "MES_VALUE_RETENTION", tables=values))

@@ -13,7 +13,7 @@ class MesConfig(AppConfig):
     verbose_name = _("Manufacturing")
 
     def ready(self) -> None:
-        """Register what must exist after every migration, what may go in time, and who acts on events."""
+        """Register what must exist after every migration, readiness, what may go in time, and who acts on events."""
         from mes.accounts.roles import create_roles
         from mes.database.partitions import make_months_after_migration
         from mes.events.models import EventType
@@ -21,8 +21,10 @@ class MesConfig(AppConfig):
         from mes.events.schedules import create_schedules
         from mes.housekeeping import register_policies
         from mes.line_setup.counting import count_print
+        from mes.readiness import registration as readiness
         from mes.timerules import handlers
 
+        readiness.register()
         register_policies()
         register_handler(EventType.TRACK_OUT, count_print)
         handlers.register()

@@ -3,6 +3,7 @@
 A service raises; nothing returns failure from inside a transaction, because returning would commit.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from django.utils.functional import Promise
@@ -13,11 +14,13 @@ class DomainError(Exception):
     """A refusal the caller can act on. `code` is public interface: never rename one.
 
     The message is formatted with the keyword arguments, which also become `details` (keys in camelCase).
+    `keep` is called after the rollback by the service that owns the transaction: it writes what survives the refusal.
     """
 
     code: str = "DOMAIN_ERROR"
     status: int = 409
     message: str | Promise = _("The operation was refused.")
+    keep: Callable[[], None] | None = None
 
     def __init__(self, /, **details: Any) -> None:
         self.details = details
@@ -54,6 +57,13 @@ class StationNotAllowed(DomainError):
 
     code, status = "PERMISSION_DENIED", 403
     message = _("This token is not for station “{station}” but for: {stations}.")
+
+
+class ConfirmationNotAllowed(DomainError):
+    """People confirm by hand, systems report; a role may do one of them."""
+
+    code, status = "PERMISSION_DENIED", 403
+    message = _("Your role may not confirm preparations as “{source}”.")
 
 
 # --- 404: the named thing does not exist ------------------------------------------------------------------
@@ -146,6 +156,22 @@ class StencilNotFound(NotFound):
     code, message = "STENCIL_NOT_FOUND", _("There is no stencil “{code}”.")
 
 
+class ReadinessItemNotFound(NotFound):
+    code, message = "READINESS_ITEM_NOT_FOUND", _("No item “{code}” of this run's readiness fails.")
+
+
+class PrepPolicyNotFound(NotFound):
+    code, message = "PREP_POLICY_NOT_FOUND", _("There is no prep policy “{code}” here.")
+
+
+class FaiNotFound(NotFound):
+    code, message = "FAI_NOT_FOUND", _("There is no first article inspection “{code}”.")
+
+
+class FaiTemplateNotFound(NotFound):
+    code, message = "FAI_TEMPLATE_NOT_FOUND", _("There is no first article template “{code}”.")
+
+
 class MessageNotFound(NotFound):
     code, message = "MESSAGE_NOT_FOUND", _("There is no message “{code}”.")
 
@@ -208,6 +234,44 @@ class RunOnHold(DomainError):
 
 class RunClosed(DomainError):
     code, message = "RUN_CLOSED", _("Run “{run}” is closed.")
+
+
+class ReadinessCheckFailed(DomainError):
+    """`items` lists every failed item with what to do about it."""
+
+    code = "READINESS_CHECK_FAILED"
+    message = _("Run “{run}” is not ready, {count} item(s) failed: {reasons}")
+
+
+class ReadinessItemNotWaivable(DomainError):
+    code, message = "READINESS_ITEM_NOT_WAIVABLE", _("“{item}” cannot be waived; it must be put right.")
+
+
+class PrepSourceMismatch(DomainError):
+    code = "PREP_SOURCE_MISMATCH"
+    message = _("“{name}” is not confirmed by {source}; its policy says: mode {confirm_mode}, source {data_source}.")
+
+
+class FaiNotPassed(DomainError):
+    code, message = "FAI_NOT_PASSED", _("Run “{run}” needs a first article that passed: {reason}")
+
+
+class FaiNotSigned(DomainError):
+    code, message = "FAI_NOT_SIGNED", _("The first article of run “{run}” is not signed yet: {reason}")
+
+
+class FaiOpen(DomainError):
+    code, message = "FAI_OPEN", _("Run “{run}” has an unfinished first article inspection already; finish that one.")
+
+
+class FaiItemsOpen(DomainError):
+    code = "FAI_ITEMS_OPEN"
+    message = _("The first article cannot pass, items are missing or failed: {items}")
+
+
+class FaiSignerIsInspector(DomainError):
+    code = "FAI_SIGNER_IS_INSPECTOR"
+    message = _("“{signer}” took part in this inspection; another person must sign it.")
 
 
 class RunWorkOrderMismatch(DomainError):

@@ -13,8 +13,15 @@ from mes.line_setup.models import (
 from mes.notifications.models import FollowedLine, Notification
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.production.models import Run, Unit, WorkOrder
+from mes.readiness.models import PrepConfirmation, PrepPolicy, ReadinessCheck, ReadinessItem, ReadinessWaiver
 from mes.reports.models import StatusReport
-from mes.routing.models import RouteExecutionConfig, RouteVersion, Routing, RoutingStep
+from mes.routing.models import (
+    FaiTemplate,
+    RouteExecutionConfig,
+    RouteVersion,
+    Routing,
+    RoutingStep,
+)
 from mes.specs.models import DataCollectionSpec
 from mes.timerules.models import TimeRuleDefinition, TimeRuleInstance, TimeRuleMark
 
@@ -23,6 +30,7 @@ __all__ = [
     "DataCollectionSpec",
     "DeviceToken",
     "Equipment",
+    "FaiTemplate",
     "FollowedLine",
     "IdempotencyKey",
     "Line",
@@ -32,6 +40,11 @@ __all__ = [
     "MesEvent",
     "Notification",
     "Operation",
+    "PrepConfirmation",
+    "PrepPolicy",
+    "ReadinessCheck",
+    "ReadinessItem",
+    "ReadinessWaiver",
     "RouteExecutionConfig",
     "RouteVersion",
     "Routing",

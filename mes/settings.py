@@ -226,6 +226,8 @@ SPECTACULAR_SETTINGS = {
         "RouteVersionStatus": "mes.routing.models.VersionStatus",
         "StationType": "mes.plant.models.StationType",
         "MessageStatus": "integration.models.MessageStatus",
+        "ReadinessCheckStatus": "mes.readiness.models.CheckStatus",
+        "ReadinessItemStatus": "mes.readiness.models.ItemStatus",
         "TrackResult": "execution.models.TrackResult",
         "TimeRuleEvent": "mes.timerules.models.EVENT_CHOICES",
     },
@@ -272,6 +274,7 @@ MES_DEVICE_RECORD_RETENTION = _kept_for("MES_DEVICE_RECORD_RETENTION_DAYS", defa
 MES_INGEST_RETENTION = _kept_for("MES_INGEST_RETENTION_DAYS", default=None, least=31)
 MES_MESSAGE_RETENTION = _kept_for("MES_MESSAGE_RETENTION_DAYS", default=400)
 MES_KEY_RETENTION = MES_KEY_LIFETIME + MES_CLOCK_SKEW + timedelta(days=1)  # longer than a repeat can be accepted
+MES_READINESS_RETENTION = _kept_for("MES_READINESS_RETENTION_DAYS", default=400)
 MES_TASK_RETENTION = _kept_for("MES_TASK_RETENTION_DAYS", default=30)
 MES_STATUS_REPORT_RETENTION = _kept_for("MES_STATUS_REPORT_RETENTION_DAYS", default=400)
 MES_NOTIFICATION_RETENTION = _kept_for("MES_NOTIFICATION_RETENTION_DAYS", default=90)

@@ -11,13 +11,27 @@ from mes.events import api as events
 from mes.line_setup import api as line_setup
 from mes.plant import api as plant
 from mes.production import api as production
+from mes.readiness import api as readiness
+from mes.readiness import policy_api as prep_policies
 from mes.routing import api as routing
+from mes.routing import fai_api as fai_templates
 from mes.specs import api as specs
 from mes.timerules import api as timerules
 from mes.web import health
 
 router = SimpleRouter(trailing_slash=False)
-for subject in (plant, specs, routing, production, line_setup, timerules, events):
+for subject in (
+    plant,
+    specs,
+    routing,
+    fai_templates,
+    production,
+    readiness,
+    prep_policies,
+    line_setup,
+    timerules,
+    events,
+):
     subject.register(router)
 
 urlpatterns = [
@@ -26,6 +40,7 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/", include("mes.readiness.urls")),
     path("api/", include("execution.urls")),
     path("api/", include("integration.urls")),
     path("api/", include("ingest.urls")),

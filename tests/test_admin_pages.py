@@ -221,10 +221,10 @@ def test_what_a_version_binds_cannot_be_deleted(plant: Plant, engineer: Client) 
 
 
 def test_shifts_are_refused_at_their_field(plant: Plant, engineer: Client) -> None:
-    form = {"name": "x", "process_type": "SMT", "readiness_checks": "ROUTE,NO", "shifts": '[{"code": "DAY"}]'}
+    form = {"name": "x", "process_type": "SMT", "enabled_checks": ["ROUTE", "NO"], "shifts": '[{"code": "DAY"}]'}
     response = engineer.post(address(Line, "change", plant.line.pk), form)
-    assert list(response.context["adminform"].form.errors) == ["readiness_checks", "shifts"]
-    form.update(readiness_checks="ROUTE", shifts="[]")
+    assert list(response.context["adminform"].form.errors) == ["enabled_checks", "shifts"]
+    form.update(enabled_checks=["ROUTE"], shifts="[]")
     assert engineer.post(address(Line, "change", plant.line.pk), form).status_code == 302
 
 
@@ -278,7 +278,7 @@ def test_steps_of_an_erp_route_cannot_be_edited(engineer: Client) -> None:
 def test_a_route_form_takes_a_fixed_number_of_queries(engineer: Client, django_assert_num_queries: Any) -> None:
     routing = make_route(steps=[(number, "PRINT") for number in range(10, 210, 10)])
     engineer.get(address(Routing, "change", routing.pk))
-    with django_assert_num_queries(8):
+    with django_assert_num_queries(9):
         engineer.get(address(Routing, "change", routing.pk))
 
 

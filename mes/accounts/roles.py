@@ -126,6 +126,8 @@ _MASTER_DATA = (
     "routingstep",
     "routeexecutionconfig",
     "timeruledefinition",
+    "faitemplate",
+    "preppolicy",
     "stencil",
 )
 

@@ -3,13 +3,16 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from mes.plant import rules
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
+from mes.readiness.registry import list_choices, preset_for
 from mes.routing import usage
 from mes.web.admin import StrictJSONField
 
@@ -37,23 +40,49 @@ def _users_of(things: Any) -> list[str]:
 
 
 class LineForm(forms.ModelForm):
-    """Checks what the columns themselves cannot."""
+    """The checks of a line are ticked; the preparations it asks for are named. Checks what columns cannot."""
+
+    enabled_checks = forms.MultipleChoiceField(
+        label=gettext_lazy("Readiness checks"),
+        required=False,
+        choices=list_choices,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("What must be right before a run may start. Prep policies apply without being named."),
+    )
+    preparations = SimpleArrayField(
+        forms.CharField(max_length=100),
+        label=gettext_lazy("Required preparations"),
+        required=False,
+        help_text=gettext_lazy("PREP_ codes, separated by commas, that a run cannot do without a policy for."),
+    )
 
     class Meta:
         model = Line
-        fields = ("code", "name", "process_type", "readiness_checks", "shifts")
+        fields = ("code", "name", "process_type", "shifts")
 
-    def clean_readiness_checks(self) -> list[str]:
-        """Only checks that exist."""
-        checks = self.cleaned_data["readiness_checks"] or []
-        _refuse(rules.find_readiness_problems(checks))
-        return checks
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        checks = self.instance.readiness_checks
+        self.fields["enabled_checks"].initial = checks
+        self.fields["preparations"].initial = [check for check in checks if check.startswith("PREP_")]
+
+    def clean_preparations(self) -> list[str]:
+        """Only codes of preparations, each once."""
+        preparations = self.cleaned_data["preparations"] or []
+        _refuse(rules.find_readiness_problems(preparations, known=()))
+        return preparations
 
     def clean_shifts(self) -> Any:
         """Only shifts that can be read."""
         shifts = self.cleaned_data["shifts"] or []
         _refuse(rules.find_shift_problems(shifts))
         return shifts
+
+    def save(self, commit: bool = True) -> Line:
+        """Put both lists into the one column."""
+        chosen = self.cleaned_data
+        self.instance.readiness_checks = [*chosen["enabled_checks"], *chosen["preparations"]]
+        return super().save(commit)
 
 
 def _refuse(problems: dict[str, Any]) -> None:
@@ -66,9 +95,20 @@ class LineAdmin(MasterDataAdmin):
     """Lines with their readiness checks and shifts."""
 
     form = LineForm
+    fields = ("code", "name", "process_type", "enabled_checks", "preparations", "shifts")
     list_display = ("code", "name", "process_type", "readiness_checks")
     list_filter = ("process_type",)
     search_fields = ("code", "name")
+    actions = ("take_preset",)
+
+    @admin.action(description=gettext_lazy("Take the readiness checks of the process"), permissions=["change"])
+    def take_preset(self, request: HttpRequest, queryset: models.QuerySet[Line]) -> None:
+        """Enable the checks that suit SMT or DIP; preparations stay."""
+        for line in queryset:
+            named = [check for check in line.readiness_checks if check.startswith("PREP_")]
+            line.readiness_checks = [*preset_for(line.process_type), *named]
+            line.save(update_fields=["readiness_checks"])
+            messages.success(request, f"{line.code}: {', '.join(line.readiness_checks)}")
 
 
 @admin.register(StationGroup)

@@ -24,6 +24,7 @@ from mes.plant.models import (
     StationGroup,
     StationType,
 )
+from mes.readiness.registry import list_choices
 from mes.routing import usage
 from mes.web.master_data import FixedFieldsMixin, OptionalChoiceField, describe
 from mes.web.serializers import CodeRelatedField, IdField, StrictModelSerializer
@@ -86,7 +87,7 @@ class LineSerializer(_PlantSerializer):
 
     def validate_readinessChecks(self, value: list[str]) -> list[str]:
         """Only checks that exist."""
-        if problems := rules.find_readiness_problems(value):
+        if problems := rules.find_readiness_problems(value, known=dict(list_choices())):
             raise serializers.ValidationError({place: str(text) for place, text in problems.items()})
         return value
 

@@ -1,15 +1,15 @@
 """Pure rules about the plant."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from mes.web.validators import CODE_LENGTH
 
-READINESS_TYPES = ("ROUTE", "EQUIPMENT", "MATERIAL", "STENCIL", "SOLDER_PASTE", "TIME_RULE")
 SHIFT_KEYS = ("code", "start", "end", "weekdays")
 
 _PREPARATION = re.compile(r"PREP_[A-Z0-9_]{1,90}", re.ASCII)
@@ -18,14 +18,13 @@ _TIME_OF_DAY = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 Problem = tuple[str, str | Promise]
 
 
-def find_readiness_problems(checks: list[str]) -> dict[str, str | Promise]:
+def find_readiness_problems(checks: list[str], *, known: Collection[str]) -> dict[str, str | Promise]:
     """Return a message per place of a list of readiness check types; empty when all are known and named once."""
     problems: dict[str, str | Promise] = {}
     for index, check in enumerate(checks):
-        if check not in READINESS_TYPES and not _PREPARATION.fullmatch(check):
-            problems[str(index)] = _(
-                "Unknown check; known are ROUTE, EQUIPMENT, MATERIAL, STENCIL, SOLDER_PASTE, "
-                "TIME_RULE and PREP_ with a name."
+        if check not in known and not _PREPARATION.fullmatch(check):
+            problems[str(index)] = format_lazy(
+                _("Unknown check; known are {known} and PREP_ with a name."), known=", ".join(known)
             )
         elif check in checks[:index]:
             problems[str(index)] = _("Named twice.")

@@ -122,11 +122,20 @@ def lock(*, run_no: str) -> Run:
 
 def set_authorization(*, run_no: str, action: str, by: str, reason: str = "") -> Run:
     """`AUTHORIZE` or `REVOKE` a run; authorizing passes every gate. Raises RunNotFound, InvalidTransition."""
+    try:
+        return _set_authorization(run_no=run_no, action=action, by=by, reason=reason)
+    except DomainError as refusal:
+        if refusal.keep is not None:
+            refusal.keep()
+        raise
+
+
+def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run:
     with transaction.atomic():
         run = lock(run_no=run_no)
         status = transitions.next_state(transitions.RUN, action=action.lower(), state=run.status, entity="run")
         if action == "AUTHORIZE":
-            gates.check_gates(run)
+            gates.check_gates(run, by=by)
         run.status = status
         run.authorized_at = timezone.now() if action == "AUTHORIZE" else None
         run.authorized_by = by if action == "AUTHORIZE" else ""

@@ -20,6 +20,7 @@ from mes.plant.admin import MasterDataAdmin
 from mes.routing import services, snapshots
 from mes.routing.compiling import compile_route, differs_from_live
 from mes.routing.models import (
+    FaiTemplate,
     RouteExecutionConfig,
     RouteSource,
     RouteVersion,
@@ -70,6 +71,19 @@ def _is_fixed(routing: Routing | None) -> bool:
     return routing is not None and routing.pk is not None and routing.source_system == RouteSource.ERP
 
 
+@admin.register(FaiTemplate)
+class FaiTemplateAdmin(MasterDataAdmin):
+    """What first article inspections look at. A change reaches runs when their routes are compiled again."""
+
+    list_display = ("code", "name", "item_count")
+    search_fields = ("code", "name")
+
+    @admin.display(description=gettext_lazy("items"))
+    def item_count(self, template: FaiTemplate) -> int:
+        """How many items it has."""
+        return len(template.items)
+
+
 @admin.register(Routing)
 class RoutingAdmin(MasterDataAdmin):
     """Routes. Compiling publishes a route and its configs as a version for new runs."""
@@ -82,7 +96,7 @@ class RoutingAdmin(MasterDataAdmin):
     inlines = (RoutingStepInline,)
     actions = ("compile_chosen",)
     fieldsets = (
-        (None, {"fields": ("code", "name", "product_code", "is_active")}),
+        (None, {"fields": ("code", "name", "product_code", "fai_template", "is_active")}),
         (gettext_lazy("Source"), {"fields": ("source_system", "source_key")}),
         (gettext_lazy("Effective"), {"fields": (("effective_from", "effective_to"),)}),
     )

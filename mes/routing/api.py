@@ -18,7 +18,15 @@ from mes.accounts.roles import Capability
 from mes.plant.models import StationGroup, StationType
 from mes.routing import services
 from mes.routing.compiling import compile_route, differs_from_live
-from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, RouteVersion, Routing, VersionStatus
+from mes.routing.models import (
+    ConfigScope,
+    FaiTemplate,
+    RouteExecutionConfig,
+    RouteSource,
+    RouteVersion,
+    Routing,
+    VersionStatus,
+)
 from mes.routing.services import StepInput
 from mes.web.master_data import FixedFieldsMixin, OptionalCodeField, OptionalTextField, WholeSerializer, describe
 from mes.web.serializers import (
@@ -61,6 +69,13 @@ class RouteSerializer(FixedFieldsMixin, StrictModelSerializer):
     effectiveFrom = OffsetDateTimeField(source="effective_from", required=False, allow_null=True)
     effectiveTo = OffsetDateTimeField(source="effective_to", required=False, allow_null=True)
     isActive = serializers.BooleanField(source="is_active", required=False)
+    faiTemplateCode = CodeRelatedField(
+        source="fai_template",
+        queryset=FaiTemplate.objects.all(),
+        not_found=errors.FaiTemplateNotFound,
+        required=False,
+        allow_null=True,
+    )
     steps = StepSerializer(many=True, required=False)
     updatedAt = OffsetDateTimeField(source="updated_at", read_only=True)
 
@@ -76,6 +91,7 @@ class RouteSerializer(FixedFieldsMixin, StrictModelSerializer):
             "effectiveFrom",
             "effectiveTo",
             "isActive",
+            "faiTemplateCode",
             "steps",
             "updatedAt",
         )
@@ -314,7 +330,7 @@ _COMPILED = inline_serializer(
 class RouteViewSet(CodeModelViewSet):
     """Routes: edited here, compiled into the immutable versions that runs execute."""
 
-    queryset = Routing.objects.prefetch_related("steps__operation")
+    queryset = Routing.objects.select_related("fai_template").prefetch_related("steps__operation")
     serializer_class = RouteSerializer
     not_found = errors.RouteNotFound
     capabilities = CAPABILITIES

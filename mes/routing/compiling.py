@@ -110,8 +110,14 @@ def build(sources: Sources) -> tuple[snapshots.RouteSnapshot, list[Problem]]:
         source_system=routing.source_system,
         product_code=routing.product_code,
         steps=tuple(steps),
+        fai_items=_freeze_fai_items(routing),
     )
     return snapshot, problems
+
+
+def _freeze_fai_items(routing: Routing) -> tuple[snapshots.FaiItem, ...]:
+    items = routing.fai_template.items if routing.fai_template else ()
+    return tuple(snapshots.FaiItem(item["itemName"], item.get("itemSpec") or "") for item in items)
 
 
 def _problem(step_no: int | None, code: str, message: str) -> Problem:

@@ -1,16 +1,43 @@
 """Routes as engineers edit them, and the immutable versions that runs execute."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Operation, StationGroup, StationType, code_field
+from mes.routing import fai_items
 
 
 class RouteSource(models.TextChoices):
     ERP = "ERP", _("ERP")
     MES = "MES", _("MES")
+
+
+class FaiTemplate(models.Model):
+    """What a first article inspection looks at: `items` is a list of `{itemName, itemSpec}`, in order."""
+
+    code = code_field(verbose_name=_("code"))
+    name = models.CharField(_("name"), max_length=200)
+    items = models.JSONField(
+        _("items"), default=list, help_text=_('A list such as [{"itemName": "R1 value", "itemSpec": "10 kΩ ± 1 %"}].')
+    )
+
+    class Meta:
+        ordering = ["code"]
+        verbose_name = _("first article template")
+        verbose_name_plural = _("first article templates")
+
+    def __str__(self) -> str:
+        return self.code
+
+    def clean(self) -> None:
+        """Refuse items that cannot be read, where they are typed."""
+        if problems := fai_items.find_problems(self.items):
+            raise ValidationError(
+                {"items": [f"{place}: {text}".removeprefix(": ") for place, text in problems.items()]}
+            )
 
 
 class Routing(models.Model):
@@ -24,6 +51,15 @@ class Routing(models.Model):
     effective_from = models.DateTimeField(_("effective from"), null=True, blank=True)
     effective_to = models.DateTimeField(_("effective to"), null=True, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
+    fai_template = models.ForeignKey(
+        FaiTemplate,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="routings",
+        verbose_name=_("first article template"),
+        help_text=_("Frozen with the route when it is compiled; used where a step requires a first article."),
+    )
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
     class Meta:

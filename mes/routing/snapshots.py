@@ -65,6 +65,14 @@ class StepSnapshot:
 
 
 @dataclass(frozen=True)
+class FaiItem:
+    """What a first article inspection looks at, and what it should be."""
+
+    name: str
+    spec: str
+
+
+@dataclass(frozen=True)
 class RouteSnapshot:
     """A frozen route: its identity and its steps in order."""
 
@@ -73,6 +81,12 @@ class RouteSnapshot:
     source_system: str
     product_code: str
     steps: tuple[StepSnapshot, ...]
+    fai_items: tuple[FaiItem, ...] = ()
+
+    @property
+    def requires_fai(self) -> bool:
+        """Whether a step asks for a first article."""
+        return any(step.requires_fai for step in self.steps)
 
     def step(self, step_no: int | None) -> StepSnapshot | None:
         """Return the step with that number."""
@@ -127,7 +141,11 @@ def _spec_from_document(document: dict[str, Any]) -> SpecSnapshot:
 
 
 def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
-    """Return the JSON document that a version keeps."""
+    """Return the JSON document that a version keeps.
+
+    What was added later (`faiItems`) is left out while there is none, so that unchanged routes keep their digests.
+    """
+    fai_items = [{"itemName": item.name, "itemSpec": item.spec} for item in snapshot.fai_items]
     return {
         "schema": SCHEMA,
         "route": {
@@ -135,6 +153,7 @@ def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
             "name": snapshot.route_name,
             "sourceSystem": snapshot.source_system,
             "productCode": snapshot.product_code,
+            **({"faiItems": fai_items} if fai_items else {}),
         },
         "steps": [
             {
@@ -167,6 +186,7 @@ def from_document(document: dict[str, Any]) -> RouteSnapshot:
         source_system=route["sourceSystem"],
         product_code=route["productCode"],
         steps=tuple(_step_from_document(step) for step in document["steps"]),
+        fai_items=tuple(FaiItem(item["itemName"], item["itemSpec"]) for item in route.get("faiItems", ())),
     )
 
 

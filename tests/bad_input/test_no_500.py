@@ -18,6 +18,8 @@ from integration.models import FailedMessage
 from mes.accounts.roles import Role
 from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
+from mes.readiness.models import PrepPolicy
+from mes.routing.models import FaiTemplate
 from mes.wsgi import application
 from tests.bad_input.endpoints import THINGS, Endpoint, list_endpoints
 from tests.factories import Plant, api_client, make_config, make_plant, make_spec, make_token
@@ -228,6 +230,10 @@ def make_things(plant: Plant, client: APIClient) -> None:
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
     THINGS["bom-items"] = {"id": str(item.pk)}
     THINGS["data-collection-specs"] = {"id": str(plant.peak.pk)}
+    template = FaiTemplate.objects.create(code="FAI-1", name="First article", items=[{"itemName": "Height"}])
+    policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
+    THINGS["fai-templates"] = {"code": template.code}
+    THINGS["prep-policies"] = {"id": str(policy.pk)}
     THINGS["execution-configs"] = {"id": str(config.pk)}
     THINGS["integration/messages"] = {"id": str(FailedMessage.objects.get().pk)}
 

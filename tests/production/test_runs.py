@@ -338,7 +338,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(gates, "_gates", list(gates._gates))
     asked: list[str] = []
 
-    def refuse(run: Run) -> None:
+    def refuse(run: Run, by: str) -> None:
         asked.append(run.run_no)
         raise NotToday(run=run.run_no)
 

@@ -1,0 +1,1 @@
+"""The checks of this app, one file each."""

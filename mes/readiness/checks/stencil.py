@@ -1,0 +1,102 @@
+"""STENCIL: one is bound to the line, it is reported READY, and it is clean, tight and not worn by its own limits."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from mes.line_setup.binding import hold_still
+from mes.line_setup.models import Stencil, StencilStatus
+from mes.readiness.registry import Check, Facts, Finding
+
+ITEM_TYPE = "STENCIL"
+Fault = tuple[str, str, str]
+
+
+def evaluate(facts: Facts) -> Iterator[Finding]:
+    """Yield an item for the stencil, or for each of its faults."""
+    stencil = _find(facts)
+    if stencil is None:
+        yield Finding(
+            ITEM_TYPE,
+            facts.run.line.code,
+            "STENCIL_NOT_BOUND",
+            _("No stencil is bound to line “%(line)s”.") % {"line": facts.run.line.code},
+            _("Scan the stencil and bind it to the line."),
+        )
+        return
+    evidence = _describe(stencil)
+    faults = [*_faults(stencil, facts)]
+    for code, reason, action in faults:
+        yield Finding(ITEM_TYPE, stencil.stencil_id, code, reason, action, evidence)
+    if not faults:
+        yield Finding(ITEM_TYPE, stencil.stencil_id, evidence=evidence)
+
+
+def _find(facts: Facts) -> Stencil | None:
+    if facts.is_gate:
+        hold_still()
+    bound = Stencil.objects.filter(bindings__line=facts.run.line, bindings__unbound_at=None)
+    return facts.read(bound).first()
+
+
+def _faults(stencil: Stencil, facts: Facts) -> Iterator[Fault]:
+    named = {"stencil": stencil.stencil_id}
+    if not stencil.status:
+        yield (
+            "STENCIL_STATUS_UNKNOWN",
+            _("Nobody reported whether stencil “%(stencil)s” is ready.") % named,
+            _("Have the stencil checked, so that its status is reported."),
+        )
+    elif stencil.status != StencilStatus.READY:
+        yield (
+            "STENCIL_NOT_READY",
+            _("Stencil “%(stencil)s” is reported as: %(status)s.") % {**named, "status": stencil.get_status_display()},
+            _("Take another stencil, or wait until it is reported ready."),
+        )
+    yield from _find_wear(stencil, facts, named)
+
+
+def _find_wear(stencil: Stencil, facts: Facts, named: dict[str, Any]) -> Iterator[Fault]:
+    """A limit asks for its value: what nobody measured is not within it."""
+    least, most = stencil.tension_min, stencil.max_uses
+    if least is not None and (stencil.tension_value is None or stencil.tension_value < least):
+        seen = _("not measured") if stencil.tension_value is None else f"{stencil.tension_value:g} N/cm"
+        yield (
+            "STENCIL_TENSION_LOW",
+            _("The tension of stencil “%(stencil)s” is %(seen)s; it must be at least %(least)g N/cm.")
+            % {**named, "seen": seen, "least": least},
+            _("Have it measured again, or take another stencil."),
+        )
+    if most is not None and stencil.usage_count > most:
+        yield (
+            "STENCIL_USED_TOO_OFTEN",
+            _("Stencil “%(stencil)s” printed %(uses)d boards since it was cleaned; %(most)d are allowed.")
+            % {**named, "uses": stencil.usage_count, "most": most},
+            _("Clean it, so that the cleaning is reported, or take another stencil."),
+        )
+    hours, cleaned = stencil.max_hours_since_cleaning, stencil.last_cleaned_at
+    if hours is not None and (cleaned is None or cleaned + timedelta(hours=hours) < facts.now):
+        yield (
+            "STENCIL_NOT_CLEANED",
+            _("Stencil “%(stencil)s” was not cleaned within the last %(hours)d h.") % {**named, "hours": hours},
+            _("Clean it, so that the cleaning is reported, or take another stencil."),
+        )
+
+
+def _describe(stencil: Stencil) -> dict[str, Any]:
+    return {
+        "stencilId": stencil.stencil_id,
+        "stencilStatus": stencil.status or None,
+        "statusAt": stencil.status_at and stencil.status_at.isoformat(),
+        "tensionValue": stencil.tension_value,
+        "tensionMin": stencil.tension_min,
+        "usageCount": stencil.usage_count,
+        "maxUses": stencil.max_uses,
+        "lastCleanedAt": stencil.last_cleaned_at and stencil.last_cleaned_at.isoformat(),
+    }
+
+
+CHECK = Check(ITEM_TYPE, gettext_lazy("Stencil"), evaluate, 40, presets=("SMT",))

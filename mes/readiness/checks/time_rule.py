@@ -1,0 +1,60 @@
+"""TIME_RULE: no clock of a unit or a solder paste lot on the line has run out and waits to be dealt with.
+
+A clock whose time is over counts as expired before the sweep has seen it.
+"""
+
+from collections.abc import Iterator
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from mes.readiness.registry import Check, Facts, Finding
+from mes.timerules.models import EntityType, InstanceStatus, TimeRuleInstance
+from mes.timerules.queries import BLOCKING, with_place
+
+ITEM_TYPE = "TIME_RULE"
+
+
+def evaluate(facts: Facts) -> Iterator[Finding]:
+    """Yield an item for each expired clock of the line, or one that says there is none."""
+    over = Q(status=InstanceStatus.ACTIVE, expires_at__lte=facts.now)
+    clocks = with_place(TimeRuleInstance.objects.filter(BLOCKING | over)).filter(place_id=facts.run.line_id)
+    expired = list(clocks.select_related("definition", "run").order_by("expires_at", "id"))
+    for clock in expired:
+        yield _tell(clock)
+    if not expired:
+        yield Finding(ITEM_TYPE, facts.run.line.code)
+
+
+def _tell(clock: TimeRuleInstance) -> Finding:
+    until = date_format(timezone.localtime(clock.expires_at), "DATETIME_FORMAT")
+    said = {"rule": clock.definition.name, "entity": clock.entity_id, "until": until}
+    if clock.entity_type == EntityType.SOLDER_PASTE_LOT:
+        reason = _("The time of solder paste “%(entity)s” (%(rule)s) was over at %(until)s.") % said
+        action = _("Take the container off the line and bind another.")
+    else:
+        reason = _("The time of unit “%(entity)s” (%(rule)s) was over at %(until)s.") % said
+        action = _("Do the step it waits for, or decide about the unit; the clock then no longer counts.")
+    return Finding(
+        ITEM_TYPE,
+        f"{clock.definition_code} {clock.entity_id} {clock.started_at:%Y-%m-%dT%H:%M:%SZ}",
+        "TIME_EXPIRED",
+        reason,
+        action,
+        {
+            "instanceId": str(clock.pk),
+            "definitionCode": clock.definition_code,
+            "entityType": clock.entity_type,
+            "entityId": clock.entity_id,
+            "startedAt": clock.started_at.isoformat(),
+            "expiresAt": clock.expires_at.isoformat(),
+            "runNo": clock.run.run_no if clock.run else None,
+        },
+        waivable=clock.definition.is_waivable,
+    )
+
+
+CHECK = Check(ITEM_TYPE, gettext_lazy("Time rules"), evaluate, 60, presets=("SMT", "DIP"))

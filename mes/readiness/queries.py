@@ -1,0 +1,76 @@
+"""Reads of checks: the latest, the history, and what failed or was waived in open runs."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
+
+from mes.errors import RunNotFound
+from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus
+from mes.readiness.models import CheckKind, ItemStatus, ReadinessCheck, ReadinessItem
+
+ITEMS = Prefetch("items", ReadinessItem.objects.select_related("waiver").order_by("id"))
+
+
+def get_run(run_no: str) -> Run:
+    """Return a run with what a check needs. Raises RunNotFound."""
+    runs = Run.objects.select_related("work_order", "line", "route_version__routing").defer("route_version__snapshot")
+    run = runs.filter(run_no=run_no).first()
+    if run is None:
+        raise RunNotFound(code=run_no)
+    return run
+
+
+def list_checks_of(run: Run) -> QuerySet[ReadinessCheck]:
+    """Return the checks of a run with their items, newest first."""
+    return ReadinessCheck.objects.filter(run=run).select_related("run").prefetch_related(ITEMS).order_by("-id")
+
+
+def find_latest(run: Run, kind: str = "") -> ReadinessCheck | None:
+    """Return the latest check of a run, of this kind if one is named."""
+    checks = list_checks_of(run)
+    return (checks.filter(kind=kind) if kind else checks).first()
+
+
+def list_exceptions() -> QuerySet[ReadinessItem]:
+    """Return what failed or was waived in the latest check of each open run, newest first."""
+    latest = ReadinessCheck.objects.filter(run=OuterRef("pk")).order_by("-id").values("pk")[:1]
+    open_runs = Run.objects.filter(status__in=OPEN_RUN_STATUSES).values(latest=Subquery(latest))
+    items = ReadinessItem.objects.filter(check_made__in=open_runs, status__in=(ItemStatus.FAILED, ItemStatus.WAIVED))
+    return items.select_related("check_made__run__line", "waiver").order_by("-id")
+
+
+def list_waived(runs: Iterable[Run]) -> dict[int, list[ReadinessItem]]:
+    """Return what was waived in the check each run was authorized by."""
+    latest = ReadinessCheck.objects.filter(run=OuterRef("pk"), kind=CheckKind.FORMAL, is_authorization=True).order_by(
+        "-id"
+    )
+    checks = Run.objects.filter(pk__in=[run.pk for run in runs]).values(latest=Subquery(latest.values("pk")[:1]))
+    items: dict[int, list[ReadinessItem]] = {}
+    rows = ReadinessItem.objects.filter(check_made__in=checks, status=ItemStatus.WAIVED)
+    for item in rows.select_related("check_made", "waiver").order_by("id"):
+        items.setdefault(item.check_made.run_id, []).append(item)
+    return items
+
+
+@dataclass(frozen=True)
+class NextRun:
+    """A run in preparation, and its latest check."""
+
+    run: Run
+    check: ReadinessCheck | None
+
+    @property
+    def failed(self) -> list[ReadinessItem]:
+        """What keeps it from starting, by its latest check."""
+        return [item for item in self.check.items.all() if item.status == ItemStatus.FAILED] if self.check else []
+
+
+def list_next_runs(limit: int = 200) -> Sequence[NextRun]:
+    """Return the runs in preparation, oldest first, each with its latest check; in three queries."""
+    latest = ReadinessCheck.objects.filter(run=OuterRef("pk")).order_by("-id").values("pk")[:1]
+    rows = Run.objects.filter(status=RunStatus.PREP).select_related("work_order", "line")
+    waiting = list(rows.annotate(latest=Subquery(latest)).order_by("line__code", "id")[:limit])
+    wanted = [run.latest for run in waiting if run.latest is not None]
+    checks = {check.run_id: check for check in ReadinessCheck.objects.filter(pk__in=wanted).prefetch_related(ITEMS)}
+    return [NextRun(run, checks.get(run.pk)) for run in waiting]

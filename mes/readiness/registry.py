@@ -1,0 +1,95 @@
+"""Which checks there are. Any app adds its own in `AppConfig.ready()`; a line says which of them it wants.
+
+A check is a function of `Facts` that yields `Finding`s: one for each thing it looked at, or, of a thing with faults,
+one for each fault.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from django.utils.functional import Promise
+
+from mes.errors import DomainError
+
+if TYPE_CHECKING:
+    from django.db.models import Model, QuerySet
+
+    from mes.production.models import Run
+    from mes.routing.snapshots import RouteSnapshot
+
+    Row = TypeVar("Row", bound=Model)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a check may look at: the run with its line and route version, its frozen route, and the time."""
+
+    run: "Run"
+    snapshot: "RouteSnapshot"
+    now: datetime
+    is_gate: bool
+
+    def read(self, rows: "QuerySet[Row]") -> "QuerySet[Row]":
+        """Read rows whose change could turn the finding: at the gate they stay as they are until it is passed.
+
+        Without the lock, a status that turns bad after it was read and before the run is authorized would be
+        overlooked. Give the rows an order, or two that lock several of them block each other.
+        """
+        return rows.select_for_update(no_key=True, of=("self",)) if self.is_gate else rows
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one thing. Without `code` it is all right.
+
+    `reason` says what is wrong, `action` what to do about it; `evidence` is what was seen, in camelCase.
+    """
+
+    item_type: str
+    key: str
+    code: str = ""
+    reason: str = ""
+    action: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    waivable: bool = True
+
+
+Evaluate = Callable[[Facts], Iterable[Finding]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A kind of check. `refusals`: what authorizing is refused with when nothing but these codes failed."""
+
+    item_type: str
+    title: str | Promise
+    evaluate: Evaluate
+    position: int
+    presets: tuple[str, ...] = ()
+    is_always_on: bool = False
+    refusals: Mapping[str, type[DomainError]] = field(default_factory=dict)
+
+
+_checks: dict[str, Check] = {}
+
+
+def register_check(check: Check) -> None:
+    """Add a check. Those of a lower `position` are made, and shown, first."""
+    _checks[check.item_type] = check
+
+
+def list_checks() -> list[Check]:
+    """Return every check in the order in which they are made."""
+    return sorted(_checks.values(), key=lambda check: (check.position, check.item_type))
+
+
+def list_choices() -> list[tuple[str, str | Promise]]:
+    """Return (type, title) of the checks that a line may enable."""
+    return [(check.item_type, check.title) for check in list_checks() if not check.is_always_on]
+
+
+def preset_for(process_type: str) -> list[str]:
+    """Return the types of the checks that suit lines of a process (`SMT` or `DIP`)."""
+    return [check.item_type for check in list_checks() if process_type in check.presets]

@@ -1,0 +1,35 @@
+"""Where device values come from: the app that keeps them registers how to find one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DeviceValue:
+    """A value that a device reported at a station. `is_good` is no when it failed its limits or raised an alarm."""
+
+    id: int
+    value: Any
+    unit: str
+    is_good: bool
+    collected_at: datetime
+    station_code: str
+
+
+# (spec id, line id, from, until) → the latest value collected by a device at a station of the line in that time.
+FindDeviceValue = Callable[[int, int, datetime, datetime], DeviceValue | None]
+_finders: list[FindDeviceValue] = []
+
+
+def register_device_values(find: FindDeviceValue) -> None:
+    """Have device values looked up by `find`."""
+    if find not in _finders:
+        _finders.append(find)
+
+
+def find_device_value(spec_id: int, line_id: int, since: datetime, until: datetime) -> DeviceValue | None:
+    """Return the latest device value of a spec on a line in a time."""
+    found = [value for find in _finders if (value := find(spec_id, line_id, since, until)) is not None]
+    return max(found, key=lambda value: value.collected_at, default=None)

@@ -1,0 +1,23 @@
+"""Addresses of a run's readiness, below /api/."""
+
+from django.urls import path
+
+from mes.readiness.api import RunReadinessViewSet
+
+
+def _post(action: str):  # type: ignore[no-untyped-def]
+    return RunReadinessViewSet.as_view({"post": action})
+
+
+def _get(action: str):  # type: ignore[no-untyped-def]
+    return RunReadinessViewSet.as_view({"get": action})
+
+
+urlpatterns = [
+    path("runs/<str:run_no>/readiness/precheck", _post("precheck")),
+    path("runs/<str:run_no>/readiness/check", _post("check")),
+    path("runs/<str:run_no>/readiness/latest", _get("latest")),
+    path("runs/<str:run_no>/readiness/history", _get("history")),
+    path("runs/<str:run_no>/readiness/items/<str:id>/waive", _post("waive")),
+    path("runs/<str:run_no>/readiness/preparations/<str:code>/confirm", _post("confirm")),
+]

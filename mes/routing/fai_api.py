@@ -1,0 +1,75 @@
+"""Templates of first article inspections over HTTP."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.routers import BaseRouter
+
+from mes import errors
+from mes.accounts.roles import Capability
+from mes.routing import fai_items
+from mes.routing.models import FaiTemplate
+from mes.web.master_data import FixedFieldsMixin, describe
+from mes.web.serializers import IdField, StrictModelSerializer
+from mes.web.viewsets import CodeModelViewSet
+
+_ITEMS_SCHEMA = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["itemName"],
+        "properties": {"itemName": {"type": "string"}, "itemSpec": {"type": "string", "nullable": True}},
+    },
+}
+
+
+@extend_schema_field(_ITEMS_SCHEMA)
+class ItemsField(serializers.JSONField):
+    """What is looked at, in order."""
+
+
+class FaiTemplateSerializer(FixedFieldsMixin, StrictModelSerializer):
+    """A first article template."""
+
+    id = IdField()
+    items = ItemsField()
+
+    class Meta:
+        model = FaiTemplate
+        fields = ("id", "code", "name", "items")
+
+    def validate_items(self, value: Any) -> Any:
+        """Only items that can be inspected."""
+        if problems := fai_items.find_problems(value):
+            raise serializers.ValidationError({place or "items": str(text) for place, text in problems.items()})
+        return value
+
+
+@describe(
+    "first article template",
+    "first article templates",
+    example={
+        "code": "FAI-CTRL-100",
+        "name": "First article of the control board",
+        "items": [
+            {"itemName": "Paste height", "itemSpec": "120 µm ± 20 µm"},
+            {"itemName": "Polarity of D1", "itemSpec": "as drawn"},
+        ],
+    },
+    change={"name": "First article, revision B"},
+    note="A route names its template; a change reaches new runs when the route is compiled again.",
+)
+class FaiTemplateViewSet(CodeModelViewSet):
+    """What first article inspections look at."""
+
+    queryset = FaiTemplate.objects.all()
+    serializer_class = FaiTemplateSerializer
+    not_found = errors.FaiTemplateNotFound
+    capabilities = {"*": (Capability.ROUTES,)}
+    search_fields = ("code", "name")
+
+
+def register(router: BaseRouter) -> None:
+    """Add the address of the templates."""
+    router.register("fai-templates", FaiTemplateViewSet, basename="fai-template")
