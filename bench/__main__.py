@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from bench import installation, load, report
+from bench import installation, load, outbox, report
 from bench.case import BenchError, Case, Plant
 from bench.cases import CASES
 from bench.installation import WebServer
@@ -33,18 +33,19 @@ class Plan:
     seconds: float = 10
 
 
+NAMES = [*CASES, outbox.NAME]
 QUICK = Plan(rounds=1, warm_up=1, seconds=3)
 
 
 def main() -> int:
     """Measure, print and judge."""
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
-    parser.add_argument("--case", action="append", choices=list(CASES), metavar="NAME", help=", ".join(CASES))
+    parser.add_argument("--case", action="append", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--quick", action="store_true", help="one short round: whether it works, not how fast it is")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     arguments = parser.parse_args()
     plan = QUICK if arguments.quick else Plan()
-    chosen = [CASES[name] for name in arguments.case or CASES]
+    chosen = arguments.case or NAMES
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _unwind)
     try:
@@ -61,15 +62,20 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def measure(cases: Sequence[Case], plan: Plan) -> list[Result]:
+def measure(names: Sequence[str], plan: Plan) -> list[Result | outbox.Result]:
     """Set an installation up, measure every case in it, take it down."""
     with installation.database() as url:
         from bench import plant
 
         print("Building the plant …", flush=True)
         built = plant.build()
+        results: list[Result | outbox.Result] = []
         with installation.web_server() as web:
-            return [_measure_case(case, built, plan, url, web) for case in cases]
+            results += [_measure_case(CASES[name], built, plan, url, web) for name in names if name in CASES]
+            server = web.meter.database
+        if outbox.NAME in names:  # without the web server, which would have nothing to do
+            results.append(outbox.measure(quick=plan == QUICK, database=server))
+        return results
 
 
 def _measure_case(case: Case, plant: Plant, plan: Plan, url: str, web: WebServer) -> Result:
@@ -99,7 +105,7 @@ def _measure_case(case: Case, plant: Plant, plan: Plan, url: str, web: WebServer
     return result
 
 
-def _document(results: Sequence[Result]) -> dict[str, object]:
+def _document(results: Sequence[Result | outbox.Result]) -> dict[str, object]:
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
