@@ -255,6 +255,7 @@ Q_CLUSTER = {
 MES_BODY_LIMIT = 1024 * 1024  # bytes of one request
 MES_BATCH_BODY_LIMIT = 16 * 1024 * 1024  # bytes of a batch
 MES_DEPTH_LIMIT = 64  # nesting of JSON
+MES_STATEMENT_TIMEOUT = timedelta(seconds=_number("MES_STATEMENT_TIMEOUT_SECONDS", default=30, least=0))  # of a request
 DATA_UPLOAD_MAX_MEMORY_SIZE = MES_BATCH_BODY_LIMIT + 1
 MES_CLOCK_SKEW = timedelta(seconds=_number("MES_CLOCK_SKEW_SECONDS", default=300, least=0))
 MES_KEY_LIFETIME = timedelta(days=_number("MES_KEY_DAYS", default=400))

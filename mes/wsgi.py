@@ -11,6 +11,9 @@ _django = get_wsgi_application()
 from django.conf import settings  # noqa: E402  (settings are loaded by the line above)
 
 from mes.web.chunked import accept_chunks  # noqa: E402
+from mes.web.timeouts import limit_requests  # noqa: E402
+
+limit_requests()
 
 # What is loaded by now stays: leaving it out of every collection spares the hot paths a fifth of their time.
 gc.collect()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from multiprocessing.connection import wait
 from typing import Any
 
 import structlog
@@ -28,6 +29,7 @@ from mes.events.processor import process_due
 logger = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 5
+STOP_SECONDS = 17  # a task of the clock takes up to 15
 PAUSE_AFTER_ERROR = 1.0  # seconds
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PR_SET_PDEATHSIG = 1
@@ -49,7 +51,7 @@ def work() -> None:
         loop(stop, is_well=cluster.sentinel.is_alive)
     finally:
         died = not cluster.sentinel.is_alive()
-        cluster.stop()
+        stop_clock(cluster)
         with suppress(Error):
             heartbeats.leave()
     if died and not stop.is_set():
@@ -74,6 +76,18 @@ def loop(stop: threading.Event, *, is_well: Callable[[], bool]) -> None:
         handled += done
         if not done:
             stop.wait(settings.MES_EVENT_POLL_SECONDS)
+
+
+def stop_clock(cluster: Cluster) -> None:
+    """Let django-q2 end the task it is at, and kill it when that takes too long.
+
+    Its own stop waits for ever when its processes got the signal too, as systemd and terminals give it to all.
+    """
+    ended = [cluster.sentinel.sentinel]
+    threading.Thread(target=cluster.stop, daemon=True).start()
+    if not wait(ended, timeout=STOP_SECONDS):
+        cluster.sentinel.kill()  # its processes end with it
+        wait(ended, timeout=STOP_SECONDS)
 
 
 def commit_without_waiting(connection: Any, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404, HttpRequest
 from django.http.multipartparser import MultiPartParserError
@@ -44,6 +44,7 @@ _CODES = {
     500: "INTERNAL_ERROR",
 }
 # SQLSTATE: a retry helps, and nobody needs to look at it.
+_IDLE_FOR_TOO_LONG = "25P03"
 _CONTENTION = {"40001", "40P01", "55P03"}
 _UNIQUE_VIOLATION, _FOREIGN_KEY_VIOLATION, _CHECK_VIOLATION = "23505", "23503", "23514"
 
@@ -220,6 +221,8 @@ def _database_refusal(exc: DatabaseError) -> DomainError | None:
 def _is_worth_a_retry(exc: Exception) -> bool:
     if isinstance(exc, IntegrityError):
         return _sqlstate(exc) == _FOREIGN_KEY_VIOLATION  # what was referred to has just gone: the retry will say so
+    if isinstance(exc, InternalError):
+        return _sqlstate(exc) == _IDLE_FOR_TOO_LONG  # this process stood still in the middle of a transaction
     if not isinstance(exc, OperationalError | InterfaceError):
         return False
     if _sqlstate(exc) not in _CONTENTION:

@@ -64,6 +64,13 @@ def test_a_worker_that_is_stopped_leaves_no_process_and_no_heartbeat(worker, log
     assert not WorkerHeartbeat.objects.exists()
 
 
+def test_a_worker_whose_processes_are_all_asked_to_stop_ends_at_once(worker, log):
+    for pid in members(worker.pid):  # as systemd does with KillMode=control-group
+        os.kill(pid, signal.SIGTERM)
+    assert worker.wait(timeout=8) == 0, log.read_text()[-4000:]
+    assert members(worker.pid) == []
+
+
 def test_a_worker_that_is_killed_leaves_no_process(worker, log):
     assert len(members(worker.pid)) > 3
     worker.kill()
