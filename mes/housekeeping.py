@@ -10,7 +10,7 @@ from django_q.tasks import async_task
 
 from mes.database import retention
 from mes.database.models import IdempotencyKey, RetentionRun
-from mes.database.retention import Outcome, Rows
+from mes.database.retention import Months, Outcome, Rows
 from mes.events.models import EventStatus, MesEvent, WorkerHeartbeat
 from mes.notifications.models import Notification
 from mes.reports.models import StatusReport
@@ -31,6 +31,7 @@ def register_policies() -> None:
                 status=EventStatus.COMPLETED, retention_until__lt=timezone.now()
             ),
         ),
+        Months("count reports", _("Count reports"), "MES_COUNT_REPORT_RETENTION", tables=("mes_countreport",)),
         Rows(
             "keys",
             _("Keys of received messages"),

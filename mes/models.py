@@ -1,6 +1,7 @@
 """Gathers the subjects' models for Django."""
 
 from mes.accounts.models import DeviceToken
+from mes.counts.models import CountReport, CountStream, HourlyCount, RecordRemark, RecordSignature
 from mes.database.models import IdempotencyKey
 from mes.events.models import MesEvent, WorkerHeartbeat
 from mes.line_setup.models import (
@@ -27,11 +28,14 @@ from mes.timerules.models import TimeRuleDefinition, TimeRuleInstance, TimeRuleM
 
 __all__ = [
     "BomItem",
+    "CountReport",
+    "CountStream",
     "DataCollectionSpec",
     "DeviceToken",
     "Equipment",
     "FaiTemplate",
     "FollowedLine",
+    "HourlyCount",
     "IdempotencyKey",
     "Line",
     "LineBinding",
@@ -45,6 +49,8 @@ __all__ = [
     "ReadinessCheck",
     "ReadinessItem",
     "ReadinessWaiver",
+    "RecordRemark",
+    "RecordSignature",
     "RouteExecutionConfig",
     "RouteVersion",
     "Routing",

@@ -19,6 +19,7 @@ PARTITIONED_TABLES = (
     "integration_settledmessage",
     "ingest_settledingestevent",
     "ingest_ingesteventunit",
+    "mes_countreport",
 )
 MONTHS_AHEAD = 3
 

@@ -35,7 +35,8 @@ def find_shift_problems(shifts: Any) -> dict[str, str | Promise]:
     """Return a message per place (`0.start`) of a line's shifts; empty when they are sound.
 
     A shift is `{code, start: "HH:MM", end: "HH:MM", weekdays: [1..7]}` in local time; 1 is Monday. One that ends
-    before it starts ends on the next day. A code may return with other times, but only on other weekdays.
+    before it starts ends on the next day. A code may return with other times, but only on other weekdays. No two may
+    overlap: each moment belongs to one shift at most.
     """
     if not isinstance(shifts, list):
         return {"": _("Must be a list of shifts.")}
@@ -49,7 +50,34 @@ def find_shift_problems(shifts: Any) -> dict[str, str | Promise]:
                 found = {"code": _("Another shift of this code is on the same weekday.")}
             taken |= days
         problems |= {f"{index}.{place}".rstrip("."): message for place, message in found.items()}
+    return problems or _find_overlaps(shifts)
+
+
+def _find_overlaps(shifts: list[dict[str, Any]]) -> dict[str, str | Promise]:
+    """Return a message for each shift that begins before another, which began earlier in the week, has ended."""
+    times = sorted(
+        (begin, begin + _minutes_between(shift), index)
+        for index, shift in enumerate(shifts)
+        for begin in ((day - 1) * _DAY + _minute_of(shift["start"]) for day in shift["weekdays"])
+    )
+    problems: dict[str, str | Promise] = {}
+    following = [*times[1:], *((begin + 7 * _DAY, end, index) for begin, end, index in times[:1])]
+    for (_begin, end, index), (next_begin, _end, next_index) in zip(times, following, strict=True):
+        if next_begin < end and len(times) > 1:
+            message = _("Overlaps shift “{code}”.").format(code=shifts[index]["code"])
+            problems[f"{next_index}.start"] = message
     return problems
+
+
+_DAY = 24 * 60  # minutes
+
+
+def _minute_of(text: str) -> int:
+    return int(text[:2]) * 60 + int(text[3:])
+
+
+def _minutes_between(shift: dict[str, Any]) -> int:
+    return (_minute_of(shift["end"]) - _minute_of(shift["start"])) % _DAY
 
 
 def _find_problems_of_one(shift: Any) -> Iterator[Problem]:
