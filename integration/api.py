@@ -26,6 +26,24 @@ from mes.web.serializers import IdField, OffsetDateTimeField, StrictSerializer, 
 from mes.web.viewsets import ExactFilter
 
 EVENT_SCHEMA = inline_schema(DeviceDataEvent)
+COUNTS_EXAMPLE = {
+    "eventId": "placer-1-000123",
+    "eventTime": "2026-01-24T10:01:00Z",
+    "source": "AUTO",
+    "runNo": "WO-4711-01",
+    "stationCode": "PLC-A1",
+    "equipmentId": "EQ-PLC-A1",
+    "production": {
+        "windowStart": "2026-01-24T10:00:00Z",
+        "windowEnd": "2026-01-24T10:01:00Z",
+        "mode": "CUMULATIVE",
+        "boardsIn": 41,
+        "boardsOut": 40,
+        "scrapped": 0,
+        "picked": 8123,
+        "placed": 8120,
+    },
+}
 EVENT_EXAMPLE = {
     "eventId": "oven-1-000123",
     "eventTime": "2026-01-24T10:00:00Z",
@@ -113,6 +131,8 @@ class DeviceDataItem(serializers.ModelSerializer):
     equipmentId = serializers.CharField(source="equipment_id")
     operatorId = serializers.CharField(source="operator_id")
     valuesCount = serializers.IntegerField(source="values_count")
+    data = serializers.SerializerMethodField()  # type: ignore[assignment]
+    production = serializers.SerializerMethodField()
 
     class Meta:
         model = DeviceDataRecord
@@ -133,8 +153,17 @@ class DeviceDataItem(serializers.ModelSerializer):
             "valuesCount",
             "judge",
             "data",
+            "production",
             "meta",
         ]
+
+    def get_data(self, record: DeviceDataRecord) -> list[dict[str, Any]]:
+        """The values, as they were sent; none of an event with counts."""
+        return record.data if isinstance(record.data, list) else []
+
+    def get_production(self, record: DeviceDataRecord) -> dict[str, Any] | None:
+        """The counts, as they were sent."""
+        return record.data.get("production") if isinstance(record.data, dict) else None
 
 
 class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
@@ -166,13 +195,20 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
         return records
 
     @extend_schema(
-        summary="Push readings of a track",
-        description="Writes values for a track that exists; it never creates or moves one. The same event id with the "
+        summary="Push readings of a track, or counts of a machine",
+        description="With `data`: writes values for a track that exists; it never creates or moves one. With "
+        "`production` instead: what a machine counted for a run in a window of time, as differences (DELTA) or as "
+        "its counters show (CUMULATIVE; the first counts from zero, one with windowStart = windowEnd only says where "
+        "they stand). Refusals of counts: RUN_NOT_FOUND, STATION_NOT_FOUND, STEP_NOT_FOUND, STATION_MISMATCH, "
+        "STATION_LINE_MISMATCH, STEP_AMBIGUOUS. The same event id with the "
         "same content is recognised as a duplicate; with other content it is refused (EVENT_ID_CONFLICT). What cannot "
         "be applied is kept as a FAILED message and can be replayed.",
         request=EVENT_SCHEMA,
         responses={201: DeviceDataAnswer, 200: DeviceDataAnswer},
-        examples=[OpenApiExample("A peak temperature", value=EVENT_EXAMPLE, request_only=True)],
+        examples=[
+            OpenApiExample("A peak temperature", value=EVENT_EXAMPLE, request_only=True),
+            OpenApiExample("Counters of a placer", value=COUNTS_EXAMPLE, request_only=True),
+        ],
     )
     def create(self, request: Request) -> Response:
         """Apply one event."""

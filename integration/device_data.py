@@ -1,8 +1,9 @@
-"""Device data: values for tracks that exist. It writes values; it never creates or moves a track.
+"""Device data: values for tracks that exist, or counts of a machine. It never creates or moves a track.
 
 The way of an event, alone or in a batch: decode → resolve the track (one query for all) → judge by the frozen specs →
 one statement that claims the keys and writes records, values and messages. Only when a value may change a unit's
-verdict or raises an alarm is a transaction opened and the units locked first. A single event is a batch of one.
+verdict or raises an alarm is a transaction opened and the units locked first; for counts one is opened too. A single
+event is a batch of one.
 """
 
 import hashlib
@@ -20,7 +21,7 @@ from execution import collecting, values
 from execution.happenings import alarm_event, alarm_reason, late_failure_reason
 from execution.holding import hold
 from execution.models import CarrierTrackUnit, Track, TrackResult
-from integration import messages
+from integration import counting, messages, production_events
 from integration.device_events import Decoded, DeviceDataBatch, DeviceDataEvent, decode_event
 from integration.device_writing import Accepted, write
 from integration.resolving import Target, find_targets
@@ -150,7 +151,7 @@ def _apply_round(decoded: Sequence[Decoded], *, check_station: StationCheck, not
     """Apply events with different ids."""
     results = [
         _accept(one, target, check_station=check_station, note=note)
-        for one, target in zip(decoded, find_targets([one.event for one in decoded]), strict=True)
+        for one, target in zip(decoded, _find_all([one.event for one in decoded]), strict=True)
     ]
     answers, refused = _write([result for result in results if isinstance(result, Accepted)])
     open_keys = [one.incoming for one in decoded if one.event.event_id not in answers]
@@ -170,6 +171,16 @@ def _apply_round(decoded: Sequence[Decoded], *, check_station: StationCheck, not
     return outcomes
 
 
+def _find_all(events: Sequence[DeviceDataEvent]) -> Sequence[Target | errors.DomainError]:
+    """Return what each event belongs to, or why to nothing: a track for values, a machine for counts."""
+    counts = [event for event in events if event.production is not None]
+    if not counts:
+        return find_targets(events)
+    of_values = iter(find_targets([event for event in events if event.production is None]))
+    of_counts = iter(counting.find_count_targets(counts))
+    return [next(of_values if event.production is None else of_counts) for event in events]
+
+
 def _accept(
     one: Decoded, target: Target | errors.DomainError, *, check_station: StationCheck, note: Note | None
 ) -> Accepted | errors.DomainError:
@@ -187,6 +198,8 @@ def _accept(
 
 def _judge(event: DeviceDataEvent, target: Target) -> list[collecting.JudgedValue]:
     _check_times(event, now=timezone.now())
+    if event.data is None:
+        return []
     snapshot = snapshots.load(version_id=target.version_id, digest=target.version_digest)
     step = snapshot.step(target.step_no)
     assert step is not None  # a track is made for a step of its run's frozen route
@@ -194,11 +207,13 @@ def _judge(event: DeviceDataEvent, target: Target) -> list[collecting.JudgedValu
 
 
 def _check_times(event: DeviceDataEvent, *, now: datetime) -> None:
-    latest = max([event.event_time, *(item.collected_at for item in event.data if item.collected_at)])
+    latest = max([event.event_time, *(item.collected_at for item in event.data or () if item.collected_at)])
     if latest > now + settings.MES_CLOCK_SKEW:
         raise errors.EventTimeInFuture(at=latest.isoformat())
     if event.event_time < now - settings.MES_KEY_LIFETIME:
         raise errors.EventTooOld(at=event.event_time.isoformat(), days=settings.MES_KEY_LIFETIME.days)
+    if event.production is not None:
+        production_events.check_times(event.production, now=now)
 
 
 def _find_known(incoming: Sequence[messages.Incoming]) -> dict[str, Outcome]:
@@ -248,7 +263,8 @@ def _unstorable(error: DatabaseError) -> errors.ValidationFailed:
 def _write_together(accepted: Sequence[Accepted]) -> Answers:
     now = timezone.now()
     locking = [one for one in accepted if one.needs_lock]
-    if not locking:
+    counted = [one for one in accepted if one.event.production is not None]
+    if not locking and not counted:
         return write(accepted, at=now)
     with transaction.atomic():
         units = _lock_units([one.target for one in locking])
@@ -257,6 +273,7 @@ def _write_together(accepted: Sequence[Accepted]) -> Answers:
         emit(*(event for one in written for event in _alarms(one)))
         for one in written:
             _hold_where_called_for(one, _units_of(one.target, units))
+        counting.keep(counted, answers, at=now)
         return answers
 
 

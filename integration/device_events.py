@@ -8,7 +8,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from execution import collecting
-from integration import messages
+from integration import messages, production_events
+from integration.production_events import Production
 from mes import errors
 from mes.database import sameness
 from mes.web import parsing
@@ -22,7 +23,7 @@ StepNo = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
 class DeviceDataEvent(msgspec.Struct, rename="camel", kw_only=True):
-    """The body of one device data event."""
+    """The body of one device data event: with `data` for a track, or with `production` of a machine for a run."""
 
     event_id: EventId
     event_time: Moment
@@ -36,7 +37,8 @@ class DeviceDataEvent(msgspec.Struct, rename="camel", kw_only=True):
     operation_code: str | None = None
     equipment_id: Annotated[str, msgspec.Meta(max_length=100)] | None = None
     operator_id: Annotated[str, msgspec.Meta(max_length=150)] | None = None
-    data: Annotated[list[collecting.Reading], msgspec.Meta(min_length=1)]
+    data: Annotated[list[collecting.Reading], msgspec.Meta(min_length=1)] | None = None
+    production: Production | None = None
     meta: dict[str, Any] | None = None
 
 
@@ -70,16 +72,27 @@ def check_event(event: DeviceDataEvent) -> None:
     if event.source == "MANUAL" and not event.operator_id:
         problems["operatorId"] = _("Required for values typed by hand (source MANUAL).")
     times = {"eventTime": event.event_time}
-    times |= {f"data.{index}.collectedAt": at for index, item in enumerate(event.data) if (at := item.collected_at)}
+    readings = event.data or []
+    times |= {f"data.{index}.collectedAt": at for index, item in enumerate(readings) if (at := item.collected_at)}
     for path, at in times.items():
         try:
             validate_moment(at)
         except ValidationError as error:
             problems[path] = " ".join(error.messages)
-    problems |= _find_target_problems(event)
+    problems |= _find_content_problems(event)
     if problems:
         raise errors.ValidationFailed(problems)
-    collecting.check_shape(event.data)
+    collecting.check_shape(readings)
+
+
+def _find_content_problems(event: DeviceDataEvent) -> dict[str, str]:
+    """Values belong to a track, counts to a machine; an event brings the one or the other."""
+    if event.production is None:
+        missing = {} if event.data else {"data": _("Required, unless there is production.")}
+        return missing | _find_target_problems(event)
+    if event.data:
+        return {"production": _("Give either data or production.")}
+    return production_events.find_problems(event, event.production)
 
 
 def _find_target_problems(event: DeviceDataEvent) -> dict[str, str]:

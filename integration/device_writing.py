@@ -63,7 +63,9 @@ WRITE = f"""
                (id, received_at, event_id, event_time, source, run_id, unit_id, station_id, track_id,
                 carrier_track_id, step_no, equipment_id, operator_id, data, meta, values_count, judge)
         SELECT record_id, received_at, key, event_time, source, run_id, unit_id, station_id, track_id,
-               carrier_track_id, step_no, equipment_id, operator, payload->'data', nullif(payload->'meta', 'null'),
+               carrier_track_id, step_no, equipment_id, operator,
+               coalesce(nullif(payload->'data', 'null'), jsonb_build_object('production', payload->'production')),
+               nullif(payload->'meta', 'null'),
                jsonb_array_length(rows), coalesce(answer->>'judge', '')
           FROM owners
     ), stored AS ({values.INSERT_ROWS}

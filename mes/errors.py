@@ -119,6 +119,10 @@ class ExecutionConfigNotFound(NotFound):
     code, message = "EXECUTION_CONFIG_NOT_FOUND", _("There is no execution config “{code}”.")
 
 
+class StepNotFound(NotFound):
+    code, message = "STEP_NOT_FOUND", _("The route of run “{run}” has no step {code}.")
+
+
 class WorkOrderNotFound(NotFound):
     code, message = "WORK_ORDER_NOT_FOUND", _("There is no work order “{code}”.")
 
@@ -320,6 +324,12 @@ class StationMismatch(DomainError):
     message = _("Station “{station}” may not run step {step_no} ({operation}), the unit's current step.")
 
 
+class StationServesNoStep(DomainError):
+    """Said of counts, which belong to no unit."""
+
+    code, message = "STATION_MISMATCH", _("Station “{station}” does not serve that step of run “{run}”.")
+
+
 class StepMismatch(DomainError):
     code, message = "STEP_MISMATCH", _("The unit stands at step {current}, not at step {step_no}.")
 
@@ -395,6 +405,11 @@ class IngestMappingMissing(Unprocessable):
 
 class IngestPayloadInvalid(Unprocessable):
     code, message = "INGEST_PAYLOAD_INVALID", _("The mapping does not fit the payload: {problems}")
+
+
+class StepAmbiguous(Unprocessable):
+    code = "STEP_AMBIGUOUS"
+    message = _("Station “{station}” serves several steps of run “{run}” ({steps}): say which by stepNo.")
 
 
 class EventTimeInFuture(Unprocessable):

@@ -113,7 +113,8 @@ class _Calendar:
 
     def place(self, at: datetime) -> Place:
         """Return the day and the shift of an instant."""
-        for shift in reversed(self._shifts[: bisect_right(self._starts, at)]):
+        for index in range(bisect_right(self._starts, at) - 1, -1, -1):
+            shift = self._shifts[index]
             if at < shift.ended_at:
                 return shift.date, shift.code, shift.started_at
             if at - shift.started_at > timedelta(days=2):

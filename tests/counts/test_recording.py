@@ -1,10 +1,12 @@
 """Keeping reports: the hours are what all reports together say, in whatever order and portions they came."""
 
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -149,3 +151,16 @@ def test_reports_lie_in_the_month_they_were_received(plant: Plant) -> None:
     assert report.received_at > datetime(2026, 11, 1, tzinfo=UTC)
     assert CountStream.objects.get(pk=report.stream_id).counts_boards_out
     assert HourlyCount.objects.get().doubts == Doubt(0)
+
+
+def test_the_command_counts_anew(plant: Plant) -> None:
+    keep(machine_of(plant), [reading(60, 6, id=1)])
+    Line.objects.update(shifts=SHIFTS)
+    said = StringIO()
+    call_command("recount", "--line", "SMT-A", "--since", "2026-03-09", stdout=said)
+    assert said.getvalue().strip() == "Machines counted anew: 1"
+    assert [h.shift for h in HourlyCount.objects.all()] == ["NIGHT", "DAY"]
+    call_command("recount", "--since", "2026-03-12", stdout=said)
+    assert said.getvalue().strip().endswith(": 0")
+    with pytest.raises(CommandError, match="no line"):
+        call_command("recount", "--line", "SMT-Z")
