@@ -12,12 +12,20 @@ class IntegrationConfig(AppConfig):
     verbose_name = _("Integration")
 
     def ready(self) -> None:
-        """Let device records and settled messages go in time."""
-        from integration.models import FailedMessage
+        """Tell the ERP of runs that end; let device records and settled messages go in time."""
+        from integration.models import FailedMessage, MessageStatus
+        from integration.outbound.completion import tell_erp
+        from integration.outbound.delivery import deliver, note_failure
         from mes.database.retention import Months, register
+        from mes.events.models import EventType
+        from mes.events.outbox import register_failure_listener, register_handler
         from mes.operations.open_work import OpenWork
         from mes.operations.open_work import register as register_open_work
+        from mes.production.endings import register_ending_listener
 
+        register_ending_listener(tell_erp)
+        register_handler(EventType.OUTBOUND_FEEDBACK, deliver)
+        register_failure_listener(EventType.OUTBOUND_FEEDBACK, note_failure)
         register(
             Months(
                 "device records",
@@ -37,7 +45,7 @@ class IntegrationConfig(AppConfig):
             OpenWork(
                 "failed messages",
                 _("Messages that could not be applied"),
-                count=lambda: FailedMessage.objects.count(),
+                count=lambda: FailedMessage.objects.filter(status=MessageStatus.FAILED).count(),
                 link=lambda: f"{reverse('admin:integration_integrationmessage_changelist')}?status=FAILED",
             )
         )

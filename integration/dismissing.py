@@ -22,6 +22,8 @@ def dismiss(*, message_id: int, reason: str, by: str) -> IntegrationMessage:
         if settled is None:
             raise errors.MessageNotFound(code=message_id)
         raise errors.InvalidTransition(action="dismiss", entity="message", state=settled.status)
+    if message.status != MessageStatus.FAILED:
+        raise errors.InvalidTransition(action="dismiss", entity="message", state=message.status)
     given = {field.attname: getattr(message, field.attname) for field in SettledMessage._meta.concrete_fields}
     note = {**(message.note or {}), "dismissedBy": by, "reason": reason}
     given |= {"status": MessageStatus.DISMISSED, "last_at": timezone.now(), "note": note}

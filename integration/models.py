@@ -88,7 +88,9 @@ class MessageBase(models.Model):
 
 
 class FailedMessage(MessageBase):
-    """Open work: a message that could not be applied, kept until it is replayed. Small and unpartitioned."""
+    """Open work: a message that could not be applied, kept until it is replayed; of outbound ones also what will be
+    tried again (RETRYING). Small and unpartitioned.
+    """
 
     digest = models.BinaryField()
 
@@ -99,7 +101,9 @@ class FailedMessage(MessageBase):
             models.UniqueConstraint(
                 fields=["entity_type", "dedupe_key", "digest", "error_code"], name="failed_message_counts_up"
             ),
-            models.CheckConstraint(condition=Q(status=MessageStatus.FAILED), name="failed_message_is_failed"),
+            models.CheckConstraint(
+                condition=Q(status__in=[MessageStatus.FAILED, MessageStatus.RETRYING]), name="failed_message_is_open"
+            ),
         ]
 
 

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from integration import device_data, messages, status_channels, status_receiving
 from integration.device_events import decode_event
-from integration.models import FailedMessage, IntegrationMessage, MessageStatus
+from integration.models import Direction, FailedMessage, IntegrationMessage, MessageStatus
+from integration.outbound.retrying import retry
 from mes import errors
 from mes.database import sameness
 
@@ -27,11 +28,15 @@ def replay_message(
     """Apply an open message as if it were sent now; its status becomes REPLAYED, and it keeps its payload.
 
     `spec_names` (device data only) maps spec names as they were sent to those that were meant; the message keeps both.
-    The key keeps the digest of what was sent: sent again, it is a duplicate. Raises MessageNotFound,
+    The key keeps the digest of what was sent: sent again, it is a duplicate. An outbound message is delivered by the
+    worker, and is REPLAYED once it is. Raises MessageNotFound,
     InvalidTransition when the message is not FAILED, and whatever still keeps it from being applied, in which case it
     stays open.
     """
     message = _find(message_id)
+    if message.direction == Direction.OUTBOUND:
+        event = retry(event_id=message.record_id or 0, by=by)
+        return device_data.Received({"id": str(event.pk), "isDuplicate": False}, is_duplicate=False)
     if spec_names and message.entity_type != messages.DEVICE_DATA:
         raise errors.ValidationFailed({"specNames": _("Only device data names specs.")})
     try:
@@ -46,7 +51,7 @@ def replay_message(
 def _find(message_id: int) -> FailedMessage:
     """Return the open message. It is not locked: the key decides who applies it, here or by sending it again."""
     message = FailedMessage.objects.filter(pk=message_id).first() if message_id <= LARGEST_ID else None
-    if message is not None:
+    if message is not None and message.status == MessageStatus.FAILED:
         return message
     settled = IntegrationMessage.objects.filter(pk=message_id).first() if message_id <= LARGEST_ID else None
     if settled is None:

@@ -360,6 +360,10 @@ class TimeRuleNotWaivable(DomainError):
     code, message = "TIME_RULE_NOT_WAIVABLE", _("Clocks of rule “{rule}” may not be waived.")
 
 
+class OutboundOff(DomainError):
+    code, message = "OUTBOUND_OFF", _("There is no ERP to tell: set MES_ERP_URL and MES_ERP_SECRET first.")
+
+
 class EventIdConflict(DomainError):
     code, message = "EVENT_ID_CONFLICT", _("Event id “{event_id}” was used with other content.")
 

@@ -7,6 +7,7 @@ import secrets
 import zoneinfo
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF, UNSAFE_INLINE
@@ -46,6 +47,19 @@ def _kept_for(name: str, *, default: int | None, least: int = 1) -> timedelta | 
     if not env.str(name, default="" if default is None else str(default)).strip():
         return None
     return timedelta(days=_number(name, default=default or least, least=least))
+
+
+def _address(name: str) -> str:
+    """An http(s) address of the environment, or nothing. Anything else stops the start."""
+    text = env.str(name, default="").strip()
+    try:
+        parts = urlsplit(text)
+        is_sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_sound = False
+    if text and not is_sound:
+        raise ImproperlyConfigured(f"{name} must be an address such as https://erp.example/runs, not {text!r}.")
+    return text
 
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -222,6 +236,7 @@ SPECTACULAR_SETTINGS = {
         "WorkOrderStatus": "mes.production.models.WorkOrderStatus",
         "OperationKind": "mes.plant.models.OperationKind",
         "SetUpKind": "mes.line_setup.models.SetUpKind",
+        "EventStatus": "mes.events.models.EventStatus",
         "RunStatus": "mes.production.models.RunStatus",
         "RouteVersionStatus": "mes.routing.models.VersionStatus",
         "StationType": "mes.plant.models.StationType",
@@ -232,6 +247,15 @@ SPECTACULAR_SETTINGS = {
         "TimeRuleEvent": "mes.timerules.models.EVENT_CHOICES",
     },
 }
+
+# The ERP that is told when runs end. Without an address, nothing is told.
+MES_ERP_URL = _address("MES_ERP_URL")
+MES_ERP_SECRET = env.str("MES_ERP_SECRET", default="")
+MES_ERP_CONNECT_TIMEOUT = _number("MES_ERP_CONNECT_TIMEOUT_SECONDS", default=3)
+MES_ERP_TIMEOUT = _number("MES_ERP_TIMEOUT_SECONDS", default=10)
+MES_ERP_ATTEMPTS = _number("MES_ERP_ATTEMPTS", default=100)
+if MES_ERP_URL and not MES_ERP_SECRET:
+    raise ImproperlyConfigured("MES_ERP_URL needs MES_ERP_SECRET, by which the ERP knows that a message is ours.")
 
 # The worker. `timeout` < `retry`, or a slow task would be started a second time beside itself.
 Q_CLUSTER = {

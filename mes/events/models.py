@@ -60,6 +60,9 @@ class MesEvent(models.Model):
             models.Index(F("id"), condition=Q(status=EventStatus.DEAD), name="event_dead"),
             models.Index(F("retention_until"), condition=Q(status=EventStatus.COMPLETED), name="event_retention"),
             models.Index(F("entity_type"), F("entity_id"), name="event_by_entity"),
+            models.Index(
+                F("id").desc(), condition=Q(event_type=EventType.OUTBOUND_FEEDBACK), name="event_outbound_newest"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -74,6 +74,7 @@ class NewEvent:
     occurred_at: datetime
     run_id: int | None = None
     payload: dict[str, Any] = field(default_factory=dict)
+    max_attempts: int = 10
 
 
 def emit(*events: NewEvent) -> None:
@@ -93,6 +94,7 @@ def emit(*events: NewEvent) -> None:
                 occurred_at=event.occurred_at,
                 run_id=event.run_id,
                 payload=event.payload,
+                max_attempts=event.max_attempts,
                 created_at=now,
                 next_attempt_at=now,
             )

@@ -25,7 +25,7 @@ from mes.errors import (
     ValidationFailed,
 )
 from mes.plant.models import Line
-from mes.production import gates, orders, transitions
+from mes.production import endings, gates, orders, transitions
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.production.queries import units_with_tracks
 from mes.routing import snapshots
@@ -258,4 +258,5 @@ def close(*, run_no: str, by: str, reason: str = "") -> tuple[Run, list[str]]:
         run.status_by, run.status_reason = by, reason
         run.save(update_fields=["status", "ended_at", "status_by", "status_reason"])
         orders.complete_if_made(orders.lock(wo_no=run.work_order.wo_no))
+        endings.tell(run)
         return run, not_made

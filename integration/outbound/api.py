@@ -1,0 +1,102 @@
+"""Messages to other systems over HTTP: having one sent, looking, trying again."""
+
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.routers import BaseRouter
+from rest_framework.viewsets import GenericViewSet
+
+from integration.outbound.completion import report_completion
+from integration.outbound.retrying import retry
+from mes import errors
+from mes.accounts.permissions import operator_name
+from mes.accounts.roles import Capability
+from mes.events.models import EventType, MesEvent
+from mes.web.serializers import IdField, OffsetDateTimeField
+from mes.web.viewsets import ExactFilter
+
+
+class OutboundEventItem(serializers.ModelSerializer):
+    """A message to another system and how its delivery goes."""
+
+    id = IdField()
+    type = serializers.CharField(source="payload.type")
+    idempotencyKey = serializers.CharField(source="idempotency_key")
+    runNo = serializers.CharField(source="entity_id")
+    createdAt = OffsetDateTimeField(source="created_at")
+    completedAt = OffsetDateTimeField(source="completed_at", allow_null=True)
+    nextAttemptAt = OffsetDateTimeField(source="next_attempt_at")
+    maxAttempts = serializers.IntegerField(source="max_attempts")
+
+    class Meta:
+        model = MesEvent
+        fields = [
+            "id",
+            "type",
+            "status",
+            "idempotencyKey",
+            "runNo",
+            "payload",
+            "createdAt",
+            "completedAt",
+            "nextAttemptAt",
+            "attempts",
+            "maxAttempts",
+            "error",
+        ]
+
+
+@extend_schema_view(list=extend_schema(summary="List messages to other systems"))
+class OutboundEventViewSet(mixins.ListModelMixin, GenericViewSet):
+    """What other systems are told."""
+
+    queryset = MesEvent.objects.filter(event_type=EventType.OUTBOUND_FEEDBACK)
+    serializer_class = OutboundEventItem
+    filter_backends = [ExactFilter]
+    filters = {"status": "status", "runNo": "entity_id"}
+    lookup_value_regex = "[^/]+"
+    capabilities = {"retry": (Capability.REPLAY,)}
+
+    @extend_schema(
+        summary="Try a message again now",
+        description="One that was given up (DEAD) gets all its attempts again; one that waits is due at once.",
+        request=None,
+        responses=OutboundEventItem,
+    )
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str) -> Response:
+        """Have it tried again."""
+        if not (pk.isascii() and pk.isdigit() and len(pk) < 20):
+            raise errors.EventNotFound(code=pk)
+        return Response(OutboundEventItem(retry(event_id=int(pk), by=operator_name(request))).data)
+
+
+class CompletionViewSet(GenericViewSet):
+    """The completion of a run, told to the ERP."""
+
+    queryset = MesEvent.objects.none()
+    serializer_class = OutboundEventItem
+    lookup_field = "run_no"
+    lookup_value_regex = "[^/]+"
+    capabilities = {"completion": (Capability.ORDERS, Capability.CLOSE, Capability.REPLAY)}
+
+    @extend_schema(
+        summary="Tell the ERP that a run has ended",
+        description="It is told by itself when a run ends; this is for runs that ended while there was no ERP. Asked "
+        "again, it returns the message that there is.",
+        request=None,
+        responses={201: OutboundEventItem, 200: OutboundEventItem},
+    )
+    @action(detail=True, methods=["post"])
+    def completion(self, request: Request, run_no: str) -> Response:
+        """Enqueue it."""
+        event, is_new = report_completion(run_no=run_no)
+        return Response(OutboundEventItem(event).data, status=201 if is_new else 200)
+
+
+def register(router: BaseRouter) -> None:
+    """Add the addresses of outbound."""
+    router.register("integration/outbound/events", OutboundEventViewSet, "outbound-event")
+    router.register("integration/outbound/erp/runs", CompletionViewSet, "outbound-run")
