@@ -228,22 +228,28 @@ def test_many_workers_at_once_never_claim_the_same_event():
 
 
 @pytest.mark.django_db
-def test_the_claim_uses_its_index_beside_a_hundred_thousand_settled_events():
+def test_the_claim_uses_its_index_beside_a_million_settled_events():
     with connection.cursor() as cursor:
+        # A table that goes with the transaction: other tests need not read around a million dead rows.
+        cursor.execute("CREATE TEMPORARY TABLE mes_mesevent (LIKE public.mes_mesevent INCLUDING ALL)")
+        cursor.execute(
+            "SELECT indexname FROM pg_indexes WHERE schemaname LIKE 'pg_temp%' AND indexdef LIKE '%next_attempt_at%'"
+        )
+        (due,) = cursor.fetchone()
         cursor.execute(
             """
             INSERT INTO mes_mesevent (event_type, status, idempotency_key, entity_type, entity_id, payload,
                                       occurred_at, created_at, attempts, max_attempts, next_attempt_at, error)
-            SELECT 'TRACK_IN', CASE WHEN n <= 100000 THEN 'COMPLETED' ELSE 'PENDING' END, n::text, 'UNIT',
+            SELECT 'TRACK_IN', CASE WHEN n <= 1000000 THEN 'COMPLETED' ELSE 'PENDING' END, n::text, 'UNIT',
                    n::text, '{}', now(), now(), 1, 10, now() - n * interval '1 second', ''
-              FROM generate_series(1, 100100) n
+              FROM generate_series(1, 1000100) n
             """
         )
         cursor.execute("ANALYZE mes_mesevent")
         values = {"lease": timedelta(seconds=60), "limit": 50, "token": uuid.uuid4()}
         cursor.execute(f"EXPLAIN (FORMAT TEXT) {processor.CLAIM}", values)
         plan = "\n".join(row[0] for row in cursor.fetchall())
-    assert "event_due" in plan, plan
+    assert due in plan, plan
     assert "Seq Scan on mes_mesevent" not in plan, plan
     assert len(claim()[1]) == 50
 
