@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mes', '0009_readiness'),
+        ('mes', '0010_production_counts'),
     ]
 
     operations = [
