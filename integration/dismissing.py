@@ -17,11 +17,11 @@ def dismiss(*, message_id: int, reason: str, by: str) -> IntegrationMessage:
     """
     within = message_id <= LARGEST_ID
     message = FailedMessage.objects.select_for_update().filter(pk=message_id).first() if within else None
-    if message is None:
-        settled = IntegrationMessage.objects.filter(pk=message_id).first() if within else None
-        if settled is None:
+    if message is None or message.status != MessageStatus.FAILED:
+        known = IntegrationMessage.objects.filter(pk=message_id).first() if within else None
+        if known is None:
             raise errors.MessageNotFound(code=message_id)
-        raise errors.InvalidTransition(action="dismiss", entity="message", state=settled.status)
+        raise errors.InvalidTransition(action="dismiss", entity="message", state=known.status)
     if message.status != MessageStatus.FAILED:
         raise errors.InvalidTransition(action="dismiss", entity="message", state=message.status)
     given = {field.attname: getattr(message, field.attname) for field in SettledMessage._meta.concrete_fields}

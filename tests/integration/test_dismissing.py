@@ -51,6 +51,14 @@ def test_a_dismissed_message_is_history_with_who_and_why():
         assert again.json()["error"]["code"] == "INVALID_TRANSITION"
 
 
+def test_a_message_that_is_still_tried_again_is_not_dismissed():
+    message = make_failed()
+    FailedMessage.objects.update(status="RETRYING", direction="OUTBOUND")
+    answer = api_client(Role.ENGINEER).post(f"/api/integration/messages/{message.pk}/dismiss", {"reason": "x"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "INVALID_TRANSITION")
+    assert FailedMessage.objects.exists()
+
+
 def test_a_reason_is_needed():
     message = make_failed()
     answer = api_client(Role.ENGINEER).post(f"/api/integration/messages/{message.pk}/dismiss", {"reason": " "})
