@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from mes.line_setup import pages as line_setup
 from mes.notifications import pages as notifications
 from mes.operations import pages as operations
 from mes.timerules import pages as timerules
@@ -9,6 +10,8 @@ from mes.timerules import pages as timerules
 urlpatterns = [
     path("clocks/", timerules.clocks, name="clocks"),
     path("clocks/<int:instance_id>/<str:action>/", timerules.decide, name="clock-decision"),
+    path("lines/<str:code>/set-up/", line_setup.set_up, name="line-set-up"),
+    path("lines/<str:code>/set-up/<str:kind>/<str:action>/", line_setup.scan, name="line-set-up-scan"),
     path("notifications/", notifications.mine, name="notifications"),
     path("notifications/bell/", notifications.bell, name="notifications-bell"),
     path("notifications/read/", notifications.read, name="notifications-read"),

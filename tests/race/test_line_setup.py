@@ -35,7 +35,7 @@ def lines(transactional_db: None) -> None:
 
 @pytest.fixture
 def without_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binding, "_lock", lambda: None)
+    monkeypatch.setattr(binding, "hold_still", lambda: None)
 
 
 def test_one_of_two_stencils_wins_the_line(person, lines):

@@ -8,6 +8,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from mes.line_setup import limits
 from mes.line_setup.binding import hold_still
 from mes.line_setup.models import SolderPasteLot, SolderPasteStatus
 from mes.readiness.registry import Check, Facts, Finding
@@ -45,7 +46,7 @@ def _find(facts: Facts) -> SolderPasteLot | None:
 
 def _faults(lot: SolderPasteLot, facts: Facts) -> Iterator[Fault]:
     named, another = {"lot": lot.lot_id}, _("Take another container and bind it to the line.")
-    over = lot.expires_at is not None and lot.expires_at <= facts.now
+    over = limits.is_past_expiry(lot, now=facts.now)
     if not lot.status:
         yield (
             "SOLDER_PASTE_STATUS_UNKNOWN",

@@ -1,12 +1,12 @@
 """STENCIL: one is bound to the line, it is reported READY, and it is clean, tight and not worn by its own limits."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from mes.line_setup import limits
 from mes.line_setup.binding import hold_still
 from mes.line_setup.models import Stencil, StencilStatus
 from mes.readiness.registry import Check, Facts, Finding
@@ -60,9 +60,8 @@ def _faults(stencil: Stencil, facts: Facts) -> Iterator[Fault]:
 
 
 def _find_wear(stencil: Stencil, facts: Facts, named: dict[str, Any]) -> Iterator[Fault]:
-    """A limit asks for its value: what nobody measured is not within it."""
     least, most = stencil.tension_min, stencil.max_uses
-    if least is not None and (stencil.tension_value is None or stencil.tension_value < least):
+    if limits.is_tension_low(stencil):
         seen = _("not measured") if stencil.tension_value is None else f"{stencil.tension_value:g} N/cm"
         yield (
             "STENCIL_TENSION_LOW",
@@ -70,15 +69,15 @@ def _find_wear(stencil: Stencil, facts: Facts, named: dict[str, Any]) -> Iterato
             % {**named, "seen": seen, "least": least},
             _("Have it measured again, or take another stencil."),
         )
-    if most is not None and stencil.usage_count > most:
+    if limits.is_used_too_often(stencil):
         yield (
             "STENCIL_USED_TOO_OFTEN",
             _("Stencil “%(stencil)s” printed %(uses)d boards since it was cleaned; %(most)d are allowed.")
             % {**named, "uses": stencil.usage_count, "most": most},
             _("Clean it, so that the cleaning is reported, or take another stencil."),
         )
-    hours, cleaned = stencil.max_hours_since_cleaning, stencil.last_cleaned_at
-    if hours is not None and (cleaned is None or cleaned + timedelta(hours=hours) < facts.now):
+    hours = stencil.max_hours_since_cleaning
+    if limits.is_cleaning_overdue(stencil, now=facts.now):
         yield (
             "STENCIL_NOT_CLEANED",
             _("Stencil “%(stencil)s” was not cleaned within the last %(hours)d h.") % {**named, "hours": hours},
