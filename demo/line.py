@@ -23,7 +23,16 @@ WAITING_CODES = ("EQUIPMENT_UNAVAILABLE",)
 BEHIND_CODES = ("STEP_MISMATCH", "STATION_MISMATCH", "UNIT_ALREADY_IN_STATION", "UNIT_NOT_IN_STATION")
 RETRY_SECONDS = 5.0
 PATIENCE = 240.0  # seconds for which a board waits at a hand station for late events
-CYCLES = {"PRINT": 0.7, "SPI": 0.5, "PLACE": 0.9, "REFLOW": 2.5, "AOI": 0.6, "FCT": 0.7, "FINAL": 0.6}  # of the takt
+CYCLES = {  # of the takt
+    "PRINT": 0.7,
+    "SPI": 0.5,
+    "PLACE": 0.9,
+    "REFLOW": 2.5,
+    "AOI": 0.6,
+    "WASH": 0.7,
+    "FCT": 0.7,
+    "FINAL": 0.6,
+}
 CAPACITIES = {"REFLOW": 2}  # boards, or carriers, in a machine at once, where more than one
 CARRIERS = tuple(f"PALLET-{number:02}" for number in range(1, 13))
 FEWEST_ON_CARRIER, MOST_ON_CARRIER = 2, 4

@@ -214,6 +214,10 @@ OPTICAL_INSPECTION = (
     Measurement("Defect Count", 0, 0.0, None, 0, "pcs", is_key=True, is_required=True, digits=0),
     Measurement("Inspection Time", 8.2, 0.15, None, None, "s"),
 )
+WASHING = (
+    Measurement("Water Temperature", 60.0, 0.4, 55, 65, "°C"),
+    Measurement("Rinse Conductivity", 4.0, 0.5, None, 10, "µS/cm", is_key=True, is_required=True),
+)
 FUNCTIONAL_TEST = (
     Measurement("3V3 Rail", 3.3, 0.008, 3.234, 3.366, "V", is_key=True, is_required=True, digits=3),
     Measurement("5V Rail", 5.0, 0.012, 4.9, 5.1, "V", is_key=True, is_required=True, digits=3),
@@ -238,6 +242,8 @@ STEPS = (
     Step(50, "AOI", "AOI", "Optical inspection", "AOI", "Optical inspection", "AOI-A1", "Optical inspection A1",
          "EQ-AOI-A1", "Optical inspection machine", OPTICAL_INSPECTION, "AUTO",
          Format("inspection", "PASS", "FAIL", has_phases=True)),
+    Step(55, "WASH", "WASH", "Washing", "WASHERS", "Board washers", "WSH-A1", "Washer A1",
+         "EQ-WSH-A1", "Aqueous washer", WASHING, "AUTO", Format("wash", "CLEAN", "ABORTED")),
     Step(60, "FCT", "TEST", "Functional test", "TESTERS", "Functional testers", "TST-A1", "Functional test A1",
          "EQ-TST-A1", "Test fixture", FUNCTIONAL_TEST, "TEST", Format("test", "PASSED", "FAILED"), retest_limit=1),
     Step(70, "FINAL", "PACK", "Final check and packing", "PACKING", "Packing places", "PCK-A1", "Packing place A1",
@@ -303,7 +309,8 @@ def _make_route(client: Client) -> bool:
     made = _ensure(client, "routes", {**route, "isActive": True, "steps": steps})
     configs = {config["stepNo"]: config for config in client.items("routes", ROUTE, "execution-config")}
     earlier = [step for step in STEPS if _is_of_earlier_release(configs.get(step.step_no), step)]
-    if earlier:
+    known = client.get("routes", ROUTE)["steps"]
+    if [(step["stepNo"], step["operationCode"]) for step in known] != [(one.step_no, one.operation) for one in STEPS]:
         client.patch("routes", ROUTE, body={"steps": steps})
     for step in earlier:
         _give_to_machine(client, step)  # its config goes last: what was cut off before is done again
