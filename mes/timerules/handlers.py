@@ -24,10 +24,10 @@ def handle(event: MesEvent) -> None:
     definitions = list(TimeRuleDefinition.objects.all())
     starting = [one for one in definitions if one.is_active and _starts(one, event)]
     ends = [one.pk for one in definitions if _ends(one, event) and _may_have_started(one, event)]
-    chosen = _choose(starting, definitions, event)
-    if not chosen and not ends:
-        return
-    services.record(_mark(event, chosen, ends))
+    run = _run(event) if starting else None
+    chosen = _choose(starting, definitions, _context(event, run))
+    if chosen or ends:
+        services.record(_mark(event, run, chosen, ends))
 
 
 def _starts(definition: TimeRuleDefinition, event: MesEvent) -> bool:
@@ -47,18 +47,15 @@ def _may_have_started(definition: TimeRuleDefinition, event: MesEvent) -> bool:
 
 
 def _choose(
-    starting: list[TimeRuleDefinition], definitions: list[TimeRuleDefinition], event: MesEvent
+    starting: list[TimeRuleDefinition], definitions: list[TimeRuleDefinition], context: Context
 ) -> list[TimeRuleDefinition]:
     """Return the definitions that start a clock: those that apply where the event happened, one of each code."""
-    if not starting:
-        return []
     codes = {one.code for one in starting}
-    applying = choose([one for one in definitions if one.code in codes], _context(event))
+    applying = choose([one for one in definitions if one.code in codes], context)
     return [one for one in applying if one in starting]
 
 
-def _context(event: MesEvent) -> Context:
-    run = _run(event)
+def _context(event: MesEvent, run: Run | None) -> Context:
     if run is None:
         return Context(line_code=_line_code(event))
     return Context(
@@ -83,9 +80,8 @@ def _line_code(event: MesEvent) -> str | None:
     return str(code) if code else None
 
 
-def _mark(event: MesEvent, chosen: list[TimeRuleDefinition], ends: list[int]) -> TimeRuleMark:
+def _mark(event: MesEvent, run: Run | None, chosen: list[TimeRuleDefinition], ends: list[int]) -> TimeRuleMark:
     terms = {one.pk: Terms(one.duration_minutes, one.warning_minutes, one.restarts) for one in chosen}
-    run = _run(event) if chosen else None
     return TimeRuleMark(
         event_key=event.idempotency_key,
         event_type=event.event_type,
@@ -97,15 +93,17 @@ def _mark(event: MesEvent, chosen: list[TimeRuleDefinition], ends: list[int]) ->
         starts={str(pk): one.as_document() for pk, one in terms.items()},
         ends=ends,
         run_id=run.pk if run else None,
-        line_id=_line_id(event, run),
+        line_id=_line_id(event, run) if chosen else None,
     )
 
 
 def _line_id(event: MesEvent, run: Run | None) -> int | None:
     line_id = event.payload.get("lineId")
+    if run is not None and line_id in (None, run.line_id):
+        return run.line_id
     if isinstance(line_id, int) and Line.objects.filter(pk=line_id).exists():
         return line_id
-    return run.line_id if run else None
+    return None
 
 
 def _use_begun(event: MesEvent) -> datetime | None:

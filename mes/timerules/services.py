@@ -51,17 +51,18 @@ def lock_entity(entity_type: str, entity_id: str) -> None:
 def record(mark: TimeRuleMark) -> bool:
     """Keep a mark and let the clocks follow from it; return False when it was known. Once, however often it comes."""
     lock_entity(mark.entity_type, mark.entity_id)
-    if TimeRuleMark.objects.filter(event_key=mark.event_key).exists():
+    marks = list(TimeRuleMark.objects.filter(entity_type=mark.entity_type, entity_id=mark.entity_id))
+    if any(one.event_key == mark.event_key for one in marks):
         return False
     mark.save(force_insert=True)
     concerned = {int(key) for key in mark.starts} | set(mark.ends)
-    follow_marks(mark.entity_type, mark.entity_id, definition_ids=concerned)
+    _follow_marks([*marks, mark], definition_ids=concerned)
     return True
 
 
-def follow_marks(entity_type: str, entity_id: str, *, definition_ids: Collection[int]) -> None:
-    """Bring the clocks of a locked entity in line with its marks."""
-    marks = list(TimeRuleMark.objects.filter(entity_type=entity_type, entity_id=entity_id))
+def _follow_marks(marks: list[TimeRuleMark], *, definition_ids: Collection[int]) -> None:
+    """Bring the clocks of a locked entity in line with all of its marks."""
+    entity_type, entity_id = marks[-1].entity_type, marks[-1].entity_id
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition")
     known = list(
         rows.filter(entity_type=entity_type, entity_id=entity_id, definition__in=definition_ids).order_by(
