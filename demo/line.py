@@ -255,11 +255,27 @@ class Line:
             place.waiting.remove(board)
         random = self._instrument.random
         place.wanted = random.randint(FEWEST_ON_CARRIER, MOST_ON_CARRIER)
-        load = Load(tuple(boards), self._carriers.popleft(), is_listed=random.random() < 0.5)
-        if not load.is_listed:
+        is_listed = random.random() < 0.5
+        carrier = self._carriers.popleft()
+        if not is_listed:
             units = [{"sn": board.sn, "position": str(position)} for position, board in enumerate(boards, 1)]
-            self._client.post("carriers", str(load.carrier), "load", body={"units": units})
-        return load
+            carrier = self._load(carrier, units)
+        return Load(tuple(boards), carrier, is_listed=is_listed)
+
+    def _load(self, carrier: str, units: list[dict[str, str]]) -> str:
+        """Load a carrier, or the next one that an earlier simulator did not leave loaded; return which."""
+        for _other in range(len(self._carriers)):
+            try:
+                self._client.post("carriers", carrier, "load", body={"units": units})
+            except Refused as refusal:
+                if refusal.code != "VALIDATION_ERROR":
+                    raise
+                self._carriers.append(carrier)
+                carrier = self._carriers.popleft()
+            else:
+                return carrier
+        self._client.post("carriers", carrier, "load", body={"units": units})
+        return carrier
 
     def _free(self, load: Load) -> None:
         if load.carrier is None:
