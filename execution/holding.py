@@ -9,7 +9,7 @@ from execution.models import Disposition, DispositionAction, ResultOverride, Tra
 from mes import errors
 from mes.events.models import EventType
 from mes.events.outbox import emit
-from mes.production import runs, transitions
+from mes.production import locking, runs, transitions
 from mes.production.models import Run, Unit, UnitStatus
 from mes.timerules.services import cancel_of_unit
 
@@ -17,29 +17,40 @@ SYSTEM = "system"
 
 
 def hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> bool:
-    """Put a locked unit on hold; return whether it was not before. A scrapped unit stays as it is.
-
-    A unit that is held already is held for one more reason: whoever releases it must see them all.
-    """
-    if unit.status == UnitStatus.SCRAPPED:
+    """Put a locked unit on hold and keep who decided it; return whether it was not held before."""
+    decided = put_on_hold(unit, reason=reason, by=by)
+    if decided is None:
         return False
-    if unit.status == UnitStatus.ON_HOLD:
-        if reason not in unit.hold_reason:
-            unit.hold_reason = f"{unit.hold_reason} · {reason}"[:500]
-            unit.save(update_fields=["hold_reason", "updated_at"])
-            _record(unit, DispositionAction.HOLD, from_status=UnitStatus.ON_HOLD, reason=reason, by=by)
-        return False
-    unit.held_from = unit.status
-    unit.status = transitions.next_state(transitions.UNIT, action="hold", state=unit.status, entity="unit")
-    unit.hold_reason = reason[:500]
     unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
-    _record(unit, DispositionAction.HOLD, from_status=unit.held_from, reason=reason, by=by)
-    return True
+    decided.save()
+    return decided.from_status != UnitStatus.ON_HOLD
+
+
+def put_on_hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> Disposition | None:
+    """Put a locked unit on hold, unsaved; return the decision to keep, None where nothing changes.
+
+    A unit that is held already is held for one more reason: whoever releases it must see them all. A scrapped unit
+    stays as it is.
+    """
+    before = unit.status
+    if before == UnitStatus.SCRAPPED or (before == UnitStatus.ON_HOLD and reason in unit.hold_reason):
+        return None
+    if before == UnitStatus.ON_HOLD:
+        unit.hold_reason = f"{unit.hold_reason} · {reason}"[:500]
+    else:
+        unit.held_from = before
+        unit.status = transitions.next_state(transitions.UNIT, action="hold", state=before, entity="unit")
+        unit.hold_reason = reason[:500]
+    return _decision(unit, DispositionAction.HOLD, from_status=before, reason=reason, by=by)
 
 
 def _record(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> None:
     """Keep who decided what about a unit, and why."""
-    Disposition.objects.create(
+    _decision(unit, action, from_status=from_status, reason=reason, by=by).save()
+
+
+def _decision(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> Disposition:
+    return Disposition(
         unit=unit,
         run_id=unit.run_id,
         action=action,
@@ -92,19 +103,20 @@ def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     return unit
 
 
-@transaction.atomic
+@locking.atomically
 def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None) -> Unit:
     """Send a unit back to a step, by default to the one that failed last; later steps are passed again.
 
     An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, StepMismatch.
     """
-    run_id = Unit.objects.filter(sn=sn).values_list("run_id", flat=True).first()
-    run = Run.objects.select_related("route_version").filter(pk=run_id).first() if run_id else None
-    if run is not None:
-        run = runs.lock_for_entry(run)
-    unit = _lock(sn)
-    if run is None or unit.run_id != run.pk:
+    locked = locking.lock([sn])
+    unit = Unit.objects.select_related("run__route_version").filter(sn=sn).first()
+    if unit is None:
+        raise errors.UnitNotFound(code=sn)
+    run = unit.run
+    if run is None:
         raise errors.UnitRunNotFound(code=sn)
+    locked.check(unit_ids=[unit.pk], run_ids=[run.pk])
     runs.check_open(run)
     status = transitions.next_state(transitions.UNIT, action="rework", state=unit.status, entity="unit")
     _close_open_track(unit, override=ResultOverride.REWORK)

@@ -3,7 +3,7 @@
 *Entering* asks for everything. *Leaving is a fact*: equipment, line, membership and run status are not asked again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from datetime import datetime, timedelta
 
 from mes import errors
@@ -101,7 +101,7 @@ def check_time(at: datetime, *, now: datetime, previous: datetime | None, skew: 
     return True
 
 
-def check_required(step: StepSnapshot, *, on_track: set[int], on_carrier: set[int]) -> None:
+def check_required(step: StepSnapshot, *, on_track: Set[int], on_carrier: Set[int]) -> None:
     """Raise RequiredDataMissing when a bound required spec has no value where its trigger asks for one.
 
     EACH_UNIT and EVENT specs want it on the track, EACH_CARRIER on the carrier's pass or, of a unit that came without

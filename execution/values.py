@@ -1,15 +1,16 @@
 """Storing and reading judged values. The only writer of `DataValue`."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from django.db import connection
-from django.db.models import Q
 
 from execution.collecting import JudgedValue
-from execution.models import DataValue, Track
+from execution.models import Track
+from mes.database.prepared import fetch_all
 from mes.specs.models import ItemType
 
 
@@ -121,35 +122,101 @@ def store(
         cursor.execute(STORE, {"given": msgspec.json.encode(given).decode()})
 
 
-def since(track: Track) -> datetime:
-    """Return the earliest time at which values of a track can have been received, which spares the older partitions.
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The values that a track and its carrier's pass had before.
 
-    A day earlier than it was recorded: two web servers may stamp the two, and a carrier's pass comes first.
+    The ids of their specs, and of each KEY spec when and how its latest collected one was judged.
     """
-    return track.created_at - timedelta(days=1)
+
+    on_track: frozenset[int] = frozenset()
+    on_carrier: frozenset[int] = frozenset()
+    judges: Mapping[int, tuple[datetime, str]] = field(default_factory=dict)
+
+    def joined(self, other: "Earlier") -> "Earlier":
+        """Return these and those of the carrier's pass that the track becomes part of."""
+        judges = dict(self.judges)
+        for spec_id, judged in other.judges.items():
+            judges[spec_id] = max(judges.get(spec_id, judged), judged, key=lambda one: one[0])
+        return Earlier(self.on_track | other.on_track, self.on_carrier | other.on_carrier, judges)
 
 
-def list_spec_ids(*, received_since: datetime, **owner: int) -> set[int]:
-    """Return the specs that have a value on a track (`track_id`) or a carrier's pass (`carrier_track_id`)."""
-    rows = DataValue.objects.filter(received_at__gte=received_since, **owner)
-    return set(rows.order_by().values_list("spec_id", flat=True))
+NOTHING_EARLIER = Earlier()
+
+# Of several values of a spec, the latest collected that was judged.
+FIND_EARLIER = """
+    SELECT DISTINCT ON (track_id, carrier_track_id, spec_id)
+           track_id, carrier_track_id, spec_id, collected_at, id, CASE WHEN item_type = 'KEY' THEN judge ELSE '' END
+      FROM execution_datavalue
+     WHERE received_at >= %(since)s
+       AND (track_id = ANY(%(tracks)s::bigint[]) OR carrier_track_id = ANY(%(carrier_tracks)s::bigint[]))
+     ORDER BY track_id, carrier_track_id, spec_id, (judge <> '') DESC, collected_at DESC, id DESC
+"""
 
 
-def get_deciding_judges(*, track: Track, carrier_track_id: int | None = None) -> Mapping[int, tuple[datetime, str]]:
-    """Return (collected at, judge) of the latest collected value of each KEY spec on a track and its carrier pass."""
-    place = Q(track_id=track.pk)
-    if carrier_track_id is not None:
-        place |= Q(carrier_track_id=carrier_track_id)
-    rows = (
-        DataValue.objects.filter(place, item_type=ItemType.KEY, received_at__gte=since(track))
-        .exclude(judge="")
-        .order_by("collected_at", "id")
-        .values_list("spec_id", "collected_at", "judge")
+def find_earlier(passes: Sequence[tuple[int, int | None]], *, created_since: datetime) -> dict[int, Earlier]:
+    """Return what came before for each track, given with the carrier's pass that it is part of; one query.
+
+    `created_since` is when the first of these tracks and passes was recorded, which spares the older partitions. Two
+    web servers may stamp a track and its values, so a day more is searched.
+    """
+    carrier_tracks = {carrier_track_id for _track, carrier_track_id in passes if carrier_track_id is not None}
+    found = fetch_all(
+        FIND_EARLIER,
+        {
+            "since": created_since - timedelta(days=1),
+            "tracks": _as_array(track_id for track_id, _carrier_track_id in passes),
+            "carrier_tracks": _as_array(carrier_tracks),
+        },
     )
-    return {spec_id: (collected_at, judge) for spec_id, collected_at, judge in rows}
+    of_tracks: dict[int, list[tuple[Any, ...]]] = {}
+    of_carriers: dict[int, list[tuple[Any, ...]]] = {}
+    for track_id, carrier_track_id, *rest in found:
+        owners, owner = (of_tracks, track_id) if track_id is not None else (of_carriers, carrier_track_id)
+        owners.setdefault(owner, []).append(tuple(rest))
+    return {
+        track_id: _earlier(of_tracks.get(track_id, []), of_carriers.get(carrier_track_id or 0, []))
+        for track_id, carrier_track_id in passes
+    }
+
+
+def _as_array(ids: Iterable[int]) -> str:
+    """Return ids as the text of an array, so that they are of one type however large they are."""
+    return f"{{{','.join(map(str, ids))}}}"
+
+
+def _earlier(on_track: Sequence[tuple[Any, ...]], on_carrier: Sequence[tuple[Any, ...]]) -> Earlier:
+    judged = sorted((row for row in (*on_track, *on_carrier) if row[3]), key=lambda row: row[1:3])
+    return Earlier(
+        on_track=frozenset(row[0] for row in on_track),
+        on_carrier=frozenset(row[0] for row in on_carrier),
+        judges={spec_id: (collected_at, judge) for spec_id, collected_at, _id, judge in judged},
+    )
+
+
+def on_carrier(judged: Sequence[JudgedValue]) -> Earlier:
+    """Return what the values of a carrier's new pass are for the tracks that are part of it."""
+    return Earlier(on_carrier=frozenset(value.spec.id for value in judged), judges=_latest({}, judged))
+
+
+def is_failed(earlier: Earlier, judged: Sequence[JudgedValue] = ()) -> bool:
+    """Whether values force FAIL: for some KEY spec the latest collected one fails. `judged` came after `earlier`."""
+    return any(judge == "FAIL" for _at, judge in _latest(earlier.judges, judged).values())
+
+
+def _latest(
+    before: Mapping[int, tuple[datetime, str]], judged: Sequence[JudgedValue]
+) -> dict[int, tuple[datetime, str]]:
+    """Return how the latest collected value of each KEY spec was judged; `judged` came after those `before`."""
+    judges = dict(before)
+    for value in judged:
+        if value.spec.item_type == ItemType.KEY and value.judge:
+            earlier = judges.get(value.spec.id)
+            if earlier is None or value.collected_at >= earlier[0]:
+                judges[value.spec.id] = (value.collected_at, value.judge)
+    return judges
 
 
 def is_failed_by_data(track: Track, *, carrier_track_id: int | None = None) -> bool:
-    """Whether the values of a track and its carrier pass force FAIL: for some KEY spec the latest collected fails."""
-    judges = get_deciding_judges(track=track, carrier_track_id=carrier_track_id)
-    return any(judge == "FAIL" for _at, judge in judges.values())
+    """Whether the values of a track and its carrier pass force FAIL."""
+    return is_failed(find_earlier([(track.pk, carrier_track_id)], created_since=track.created_at)[track.pk])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -40,7 +41,7 @@ class EventBatch(msgspec.Struct):
 BATCH_DECODER = msgspec.json.Decoder(EventBatch)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sent:
     """An event as it was sent."""
 
@@ -48,7 +49,7 @@ class Sent:
     body: dict[str, Any]
     digest: bytes
 
-    @property
+    @cached_property
     def said(self) -> dict[str, Any]:
         """The event as mappings see it: null is absent."""
         return {key: value for key, value in self.body.items() if value is not None}
@@ -57,6 +58,11 @@ class Sent:
     def channel(self) -> str:
         """The channel of the key table."""
         return f"ingest:{self.envelope.source_system}"
+
+    @property
+    def test_channel(self) -> str:
+        """The channel of the key table that holds test results."""
+        return f"{self.channel}:test"
 
 
 def decode(body: bytes) -> Sent:

@@ -1,11 +1,10 @@
 """Open events: what waits or was rejected, kept with its reason and with what was sent before under its key."""
 
 import hashlib
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F
 from django.utils import timezone
 
 from execution.tracking import get_station
@@ -13,7 +12,6 @@ from ingest import choosing
 from ingest.envelopes import Envelope, Sent
 from ingest.models import IngestStatus, OpenIngestEvent
 from mes import errors
-from mes.production.models import Unit
 from mes.web.envelope import refusal_as_json
 
 KEPT_RAW_BYTES = 64 * 1024
@@ -45,7 +43,7 @@ def upsert_open(
         "event_type": envelope.event_type,
         "occurred_at": envelope.occurred_at,
         "sns": _sns_of(envelope, choice),
-        "unit_ids": [unit.pk for unit in choice.units] if choice else [],
+        "unit_ids": [one.unit.pk for one in choice.units] if choice else [],
         "run_id": choice.run.pk if choice else None,
         "step_no": choice.step.step_no if choice else None,
         "payload": sent.body,
@@ -82,7 +80,7 @@ def upsert_open(
 
 def _sns_of(envelope: Envelope, choice: choosing.Choice | None) -> list[str]:
     if choice is not None and choice.units:
-        return [unit.sn for unit in choice.units]
+        return [one.unit.sn for one in choice.units]
     return envelope.sns or ([envelope.sn] if envelope.sn else [])
 
 
@@ -90,8 +88,7 @@ def blocked_by(choice: choosing.Choice | None) -> dict[str, Any]:
     """Return the move that an event is blocked for: that of the unit furthest behind, to the step that is meant."""
     if choice is None or not choice.units:
         return {"blocked_unit_id": None, "blocked_step_no": None}
-    behind = min(choice.units, key=lambda unit: unit.current_step_no or 0)
-    return {"blocked_unit_id": behind.pk, "blocked_step_no": choice.step.step_no}
+    return {"blocked_unit_id": choice.behind.unit.pk, "blocked_step_no": choice.step.step_no}
 
 
 def attempts_before(sent: Sent, opened: OpenIngestEvent | None) -> list[dict[str, Any]]:
@@ -126,12 +123,3 @@ def keep_malformed(body: bytes, error: errors.DomainError) -> None:
     )
     OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)
     OpenIngestEvent.objects.filter(source_system="", dedupe_key=key).update(count=F("count") + 1, last_at=now)
-
-
-def list_units_with_earlier(sent: Sent, unit_ids: Sequence[int]) -> list[int]:
-    """Return the units that have an open event which occurred before this one and which their present step lets in."""
-    step = Unit.objects.filter(pk=OuterRef("blocked_unit_id")).values("current_step_no")[:1]
-    earlier = OpenIngestEvent.objects.filter(
-        blocked_unit_id__in=unit_ids, blocked_step_no=Subquery(step), occurred_at__lt=sent.envelope.occurred_at
-    ).exclude(source_system=sent.envelope.source_system, dedupe_key=sent.envelope.dedupe_key)
-    return sorted({event.blocked_unit_id for event in earlier.only("blocked_unit_id") if event.blocked_unit_id})

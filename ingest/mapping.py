@@ -5,7 +5,8 @@ Paths are JMESPath on the event root (`payload.device.code`); below `unitsPath` 
 """
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -25,6 +26,7 @@ from mes.web.validators import validate_code, validate_moment
 JSON_TYPE = "JSON"
 LONGEST_ID = 200
 LONGEST_POSITION = 100
+_PLAIN_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +80,25 @@ class Readings:
 
 
 @lru_cache(maxsize=2048)
-def _compiled(path: str) -> Any:
-    return jmespath.compile(path)
+def _compiled(path: str) -> Callable[[Any], Any]:
+    if not _PLAIN_PATH.fullmatch(path):
+        return jmespath.compile(path).search
+    names = path.split(".")
+
+    def follow(root: Any) -> Any:  # most paths name nothing but members, which needs no interpreter
+        for name in names:
+            if not isinstance(root, dict):
+                return None
+            root = root.get(name)
+        return root
+
+    return follow
 
 
 def search(path: str, root: Any) -> Any:
     """Return what a path finds. Raises IngestPayloadInvalid when the path cannot be applied to what is there."""
     try:
-        return _compiled(path).search(root)
+        return _compiled(path)(root)
     except (JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
         raise invalid(f"{path}: {str(error).splitlines()[0]}") from None
 
@@ -106,12 +119,17 @@ def find_names(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[li
         return list(event["sns"]), _text_at(mapping.get("carrierCodePath"), event)
     carrier = _text_at(mapping.get("carrierCodePath"), event)
     if "unitsPath" in mapping:
-        items = _list_at(mapping["unitsPath"], event)
-        return [sn for item in items if (sn := _text_at(mapping.get("snPath"), item))], carrier
+        return find_names_of_items(mapping, event), carrier
     if "snListPath" in mapping:
         return [sn for sn in _list_at(mapping["snListPath"], event) if isinstance(sn, str) and sn], carrier
     sn = _text_at(mapping.get("snPath"), event)
     return [sn] if sn else [], carrier
+
+
+def find_names_of_items(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> list[str]:
+    """Return the serial numbers of the items that a mapping reads one by one; none where it reads no items."""
+    items = _list_at(mapping["unitsPath"], event) if "unitsPath" in mapping else []
+    return [sn for item in items if (sn := _text_at(mapping.get("snPath"), item))]
 
 
 def find_station_code(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from execution import collecting, rules
+from execution import collecting, rules, standing
 from ingest import applying, envelopes
 from ingest import mapping as mappings
 from ingest.mapping import Extracted, Measurement, UnitReport
@@ -260,7 +260,9 @@ def _extract(seen: Preview) -> Extracted:
 def _check_who_and_where(seen: Preview, extracted: Extracted) -> None:
     if not (extracted.units or extracted.carrier_no or extracted.transaction_id):
         seen.add(mappings.invalid(_("the event names no unit")))
-    seen.attempt(lambda: applying.find_station(extracted, seen.step))
+    codes = [extracted.station_code] if extracted.station_code and "\0" not in extracted.station_code else []
+    places = standing.look([], locked=None, stations=codes).places
+    seen.attempt(lambda: applying.find_place(extracted, seen.step, places))
     skew = settings.MES_CLOCK_SKEW
     at = extracted.occurred_at
     seen.attempt(lambda: rules.check_time(at, now=timezone.now(), previous=None, skew=skew))

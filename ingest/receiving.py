@@ -4,28 +4,35 @@ Everything an event does commits together with its key: event, tracks, values, u
 of it back, key included, and is then kept as REJECTED; sent again, as it was or corrected, it is tried afresh.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.db import DataError, connection, transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 
-from ingest import applying, choosing
+from ingest import applying, choosing, meaning
 from ingest import mapping as mappings
-from ingest.applying import StationCheck, step_mismatch
+from ingest.applying import StationCheck
 from ingest.envelopes import BATCH_DECODER, EventBatch, Sent, decode, key_in
-from ingest.keeping import keep_malformed, list_units_with_earlier, lock_open, upsert_open
+from ingest.keeping import keep_malformed, lock_open, upsert_open
+from ingest.looking import Scene, claim, claim_and_lock, look
 from ingest.models import IngestStatus, OpenIngestEvent
 from ingest.settling import settle
 from mes import errors
 from mes.database import sameness
 from mes.database.models import IdempotencyKey
-from mes.plant.models import StationType
+from mes.database.prepared import fetch_all
+from mes.production import locking
 from mes.web import parsing
+
+CLAIM_TEST = """
+    INSERT INTO mes_idempotencykey (channel, key, digest, answer, created_at)
+    VALUES (%(channel)s, %(key)s, %(digest)s, %(answer)s::jsonb, %(now)s) ON CONFLICT DO NOTHING RETURNING 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +41,6 @@ class Outcome:
 
     status: str
     answer: dict[str, Any]
-
-
-class Waits(Exception):
-    def __init__(self, choice: choosing.Choice, refusal: errors.StepMismatch) -> None:
-        self.choice, self.refusal = choice, refusal
 
 
 class Overtakes(Exception):
@@ -97,13 +99,16 @@ def accept(sent: Sent, *, check_station: StationCheck = any_station) -> Outcome:
     if sent.envelope.station_code is not None:
         check_station(sent.envelope.station_code)
     try:
-        return _attempt_in_turn(sent, check_station=check_station)
+        outcome = _attempt_in_turn(sent, check_station=check_station)
     except (errors.DedupeKeyConflict, errors.StationNotAllowed):
         raise
     except errors.DomainError as error:
         return _refuse(sent, error)
     except DataError as error:  # of a kind that no check foresaw: it would be refused for ever
         return _refuse(sent, mappings.invalid(str(error).splitlines()[0]))
+    if isinstance(outcome, errors.DomainError):
+        raise outcome
+    return outcome
 
 
 def _refuse(sent: Sent, error: errors.DomainError) -> Outcome:
@@ -114,7 +119,7 @@ def _refuse(sent: Sent, error: errors.DomainError) -> Outcome:
     return known
 
 
-def _attempt_in_turn(sent: Sent, *, check_station: StationCheck) -> Outcome:
+def _attempt_in_turn(sent: Sent, *, check_station: StationCheck) -> Outcome | errors.DomainError:
     """Apply an event after the earlier ones of its units that a process, before it died, left waiting though ready."""
     from ingest.waiting import try_blocked  # knows this module
 
@@ -126,38 +131,51 @@ def _attempt_in_turn(sent: Sent, *, check_station: StationCheck) -> Outcome:
         return _attempt(sent, check_station=check_station, is_in_turn=True)
 
 
-def _attempt(sent: Sent, *, check_station: StationCheck, is_in_turn: bool = False) -> Outcome:
-    """Claim the key and apply the event in one transaction. Raises Overtakes unless it is known to be its turn."""
-    try:
-        with transaction.atomic():
-            if not _claim(sent):
-                return known(sent)
-            opened = lock_open(sent)
-            check_age(sent)
-            repeated = find_tested(sent)
-            if repeated is not None:
-                return as_repeat(take_answer(sent, repeated, opened))
-            choice = choose(sent, check_station=check_station)
-            if not is_in_turn and (earlier := list_units_with_earlier(sent, [unit.pk for unit in choice.units])):
-                raise Overtakes(earlier)
-            repeated = claim_test(sent, choice)
-            if repeated is not None:
-                return as_repeat(take_answer(sent, repeated, opened))
-            applied = applying.apply(sent.said, choice, check_station=check_station)
-            answer = settle(sent, applied, opened)
-            return Outcome("APPLIED", answer)
-    except Waits as wait:
-        return _wait(sent, wait)
+@locking.atomically
+def _attempt(sent: Sent, *, check_station: StationCheck, is_in_turn: bool = False) -> Outcome | errors.DomainError:
+    """Claim the key and apply the event in one transaction. Raises Overtakes unless it is known to be its turn.
+
+    An event that is ahead of its unit is kept in this transaction, while the unit is locked: whoever moves the unit
+    next finds it. The refusal of one that may not wait is returned, not raised, so that this commits.
+    """
+    meant = meaning.read(sent)
+    locked = claim_and_lock(sent, meant)
+    if locked is None:
+        return known(sent)
+    scene = look(sent, meant, locked)
+    opened = lock_open(sent) if scene.is_open else None
+    check_age(sent)
+    repeated = find_tested(sent, scene)
+    if repeated is not None:
+        return as_repeat(take_answer(sent, repeated, opened))
+    choice = choosing.choose(meant, scene.standings, scene.places)
+    if choice.is_ahead:
+        check_sender(sent, choice, check_station=check_station)
+        return _keep_ahead(sent, choice)
+    if not is_in_turn and (earlier := list_units_with_earlier(sent, choice, scene)):
+        raise Overtakes(earlier)
+    repeated = claim_test(sent, choice)
+    if repeated is not None:
+        return as_repeat(take_answer(sent, repeated, opened))
+    applied = applying.apply(sent, choice, scene, check_station=check_station)
+    return Outcome("APPLIED", settle(sent, applied, scene, opened))
 
 
-def _claim(sent: Sent) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO mes_idempotencykey (channel, key, digest, answer, created_at) "
-            "VALUES (%s, %s, %s, '{}', %s) ON CONFLICT DO NOTHING RETURNING 1",
-            [sent.channel, sent.envelope.dedupe_key, sent.digest, timezone.now()],
-        )
-        return cursor.fetchone() is not None
+def list_units_with_earlier(sent: Sent, choice: choosing.Choice, scene: Scene) -> list[int]:
+    """Return the units that have an open event which occurred before this one and which their present step lets in."""
+    if not scene.blocked:
+        return []
+    steps = {one.unit.pk: one.unit.current_step_no for one in choice.units}
+    return sorted(
+        {
+            one.unit_id
+            for one in scene.blocked
+            if not one.is_own
+            and steps.get(one.unit_id) == one.step_no
+            and one.occurred_at is not None
+            and one.occurred_at < sent.envelope.occurred_at
+        }
+    )
 
 
 def known(sent: Sent) -> Outcome:
@@ -179,73 +197,60 @@ def check_age(sent: Sent) -> None:
         raise errors.EventTooOld(at=at.isoformat(), days=settings.MES_KEY_LIFETIME.days)
 
 
-def choose(sent: Sent, *, check_station: StationCheck) -> choosing.Choice:
-    """Choose the step; an event that is ahead of its unit waits where the mapping says so."""
-    said = sent.said
-    choice = choosing.choose(said)
-    if not choice.is_ahead:
-        return choice
-    station_code = mappings.find_station_code(choice.candidate.mapping, said)
-    if station_code is not None:  # it will be applied later without its sender, whose token may be for other stations
+def check_sender(sent: Sent, choice: choosing.Choice, *, check_station: StationCheck) -> None:
+    """Raise StationNotAllowed for an event that will be applied later without its sender, whose token may be for other
+    stations.
+    """
+    station_code = mappings.find_station_code(choice.mapping, sent.said)
+    if station_code is not None:
         check_station(station_code)
-    if choosing.is_stale(choice, said):
-        current = min(unit.current_step_no or 0 for unit in choice.units)
-        raise errors.StepMismatch(current=current, step_no=choice.step.step_no, missing_steps=[])
-    behind = min(choice.units, key=lambda unit: unit.current_step_no or 0)
-    refusal = step_mismatch(behind, choice)
-    if choice.candidate.mapping.get("waitSeconds", 0) > 0:
-        raise Waits(choice, refusal)
-    raise refusal
 
 
-def _digest_of_test(sent: Sent, sns: Sequence[str]) -> bytes:
+# --- test results ------------------------------------------------------------------------------------------
+
+
+def _digest_of_test(sent: Sent, mapping: Mapping[str, Any]) -> bytes:
     """Return what makes two reports of a test result the same: type, units and payload."""
+    sns, _carrier = mappings.find_names(mapping, sent.said)
     return sameness.digest_of({"type": sent.envelope.event_type, "sns": list(sns), "payload": sent.envelope.payload})
 
 
-def find_tested(sent: Sent) -> IdempotencyKey | None:
-    """Return the test result that an event repeats under another key, wherever its unit is by now.
+def find_tested(sent: Sent, scene: Scene) -> str | None:
+    """Return the key of the event that reported this test result before, wherever its unit is by now.
 
     Raises DedupeKeyConflict when other content was reported under the same test result id.
     """
-    if sent.envelope.event_type != StationType.TEST:
-        return None
-    said = sent.said
-    for candidate in choosing.find_candidates(said):
-        try:
-            sns, _carrier = mappings.find_names(candidate.mapping, said)
-            test_id = mappings.find_test_result_id(candidate.mapping, said)
-        except errors.IngestPayloadInvalid:
-            continue
-        first = IdempotencyKey.objects.filter(channel=f"{sent.channel}:test", key=test_id).first()
-        if first is not None and first.answer["dedupeKey"] != sent.envelope.dedupe_key:
-            return _same_test(sent, first, _digest_of_test(sent, sns))
+    for first in scene.tested:
+        if first.dedupe_key != sent.envelope.dedupe_key:
+            digests = {_digest_of_test(sent, one.mapping) for one in scene.testing.get(first.test_id, ())}
+            return _same_test(sent, first.test_id, first.dedupe_key, bytes.fromhex(first.digest) in digests)
     return None
 
 
-def _same_test(sent: Sent, first: IdempotencyKey, digest: bytes) -> IdempotencyKey:
-    if bytes(first.digest) != digest:
-        raise errors.DedupeKeyConflict(key=first.key, source_system=sent.envelope.source_system)
-    return first
+def _same_test(sent: Sent, test_id: str, dedupe_key: str, is_same: bool) -> str:
+    if not is_same:
+        raise errors.DedupeKeyConflict(key=test_id, source_system=sent.envelope.source_system)
+    return dedupe_key
 
 
-def claim_test(sent: Sent, choice: choosing.Choice) -> IdempotencyKey | None:
-    """Claim the test result's own key; return the first claim when the same result was reported under another key."""
-    if "testResultIdPath" not in choice.candidate.mapping:
+def claim_test(sent: Sent, choice: choosing.Choice) -> str | None:
+    """Claim the test result's own key; return the key of the event that reported the same result before."""
+    if "testResultIdPath" not in choice.mapping:
         return None
-    said = sent.said
-    sns, _carrier = mappings.find_names(choice.candidate.mapping, said)
-    channel, digest = f"{sent.channel}:test", _digest_of_test(sent, sns)
-    key = mappings.find_test_result_id(choice.candidate.mapping, said)
-    row = IdempotencyKey(channel=channel, key=key, digest=digest, answer={"dedupeKey": sent.envelope.dedupe_key})
-    IdempotencyKey.objects.bulk_create([row], ignore_conflicts=True)
-    first = IdempotencyKey.objects.select_for_update().get(channel=channel, key=key)
-    return None if first.answer["dedupeKey"] == sent.envelope.dedupe_key else _same_test(sent, first, digest)
+    test_id, digest = mappings.find_test_result_id(choice.mapping, sent.said), _digest_of_test(sent, choice.mapping)
+    answer = {"dedupeKey": sent.envelope.dedupe_key}
+    given = {"channel": sent.test_channel, "key": test_id, "digest": digest, "now": timezone.now()}
+    if fetch_all(CLAIM_TEST, {**given, "answer": msgspec.json.encode(answer).decode()}):
+        return None
+    first = IdempotencyKey.objects.select_for_update().get(channel=sent.test_channel, key=test_id)
+    if first.answer == answer:
+        return None
+    return _same_test(sent, test_id, first.answer["dedupeKey"], bytes(first.digest) == digest)
 
 
-def take_answer(sent: Sent, first: IdempotencyKey, opened: OpenIngestEvent | None) -> dict[str, Any]:
+def take_answer(sent: Sent, dedupe_key: str, opened: OpenIngestEvent | None) -> dict[str, Any]:
     """Give a repeat under another key the answer of the first; nothing is left to be done for it."""
-    original = IdempotencyKey.objects.get(channel=sent.channel, key=first.answer["dedupeKey"])
+    original = IdempotencyKey.objects.get(channel=sent.channel, key=dedupe_key)
     IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).update(
         answer=original.answer, record_id=original.record_id
     )
@@ -254,50 +259,57 @@ def take_answer(sent: Sent, first: IdempotencyKey, opened: OpenIngestEvent | Non
     return original.answer
 
 
-def _wait(sent: Sent, wait: Waits) -> Outcome:
-    """Keep an event that overtook its predecessor; its key is spent meanwhile, so that a repeat is a duplicate."""
-    seconds = wait.choice.candidate.mapping["waitSeconds"]
-    with transaction.atomic():
-        if not _claim(sent):
-            return known(sent)
-        now = timezone.now()
-        opened = upsert_open(
-            sent,
-            status=IngestStatus.WAITING,
-            wait_until=now + timedelta(seconds=seconds),
-            error=wait.refusal,
-            choice=wait.choice,
-        )
-        answer = {"eventId": str(opened.pk), "duplicate": False, "status": IngestStatus.WAITING.value}
-        IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).update(
-            answer=answer, record_id=opened.pk
-        )
-        return Outcome("WAITING", answer)
+# --- keeping -----------------------------------------------------------------------------------------------
 
 
+def _keep_ahead(sent: Sent, choice: choosing.Choice) -> Outcome | errors.DomainError:
+    """Keep an event that overtook its predecessor, in the transaction that claimed its key and holds its units.
+
+    Where its mapping lets it wait, its key is spent meanwhile, so that a repeat is a duplicate; else it is refused. One
+    that belongs to an earlier pass of its units can never come right.
+    """
+    if choosing.is_stale(choice, sent.said):
+        current = choice.behind.unit.current_step_no or 0
+        raise errors.StepMismatch(current=current, step_no=choice.step.step_no, missing_steps=[])
+    refusal = choice.mismatch(choice.behind)
+    seconds = choice.mapping.get("waitSeconds", 0)
+    if seconds <= 0:
+        keep_rejected(sent, refusal, choice)
+        return refusal
+    wait_until = timezone.now() + timedelta(seconds=seconds)
+    opened = upsert_open(sent, status=IngestStatus.WAITING, wait_until=wait_until, error=refusal, choice=choice)
+    answer = {"eventId": str(opened.pk), "duplicate": False, "status": IngestStatus.WAITING.value}
+    IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).update(
+        answer=answer, record_id=opened.pk
+    )
+    return Outcome("WAITING", answer)
+
+
+@transaction.atomic
 def reject(sent: Sent, error: errors.DomainError) -> Outcome | None:
-    """Keep a refused event with its reason. One refused for its order is tried again when what is missing came.
+    """Keep a refused event with its reason, after what it did is rolled back.
 
     The key is held for it, so that an event that another call accepts meanwhile is not kept as refused: returns that.
     """
-    is_early = isinstance(error, errors.StepMismatch) and bool(error.details.get("missing_steps"))
-    choice = _find_choice(sent) if is_early else None
-    with transaction.atomic():
-        if not _claim(sent):
-            return known(sent)
-        upsert_open(
-            sent,
-            status=IngestStatus.REJECTED,
-            wait_until=None,
-            error=error,
-            choice=choice,
-        )
-        IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).delete()
+    if not claim(sent):
+        return known(sent)
+    keep_rejected(sent, error, _find_choice(sent, error))
     return None
 
 
-def _find_choice(sent: Sent) -> choosing.Choice | None:
-    try:
-        return choosing.choose(sent.said)
-    except errors.DomainError:
+def _find_choice(sent: Sent, error: errors.DomainError) -> choosing.Choice | None:
+    """Return what an event means that was refused for its order, as far as the units that were left to it."""
+    if not (isinstance(error, errors.StepMismatch) and error.details.get("missing_steps")):
         return None
+    try:
+        meant = meaning.read(sent)
+        scene = look(sent, meant, None)
+        return choosing.choose(meant, scene.standings, scene.places)
+    except (errors.DomainError, locking.Outdated):
+        return None
+
+
+def keep_rejected(sent: Sent, error: errors.DomainError, choice: choosing.Choice | None) -> None:
+    """Keep a refused event whose key is held, and free it. With a `choice`, it is tried when what it lacks came."""
+    upsert_open(sent, status=IngestStatus.REJECTED, wait_until=None, error=error, choice=choice)
+    IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).delete()

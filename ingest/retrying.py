@@ -1,32 +1,34 @@
 """Trying kept events again: as a replay, or because what they waited for came."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 from django.db import DataError, transaction
 from django.utils import timezone
 
-from ingest import applying, choosing
+from ingest import applying, choosing, meaning
 from ingest import mapping as mappings
-from ingest.applying import StationCheck, step_mismatch
+from ingest.applying import StationCheck
 from ingest.envelopes import Sent, decode
 from ingest.keeping import blocked_by, lock_open
+from ingest.looking import look
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from ingest.receiving import (
     Outcome,
-    Waits,
     accept,
     any_station,
     as_repeat,
-    choose,
+    check_sender,
     claim_test,
+    keep_rejected,
     known,
-    reject,
     take_answer,
 )
 from ingest.settling import settle, settle_rest
 from mes import errors
 from mes.database.models import IdempotencyKey
+from mes.production import locking
 
 LARGEST_ID = 2**63 - 1
 
@@ -52,37 +54,52 @@ def retry(event_id: int, *, check_station: StationCheck = any_station) -> Outcom
 def _retry_waiting(opened: OpenIngestEvent, sent: Sent, *, check_station: StationCheck) -> Outcome:
     """Try a waiting event, whose key is spent: it is applied, goes on waiting, or is rejected and its key freed."""
     try:
-        with transaction.atomic():
-            key = IdempotencyKey.objects.select_for_update().filter(
-                channel=sent.channel, key=sent.envelope.dedupe_key, record_id=opened.pk
-            )
-            locked = lock_open(sent)
-            if not key.exists() or locked is None or locked.status != IngestStatus.WAITING:
-                return known(sent)
-            choice = choose(sent, check_station=check_station)
-            repeated = claim_test(sent, choice)
-            if repeated is not None:
-                return as_repeat(take_answer(sent, repeated, locked))
-            applied = applying.apply(sent.said, choice, check_station=check_station)
-            return Outcome("APPLIED", settle(sent, applied, locked))
-    except Waits as wait:
-        if opened.wait_until is None or opened.wait_until > timezone.now():
-            _wait_for(opened, wait.choice)
-            return Outcome("WAITING", {"eventId": str(opened.pk), "duplicate": False, "status": "WAITING"})
-        refusal: errors.DomainError = wait.refusal
+        outcome = _attempt_waiting(opened, sent, check_station=check_station)
     except errors.DomainError as error:
-        refusal = error
+        outcome = _give_up(sent, error)
     except DataError as error:
-        refusal = mappings.invalid(str(error).splitlines()[0])
-    with transaction.atomic():
-        keys = IdempotencyKey.objects.select_for_update()
-        keys.get(channel=sent.channel, key=sent.envelope.dedupe_key)
-        locked = lock_open(sent)
-        if locked is None or locked.status != IngestStatus.WAITING:  # another call settled it meanwhile
-            return known(sent)
-        IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).delete()
-        reject(sent, refusal)
-    raise refusal
+        outcome = _give_up(sent, mappings.invalid(str(error).splitlines()[0]))
+    if isinstance(outcome, errors.DomainError):
+        raise outcome
+    return outcome
+
+
+@locking.atomically
+def _attempt_waiting(
+    opened: OpenIngestEvent, sent: Sent, *, check_station: StationCheck
+) -> Outcome | errors.DomainError:
+    keys = IdempotencyKey.objects.select_for_update()
+    key = keys.filter(channel=sent.channel, key=sent.envelope.dedupe_key, record_id=opened.pk)
+    locked = lock_open(sent) if key.exists() else None
+    if locked is None or locked.status != IngestStatus.WAITING:
+        return known(sent)
+    meant = meaning.read(sent)
+    scene = look(sent, meant, locking.lock(meant.sns, run_no=meant.run_no))
+    choice = choosing.choose(meant, scene.standings, scene.places)
+    if choice.is_ahead:
+        check_sender(sent, choice, check_station=check_station)
+        if locked.wait_until is None or locked.wait_until > timezone.now():
+            _wait_for(locked, choice)
+            return Outcome("WAITING", {"eventId": str(opened.pk), "duplicate": False, "status": "WAITING"})
+        refusal = choice.mismatch(choice.behind)
+        keep_rejected(sent, refusal, choice)
+        return refusal
+    repeated = claim_test(sent, choice)
+    if repeated is not None:
+        return as_repeat(take_answer(sent, repeated, locked))
+    applied = applying.apply(sent, choice, scene, check_station=check_station)
+    return Outcome("APPLIED", settle(sent, applied, scene, locked))
+
+
+@transaction.atomic
+def _give_up(sent: Sent, refusal: errors.DomainError) -> Outcome | errors.DomainError:
+    """Keep a waiting event that is refused as REJECTED, and free its key; return how it is answered."""
+    IdempotencyKey.objects.select_for_update().get(channel=sent.channel, key=sent.envelope.dedupe_key)
+    locked = lock_open(sent)
+    if locked is None or locked.status != IngestStatus.WAITING:  # another call settled it meanwhile
+        return known(sent)
+    keep_rejected(sent, refusal, None)
+    return refusal
 
 
 def _wait_for(opened: OpenIngestEvent, choice: choosing.Choice) -> None:
@@ -90,23 +107,24 @@ def _wait_for(opened: OpenIngestEvent, choice: choosing.Choice) -> None:
     OpenIngestEvent.objects.filter(pk=opened.pk).update(**blocked_by(choice))
 
 
+@locking.atomically
 def _retry_rest(event: IngestEvent, *, check_station: StationCheck) -> Outcome:
     """Apply the units that an applied partial batch left out. Raises what still keeps the last of them out."""
-    with transaction.atomic():
-        rows = SettledIngestEvent.objects.select_for_update(no_key=True)
-        settled = rows.get(pk=event.pk, received_at=event.received_at)
-        if not settled.skipped:
-            raise errors.InvalidTransition(action="replay", entity="ingest event", state=settled.status)
-        sent = decode(msgspec.json.encode(settled.payload))
-        said = {key: value for key, value in sent.said.items() if key != "sn"}
-        said["sns"] = [one["sn"] for one in settled.skipped]
-        choice = choosing.choose(said)
-        if choice.is_ahead:
-            raise step_mismatch(min(choice.units, key=lambda unit: unit.current_step_no or 0), choice)
-        if choice.step.step_no != settled.step_no:
-            raise errors.StepMismatch(current=choice.step.step_no, step_no=settled.step_no, missing_steps=[])
-        applied = applying.apply(said, choice, check_station=check_station, rest_of=settled)
-        return Outcome("APPLIED", settle_rest(sent, settled, applied))
+    rows = SettledIngestEvent.objects.select_for_update(no_key=True)
+    settled = rows.get(pk=event.pk, received_at=event.received_at)
+    if not settled.skipped:
+        raise errors.InvalidTransition(action="replay", entity="ingest event", state=settled.status)
+    whole = decode(msgspec.json.encode(settled.payload))
+    rest = replace(whole, body={**whole.body, "sn": None, "sns": [one["sn"] for one in settled.skipped]})
+    meant = meaning.read(rest)
+    scene = look(rest, meant, locking.lock(meant.sns, run_no=meant.run_no))
+    choice = choosing.choose(meant, scene.standings, scene.places)
+    if choice.is_ahead:
+        raise choice.mismatch(choice.behind)
+    if choice.step.step_no != settled.step_no:
+        raise errors.StepMismatch(current=choice.step.step_no, step_no=settled.step_no, missing_steps=[])
+    applied = applying.apply(rest, choice, scene, check_station=check_station, rest_of=settled)
+    return Outcome("APPLIED", settle_rest(whole, settled, applied))
 
 
 def list_ready(unit_id: int) -> Sequence[int]:

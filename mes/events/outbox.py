@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.db import transaction
 from django.utils import timezone
 
-from mes.events.models import EventType, MesEvent
+from mes.database.prepared import fetch_all
+from mes.events.models import EventStatus, EventType, MesEvent
 
 Handler = Callable[[MesEvent], None]
 FailureListener = Callable[[MesEvent, Exception], None]
@@ -77,28 +79,48 @@ class NewEvent:
     max_attempts: int = 10
 
 
-def emit(*events: NewEvent) -> None:
-    """Write events into the outbox, in the caller's transaction (there must be one)."""
-    if not events:
-        return
+# Part of larger statements too, where what happened is written along. `created_at` serves as the time it is due.
+_GIVEN = (
+    "event_type text, idempotency_key text, entity_type text, entity_id text, run_id bigint, payload jsonb, "
+    "occurred_at timestamptz, created_at timestamptz, max_attempts integer"
+)
+INSERT_EVENTS = f"""
+    INSERT INTO mes_mesevent
+           (event_type, idempotency_key, entity_type, entity_id, run_id, payload, occurred_at, created_at, max_attempts,
+            next_attempt_at, status, attempts, error)
+    SELECT e.*, e.created_at, '{EventStatus.PENDING}', 0, ''
+      FROM jsonb_to_recordset(%(events)s::jsonb) AS e({_GIVEN})
+    ON CONFLICT DO NOTHING RETURNING id
+"""
+
+
+def to_rows(events: Sequence[NewEvent]) -> list[dict[str, Any]]:
+    """Return events as the rows that `INSERT_EVENTS` reads; who writes them there calls `check_transaction`."""
+    now = timezone.now()
+    return [
+        {
+            "event_type": event.event_type.value,
+            "idempotency_key": event.key,
+            "entity_type": event.entity_type,
+            "entity_id": event.entity_id,
+            "run_id": event.run_id,
+            "payload": event.payload,
+            "occurred_at": event.occurred_at,
+            "created_at": now,
+            "max_attempts": event.max_attempts,
+        }
+        for event in events
+    ]
+
+
+def check_transaction() -> None:
+    """Raise TransactionManagementError outside a transaction: an event exists exactly when what it tells does."""
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("Events are emitted in the transaction that makes them true.")
-    now = timezone.now()
-    MesEvent.objects.bulk_create(
-        [
-            MesEvent(
-                event_type=event.event_type,
-                idempotency_key=event.key,
-                entity_type=event.entity_type,
-                entity_id=event.entity_id,
-                occurred_at=event.occurred_at,
-                run_id=event.run_id,
-                payload=event.payload,
-                max_attempts=event.max_attempts,
-                created_at=now,
-                next_attempt_at=now,
-            )
-            for event in events
-        ],
-        ignore_conflicts=True,
-    )
+
+
+def emit(*events: NewEvent) -> None:
+    """Write events into the outbox, in the caller's transaction (there must be one)."""
+    if events:
+        check_transaction()
+        fetch_all(INSERT_EVENTS, {"events": msgspec.json.encode(to_rows(events)).decode()})

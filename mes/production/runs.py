@@ -209,20 +209,6 @@ def check_quantity(run: Run, *, more: int) -> None:
         raise RunQuantityExceeded(run=run.run_no, plan=run.plan_qty, count=count)
 
 
-def lock_for_entry(run: Run, *, exclusive: bool = False) -> Run:
-    """Hold the run's status still while a unit enters: shared, or exclusive when the entry will change the run.
-
-    Taken before the unit's lock, always: closing a run takes the run's lock before its units'.
-    """
-    may_start = run.status in (RunStatus.PREP, RunStatus.AUTHORIZED)
-    mode = "FOR NO KEY UPDATE" if exclusive or may_start else "FOR SHARE"
-    locked = Run.objects.raw(f"SELECT * FROM mes_run WHERE id = %s {mode}", [run.pk])[0]
-    for name in ("route_version", "line", "work_order"):
-        if run._state.fields_cache.get(name) is not None:
-            setattr(locked, name, getattr(run, name))
-    return locked
-
-
 def start(run: Run, *, at: datetime) -> None:
     """Start an authorized run with its first track; anything else is left as it is (a conditional update)."""
     if run.status != RunStatus.AUTHORIZED:

@@ -9,8 +9,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from execution import tracking
+from execution import moving, tracking
 from execution.models import Track
+from execution.standing import Place
 from mes.accounts.roles import Role
 from mes.events.models import MesEvent
 from mes.plant.models import Equipment, Station
@@ -123,10 +124,10 @@ def test_a_run_that_is_not_open_refuses(plant, operator, status, code):
 
 def test_a_machine_is_told_that_the_run_is_in_preparation(plant):
     Run.objects.update(status=RunStatus.PREP)
-    run, station = tracking.get_run("RUN-1"), tracking.get_station("SMT-01")
+    run, place = tracking.get_run("RUN-1"), Place(tracking.get_station("SMT-01"))
     unit = Unit.objects.get(sn="SN-1")
     with nothing_written(), pytest.raises(tracking.errors.RunInPrep):
-        tracking.check_may_enter(unit=unit, run=run, station=station, by_machine=True, open_track=None)
+        moving.check_may_enter(unit=unit, run=run, place=place, by_machine=True, open_track=None)
 
 
 def test_a_revoked_run_refuses(plant, operator, supervisor):

@@ -8,10 +8,11 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from execution import tracking
+from execution import moving, standing, tracking, writing
 from execution.models import Carrier, CarrierTrack, CarrierTrackUnit, DataValue, Track
 from mes.events.models import MesEvent
 from mes.plant.models import Equipment, Station
+from mes.production import locking
 from mes.production.models import Run, Unit
 from mes.routing.models import RoutingStep
 from mes.specs.models import DataCollectionSpec
@@ -613,11 +614,14 @@ def test_a_machine_takes_a_held_unit_out_and_release_sends_it_where_the_result_l
     assert unit_state() == (*led_to, "")
 
 
-def machine_out(result: str) -> tracking.Departure:
+def machine_out(result: str) -> moving.Move:
     with transaction.atomic():
-        unit = tracking.lock_unit("SN-1")
-        track = tracking.get_open_track(unit)
-        return tracking.leave(track=track, unit=unit, claimed_result=result, at=timezone.now(), source="AUTO")
+        stands = standing.look(["SN-1"], locked=locking.lock(["SN-1"])).standings["SN-1"]
+        assert stands.open_track is not None
+        move = moving.of_open_track(stands, standing.find_earlier([stands])[stands.open_track.pk])
+        moving.leave(move, claimed_result=result, at=timezone.now(), source="AUTO")
+        writing.write([move], now=timezone.now())
+        return move
 
 
 def test_a_unit_that_finished_while_held_is_done_after_its_release(plant, operator, supervisor, device):

@@ -119,11 +119,11 @@ def test_what_the_database_cannot_keep_is_refused_alone(
 
     apply = applying.apply
 
-    def poisoned(event: Any, *args: Any, **kwargs: Any) -> Any:
-        if event["payload"].get("poison"):
+    def poisoned(sent: Any, *args: Any, **kwargs: Any) -> Any:
+        if sent.body["payload"].get("poison"):
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1/0")
-        return apply(event, *args, **kwargs)
+        return apply(sent, *args, **kwargs)
 
     monkeypatch.setattr(applying, "apply", poisoned)
     results = post(client, [printed(plant.sns[0], poison=True), printed(plant.sns[0])])

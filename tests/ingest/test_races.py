@@ -8,13 +8,14 @@ import pytest
 from rest_framework.test import APIClient
 
 from execution.models import CarrierLoad, CarrierTrack, DataValue, Track
-from ingest import receiving
+from ingest import looking
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
 from ingest.waiting import catch_up
+from mes.production import locking
 from mes.production.models import Unit
 from tests.factories import api_client
 from tests.ingest.support import final_test, inspected, make_ingest_plant, printed, reflowed
-from tests.integration.helpers import another, at_once
+from tests.integration.helpers import another, at_once, moment
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HEIGHT = {"name": "Paste Height", "value": 120, "unit": "µm"}
@@ -51,7 +52,7 @@ def test_many_posts_of_one_event_are_one_event(client: APIClient) -> None:
 def test_without_the_key_all_but_one_would_be_refused(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: the lock of the unit alone keeps the effect single, but calls a repeat a mistake."""
     sn = make_ingest_plant().sns[0]
-    monkeypatch.setattr(receiving, "_claim", lambda sent: True)
+    monkeypatch.setattr(looking, "CLAIM_AND_LOCK", locking.claim_and_lock("SELECT 1"))
     answers = at_once(push(client, printed(sn)), times=8)
     assert Counter(answers)[(201, "APPLIED")] == 1
     assert {status for status, _code in answers} == {201, 409}
@@ -162,3 +163,15 @@ def test_loads_and_unloads_of_the_same_units(client: APIClient) -> None:
         assert {status for status, _code in answers} == {200}, answers
     current = CarrierLoad.objects.filter(unloaded_at=None).values_list("unit_id", flat=True)
     assert len(current) == len(set(current))
+
+
+def test_an_event_that_overtakes_at_the_same_moment_does_not_wait_for_the_clock(client: APIClient) -> None:
+    """Whoever comes first holds the unit: the other finds the unit moved, or the event that waits for its move."""
+    plant = make_ingest_plant(units=30)
+    for sn in plant.sns:
+        early = {**printed(sn), "occurredAt": moment(seconds=2)}
+        late = {**inspected(sn, "end"), "occurredAt": moment(seconds=1)}
+        answers = at_once(push(client, late), push(client, early))
+        assert {status for status, _code in answers} <= {201, 202}
+        assert list(Track.objects.filter(unit__sn=sn).order_by("id").values_list("step_no", flat=True)) == [10, 20]
+    assert not OpenIngestEvent.objects.exists()

@@ -12,6 +12,7 @@ from django.db.models.constraints import BaseConstraint
 from rest_framework.test import APIClient
 
 from mes.accounts.roles import Role
+from mes.production import locking
 from mes.production.models import Unit
 from tests.factories import api_client
 from tests.integration.helpers import track_in
@@ -31,8 +32,9 @@ def put_into_oven(person: APIClient, sn: str) -> str:
 
 @pytest.fixture
 def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For controls: `select_for_update` locks nothing."""
+    """For controls: `select_for_update` and the statement that locks runs and units lock nothing."""
     monkeypatch.setattr(QuerySet, "select_for_update", lambda self, *args, **kwargs: self._chain())
+    monkeypatch.setattr(locking, "LOCK", locking.LOCK.replace("FOR NO KEY UPDATE", "").replace("FOR SHARE", ""))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from rest_framework.test import APIClient
 
-from execution import tracking
+from execution import moving
 from execution.models import DataValue, Track
 from integration import device_data
 from integration.models import DeviceDataRecord, FailedMessage, SettledMessage
@@ -140,7 +140,7 @@ def test_a_failing_reading_is_never_passed_over(person: APIClient) -> None:
 
 
 def widen(slow: Callable[..., None]) -> None:
-    slow(tracking, "_move", before=0.1)  # after the values were read, before the commit
+    slow(moving, "_send_on", before=0.1)  # after the values were read, before the commit
     slow(device_data, "_list_units_failed_late", after=0.1)  # after the track was read, before the commit
 
 

@@ -1,0 +1,109 @@
+"""Runs and units locked in the one order: the run before its units, several in key order. One statement.
+
+What is read to decide comes in a statement of its own after this one: a statement that had to wait for a row lock still
+sees the other tables as they were before it waited.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import msgspec
+from django.db import transaction
+
+from mes.database.prepared import fetch_all
+
+P = ParamSpec("P")
+T = TypeVar("T")
+MOST_ATTEMPTS = 20
+
+# A run is held shared, so that its status stands still while units enter it, and exclusively where the entry may change
+# it: it starts with its first track, or gets a unit that nobody registered.
+#
+# Arrays, not joins: the plan is made once, perhaps while the tables are small, and must find rows by index for ever.
+_CTES = """
+    named AS MATERIALIZED (
+        SELECT id, run_id FROM mes_unit
+         WHERE sn = ANY(ARRAY(SELECT jsonb_array_elements_text(%(sns)s::jsonb))) {gate}
+    ), affected AS MATERIALIZED (
+        SELECT id, status IN ('PREP', 'AUTHORIZED') OR (
+                   run_no = %(run_no)s::text AND NOT units_registered
+                   AND jsonb_array_length(%(sns)s::jsonb) > (SELECT count(run_id) FROM named)) AS may_change
+          FROM mes_run
+         WHERE id = ANY(ARRAY(SELECT run_id FROM named
+                              UNION ALL SELECT id FROM mes_run WHERE run_no = %(run_no)s::text {gate}))
+    ), changing AS MATERIALIZED (
+        SELECT id FROM mes_run WHERE id = ANY(ARRAY(SELECT id FROM affected WHERE may_change))
+         ORDER BY id FOR NO KEY UPDATE
+    ), entered AS MATERIALIZED (
+        SELECT id FROM mes_run
+         WHERE id = ANY(ARRAY(SELECT id FROM affected)) AND (SELECT count(*) FROM changing) >= 0
+         ORDER BY id FOR SHARE
+    ), locked AS MATERIALIZED (
+        SELECT id FROM mes_unit
+         WHERE id = ANY(ARRAY(SELECT id FROM named)) AND (SELECT count(*) FROM entered) >= 0
+         ORDER BY id FOR NO KEY UPDATE
+    )
+"""
+_LOCKED = ", ".join(f"(SELECT array_agg(id) FROM {rows})" for rows in ("entered", "changing", "locked"))
+LOCK = f"WITH {_CTES.format(gate='')} SELECT {_LOCKED}"
+
+
+class Outdated(Exception):
+    """What was known before the locks were held is so no longer: the transaction must be begun anew."""
+
+
+def atomically(action: Callable[P, T]) -> Callable[P, T]:
+    """Have a function run in a transaction that is begun anew when it raises Outdated."""
+
+    @wraps(action)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            try:
+                with transaction.atomic():
+                    return action(*args, **kwargs)
+            except Outdated:
+                if attempt == MOST_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """The ids of the rows that a transaction holds; `changing` are the runs held exclusively."""
+
+    runs: frozenset[int]
+    changing: frozenset[int]
+    units: frozenset[int]
+
+    def check(self, *, unit_ids: Iterable[int], run_ids: Iterable[int]) -> None:
+        """Raise Outdated unless these units and runs are held."""
+        if not (self.units.issuperset(unit_ids) and self.runs.issuperset(run_ids)):
+            raise Outdated
+
+
+NOTHING = Locked(frozenset(), frozenset(), frozenset())
+
+
+def claim_and_lock(claim: str) -> str:
+    """Return a statement that locks only where `claim`, an INSERT with RETURNING, inserts; its first column says so."""
+    gated = _CTES.format(gate="AND EXISTS (SELECT FROM claimed)")
+    return f"WITH claimed AS ({claim}), {gated} SELECT EXISTS (SELECT FROM claimed), {_LOCKED}"
+
+
+def parameters(sns: Sequence[str], run_no: str | None) -> dict[str, str | None]:
+    """Return the parameters of `LOCK`; no serial number twice."""
+    return {"sns": msgspec.json.encode(sns).decode(), "run_no": run_no}
+
+
+def lock(sns: Sequence[str], *, run_no: str | None = None) -> Locked:
+    """Lock the runs of these units, the named run, and the units, as far as they exist (inside a transaction)."""
+    return as_locked(fetch_all(LOCK, parameters(sns, run_no))[0])
+
+
+def as_locked(row: Sequence[list[int] | None]) -> Locked:
+    """Return what the last three columns of a locking statement say."""
+    return Locked(*(frozenset(ids or ()) for ids in row[-3:]))
