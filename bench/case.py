@@ -29,7 +29,7 @@ class Case:
 
     `bodies` makes a few different bodies; MARK stands in each where the number goes that no two requests share.
     `statements` are the import paths of the SQL texts that the floor runs, with the parameters that the product gives
-    them; none: everything that the request writes. `rows` is the table that gets one row for each event, so that it
+    them; `is_transaction` where they are one. `rows` is the table that gets one row for each event, so that it
     can be counted that all are stored. `prepare` makes what the requests of a round use up, so many for each client.
     """
 
@@ -40,6 +40,7 @@ class Case:
     statements: Sequence[str]
     rows: str
     unit: str
+    is_transaction: bool = False
     events: int = 1  # of one request
     connections: int = 8
     is_right: Callable[[bytes], bool] = lambda body: True

@@ -27,9 +27,8 @@ SCRIPTS = 16  # as many requests are taken as examples; pgbench chooses among th
 THREADS = 2
 _COLON_BEFORE_NAME = re.compile(r":(?=[A-Za-z_])")
 Statement = tuple[str, Any]  # with its parameters, by name or by place
-_WRITE = re.compile(r"\s*(INSERT|UPDATE|DELETE|WITH|SELECT nextval)", re.IGNORECASE)
 _CAST = re.compile(r"'(::[\w ]+(?:\[\])?)$")
-_IDS = {"unit_id": r"\b7000\d{6}\b", "track_id": r"\b8000\d{6}\b", "event_nextval": r"\b9000\d{6}\b"}
+_IDS = {"unit_id": r"\b7000\d{6}\b", "number": r"\b[89]000\d{6}\b"}  # tracks and events get new ids
 
 
 def write_scripts(case: Case, plant: Plant, folder: Path) -> tuple[list[Path], int]:
@@ -40,11 +39,11 @@ def write_scripts(case: Case, plant: Plant, folder: Path) -> tuple[list[Path], i
     for index, body in enumerate(case.bodies(plant)[:SCRIPTS]):
         _handle(client, case, body, 2 * index)  # caches are warm afterwards, as they are when it is measured
         ran, mark = _handle(client, case, body, 2 * index + 1)
-        found = [one for one in ran if (one[0] in wanted if wanted else _is_write(one[0]))]
-        if wanted and [statement for statement, _values in found] != wanted:
+        found = [one for one in ran if one[0] in wanted]
+        if [statement for statement, _values in found] != wanted:
             raise BenchError(f"{case.name}: the product does not run {', '.join(case.statements)} once each, in order.")
         scripts.append(folder / f"{case.name}-{index}.sql")
-        scripts[-1].write_text(_script(found, mark, is_transaction=not wanted))
+        scripts[-1].write_text(_script(found, mark, is_transaction=case.is_transaction))
     return scripts, len(ran)
 
 
@@ -72,12 +71,8 @@ def _recorded() -> Iterator[list[Statement]]:
         yield ran
 
 
-def _is_write(statement: str) -> bool:
-    return _WRITE.match(statement) is not None
-
-
 def _script(statements: Sequence[Statement], mark: str, *, is_transaction: bool) -> str:
-    """Return the statements as a script; the ids that they make are handed on to those that name them."""
+    """Return the statements as a script, with the product's parameters but for the numbers that make rows differ."""
     lines = ["\\set count :count + 1", "\\set number :first + :client_id * 1000000000000 + :count"]
     lines.append(
         f"\\set unit_id {FIRST_IDS['mes_unit'] + 1} + mod(:client_id * {FLOOR_UNITS // 8} + :count, {FLOOR_UNITS})"
@@ -90,13 +85,7 @@ def _script(statements: Sequence[Statement], mark: str, *, is_transaction: bool)
             if named
             else tuple(_literal(value, mark) for value in values)
         )
-        text = " ".join((statement % literals).split("\n")).strip()
-        if text.startswith('INSERT INTO "execution_track"'):
-            lines.append(f"{text} \\gset track_")
-        elif text.startswith("SELECT nextval"):
-            lines.append(f"{text} \\gset event_")
-        else:
-            lines.append(f"{text};")
+        lines.append(" ".join((statement % literals).split("\n")).strip() + ";")
     lines += ["COMMIT;"] if is_transaction else []
     return "\n".join(lines) + "\n"
 
