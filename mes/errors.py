@@ -188,6 +188,10 @@ class TimeRuleInstanceNotFound(NotFound):
     code, message = "TIME_RULE_INSTANCE_NOT_FOUND", _("There is no clock “{code}”.")
 
 
+class RemarkNotFound(NotFound):
+    code, message = "REMARK_NOT_FOUND", _("There is no remark “{code}”.")
+
+
 class EventNotFound(NotFound):
     code, message = "EVENT_NOT_FOUND", _("There is no event “{code}”.")
 
@@ -362,6 +366,10 @@ class TimeRuleNotWaivable(DomainError):
 
 class OutboundOff(DomainError):
     code, message = "OUTBOUND_OFF", _("There is no ERP to tell: set MES_ERP_URL and MES_ERP_SECRET first.")
+
+
+class RemarkCorrected(DomainError):
+    code, message = "REMARK_CORRECTED", _("Somebody corrected this remark meanwhile; correct what they wrote.")
 
 
 class EventIdConflict(DomainError):

@@ -3,8 +3,11 @@
 from django.urls import path
 
 from trace.api import CarrierTraceViewSet, UnitTraceViewSet
+from trace.reports.api import ReportViewSet
 
 urlpatterns = [
+    path("reports/production", ReportViewSet.as_view({"get": "production"})),
+    path("reports/in-out", ReportViewSet.as_view({"get": "in_out"})),
     path("trace/units/<str:sn>", UnitTraceViewSet.as_view({"get": "retrieve"})),
     path("trace/carriers/<str:carrier_no>", CarrierTraceViewSet.as_view({"get": "retrieve"})),
 ]

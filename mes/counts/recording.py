@@ -195,8 +195,8 @@ def _hour(
     doubts: Doubt,
     at_start: Cut,
     at_end: Cut,
-    first_at: datetime,
-    last_at: datetime,
+    first_at: datetime | None,
+    last_at: datetime | None,
     counts: Mapping[str, int | None],
 ) -> HourlyCount:
     return HourlyCount(

@@ -94,15 +94,16 @@ class Windows:
 class Tally:
     """What was counted in a stretch of time. A counter is None that no window of the stretch reports.
 
-    `is_sure_at_start` and `is_sure_at_end`: whether the data determines how much was counted up to there.
+    `first_at` and `last_at`: from when to when something was reported. `is_sure_at_start` and `is_sure_at_end`: whether
+    the data determines how much was counted up to there.
     """
 
     counts: Counts
     doubts: Doubt
     is_sure_at_start: bool
     is_sure_at_end: bool
-    first_at: datetime
-    last_at: datetime
+    first_at: datetime | None
+    last_at: datetime | None
 
 
 # --- windows ------------------------------------------------------------------------------------------------
@@ -262,15 +263,14 @@ class Resolved:
         for doubt in self.doubts:
             if doubt.start < end and doubt.end > start:
                 doubts |= doubt.reason
-                inside.append((max(doubt.start, start), min(doubt.end, end)))
-        if not inside:
+        if not inside and not doubts:
             return None
         counts, sure_at_start, sure_at_end = list[int | None](), True, True
         for course, touched in zip(self._courses, self._touched, strict=True):
             (first, is_sure), (last, is_sure_too) = course.at(start), course.at(end)
             sure_at_start, sure_at_end = sure_at_start and is_sure, sure_at_end and is_sure_too
             counts.append(last - first if _overlapping(touched, start, end) else None)
-        first_at, last_at = min(s for s, _e in inside), max(e for _s, e in inside)
+        first_at, last_at = min((s for s, _e in inside), default=None), max((e for _s, e in inside), default=None)
         return Tally(tuple(counts), doubts, sure_at_start, sure_at_end, first_at, last_at)
 
     def _is_accounted_for(self, start: datetime, end: datetime) -> bool:

@@ -18,8 +18,7 @@ _ids = count(1)
 def machine_of(plant: Plant, *, equipment: str = "", run: Run | None = None) -> Machine:
     """Return the printer of a plant."""
     run = run or plant.run
-    station = plant.stations["PRINT"] if "PRINT" in plant.stations else next(iter(plant.stations.values()))
-    return Machine(run.pk, station.pk, 10, equipment, run.line_id, "PRINT")
+    return Machine(run.pk, plant.stations["SMT-01"].pk, 10, equipment, run.line_id, "PRINT")
 
 
 def new_report(

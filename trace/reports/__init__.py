@@ -1,0 +1,1 @@
+"""Reports: what the lines made, by machines' counts and by tracks. Reading only."""

@@ -1,0 +1,178 @@
+"""Reports over HTTP, as JSON, CSV or XLSX."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from mes import errors
+from mes.counts.models import HourlyCount
+from trace.reports import exports, in_out, production
+from trace.reports.asking import Group, Question, read_question
+from trace.reports.shapes import in_out_as_json, production_as_json
+
+FORMATS = ("json", "csv", "xlsx")
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+class MachineCounts(serializers.Serializer):
+    """What a machine counted. A number is null that it does not count."""
+
+    stationCode = serializers.CharField()
+    stepNo = serializers.IntegerField()
+    equipmentId = serializers.CharField(allow_null=True)
+    boardsIn = serializers.IntegerField(allow_null=True)
+    boardsOut = serializers.IntegerField(allow_null=True)
+    scrapped = serializers.IntegerField(allow_null=True)
+    picked = serializers.IntegerField(allow_null=True)
+    placed = serializers.IntegerField(allow_null=True)
+    loss = serializers.IntegerField(allow_null=True)
+    lossPpm = serializers.IntegerField(allow_null=True)
+    doubtful = serializers.BooleanField()
+    doubts = serializers.ListField(child=serializers.CharField())
+
+
+class ProductionRow(serializers.Serializer):
+    """A job on a day, in a shift, or whatever the report is put together by."""
+
+    date = serializers.DateField(allow_null=True)
+    lineCode = serializers.CharField()
+    shift = serializers.CharField(allow_null=True)
+    productCode = serializers.CharField()
+    runNo = serializers.CharField(allow_null=True)
+    woNo = serializers.CharField(allow_null=True)
+    quantity = serializers.DictField()
+    checkedBy = serializers.CharField(allow_null=True)
+    startedAt = serializers.DateTimeField(allow_null=True)
+    endedAt = serializers.DateTimeField(allow_null=True)
+    machines = MachineCounts(many=True)
+    boardsByTracks = serializers.ListField(child=serializers.DictField())
+    remarks = serializers.ListField(child=serializers.DictField())
+
+
+class ProductionReport(serializers.Serializer):
+    """Rows and totals of the production data record."""
+
+    rows = ProductionRow(many=True)
+    totals = serializers.DictField()
+
+
+class InOutReport(serializers.Serializer):
+    """Rows and totals of the in/out record."""
+
+    rows = serializers.ListField(child=serializers.DictField())
+    totals = serializers.DictField()
+
+
+def _parameters(groups: tuple[Group, ...], default: Group) -> list[OpenApiParameter]:
+    return [
+        OpenApiParameter("lineCode", str, description="A line; all when it is left out."),
+        OpenApiParameter("from", str, description="Day of production, or time with offset. Default: today."),
+        OpenApiParameter("to", str, description="Day of production (included), or time with offset (not included)."),
+        OpenApiParameter("groupBy", str, enum=[*groups], description=f"What makes a row. Default: {default}."),
+        OpenApiParameter("shift", str, description="A shift only."),
+        OpenApiParameter("runNo", str, description="A run only."),
+        OpenApiParameter("productCode", str, description="A product only."),
+        OpenApiParameter("format", str, enum=FORMATS, description="Default: json."),
+    ]
+
+
+class ReportViewSet(GenericViewSet):
+    """What the lines made."""
+
+    queryset = HourlyCount.objects.none()
+    serializer_class = ProductionReport
+
+    @extend_schema(
+        summary="Production data record",
+        description="What each machine counted for each job, with loss (picked − placed) and its rate in ppm, who "
+        "checked the record and what was remarked. A night shift belongs to the day it began. `doubtful` figures say "
+        "why in `doubts`: GAP, RESET, BASE, OVERLAP, CONTRADICTION, DIVIDED. `boardsByTracks` sets boards by tracks "
+        "beside those that machines counted (periods up to 31 days).",
+        parameters=_parameters(production.GROUPS, Group.SHIFT),
+        responses=ProductionReport,
+    )
+    def production(self, request: Request) -> HttpResponseBase:
+        """Answer with the report."""
+        question = read_question(request.query_params, groups=production.GROUPS, default=Group.SHIFT)
+        return answer_production(request, question)
+
+    @extend_schema(
+        summary="In/out record",
+        description="Boards that went into the first and came out of the last counting machine of their runs: by "
+        "hour, added up since the day began, or by what `groupBy` says.",
+        parameters=_parameters(in_out.GROUPS, Group.HOUR),
+        responses=InOutReport,
+    )
+    def in_out(self, request: Request) -> HttpResponseBase:
+        """Answer with the report."""
+        question = read_question(request.query_params, groups=in_out.GROUPS, default=Group.HOUR)
+        return answer_in_out(request, question)
+
+
+def answer_production(request: Request | HttpRequest, question: Question) -> HttpResponseBase:
+    """Answer with a production report in the format that is asked for."""
+    chosen = _read_format(request)
+    report = production.get_report(question)
+    return _answer(
+        chosen,
+        name=_file_name("production", question),
+        document=lambda: production_as_json(report),
+        table=lambda: exports.production_table(report),
+        sheets=lambda: [
+            (_("Record"), exports.production_table(report)),
+            (_("Totals"), exports.production_totals(report)),
+        ],
+    )
+
+
+def answer_in_out(request: Request | HttpRequest, question: Question) -> HttpResponseBase:
+    """Answer with an in/out report in the format that is asked for."""
+    chosen = _read_format(request)
+    report = in_out.get_in_out(question)
+    return _answer(
+        chosen,
+        name=_file_name("in-out", question),
+        document=lambda: in_out_as_json(report),
+        table=lambda: exports.in_out_table(report),
+        sheets=lambda: [(_("In and out"), exports.in_out_table(report))],
+    )
+
+
+def _read_format(request: Request | HttpRequest) -> str:
+    chosen = request.GET.get("format") or "json"
+    if chosen not in FORMATS:
+        raise errors.ValidationFailed({"format": _("Must be one of %(names)s.") % {"names": ", ".join(FORMATS)}})
+    return chosen
+
+
+def _file_name(name: str, question: Question) -> str:
+    first, last = question.days
+    line = question.line.code if question.line else "all"
+    return f"{name}-{line}-{first}" + ("" if first == last else f"-{last}")
+
+
+def _answer(
+    chosen: str,
+    *,
+    name: str,
+    document: Callable[[], dict[str, Any]],
+    table: Callable[[], exports.Table],
+    sheets: Callable[[], list[tuple[str, exports.Table]]],
+) -> HttpResponseBase:
+    answer: HttpResponseBase
+    if chosen == "json":
+        return Response(document())
+    if chosen == "csv":
+        answer = StreamingHttpResponse(exports.as_csv(table()), content_type="text/csv; charset=utf-8")
+    else:
+        answer = HttpResponse(exports.as_xlsx(sheets()), content_type=XLSX)
+    answer["Content-Disposition"] = content_disposition_header(True, f"{name}.{chosen}")
+    return answer
