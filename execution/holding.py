@@ -143,8 +143,10 @@ def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
 
 
 def _is_failed(track: Track) -> bool:
-    """Whether a pass failed, or is known by now to have failed by values that came after it was closed."""
-    return track.result == TrackResult.FAIL or values.is_failed_by_data(track)
+    """Whether a pass failed, or is known by now to have failed by values or inspections that came after it."""
+    if track.result == TrackResult.FAIL or values.is_failed_by_data(track):
+        return True
+    return track.inspections.filter(result=TrackResult.FAIL).exists()
 
 
 def _close_open_track(unit: Unit, *, override: ResultOverride) -> None:

@@ -187,10 +187,12 @@ def _collect(
 
 
 def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime, operator: str, defect: Defect) -> None:
-    """Set the result of a track. A `failed` KEY value forces FAIL."""
+    """Set the result of a track. A `failed` KEY value forces FAIL, and so does an inspection (see `quality`)."""
     track.result = track.claimed_result = claimed_result
     if claimed_result == TrackResult.PASS and failed:
         track.result, track.result_override = TrackResult.FAIL, ResultOverride.DATA
+    if track.inspection_override:
+        track.result = TrackResult.FAIL
     track.out_at = at
     track.operator_out = operator
     track.defect_code, track.defect_location, track.defect_remark = defect.code, defect.location, defect.remark

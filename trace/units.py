@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from execution.models import DataValue, Disposition, Judge, Track
+from execution.quality.models import Defect, InspectionResult
 from ingest.models import IngestBase
 from integration.models import DeviceDataRecord
 from mes import errors
@@ -18,7 +19,7 @@ from mes.production.models import Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 from mes.timerules.models import TimeRuleInstance
-from trace import carriers, clocks, machine_events
+from trace import carriers, clocks, inspections, machine_events
 from trace.carriers import UnitCarriers
 from trace.clocks import UnitClock
 from trace.values import value_as_json
@@ -85,6 +86,8 @@ class UnitTrace:
     events: Sequence[IngestBase]
     carriers: UnitCarriers
     clocks: Sequence[TimeRuleInstance]
+    inspections: Sequence[InspectionResult]
+    defects: Sequence[Defect]
     loaded_at: datetime
 
     @cached_property
@@ -151,6 +154,7 @@ class UnitTrace:
             *((event.pk, event.status, event.count) for event in self.events),
             *((load.pk, load.unloaded_at) for load in self.carriers.loads),
             *((clock.pk, clock.status, clock.ended_at, clock.decided_at) for clock in self.clocks),
+            *((one.pk, one.result, one.status_at) for one in self.inspections),
             *(len(rows) for rows in (self.carriers.passes, self.carriers.values)),
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -214,6 +218,8 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         events=machine_events.list_events(unit),
         carriers=carriers.get_carriers_of(unit),
         clocks=clocks.list_clocks_of(unit.sn),
+        inspections=inspections.list_inspections_of(unit),
+        defects=inspections.list_defects_of(unit),
         loaded_at=timezone.now(),
     )
 
@@ -285,9 +291,9 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         "carrierDataValues": [
             value_as_json(value) | {"ingestEventId": trace.event_id_of(value)} for value in trace.carriers.values
         ],
-        "defects": [_defect_as_json(track) for track in trace.tracks if track.defect_code or track.defect_remark],
+        "defects": inspections.defects_as_json(trace.tracks, trace.defects),
         "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
-        "inspections": [],
+        "inspections": [inspections.as_json(one) for one in trace.inspections],
         "timeRules": [clocks.as_json(clock) for clock in trace.clocks],
         "readiness": [],
         "materials": [],
@@ -344,16 +350,6 @@ def _record_as_json(record: DeviceDataRecord) -> dict[str, Any]:
         "judge": record.judge or None,
         "data": record.data,
         "meta": record.meta,
-    }
-
-
-def _defect_as_json(track: Track) -> dict[str, Any]:
-    return {
-        "trackId": str(track.pk),
-        "stepNo": track.step_no,
-        "code": track.defect_code or None,
-        "location": track.defect_location or None,
-        "remark": track.defect_remark or None,
     }
 
 

@@ -1,7 +1,9 @@
 """Inspection results: per track and kind of inspection, the latest by event time counts.
 
 A FAIL on the open track forces its track-out to FAIL, unless a later review says PASS before. A FAIL for a closed
-track makes the defects and puts the unit on hold.
+track puts the unit on hold. Either makes the defects, which a later PASS withdraws.
+
+That an open track is failed is kept on its own row (`inspection_override`), so that leaving costs no look elsewhere.
 """
 
 from collections.abc import Sequence
@@ -55,16 +57,20 @@ def report_inspection(
         inspection.defects, inspection.source, inspection.operator_id = list(defects), report.source, report.operator_id
         inspection.save()
         withdraw_defects(inspection)
-        if track.out_at is not None and result == InspectionVerdict.FAIL:
+        if result == InspectionVerdict.FAIL:
             record_defects(inspection, track)
+        if track.out_at is None:
+            _mark(track)
+        elif result == InspectionVerdict.FAIL:
             _hold(unit, track, inspection)
     kept = keep(report, kind=ReportKind.INSPECTION_RESULT, subject=unit.sn)
     return Inspected(kept, inspection, unit, bool(taken))
 
 
-def find_failed(track: Track) -> list[InspectionResult]:
-    """Return the inspections that fail a track as things stand; read under the unit's lock."""
-    return list(InspectionResult.objects.filter(track=track, result=InspectionVerdict.FAIL).order_by("id"))
+def _mark(track: Track) -> None:
+    """Keep on an open track whether any inspection fails it as things stand; under the unit's lock."""
+    track.inspection_override = InspectionResult.objects.filter(track=track, result=InspectionVerdict.FAIL).exists()
+    track.save(update_fields=["inspection_override"])
 
 
 def record_defects(inspection: InspectionResult, track: Track) -> None:

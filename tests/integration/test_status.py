@@ -5,6 +5,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -18,7 +19,7 @@ from mes.plant.models import Equipment
 from mes.production.models import Unit
 from mes.reports.models import StatusReport
 from tests.execution.support import assert_done, assert_refused
-from tests.factories import Plant, api_client, make_line, make_plant
+from tests.factories import Plant, api_client, make_line, make_plant, make_user
 from tests.integration.helpers import (
     MESSAGES,
     into_oven,
@@ -437,6 +438,77 @@ def test_kinds_of_inspection_count_by_themselves(sender):
     track_out(api_client(), "REF-01")
     inspect(sender, inspectionType="SPI", result="PASS", eventTime=moment(minutes=1))
     assert inspect(sender, "evt-2", result="FAIL", eventTime=moment(minutes=2))["unitStatus"] == "ON_HOLD"
+
+
+def leave(result: str = "PASS", **body: Any) -> tuple[str, str | None, bool, str]:
+    answer = track_out(api_client(), "REF-01", result=result, **body)
+    return answer["result"], answer["resultOverride"], answer["inspectionOverride"], answer["status"]
+
+
+def test_a_fail_on_the_open_track_forces_its_track_out_to_fail(sender):
+    assert inspect(sender, result="FAIL", defects=[{"code": "BRIDGE"}])["unitStatus"] == "IN_STATION"
+    assert leave() == ("FAIL", None, True, "OUT_FAILED")
+    assert Defect.objects.get().code == "BRIDGE"
+
+
+def test_a_claimed_fail_is_a_fail(sender):
+    inspect(sender, result="FAIL")
+    assert leave("FAIL") == ("FAIL", None, True, "OUT_FAILED")
+
+
+def test_a_pass_leaves_the_claim(sender):
+    inspect(sender)
+    assert leave() == ("PASS", None, False, "QUEUED")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_review_lifts_a_fail_before_track_out(sender, order):
+    reports = [
+        {"result": "FAIL", "eventTime": moment(minutes=2), "defects": [{"code": "BRIDGE"}]},
+        {"result": "PASS", "eventTime": moment(minutes=1), "source": "MANUAL", "operatorId": "olga"},
+    ]
+    for index in order:
+        inspect(sender, f"evt-{index}", **reports[index])
+    assert leave() == ("PASS", None, False, "QUEUED")
+    assert not Defect.objects.filter(status="OPEN").exists()
+
+
+def test_a_review_lifts_its_own_kind_alone(sender):
+    inspect(sender, "evt-1", result="FAIL", inspectionType="SPI", eventTime=moment(minutes=3))
+    inspect(sender, "evt-2", result="FAIL", inspectionType="AOI", eventTime=moment(minutes=2))
+    inspect(sender, "evt-3", result="PASS", inspectionType="AOI", eventTime=moment(minutes=1))
+    assert leave()[0] == "FAIL"
+
+
+def test_it_fails_the_pass_it_was_reported_of_and_no_later_one(sender):
+    inspect(sender, result="FAIL")
+    leave()
+    admin = api_client()
+    assert_done(admin.post("/api/units/SN-1/rework", {"reason": "again"}))
+    track_in(admin, "REF-01")
+    assert leave() == ("PASS", None, False, "QUEUED")
+
+
+def test_the_trace_tells_of_inspections_and_their_defects(sender):
+    defect = {"code": "BRIDGE", "location": "U7", "remark": None}
+    inspect(sender, result="FAIL", defects=[defect])
+    trace = assert_done(sender.get("/api/trace/units/SN-1"))
+    [told] = trace["inspections"]
+    assert (told["inspectionType"], told["result"], told["stepNo"]) == ("AOI", "FAIL", 20)
+    assert told["defects"] == [defect]
+    [found] = trace["defects"]
+    assert (found["code"], found["inspectionType"], found["status"]) == ("BRIDGE", "AOI", "OPEN")
+    client = Client()
+    client.force_login(make_user(Role.OPERATOR))
+    page = client.get("/trace/units/SN-1/").content.decode()
+    assert "BRIDGE" in page and "unless a review says Pass before" in page
+
+
+def test_rework_goes_by_default_to_the_pass_that_an_inspection_failed_late(sender):
+    admin = api_client()
+    track_out(admin, "REF-01")
+    inspect(sender, result="FAIL")
+    assert assert_done(admin.post("/api/units/SN-1/rework", {"reason": "bridge"}))["currentStepNo"] == 20
 
 
 def test_the_latest_such_track_is_meant(sender, plant):

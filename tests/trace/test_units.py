@@ -344,7 +344,7 @@ def test_the_trace_takes_the_same_queries_for_a_thousand_values(plant, admin, dj
     trace(admin)
     with CaptureQueriesContext(connection) as empty:
         trace(admin)
-    assert len(empty) == 11  # the unit with its run, its rows (4), machine events (2), carriers (3), clocks
+    assert len(empty) == 13  # the unit, its rows (4), events (2), carriers (3), clocks, inspections (2)
     fill(plant, tracks=100, values_each=10)
     with django_assert_num_queries(len(empty)):
         data = trace(admin)

@@ -210,8 +210,10 @@ def contradicted(value: DataValue) -> str:
 def override_in_words(track: Track) -> str:
     """Say why a track's result is not the one that was claimed."""
     claimed = track.get_claimed_result_display() or _("nothing")
-    if track.inspection_override:
-        return _("claimed %(claimed)s, forced to Fail by an inspection") % {"claimed": claimed}
+    if track.inspection_override and track.out_at is None:
+        return _("failed by an inspection: it leaves as Fail, unless a review says Pass before")
+    if track.inspection_override and not track.result_override:
+        return _("claimed %(claimed)s, failed by an inspection") % {"claimed": claimed}
     return {
         ResultOverride.DATA: _("claimed %(claimed)s, forced to Fail by a key value") % {"claimed": claimed},
         ResultOverride.REWORK: _("closed as Fail when the unit was sent to rework"),

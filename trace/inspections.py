@@ -1,0 +1,65 @@
+"""What inspections said of a unit, and the defects they left."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from execution.models import Track
+from execution.quality.models import Defect, InspectionResult
+from mes.production.models import Unit
+
+
+def list_inspections_of(unit: Unit) -> Sequence[InspectionResult]:
+    """Return what counts for each pass and kind of inspection, in the order of the passes."""
+    inspections = InspectionResult.objects.filter(track__unit=unit)
+    return list(inspections.select_related("track__station").order_by("track_id", "id"))
+
+
+def list_defects_of(unit: Unit) -> Sequence[Defect]:
+    """Return the defects that inspections found, withdrawn ones too."""
+    return list(Defect.objects.filter(unit=unit).select_related("inspection").order_by("id"))
+
+
+def as_json(inspection: InspectionResult) -> dict[str, Any]:
+    """An inspection as the interface tells it."""
+    return {
+        "id": str(inspection.pk),
+        "trackId": str(inspection.track_id),
+        "stepNo": inspection.track.step_no,
+        "stationCode": inspection.track.station.code,
+        "inspectionType": inspection.inspection_type,
+        "result": inspection.result,
+        "at": inspection.status_at,
+        "source": inspection.source,
+        "operatorId": inspection.operator_id or None,
+        "defects": inspection.defects,
+    }
+
+
+def defects_as_json(tracks: Sequence[Track], defects: Sequence[Defect]) -> list[dict[str, Any]]:
+    """The defects of a unit: what people saw at track-out, and what inspections found."""
+    seen = [
+        {
+            "trackId": str(track.pk),
+            "stepNo": track.step_no,
+            "code": track.defect_code or None,
+            "location": track.defect_location or None,
+            "remark": track.defect_remark or None,
+            "inspectionType": None,
+            "status": None,
+        }
+        for track in tracks
+        if track.defect_code or track.defect_remark
+    ]
+    found = [
+        {
+            "trackId": str(defect.track_id),
+            "stepNo": defect.step_no,
+            "code": defect.code,
+            "location": defect.location or None,
+            "remark": defect.remark or None,
+            "inspectionType": defect.inspection.inspection_type if defect.inspection else None,
+            "status": defect.status,
+        }
+        for defect in defects
+    ]
+    return seen + found
