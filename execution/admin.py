@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+import execution.first_article.admin
 import execution.quality.admin  # noqa: F401
 from execution.models import Carrier, CarrierTrack, DataValue, Track
 from mes.specs.models import Method

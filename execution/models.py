@@ -5,6 +5,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from execution.first_article.models import FirstArticle, FirstArticleItem, FirstArticleSample
 from execution.quality.models import Defect, InspectionResult
 from mes.plant.models import Station, code_field
 from mes.production.models import Run, Unit
@@ -19,6 +20,9 @@ __all__ = [
     "Defect",
     "Disposition",
     "DispositionAction",
+    "FirstArticle",
+    "FirstArticleItem",
+    "FirstArticleSample",
     "InspectionResult",
     "Judge",
     "ResultOverride",

@@ -1,12 +1,18 @@
 """Addresses of execution, below `/api/`."""
 
-from django.urls import path
+from django.urls import include, path
+from rest_framework.routers import SimpleRouter
 
 from execution.api import StationWorkViewSet, UnitDecisionViewSet
+from execution.first_article import api as first_article
 
 _work, _decide = StationWorkViewSet.as_view, UnitDecisionViewSet.as_view
 
+router = SimpleRouter(trailing_slash=False)
+first_article.register(router)
+
 urlpatterns = [
+    path("", include(router.urls)),
     path("stations/resolve-unit/<str:sn>", _work({"get": "resolve_unit"})),
     path("stations/<str:code>/queue", _work({"get": "queue"})),
     path("stations/<str:code>/unit/<str:sn>/data-specs", _work({"get": "data_specs"})),

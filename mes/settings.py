@@ -242,6 +242,7 @@ SPECTACULAR_SETTINGS = {
         "StationType": "mes.plant.models.StationType",
         "MessageStatus": "integration.models.MessageStatus",
         "ReadinessCheckStatus": "mes.readiness.models.CheckStatus",
+        "FaiStatus": "execution.first_article.models.FaiStatus",
         "ReadinessItemStatus": "mes.readiness.models.ItemStatus",
         "TrackResult": "execution.models.TrackResult",
         "TimeRuleEvent": "mes.timerules.models.EVENT_CHOICES",

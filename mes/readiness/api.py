@@ -21,7 +21,7 @@ LARGEST_ID = 2**63 - 1
 PREPARES = (Capability.BIND, Capability.AUTHORIZE, Capability.FAI)
 
 
-class WaiverAnswer(serializers.Serializer):
+class ReadinessWaiverAnswer(serializers.Serializer):
     """Who answers for a failure, and why."""
 
     reason = serializers.CharField()
@@ -29,7 +29,7 @@ class WaiverAnswer(serializers.Serializer):
     at = OffsetDateTimeField(source="waived_at")
 
 
-class ItemAnswer(serializers.ModelSerializer):
+class ReadinessItemAnswer(serializers.ModelSerializer):
     """One thing that was looked at. `action` says what to do about a failure."""
 
     id = serializers.CharField(source="pk")
@@ -39,7 +39,7 @@ class ItemAnswer(serializers.ModelSerializer):
     reason = serializers.CharField()
     action = serializers.CharField()
     evidence = serializers.DictField()
-    waiver = WaiverAnswer(allow_null=True)
+    waiver = ReadinessWaiverAnswer(allow_null=True)
 
     class Meta:
         model = ReadinessItem
@@ -62,7 +62,7 @@ class ItemAnswer(serializers.ModelSerializer):
         return {**shown, **{name: shown[name] or None for name in ("code", "reason", "action")}}
 
 
-class CheckAnswer(serializers.ModelSerializer):
+class ReadinessCheckAnswer(serializers.ModelSerializer):
     """A check with its items. `isAuthorization`: evaluated at the moment somebody authorized the run."""
 
     id = serializers.CharField(source="pk", allow_null=True)
@@ -71,14 +71,14 @@ class CheckAnswer(serializers.ModelSerializer):
     isAuthorization = serializers.BooleanField(source="is_authorization")
     checkedAt = OffsetDateTimeField(source="checked_at", allow_null=True)
     checkedBy = serializers.CharField(source="checked_by", allow_null=True)
-    items = ItemAnswer(many=True)
+    items = ReadinessItemAnswer(many=True)
 
     class Meta:
         model = ReadinessCheck
         fields = ["id", "runNo", "type", "status", "isAuthorization", "checkedAt", "checkedBy", "items"]
 
 
-class ExceptionAnswer(ItemAnswer):
+class ReadinessExceptionAnswer(ReadinessItemAnswer):
     """A failed or waived item of an open run."""
 
     runNo = serializers.CharField(source="check_made.run.run_no")
@@ -86,8 +86,8 @@ class ExceptionAnswer(ItemAnswer):
     checkId = serializers.CharField(source="check_made_id")
     checkedAt = OffsetDateTimeField(source="check_made.checked_at")
 
-    class Meta(ItemAnswer.Meta):
-        fields = [*ItemAnswer.Meta.fields, "runNo", "lineCode", "checkId", "checkedAt"]
+    class Meta(ReadinessItemAnswer.Meta):
+        fields = [*ReadinessItemAnswer.Meta.fields, "runNo", "lineCode", "checkId", "checkedAt"]
 
 
 class WaiveRequest(StrictSerializer):
@@ -96,7 +96,7 @@ class WaiveRequest(StrictSerializer):
     reason = serializers.CharField(max_length=500)
 
 
-class ConfirmRequest(StrictSerializer):
+class PreparationRequest(StrictSerializer):
     """A preparation that is done; with `done` false, one that is not after all."""
 
     source = serializers.ChoiceField(choices=["MANUAL", "SYSTEM"], required=False)  # type: ignore[assignment]
@@ -104,7 +104,7 @@ class ConfirmRequest(StrictSerializer):
     remark = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
 
 
-class ConfirmAnswer(serializers.Serializer):
+class PreparationAnswer(serializers.Serializer):
     """A confirmation as it was kept."""
 
     id = serializers.CharField(source="pk")
@@ -130,7 +130,7 @@ class RunReadinessViewSet(GenericViewSet):
     """Whether a run may start."""
 
     queryset = ReadinessCheck.objects.none()
-    serializer_class = CheckAnswer
+    serializer_class = ReadinessCheckAnswer
     capabilities = {
         "precheck": PREPARES,
         "check": PREPARES,
@@ -142,7 +142,7 @@ class RunReadinessViewSet(GenericViewSet):
         summary="Precheck a run",
         description="Looks at everything the run needs and keeps what it found. It decides nothing.",
         request=None,
-        responses={201: CheckAnswer},
+        responses={201: ReadinessCheckAnswer},
     )
     def precheck(self, request: Request, run_no: str) -> Response:
         """Make an advisory check."""
@@ -152,7 +152,7 @@ class RunReadinessViewSet(GenericViewSet):
         summary="Check a run formally",
         description="As authorizing will do. Authorizing looks afresh: what this finds counts only for this moment.",
         request=None,
-        responses={201: CheckAnswer},
+        responses={201: ReadinessCheckAnswer},
     )
     def check(self, request: Request, run_no: str) -> Response:
         """Make a formal check."""
@@ -160,37 +160,37 @@ class RunReadinessViewSet(GenericViewSet):
 
     def _make(self, request: Request, run_no: str, kind: CheckKind) -> Response:
         made = checking.make_check(run_no=run_no, kind=kind, by=operator_name(request))
-        return Response(CheckAnswer(queries.list_checks_of(made.run).get(pk=made.pk)).data, status=201)
+        return Response(ReadinessCheckAnswer(queries.list_checks_of(made.run).get(pk=made.pk)).data, status=201)
 
     @extend_schema(
         summary="Read the latest check of a run",
         description="`PENDING` while there is none.",
         parameters=[_TYPE],
-        responses=CheckAnswer,
+        responses=ReadinessCheckAnswer,
     )
     def latest(self, request: Request, run_no: str) -> Response:
         """Return the latest check."""
         kind = _kind(request)
         run = queries.get_run(run_no)
         found = queries.find_latest(run, kind)
-        return Response(CheckAnswer(found).data if found else _pending(run_no, kind))
+        return Response(ReadinessCheckAnswer(found).data if found else _pending(run_no, kind))
 
     @extend_schema(
-        summary="List the checks of a run, newest first", parameters=[_TYPE], responses=CheckAnswer(many=True)
+        summary="List the checks of a run, newest first", parameters=[_TYPE], responses=ReadinessCheckAnswer(many=True)
     )
     def history(self, request: Request, run_no: str) -> Response:
         """Return the checks."""
         kind = _kind(request)
         checks = queries.list_checks_of(queries.get_run(run_no))
         page = self.paginate_queryset(checks.filter(kind=kind) if kind else checks)
-        return self.get_paginated_response(CheckAnswer(page, many=True).data)
+        return self.get_paginated_response(ReadinessCheckAnswer(page, many=True).data)
 
     @extend_schema(
         summary="Waive a failed item",
         description="Later checks of the run heed it for the same item failing with the same code, and for nothing "
         "else.",
         request=WaiveRequest,
-        responses=ItemAnswer,
+        responses=ReadinessItemAnswer,
         examples=[OpenApiExample("Why", value={"reason": "Measured by hand: 34 N/cm"}, request_only=True)],
     )
     def waive(self, request: Request, run_no: str, id: str) -> Response:
@@ -201,19 +201,19 @@ class RunReadinessViewSet(GenericViewSet):
             queries.get_run(run_no)
             raise errors.ReadinessItemNotFound(code=id)
         item = checking.waive_item(run_no=run_no, item_id=number, reason=reason, by=operator_name(request))
-        return Response(ItemAnswer(item).data)
+        return Response(ReadinessItemAnswer(item).data)
 
     @extend_schema(
         summary="Confirm a preparation of a run",
         description="`source` MANUAL (the default) is a person; SYSTEM is another system and needs the role "
         "Integration. `done` false takes an earlier confirmation back.",
-        request=ConfirmRequest,
-        responses={201: ConfirmAnswer},
+        request=PreparationRequest,
+        responses={201: PreparationAnswer},
         examples=[OpenApiExample("By hand", value={"remark": "Feeders compared with the list"}, request_only=True)],
     )
     def confirm(self, request: Request, run_no: str, code: str) -> Response:
         """Keep the confirmation."""
-        body = read(ConfirmRequest, request)
+        body = read(PreparationRequest, request)
         source = body.get("source") or DataSource.MANUAL
         _check_may_say(request, source)
         confirmation = preparing.confirm(
@@ -224,7 +224,7 @@ class RunReadinessViewSet(GenericViewSet):
             is_done=body.get("done", True),
             remark=body.get("remark") or "",
         )
-        return Response(ConfirmAnswer(confirmation).data, status=201)
+        return Response(PreparationAnswer(confirmation).data, status=201)
 
 
 def _check_may_say(request: Request, source: str) -> None:
@@ -257,7 +257,7 @@ class ExceptionViewSet(mixins.ListModelMixin, GenericViewSet):
     """Failed and waived items over all open runs."""
 
     queryset = ReadinessItem.objects.none()
-    serializer_class = ExceptionAnswer
+    serializer_class = ReadinessExceptionAnswer
     filter_backends = [ExactFilter]
     filters = {
         "status": "status",

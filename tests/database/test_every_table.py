@@ -21,6 +21,7 @@ STAYS = {
     "the product's history: what was made, how, and who decided": """
         mes_workorder mes_run mes_unit execution_track execution_disposition execution_carrier execution_carrierload
         execution_carriertrack execution_carriertrackunit execution_defect execution_inspectionresult
+        execution_firstarticle execution_firstarticleitem execution_firstarticlesample
         mes_linebinding mes_maintenancetask mes_prepconfirmation mes_readinesswaiver mes_solderpasteusage
         mes_timeruleinstance mes_countstream mes_hourlycount mes_recordremark mes_recordsignature
         """,

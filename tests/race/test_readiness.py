@@ -189,3 +189,9 @@ def test_status_and_authorizations_at_once_do_not_block_each_other(person: APICl
         return 0
 
     assert at_once(*(flicker(what) for what in CHANGES), again, again) == [0] * 7
+
+
+def test_one_first_article_is_open_whoever_creates_it(person: APIClient) -> None:
+    make_unready_plant()
+    answers = at_once(lambda: person.post("/api/fai/run/RUN-1", {"sampleQty": 1}).status_code, times=6)
+    assert sorted(answers) == [201] + [409] * 5
