@@ -1,5 +1,7 @@
 """What units do at stations, decided from where they stand: pure but for the clock. Nothing is written here.
 
+The one exception: a unit that enters while its run is in preparation becomes a sample of the first article (`trials`).
+
 `enter` and `leave` are the one way, for operators and machines alike; `execution.writing` writes what they decide.
 """
 
@@ -11,6 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from execution import collecting, rules, values
+from execution.first_article import trials
 from execution.happenings import alarm_event, alarm_reason, track_event
 from execution.holding import put_on_hold
 from execution.models import Disposition, ResultOverride, Track, TrackResult, TrackSource
@@ -66,7 +69,7 @@ class Move:
 def check_may_enter(*, unit: Unit, run: Run, place: Place, by_machine: bool, open_track: Track | None) -> StepSnapshot:
     """Return the unit's current step, or raise the first reason why it may not enter it here."""
     station = place.station
-    rules.check_run_accepts(run, by_machine=by_machine)
+    trials.check_run_accepts(run, unit, by_machine=by_machine)
     rules.check_membership(unit, run)
     rules.check_unit_may_enter(unit, station_of_open_track=open_track.station.code if open_track else "")
     step = runs.snapshot_of(run).step(unit.current_step_no)
@@ -110,6 +113,7 @@ def enter(
         rework_no=unit.rework_no,
         in_at=at,
         operator_in=operator,
+        is_trial=trials.claim(run, unit),
         is_time_doubtful=doubtful,
         is_entry_inferred=is_entry_inferred,
     )

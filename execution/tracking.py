@@ -7,6 +7,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from execution import collecting, moving, rules, standing
+from execution.first_article import trials
 from execution.models import Track, TrackResult, TrackSource
 from execution.moving import NO_DEFECT, Defect
 from execution.standing import Place, Standing, find_earlier
@@ -93,7 +94,7 @@ def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool, 
     The run must be held exclusively. Raises what the run's status forbids, UnitNotFound, RunQuantityExceeded,
     UnitRunMismatch.
     """
-    rules.check_run_accepts(run, by_machine=by_machine)
+    trials.check_run_accepts(run, None, by_machine=by_machine)
     if run.units_registered or not rules.station_may_run(station, runs.snapshot_of(run).steps[0]):
         raise errors.UnitNotFound(code=sn)
     if run.pk not in locked.changing:
