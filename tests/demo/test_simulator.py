@@ -220,22 +220,25 @@ def test_a_simulator_goes_on_where_another_stopped(client: Client, moment: str) 
         assert (queue["inStation"], queue["waiting"]) == ([], [])
 
 
-def test_a_line_waits_for_equipment_that_is_not_normal(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_waits_for_a_machine_that_breaks_during_a_run(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("demo.line.RETRY_SECONDS", 0.2)
-    client._call("PATCH", "/api/equipment/EQ-PLC-A1", {"status": "maintenance"})
     said: list[str] = []
 
-    def mend(text: str) -> None:
-        said.append(text)
-        if "waits" in text:
-            threading.Timer(0.5, lambda: other._call("PATCH", "/api/equipment/EQ-PLC-A1", {"status": "normal"})).start()
+    def set_status(status: str) -> None:
+        other.patch("equipment", "EQ-PLC-A1", body={"status": status})
 
-    other = Client(client.url, make_token())
-    line = simulator(client, boards=2, say=mend)
-    line.run()
+    def break_and_mend(text: str) -> None:
+        said.append(text)
+        if " begins: " in text:
+            set_status("maintenance")
+        if " waits: " in text:
+            threading.Timer(0.5, lambda: set_status("normal")).start()
+
+    with closing(Client(client.url, make_token())) as other:
+        line = simulator(client, boards=2, say=break_and_mend)
+        line.run()
     assert line.batches[0].done == 2
     assert sum("waits" in text for text in said) == 1
-    other.close()
 
 
 def test_a_file_of_the_oven_becomes_values_of_the_boards_in_it(
