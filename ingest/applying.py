@@ -20,6 +20,7 @@ from execution.moving import Move
 from execution.standing import Place, Standing
 from execution.values import Earlier
 from ingest import mapping as mappings
+from ingest import measuring
 from ingest.carrying import Carried, Shared
 from ingest.choosing import PARTIAL, Choice
 from ingest.envelopes import Sent
@@ -75,7 +76,7 @@ def apply(
     rules.check_time(extracted.occurred_at, now=timezone.now(), previous=None, skew=settings.MES_CLOCK_SKEW)
     place = find_place(extracted, choice.step, scene.places)
     check_station(place.station.code)
-    carried = Carried.on(extracted.carrier_no, scene.locked) if extracted.carrier_no is not None else None
+    carried = Carried.on(extracted.carrier_no, sent, scene.locked) if extracted.carrier_no is not None else None
     reports, without_unit = _name_units(event, extracted, carried)
     extracted = replace(extracted, positions_without_unit=extracted.positions_without_unit + without_unit)
     if rest_of is not None:
@@ -121,15 +122,21 @@ def find_place(extracted: Extracted, step: StepSnapshot, places: Mapping[str, Pl
         if extracted.line_code and line is not None and line.code != extracted.line_code:
             raise errors.StationLineMismatch(station=place.station.code, line=line.code, run_line=extracted.line_code)
         return place
-    restricted = step.station_group is not None or step.allowed_stations is not None
-    if step.station_type == StationType.BATCH and not restricted:
-        stations = Station.objects.filter(station_type=StationType.BATCH)
-        if extracted.line_code:
-            stations = stations.filter(line__code=extracted.line_code)
-        codes = list(stations.values_list("code", flat=True)[:2])
-        if len(codes) == 1:
-            return standing.look([], locked=None, stations=codes).places[codes[0]]
-    raise mappings.invalid(_("stationCodePath: finds no station"))
+    code = find_implied_station(step, extracted.line_code)
+    if code is None:
+        raise mappings.invalid(_("stationCodePath: finds no station"))
+    return standing.look([], locked=None, stations=[code]).places[code]
+
+
+def find_implied_station(step: StepSnapshot, line_code: str | None) -> str | None:
+    """Return the code of the only station that may run a BATCH step which names none; None where there is not one."""
+    if step.station_type != StationType.BATCH or step.station_group is not None or step.allowed_stations is not None:
+        return None
+    stations = Station.objects.filter(station_type=StationType.BATCH)
+    if line_code:
+        stations = stations.filter(line__code=line_code)
+    codes = list(stations.values_list("code", flat=True)[:2])
+    return codes[0] if len(codes) == 1 else None
 
 
 def _name_units(
@@ -141,7 +148,7 @@ def _name_units(
     """
     reports = list(extracted.units)
     if not reports and carried is not None:
-        reports = [UnitReport(load.unit.sn, load.position, extracted.result) for load in carried.loads]
+        reports = [UnitReport(sn, position, extracted.result) for sn, position in carried.received]
     elif not reports and extracted.transaction_id:
         sns = list_of_transaction(event["sourceSystem"], extracted.transaction_id)
         reports = [UnitReport(sn, None, extracted.result) for sn in sns]
@@ -153,6 +160,8 @@ def _name_units(
     ]
     if not named:
         raise mappings.invalid(_("the event names no unit"))
+    if problems := [report.problem for report in named if report.problem]:
+        raise mappings.invalid(*problems)
     repeated = sorted(sn for sn, count in Counter(str(report.sn) for report in named).items() if count > 1)
     if repeated:
         raise mappings.invalid(_("named more than once: {sns}").format(sns=", ".join(repeated)))
@@ -232,7 +241,7 @@ def _move(
         return move
     if done.carrier_track is not None:
         move.earlier = move.earlier.joined(shared.on_pass)
-    mapped = mappings.to_readings(choice.mapping, report.measurements, choice.step, at=at)
+    mapped = measuring.to_readings(choice.mapping, report.measurements, choice.step, at=at)
     done.unmapped += mapped.unmapped
     moving.leave(
         move,

@@ -14,7 +14,9 @@ from execution.happenings import alarm_event
 from execution.models import Carrier, CarrierLoad, CarrierTrack
 from execution.standing import Standing
 from ingest import mapping as mappings
+from ingest import measuring
 from ingest.choosing import Choice
+from ingest.envelopes import Sent
 from ingest.mapping import Extracted, UnitReport
 from ingest.models import SettledIngestEvent
 from mes.events.outbox import emit
@@ -29,23 +31,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A locked carrier and what it carries, by position."""
+    """A locked carrier, what it carries, and what it carried when the event was received: (serial number, position)."""
 
     carrier: Carrier
     loads: Sequence[CarrierLoad]
+    received: Sequence[tuple[str, str]]
+    is_past: bool
 
     @classmethod
-    def on(cls, carrier_no: str, locked: Locked) -> "Carried":
+    def on(cls, carrier_no: str, sent: Sent, locked: Locked) -> "Carried":
         """Lock a carrier, after its units. Raises Outdated when it carries one that is not locked."""
         carrier = carriers.lock_carrier(carrier_no)
         loads = carriers.list_loads(carrier)
         locked.check(unit_ids=[load.unit_id for load in loads], run_ids=())
-        return cls(carrier, loads)
+        if sent.carried is not None:
+            return cls(carrier, loads, sent.carried, is_past=True)
+        return cls(carrier, loads, [(load.unit.sn, load.position) for load in loads], is_past=False)
 
     @property
     def by_position(self) -> dict[str, str]:
-        """The serial numbers by position, as far as positions are known."""
-        return {load.position: load.unit.sn for load in self.loads if load.position}
+        """The serial numbers by position at receipt, as far as positions are known."""
+        return {position: sn for sn, position in self.received if position}
 
     def find_or_record_pass(
         self,
@@ -56,12 +62,12 @@ class Carried:
     ) -> CarrierTrack:
         """Return the pass that an event recorded when it was applied first, else record one.
 
-        Units that the event lists are what the carrier carries.
+        Units that the event lists are what the carrier carries; positions of the past say nothing of the present.
         """
         if rest_of is not None and rest_of.carrier_track_id is not None:
             return CarrierTrack.objects.get(pk=rest_of.carrier_track_id)
         extracted = done.extracted
-        if extracted.units:
+        if extracted.units and (not self.is_past or any(unit.sn for unit in extracted.units)):
             positions = {load.unit_id: load.position for load in self.loads}
             there = [(units[str(report.sn)].unit, report.position) for report in reports]
             seen = [(unit, position or positions.get(unit.pk, "")) for unit, position in there]
@@ -99,7 +105,7 @@ class Shared:
     @classmethod
     def of(cls, choice: Choice, extracted: Extracted) -> "Shared":
         """Sort the measurements of the event by what their specs ask for."""
-        mapped = mappings.to_readings(choice.mapping, extracted.measurements, choice.step, at=extracted.occurred_at)
+        mapped = measuring.to_readings(choice.mapping, extracted.measurements, choice.step, at=extracted.occurred_at)
         carried = {
             spec.name
             for spec in choice.step.specs

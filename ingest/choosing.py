@@ -51,6 +51,10 @@ class Choice:
         missing = self.candidate.snapshot.steps_between(current, meant) if current < meant else []
         return errors.StepMismatch(current=current, step_no=meant, missing_steps=missing)
 
+    def waited_in_vain(self, seconds: int) -> errors.WaitedInVain:
+        """Return the refusal of an event that waited so long for the unit that is furthest behind."""
+        return errors.WaitedInVain(**self.mismatch(self.behind).details, waited_seconds=seconds)
+
 
 def choose(meant: Meaning, standings: Standings, places: Mapping[str, Place]) -> Choice:
     """Return what an event means.
@@ -125,6 +129,23 @@ def _choose_new_unit(meant: Meaning, standings: Standings) -> Choice:
     if known:
         raise errors.UnitRunNotFound(code=known[0].unit.sn)
     raise errors.UnitNotFound(code=next(sn for one in meant.named for sn in one.sns))
+
+
+def find_unopened(meant: Meaning, event: Mapping[str, Any]) -> Named | None:
+    """Return how an event names only a transaction whose units no event has named yet, where it may wait for that.
+
+    One that reports an entry is what others wait for.
+    """
+    if any(one.sns for one in meant.named):
+        return None
+    waiting = (
+        one
+        for one in meant.named
+        if one.transaction_id
+        and one.candidate.mapping.get("waitSeconds", 0) > 0
+        and not mappings.is_entry(one.candidate.mapping, event)
+    )
+    return next(waiting, None)
 
 
 def is_stale(choice: Choice, event: Mapping[str, Any]) -> bool:

@@ -43,11 +43,15 @@ BATCH_DECODER = msgspec.json.Decoder(EventBatch)
 
 @dataclass(frozen=True)
 class Sent:
-    """An event as it was sent."""
+    """An event as it was sent. `carried` is what its carrier carried at receipt, of one that waited since.
+
+    That is serial numbers with their positions.
+    """
 
     envelope: Envelope
     body: dict[str, Any]
     digest: bytes
+    carried: tuple[tuple[str, str], ...] | None = None
 
     @cached_property
     def said(self) -> dict[str, Any]:

@@ -1,18 +1,22 @@
 """Open events: what waits or was rejected, kept with its reason and with what was sent before under its key."""
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import F
 from django.utils import timezone
 
 from execution.tracking import get_station
 from ingest import choosing
 from ingest.envelopes import Envelope, Sent
+from ingest.meaning import Meaning
 from ingest.models import IngestStatus, OpenIngestEvent
 from mes import errors
 from mes.web.envelope import refusal_as_json
+from mes.web.validators import validate_code
 
 KEPT_RAW_BYTES = 64 * 1024
 
@@ -29,24 +33,29 @@ def upsert_open(
     sent: Sent,
     *,
     status: IngestStatus,
-    wait_until: datetime | None,
     error: errors.DomainError,
-    choice: choosing.Choice | None,
+    wait_until: datetime | None = None,
+    choice: choosing.Choice | None = None,
+    meant: Meaning | None = None,
+    transaction_id: str | None = None,
 ) -> OpenIngestEvent:
     """Write the open event of a key; what was sent before under this key stays among its attempts.
 
-    With a `choice`, the event is blocked until the move that lets it be applied.
+    With a `choice`, the event is blocked until the move that lets it be applied; with a `transaction_id`, until another
+    event names the units of that transaction. `meant` is what it may mean, as far as that could be read.
     """
     now = timezone.now()
     envelope = sent.envelope
     given: dict[str, Any] = {
         "event_type": envelope.event_type,
         "occurred_at": envelope.occurred_at,
-        "sns": _sns_of(envelope, choice),
+        "sns": _sns_of(envelope, choice, meant),
         "unit_ids": [one.unit.pk for one in choice.units] if choice else [],
         "run_id": choice.run.pk if choice else None,
         "step_no": choice.step.step_no if choice else None,
+        "transaction_id": transaction_id or "",
         "payload": sent.body,
+        "normalized": _as_received(choice, meant),
         "digest": sent.digest,
         "status": status,
         "wait_until": wait_until,
@@ -78,10 +87,33 @@ def upsert_open(
     return opened
 
 
-def _sns_of(envelope: Envelope, choice: choosing.Choice | None) -> list[str]:
+def _sns_of(envelope: Envelope, choice: choosing.Choice | None, meant: Meaning | None) -> list[str]:
+    """Return the units that an event is kept for: those that are meant, else those that anything of it names."""
     if choice is not None and choice.units:
         return [one.unit.sn for one in choice.units]
-    return envelope.sns or ([envelope.sn] if envelope.sn else [])
+    named = envelope.sns or ([envelope.sn] if envelope.sn else [])
+    found = next((one.sns for one in meant.named if one.sns), ()) if meant is not None and not named else ()
+    return [*named, *filter(_may_be_code, dict.fromkeys(found))]
+
+
+def _may_be_code(text: str) -> bool:
+    try:
+        validate_code(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def _as_received(choice: choosing.Choice | None, meant: Meaning | None) -> dict[str, Any] | None:
+    """Return what will be so no longer when the event is tried again: what its carrier carries."""
+    carried = meant.carried_by(choice.candidate) if choice is not None and meant is not None else ()
+    return {"carried": [list(one) for one in carried]} if carried else None
+
+
+def as_it_was(opened: OpenIngestEvent, sent: Sent) -> Sent:
+    """Return an open event with what its carrier carried when it was received."""
+    carried = (opened.normalized or {}).get("carried")
+    return sent if carried is None else replace(sent, carried=tuple((sn, position) for sn, position in carried))
 
 
 def blocked_by(choice: choosing.Choice | None) -> dict[str, Any]:

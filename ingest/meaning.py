@@ -47,11 +47,17 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """The serial numbers that an event names by a candidate's mapping, and the station."""
+    """The serial numbers that an event names by a candidate's mapping, and the station.
+
+    `carried` is what its carrier carries, serial numbers with their positions; `transaction_id` is of the transaction
+    whose units are meant, `others` are serial numbers that it may move besides.
+    """
 
     candidate: Candidate
-    sns: Sequence[str]
     station_code: str | None
+    sns: Sequence[str] = ()
+    others: Sequence[str] = ()
+    carried: Sequence[tuple[str, str]] = ()
     transaction_id: str | None = None
 
 
@@ -62,12 +68,15 @@ class Meaning:
     named: Sequence[Named]
     version_ids: frozenset[int]
     run_no: str | None
-    others: Sequence[str]
 
     @property
     def sns(self) -> list[str]:
         """The serial numbers of all that may move or lose their place on a carrier."""
-        return list(dict.fromkeys([*(sn for one in self.named for sn in one.sns), *self.others]))
+        return list(dict.fromkeys(sn for one in self.named for sn in (*one.sns, *one.others)))
+
+    def carried_by(self, candidate: Candidate) -> Sequence[tuple[str, str]]:
+        """Return what the carrier carries that the event names by a candidate's mapping."""
+        return next((one.carried for one in self.named if one.candidate is candidate), ())
 
     @property
     def station_codes(self) -> list[str]:
@@ -99,17 +108,14 @@ def read(sent: Sent) -> Meaning:
         candidates = list_candidates(event["eventType"], versions)
     if not candidates:
         raise errors.IngestMappingMissing(event_type=event["eventType"])
-    known: dict[Any, tuple[Sequence[str], Sequence[str], str | None]] = {}
+    known: dict[Any, dict[str, Any]] = {}
     named: list[Named] = []
-    others: list[str] = []
     for candidate in candidates:
         paths = tuple(candidate.mapping.get(key) for key in NAMING_KEYS)
         if paths not in known:
-            known[paths] = _names_of(candidate.mapping, event)
-        sns, besides, transaction_id = known[paths]
-        others += besides
-        named.append(Named(candidate, sns, mappings.find_station_code(candidate.mapping, event), transaction_id))
-    return Meaning(named, frozenset(version_id for version_id, _digest in versions), run_no, others)
+            known[paths] = _names_of(candidate.mapping, sent)
+        named.append(Named(candidate, mappings.find_station_code(candidate.mapping, event), **known[paths]))
+    return Meaning(named, frozenset(version_id for version_id, _digest in versions), run_no)
 
 
 def _find_versions(run_no: str | None) -> frozenset[Version]:
@@ -147,29 +153,35 @@ def list_candidates(event_type: str, versions: frozenset[Version]) -> tuple[Cand
     return tuple(candidates)
 
 
-def _names_of(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[str], str | None]:
-    """Return the serial numbers that an event names by a mapping, others that it may move, and its transaction.
+def _names_of(mapping: Mapping[str, Any], sent: Sent) -> dict[str, Any]:
+    """Return what an event names by a mapping, as fields of `Named`.
 
-    The others are those that its carrier carries, and those of its items where the envelope names some. An event that
-    names no unit means those of its carrier, or of the event that opened its transaction.
+    One that names no unit means those of its carrier, or of the event that opened its transaction. What its carrier
+    carries is locked along, and so are its items where the envelope names other units.
     """
+    event = sent.said
     try:
         sns, carrier_no = mappings.find_names(mapping, event)
-        carried = list_carried(carrier_no) if carrier_no is not None else []
-        if sns or carrier_no is not None:
-            return sns or carried, [*carried, *mappings.find_names_of_items(mapping, event)], None
+        if carrier_no is not None:
+            carried = list_carried(carrier_no) if sent.carried is None else sent.carried
+            on_it = [sn for sn, _position in carried]
+            now_on_it = on_it if sent.carried is None else [sn for sn, _position in list_carried(carrier_no)]
+            others = [*on_it, *now_on_it, *mappings.find_names_of_items(mapping, event)]
+            return {"sns": sns or on_it, "others": others, "carried": carried}
+        if sns:
+            return {"sns": sns, "others": mappings.find_names_of_items(mapping, event)}
         transaction_id = mappings.find_transaction(mapping, event)
     except errors.IngestPayloadInvalid:
-        return [], [], None
+        return {}
     if transaction_id is None:
-        return [], [], None
-    return list_of_transaction(event["sourceSystem"], transaction_id), [], transaction_id
+        return {}
+    return {"sns": list_of_transaction(event["sourceSystem"], transaction_id), "transaction_id": transaction_id}
 
 
-def list_carried(carrier_no: str) -> list[str]:
-    """Return the serial numbers of the units that a carrier carries now, by position."""
+def list_carried(carrier_no: str) -> list[tuple[str, str]]:
+    """Return (serial number, position) of the units that a carrier carries now, by position."""
     loads = CarrierLoad.objects.filter(carrier__carrier_no=carrier_no, unloaded_at=None).order_by("position", "id")
-    return list(loads.values_list("unit__sn", flat=True))
+    return list(loads.values_list("unit__sn", "position"))
 
 
 def list_of_transaction(source_system: str, transaction_id: str) -> list[str]:

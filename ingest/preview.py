@@ -15,9 +15,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import collecting, rules, standing
-from ingest import applying, envelopes
+from ingest import applying, envelopes, measuring
 from ingest import mapping as mappings
-from ingest.mapping import Extracted, Measurement, UnitReport
+from ingest.mapping import Extracted, UnitReport
+from ingest.measuring import Measurement
 from mes import errors
 from mes.production.models import Unit
 from mes.routing import snapshots
@@ -242,7 +243,10 @@ def _extract(seen: Preview) -> Extracted:
     """Extract by the whole mapping, or by those parts of it that fit."""
     mapping, event = seen.mapping, seen.event
     try:
-        return mappings.extract(mapping, event)
+        whole = mappings.extract(mapping, event)
+        for problem in dict.fromkeys(unit.problem for unit in whole.units if unit.problem):
+            seen.add(mappings.invalid(problem))
+        return whole
     except (errors.DomainError, *MISFITS):
         pass
     fitting: dict[str, Any] = {}
@@ -348,7 +352,7 @@ def _judge(
 ) -> tuple[collecting.JudgedValue | None, errors.DomainError | None]:
     """Convert, check and judge a measurement; return it, or why it is refused."""
     try:
-        mapped = mappings.to_readings(seen.mapping, (measurement,), seen.step, at=at)
+        mapped = measuring.to_readings(seen.mapping, (measurement,), seen.step, at=at)
         collecting.check_shape(mapped.readings)
         [judged] = collecting.collect(mapped.readings, seen.step, source="AUTO", default_time=at)
     except errors.DomainError as refusal:

@@ -13,6 +13,7 @@ import msgspec
 from django.conf import settings
 from django.db import DataError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from ingest import applying, choosing, meaning
 from ingest import mapping as mappings
@@ -20,6 +21,7 @@ from ingest.applying import StationCheck
 from ingest.envelopes import BATCH_DECODER, EventBatch, Sent, decode, key_in
 from ingest.keeping import keep_malformed, lock_open, upsert_open
 from ingest.looking import Scene, claim, claim_and_lock, look
+from ingest.meaning import Candidate, Meaning, Named
 from ingest.models import IngestStatus, OpenIngestEvent
 from ingest.settling import settle
 from mes import errors
@@ -148,10 +150,14 @@ def _attempt(sent: Sent, *, check_station: StationCheck, is_in_turn: bool = Fals
     repeated = find_tested(sent, scene)
     if repeated is not None:
         return as_repeat(take_answer(sent, repeated, opened))
+    unopened = choosing.find_unopened(meant, sent.said)
+    if unopened is not None:
+        check_sender(sent, unopened.candidate, check_station=check_station)
+        return _keep_for_transaction(sent, unopened, meant)
     choice = choosing.choose(meant, scene.standings, scene.places)
     if choice.is_ahead:
-        check_sender(sent, choice, check_station=check_station)
-        return _keep_ahead(sent, choice)
+        check_sender(sent, choice.candidate, check_station=check_station)
+        return _keep_ahead(sent, choice, meant)
     if not is_in_turn and (earlier := list_units_with_earlier(sent, choice, scene)):
         raise Overtakes(earlier)
     repeated = claim_test(sent, choice)
@@ -197,13 +203,15 @@ def check_age(sent: Sent) -> None:
         raise errors.EventTooOld(at=at.isoformat(), days=settings.MES_KEY_LIFETIME.days)
 
 
-def check_sender(sent: Sent, choice: choosing.Choice, *, check_station: StationCheck) -> None:
+def check_sender(sent: Sent, candidate: Candidate, *, check_station: StationCheck) -> None:
     """Raise StationNotAllowed for an event that will be applied later without its sender, whose token may be for other
-    stations.
+    stations than the one it reports or, where it reports none, implies.
     """
-    station_code = mappings.find_station_code(choice.mapping, sent.said)
-    if station_code is not None:
-        check_station(station_code)
+    code = mappings.find_station_code(candidate.mapping, sent.said)
+    if code is None:
+        code = applying.find_implied_station(candidate.step, mappings.find_line_code(candidate.mapping, sent.said))
+    if code is not None:
+        check_station(code)
 
 
 # --- test results ------------------------------------------------------------------------------------------
@@ -262,7 +270,7 @@ def take_answer(sent: Sent, dedupe_key: str, opened: OpenIngestEvent | None) -> 
 # --- keeping -----------------------------------------------------------------------------------------------
 
 
-def _keep_ahead(sent: Sent, choice: choosing.Choice) -> Outcome | errors.DomainError:
+def _keep_ahead(sent: Sent, choice: choosing.Choice, meant: Meaning) -> Outcome | errors.DomainError:
     """Keep an event that overtook its predecessor, in the transaction that claimed its key and holds its units.
 
     Where its mapping lets it wait, its key is spent meanwhile, so that a repeat is a duplicate; else it is refused. One
@@ -274,10 +282,26 @@ def _keep_ahead(sent: Sent, choice: choosing.Choice) -> Outcome | errors.DomainE
     refusal = choice.mismatch(choice.behind)
     seconds = choice.mapping.get("waitSeconds", 0)
     if seconds <= 0:
-        keep_rejected(sent, refusal, choice)
+        keep_rejected(sent, refusal, choice=choice, meant=meant)
         return refusal
+    return _keep_waiting(sent, seconds, error=refusal, choice=choice, meant=meant)
+
+
+def _keep_for_transaction(sent: Sent, unopened: Named, meant: Meaning) -> Outcome:
+    """Keep an event that overtook the one that names the units of its transaction."""
+    from ingest.waiting import try_transaction  # knows this module
+
+    transaction_id, system = str(unopened.transaction_id), sent.envelope.source_system
+    refusal = mappings.invalid(_("no event has named the units of transaction “{id}”").format(id=transaction_id))
+    seconds = unopened.candidate.mapping["waitSeconds"]
+    outcome = _keep_waiting(sent, seconds, error=refusal, meant=meant, transaction_id=transaction_id)
+    transaction.on_commit(lambda: try_transaction(system, transaction_id))  # it may have begun at this very moment
+    return outcome
+
+
+def _keep_waiting(sent: Sent, seconds: int, **known_of_it: Any) -> Outcome:
     wait_until = timezone.now() + timedelta(seconds=seconds)
-    opened = upsert_open(sent, status=IngestStatus.WAITING, wait_until=wait_until, error=refusal, choice=choice)
+    opened = upsert_open(sent, status=IngestStatus.WAITING, wait_until=wait_until, **known_of_it)
     answer = {"eventId": str(opened.pk), "duplicate": False, "status": IngestStatus.WAITING.value}
     IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).update(
         answer=answer, record_id=opened.pk
@@ -293,23 +317,33 @@ def reject(sent: Sent, error: errors.DomainError) -> Outcome | None:
     """
     if not claim(sent):
         return known(sent)
-    keep_rejected(sent, error, _find_choice(sent, error))
+    meant = read_again(sent)
+    keep_rejected(sent, error, choice=_find_choice(sent, error, meant), meant=meant)
     return None
 
 
-def _find_choice(sent: Sent, error: errors.DomainError) -> choosing.Choice | None:
+def read_again(sent: Sent) -> Meaning | None:
+    """Return what a refused event may mean, as far as it can be read."""
+    try:
+        return meaning.read(sent)
+    except errors.DomainError:
+        return None
+
+
+def _find_choice(sent: Sent, error: errors.DomainError, meant: Meaning | None) -> choosing.Choice | None:
     """Return what an event means that was refused for its order, as far as the units that were left to it."""
-    if not (isinstance(error, errors.StepMismatch) and error.details.get("missing_steps")):
+    if meant is None or not (isinstance(error, errors.StepMismatch) and error.details.get("missing_steps")):
         return None
     try:
-        meant = meaning.read(sent)
         scene = look(sent, meant, None)
         return choosing.choose(meant, scene.standings, scene.places)
     except (errors.DomainError, locking.Outdated):
         return None
 
 
-def keep_rejected(sent: Sent, error: errors.DomainError, choice: choosing.Choice | None) -> None:
+def keep_rejected(
+    sent: Sent, error: errors.DomainError, *, choice: choosing.Choice | None = None, meant: Meaning | None = None
+) -> None:
     """Keep a refused event whose key is held, and free it. With a `choice`, it is tried when what it lacks came."""
-    upsert_open(sent, status=IngestStatus.REJECTED, wait_until=None, error=error, choice=choice)
+    upsert_open(sent, status=IngestStatus.REJECTED, error=error, choice=choice, meant=meant)
     IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).delete()

@@ -6,13 +6,15 @@ from dataclasses import replace
 import msgspec
 from django.db import DataError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from ingest import applying, choosing, meaning
 from ingest import mapping as mappings
 from ingest.applying import StationCheck
 from ingest.envelopes import Sent, decode
-from ingest.keeping import blocked_by, lock_open
+from ingest.keeping import as_it_was, blocked_by, lock_open
 from ingest.looking import look
+from ingest.meaning import Named
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from ingest.receiving import (
     Outcome,
@@ -23,6 +25,7 @@ from ingest.receiving import (
     claim_test,
     keep_rejected,
     known,
+    read_again,
     take_answer,
 )
 from ingest.settling import settle, settle_rest
@@ -45,7 +48,7 @@ def retry(event_id: int, *, check_station: StationCheck = any_station) -> Outcom
         if settled is None:
             raise errors.IngestEventNotFound(code=event_id)
         return _retry_rest(settled, check_station=check_station)
-    sent = decode(msgspec.json.encode(opened.payload))
+    sent = as_it_was(opened, decode(msgspec.json.encode(opened.payload)))
     if opened.status == IngestStatus.WAITING:
         return _retry_waiting(opened, sent, check_station=check_station)
     return accept(sent, check_station=check_station)
@@ -75,14 +78,21 @@ def _attempt_waiting(
         return known(sent)
     meant = meaning.read(sent)
     scene = look(sent, meant, locking.lock(meant.sns, run_no=meant.run_no))
+    is_over = locked.wait_until is not None and locked.wait_until <= timezone.now()
+    waits = Outcome("WAITING", {"eventId": str(opened.pk), "duplicate": False, "status": "WAITING"})
+    unopened = choosing.find_unopened(meant, sent.said)
+    if unopened is not None and not is_over:
+        return waits
+    if unopened is not None:
+        raise _waited_for_transaction(unopened)
     choice = choosing.choose(meant, scene.standings, scene.places)
+    if choice.is_ahead and not is_over:
+        check_sender(sent, choice.candidate, check_station=check_station)
+        _wait_for(locked, choice)
+        return waits
     if choice.is_ahead:
-        check_sender(sent, choice, check_station=check_station)
-        if locked.wait_until is None or locked.wait_until > timezone.now():
-            _wait_for(locked, choice)
-            return Outcome("WAITING", {"eventId": str(opened.pk), "duplicate": False, "status": "WAITING"})
-        refusal = choice.mismatch(choice.behind)
-        keep_rejected(sent, refusal, choice)
+        refusal = choice.waited_in_vain(choice.mapping["waitSeconds"])
+        keep_rejected(sent, refusal, choice=choice, meant=meant)
         return refusal
     repeated = claim_test(sent, choice)
     if repeated is not None:
@@ -98,8 +108,14 @@ def _give_up(sent: Sent, refusal: errors.DomainError) -> Outcome | errors.Domain
     locked = lock_open(sent)
     if locked is None or locked.status != IngestStatus.WAITING:  # another call settled it meanwhile
         return known(sent)
-    keep_rejected(sent, refusal, None)
+    keep_rejected(sent, refusal, meant=read_again(sent))
     return refusal
+
+
+def _waited_for_transaction(unopened: Named) -> errors.IngestPayloadInvalid:
+    reason = _("waited {seconds} s, and no event has named the units of transaction “{id}”")
+    seconds = unopened.candidate.mapping["waitSeconds"]
+    return mappings.invalid(reason.format(seconds=seconds, id=unopened.transaction_id))
 
 
 def _wait_for(opened: OpenIngestEvent, choice: choosing.Choice) -> None:

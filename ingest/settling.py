@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from django.db import transaction
 from django.utils import timezone
 
 from execution import carriers, writing
@@ -75,10 +76,19 @@ def settle(sent: Sent, applied: Applied, scene: Scene, opened: OpenIngestEvent |
     }
     given = {"event": msgspec.json.encode(event).decode()}
     writing.write(applied.moves, now=now, statement=SETTLE, given=given, watched=scene.watched)
+    if applied.extracted.transaction_id:
+        _tell_of_transaction(sent.envelope.source_system, applied.extracted.transaction_id)
     _join_pass(applied)
     if opened:
         opened.delete()
     return answer
+
+
+def _tell_of_transaction(source_system: str, transaction_id: str) -> None:
+    """Have the events tried after the commit that wait for somebody to name the units of a transaction."""
+    from ingest.waiting import try_transaction  # knows this module
+
+    transaction.on_commit(lambda: try_transaction(source_system, transaction_id))
 
 
 def _join_pass(applied: Applied) -> None:

@@ -4,11 +4,11 @@ import threading
 
 import structlog
 from django.db import DatabaseError
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from ingest import retrying
-from ingest.models import IngestStatus, OpenIngestEvent
+from ingest.models import IngestStatus, OpenIngestEvent, SettledIngestEvent
 from mes import errors
 from mes.production.models import Unit
 
@@ -16,6 +16,11 @@ logger = structlog.get_logger(__name__)
 _running = threading.local()
 
 CATCH_UP_LIMIT = 500
+IS_OPENED = Exists(
+    SettledIngestEvent.objects.filter(
+        source_system=OuterRef("source_system"), transaction_id=OuterRef("transaction_id")
+    ).exclude(transaction_id="")
+)
 
 
 def try_blocked(unit_id: int) -> None:
@@ -36,6 +41,15 @@ def try_blocked(unit_id: int) -> None:
         _running.pending = None
 
 
+def try_transaction(source_system: str, transaction_id: str) -> None:
+    """Try the events that wait for somebody to name the units of a transaction."""
+    waiting = OpenIngestEvent.objects.filter(
+        status=IngestStatus.WAITING, source_system=source_system, transaction_id=transaction_id
+    )
+    for event_id in waiting.filter(IS_OPENED).order_by("occurred_at", "id").values_list("pk", flat=True)[:100]:
+        _try(event_id)
+
+
 def _try(event_id: int) -> None:
     try:
         retrying.retry(event_id)
@@ -49,7 +63,9 @@ def catch_up() -> int:
     """Try what was missed (a process died after its commit) and expire what waited long enough; return how many."""
     step = Subquery(Unit.objects.filter(pk=OuterRef("blocked_unit_id")).values("current_step_no")[:1])
     due = OpenIngestEvent.objects.annotate(unit_step=step).filter(
-        Q(unit_step=F("blocked_step_no")) | Q(status=IngestStatus.WAITING, wait_until__lte=timezone.now())
+        Q(unit_step=F("blocked_step_no"))
+        | Q(status=IngestStatus.WAITING, wait_until__lte=timezone.now())
+        | ~Q(transaction_id="") & Q(IS_OPENED, status=IngestStatus.WAITING)
     )
     ids = list(due.order_by("occurred_at", "id").values_list("pk", flat=True)[:CATCH_UP_LIMIT])
     for event_id in ids:

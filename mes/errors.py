@@ -338,6 +338,12 @@ class StepMismatch(DomainError):
     code, message = "STEP_MISMATCH", _("The unit stands at step {current}, not at step {step_no}.")
 
 
+class WaitedInVain(StepMismatch):
+    """An event waited for its unit to reach the step, and its time is over."""
+
+    message = _("Waited {waited_seconds} s for step {step_no}, but the unit stands at step {current}.")
+
+
 class StationLineMismatch(DomainError):
     code, message = "STATION_LINE_MISMATCH", _("Station “{station}” belongs to line “{line}”, the run to “{run_line}”.")
 

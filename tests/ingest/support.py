@@ -55,13 +55,20 @@ class IngestPlant:
 
 
 def make_ingest_plant(
-    *, units: int = 3, run_no: str = "RUN-1", authorize: bool = True, **mappings: dict[str, Any]
+    *,
+    units: int = 3,
+    run_no: str = "RUN-1",
+    authorize: bool = True,
+    only: int | None = None,
+    ungrouped: int | None = None,
+    **mappings: dict[str, Any],
 ) -> IngestPlant:
     """Make line SMT-A: 10 PRINT (AUTO, PRN-1), 20 AOI (AUTO with phase, waits 60 s, AOI-1), 30 REFLOW (BATCH, OVN-1),
     40 TEST (TEST, waits 60 s, retest limit 1, TST-1).
 
     PRINT: OBSERVATION “Paste Height” 80..160 µm. REFLOW: KEY, each carrier, “Peak Temperature” 235..250 °C, alarm
     230..255 HOLD. TEST: KEY required “Supply Voltage” 3.2..3.4 V. `mappings` replaces one by its lower-case operation.
+    The route has but the step `only`, where that is given; the step `ungrouped` names no stations.
     """
     line = make_line("SMT-A")
     steps = {
@@ -70,6 +77,7 @@ def make_ingest_plant(
         30: ("REFLOW", StationType.BATCH, "OVN-1", mappings.get("reflow", REFLOWING)),
         40: ("TEST", StationType.TEST, "TST-1", mappings.get("test", TESTING)),
     }
+    steps = {no: step for no, step in steps.items() if only in (None, no)}
     routing = make_route(code=f"ROUTE-{next(_numbers)}", steps=[(no, step[0]) for no, step in steps.items()])
     for step_no, (operation, kind, station, mapping) in steps.items():
         make_operation(operation)
@@ -79,7 +87,7 @@ def make_ingest_plant(
             routing,
             step_no=step_no,
             station_type=kind,
-            station_group=group,
+            station_group=None if step_no == ungrouped else group,
             ingest_mapping=mapping,
             retest_limit=1 if kind == StationType.TEST else 0,
         )

@@ -326,3 +326,13 @@ def test_units_of_several_runs(db: None, refuse: Send) -> None:
     one, two = make_ingest_plant(units=1), make_ingest_plant(run_no="RUN-2", units=1)
     runs.register_units(run_no="RUN-2", sns=["B"])
     refuse({**printed(one.sns[0]), "sns": [one.sns[0], two.sns[0]]}, "RUN_MISMATCH", 409)
+
+
+@pytest.mark.parametrize("value", [3, 3.5, "text", True, False, {"a": 1}, [1], 0, ""])
+def test_a_json_spec_takes_any_value(db: None, send: Send, value: Any) -> None:
+    make_spec("PRINT", "Offsets", data_type="JSON", item_type="OBSERVATION")
+    plant = make_ingest_plant()
+    send(printed(plant.sns[0], values=[{"name": "Offsets", "value": value}]), 201)
+    stored = DataValue.objects.get()
+    assert stored.value_json == value and type(stored.value_json) is type(value)
+    assert (stored.value_number, stored.value_text, stored.value_boolean) == (None, None, None)

@@ -12,7 +12,16 @@ from mes.production.models import Run, Unit
 from tests.execution.support import track_in
 from tests.factories import api_client
 from tests.ingest.conftest import Send
-from tests.ingest.support import MEASUREMENTS, REFLOWING, RESULT, IngestPlant, event, make_ingest_plant, reflowed
+from tests.ingest.support import (
+    MEASUREMENTS,
+    REFLOWING,
+    RESULT,
+    IngestPlant,
+    event,
+    make_ingest_plant,
+    printed,
+    reflowed,
+)
 
 pytestmark = pytest.mark.django_db
 PARTIAL = {**REFLOWING, "batchPolicy": "PARTIAL"}
@@ -311,3 +320,32 @@ def test_who_may_load(plant: IngestPlant) -> None:
     assert api_client("QUALITY").post("/api/carriers/P1/load", body).status_code == 403
     for role in ("OPERATOR", "INTEGRATION"):
         assert api_client(role).post("/api/carriers/P1/load", body).status_code == 200
+
+
+# --- what is not there ------------------------------------------------------------------------------------
+
+
+def test_a_position_without_a_unit_may_say_anything(db: None, send: Send, refuse: Send, client: APIClient) -> None:
+    plant = waiting_for_the_oven(reflow=BY_POSITION)
+    load(client, "PANEL-1", (plant.sns[0], "1"))
+    nothing: dict[str, Any] = {"pos": "2", "result": "EMPTY", "values": [{"value": 1}]}
+    refuse(boards("PANEL-1", {"pos": "1", "result": "EMPTY"}, nothing), "INGEST_PAYLOAD_INVALID")
+    answer = send(boards("PANEL-1", {"pos": "1"}, nothing), 201)
+    assert len(answer["trackIds"]) == 1
+    kept = client.get(f"/api/ingest/events/{answer['eventId']}").json()["data"]
+    assert kept["normalized"]["positionsWithoutUnit"] == 1
+
+
+def test_units_are_made_on_the_fly_only_where_the_run_is_named(client: APIClient, refuse: Send, send: Send) -> None:
+    plant = make_ingest_plant(units=0)
+    send({**printed("NEW-1"), "runNo": "RUN-1"}, 201)
+    refuse(printed("NEW-2"), "UNIT_NOT_FOUND", 404)
+    assert Unit.objects.filter(run=plant.run).count() == 1
+
+
+def test_a_batch_of_known_and_unknown_units_makes_none_without_a_run(db: None, refuse: Send, send: Send) -> None:
+    make_ingest_plant(units=0, only=30)
+    send({**reflowed("P-1", ["NEW-1"]), "runNo": "RUN-1"}, 201)
+    Unit.objects.update(current_step_no=30, status="QUEUED")
+    refuse(reflowed("P-1", ["NEW-1", "NEW-2"]), "UNIT_NOT_FOUND", 404)
+    send({**reflowed("P-1", ["NEW-1", "NEW-2"]), "runNo": "RUN-1"}, 201)

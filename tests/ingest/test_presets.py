@@ -194,13 +194,34 @@ def test_work_completed_that_names_its_units_is_joined_alike():
     assert results() == dict.fromkeys(SNS, "PASS")
 
 
-def test_work_completed_without_a_transaction_is_refused():
+def test_work_completed_without_a_transaction_must_name_its_units():
     started, completed = preset_of("cfx-work-started"), preset_of("cfx-work-completed")
     make_route_of(started)
     client = api_client()
     push(client, sample(started, TransactionID=ZEROS), 201)
     assert push(client, sample(completed, TransactionID=ZEROS), 422)["code"] == "INGEST_PAYLOAD_INVALID"
     assert Track.objects.filter(out_at=None).count() == 2
+    units = started.event["payload"]["MessageBody"]["Units"]
+    push(client, sample(completed, TransactionID=ZEROS, Units=units, Result="Failed"), 201)
+    assert results() == dict.fromkeys(SNS, "FAIL")
+
+
+def test_work_completed_that_names_some_units_is_for_those():
+    started, completed = preset_of("cfx-work-started"), preset_of("cfx-work-completed")
+    make_route_of(started)
+    client = api_client()
+    push(client, sample(started), 201)
+    push(client, sample(completed, Units=started.event["payload"]["MessageBody"]["Units"][:1]), 201)
+    assert results() == {SNS[0]: "PASS", SNS[1]: ""}
+
+
+def test_a_result_that_nobody_says_is_refused():
+    started, completed = preset_of("cfx-work-started"), preset_of("cfx-work-completed")
+    make_route_of(started)
+    client = api_client()
+    push(client, sample(started), 201)
+    units = started.event["payload"]["MessageBody"]["Units"]
+    assert push(client, sample(completed, Units=units, Result=None), 422)["code"] == "INGEST_PAYLOAD_INVALID"
 
 
 def test_a_message_of_another_kind_is_refused():
