@@ -1,18 +1,22 @@
 """Events at the same time: exactly one wins, nothing deadlocks, nothing counts twice."""
 
+import inspect
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from time import sleep
 from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 from rest_framework.test import APIClient
 
+from execution import carriers
 from execution.models import CarrierLoad, CarrierTrack, DataValue, Track
-from ingest import looking
+from ingest import looking, meaning
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
 from ingest.waiting import catch_up
 from mes.production import locking
-from mes.production.models import Unit
+from mes.production.models import Run, Unit
 from tests.factories import api_client
 from tests.ingest.support import final_test, inspected, make_ingest_plant, printed, reflowed
 from tests.integration.helpers import another, at_once, moment
@@ -142,6 +146,43 @@ def test_carriers_that_exchange_their_units(client: APIClient) -> None:
     assert CarrierLoad.objects.filter(unloaded_at=None).count() == 12
 
 
+def slow_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make each change of what carriers carry take long, to widen the window of a race."""
+    update = QuerySet.update
+
+    def slowly(rows: QuerySet[Any], **values: Any) -> int:
+        changed = update(rows, **values)
+        if rows.model is CarrierLoad:
+            sleep(0.2)
+        return changed
+
+    monkeypatch.setattr(QuerySet, "update", slowly)
+
+
+def swap(client: APIClient) -> list[Answer]:
+    """Have two carriers exchange their units, at the same moment."""
+    one, two = make_ingest_plant(units=2).sns
+    Unit.objects.update(current_step_no=30)
+    Run.objects.update(status="IN_PROGRESS")  # or the lock of the run that starts would order them
+    for carrier, sn in (("A", one), ("B", two)):
+        assert call(client, f"carriers/{carrier}/load", {"units": [{"sn": sn}]})()[0] == 200
+    return at_once(*(push(client, body) for body in (reflowed("A", [two]), reflowed("B", [one]))))
+
+
+def test_carriers_that_exchange_their_units_slowly(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_loads(monkeypatch)
+    assert swap(client) == [(201, "APPLIED")] * 2
+
+
+def test_control_carriers_that_lock_only_the_units_they_are_told_of_deadlock(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meaning, "list_carried", lambda carrier_no: [])
+    monkeypatch.setattr(locking.Locked, "check", lambda self, **rows: None)
+    slow_loads(monkeypatch)
+    assert (503, "TRY_AGAIN") in swap(client)
+
+
 def test_one_carrier_loaded_by_many(client: APIClient) -> None:
     plant = make_ingest_plant(units=8)
     bodies = [{"units": [{"sn": sn, "position": "1"}]} for sn in plant.sns]
@@ -163,6 +204,37 @@ def test_loads_and_unloads_of_the_same_units(client: APIClient) -> None:
         assert {status for status, _code in answers} == {200}, answers
     current = CarrierLoad.objects.filter(unloaded_at=None).values_list("unit_id", flat=True)
     assert len(current) == len(set(current))
+
+
+def load_and_unload(client: APIClient) -> list[Answer]:
+    """Have a unit taken off one carrier and put onto another, at the same moment, where it was on the first."""
+    one, two = make_ingest_plant(units=2).sns
+    assert call(client, "carriers/A/load", {"units": [{"sn": one}, {"sn": two}]})()[0] == 200
+    unload = call(client, "carriers/A/unload", {})
+    return at_once(unload, call(client, "carriers/A/load", {"units": [{"sn": two, "position": "2"}]}), unload)
+
+
+def test_a_load_and_an_unload_at_once_wait_for_each_other(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_loads(monkeypatch)
+    assert {status for status, _code in load_and_unload(client)} == {200}
+
+
+def test_control_an_unload_that_locks_the_carrier_first_deadlocks(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The units are locked before the carrier, as by every event; the other way round, the two wait for each other."""
+    lock_units, lock_carrier = carriers.lock_units, carriers.lock_carrier
+
+    def carrier_first(sns: Sequence[str]) -> list[Unit]:
+        if "unload" in {frame.function for frame in inspect.stack()}:
+            lock_carrier("A")
+        sleep(0.2)
+        units = lock_units(sns)
+        sleep(0.2)
+        return units
+
+    monkeypatch.setattr(carriers, "lock_units", carrier_first)
+    assert (503, "TRY_AGAIN") in load_and_unload(client)
 
 
 def test_an_event_that_overtakes_at_the_same_moment_does_not_wait_for_the_clock(client: APIClient) -> None:
