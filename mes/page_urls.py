@@ -1,6 +1,6 @@
 """Addresses of the pages of this app."""
 
-from django.urls import path
+from django.urls import include, path
 
 from mes.line_setup import pages as line_setup
 from mes.notifications import pages as notifications
@@ -8,6 +8,7 @@ from mes.operations import pages as operations
 from mes.timerules import pages as timerules
 
 urlpatterns = [
+    path("", include("mes.readiness.page_urls")),
     path("clocks/", timerules.clocks, name="clocks"),
     path("clocks/<int:instance_id>/<str:action>/", timerules.decide, name="clock-decision"),
     path("lines/<str:code>/set-up/", line_setup.set_up, name="line-set-up"),

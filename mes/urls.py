@@ -48,6 +48,7 @@ urlpatterns = [
     path("api/", include(router.urls)),
     path("admin/", admin.site.urls),
     path("", include("mes.page_urls")),
+    path("", include("execution.page_urls")),
     path("", include("ingest.page_urls")),
     path("", include("trace.page_urls")),
 ]

@@ -14,6 +14,7 @@ from mes.production.models import Run, Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 from mes.timerules.queries import count_urgent
+from trace.readiness import RunReadiness, find_readiness
 
 PAGE_SIZE = 50
 ATTENTION = (UnitStatus.ON_HOLD, UnitStatus.OUT_FAILED)
@@ -173,6 +174,7 @@ class RunPage:
     matching: int
     clocks_over: int
     clocks_soon: int
+    readiness: RunReadiness | None
 
     @property
     def pages(self) -> int:
@@ -208,7 +210,7 @@ def count_by_step(runs: Iterable[Run]) -> dict[int, Tally]:
 
 
 def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
-    """Load the page of a run in six queries. Raises RunNotFound. A page after the last shows the last."""
+    """Load the page of a run in eight queries. Raises RunNotFound. A page after the last shows the last."""
     runs = Run.objects.select_related("work_order", "line", "route_version__routing")
     run = runs.defer("route_version__snapshot").filter(run_no=run_no).first()
     if run is None:
@@ -225,6 +227,7 @@ def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
         matching=matching,
         clocks_over=over,
         clocks_soon=soon,
+        readiness=find_readiness(run),
     )
 
 

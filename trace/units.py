@@ -22,6 +22,8 @@ from mes.timerules.models import TimeRuleInstance
 from trace import carriers, clocks, inspections, machine_events
 from trace.carriers import UnitCarriers
 from trace.clocks import UnitClock
+from trace.readiness import RunReadiness, find_readiness
+from trace.readiness import as_json as readiness_as_json
 from trace.values import value_as_json
 
 UNFOLDED_PASSES = 3  # the newest ones, on the page
@@ -88,6 +90,7 @@ class UnitTrace:
     clocks: Sequence[TimeRuleInstance]
     inspections: Sequence[InspectionResult]
     defects: Sequence[Defect]
+    readiness: RunReadiness | None
     loaded_at: datetime
 
     @cached_property
@@ -220,6 +223,7 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         clocks=clocks.list_clocks_of(unit.sn),
         inspections=inspections.list_inspections_of(unit),
         defects=inspections.list_defects_of(unit),
+        readiness=find_readiness(unit.run) if unit.run else None,
         loaded_at=timezone.now(),
     )
 
@@ -295,7 +299,7 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
         "inspections": [inspections.as_json(one) for one in trace.inspections],
         "timeRules": [clocks.as_json(clock) for clock in trace.clocks],
-        "readiness": [],
+        "readiness": readiness_as_json(trace.readiness),
         "materials": [],
     }
 

@@ -74,5 +74,6 @@ CHECK = Check(
     evaluate,
     80,
     is_always_on=True,
+    page="first-article",
     refusals={FaiNotPassed.code: FaiNotPassed, FaiNotSigned.code: FaiNotSigned},
 )

@@ -21,6 +21,7 @@ from mes.line_setup.models import SetUpKind
 from mes.line_setup.queries import get_set_up
 from mes.line_setup.reporting import report_solder_paste_usage
 from mes.plant.models import Line
+from mes.production.models import Run
 from mes.reports.keeping import Report
 from mes.web.pages import is_live, needs, show_live, signed_in
 from mes.web.validators import validate_code
@@ -76,6 +77,9 @@ def scan(request: HttpRequest, code: str, kind: str, action: str) -> HttpRespons
         raise Http404 from refusal
     except errors.DomainError as refusal:
         messages.error(request, str(refusal))
+    run_no = request.POST.get("run", "")
+    if run_no and IN_THE_WAY not in request.session and Run.objects.filter(run_no=run_no.replace("\0", "")).exists():
+        return redirect("readiness", run_no=run_no)  # scanned on the readiness board
     return redirect("line-set-up", code=code)
 
 

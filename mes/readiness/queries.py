@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 
 from mes.errors import RunNotFound
+from mes.plant.models import Line
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus
 from mes.readiness.models import CheckKind, ItemStatus, ReadinessCheck, ReadinessItem
 
+NEXT = (RunStatus.PREP, RunStatus.AUTHORIZED)
 ITEMS = Prefetch("items", ReadinessItem.objects.select_related("waiver").order_by("id"))
 
 
@@ -55,10 +57,15 @@ def list_waived(runs: Iterable[Run]) -> dict[int, list[ReadinessItem]]:
 
 @dataclass(frozen=True)
 class NextRun:
-    """A run in preparation, and its latest check."""
+    """A run that has not begun, and its latest check."""
 
     run: Run
     check: ReadinessCheck | None
+
+    @property
+    def is_authorized(self) -> bool:
+        """Whether it only waits for its first unit."""
+        return self.run.status == RunStatus.AUTHORIZED
 
     @property
     def failed(self) -> list[ReadinessItem]:
@@ -66,11 +73,34 @@ class NextRun:
         return [item for item in self.check.items.all() if item.status == ItemStatus.FAILED] if self.check else []
 
 
-def list_next_runs(limit: int = 200) -> Sequence[NextRun]:
-    """Return the runs in preparation, oldest first, each with its latest check; in three queries."""
+@dataclass(frozen=True)
+class LineAhead:
+    """A line, the run that is made there now, and those that come next, oldest first."""
+
+    line: Line
+    current: Sequence[Run]
+    waiting: Sequence[NextRun]
+
+
+def list_next_runs(limit: int = 200) -> list[NextRun]:
+    """Return the runs that have not begun, oldest first by line, each with its latest check; in three queries."""
     latest = ReadinessCheck.objects.filter(run=OuterRef("pk")).order_by("-id").values("pk")[:1]
-    rows = Run.objects.filter(status=RunStatus.PREP).select_related("work_order", "line")
+    rows = Run.objects.filter(status__in=NEXT).select_related("work_order", "line")
     waiting = list(rows.annotate(latest=Subquery(latest)).order_by("line__code", "id")[:limit])
     wanted = [run.latest for run in waiting if run.latest is not None]
     checks = {check.run_id: check for check in ReadinessCheck.objects.filter(pk__in=wanted).prefetch_related(ITEMS)}
     return [NextRun(run, checks.get(run.pk)) for run in waiting]
+
+
+def list_lines_ahead() -> list[LineAhead]:
+    """Return every line with what is made there and what comes next, in five queries; idle lines last."""
+    waiting: dict[int, list[NextRun]] = {}
+    for one in list_next_runs():
+        waiting.setdefault(one.run.line_id, []).append(one)
+    current: dict[int, list[Run]] = {}
+    for run in Run.objects.filter(status=RunStatus.IN_PROGRESS).select_related("work_order").order_by("id"):
+        current.setdefault(run.line_id, []).append(run)
+    lines = [
+        LineAhead(line, current.get(line.pk, []), waiting.get(line.pk, [])) for line in Line.objects.order_by("code")
+    ]
+    return sorted(lines, key=lambda one: not one.waiting)

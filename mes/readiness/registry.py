@@ -61,7 +61,10 @@ Evaluate = Callable[[Facts], Iterable[Finding]]
 
 @dataclass(frozen=True)
 class Check:
-    """A kind of check. `refusals`: what authorizing is refused with when nothing but these codes failed."""
+    """A kind of check. `refusals`: what authorizing is refused with when nothing but these codes failed.
+
+    `page` names the page, of a run number, where people put right what failed; empty where the board is enough.
+    """
 
     item_type: str
     title: str | Promise
@@ -69,6 +72,7 @@ class Check:
     position: int
     presets: tuple[str, ...] = ()
     is_always_on: bool = False
+    page: str = ""
     refusals: Mapping[str, type[DomainError]] = field(default_factory=dict)
 
 

@@ -103,7 +103,8 @@ def test_every_documented_part_is_there_for_a_unit_nothing_happened_to(plant, ad
     data = trace(admin)
     assert set(data) >= TOP
     assert set(data["unit"]) >= UNIT
-    for name in TOP - {"unit", "route", "routeVersion", "steps"}:
+    assert [(one["status"], one["isAuthorization"]) for one in data["readiness"]] == [("PASSED", True)]
+    for name in TOP - {"unit", "route", "routeVersion", "steps", "readiness"}:
         assert data[name] == [], name
     assert (
         data["unit"]
@@ -344,7 +345,7 @@ def test_the_trace_takes_the_same_queries_for_a_thousand_values(plant, admin, dj
     trace(admin)
     with CaptureQueriesContext(connection) as empty:
         trace(admin)
-    assert len(empty) == 13  # the unit, its rows (4), events (2), carriers (3), clocks, inspections (2)
+    assert len(empty) == 15  # the unit, its rows (4), events (2), carriers (3), clocks, inspections (2), readiness (2)
     fill(plant, tracks=100, values_each=10)
     with django_assert_num_queries(len(empty)):
         data = trace(admin)

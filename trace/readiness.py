@@ -1,0 +1,72 @@
+"""What a run was authorized by: the check of that moment, with what was waived."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mes.production.models import Run
+from mes.readiness.models import CheckStatus, ItemStatus, ReadinessCheck, ReadinessItem
+from mes.readiness.queries import ITEMS
+
+
+@dataclass(frozen=True)
+class RunReadiness:
+    """The check that authorized a run, else its latest one; with its items in order."""
+
+    check: ReadinessCheck
+    items: Sequence[ReadinessItem]
+
+    @property
+    def is_authorizing(self) -> bool:
+        """Whether the run was authorized by it."""
+        return self.check.is_authorization and self.check.status == CheckStatus.PASSED
+
+    @property
+    def waived(self) -> list[ReadinessItem]:
+        """What somebody answers for."""
+        return [item for item in self.items if item.status == ItemStatus.WAIVED]
+
+    @property
+    def failed(self) -> list[ReadinessItem]:
+        """What was not right."""
+        return [item for item in self.items if item.status == ItemStatus.FAILED]
+
+
+def find_readiness(run: Run) -> RunReadiness | None:
+    """Return what is known of a run's readiness; None when it was never checked. Two queries."""
+    checks = ReadinessCheck.objects.filter(run=run).prefetch_related(ITEMS)
+    if run.authorized_at is not None:  # what was checked since does not change what it was authorized by
+        checks = checks.filter(is_authorization=True, status=CheckStatus.PASSED)
+    check = checks.order_by("-id").first()
+    return RunReadiness(check, list(check.items.all())) if check else None
+
+
+def as_json(found: RunReadiness | None) -> list[dict[str, Any]]:
+    """Return it in the words of the HTTP interface."""
+    if found is None:
+        return []
+    check = found.check
+    return [
+        {
+            "checkId": str(check.pk),
+            "type": check.kind,
+            "status": check.status,
+            "isAuthorization": check.is_authorization,
+            "checkedAt": check.checked_at,
+            "checkedBy": check.checked_by,
+            "items": [_item_as_json(item) for item in found.items],
+        }
+    ]
+
+
+def _item_as_json(item: ReadinessItem) -> dict[str, Any]:
+    waiver = item.waiver
+    return {
+        "itemType": item.item_type,
+        "itemKey": item.item_key,
+        "status": item.status,
+        "code": item.code or None,
+        "reason": item.reason or None,
+        "evidence": item.evidence,
+        "waiver": {"reason": waiver.reason, "by": waiver.waived_by, "at": waiver.waived_at} if waiver else None,
+    }
