@@ -84,6 +84,16 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelector("[data-select]")?.select();
 });
 
+// The menu closes when somebody goes elsewhere, and on Escape.
+document.addEventListener("click", (event) => {
+  const menu = document.querySelector(".more[open]");
+  if (menu && !menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector(".more[open]");
+  if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
+});
+
 // “/” goes to the search, as a scanner's prefix may.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
