@@ -86,11 +86,11 @@ document.addEventListener("DOMContentLoaded", () => {
 
 // The menu closes when somebody goes elsewhere, and on Escape.
 document.addEventListener("click", (event) => {
-  const menu = document.querySelector(".more[open]");
+  const menu = document.querySelector(".menu[open]");
   if (menu && !menu.contains(event.target)) menu.open = false;
 });
 document.addEventListener("keydown", (event) => {
-  const menu = event.key === "Escape" && document.querySelector(".more[open]");
+  const menu = event.key === "Escape" && document.querySelector(".menu[open]");
   if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
 });
 
