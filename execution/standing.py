@@ -101,12 +101,15 @@ _PASSES = """
     (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at) ORDER BY id)::text
        FROM execution_track WHERE unit_id = u.id)
 """
-_PLACES = """
-    (SELECT json_agg(json_build_object(
-                'station', row_to_json(s),
-                'line', (SELECT code FROM mes_line WHERE id = s.line_id),
-                'group', (SELECT code FROM mes_stationgroup WHERE id = s.group_id),
-                'equipment', (SELECT json_agg(row_to_json(e)) FROM mes_equipment e WHERE e.station_id = s.id)))::text
+_STATION = ("id", "code", "name", "line_id", "group_id", "station_type")
+_EQUIPMENT = ("id", "code", "name", "station_id", "status")
+_PLACES = f"""
+    (SELECT json_agg(json_build_array(
+                json_build_array({", ".join(f"s.{name}" for name in _STATION)}),
+                (SELECT code FROM mes_line WHERE id = s.line_id),
+                (SELECT code FROM mes_stationgroup WHERE id = s.group_id),
+                (SELECT json_agg(json_build_array({", ".join(f"e.{name}" for name in _EQUIPMENT)}))
+                   FROM mes_equipment e WHERE e.station_id = s.id)))::text
        FROM mes_station s
       WHERE s.code = ANY(ARRAY(SELECT jsonb_array_elements_text(%(stations)s::jsonb))))
 """
@@ -189,7 +192,7 @@ def _standing(row: Sequence[Any], runs: dict[int, Run]) -> Standing:
 
 
 _FIELDS: Mapping[type[Model], list[str]] = {
-    model: [one.attname for one in model._meta.concrete_fields] for model in (Unit, Run, Track, Station, Equipment)
+    model: [one.attname for one in model._meta.concrete_fields] for model in (Unit, Run, Track)
 }
 
 
@@ -205,12 +208,11 @@ def _partly(model: type[M], **values: Any) -> M:
 
 def _places(text: str | None) -> dict[str, Place]:
     places = {}
-    for one in msgspec.json.decode(text) if text else ():
-        station = _made(Station, [one["station"][name] for name in _names(Station)])
-        station.line = _partly(Line, id=station.line_id, code=one["line"]) if station.line_id else None
-        station.group = _partly(StationGroup, id=station.group_id, code=one["group"]) if station.group_id else None
-        machines = [_made(Equipment, [row[name] for name in _names(Equipment)]) for row in one["equipment"] or ()]
-        places[station.code] = Place(station, machines)
+    for columns, line_code, group_code, machines in msgspec.json.decode(text) if text else ():
+        station = Station.from_db("default", _STATION, columns)
+        station.line = _partly(Line, id=station.line_id, code=line_code) if station.line_id else None
+        station.group = _partly(StationGroup, id=station.group_id, code=group_code) if station.group_id else None
+        places[station.code] = Place(station, [Equipment.from_db("default", _EQUIPMENT, one) for one in machines or ()])
     return places
 
 

@@ -10,7 +10,7 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import msgspec
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from mes.database.prepared import fetch_all
 
@@ -50,8 +50,11 @@ _LOCKED = ", ".join(f"(SELECT array_agg(id) FROM {rows})" for rows in ("entered"
 LOCK = f"WITH {_CTES.format(gate='')} SELECT {_LOCKED}"
 
 
-class Outdated(Exception):
-    """What was known before the locks were held is so no longer: the transaction must be begun anew."""
+class Outdated(OperationalError):
+    """What was known before the locks were held is so no longer: the transaction must be begun anew.
+
+    Whoever meets it again and again is told to try again, as after a deadlock.
+    """
 
 
 def atomically(action: Callable[P, T]) -> Callable[P, T]:
