@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import attrgetter, itemgetter
 
-from demo import plant
+from demo import plant, set_up
 from demo.client import Client, Refused, Stopped
 from demo.line import Agenda, Batch, Board, Line
 from demo.machines import Instrument
@@ -146,6 +146,7 @@ class Simulator:
             lambda: post("work-orders", order, "release", body={"lineCode": plant.LINE}),
             lambda: post("work-orders", order, "runs", body=wanted),
             lambda: post("runs", run, "units", body={"sns": sns}),
+            *set_up.steps(self._client, run),
             lambda: post("runs", run, "authorize", body={"action": "AUTHORIZE"}),
             lambda: self._begin(Batch(run, len(sns), deque(sns))),
         ]

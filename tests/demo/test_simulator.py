@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.servers.basehttp import WSGIRequestHandler
 
-from demo import oven, plant
+from demo import oven, plant, set_up
 from demo.client import Client, Stopped
 from demo.machines import Fault, Instrument
 from demo.mischief import REFUSALS, Chances, Mischief
@@ -76,6 +76,17 @@ def test_a_run_goes_through_the_line(client: Client) -> None:
     for number in range(1, 4):
         sn = batch.run_no.replace("RUN-CTRL", "CB") + f"-{number:03}"
         check_trace(client.get("trace", "units", sn))
+
+
+def test_the_printer_is_set_up_before_a_run(client: Client) -> None:
+    simulator(client, boards=1, orders=2).run()
+    bound = client.get("integration", "lines", plant.LINE, "set-up")
+    assert bound["stencil"]["stencilId"] == set_up.STENCIL and bound["solderPaste"]["lotId"]
+    [usage] = client.items("solder-paste-usages")
+    assert (usage["lotId"], usage["returnedAt"]) == (bound["solderPaste"]["lotId"], None)
+    [stencil] = client.items("stencils")
+    assert stencil["status"] == "READY"
+    assert list(client.items("integration", "messages", query={"status": "FAILED"})) == []
 
 
 def check_trace(trace: dict[str, Any]) -> None:
