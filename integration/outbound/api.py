@@ -80,7 +80,7 @@ class CompletionViewSet(GenericViewSet):
     serializer_class = OutboundEventItem
     lookup_field = "run_no"
     lookup_value_regex = "[^/]+"
-    capabilities = {"completion": (Capability.ORDERS, Capability.CLOSE, Capability.REPLAY)}
+    capabilities = {"completion": (Capability.ORDERS, Capability.CLOSE)}
 
     @extend_schema(
         summary="Tell the ERP that a run has ended",
