@@ -173,3 +173,19 @@ def collect(
     specs = resolve_specs(readings, step, lookup=lookup)
     check_fit(readings, specs, source=source)
     return judge_all(readings, specs, default_time=default_time)
+
+
+def collect_live(
+    readings: Sequence[Reading], operation_code: str, *, source: str, default_time: datetime
+) -> list[JudgedValue]:
+    """Check and judge readings by an operation's specs as they are now: for values that belong to no frozen route.
+
+    Raises DataSpecNotFound, SpecNotAuto, DataTypeMismatch.
+    """
+    live = [spec_of(spec) for spec in find_live_specs(operation_code, readings)]
+    found = [_find_bound(live, reading) for reading in readings]
+    if unknown := [reading.label for reading, spec in zip(readings, found, strict=True) if spec is None]:
+        raise errors.DataSpecNotFound(names=unknown)
+    specs = [spec for spec in found if spec is not None]
+    check_fit(readings, specs, source=source)
+    return judge_all(readings, specs, default_time=default_time)

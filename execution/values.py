@@ -15,14 +15,17 @@ from mes.specs.models import ItemType
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """What collected values belong to. All ids are of rows; a value has a track or a carrier track."""
+    """What collected values belong to. All ids are of rows.
+
+    A value has a track or a carrier track; one of a station itself has neither, nor a run.
+    """
 
     unit_id: int | None
-    run_id: int
+    run_id: int | None
     track_id: int | None
     carrier_track_id: int | None
     station_id: int | None
-    step_no: int
+    step_no: int | None
     operation_code: str
 
 

@@ -93,6 +93,15 @@ class InspectionResultAnswer(ReportAnswer):
     isCurrent = serializers.BooleanField()
 
 
+class StationDataAnswer(ReportAnswer):
+    """What became of values of a station."""
+
+    stationCode = serializers.CharField()
+    dataValuesCreated = serializers.IntegerField()
+    judge = serializers.CharField(allow_null=True)
+    alarms = serializers.ListField(child=serializers.CharField())
+
+
 class StatusReportItem(serializers.ModelSerializer):
     """An accepted report."""
 
@@ -236,6 +245,19 @@ InspectionResultViewSet = _describe(
     note="It belongs to the latest such track. A FAIL on the open track forces its track-out to FAIL, unless a later "
     "review says PASS before; a FAIL for a closed track makes the defects and puts the unit on hold.",
 )
+StationDataViewSet = _describe(
+    "station-data",
+    report="values of a station itself",
+    answer=StationDataAnswer,
+    example={
+        "stationCode": "PLC-A1",
+        "operationCode": "PLACE",
+        "data": [{"specName": "Program Name", "valueText": "CTRL-100"}],
+    },
+    note="For what belongs to no unit, such as the program a machine has loaded before its run begins. The values are "
+    "judged by the live specs of the operation, and may confirm a preparation (data source DEVICE).",
+    capabilities=(Capability.STATUS, Capability.DEVICE_DATA),
+)
 
 
 def register(router: BaseRouter) -> None:
@@ -247,5 +269,6 @@ def register(router: BaseRouter) -> None:
         EquipmentStatusViewSet,
         MaintenanceTaskViewSet,
         InspectionResultViewSet,
+        StationDataViewSet,
     ):
         router.register(f"integration/{viewset.channel.name}", viewset, viewset.channel.name)

@@ -91,3 +91,22 @@ class InspectionResultEvent(StatusEvent, kw_only=True):
     inspection_type: Literal["SPI", "AOI"]
     result: Literal["PASS", "FAIL"]
     defects: Annotated[list[ReportedDefect], msgspec.Meta(max_length=1000)] = msgspec.field(default_factory=list)
+
+
+class StationValue(msgspec.Struct, rename="camel", kw_only=True):
+    """A value of a station: exactly one `value*`, of the named spec of the operation."""
+
+    spec_name: Code
+    value_number: float | None = None
+    value_text: Annotated[str, msgspec.Meta(max_length=10_000)] | None = None
+    value_boolean: bool | None = None
+    value_json: Any = None
+    judge: Literal["PASS", "FAIL"] | None = None
+
+
+class StationDataEvent(StatusEvent, kw_only=True):
+    """Values of a station itself, such as the program it has loaded, collected at `eventTime`."""
+
+    station_code: Code
+    operation_code: Code
+    data: Annotated[list[StationValue], msgspec.Meta(min_length=1, max_length=1000)]

@@ -4,13 +4,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from execution.collecting import Reading, event_judge
 from execution.quality.inspections import report_inspection
+from execution.station_values import report_station_values
 from integration.status_bodies import (
     EquipmentStatusEvent,
     InspectionResultEvent,
     MaintenanceTaskEvent,
     SolderPasteStatusEvent,
     SolderPasteUsageEvent,
+    StationDataEvent,
     StatusEvent,
     StencilStatusEvent,
 )
@@ -139,6 +144,15 @@ def _inspection_result(event: InspectionResultEvent, report: Report) -> Applied:
     return Applied(inspected.report.pk, answer)
 
 
+def _station_data(event: StationDataEvent, report: Report) -> Applied:
+    readings = [Reading(**msgspec.structs.asdict(value)) for value in event.data]
+    kept, judged = report_station_values(
+        report, station_code=event.station_code, operation_code=event.operation_code, readings=readings
+    )
+    answer = {"stationCode": event.station_code, "dataValuesCreated": len(judged), "judge": event_judge(judged)}
+    return Applied(kept.pk, {**answer, "alarms": [value.spec.name for value in judged if value.alarmed]})
+
+
 def _station_of_machine(event: EquipmentStatusEvent | MaintenanceTaskEvent) -> str:
     codes = Equipment.objects.filter(code=event.equipment_code).values_list("station__code", flat=True)
     return codes.first() or NO_STATION
@@ -197,6 +211,14 @@ CHANNELS = {
             InspectionResultEvent,
             "unit_sn",
             _inspection_result,
+            station=lambda event: event.station_code,
+        ),
+        Channel(
+            "station-data",
+            ReportKind.STATION_DATA,
+            StationDataEvent,
+            "station_code",
+            _station_data,
             station=lambda event: event.station_code,
         ),
     )

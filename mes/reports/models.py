@@ -61,6 +61,7 @@ class ReportKind(models.TextChoices):
     EQUIPMENT_STATUS = "EQUIPMENT_STATUS", _("Equipment status")
     MAINTENANCE_TASK = "MAINTENANCE_TASK", _("Maintenance task")
     INSPECTION_RESULT = "INSPECTION_RESULT", _("Inspection result")
+    STATION_DATA = "STATION_DATA", _("Values of a station")
 
 
 class StatusReport(models.Model):

@@ -46,6 +46,11 @@ BODIES: dict[str, dict[str, Any]] = {
         "inspectionType": "AOI",
         "result": "PASS",
     },
+    "station-data": {
+        "stationCode": "REF-01",
+        "operationCode": "REFLOW",
+        "data": [{"specName": "Peak Temperature", "valueNumber": 245}],
+    },
 }
 OTHER: dict[str, dict[str, Any]] = {
     "stencil-status": {"status": "MAINTENANCE"},
@@ -54,6 +59,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "equipment-status": {"status": "normal"},
     "maintenance-task": {"status": "CLOSED"},
     "inspection-result": {"result": "FAIL"},
+    "station-data": {"data": [{"specName": "Peak Temperature", "valueNumber": 246}]},
 }
 MISSING: dict[str, tuple[dict[str, Any], str, int]] = {
     "solder-paste-usage": ({"lineCode": "X"}, "LINE_NOT_FOUND", 404),
@@ -260,7 +266,7 @@ def test_who_may_report(sender, name, role):
 
 @every_channel
 def test_a_token_of_stations_reports_for_them_alone(sender, name):
-    of_a_station = name in ("equipment-status", "maintenance-task", "inspection-result")
+    of_a_station = name in ("equipment-status", "maintenance-task", "inspection-result", "station-data")
     elsewhere = api_client(Role.INTEGRATION, ["SMT-01"])
     assert_refused(send(elsewhere, name), "PERMISSION_DENIED", 403)
     assert not StatusReport.objects.exists() and not FailedMessage.objects.exists()
