@@ -121,11 +121,12 @@ def read(sent: Sent) -> Meaning:
 def _find_versions(run_no: str | None) -> frozenset[Version]:
     """Return the version of the named run, or those of all open runs. Raises RunNotFound."""
     if run_no is None:
-        if not _Remembered.open_versions:
+        open_versions = _Remembered.open_versions  # once: another thread may forget them at any moment
+        if not open_versions:
             open_runs = Run.objects.filter(status__in=OPEN_RUN_STATUSES).order_by()
             rows = open_runs.values_list("route_version_id", "route_version__digest").distinct()
-            _Remembered.open_versions = frozenset(rows)
-        return _Remembered.open_versions
+            open_versions = _Remembered.open_versions = frozenset(rows)
+        return open_versions
     version = _Remembered.named.get(run_no)
     if version is None:
         version = Run.objects.filter(run_no=run_no).values_list("route_version_id", "route_version__digest").first()

@@ -185,8 +185,13 @@ def list_units_with_earlier(sent: Sent, choice: choosing.Choice, scene: Scene) -
 
 
 def known(sent: Sent) -> Outcome:
-    """Return the answer this content got before. Raises DedupeKeyConflict for other content."""
-    key = IdempotencyKey.objects.get(channel=sent.channel, key=sent.envelope.dedupe_key)
+    """Return the answer this content got before. Raises DedupeKeyConflict for other content.
+
+    Raises Outdated where the key is free again: the event that waited under it was given up at this moment.
+    """
+    key = IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).first()
+    if key is None:
+        raise locking.Outdated
     if bytes(key.digest) != sent.digest:
         raise errors.DedupeKeyConflict(key=sent.envelope.dedupe_key, source_system=sent.envelope.source_system)
     return as_repeat(key.answer)
@@ -309,7 +314,7 @@ def _keep_waiting(sent: Sent, seconds: int, **known_of_it: Any) -> Outcome:
     return Outcome("WAITING", answer)
 
 
-@transaction.atomic
+@locking.atomically
 def reject(sent: Sent, error: errors.DomainError) -> Outcome | None:
     """Keep a refused event with its reason, after what it did is rolled back.
 

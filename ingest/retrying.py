@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
-from django.db import DataError, transaction
+from django.db import DataError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -23,6 +23,7 @@ from ingest.receiving import (
     as_repeat,
     check_sender,
     claim_test,
+    find_tested,
     keep_rejected,
     known,
     read_again,
@@ -75,10 +76,13 @@ def _attempt_waiting(
     key = keys.filter(channel=sent.channel, key=sent.envelope.dedupe_key, record_id=opened.pk)
     locked = lock_open(sent) if key.exists() else None
     if locked is None or locked.status != IngestStatus.WAITING:
-        return known(sent)
+        return _settled_meanwhile(sent)
     meant = meaning.read(sent)
     scene = look(sent, meant, locking.lock(meant.sns, run_no=meant.run_no))
     is_over = locked.wait_until is not None and locked.wait_until <= timezone.now()
+    repeated = find_tested(sent, scene)
+    if repeated is not None:
+        return as_repeat(take_answer(sent, repeated, locked))
     waits = Outcome("WAITING", {"eventId": str(opened.pk), "duplicate": False, "status": "WAITING"})
     unopened = choosing.find_unopened(meant, sent.said)
     if unopened is not None and not is_over:
@@ -101,15 +105,22 @@ def _attempt_waiting(
     return Outcome("APPLIED", settle(sent, applied, scene, locked))
 
 
-@transaction.atomic
+@locking.atomically
 def _give_up(sent: Sent, refusal: errors.DomainError) -> Outcome | errors.DomainError:
     """Keep a waiting event that is refused as REJECTED, and free its key; return how it is answered."""
-    IdempotencyKey.objects.select_for_update().get(channel=sent.channel, key=sent.envelope.dedupe_key)
-    locked = lock_open(sent)
-    if locked is None or locked.status != IngestStatus.WAITING:  # another call settled it meanwhile
-        return known(sent)
+    key = IdempotencyKey.objects.select_for_update().filter(channel=sent.channel, key=sent.envelope.dedupe_key)
+    locked = lock_open(sent) if key.exists() else None
+    if locked is None or locked.status != IngestStatus.WAITING:
+        return _settled_meanwhile(sent)
     keep_rejected(sent, refusal, meant=read_again(sent))
     return refusal
+
+
+def _settled_meanwhile(sent: Sent) -> Outcome | errors.DomainError:
+    """Return what another call made of a waiting event; one whose key is free again was refused."""
+    if IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).exists():
+        return known(sent)
+    return errors.InvalidTransition(action="replay", entity="ingest event", state=IngestStatus.REJECTED)
 
 
 def _waited_for_transaction(unopened: Named) -> errors.IngestPayloadInvalid:
@@ -130,7 +141,7 @@ def _retry_rest(event: IngestEvent, *, check_station: StationCheck) -> Outcome:
     settled = rows.get(pk=event.pk, received_at=event.received_at)
     if not settled.skipped:
         raise errors.InvalidTransition(action="replay", entity="ingest event", state=settled.status)
-    whole = decode(msgspec.json.encode(settled.payload))
+    whole = as_it_was(settled, decode(msgspec.json.encode(settled.payload)))
     rest = replace(whole, body={**whole.body, "sn": None, "sns": [one["sn"] for one in settled.skipped]})
     meant = meaning.read(rest)
     scene = look(rest, meant, locking.lock(meant.sns, run_no=meant.run_no))

@@ -3,16 +3,19 @@
 import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from time import sleep
 from typing import Any
 
 import pytest
 from django.db.models import QuerySet
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution import carriers
 from execution.models import CarrierLoad, CarrierTrack, DataValue, Track
-from ingest import looking, meaning
+from ingest import looking, meaning, receiving
+from ingest.envelopes import Sent
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
 from ingest.waiting import catch_up
 from mes.production import locking
@@ -116,6 +119,38 @@ def test_a_waiting_event_is_applied_once_by_many_who_try(client: APIClient) -> N
     at_once(catch_up, times=8)
     assert (Track.objects.count(), SettledIngestEvent.objects.count()) == (3, 3)
     assert not OpenIngestEvent.objects.exists()
+
+
+def test_an_event_that_waited_in_vain_is_given_up_by_many_who_try(client: APIClient) -> None:
+    plant = make_ingest_plant()
+    for sn in plant.sns:
+        assert push(client, inspected(sn, "end"))()[0] == 202
+    OpenIngestEvent.objects.update(wait_until=timezone.now() - timedelta(seconds=1))
+    replays = [
+        call(client, f"ingest/events/{pk}/replay", {}) for pk in OpenIngestEvent.objects.values_list("pk", flat=True)
+    ]
+    answers = at_once(*replays, catch_up, times=4)
+    given_up = {one for one in answers if isinstance(one, tuple)}
+    assert given_up <= {(409, "STEP_MISMATCH"), (409, "INVALID_TRANSITION"), (202, "WAITING"), (200, "WAITING")}
+    assert not Track.objects.exists()
+    assert OpenIngestEvent.objects.count() == 3
+
+
+def test_a_repeat_at_the_moment_the_event_is_given_up(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finds the key taken, and when it asks what was answered, the key is free again: it is tried afresh."""
+    body = inspected(make_ingest_plant().sns[0], "end")
+    assert push(client, body)() == (202, "WAITING")
+    OpenIngestEvent.objects.update(wait_until=timezone.now() - timedelta(seconds=1))
+    known = receiving.known
+
+    def give_up_first(sent: Sent) -> receiving.Outcome:
+        at_once(catch_up, times=1)
+        assert OpenIngestEvent.objects.get().status == "REJECTED"
+        return known(sent)
+
+    monkeypatch.setattr(receiving, "known", give_up_first)
+    assert push(client, body)() == (202, "WAITING")
+    assert OpenIngestEvent.objects.get().status == "WAITING"
 
 
 def test_batches_that_share_units_in_different_order(client: APIClient) -> None:

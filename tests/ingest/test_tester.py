@@ -6,7 +6,9 @@ import pytest
 
 from execution.models import DataValue, Track
 from ingest.models import OpenIngestEvent, SettledIngestEvent
-from mes.production.models import Unit
+from mes.production import runs
+from mes.production.models import Run, Unit
+from mes.routing.compiling import compile_route
 from tests.factories import make_config, make_group, make_operation, make_station
 from tests.ingest.conftest import Send
 from tests.ingest.support import TESTING, IngestPlant, final_test, make_ingest_plant, reflowed
@@ -41,26 +43,41 @@ def test_the_same_result_under_another_key_is_a_duplicate(sn: str, send: Send) -
     assert not OpenIngestEvent.objects.exists()
 
 
-def test_it_is_one_also_when_the_unit_went_on(db: None, send: Send) -> None:
+@pytest.fixture
+def tested_midway(db: None) -> IngestPlant:
+    """A line whose units are packed after their test."""
     plant = make_ingest_plant()
     make_operation("PACK")
     make_station("PCK-1", group=make_group("PACK-GROUP"), line=plant.run.line)
     routing = plant.version.routing
     routing.steps.create(step_no=50, operation=make_operation("PACK"))
     make_config(routing, step_no=50, station_type="MANUAL", station_group=make_group("PACK-GROUP"))
-    from mes.production import runs
-    from mes.production.models import Run
-    from mes.routing.compiling import compile_route
-
     version, _changed = compile_route(code=routing.code)
     Run.objects.update(route_version=version)
     assert runs.snapshot_of(Run.objects.get()).next_step_no(40) == 50
+    return plant
+
+
+def test_it_is_one_also_when_the_unit_went_on(tested_midway: IngestPlant, send: Send) -> None:
+    sn = tested_midway.sns[0]
     Unit.objects.update(current_step_no=40)
-    body = final_test(plant.sns[0])
+    body = final_test(sn)
     first = send(body, 201)
-    assert Unit.objects.get(sn=plant.sns[0]).current_step_no == 50
+    assert Unit.objects.get(sn=sn).current_step_no == 50
     assert send(under_another_key(body), 200) == {**first, "duplicate": True}
     assert send(under_another_key(body, result="NG"), 409)["code"] == "DEDUPE_KEY_CONFLICT"
+
+
+def test_it_is_one_also_when_both_waited_and_the_unit_went_on(tested_midway: IngestPlant, send: Send) -> None:
+    sn = tested_midway.sns[0]
+    Unit.objects.update(current_step_no=30)
+    body = final_test(sn)
+    first = send(body, 202)
+    send(under_another_key(body), 202)
+    send(reflowed("PANEL-1", [sn]), 201)
+    assert Unit.objects.get(sn=sn).current_step_no == 50
+    assert not OpenIngestEvent.objects.exists()
+    assert send(under_another_key(body), 200)["eventId"] == first["eventId"]
 
 
 @pytest.mark.parametrize("change", [{"result": "NG"}, {"values": []}, {"sn": "RUN-1-SN-2"}])

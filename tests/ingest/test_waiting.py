@@ -3,13 +3,18 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution.models import Track
+from ingest import retrying
+from ingest.envelopes import decode
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
+from ingest.receiving import any_station
 from ingest.waiting import catch_up
+from mes import errors
 from mes.production.models import Unit
 from tests.execution.support import track_in, track_out
 from tests.ingest.conftest import Send
@@ -112,6 +117,19 @@ def test_waiting_ends(plant: IngestPlant, send: Send) -> None:
     assert (kept.status, kept.error_code) == ("REJECTED", "STEP_MISMATCH")
     assert catch_up() == 0
     assert send({**body, "payload": {**body["payload"], "note": "other"}}, 202)["eventId"] == str(kept.pk)
+
+
+def test_one_that_another_call_gives_up_meanwhile(plant: IngestPlant, send: Send, client: APIClient) -> None:
+    """Its key is free again when it is looked for."""
+    send(inspected(plant.sns[0], "end", result="?"), 202)
+    stale = OpenIngestEvent.objects.get()
+    Unit.objects.update(current_step_no=20)
+    assert catch_up() == 1
+    assert OpenIngestEvent.objects.get().status == "REJECTED"
+    sent = decode(msgspec.json.encode(stale.payload))
+    with pytest.raises(errors.InvalidTransition):
+        retrying._retry_waiting(stale, sent, check_station=any_station)
+    assert OpenIngestEvent.objects.get().status == "REJECTED"
 
 
 def test_the_wait_counts_from_receipt(plant: IngestPlant, send: Send) -> None:
