@@ -6,6 +6,7 @@ them. Nothing is written but a carrier's pass and units that are made on the fly
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,7 +32,7 @@ from ingest.models import SettledIngestEvent
 from mes import errors
 from mes.plant.models import Station, StationType
 from mes.production.locking import Outdated
-from mes.production.models import Run
+from mes.production.models import Run, RunStatus
 from mes.routing.snapshots import StepSnapshot
 
 StationCheck = Callable[[str], None]
@@ -39,12 +40,13 @@ StationCheck = Callable[[str], None]
 
 @dataclass
 class Applied:
-    """What an event does. The moves are not yet written."""
+    """What an event does. The moves are not yet written. `carried` is what its carrier carried at receipt."""
 
     run: Run
     station: Station
     step: StepSnapshot
     extracted: Extracted
+    carried: Sequence[tuple[str, str]] = ()
     moves: list[Move] = field(default_factory=list)
     carrier_track: CarrierTrack | None = None
     skipped: list[dict[str, Any]] = field(default_factory=list)
@@ -82,7 +84,7 @@ def apply(
     if rest_of is not None:
         left = {one["sn"] for one in rest_of.skipped}
         reports = [report for report in reports if report.sn in left]
-    done = Applied(choice.run, place.station, choice.step, extracted)
+    done = Applied(choice.run, place.station, choice.step, extracted, carried.received if carried is not None else ())
     is_partial = choice.mapping.get("batchPolicy") == PARTIAL and (len(reports) > 1 or rest_of is not None)
     units = _find_units(choice, scene, reports, done, is_named=event.get("runNo") is not None, is_partial=is_partial)
     reports = [report for report in reports if report.sn in units]
@@ -92,10 +94,13 @@ def apply(
         done.carrier_track = carried.find_or_record_pass(done, reports, units, rest_of)
         shared.judge(done.carrier_track, done.station, is_new=rest_of is None)
     earlier = standing.find_earlier(units.values())
+    # A unit that enters becomes a sample of the first article (see `moving`): not one that then is left out.
+    may_make_samples = is_partial and choice.run.status == RunStatus.PREP
     for report in reports:
         stands = units[str(report.sn)]
         try:
-            done.moves.append(_move(stands, report, choice, done, place, shared, earlier))
+            with transaction.atomic() if may_make_samples else nullcontext():
+                done.moves.append(_move(stands, report, choice, done, place, shared, earlier))
         except errors.DomainError as error:
             if not is_partial:
                 raise

@@ -13,7 +13,7 @@ from execution.tracking import get_station
 from ingest import choosing
 from ingest.envelopes import Envelope, Sent
 from ingest.meaning import Meaning
-from ingest.models import IngestStatus, OpenIngestEvent
+from ingest.models import IngestBase, IngestStatus, OpenIngestEvent
 from mes import errors
 from mes.web.envelope import refusal_as_json
 from mes.web.validators import validate_code
@@ -110,9 +110,9 @@ def _as_received(choice: choosing.Choice | None, meant: Meaning | None) -> dict[
     return {"carried": [list(one) for one in carried]} if carried else None
 
 
-def as_it_was(opened: OpenIngestEvent, sent: Sent) -> Sent:
-    """Return an open event with what its carrier carried when it was received."""
-    carried = (opened.normalized or {}).get("carried")
+def as_it_was(kept: IngestBase, sent: Sent) -> Sent:
+    """Return a kept event with what its carrier carried when it was received."""
+    carried = (kept.normalized or {}).get("carried")
     return sent if carried is None else replace(sent, carried=tuple((sn, position) for sn, position in carried))
 
 

@@ -116,10 +116,15 @@ def _facts(sent: Sent, applied: Applied) -> dict[str, Any]:
         "test_result_id": extracted.test_result_id or "",
         "transaction_id": extracted.transaction_id or "",
         "payload": sent.body,
-        "normalized": normalized(extracted),
+        "normalized": normalized(extracted) | _as_received(applied),
         "skipped": applied.skipped,
         "unmapped_count": len(applied.unmapped),
     }
+
+
+def _as_received(applied: Applied) -> dict[str, Any]:
+    """Return what will be so no longer when the units left out are tried again: what their carrier carries."""
+    return {"carried": applied.carried} if applied.skipped and applied.carried else {}
 
 
 def normalized(extracted: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from mes.production.models import Run, Unit
 from tests.factories import api_client
 from tests.ingest.conftest import Send
 from tests.ingest.support import REFLOWING, IngestPlant, inspected, make_ingest_plant, printed, reflowed
+from tests.ingest.test_batch import BY_POSITION, boards, load
 
 pytestmark = pytest.mark.django_db
 
@@ -77,6 +78,24 @@ def test_a_replay_of_a_partial_batch_applies_those_left_out(db: None, client: AP
     passed = CarrierTrack.objects.get()
     assert passed.unit_tracks.count() == 4
     assert CarrierLoad.objects.filter(unloaded_at=None).count() == 3  # UNKNOWN was no unit when it was seen
+
+
+def test_a_replay_of_positions_means_what_was_there_then(db: None, client: APIClient, send: Send) -> None:
+    """The carrier went on: it carries another board at that place, and the one left out at the place of a bad one."""
+    plant = make_ingest_plant(reflow={**BY_POSITION, "batchPolicy": "PARTIAL"})
+    one, two, three = plant.sns
+    Unit.objects.update(current_step_no=30)
+    Unit.objects.filter(sn=two).update(status="OUT_FAILED")
+    load(client, "PANEL-1", (one, "1"), (two, "2"))
+    items = [{"pos": "1", "result": "NG"}, {"pos": "2", "result": "OK"}]
+    answer = send(boards("PANEL-1", *items), 201)
+    assert [left["sn"] for left in answer["skipped"]] == [two]
+    Unit.objects.filter(sn=two).update(status="QUEUED")
+    assert client.post("/api/carriers/PANEL-1/unload", {}).status_code == 200
+    load(client, "PANEL-1", (two, "1"), (three, "2"))
+    again = client.post(f"/api/ingest/events/{answer['eventId']}/replay")
+    assert again.status_code == 200, again.content
+    assert list(Track.objects.order_by("id").values_list("unit__sn", "result")) == [(one, "FAIL"), (two, "PASS")]
 
 
 def test_a_route_that_had_no_mapping(plant: IngestPlant, client: APIClient, send: Send) -> None:

@@ -3,10 +3,12 @@
 import pytest
 
 from execution.first_article import inspecting
+from execution.first_article.models import FirstArticleSample
 from execution.models import Track
 from mes.production.models import Run, Unit
 from tests.ingest.conftest import Send
 from tests.ingest.support import IngestPlant, final_test, inspected, make_ingest_plant, printed, reflowed
+from tests.ingest.test_batch import BY_POSITION, boards
 
 pytestmark = pytest.mark.django_db
 
@@ -56,3 +58,14 @@ def test_a_new_unit_may_be_the_sample(db: None, send: Send, refuse: Send) -> Non
     send({**printed("NEW-1"), "runNo": "RUN-1"}, 201)
     refuse({**printed("NEW-2"), "runNo": "RUN-1"}, "RUN_IN_PREP", 409)
     assert Track.objects.get().is_trial
+
+
+def test_a_unit_that_a_partial_batch_leaves_out_is_no_sample(db: None, send: Send) -> None:
+    plant = make_ingest_plant(authorize=False, reflow={**BY_POSITION, "batchPolicy": "PARTIAL"})
+    one, two, _three = plant.sns
+    Unit.objects.update(current_step_no=30)
+    inspect(sample_qty=1)
+    wrong = [{"name": "Peak Temperature", "value": "hot"}]
+    answer = send(boards("C-1", {"sn": one, "values": wrong}, {"sn": two}), 201)
+    assert answer["skipped"] == [{"sn": one, "code": "DATA_TYPE_MISMATCH"}]
+    assert list(FirstArticleSample.objects.values_list("unit__sn", flat=True)) == [two]
