@@ -27,7 +27,7 @@ def handle(event: MesEvent) -> None:
     run = _run(event) if starting else None
     chosen = _choose(starting, definitions, _context(event, run))
     if chosen or ends:
-        services.record(_mark(event, run, chosen, ends))
+        services.record(_mark(event, run, chosen, ends), definitions=definitions)
 
 
 def _starts(definition: TimeRuleDefinition, event: MesEvent) -> bool:

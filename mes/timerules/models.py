@@ -234,7 +234,7 @@ class TimeRuleMark(models.Model):
     """An event that started or may have ended clocks of a unit or lot, kept because events come in any order.
 
     `starts` maps definition ids to the terms of that moment, `ends` lists definition ids. Kept as long as an event
-    may be repeated (`MES_KEY_DAYS`), and while a clock of the entity runs.
+    may be repeated (`MES_KEY_DAYS`), and while a clock of the entity waits for its end.
     """
 
     event_key = models.CharField(_("event"), max_length=200, unique=True)

@@ -17,6 +17,11 @@ OPEN_STATUSES = Q(status__in=[InstanceStatus.ACTIVE, InstanceStatus.EXPIRED])  #
 BLOCKING = Q(status=InstanceStatus.EXPIRED, ended_at=None) & (Q(decided_at=None) | Q(definition__is_waivable=False))
 
 
+def is_over(now: datetime) -> Q:
+    """Select running clocks whose time is over, swept or not; the last moment is in time (`Clock.is_in_time`)."""
+    return Q(status=InstanceStatus.ACTIVE, expires_at__lt=now)
+
+
 def with_place(instances: QuerySet[TimeRuleInstance]) -> QuerySet[Any]:
     """Add `place_id`, the line where the thing is: of a lot the one it is bound to now, else the clock's own."""
     bound = LineBinding.objects.filter(lot__lot_id=OuterRef("entity_id"), unbound_at=None).values("line_id")[:1]
@@ -34,9 +39,13 @@ def list_open(*, line_id: int | None = None, code: str = "") -> QuerySet[TimeRul
     return instances.order_by("expires_at", "id")
 
 
-def list_blocking(*, line_id: int) -> QuerySet[TimeRuleInstance]:
-    """Return the expired clocks that stop new work on a line: of its units, and of the lot that is bound to it."""
-    return with_place(TimeRuleInstance.objects.filter(BLOCKING)).filter(place_id=line_id).order_by("expires_at", "id")
+def list_blocking(*, line_id: int, now: datetime) -> QuerySet[TimeRuleInstance]:
+    """Return the clocks that ran out and stop new work on a line: of its units, and of the lot that is bound to it.
+
+    A clock whose time is over counts before the sweep has seen it.
+    """
+    clocks = with_place(TimeRuleInstance.objects.filter(BLOCKING | is_over(now))).filter(place_id=line_id)
+    return clocks.select_related("definition", "run").order_by("expires_at", "id")
 
 
 def is_blocking(instance: TimeRuleInstance) -> bool:
@@ -54,16 +63,19 @@ def list_of_entity(*, entity_type: str, entity_id: str) -> Sequence[TimeRuleInst
 
 def count_urgent(run_id: int, *, now: datetime) -> tuple[int, int]:
     """Return how many clocks of a run's units ran out and wait for somebody, and how many are about to run out."""
-    is_over = Q(status=InstanceStatus.EXPIRED) | Q(expires_at__lt=now)
+    ran_out = Q(status=InstanceStatus.EXPIRED) | is_over(now)
     counts = TimeRuleInstance.objects.filter(OPEN, OPEN_STATUSES, run=run_id, entity_type=EntityType.UNIT).aggregate(
-        over=Count("pk", filter=is_over), soon=Count("pk", filter=Q(warning_at__lte=now) & ~is_over)
+        over=Count("pk", filter=ran_out), soon=Count("pk", filter=Q(warning_at__lte=now) & ~ran_out)
     )
     return counts["over"], counts["soon"]
 
 
 def list_unneeded_marks(cutoff: datetime) -> QuerySet[TimeRuleMark]:
-    """Return marks recorded before, of which no clock runs any more: what they say is in the clocks."""
-    running = TimeRuleInstance.objects.filter(
-        status=InstanceStatus.ACTIVE, entity_type=OuterRef("entity_type"), entity_id=OuterRef("entity_id")
+    """Return marks recorded before, of which no clock waits for its end any more: what they say is in the clocks.
+
+    An expired clock waits, too: where its rule is not waivable, only its end frees the line.
+    """
+    waiting = TimeRuleInstance.objects.filter(
+        OPEN_STATUSES, ended_at=None, entity_type=OuterRef("entity_type"), entity_id=OuterRef("entity_id")
     )
-    return TimeRuleMark.objects.filter(~Exists(running), created_at__lt=cutoff)
+    return TimeRuleMark.objects.filter(~Exists(waiting), created_at__lt=cutoff)

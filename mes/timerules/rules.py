@@ -43,7 +43,7 @@ class Mark:
 class Clock:
     """A start with the terms it runs by, the starts it took in, and how it ended.
 
-    `has_lapsed`: no end, but a later start began a clock of its own.
+    `has_lapsed`: a later start began a clock of its own before it ended; the end of that one ends it, too.
     """
 
     start: Mark
@@ -68,11 +68,6 @@ class Clock:
         """Whether it ended, and not too late."""
         return self.end is not None and self.end.at <= self.expires_at
 
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing ended it yet."""
-        return self.end is None and not self.has_lapsed
-
 
 def read_clocks(marks: Iterable[Mark], *, waived: Mapping[str, datetime] | None = None) -> list[Clock]:
     """Return the clocks of one definition and entity, in order. `waived`: start key → when it was waived.
@@ -83,8 +78,10 @@ def read_clocks(marks: Iterable[Mark], *, waived: Mapping[str, datetime] | None 
     clocks: list[Clock] = []
     running: Clock | None = None
     for mark in in_order(marks):
-        if mark.is_end and running is not None:
-            running.end, running = mark, None
+        if mark.is_end:
+            for clock in clocks:
+                clock.end = clock.end or mark
+            running = None
         if mark.terms is None:
             continue
         if running is not None and not _begins_anew(running, mark, waived or {}):

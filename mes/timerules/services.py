@@ -7,6 +7,7 @@ lock; who holds the entity's lock takes no other but of its clocks' rows.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import cached_property
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -47,31 +48,33 @@ def lock_entity(entity_type: str, entity_id: str) -> None:
 # --- from events ---------------------------------------------------------------------------------------------
 
 
-@transaction.atomic
-def record(mark: TimeRuleMark) -> bool:
-    """Keep a mark and let the clocks follow from it; return False when it was known. Once, however often it comes."""
+@transaction.atomic(savepoint=False)  # of each event there is: what fails here fails as a whole
+def record(mark: TimeRuleMark, *, definitions: Iterable[TimeRuleDefinition]) -> bool:
+    """Keep a mark and let the clocks of the definitions it names follow from it; return False when it was known.
+
+    Once, however often it comes. `definitions`: those it names, and perhaps others.
+    """
     lock_entity(mark.entity_type, mark.entity_id)
     marks = list(TimeRuleMark.objects.filter(entity_type=mark.entity_type, entity_id=mark.entity_id))
     if any(one.event_key == mark.event_key for one in marks):
         return False
     mark.save(force_insert=True)
     concerned = {int(key) for key in mark.starts} | set(mark.ends)
-    _follow_marks([*marks, mark], definition_ids=concerned)
+    _follow_marks([*marks, mark], definitions=[one for one in definitions if one.pk in concerned])
     return True
 
 
-def _follow_marks(marks: list[TimeRuleMark], *, definition_ids: Collection[int]) -> None:
+def _follow_marks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRuleDefinition]) -> None:
     """Bring the clocks of a locked entity in line with all of its marks."""
     entity_type, entity_id = marks[-1].entity_type, marks[-1].entity_id
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition")
     known = list(
-        rows.filter(entity_type=entity_type, entity_id=entity_id, definition__in=definition_ids).order_by(
+        rows.filter(entity_type=entity_type, entity_id=entity_id, definition__in=definitions).order_by(
             "started_at", "pk"
         )
     )
-    is_scrapped = entity_type == EntityType.UNIT and _is_scrapped(entity_id)
-    followed = _Followed(now=timezone.now(), is_scrapped=is_scrapped)
-    for definition in TimeRuleDefinition.objects.filter(pk__in=definition_ids):
+    followed = _Followed(now=timezone.now(), entity=(entity_type, entity_id))
+    for definition in definitions:
         mine = [instance for instance in known if instance.definition_id == definition.pk]
         waived = {one.start_key: one.decided_at for one in mine if one.status == S.WAIVED and one.decided_at}
         for clock in read_clocks(_marks_of(definition, marks), waived=waived):
@@ -89,10 +92,6 @@ def _new(definition: TimeRuleDefinition, entity_type: str, entity_id: str) -> Ti
         entity_id=entity_id,
         status="",
     )
-
-
-def _is_scrapped(sn: str) -> bool:
-    return Unit.objects.filter(sn=sn, status=UnitStatus.SCRAPPED).exists()
 
 
 def _marks_of(definition: TimeRuleDefinition, marks: Iterable[TimeRuleMark]) -> list[Mark]:
@@ -120,12 +119,18 @@ def _marks_of(definition: TimeRuleDefinition, marks: Iterable[TimeRuleMark]) -> 
 class _Followed:
     """Clocks written after their marks, and what is to be told of them."""
 
-    def __init__(self, *, now: datetime, is_scrapped: bool) -> None:
+    def __init__(self, *, now: datetime, entity: tuple[str, str]) -> None:
         self.now = now
-        self.is_scrapped = is_scrapped
+        self.entity = entity
         self.expired: list[TimeRuleInstance] = []
         self.lifted: list[TimeRuleInstance] = []
         self.withdrawn: list[TimeRuleInstance] = []
+
+    @cached_property
+    def is_scrapped(self) -> bool:
+        """Whether the clocks are those of a scrapped unit; asked only where it matters."""
+        entity_type, entity_id = self.entity
+        return entity_type == EntityType.UNIT and Unit.objects.filter(sn=entity_id, status=UnitStatus.SCRAPPED).exists()
 
     def follow(self, instance: TimeRuleInstance, clock: Clock) -> None:
         """Write what a clock says into its row."""

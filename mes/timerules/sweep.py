@@ -5,10 +5,12 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from mes.timerules import listeners, notices
 from mes.timerules.models import InstanceStatus, TimeRuleInstance
+from mes.timerules.queries import is_over
 
 logger = structlog.get_logger(__name__)
 
@@ -21,12 +23,13 @@ Step = Callable[[list[TimeRuleInstance], datetime], None]
 def sweep() -> dict[str, int]:
     """Expire and warn; return how many of each. What is decided at the same time elsewhere is left to that."""
     now = timezone.now()
-    expired = _work_off({"expires_at__lt": now}, "expires_at", _expire, now)
-    warned = _work_off({"warning_at__lte": now, "warned_at": None}, "warning_at", _warn, now)
+    expired = _work_off(is_over(now), "expires_at", _expire, now)
+    to_warn = Q(status=InstanceStatus.ACTIVE, warning_at__lte=now, warned_at=None)
+    warned = _work_off(to_warn, "warning_at", _warn, now)
     return {"expired": expired, "warned": warned}
 
 
-def _work_off(due: dict[str, object], order: str, step: Step, now: datetime) -> int:
+def _work_off(due: Q, order: str, step: Step, now: datetime) -> int:
     """Take due clocks in batches, each batch with all its effects in one transaction.
 
     When a batch fails, the clocks go one by one, so that one that always fails delays no other.
@@ -36,7 +39,7 @@ def _work_off(due: dict[str, object], order: str, step: Step, now: datetime) -> 
         taken: list[int] = []
         try:
             with transaction.atomic():
-                rows = TimeRuleInstance.objects.filter(status=InstanceStatus.ACTIVE, **due).exclude(pk__in=failed)
+                rows = TimeRuleInstance.objects.filter(due).exclude(pk__in=failed)
                 locked = rows.select_for_update(no_key=True, of=("self",), skip_locked=True)
                 batch = list(locked.select_related("definition").order_by(order)[:size])
                 taken = [instance.pk for instance in batch]

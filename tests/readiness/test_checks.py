@@ -13,6 +13,7 @@ from mes.production.models import Run
 from mes.readiness import registry
 from mes.routing.models import RouteVersion
 from mes.timerules.models import TimeRuleDefinition, TimeRuleInstance
+from mes.timerules.sweep import sweep
 from tests.execution.support import assert_done, assert_refused, make_run
 from tests.factories import api_client, make_line, make_spec, make_station
 from tests.readiness.support import (
@@ -479,6 +480,20 @@ def test_a_clock_that_ran_out_counts_before_the_sweep_has_seen_it(admin):
     clock.save()
     assert codes(check(admin)) == ["TIME_EXPIRED"]
     assert_refused(authorize(admin), "READINESS_CHECK_FAILED")
+
+
+def test_the_last_moment_of_a_clock_is_in_time(admin, monkeypatch):
+    make_unready_plant("TIME_RULE")
+    last = timezone.now()
+    clock = start_clock(minutes=10)
+    clock.expires_at = last
+    clock.save()
+    monkeypatch.setattr(timezone, "now", lambda: last)
+    assert sweep()["expired"] == 0
+    assert check(admin)["status"] == "PASSED"
+    monkeypatch.setattr(timezone, "now", lambda: last + timedelta(microseconds=1))
+    assert codes(check(admin)) == ["TIME_EXPIRED"]
+    assert sweep()["expired"] == 1
 
 
 def test_a_clock_that_is_dealt_with_no_longer_counts(admin):

@@ -146,7 +146,7 @@ def test_a_start_after_the_limit_begins_a_clock_of_its_own(wall: SetTime, order:
     wall(at(600))
     handle(*(events[index] for index in order))
     assert [(one.status, one.started_at, one.ended_at) for one in clocks()] == [
-        ("EXPIRED", at(0), None),
+        ("EXPIRED", at(0), at(600)),
         ("COMPLETED", at(500), at(600)),
     ]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.accounts.roles import Role
@@ -244,21 +245,38 @@ def test_listeners_hear_of_expiry_and_of_its_end(wall: SetTime, heard: list[tupl
     assert heard == [("expired", "SN-2"), ("expired", "SN-1"), ("lifted", "SN-1")]
 
 
+def blocking(line_id: int) -> list[str]:
+    return [one.entity_id for one in list_blocking(line_id=line_id, now=timezone.now())]
+
+
 def test_an_expired_clock_blocks_its_line_until_it_ends_or_is_dealt_with(wall: SetTime, supervisor: APIClient) -> None:
     plant = make_plant()
     rule = make_rule()
     handle(start(at(0), run=plant.run))
+    wall(at(240))
+    assert not blocking(plant.line.pk)
     wall(at(300))
-    assert not list_blocking(line_id=plant.line.pk)
+    assert blocking(plant.line.pk), "before the sweep saw it"
     sweep.sweep()
-    assert [one.entity_id for one in list_blocking(line_id=plant.line.pk)] == ["SN-1"]
-    assert not list_blocking(line_id=make_line("SMT-B").pk)
+    assert blocking(plant.line.pk) == ["SN-1"]
+    assert not blocking(make_line("SMT-B").pk)
     assert_done(supervisor.post(address("acknowledge"), {"reason": "scrapped by hand"}))
-    assert not list_blocking(line_id=plant.line.pk) and not is_blocking(the_clock())
+    assert not blocking(plant.line.pk) and not is_blocking(the_clock())
     TimeRuleDefinition.objects.filter(pk=rule.pk).update(is_waivable=False)  # then only its end frees the line
-    assert list_blocking(line_id=plant.line.pk) and is_blocking(the_clock())
+    assert blocking(plant.line.pk) and is_blocking(the_clock())
     handle(end(at(301)))
-    assert not list_blocking(line_id=plant.line.pk) and not is_blocking(the_clock())
+    assert not blocking(plant.line.pk) and not is_blocking(the_clock())
+
+
+def test_an_end_frees_the_line_of_every_clock_it_ends(wall: SetTime) -> None:
+    """A rule that nobody may waive ran out, and the work began again: one end must free the line of both clocks."""
+    plant = make_plant()
+    make_rule(is_waivable=False)
+    handle(start(at(0), run=plant.run), start(at(500), run=plant.run))
+    wall(at(600))
+    assert blocking(plant.line.pk) == ["SN-1"]
+    handle(end(at(600)))
+    assert not blocking(plant.line.pk)
 
 
 def test_a_lot_blocks_the_line_it_is_bound_to_now(wall: SetTime) -> None:
@@ -268,10 +286,10 @@ def test_a_lot_blocks_the_line_it_is_bound_to_now(wall: SetTime) -> None:
     handle(usage_event("SOLDER_PASTE_USAGE_CREATE", at(0), lineId=here.pk, lineCode="SMT-A"))
     wall(at(1500))
     sweep.sweep()
-    assert list_blocking(line_id=here.pk)
+    assert blocking(here.pk)
     lot = SolderPasteLot.objects.create(lot_id="LOT-1")
     LineBinding.objects.create(line=there, kind="SOLDER_PASTE", lot=lot, bound_at=at(1400), bound_by="x")
-    assert (len(list_blocking(line_id=here.pk)), len(list_blocking(line_id=there.pk))) == (0, 1)
+    assert (len(blocking(here.pk)), len(blocking(there.pk))) == (0, 1)
 
 
 def test_a_listener_that_fails_for_one_clock_delays_no_other(wall: SetTime, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,10 @@ def expected(moves: list[tuple[int, str]], *, restarts: bool) -> list[tuple[str,
     found: list[list[Any]] = []
     running = False
     for minute, what in sorted(moves):
-        if what == "end" and running:
-            found[-1][1:] = ["COMPLETED" if minute - found[-1][0] <= LIMIT else "EXPIRED", minute]
+        if what == "end":
+            for one in found:
+                if one[2] is None:
+                    one[1:] = ["COMPLETED" if minute - one[0] <= LIMIT else "EXPIRED", minute]
             running = False
         if what == "start" and running and restarts:
             found[-1][1:] = ["COMPLETED" if minute - found[-1][0] <= LIMIT else "EXPIRED", minute]

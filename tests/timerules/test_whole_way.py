@@ -112,6 +112,18 @@ def test_marks_go_in_time_but_never_while_a_clock_of_theirs_runs(run_no: str) ->
     assert len(clocks("SN-1")) == 1  # what the marks said stays
 
 
+def test_marks_stay_while_an_expired_clock_waits_for_its_end(run_no: str) -> None:
+    pass_step(run_no, 300)
+    work_off()
+    sweep()
+    TimeRuleMark.objects.update(created_at=timezone.now() - timedelta(days=500))
+    retention.run()
+    pass_step(run_no, 290)
+    enter(run_no, 10)
+    work_off()
+    assert the_clock().ended_at is not None
+
+
 def test_the_sweep_runs_each_minute() -> None:
     create_schedules()
     schedule = Schedule.objects.get(name="time rules")

@@ -5,24 +5,21 @@ A clock whose time is over counts as expired before the sweep has seen it.
 
 from collections.abc import Iterator
 
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mes.readiness.registry import Check, Facts, Finding
-from mes.timerules.models import EntityType, InstanceStatus, TimeRuleInstance
-from mes.timerules.queries import BLOCKING, with_place
+from mes.timerules.models import EntityType, TimeRuleInstance
+from mes.timerules.queries import list_blocking
 
 ITEM_TYPE = "TIME_RULE"
 
 
 def evaluate(facts: Facts) -> Iterator[Finding]:
     """Yield an item for each expired clock of the line, or one that says there is none."""
-    over = Q(status=InstanceStatus.ACTIVE, expires_at__lte=facts.now)
-    clocks = with_place(TimeRuleInstance.objects.filter(BLOCKING | over)).filter(place_id=facts.run.line_id)
-    expired = list(clocks.select_related("definition", "run").order_by("expires_at", "id"))
+    expired = list(list_blocking(line_id=facts.run.line_id, now=facts.now))
     for clock in expired:
         yield _tell(clock)
     if not expired:
