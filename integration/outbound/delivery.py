@@ -156,11 +156,11 @@ def _read_retry_after(text: str | None) -> datetime | None:
     now = timezone.now()
     if not text:
         return None
-    if text.strip().isascii() and text.strip().isdigit():
-        return now + min(timedelta(seconds=min(int(text), 10**9)), LONGEST_WAIT)
     try:
+        if text.strip().isascii() and text.strip().isdigit():
+            return now + min(timedelta(seconds=min(int(text), 10**9)), LONGEST_WAIT)
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or figures of any length
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return min(max(at, now), now + LONGEST_WAIT)

@@ -191,7 +191,20 @@ def test_the_receiver_says_when(ended, erp, text, seconds):
     assert wait_of(work_off()) == pytest.approx(seconds, abs=10)
 
 
-@pytest.mark.parametrize("text", ["soon", "-1", "1.5", "Thu, 99 Foo 2026 99:99:99 GMT", "١٢"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "soon",
+        "-1",
+        "1.5",
+        "Thu, 99 Foo 2026 99:99:99 GMT",
+        "١٢",
+        "9" * 5000,
+        f"Sat, 21 Nov {10**20} 10:00:00 GMT",
+        f"Sat, 21 Nov 2026 10:00:00 +{10**20}",
+    ],
+    ids=lambda text: text[:40],
+)
 def test_what_cannot_be_read_is_as_if_it_were_not_said(text):
     assert delivery._read_retry_after(text) is None
 
