@@ -196,7 +196,7 @@ def _find_units(
         try:
             with transaction.atomic():
                 if not is_named:
-                    raise errors.UnitNotFound(code=sn)
+                    raise errors.UnitRunNotFound(code=sn) if sn in scene.standings else errors.UnitNotFound(code=sn)
                 tracking.create_on_the_fly(
                     choice.run, sn=sn, station=done.station, by_machine=True, locked=scene.locked
                 )

@@ -68,7 +68,7 @@ def choose(meant: Meaning, standings: Standings, places: Mapping[str, Place]) ->
     if not fitting:
         return _choose_new_unit(meant, standings)
     best = _choose_best(fitting, standings, places)
-    return _settle(best.candidate, [standings[sn] for sn in best.sns if sn in standings], meant.run_no)
+    return _settle(best.candidate, _in_runs(best, standings), meant.run_no)
 
 
 def _fits(one: Named, standings: Standings, run_no: str | None) -> bool:
@@ -80,6 +80,11 @@ def _fits(one: Named, standings: Standings, run_no: str | None) -> bool:
     return False
 
 
+def _in_runs(one: Named, standings: Standings) -> list[Standing]:
+    """Return where the named units stand. One that is in no run stands nowhere, like one that is yet to be made."""
+    return [standings[sn] for sn in one.sns if sn in standings and standings[sn].run is not None]
+
+
 def _choose_best(fitting: Sequence[Named], standings: Standings, places: Mapping[str, Place]) -> Named:
     """Return the candidate that is meant: by where the units stand and which steps the reported station may run."""
     if len(fitting) == 1:
@@ -88,7 +93,7 @@ def _choose_best(fitting: Sequence[Named], standings: Standings, places: Mapping
     def rank(one: Named) -> tuple[int, int]:
         code, step = one.station_code, one.candidate.step
         runs_here = code is None or (code in places and rules.station_may_run(places[code].station, step))
-        ahead = step.step_no - _stand(one.candidate, [standings[sn] for sn in one.sns if sn in standings])
+        ahead = step.step_no - _stand(one.candidate, _in_runs(one, standings))
         place = 0 if ahead == 0 else 1 if ahead > 0 else 2
         return (place if runs_here else place + 3 if place else 2, abs(ahead))
 

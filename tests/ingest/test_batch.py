@@ -147,6 +147,19 @@ def test_units_of_several_runs(plant: IngestPlant, refuse: Send, client: APIClie
     refuse(reflowed("PANEL-2"), "RUN_MISMATCH", 409)
 
 
+@pytest.mark.parametrize("policy", ["ALL_OR_NOTHING", "PARTIAL"])
+def test_a_unit_that_is_in_no_run_is_not_waited_for(db: None, refuse: Send, send: Send, policy: str) -> None:
+    """It was registered for a run that ended before it was made."""
+    plant = waiting_for_the_oven(reflow={**REFLOWING, "batchPolicy": policy, "waitSeconds": 60})
+    one, homeless, _three = plant.sns
+    Unit.objects.filter(sn=homeless).update(run=None, current_step_no=None)
+    if policy == "PARTIAL":
+        answer = send(reflowed("PANEL-1", [one, homeless]), 201)
+        assert answer["skipped"] == [{"sn": homeless, "code": "UNIT_RUN_NOT_FOUND"}]
+    else:
+        refuse(reflowed("PANEL-1", [one, homeless]), "UNIT_RUN_NOT_FOUND", 404)
+
+
 def test_a_position_may_not_smuggle_in_a_unit_of_another_run(db: None, refuse: Send, client: APIClient) -> None:
     plant = waiting_for_the_oven(reflow=BY_POSITION)
     other = make_ingest_plant(run_no="RUN-2", units=1, reflow=BY_POSITION)
