@@ -138,15 +138,14 @@ def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
         return to_step_no
     passes = Track.objects.filter(unit=unit, run=run, rework_no=unit.rework_no, step_no__lte=current)
     latest = {track.step_no: track for track in passes.order_by("id")}
-    failed = (no for no, track in sorted(latest.items()) if _is_failed(track))
+    by_data = values.find_failed(latest.values())
+    failed = (no for no, track in sorted(latest.items()) if track.pk in by_data or _is_failed(track))
     return next(failed, current)
 
 
 def _is_failed(track: Track) -> bool:
-    """Whether a pass failed, or is known by now to have failed by values or inspections that came after it."""
-    if track.result == TrackResult.FAIL or values.is_failed_by_data(track):
-        return True
-    return track.inspections.filter(result=TrackResult.FAIL).exists()
+    """Whether a pass failed, or is known by now to have failed by inspections that came after it."""
+    return track.result == TrackResult.FAIL or track.inspections.filter(result=TrackResult.FAIL).exists()
 
 
 def _close_open_track(unit: Unit, *, override: ResultOverride) -> None:

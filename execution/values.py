@@ -9,7 +9,7 @@ import msgspec
 from django.db import connection
 
 from execution.collecting import JudgedValue
-from execution.models import Track
+from execution.models import CarrierTrackUnit, Track
 from mes.database.prepared import fetch_all
 from mes.specs.models import ItemType
 
@@ -220,6 +220,17 @@ def _latest(
     return judges
 
 
-def is_failed_by_data(track: Track, *, carrier_track_id: int | None = None) -> bool:
-    """Whether the values of a track and its carrier pass force FAIL."""
-    return is_failed(find_earlier([(track.pk, carrier_track_id)], created_since=track.created_at)[track.pk])
+def find_failed(tracks: Iterable[Track]) -> set[int]:
+    """Return the ids of those tracks whose values, with those of the carrier's pass they are part of, force FAIL."""
+    created = {track.pk: track.created_at for track in tracks}
+    if not created:
+        return set()
+    parts = CarrierTrackUnit.objects.filter(track_id__in=created).values_list(
+        "track_id", "carrier_track_id", "carrier_track__created_at"
+    )
+    carried = {track_id: carrier_track_id for track_id, carrier_track_id, _at in parts}
+    earlier = find_earlier(
+        [(track_id, carried.get(track_id)) for track_id in created],
+        created_since=min([*created.values(), *(at for _track, _carrier, at in parts)]),
+    )
+    return {track_id for track_id, one in earlier.items() if is_failed(one)}

@@ -334,6 +334,5 @@ def _list_units_failed_late(target: Target) -> set[int]:
         passed = passed.filter(pk=target.track_id)
     else:
         passed = passed.filter(carrier_pass__carrier_track=target.carrier_track_id)
-    return {
-        track.unit_id for track in passed if values.is_failed_by_data(track, carrier_track_id=target.carrier_track_id)
-    }
+    units = {track.pk: track.unit_id for track in passed}
+    return {units[track_id] for track_id in values.find_failed(passed)}

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution import holding
@@ -234,6 +235,26 @@ def test_a_key_failure_of_the_carrier_fails_all_its_units(plant: IngestPlant, se
     assert statuses(plant) == [("OUT_FAILED", 30)] * 3
     assert set(Track.objects.values_list("result", "claimed_result", "result_override")) == {("FAIL", "PASS", "DATA")}
     assert not MesEvent.objects.filter(event_type="DATA_ALARM").exists()
+
+
+def test_rework_after_a_late_failure_of_the_carrier_goes_to_the_step_it_passed(
+    plant: IngestPlant, send: Send, client: APIClient
+) -> None:
+    one, two, _three = plant.sns
+    send(reflowed("PANEL-1", [one, two]), 201)
+    late = {
+        "eventId": "late",
+        "eventTime": timezone.now().isoformat(),
+        "source": "AUTO",
+        "carrierTrackId": str(CarrierTrack.objects.get().pk),
+        "operationCode": "REFLOW",
+        "data": [{"specName": "Peak Temperature", "valueNumber": 252}],
+    }
+    answer = client.post("/api/integration/device-data", late)
+    assert (answer.status_code, answer.json()["data"]["judge"]) == (201, "FAIL")
+    assert statuses(plant)[:2] == [("ON_HOLD", 40), ("ON_HOLD", 40)]
+    answer = client.post(f"/api/units/{one}/rework", {"reason": "again"})
+    assert answer.json()["data"] == {"sn": one, "status": "QUEUED", "currentStepNo": 30}
 
 
 def test_an_alarm_of_the_carrier_holds_all_its_units_after_they_moved(plant: IngestPlant, send: Send) -> None:
