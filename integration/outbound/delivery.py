@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError
 
 from integration.outbound import log
 from integration.outbound.signing import sign
+from mes.events.limits import time_limit
 from mes.events.models import MesEvent
 from mes.events.outbox import GiveUp, TryAgain
 from mes.events.processor import backoff
@@ -97,7 +98,10 @@ def deliver(event: MesEvent) -> None:
     pause.check()
     body = msgspec.json.encode(event.payload, order="sorted")
     try:
-        answer = _post(body, key=event.payload["idempotencyKey"])
+        with time_limit(
+            settings.MES_ERP_CONNECT_TIMEOUT + settings.MES_ERP_TIMEOUT
+        ):  # a dribble is no time-out to HTTP
+            answer = _post(body, key=event.payload["idempotencyKey"])
     except HTTPError as error:
         pause.begin()
         at = timezone.now() + backoff(attempts=event.attempts)
@@ -118,7 +122,7 @@ def deliver(event: MesEvent) -> None:
 
 
 def note_failure(event: MesEvent, error: Exception) -> None:
-    """Log a failed attempt. A receiver that dribbled until the event's own time was spent is given a rest, too."""
+    """Log a failed attempt. A receiver that dribbled until its time was spent is given a rest, too."""
     if isinstance(error, TimeoutError):
         pause.begin()
     log.not_delivered(event, error)

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,7 +17,10 @@ class EventTooSlow(KeyboardInterrupt):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise EventTooSlow in the block after so long. Only in the main thread, the one that signals reach."""
+    """Raise EventTooSlow in the block after so long. Only in the main thread, the one that signals reach.
+
+    A limit within another goes by the shorter of the two; the outer one goes on afterwards.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -24,10 +28,15 @@ def time_limit(seconds: float) -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise EventTooSlow(f"It took longer than {seconds:g} s.")
 
+    began = time.monotonic()
+    left, _interval = signal.getitimer(signal.ITIMER_REAL)
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, left or seconds))
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        rest = left - (time.monotonic() - began)
+        if rest > 0:
+            signal.setitimer(signal.ITIMER_REAL, rest)

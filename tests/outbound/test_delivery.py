@@ -234,6 +234,16 @@ def test_a_receiver_that_does_not_answer_holds_nobody_up(ended, erp, settings):
     assert erp.requests == 1
 
 
+def test_a_receiver_that_dribbles_costs_one_timeout(ended, erp, settings):
+    settings.MES_ERP_CONNECT_TIMEOUT = 0.5
+    erp.switch_on("dribble")
+    began = time.monotonic()
+    event = work_off()
+    assert time.monotonic() - began < 3, "it dribbles for five seconds"
+    assert (event.status, event.attempts) == ("FAILED", 1)
+    assert delivery.pause.until is not None
+
+
 def test_the_pause_grows_and_ends_with_an_answer(erp):
     waits = [(delivery.pause.begin() - timezone.now()).total_seconds() for _failure in range(8)]
     assert waits == pytest.approx([15, 30, 60, 120, 240, 300, 300, 300], abs=1)
