@@ -79,6 +79,8 @@ def apply(
     place = find_place(extracted, choice.step, scene.places)
     check_station(place.station.code)
     carried = Carried.on(extracted.carrier_no, sent, scene.locked) if extracted.carrier_no is not None else None
+    if not extracted.units and rest_of is None and (event.get("sn") or event.get("sns")):
+        raise mappings.invalid(_("unitsPath: finds none of the units that the event names"))
     reports, without_unit = _name_units(event, extracted, carried)
     extracted = replace(extracted, positions_without_unit=extracted.positions_without_unit + without_unit)
     if rest_of is not None:

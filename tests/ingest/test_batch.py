@@ -161,6 +161,14 @@ def test_a_unit_that_is_in_no_run_is_not_waited_for(db: None, refuse: Send, send
         refuse(reflowed("PANEL-1", [one, homeless]), "UNIT_RUN_NOT_FOUND", 404)
 
 
+def test_a_report_on_none_of_the_units_named_means_no_others(db: None, refuse: Send, client: APIClient) -> None:
+    """Not those of the carrier either, which are meant only where nobody is named."""
+    plant = waiting_for_the_oven(reflow={key: path for key, path in BY_POSITION.items() if key != "result"})
+    one, two, three = plant.sns
+    load(client, "PANEL-1", (one, "1"), (two, "2"))
+    refuse({**boards("PANEL-1"), "sn": three}, "INGEST_PAYLOAD_INVALID")
+
+
 def test_a_position_may_not_smuggle_in_a_unit_of_another_run(db: None, refuse: Send, client: APIClient) -> None:
     plant = waiting_for_the_oven(reflow=BY_POSITION)
     other = make_ingest_plant(run_no="RUN-2", units=1, reflow=BY_POSITION)

@@ -117,6 +117,17 @@ def test_a_beginning_that_was_missed_is_caught_up(send: Send, client: APIClient)
     assert Track.objects.get().result == "PASS"
 
 
+def test_an_end_that_reports_on_none_of_the_units_it_names_is_refused(send: Send, refuse: Send) -> None:
+    """It is not answered “try again” for ever because of the units of its transaction."""
+    of_boards = {key: path for key, path in TRANSACTED.items() if key != "result"}
+    plant = make_ingest_plant(aoi={**of_boards, "unitsPath": "payload.boards", "snPath": "sn"})
+    Unit.objects.update(current_step_no=20)
+    one, two, _three = plant.sns
+    begun = {"station": "AOI-1", "phase": "start", "transaction": "T-1", "boards": [{"sn": one}]}
+    send(event("AUTO", begun), 201)
+    refuse(event("AUTO", {**begun, "phase": "end", "boards": []}, sn=two), "INGEST_PAYLOAD_INVALID")
+
+
 def test_only_an_end_may_wait_for_its_transaction(refuse: Send) -> None:
     make_ingest_plant(aoi=TRANSACTED)
     refuse(of_transaction("start", "T-1"), "INGEST_PAYLOAD_INVALID")
