@@ -28,7 +28,8 @@ READING_METHODS = ("GET", "HEAD", "OPTIONS")
 class RolePermission(BasePermission):
     """Reads a view's `capabilities`: action (or method in lower case, or "*") → capabilities of which one is needed.
 
-    A write without an entry is refused: a forgotten declaration must not open a door.
+    A write without an entry is refused: a forgotten declaration must not open a door. What a view with
+    `is_plant_wide` does belongs to no station: a token that is limited to stations is refused.
     """
 
     message = ""
@@ -44,7 +45,8 @@ class RolePermission(BasePermission):
         if role_capabilities(request.user).isdisjoint(needed):
             self.message = _refusal(needed)
             return False
-        if getattr(request.user, "station_codes", None) is not None and STATION_WORK.isdisjoint(needed):
+        is_station_work = not getattr(view, "is_plant_wide", False) and not STATION_WORK.isdisjoint(needed)
+        if getattr(request.user, "station_codes", None) is not None and not is_station_work:
             self.message = _("A token that is limited to stations may only do the work of stations.")
             return False
         return True
