@@ -151,9 +151,11 @@ class _Followed:
             self.lifted.append(instance)
 
     def drop(self, merged: Iterable[TimeRuleInstance]) -> None:
-        """Cancel running clocks that an earlier start, which came late, turned out to have taken in."""
+        """Cancel clocks without an end that an earlier start, which came late, turned out to have taken in."""
         for instance in merged:
-            if instance.status == S.ACTIVE:
+            if instance.status in (S.ACTIVE, S.EXPIRED) and instance.ended_at is None:
+                if instance.status == S.EXPIRED:
+                    self.lifted.append(instance)
                 instance.status, instance.ended_at = S.CANCELLED, self.now
                 instance.save(update_fields=["status", "ended_at"])
 

@@ -168,6 +168,20 @@ def test_an_earlier_start_that_comes_late_corrects_the_verdict(wall: SetTime) ->
     assert (clock.status, clock.started_at, clock.expires_at) == ("EXPIRED", at(0), at(240))
 
 
+def test_expired_clocks_that_an_earlier_and_longer_one_took_in_are_cancelled(wall: SetTime) -> None:
+    """Its rule was longer when it was handled than when the later ones were."""
+    rule = make_rule(is_waivable=False)
+    handle(start(at(10)), start(at(300)))
+    wall(at(800))
+    sweep()
+    assert statuses() == ["EXPIRED", "EXPIRED"]
+    TimeRuleDefinition.objects.filter(pk=rule.pk).update(duration_minutes=900)
+    handle(start(at(0)))
+    assert [(one.status, one.started_at) for one in clocks()] == [("EXPIRED", at(0)), ("CANCELLED", at(300))]
+    handle(end(at(850)))
+    assert [(one.status, one.started_at) for one in clocks()] == [("COMPLETED", at(0)), ("CANCELLED", at(300))]
+
+
 def test_handling_twice_has_the_effect_of_once(wall: SetTime) -> None:
     make_rule()
     events = [start(at(0)), end(at(100)), start(at(500))]
