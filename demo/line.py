@@ -16,6 +16,7 @@ from typing import Any
 
 from demo import machines, plant
 from demo.client import Client, Refused
+from demo.counts import Counting
 from demo.mail import Letter, Mail
 from demo.mischief import Mischief
 
@@ -46,18 +47,28 @@ class Agenda:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._entries: list[tuple[float, int, Action]] = []
+        self._entries: list[tuple[float, int, Action, bool]] = []
         self._numbers = count()
+        self._waited_for = 0
 
     def after(self, seconds: float, action: Action) -> None:
         """Do something later; what is due at the same time is done in the order of asking."""
-        heapq.heappush(self._entries, (time.monotonic() + seconds, next(self._numbers), action))
+        self._add(seconds, action, is_waited_for=True)
+
+    def meanwhile(self, seconds: float, action: Action) -> None:
+        """Do something later, if there still is something else to do then."""
+        self._add(seconds, action, is_waited_for=False)
+
+    def _add(self, seconds: float, action: Action, *, is_waited_for: bool) -> None:
+        self._waited_for += is_waited_for
+        heapq.heappush(self._entries, (time.monotonic() + seconds, next(self._numbers), action, is_waited_for))
 
     def run(self) -> None:
-        """Do everything in its time until nothing is left. Raises Stopped."""
-        while self._entries:
-            due, _number, action = heapq.heappop(self._entries)
+        """Do everything in its time until nothing is left that is waited for. Raises Stopped."""
+        while self._waited_for:
+            due, _number, action, is_waited_for = heapq.heappop(self._entries)
             self._client.wait(due - time.monotonic())
+            self._waited_for -= is_waited_for
             action()
 
 
@@ -161,6 +172,7 @@ class Line:
     ) -> None:
         self.places = {step.step_no: Place(step) for step in plant.STEPS}
         self.mail = Mail(client, agenda.after, mischief, say)
+        self.counting = Counting(client, agenda.meanwhile, mischief, self.mail.tally)
         self._client = client
         self._agenda = agenda
         self._instrument = instrument
@@ -224,6 +236,7 @@ class Line:
             return
         load = self._load_carrier(place) if place.is_batch else Load((place.waiting.popleft(),))
         place.inside.add(load)
+        self.counting.enter(place.step.operation, load.boards[0].batch.run_no, len(load.boards))
         if place.step.format.has_phases:
             self._report(place, load, {}, phase="start")
         self._agenda.after(place.cycle(load), lambda: self._leave(place, load))
@@ -348,6 +361,7 @@ class Line:
         phase = {"phase": "end"} if step.format.has_phases else {}
         told = self._report(place, load, values, failed=failed, is_clean=not failed and not held, **phase)
         self._free(load)
+        self.counting.leave(step.operation, load.boards[0].batch.run_no, len(load.boards))
         if told is not None and "refused" in told:
             for board in load.boards:
                 self._go_where_it_is(board, self._client.get("stations", "resolve-unit", board.sn))

@@ -23,6 +23,8 @@ class Chances:
     unknown_unit: float = 0.004
     outage: float = 0.0015
     runaway: float = 0.001
+    restart: float = 0.03
+    late_counts: float = 0.1
 
     def times(self, factor: float) -> "Chances":
         """Return the same, more or less often."""

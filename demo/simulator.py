@@ -76,6 +76,8 @@ class Simulator:
         except Stopped:
             self._line.mail.flush()
             raise
+        finally:
+            self._line.counting.flush()
 
     @property
     def tally(self) -> Tally:

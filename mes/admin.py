@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-SUBJECTS = "accounts plant specs routing production readiness events line_setup reports timerules notifications"
+SUBJECTS = "accounts plant specs routing production readiness events line_setup reports timerules notifications counts"
 
 for subject in SUBJECTS.split():
     import_module(f"mes.{subject}.admin")

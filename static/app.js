@@ -132,3 +132,12 @@ function inWords(span) {
 setInterval(tick, 1000);
 document.addEventListener("DOMContentLoaded", tick);
 document.addEventListener("htmx:afterSwap", tick);
+
+// Print the page; ← and → turn to the page before and after, unless somebody types or moves through a table.
+document.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) window.print(); });
+document.addEventListener("keydown", (event) => {
+  const rel = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
+  if (!rel || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
+  if (/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName)) return;
+  document.querySelector(`main a[rel=${rel}]`)?.click();
+});

@@ -3,11 +3,19 @@
 from django.urls import path
 
 from trace import pages
+from trace.reports import pages as report_pages
 
 urlpatterns = [
     path("", pages.home, name="home"),
     path("sign-in/", pages.SignIn.as_view(), name="sign-in"),
     path("sign-out/", pages.SignOut.as_view(), name="sign-out"),
+    path("reports/", report_pages.record, name="reports"),
+    path("reports/record/", report_pages.record, name="report-record"),
+    path("reports/in-out/", report_pages.in_and_out, name="report-in-out"),
+    path("reports/picture/", report_pages.day_picture, name="report-picture"),
+    path("reports/made-of/", report_pages.made_of, name="report-made-of"),
+    path("reports/remark/", report_pages.remark, name="report-remark"),
+    path("reports/sign/", report_pages.sign, name="report-sign"),
     path("trace/", pages.search, name="trace"),
     path("trace/carriers/<str:carrier_no>/", pages.carrier, name="carrier"),
     path("trace/runs/<str:run_no>/", pages.run, name="run"),

@@ -15,6 +15,7 @@ from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 from mes.timerules.queries import count_urgent
 from trace.readiness import RunReadiness, find_readiness
+from trace.reports.production import MachineRow, count_run
 
 PAGE_SIZE = 50
 ATTENTION = (UnitStatus.ON_HOLD, UnitStatus.OUT_FAILED)
@@ -175,6 +176,7 @@ class RunPage:
     clocks_over: int
     clocks_soon: int
     readiness: RunReadiness | None
+    counts: Sequence[MachineRow]
 
     @property
     def pages(self) -> int:
@@ -210,7 +212,7 @@ def count_by_step(runs: Iterable[Run]) -> dict[int, Tally]:
 
 
 def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
-    """Load the page of a run in eight queries. Raises RunNotFound. A page after the last shows the last."""
+    """Load the page of a run in nine queries. Raises RunNotFound. A page after the last shows the last."""
     runs = Run.objects.select_related("work_order", "line", "route_version__routing")
     run = runs.defer("route_version__snapshot").filter(run_no=run_no).first()
     if run is None:
@@ -228,6 +230,7 @@ def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
         clocks_over=over,
         clocks_soon=soon,
         readiness=find_readiness(run),
+        counts=count_run(run),
     )
 
 

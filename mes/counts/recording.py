@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -87,17 +88,18 @@ def recount(*, line_code: str | None = None, since: datetime | None = None) -> i
     """Work out all hours anew, of a line or of all, of machines with reports since a time; return how many machines.
 
     By the shifts and the time zone of now. Each machine in a transaction of its own; may be broken off and run again.
+    Machines of which reports may have gone by retention keep their hours as they are.
     """
     streams = CountStream.objects.order_by("pk")
+    if settings.MES_COUNT_REPORT_RETENTION is not None:
+        streams = streams.filter(created_at__gte=timezone.now() - settings.MES_COUNT_REPORT_RETENTION)
     if line_code is not None:
         streams = streams.filter(line__code=line_code)
     if since is not None:
         streams = streams.filter(hours__last_at__gte=since).distinct()
     pks = list(streams.values_list("pk", flat=True))
     for pk in pks:
-        with transaction.atomic():
-            [stream] = _locked(CountStream.objects.filter(pk=pk))
-            _recount_all(stream)
+        recount_one(pk)
     return len(pks)
 
 
@@ -160,7 +162,10 @@ def _recount(stream: CountStream, added: Sequence[NewReport]) -> None:
     _write_hours(stream, start, end)
 
 
-def _recount_all(stream: CountStream) -> None:
+@transaction.atomic
+def recount_one(pk: int) -> None:
+    """Work out all hours of a machine anew."""
+    [stream] = _locked(CountStream.objects.filter(pk=pk))
     reports = _reports_of(stream)
     first = reports.order_by("window_start").values_list("window_start", flat=True).first()
     last = reports.order_by("-window_end").values_list("window_end", flat=True).first()

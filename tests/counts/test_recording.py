@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import transaction
-from hypothesis import given, settings
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from mes.counts.models import CountReport, CountStream, HourlyCount
@@ -43,7 +45,7 @@ def expected(reports: list[Report], shifts: list[dict[str, Any]]) -> dict[dateti
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@hypothesis(max_examples=60, deadline=None)
 @given(world=worlds(), portions=st.lists(st.integers(1, 4), min_size=20, max_size=20), has_shifts=st.booleans())
 def test_the_hours_are_what_all_reports_say_in_whatever_portions_they_came(
     django_db_blocker: Any, django_db_setup: None, world: World, portions: list[int], has_shifts: bool
@@ -164,3 +166,32 @@ def test_the_command_counts_anew(plant: Plant) -> None:
     assert said.getvalue().strip().endswith(": 0")
     with pytest.raises(CommandError, match="no line"):
         call_command("recount", "--line", "SMT-Z")
+
+
+def test_what_lost_reports_by_retention_is_left_as_it_is(plant: Plant, settings: Any) -> None:
+    keep(machine_of(plant), [reading(60, 6, id=1)])
+    CountStream.objects.update(created_at=timezone.now() - timedelta(days=500))
+    CountReport.objects.all().delete()
+    settings.MES_COUNT_REPORT_RETENTION = timedelta(days=431)
+    assert recount() == 0
+    assert HourlyCount.objects.get().boards_out == 6
+
+
+def delta(start: float, end: float, count: int, *, id: int) -> Report:
+    return Report(id, at(start), at(end), False, (None, count, None, None, None))
+
+
+def test_a_gap_is_marked_in_every_hour_of_it_and_goes_when_a_late_report_fills_it(plant: Plant) -> None:
+    machine = machine_of(plant)
+    keep(machine, [delta(0, 60, 5, id=1)])
+    keep(machine, [delta(180, 200, 6, id=2)])
+    assert [(h.boards_out, h.doubts) for h in HourlyCount.objects.all()] == [
+        (5, 0),
+        (None, Doubt.GAP),
+        (None, Doubt.GAP),
+        (6, 0),
+    ]
+    keep(machine, [delta(60, 120, 7, id=3)])
+    assert [(h.boards_out, h.doubts) for h in HourlyCount.objects.all()] == [(5, 0), (7, 0), (None, Doubt.GAP), (6, 0)]
+    keep(machine, [delta(120, 180, 0, id=4)])
+    assert [(h.boards_out, h.doubts) for h in HourlyCount.objects.all()] == [(5, 0), (7, 0), (0, 0), (6, 0)]

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from mes import errors
 from mes.counts.models import RecordSignature
-from trace.reports.asking import MOST_ROWS, Group, Question
+from trace.reports.asking import MOST_ROWS, UNCUT, Group, Question
 from trace.reports.entries import Remark, load_entries
 from trace.reports.production import HOURS
 
@@ -113,7 +113,7 @@ NAMES = ("date", "shift", "hour", "run_no", "product_code")
 
 def _query_totals(question: Question) -> tuple[int, int, bool]:
     condition, values = question.condition()
-    sql = f"SELECT {SUMS}, coalesce(bool_or({question.doubt(99)}), false) {HOURS} WHERE {condition} AND {OF_BOARDS}"
+    sql = f"SELECT {SUMS}, coalesce(bool_or({question.doubt(UNCUT)}), false) {HOURS} WHERE {condition} AND {OF_BOARDS}"
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         return cursor.fetchone()

@@ -17,7 +17,7 @@ from mes.counts.models import RecordSignature
 from mes.counts.resolving import COUNTERS, Doubt
 from mes.production.models import Run
 from trace.reports import board_tracks
-from trace.reports.asking import MOST_ROWS, Group, Question
+from trace.reports.asking import MOST_ROWS, UNCUT, Group, Question
 from trace.reports.entries import Entries, Remark, load_entries
 
 GROUPS = (Group.SHIFT, Group.DAY, Group.WEEK, Group.PRODUCT, Group.RUN)
@@ -66,6 +66,7 @@ class MachineRow(Counted):
     made: int | None = None  # boards out, where this is the last station of its run that counts them
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    stream_ids: tuple[int, ...] = ()
     run_ids: tuple[int, ...] = ()
 
 
@@ -194,16 +195,34 @@ HOURS = """
 """
 
 
+def count_run(run: Run) -> list[MachineRow]:
+    """Return what each machine counted for a run, in one query."""
+    return [_machine(row) for row in _select(TOTAL, NO_PLACE, "h.doubts <> 0", "s.run_id = %(run)s", {"run": run.pk})]
+
+
 def _query(question: Question, keys: Sequence[str]) -> list[tuple[Any, ...]]:
     condition, values = question.condition()
-    doubt = question.doubt(None if keys is not TOTAL else 99)
+    is_total = keys is TOTAL
+    doubt = question.doubt(UNCUT if is_total else None)
+    rows = _select(keys, NO_PLACE if is_total else PLACE, doubt, condition, values)
+    if len(rows) > MOST_ROWS:
+        raise errors.ValidationFailed({"to": _("This report has too many rows; ask for a shorter period, or by week.")})
+    return rows
+
+
+PLACE, NO_PLACE = "l.code, l.id", "NULL, NULL::bigint"
+
+
+def _select(
+    keys: Sequence[str], place: str, doubt: str, condition: str, values: dict[str, Any]
+) -> list[tuple[Any, ...]]:
+    """Return the sums of each machine by these keys, one more than a report may have at most."""
     sums = ", ".join(f"sum(h.{name})::bigint" for name in COUNTERS)
-    place = "l.code, l.id" if keys is not TOTAL else "NULL, NULL::bigint"
     sql = f"""
     SELECT {", ".join(keys)}, {place}, t.code, s.step_no, s.equipment_id, {sums},
            sum(h.boards_out) FILTER (WHERE s.step_no = ends.last_step)::bigint,
            bool_or({doubt}), bit_or(CASE WHEN {doubt} AND h.doubts = 0 THEN {Doubt.DIVIDED.value} ELSE h.doubts END),
-           min(h.first_at), max(h.last_at), array_agg(DISTINCT s.run_id)
+           min(h.first_at), max(h.last_at), array_agg(DISTINCT s.id), array_agg(DISTINCT s.run_id)
      {HOURS}
      WHERE {condition}
      GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -212,14 +231,11 @@ def _query(question: Question, keys: Sequence[str]) -> list[tuple[Any, ...]]:
     """
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        rows = cursor.fetchall()
-    if len(rows) > MOST_ROWS:
-        raise errors.ValidationFailed({"to": _("This report has too many rows; ask for a shorter period, or by week.")})
-    return rows
+        return cursor.fetchall()
 
 
 def _machine(row: tuple[Any, ...]) -> MachineRow:
-    station, step_no, equipment, *counts, made, doubtful, doubts, started_at, ended_at, run_ids = row[6:]
+    station, step_no, equipment, *counts, made, doubtful, doubts, started_at, ended_at, streams, runs = row[6:]
     return MachineRow(
         **dict(zip(COUNTERS, counts, strict=True)),
         doubtful=doubtful,
@@ -230,7 +246,8 @@ def _machine(row: tuple[Any, ...]) -> MachineRow:
         made=made,
         started_at=started_at,
         ended_at=ended_at,
-        run_ids=tuple(run_ids),
+        stream_ids=tuple(streams),
+        run_ids=tuple(runs),
     )
 
 
