@@ -120,11 +120,13 @@ def read_question(parameters: Mapping[str, str], *, groups: tuple[Group, ...], d
         message = _("Must be one of %(names)s.") % {"names": ", ".join(groups)}
         raise errors.ValidationFailed({"groupBy": message})
     moments = {name: _read(parameters, name) for name in ("from", "to")}
-    today = timezone.localdate()
-    start, end = moments["from"] or moments["to"] or today, moments["to"] or max(_day(moments["from"]), today)
+    line = _find_line(parameters.get("lineCode"))
+    shifts = line.shifts if line is not None else []
+    today = calendar.date_of(shifts, timezone.get_default_timezone(), timezone.now())
+    start, end = moments["from"] or moments["to"] or today, moments["to"] or max(_day(moments["from"] or today), today)
     question = Question(
         group=Group(group),
-        line=_find_line(parameters.get("lineCode")),
+        line=line,
         first=None if isinstance(start, datetime) else start,
         last=None if isinstance(end, datetime) else end,
         since=start if isinstance(start, datetime) else None,
@@ -149,10 +151,8 @@ def _read(parameters: Mapping[str, str], name: str) -> date | datetime | None:
     return moment
 
 
-def _day(moment: date | datetime | None) -> date:
-    if isinstance(moment, datetime):
-        return timezone.localtime(moment).date()
-    return moment or timezone.localdate()
+def _day(moment: date | datetime) -> date:
+    return timezone.localtime(moment).date() if isinstance(moment, datetime) else moment
 
 
 def _find_line(code: str | None) -> Line | None:

@@ -75,7 +75,8 @@ def get_in_out(question: Question) -> InOutReport:
         signed = entries.signed(line_id, day, hour) if of_hour else None
         remarks = entries.on_hour(line_id, day, hour) if of_hour else ()
         rows.append(InOutRow(*row, signed=signed, remarks=remarks))  # type: ignore[misc]
-    return InOutReport(question, rows, *_query_totals(question))
+    boards_in, boards_out = sum(row.boards_in for row in rows), sum(row.boards_out for row in rows)
+    return InOutReport(question, rows, boards_in, boards_out, _is_doubtful(question))
 
 
 SUMS = """
@@ -111,9 +112,10 @@ def _query(question: Question) -> list[tuple[Any, ...]]:
 NAMES = ("date", "shift", "hour", "run_no", "product_code")
 
 
-def _query_totals(question: Question) -> tuple[int, int, bool]:
+def _is_doubtful(question: Question) -> bool:
+    """Whether the totals are, which may not be so though an hour is."""
     condition, values = question.condition()
-    sql = f"SELECT {SUMS}, coalesce(bool_or({question.doubt(UNCUT)}), false) {HOURS} WHERE {condition} AND {OF_BOARDS}"
+    sql = f"SELECT coalesce(bool_or({question.doubt(UNCUT)}), false) {HOURS} WHERE {condition} AND {OF_BOARDS}"
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        return cursor.fetchone()
+        return bool(cursor.fetchone()[0])

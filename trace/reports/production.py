@@ -1,6 +1,6 @@
 """The production data record: what each machine counted for each job, by shift, day, week, product or run.
 
-The database adds the hours up; rows and totals are two sums over the same hours, so they agree.
+The database adds the hours up; rows and totals are two sums over the same hours, in one statement, so they agree.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,13 +24,13 @@ GROUPS = (Group.SHIFT, Group.DAY, Group.WEEK, Group.PRODUCT, Group.RUN)
 # Of a row: day (or the Monday of its week), shift, run, product; the line always.
 KEYS = {
     Group.SHIFT: ("h.date", "h.shift", "s.run_id", "w.product_code"),
-    Group.DAY: ("h.date", "NULL", "s.run_id", "w.product_code"),
-    Group.WEEK: ("date_trunc('week', h.date)::date", "NULL", "s.run_id", "w.product_code"),
-    Group.PRODUCT: ("NULL::date", "NULL", "NULL::bigint", "w.product_code"),
-    Group.RUN: ("NULL::date", "NULL", "s.run_id", "w.product_code"),
+    Group.DAY: ("h.date", "NULL::text", "s.run_id", "w.product_code"),
+    Group.WEEK: ("date_trunc('week', h.date)::date", "NULL::text", "s.run_id", "w.product_code"),
+    Group.PRODUCT: ("NULL::date", "NULL::text", "NULL::bigint", "w.product_code"),
+    Group.RUN: ("NULL::date", "NULL::text", "s.run_id", "w.product_code"),
 }
 NO_DOUBT = Doubt(0)
-TOTAL = ("NULL::date", "NULL", "NULL::bigint", "NULL")
+TOTAL = ("NULL::date", "NULL::text", "NULL::bigint", "NULL::text")
 
 
 @dataclass(frozen=True)
@@ -172,13 +172,13 @@ def add_up(machines: Sequence[Counted]) -> Counted:
 
 
 def get_report(question: Question, *, with_tracks: bool = True) -> Report:
-    """Load a report in seven queries, however many rows it has. Raises ValidationFailed when they are too many."""
-    found = _query(question, KEYS[question.group])
+    """Load a report in five queries, however many rows it has. Raises ValidationFailed when they are too many."""
+    found, totals = _query(question)
     runs = _load_runs(found)
     entries = load_entries(question)
     tracked = board_tracks.count(question, list(runs.values())) if with_tracks else board_tracks.NOT_COUNTED
     rows = list(_rows(question, found, runs, entries, tracked))
-    return Report(question, rows, [_machine(row) for row in _query(question, TOTAL)])
+    return Report(question, rows, [_machine(row) for row in totals])
 
 
 # Of a run, the machines at the first and at the last step that count boards are its way in and out.
@@ -197,41 +197,52 @@ HOURS = """
 
 def count_run(run: Run) -> list[MachineRow]:
     """Return what each machine counted for a run, in one query."""
-    return [_machine(row) for row in _select(TOTAL, NO_PLACE, "h.doubts <> 0", "s.run_id = %(run)s", {"run": run.pk})]
+    with connection.cursor() as cursor:
+        cursor.execute(_select(TOTAL, NO_PLACE, "h.doubts <> 0", "s.run_id = %(run)s"), {"run": run.pk})
+        return [_machine(row) for row in cursor.fetchall()]
 
 
-def _query(question: Question, keys: Sequence[str]) -> list[tuple[Any, ...]]:
+PLACE, NO_PLACE = "l.code, l.id", "NULL::text, NULL::bigint"
+Rows = list[tuple[Any, ...]]
+
+
+def _query(question: Question) -> tuple[Rows, Rows]:
+    """Return rows and totals, by one statement: what is reported meanwhile is in both or in neither."""
     condition, values = question.condition()
-    is_total = keys is TOTAL
-    doubt = question.doubt(UNCUT if is_total else None)
-    rows = _select(keys, NO_PLACE if is_total else PLACE, doubt, condition, values)
-    if len(rows) > MOST_ROWS:
-        raise errors.ValidationFailed({"to": _("This report has too many rows; ask for a shorter period, or by week.")})
-    return rows
-
-
-PLACE, NO_PLACE = "l.code, l.id", "NULL, NULL::bigint"
-
-
-def _select(
-    keys: Sequence[str], place: str, doubt: str, condition: str, values: dict[str, Any]
-) -> list[tuple[Any, ...]]:
-    """Return the sums of each machine by these keys, one more than a report may have at most."""
-    sums = ", ".join(f"sum(h.{name})::bigint" for name in COUNTERS)
+    rows = _select(KEYS[question.group], PLACE, question.doubt(), condition)
+    totals = _select(TOTAL, NO_PLACE, question.doubt(UNCUT), condition)
     sql = f"""
-    SELECT {", ".join(keys)}, {place}, t.code, s.step_no, s.equipment_id, {sums},
-           sum(h.boards_out) FILTER (WHERE s.step_no = ends.last_step)::bigint,
-           bool_or({doubt}), bit_or(CASE WHEN {doubt} AND h.doubts = 0 THEN {Doubt.DIVIDED.value} ELSE h.doubts END),
-           min(h.first_at), max(h.last_at), array_agg(DISTINCT s.id), array_agg(DISTINCT s.run_id)
+    SELECT * FROM (SELECT false AS is_total, row_number() OVER () AS place, * FROM ({rows}) AS rows
+                   UNION ALL
+                   SELECT true, row_number() OVER (), * FROM ({totals}) AS totals) AS report
+     ORDER BY is_total, place
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        found = cursor.fetchall()
+    of_rows, of_totals = ([row[2:] for row in found if row[0] is is_total] for is_total in (False, True))
+    if len(of_rows) > MOST_ROWS:
+        raise errors.ValidationFailed({"to": _("This report has too many rows; ask for a shorter period, or by week.")})
+    return of_rows, of_totals
+
+
+def _select(keys: Sequence[str], place: str, doubt: str, condition: str) -> str:
+    """Return the statement that adds up each machine by these keys, one row more than a report may have at most."""
+    names = ("day", "shift", "run_id", "product", "line", "line_id")
+    key = ", ".join(f"{one} AS {name}" for one, name in zip([*keys, *place.split(", ")], names, strict=True))
+    sums = ", ".join(f"sum(h.{name})::bigint AS {name}" for name in COUNTERS)
+    divided = f"CASE WHEN {doubt} AND h.doubts = 0 THEN {Doubt.DIVIDED.value} ELSE h.doubts END"
+    return f"""
+    SELECT {key}, t.code AS station, s.step_no, s.equipment_id, {sums},
+           sum(h.boards_out) FILTER (WHERE s.step_no = ends.last_step)::bigint AS made,
+           bool_or({doubt}) AS doubtful, bit_or({divided}) AS doubts, min(h.first_at) AS first_at,
+           max(h.last_at) AS last_at, array_agg(DISTINCT s.id) AS stream_ids, array_agg(DISTINCT s.run_id) AS run_ids
      {HOURS}
      WHERE {condition}
      GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
      ORDER BY 5, 1 NULLS FIRST, min(min(h.first_at)) OVER (PARTITION BY {", ".join(keys)}, {place}), 3, 4, 2, 8, 7, 9
      LIMIT {MOST_ROWS + 1}
     """
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        return cursor.fetchall()
 
 
 def _machine(row: tuple[Any, ...]) -> MachineRow:
