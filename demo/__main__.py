@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
             burst=options.burst,
             mischief=Mischief(chances=Chances().times(options.faults)),
             has_technician=options.technician,
+            signer=Client(options.url, options.signer_token, stop=stop, say=say) if options.signer_token else None,
+            offers_runs=options.orders is None,
         )
         started = time.monotonic()
         simulator.run()
@@ -52,6 +54,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m demo", description="A simulated SMT line.")
     parser.add_argument("--url", default=os.environ.get("LINEKEEPER_URL", "http://127.0.0.1:8000"))
     parser.add_argument("--token", default=os.environ.get("LINEKEEPER_TOKEN", ""), help="default: LINEKEEPER_TOKEN")
+    parser.add_argument(
+        "--signer-token",
+        default=os.environ.get("LINEKEEPER_SIGNER_TOKEN", ""),
+        help="of another one, who signs first articles (default: LINEKEEPER_SIGNER_TOKEN)",
+    )
     parser.add_argument(
         "--rate",
         type=positive,

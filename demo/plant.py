@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from demo import readiness
 from demo.client import Client, Refused
 
 LINE = "SMT-A"
@@ -254,6 +255,8 @@ STEPS = (
 def make(client: Client) -> bool:
     """Create what is missing of the plant and compile its route; return whether anything was missing."""
     made = [_make_line(client), *(_make_step(client, step) for step in STEPS), _make_route(client)]
+    first = STEPS[0].step_no
+    made.append(readiness.make(client, line=LINE, route=ROUTE, product=PRODUCT, first_step=first))
     if any(made) or not any(is_ours(client, version["versionNo"]) for version in _ready_versions(client)):
         version = client.post("routes", ROUTE, "compile")
         if version["status"] != "READY":
@@ -273,7 +276,7 @@ def _ready_versions(client: Client) -> list[dict[str, Any]]:
 
 
 def _make_line(client: Client) -> bool:
-    line = {"code": LINE, "name": "SMT line A", "processType": "SMT", "readinessChecks": ["ROUTE", "EQUIPMENT"]}
+    line = {"code": LINE, "name": "SMT line A", "processType": "SMT", "readinessChecks": list(readiness.CHECKS)}
     product = {"code": PRODUCT, "name": "Controller board CTRL-100", "unit": "pcs"}
     return any([_ensure(client, "lines", {**line, "shifts": list(SHIFTS)}), _ensure(client, "materials", product)])
 

@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import attrgetter, itemgetter
+from typing import Any
 
-from demo import plant, set_up
+from demo import plant, readiness, set_up
 from demo.client import Client, Refused, Stopped
 from demo.line import Agenda, Batch, Board, Line
 from demo.machines import Instrument
@@ -16,6 +17,8 @@ from demo.mischief import Mischief
 BURST = 12  # boards that run through at full speed, so that there is something to see at once
 MOST_ON_LINE = 15  # boards; a line that stands is not fed
 RUN_PREFIX = "RUN-CTRL-"
+TRY_PREFIX = "TRY-"  # runs that wait for somebody to prepare and authorize them
+TRY_BOARDS = 10
 PAUSE_WHEN_REFUSED = 15.0  # seconds
 SHORTEST_PAUSE = 0.02  # seconds before the feeder looks again during the burst
 PROGRESS_SECONDS = 60.0
@@ -40,11 +43,19 @@ class Simulator:
         instrument: Instrument | None = None,
         mischief: Mischief | None = None,
         has_technician: bool = False,
+        signer: Client | None = None,
+        offers_runs: bool = False,
         say: Callable[[str], None] = say,
     ) -> None:
-        """`rate` is in boards per minute, `boards` the size of an order."""
+        """`rate` is in boards per minute, `boards` the size of an order.
+
+        `signer` acts for the person who signs first articles. With `offers_runs` a run always waits for somebody to
+        prepare it; once that person has authorized it, the line makes it.
+        """
         self.batches: list[Batch] = []
         self._client = client
+        self._signer = signer or client
+        self._offers_runs = offers_runs
         self._takt = 60 / rate
         self._boards = boards
         self._orders_left = orders
@@ -104,7 +115,10 @@ class Simulator:
             return
         batch = next((batch for batch in self.batches if batch.pending), None)
         if batch is None:
-            if self._orders_left != 0 or self._opening:
+            self._offer_run()
+            if self._adopt_runs():
+                self._agenda.after(0, self._feed)
+            elif self._orders_left != 0 or self._opening:
                 self._agenda.after(0 if self._open_next() else PAUSE_WHEN_REFUSED, self._feed)
             return
         board = Board(batch.pending.popleft(), batch, self._next_takt())
@@ -149,9 +163,56 @@ class Simulator:
             lambda: post("work-orders", order, "runs", body=wanted),
             lambda: post("runs", run, "units", body={"sns": sns}),
             *set_up.steps(self._client, run),
-            lambda: post("runs", run, "authorize", body={"action": "AUTHORIZE"}),
+            *readiness.steps(self._client, self._signer, line=plant.LINE, run_no=run, sn=sns[0]),
+            lambda: self._authorize(run),
             lambda: self._begin(Batch(run, len(sns), deque(sns))),
         ]
+
+    def _authorize(self, run_no: str) -> None:
+        """Authorize a run; what only grew old meanwhile is reported again for the next try."""
+        try:
+            self._client.post("runs", run_no, "authorize", body={"action": "AUTHORIZE"})
+        except Refused as refusal:
+            if refusal.code == "READINESS_CHECK_FAILED":
+                now = datetime.now(UTC).isoformat()
+                readiness.report_program(self._client, f"{run_no}-program-{now}", now)
+            raise
+
+    # --- runs for somebody else to start ----------------------------------------------------------------------
+
+    def _offer_run(self) -> None:
+        """Have a run wait for somebody who wants to prepare one."""
+        if not self._offers_runs or any(self._list_try_runs("PREP")):
+            return
+        stamp = self._next_stamp()
+        order, run = f"WO-TRY-{stamp}", f"{TRY_PREFIX}{stamp}"
+        received = {"woNo": order, "productCode": plant.PRODUCT, "plannedQty": TRY_BOARDS}
+        wanted = {"lineCode": plant.LINE, "planQty": TRY_BOARDS, "runNo": run}
+        sns = [f"TB-{stamp}-{number:02}" for number in range(1, TRY_BOARDS + 1)]
+        try:
+            self._client.post("integration", "work-orders", body=received)
+            self._client.post("work-orders", order, "release", body={"lineCode": plant.LINE})
+            self._client.post("work-orders", order, "runs", body=wanted)
+            self._client.post("runs", run, "units", body={"sns": sns})
+            self._say(f"{run} waits for somebody to prepare it: see “Next runs”")
+        except Refused as refusal:
+            self._say(f"No run can be offered: {refusal}")
+
+    def _adopt_runs(self) -> bool:
+        """Begin with the runs that somebody has prepared and authorized; return whether there are any."""
+        if not self._offers_runs:
+            return False
+        known = {batch.run_no for batch in self.batches}
+        runs = [run for run in self._list_try_runs("AUTHORIZED") if run["runNo"] not in known]
+        first = self._client.get("stations", plant.STEPS[0].station, "queue")["waiting"] if runs else []
+        for run in runs:
+            sns = sorted(unit["sn"] for unit in first if unit["runNo"] == run["runNo"])
+            self._begin(Batch(run["runNo"], len(sns), deque(sns)))
+        return bool(runs)
+
+    def _list_try_runs(self, status: str) -> list[dict[str, Any]]:
+        runs = self._client.items("runs", query={"status": status, "lineCode": plant.LINE})
+        return [run for run in runs if run["runNo"].startswith(TRY_PREFIX)]
 
     def _begin(self, batch: Batch) -> None:
         self.batches.append(batch)
@@ -200,7 +261,7 @@ class Simulator:
         """Return the run that another simulator began; None for somebody else's, or one of another line than ours."""
         if run_no not in found:
             found[run_no] = None
-            if run_no.startswith(RUN_PREFIX):
+            if run_no.startswith((RUN_PREFIX, TRY_PREFIX)):
                 run = self._client.get("runs", run_no)
                 counts = run["unitCounts"]
                 if plant.is_ours(self._client, run["routeVersion"]["versionNo"]):

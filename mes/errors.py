@@ -277,6 +277,10 @@ class FaiItemsOpen(DomainError):
     message = _("The first article cannot pass, items are missing or failed: {items}")
 
 
+class FaiSamplesComplete(DomainError):
+    code, message = "FAI_SAMPLES_COMPLETE", _("The inspection has its {quantity} sample unit(s) already.")
+
+
 class FaiSignerIsInspector(DomainError):
     code = "FAI_SIGNER_IS_INSPECTOR"
     message = _("“{signer}” took part in this inspection; another person must sign it.")

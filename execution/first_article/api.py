@@ -43,6 +43,12 @@ class FaiDecisionRequest(FaiRemarkRequest):
     decision = serializers.ChoiceField(choices=FaiResult.choices)
 
 
+class FaiSampleRequest(StrictSerializer):
+    """A unit that is to be a sample."""
+
+    unitSn = CodeField()
+
+
 class FaiItemRequest(StrictSerializer):
     """What was seen on a unit."""
 
@@ -198,6 +204,19 @@ class FirstArticleViewSet(mixins.ListModelMixin, GenericViewSet):
     def start(self, request: Request, pk: str) -> Response:
         """Start it."""
         return self._show(inspecting.start(fai_id=_number(pk), by=operator_name(request)).pk)
+
+    @extend_schema(
+        summary="Name a sample unit",
+        description="Units become samples by entering their first station; this names one before. Again: no change.",
+        request=FaiSampleRequest,
+        responses=FaiDetail,
+        examples=[OpenApiExample("A board", value={"unitSn": "SN-1"}, request_only=True)],
+    )
+    @action(detail=True, methods=["post"])
+    def samples(self, request: Request, pk: str) -> Response:
+        """Name it."""
+        sample = inspecting.name_sample(fai_id=_number(pk), unit_sn=read(FaiSampleRequest, request)["unitSn"])
+        return self._show(sample.first_article_id)
 
     @extend_schema(
         summary="Record an item",

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution.first_article import rules
-from execution.first_article.models import FaiResult, FaiStatus, FirstArticle, FirstArticleItem
+from execution.first_article.models import FaiResult, FaiStatus, FirstArticle, FirstArticleItem, FirstArticleSample
 from mes import errors
 from mes.production import runs
 from mes.production.models import Run, Unit
@@ -38,6 +38,22 @@ def start(*, fai_id: int, by: str) -> FirstArticle:
 
 
 @transaction.atomic
+def name_sample(*, fai_id: int, unit_sn: str) -> FirstArticleSample:
+    """Make a unit of the run a sample before it runs; naming it again changes nothing.
+
+    Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch, FaiSamplesComplete.
+    """
+    fai = _lock(fai_id, action="record items")
+    unit = _get_unit(fai, unit_sn)
+    known = fai.samples.filter(unit=unit).first()
+    if known is not None:
+        return known
+    if fai.samples.count() >= fai.sample_qty:
+        raise errors.FaiSamplesComplete(quantity=fai.sample_qty)
+    return FirstArticleSample.objects.create(first_article=fai, unit=unit)
+
+
+@transaction.atomic
 def record_item(
     *,
     fai_id: int,
@@ -54,11 +70,7 @@ def record_item(
     Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch.
     """
     fai = _lock(fai_id, action="record items")
-    unit = Unit.objects.filter(sn=unit_sn).first()
-    if unit is None:
-        raise errors.UnitNotFound(code=unit_sn)
-    if unit.run_id != fai.run_id:
-        raise errors.UnitRunMismatch(sn=unit_sn, run=fai.run.run_no)
+    unit = _get_unit(fai, unit_sn)
     specs = {item.name: item.spec for item in runs.snapshot_of(fai.run).fai_items}
     return FirstArticleItem.objects.create(
         first_article=fai,
@@ -112,6 +124,15 @@ def list_open_items(fai: FirstArticle) -> list[str]:
 def find_latest(run: Run) -> FirstArticle | None:
     """Return the latest inspection of a run."""
     return FirstArticle.objects.filter(run=run).order_by("-id").first()
+
+
+def _get_unit(fai: FirstArticle, sn: str) -> Unit:
+    unit = Unit.objects.filter(sn=sn).first()
+    if unit is None:
+        raise errors.UnitNotFound(code=sn)
+    if unit.run_id != fai.run_id:
+        raise errors.UnitRunMismatch(sn=sn, run=fai.run.run_no)
+    return unit
 
 
 def _lock(fai_id: int, *, action: str) -> FirstArticle:

@@ -161,6 +161,12 @@ def _start(request: HttpRequest, run: Run) -> str:
     return _("The inspection has begun: sample units may run.")
 
 
+def _name_sample(request: HttpRequest, run: Run) -> str:
+    sn = _text(request, "unit_sn", 100)
+    inspecting.name_sample(fai_id=_latest(run), unit_sn=sn)
+    return _("%(sn)s is a sample unit.") % {"sn": sn}
+
+
 def _record(request: HttpRequest, run: Run) -> str:
     name = _text(request, "item_name", 100)
     if not name:
@@ -192,6 +198,7 @@ def _sign(request: HttpRequest, run: Run) -> str:
 ACTIONS: dict[str, Callable[[HttpRequest, Run], str]] = {
     "create": _create,
     "start": _start,
+    "sample": _name_sample,
     "record": _record,
     "complete": _complete,
     "sign": _sign,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.servers.basehttp import WSGIRequestHandler
 
-from demo import oven, plant, set_up
+from demo import oven, plant, readiness, set_up
 from demo.client import Client, Stopped
 from demo.machines import Fault, Instrument
 from demo.mischief import REFUSALS, Chances, Mischief
@@ -31,6 +31,17 @@ def client(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client
     assert plant.make(client)
     yield client
     client.close()
+    while _signers:
+        _signers.pop().close()
+
+
+_signers: list[Client] = []  # the fixture closes them
+
+
+def make_signer(client: Client) -> Client:
+    """A client that signs first articles."""
+    _signers.append(Client(client.url, make_token("QUALITY"), patience=5))
+    return _signers[-1]
 
 
 def simulator(
@@ -38,7 +49,8 @@ def simulator(
 ) -> Simulator:
     """A simulator that is quick and quiet."""
     instrument = Instrument(Random(5), faults=faults)
-    options = {"say": lambda text: None, **options}
+    signer = make_signer(client)
+    options = {"say": lambda text: None, "signer": signer, **options}
     return Simulator(client, rate=RATE, boards=boards, orders=orders, burst=0, instrument=instrument, **options)
 
 
@@ -275,6 +287,9 @@ def put_boards_into_the_oven(client: Client) -> list[str]:
     client.post("work-orders", "W", "release", body={"lineCode": plant.LINE})
     client.post("work-orders", "W", "runs", body={"lineCode": plant.LINE, "planQty": 2, "runNo": "R"})
     client.post("runs", "R", "units", body={"sns": sns})
+    signer = make_signer(client)
+    for step in (*set_up.steps(client, "R"), *readiness.steps(client, signer, line=plant.LINE, run_no="R", sn=sns[0])):
+        step()
     client.post("runs", "R", "authorize", body={"action": "AUTHORIZE"})
     for step in plant.STEPS[:4]:
         for sn in sns:

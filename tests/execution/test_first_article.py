@@ -281,3 +281,14 @@ def test_a_template_that_cannot_be_inspected_is_refused(db, items):
     engineer = api_client(Role.ENGINEER)
     answer = engineer.post("/api/fai-templates", {"code": "FAI-1", "name": "x", "items": items})
     assert_refused(answer, "VALIDATION_ERROR", 400)
+
+
+def test_a_sample_is_named_before_it_runs(inspector):
+    make_fai_plant()
+    fai = begin(inspector)
+    assert assert_done(act(inspector, fai, "samples", unitSn="B"))["sampleSns"] == ["B"]
+    assert assert_done(act(inspector, fai, "samples", unitSn="B"))["sampleSns"] == ["B"]
+    assert_refused(act(inspector, fai, "samples", unitSn="A"), "FAI_SAMPLES_COMPLETE")
+    assert_refused(act(inspector, fai, "samples", unitSn="NOBODY"), "UNIT_NOT_FOUND", 404)
+    assert_done(act(inspector, fai, "complete", decision="PASS"))
+    assert_refused(act(inspector, fai, "samples", unitSn="B"), "INVALID_TRANSITION")

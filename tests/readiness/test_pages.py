@@ -234,3 +234,17 @@ def test_a_lot_bound_twice_is_told(supervisor):
     make_unready_plant("SOLDER_PASTE")
     bind_lot()
     assert "was bound already" in post(supervisor, "/lines/SMT-A/set-up/solder-paste/bind/", code="LOT-1", run="RUN-1")
+
+
+def test_a_sample_is_named_by_scanning_it(supervisor):
+    make_fai_plant()
+    inspector = signed_in(Role.QUALITY)
+    post(inspector, f"{FAI}create/", sample_qty="1", start="1")
+    assert "Scan a sample unit" in text_of(inspector.get(FAI))
+    assert "role Quality" in text_of(supervisor.get(FAI))
+    assert "Nobody knows a unit" in post(inspector, f"{FAI}sample/", unit_sn="NOBODY")
+    assert "B is a sample unit" in post(inspector, f"{FAI}sample/", unit_sn="B")
+    assert "B is a sample unit" in post(inspector, f"{FAI}sample/", unit_sn="B")
+    assert "sample unit(s) already" in post(inspector, f"{FAI}sample/", unit_sn="A")
+    assert track_in(api_client(), sn="A", run_no="RUN-2").status_code == 409
+    assert_done(track_in(api_client(), sn="B", run_no="RUN-2"), 201)

@@ -18,6 +18,7 @@ from mes.accounts.tokens import find_token, issue_token, revoke_token
 ROLES = (Role.OPERATOR, Role.SUPERVISOR, Role.QUALITY, Role.ENGINEER, Role.ADMIN)
 FIRST_NAME = "Demo"  # marks the people that are ours; others of the same name are never touched
 TOKEN_NAME = "Demo line"
+SIGNER_NAME = "Demo quality"  # who signs first articles is another one than who inspects them
 LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # none that look alike
 
 
@@ -42,7 +43,11 @@ class Command(BaseCommand):
         with transaction.atomic():
             password = known_password(known) or make_password()
             made = [make_person(role, password) for role in ROLES]
-            notes = {"users": [user for user in made if user], "token": make_token(str(known.get("token", "")))}
+            notes = {
+                "users": [user for user in made if user],
+                "token": make_token(str(known.get("token", ""))),
+                "signerToken": make_token(str(known.get("signerToken", "")), name=SIGNER_NAME, role=Role.QUALITY),
+            }
             if notes != known:
                 write_notes(path, notes)
         for role, user in zip(ROLES, made, strict=True):
@@ -54,7 +59,7 @@ def withdraw() -> None:
     """End the sign-ins and the token of the demo: they exist in demo mode only."""
     names = [role.value.lower() for role in ROLES]
     User.objects.filter(username__in=names, first_name=FIRST_NAME, is_active=True).update(is_active=False)
-    for token in DeviceToken.objects.filter(name=TOKEN_NAME, revoked_at=None):
+    for token in DeviceToken.objects.filter(name__in=(TOKEN_NAME, SIGNER_NAME), revoked_at=None):
         revoke_token(token)
 
 
@@ -112,13 +117,13 @@ def make_person(role: Role, password: str) -> dict[str, str] | None:
     return {"username": name, "password": password, "role": role.value}
 
 
-def make_token(text: str) -> str:
+def make_token(text: str, *, name: str = TOKEN_NAME, role: Role = Role.ADMIN) -> str:
     """Return this token if it is still valid, else a new one in place of the old."""
     principal = find_token(text)
-    if principal is not None and principal.name == TOKEN_NAME and principal.role == Role.ADMIN:
+    if principal is not None and principal.name == name and principal.role == role:
         return text
-    for old in DeviceToken.objects.filter(name=TOKEN_NAME):
+    for old in DeviceToken.objects.filter(name=name):
         revoke_token(old)
-        old.name = f"{TOKEN_NAME} (replaced, {old.pk})"
+        old.name = f"{name} (replaced, {old.pk})"
         old.save(update_fields=["name"])
-    return issue_token(name=TOKEN_NAME, role=Role.ADMIN)[1]
+    return issue_token(name=name, role=role)[1]

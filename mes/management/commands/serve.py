@@ -63,7 +63,12 @@ def web(host: str, port: int) -> Program:
 
 def demo(host: str, port: int) -> Program:
     """The simulated line, a client of the HTTP interface like any machine."""
-    environment = {"LINEKEEPER_URL": url(host, port), "LINEKEEPER_TOKEN": str(demo_data().get("token", ""))}
+    tokens = {name: str(demo_data().get(name, "")) for name in ("token", "signerToken")}
+    environment = {
+        "LINEKEEPER_URL": url(host, port),
+        "LINEKEEPER_TOKEN": tokens["token"],
+        "LINEKEEPER_SIGNER_TOKEN": tokens["signerToken"],
+    }
     return Program("demo", [sys.executable, "-m", "demo"], environment, folder=settings.BASE_DIR)
 
 
