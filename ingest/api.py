@@ -20,6 +20,7 @@ from mes.accounts.permissions import check_station
 from mes.accounts.roles import Capability
 from mes.web import parsing
 from mes.web.envelope import refusal_as_json
+from mes.web.numbers import whole_number
 from mes.web.openapi import inline_schema
 from mes.web.periods import read_moment
 from mes.web.serializers import CodeField, IdField, OffsetDateTimeField, StrictSerializer, read
@@ -223,9 +224,10 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
 
 def _as_id(text: str) -> int:
     """Return an opaque id as a row's number. Raises IngestEventNotFound for what is none."""
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
+    number = whole_number(text)
+    if number is None:
         raise errors.IngestEventNotFound(code=text)
-    return int(text)
+    return number
 
 
 def _result(key: str | None, outcome: receiving.Outcome | errors.DomainError) -> dict[str, Any]:

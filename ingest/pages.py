@@ -24,6 +24,7 @@ from mes.routing.compiling import build, load_sources
 from mes.routing.models import RouteVersion, Routing
 from mes.routing.snapshots import StepSnapshot
 from mes.web import parsing
+from mes.web.numbers import whole_number
 from mes.web.pages import needs
 
 PAGE_SIZE = 50
@@ -68,7 +69,7 @@ class PreviewForm:
     @property
     def wanted_version(self) -> int | str | None:
         """The version as the service takes it."""
-        number = _whole_number(self.version)
+        number = whole_number(self.version)
         return number if number is not None else preview.LIVE if self.version == preview.LIVE else None
 
 
@@ -99,7 +100,7 @@ def _read_form(request: HttpRequest) -> PreviewForm:
     elif code := request.GET.get("preset"):
         found = next((one for one in preset_files.list_presets() if one.code == code), None)
         form.event = _pretty(found.event) if found else ""
-    elif (event_id := _whole_number(request.GET.get("event", ""))) is not None:
+    elif (event_id := whole_number(request.GET.get("event", ""))) is not None:
         _take_event(form, event_id)
     return form
 
@@ -131,7 +132,7 @@ def _load_choices(form: PreviewForm) -> None:
 def _show(form: PreviewForm) -> dict[str, Any]:
     try:
         event = parsing.decode(form.event.encode("utf-8", "replace"))
-        step_no = _whole_number(form.step)
+        step_no = whole_number(form.step)
         seen = preview.preview(
             route_code=form.route, step_no=-1 if step_no is None else step_no, event=event, version=form.wanted_version
         )
@@ -165,10 +166,6 @@ def _pretty(value: Any) -> str:
 
 def _say(refusal: DomainError) -> str:
     return " ".join([str(refusal), *(str(value) for value in refusal.details.values() if refusal.status == 400)])
-
-
-def _whole_number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
 # --- events --------------------------------------------------------------------------------------------------
@@ -224,7 +221,7 @@ def _read_filter(request: HttpRequest) -> EventFilter:
         code=said["code"],
         station=said["station"],
         text=said["q"],
-        before=_whole_number(request.GET.get("before", "")),
+        before=whole_number(request.GET.get("before", "")),
     )
 
 

@@ -33,8 +33,7 @@ from ingest.settling import settle, settle_rest
 from mes import errors
 from mes.database.models import IdempotencyKey
 from mes.production import locking
-
-LARGEST_ID = 2**63 - 1
+from mes.web.numbers import LARGEST
 
 
 def retry(event_id: int, *, check_station: StationCheck = any_station) -> Outcome:
@@ -43,9 +42,9 @@ def retry(event_id: int, *, check_station: StationCheck = any_station) -> Outcom
     Of an applied partial batch, the units it left out are tried. Raises IngestEventNotFound, InvalidTransition for one
     that is settled, and what still keeps it from being applied.
     """
-    opened = OpenIngestEvent.objects.filter(pk=event_id).first() if event_id <= LARGEST_ID else None
+    opened = OpenIngestEvent.objects.filter(pk=event_id).first() if event_id <= LARGEST else None
     if opened is None:
-        settled = IngestEvent.objects.filter(pk=event_id).first() if event_id <= LARGEST_ID else None
+        settled = IngestEvent.objects.filter(pk=event_id).first() if event_id <= LARGEST else None
         if settled is None:
             raise errors.IngestEventNotFound(code=event_id)
         return _retry_rest(settled, check_station=check_station)

@@ -20,6 +20,7 @@ from mes.accounts.permissions import check_station, operator_name
 from mes.accounts.roles import Capability
 from mes.web import parsing
 from mes.web.envelope import refusal_as_json
+from mes.web.numbers import whole_number
 from mes.web.openapi import inline_schema
 from mes.web.periods import read_moment
 from mes.web.serializers import IdField, OffsetDateTimeField, StrictSerializer, read
@@ -346,10 +347,11 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     def replay(self, request: Request, pk: str) -> Response:
         """Apply it now."""
         body = read(ReplayRequest, request)
-        if not (pk.isascii() and pk.isdigit() and len(pk) < 20):
+        message_id = whole_number(pk)
+        if message_id is None:
             raise errors.MessageNotFound(code=pk)
         received = replay.replay_message(
-            message_id=int(pk),
+            message_id=message_id,
             spec_names=body.get("specNames"),
             by=operator_name(request),
             check_station=lambda code: check_station(request, code),
@@ -368,7 +370,8 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     def dismiss(self, request: Request, pk: str) -> Response:
         """Settle it without applying it."""
         body = read(DismissRequest, request)
-        if not (pk.isascii() and pk.isdigit() and len(pk) < 20):
+        message_id = whole_number(pk)
+        if message_id is None:
             raise errors.MessageNotFound(code=pk)
-        message = dismissing.dismiss(message_id=int(pk), reason=body["reason"], by=operator_name(request))
+        message = dismissing.dismiss(message_id=message_id, reason=body["reason"], by=operator_name(request))
         return Response(MessageItem(message).data)

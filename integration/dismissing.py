@@ -5,8 +5,7 @@ from django.utils import timezone
 
 from integration.models import FailedMessage, IntegrationMessage, MessageStatus, SettledMessage
 from mes import errors
-
-LARGEST_ID = 2**63 - 1
+from mes.web.numbers import LARGEST
 
 
 @transaction.atomic
@@ -15,7 +14,7 @@ def dismiss(*, message_id: int, reason: str, by: str) -> IntegrationMessage:
 
     Raises MessageNotFound, and InvalidTransition when it is not FAILED (any more).
     """
-    within = message_id <= LARGEST_ID
+    within = message_id <= LARGEST
     message = FailedMessage.objects.select_for_update().filter(pk=message_id).first() if within else None
     if message is None or message.status != MessageStatus.FAILED:
         known = IntegrationMessage.objects.filter(pk=message_id).first() if within else None

@@ -14,8 +14,7 @@ from integration.models import Direction, FailedMessage, IntegrationMessage, Mes
 from integration.outbound.retrying import retry
 from mes import errors
 from mes.database import sameness
-
-LARGEST_ID = 2**63 - 1
+from mes.web.numbers import LARGEST
 
 
 def replay_message(
@@ -50,10 +49,10 @@ def replay_message(
 
 def _find(message_id: int) -> FailedMessage:
     """Return the open message. It is not locked: the key decides who applies it, here or by sending it again."""
-    message = FailedMessage.objects.filter(pk=message_id).first() if message_id <= LARGEST_ID else None
+    message = FailedMessage.objects.filter(pk=message_id).first() if message_id <= LARGEST else None
     if message is not None and message.status == MessageStatus.FAILED:
         return message
-    settled = IntegrationMessage.objects.filter(pk=message_id).first() if message_id <= LARGEST_ID else None
+    settled = IntegrationMessage.objects.filter(pk=message_id).first() if message_id <= LARGEST else None
     if settled is None:
         raise errors.MessageNotFound(code=message_id)
     raise errors.InvalidTransition(action="replay", entity="message", state=settled.status)

@@ -13,11 +13,10 @@ from mes import errors
 from mes.database.prepared import fetch_all
 from mes.plant.models import Station
 from mes.production.models import Run, Unit
+from mes.web.numbers import whole_number
 
 if TYPE_CHECKING:
     from integration.device_events import DeviceDataEvent
-
-LARGEST_ID = 2**63 - 1
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -151,8 +150,7 @@ def _query_names(names: set[Names]) -> dict[Names, Target]:
 
 def _as_id(text: str) -> int:
     """Return an opaque id as the row's number; what is no number is no row's."""
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
-    return number if number <= LARGEST_ID else 0
+    return whole_number(text) or 0
 
 
 def _find_disagreement(event: "DeviceDataEvent", target: Target) -> errors.DomainError | None:

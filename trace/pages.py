@@ -17,6 +17,7 @@ from execution import holding
 from mes.accounts.roles import Capability, role_capabilities
 from mes.errors import CarrierNotFound, DomainError, RunNotFound, UnitNotFound
 from mes.production.models import UnitStatus
+from mes.web.numbers import whole_number
 from mes.web.pages import is_live, show_live, signed_in
 from trace import carriers, lines, runs, units
 from trace import search as searching
@@ -100,7 +101,7 @@ def unit(request: HttpRequest, sn: str) -> HttpResponse:
         trace = units.get_unit_trace(sn=sn)
     except UnitNotFound:
         return missing(request, sn, _("There is no unit “%(code)s”.") % {"code": sn})
-    opened = _whole_number(request.GET.get("pass", ""))
+    opened = whole_number(request.GET.get("pass", ""))
     if is_live(request) and opened is not None and "seen" not in request.GET:
         return _show_pass(request, trace, opened)
     mark = f"{trace.mark}-{timezone.now():%H%M}"  # “2 min ago” changes by the minute
@@ -172,17 +173,12 @@ def _read_filter(request: HttpRequest) -> runs.Filter:
         status=status if status in UnitStatus.values else "",
         step_no=_step_number(request.GET.get("step", "")),
         order="newest" if order == "newest" else "attention",
-        page=max(1, _whole_number(request.GET.get("page", "")) or 1),
+        page=max(1, whole_number(request.GET.get("page", "")) or 1),
     )
 
 
-def _whole_number(text: str) -> int | None:
-    """Read a whole number that a database column can hold."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-
-
 def _step_number(text: str) -> int | None:
-    number = _whole_number(text)
+    number = whole_number(text)
     return None if number is None else min(number, runs.LARGEST_STEP_NO)
 
 

@@ -17,7 +17,7 @@ from mes import errors
 from mes.accounts.permissions import operator_name
 from mes.accounts.roles import Capability
 from mes.production.runs import snapshot_of
-from mes.web.pagination import LARGEST_ID
+from mes.web.numbers import whole_number
 from mes.web.serializers import CodeField, OffsetDateTimeField, StrictSerializer, read
 from mes.web.viewsets import ExactFilter
 
@@ -292,8 +292,8 @@ class FirstArticleViewSet(mixins.ListModelMixin, GenericViewSet):
 
 def _number(pk: str) -> int:
     """Return an id as a row's number; what cannot be one names nothing."""
-    number = int(pk) if pk.isascii() and pk.isdigit() and len(pk) < 20 else 0
-    if not 0 < number <= LARGEST_ID:
+    number = whole_number(pk)
+    if number is None:
         raise errors.FaiNotFound(code=pk)
     return number
 

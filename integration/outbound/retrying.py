@@ -5,6 +5,7 @@ from django.utils import timezone
 from mes import errors
 from mes.events import dead
 from mes.events.models import EventStatus, EventType, MesEvent
+from mes.web.numbers import LARGEST
 
 
 def retry(*, event_id: int, by: str) -> MesEvent:
@@ -13,7 +14,7 @@ def retry(*, event_id: int, by: str) -> MesEvent:
     Raises EventNotFound, and InvalidTransition when it is delivered or in work.
     """
     ours = MesEvent.objects.filter(event_type=EventType.OUTBOUND_FEEDBACK)
-    if event_id > dead.LARGEST_ID or not ours.filter(pk=event_id).exists():
+    if event_id > LARGEST or not ours.filter(pk=event_id).exists():
         raise errors.EventNotFound(code=event_id)
     waiting = ours.filter(pk=event_id, status=EventStatus.FAILED)
     if waiting.update(next_attempt_at=timezone.now()):

@@ -13,6 +13,7 @@ from mes.accounts.permissions import operator_name
 from mes.accounts.roles import Capability
 from mes.events import dead
 from mes.events.models import EventType, MesEvent
+from mes.web.numbers import whole_number
 from mes.web.serializers import IdField, OffsetDateTimeField, StrictSerializer, read
 from mes.web.viewsets import ExactFilter
 
@@ -84,9 +85,10 @@ class EventViewSet(mixins.ListModelMixin, GenericViewSet):
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         """Have it tried again."""
-        if not (pk.isascii() and pk.isdigit() and len(pk) < 20):
+        event_id = whole_number(pk)
+        if event_id is None:
             raise errors.EventNotFound(code=pk)
-        return Response(OutboxEventItem(dead.retry(event_id=int(pk), by=operator_name(request))).data)
+        return Response(OutboxEventItem(dead.retry(event_id=event_id, by=operator_name(request))).data)
 
     @extend_schema(
         summary="Try all dead events of a type again",

@@ -8,10 +8,9 @@ from django.utils import timezone
 
 from mes import errors
 from mes.events.models import EventStatus, MesEvent
+from mes.web.numbers import LARGEST
 
 logger = structlog.get_logger(__name__)
-
-LARGEST_ID = 2**63 - 1
 
 
 def retry(*, event_id: int, by: str) -> MesEvent:
@@ -19,7 +18,7 @@ def retry(*, event_id: int, by: str) -> MesEvent:
 
     Raises EventNotFound, and InvalidTransition when it is not DEAD (any more).
     """
-    known = MesEvent.objects.filter(pk=event_id) if event_id <= LARGEST_ID else MesEvent.objects.none()
+    known = MesEvent.objects.filter(pk=event_id) if event_id <= LARGEST else MesEvent.objects.none()
     revived = _revive(known, by=by)
     event = known.first()
     if event is None:

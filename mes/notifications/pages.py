@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET, require_POST
 from mes.notifications import services
 from mes.notifications.models import FollowedLine, Notification
 from mes.plant.models import Line
+from mes.web.numbers import whole_number
 from mes.web.pages import signed_in
 
 PAGE_SIZE = 50
@@ -22,9 +23,9 @@ def mine(request: HttpRequest) -> HttpResponse:
     own = Notification.objects.filter(recipient=request.user.pk).select_related("line")
     unread_only = request.GET.get("show") == "unread"
     rows = own.filter(read_at=None) if unread_only else own
-    before = request.GET.get("before", "")
-    if before.isascii() and before.isdigit() and len(before) <= 18:
-        rows = rows.filter(pk__lt=int(before))
+    before = whole_number(request.GET.get("before", ""))
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
     found = list(rows.order_by("-pk")[: PAGE_SIZE + 1])
     followed = set(FollowedLine.objects.filter(user=request.user.pk).values_list("line_id", flat=True))
     context = {
@@ -55,12 +56,12 @@ def _count_unread(request: HttpRequest) -> int:
 @require_POST
 def read(request: HttpRequest) -> HttpResponse:
     """Mark one notification as read and go where it leads, or mark all as read."""
-    chosen = request.POST.get("id", "")
-    if not (chosen.isascii() and chosen.isdigit() and len(chosen) <= 18):
+    chosen = whole_number(request.POST.get("id", ""))
+    if chosen is None:
         services.mark_read(request.user)
         return redirect("notifications")
-    services.mark_read(request.user, ids=[int(chosen)])
-    found = Notification.objects.filter(recipient=request.user.pk, pk=int(chosen)).first()
+    services.mark_read(request.user, ids=[chosen])
+    found = Notification.objects.filter(recipient=request.user.pk, pk=chosen).first()
     return redirect(found.address if found and found.address and "open" in request.POST else "notifications")
 
 

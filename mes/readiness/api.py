@@ -14,10 +14,10 @@ from mes.accounts.permissions import operator_name
 from mes.accounts.roles import Capability, role_capabilities
 from mes.readiness import checking, preparing, queries
 from mes.readiness.models import CheckKind, CheckStatus, DataSource, ReadinessCheck, ReadinessItem
+from mes.web.numbers import whole_number
 from mes.web.serializers import OffsetDateTimeField, StrictSerializer, read
 from mes.web.viewsets import ExactFilter
 
-LARGEST_ID = 2**63 - 1
 PREPARES = (Capability.BIND, Capability.AUTHORIZE, Capability.FAI)
 
 
@@ -196,8 +196,8 @@ class RunReadinessViewSet(GenericViewSet):
     def waive(self, request: Request, run_no: str, id: str) -> Response:
         """Waive it."""
         reason = read(WaiveRequest, request)["reason"]
-        number = int(id) if id.isascii() and id.isdigit() and len(id) < 20 else 0
-        if not 0 < number <= LARGEST_ID:
+        number = whole_number(id)
+        if number is None:
             queries.get_run(run_no)
             raise errors.ReadinessItemNotFound(code=id)
         item = checking.waive_item(run_no=run_no, item_id=number, reason=reason, by=operator_name(request))

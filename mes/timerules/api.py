@@ -26,7 +26,7 @@ from mes.timerules.models import (
     TimeRuleScope,
 )
 from mes.web.master_data import FixedFieldsMixin, OptionalTextField, describe
-from mes.web.pagination import LARGEST_ID
+from mes.web.numbers import whole_number
 from mes.web.serializers import IdField, OffsetDateTimeField, StrictModelSerializer, StrictSerializer, read
 from mes.web.viewsets import ExactFilter, IdModelViewSet
 
@@ -194,7 +194,7 @@ class TimeRuleInstanceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, 
 
     def get_object(self) -> TimeRuleInstance:
         """Return the clock the address names."""
-        found = self.get_queryset().filter(pk=_id_of(self.kwargs["pk"])).first()
+        found = self.get_queryset().filter(pk=whole_number(self.kwargs["pk"])).first()
         if found is None:
             raise errors.TimeRuleInstanceNotFound(code=self.kwargs["pk"])
         return found
@@ -225,16 +225,11 @@ class TimeRuleInstanceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, 
 
     def _decide(self, service: Any, request: Request, pk: str) -> Response:
         body = read(ClockDecisionRequest, request)
-        number = _id_of(pk)
+        number = whole_number(pk)
         if number is None:
             raise errors.TimeRuleInstanceNotFound(code=pk)
         instance = service(instance_id=number, reason=body["reason"], by=operator_name(request))
         return Response(TimeRuleInstanceAnswer(instance).data)
-
-
-def _id_of(text: str) -> int | None:
-    is_id = text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= LARGEST_ID
-    return int(text) if is_id else None
 
 
 def register(router: BaseRouter) -> None:

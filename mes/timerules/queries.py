@@ -48,13 +48,6 @@ def list_blocking(*, line_id: int, now: datetime) -> QuerySet[TimeRuleInstance]:
     return clocks.select_related("definition", "run").order_by("expires_at", "id")
 
 
-def is_blocking(instance: TimeRuleInstance) -> bool:
-    """Whether an expired clock stops new work on its line (the same as `BLOCKING`)."""
-    if instance.status != InstanceStatus.EXPIRED or instance.ended_at is not None:
-        return False
-    return instance.decided_at is None or not instance.definition.is_waivable
-
-
 def list_of_entity(*, entity_type: str, entity_id: str) -> Sequence[TimeRuleInstance]:
     """Return every clock of a unit or lot, in the order they started."""
     found = TimeRuleInstance.objects.filter(entity_type=entity_type, entity_id=entity_id)

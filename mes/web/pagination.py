@@ -1,6 +1,5 @@
 """Lists: newest first, paged by a cursor that stays right while rows are added."""
 
-import re
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -11,10 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mes.errors import ValidationFailed
-
-LARGEST_ID = 2**63 - 1
-
-_NUMBER = re.compile(r"[0-9]{1,19}", re.ASCII)
+from mes.web.numbers import whole_number
 
 
 class NewestFirstPagination(CursorPagination):
@@ -36,10 +32,11 @@ class NewestFirstPagination(CursorPagination):
         asked = request.query_params.get(self.page_size_query_param)
         if asked is None:
             return self.page_size
-        if not _NUMBER.fullmatch(asked) or int(asked) < 1:
+        size = whole_number(asked)
+        if not size:
             message = _("Must be a whole number from 1 to %(largest)d.") % {"largest": self.max_page_size}
             raise ValidationFailed({self.page_size_query_param: message})
-        return min(int(asked), self.max_page_size)
+        return min(size, self.max_page_size)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         """Return the position asked for; a cursor that we did not make is refused."""
@@ -52,7 +49,7 @@ class NewestFirstPagination(CursorPagination):
         return cursor
 
     def _is_position(self, position: Any) -> bool:
-        return position is None or (bool(_NUMBER.fullmatch(position)) and int(position) <= LARGEST_ID)
+        return position is None or whole_number(position) is not None
 
     def _invalid_cursor(self) -> ValidationFailed:
         message = _("This is not a cursor; take `next` or `previous` of an answer.")

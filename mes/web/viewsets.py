@@ -1,6 +1,5 @@
 """Viewsets for things that are created, read, changed and deleted one by one: by code or by id."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -16,9 +15,8 @@ from rest_framework.viewsets import ModelViewSet
 
 from mes import errors
 from mes.web.envelope import in_use
-from mes.web.pagination import LARGEST_ID
+from mes.web.numbers import whole_number
 
-_ID = re.compile(r"[0-9]{1,19}", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -67,7 +65,7 @@ def _typed(model: type[models.Model], lookup: str, parameter: str, text: str) ->
         if text not in _BOOLEANS:
             raise errors.ValidationFailed({parameter: _("Must be true or false.")})
         return _BOOLEANS[text]
-    if isinstance(field, models.AutoField | models.IntegerField) and not _ID.fullmatch(text.removeprefix("-")):
+    if isinstance(field, models.AutoField | models.IntegerField) and whole_number(text.removeprefix("-")) is None:
         raise errors.ValidationFailed({parameter: _("Must be a whole number.")})
     try:
         return field.to_python(text) if field is not None else text
@@ -145,6 +143,6 @@ class IdModelViewSet(_ThingViewSet):
 
     def find(self, value: str) -> models.Model | None:
         """Return the object; what cannot be an id names nothing."""
-        if not _ID.fullmatch(value) or int(value) > LARGEST_ID:
+        if whole_number(value) is None:
             return None
         return super().find(value)

@@ -19,6 +19,7 @@ from mes.counts import records
 from mes.errors import DomainError
 from mes.plant import calendar
 from mes.plant.models import Line
+from mes.web.numbers import whole_number
 from mes.web.pages import needs, show_live, signed_in
 from mes.web.periods import read_moment
 from trace.reports import in_out, picture, production
@@ -114,7 +115,7 @@ def made_of(request: HttpRequest) -> HttpResponse:
     since, until = _moment(request, "from"), _moment(request, "to")
     if line is None or since is None or until is None or not since < until <= since + timedelta(days=400):
         raise Http404(_("Nothing is asked for that can be shown."))
-    machines = {int(text) for text in request.GET.getlist("machine")[:MOST_MACHINES] if _is_id(text)}
+    machines = {id for text in request.GET.getlist("machine")[:MOST_MACHINES] if (id := whole_number(text)) is not None}
     details = get_details(line, since, until, machines)
     context = {"line": line, "since": since, "until": until, "details": details, "most": MOST_MACHINES}
     return render(request, "trace/reports/made_of.html", context)
@@ -129,8 +130,8 @@ def remark(request: HttpRequest) -> HttpResponse:
     """Write a remark, or correct one."""
     given = request.POST
     try:
-        if _is_id(given.get("replaces", "")):
-            records.correct_remark(remark_id=int(given["replaces"]), text=given.get("text", ""), by=_name(request))
+        if (remark_id := whole_number(given.get("replaces", ""))) is not None:
+            records.correct_remark(remark_id=remark_id, text=given.get("text", ""), by=_name(request))
         else:
             records.add_remark(
                 line_code=given.get("line", ""),
@@ -221,10 +222,6 @@ def _moment(request: HttpRequest, name: str) -> datetime | None:
         return read_moment(request.GET, name)
     except DomainError:
         return None
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def _name(request: HttpRequest) -> str:
