@@ -3,10 +3,8 @@
 
 import contextlib
 import os
-import signal
 import sys
 from pathlib import Path
-from types import FrameType
 
 from mes import supervision
 from mes.database import embedded
@@ -19,9 +17,7 @@ WITHOUT_DATABASE |= {"diffsettings", "spectacular", "startapp", "startproject"}
 def main() -> None:
     """Run one command; the database lives at least as long as the command."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mes.settings")
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(name) is not signal.SIG_IGN:  # nohup
-            signal.signal(name, unwind)
+    supervision.unwind_on_signals()
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
@@ -48,11 +44,6 @@ def needs_database(argv: list[str]) -> bool:
 
 def asks_for_help(argv: list[str]) -> bool:
     return len(argv) < 2 or bool({"--help", "-h", "--version"} & set(argv))
-
-
-def unwind(number: int, frame: FrameType | None) -> None:
-    """End through every `finally`, so that the database is stopped."""
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ KEEPS_DYING = 4  # deaths in a row after which we say that it will not mend itse
 HEALTHY_AFTER = 60  # seconds after which a program counts as running well
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PR_SET_PDEATHSIG = 1
+_unheard: list[int] = []  # signals that came before a supervisor listened
 
 
 class SupervisionError(Exception):
@@ -124,6 +125,9 @@ class Supervisor:
         for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if name != signal.SIGHUP or signal.getsignal(name) is not signal.SIG_IGN:  # nohup
                 signal.signal(name, self._on_signal)
+        for number in _unheard:
+            self._on_signal(number, None)
+        _unheard.clear()
 
     def add(self, program: Program) -> Child:
         """Start a program and keep it running from now on."""
@@ -187,6 +191,19 @@ class Supervisor:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.signals += 1
         self.woken.set()
+
+
+def unwind_on_signals() -> None:
+    """Have signals end this process through every `finally`, until a supervisor listens to them."""
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(name) is not signal.SIG_IGN:  # nohup
+            signal.signal(name, _unwind)
+
+
+def _unwind(number: int, frame: FrameType | None) -> None:
+    """Raise, and remember it: Python drops what is raised while it finalizes an object."""
+    _unheard.append(number)
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
 @contextlib.contextmanager

@@ -224,3 +224,30 @@ def test_a_large_log_is_set_aside(tmp_path, monkeypatch):
 def test_what_the_launcher_calls_needs_no_django():
     code = "import sys, mes.supervision, mes.database.throwaway; sys.exit('django' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
+
+
+SWALLOWING = """
+import os, signal, sys
+from pathlib import Path
+from mes import supervision
+supervision.unwind_on_signals()
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _turn in range(1000):
+            pass
+
+Finalized()
+supervisor = supervision.Supervisor(Path(sys.argv[1]))
+supervisor.listen()
+supervisor.run()
+print("stopped", flush=True)
+"""
+
+
+def test_a_signal_that_python_drops_while_it_starts_still_stops_it(tmp_path):
+    command = [sys.executable, "-c", SWALLOWING, str(tmp_path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=20, check=False)
+    assert "KeyboardInterrupt" in done.stderr  # it was dropped
+    assert done.stdout == "stopped\n"

@@ -41,7 +41,7 @@ def _work_off(due: Q, order: str, step: Step, now: datetime) -> int:
             with transaction.atomic():
                 rows = TimeRuleInstance.objects.filter(due).exclude(pk__in=failed)
                 locked = rows.select_for_update(no_key=True, of=("self",), skip_locked=True)
-                batch = list(locked.select_related("definition").order_by(order)[:size])
+                batch = list(locked.select_related("definition").order_by(order, "pk")[:size])
                 taken = [instance.pk for instance in batch]
                 step(batch, now)
         except Exception:
