@@ -81,37 +81,54 @@ STORE = f"""
 """
 
 
-def to_rows(values: Iterable[JudgedValue]) -> list[dict[str, Any]]:
+class Row(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A value as `INSERT_ROWS` reads it, by ROW_COLUMNS; what is left out is NULL."""
+
+    spec_id: int
+    name: str
+    item_type: str
+    value_number: float | None = None
+    value_text: str | None = None
+    value_boolean: bool | None = None
+    value_json: Any = None
+    measure: str
+    lsl: float | None = None
+    usl: float | None = None
+    target: float | None = None
+    alarm_min: float | None = None
+    alarm_max: float | None = None
+    judge: str
+    reported_judge: str
+    alarmed: bool
+    collected_at: datetime
+
+
+def to_rows(values: Iterable[JudgedValue]) -> list[Row]:
     """Return judged values as the rows that `INSERT_ROWS` reads."""
     return [_row(value) for value in values]
 
 
-def _row(value: JudgedValue) -> dict[str, Any]:
+def _row(value: JudgedValue) -> Row:
     spec, reading = value.spec, value.reading
-    return {
-        "spec_id": spec.id,
-        "name": spec.name,
-        "item_type": spec.item_type,
-        "value_number": reading.value_number,
-        "value_text": reading.value_text,
-        "value_boolean": reading.value_boolean,
-        "value_json": reading.value_json,
-        "measure": spec.unit,
-        "lsl": spec.lsl,
-        "usl": spec.usl,
-        "target": spec.target,
-        "alarm_min": spec.alarm_min,
-        "alarm_max": spec.alarm_max,
-        "judge": value.judge,
-        "reported_judge": value.reported_judge,
-        "alarmed": value.alarmed,
-        "collected_at": value.collected_at,
-    }
-
-
-def owned(values: Iterable[JudgedValue], *, owner: Owner, source: str, operator: str) -> dict[str, Any]:
-    """Return one row of `owners`, without its record and when it was received."""
-    return {**msgspec.structs.asdict(owner), "source": source, "operator": operator, "rows": to_rows(values)}
+    return Row(
+        spec_id=spec.id,
+        name=spec.name,
+        item_type=spec.item_type,
+        value_number=reading.value_number,
+        value_text=reading.value_text,
+        value_boolean=reading.value_boolean,
+        value_json=reading.value_json,
+        measure=spec.unit,
+        lsl=spec.lsl,
+        usl=spec.usl,
+        target=spec.target,
+        alarm_min=spec.alarm_min,
+        alarm_max=spec.alarm_max,
+        judge=value.judge,
+        reported_judge=value.reported_judge,
+        alarmed=value.alarmed,
+        collected_at=value.collected_at,
+    )
 
 
 def store(
@@ -120,7 +137,13 @@ def store(
     """Store the judged values of a track or carrier track, in the caller's transaction."""
     if not values:
         return
-    given = {**owned(values, owner=owner, source=source, operator=operator), "received_at": received_at}
+    given = {
+        **msgspec.structs.asdict(owner),
+        "received_at": received_at,
+        "source": source,
+        "operator": operator,
+        "rows": to_rows(values),
+    }
     with connection.cursor() as cursor:
         cursor.execute(STORE, {"given": msgspec.json.encode(given).decode()})
 

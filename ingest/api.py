@@ -16,7 +16,7 @@ from execution import carriers
 from ingest import envelopes, receiving, retrying
 from ingest.models import IngestEvent
 from mes import errors
-from mes.accounts.permissions import check_station
+from mes.accounts.permissions import station_check
 from mes.accounts.roles import Capability
 from mes.web import parsing
 from mes.web.envelope import refusal_as_json
@@ -181,7 +181,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     )
     def create(self, request: Request) -> Response:
         """Apply one event."""
-        outcome = receiving.receive(parsing.read_body(request), check_station=lambda code: check_station(request, code))
+        outcome = receiving.receive(parsing.read_body(request), check_station=station_check(request))
         return Response(outcome.answer, status={"APPLIED": 201, "DUPLICATE": 200, "WAITING": 202}[outcome.status])
 
     @extend_schema(
@@ -196,7 +196,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         """Apply up to 1,000 events."""
         outcomes = receiving.receive_batch(
             parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT),
-            check_station=lambda code: check_station(request, code),
+            check_station=station_check(request),
         )
         results = [_result(key, outcome) for key, outcome in outcomes]
         counts = Counter(result["status"] for result in results)
@@ -218,7 +218,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, pk: str) -> Response:
         """Apply it now."""
-        outcome = retrying.retry(_as_id(pk), check_station=lambda code: check_station(request, code))
+        outcome = retrying.retry(_as_id(pk), check_station=station_check(request))
         return Response(outcome.answer, status=202 if outcome.status == "WAITING" else 200)
 
 

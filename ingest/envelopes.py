@@ -38,9 +38,6 @@ class EventBatch(msgspec.Struct):
     events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=LARGEST_BATCH)]
 
 
-BATCH_DECODER = msgspec.json.Decoder(EventBatch)
-
-
 @dataclass(frozen=True)
 class Sent:
     """An event as it was sent. `carried` is what its carrier carried at receipt, of one that waited since.

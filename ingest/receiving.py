@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from ingest import applying, choosing, meaning
 from ingest import mapping as mappings
 from ingest.applying import StationCheck
-from ingest.envelopes import BATCH_DECODER, EventBatch, Sent, decode, key_in
+from ingest.envelopes import EventBatch, Sent, decode, key_in
 from ingest.keeping import keep_malformed, lock_open, upsert_open
 from ingest.looking import Scene, claim, claim_and_lock, look
 from ingest.meaning import Candidate, Meaning, Named
@@ -73,24 +73,19 @@ def receive_batch(
     body: bytes, *, check_station: StationCheck = any_station
 ) -> list[tuple[str | None, Outcome | errors.DomainError]]:
     """Apply events in order, each by itself; return (key, outcome). Raises what is wrong with all of the body."""
-    batch = split_batch(body)
     results: list[tuple[str | None, Outcome | errors.DomainError]] = []
-    for raw in batch.events:
+    for event in split_batch(body):
         try:
-            results.append((key_in(bytes(raw)), receive(bytes(raw), check_station=check_station)))
+            results.append((key_in(event), receive(event, check_station=check_station)))
         except errors.DomainError as error:
-            results.append((key_in(bytes(raw)), error))
+            results.append((key_in(event), error))
     return results
 
 
-def split_batch(body: bytes) -> EventBatch:
-    """Return the events of a batch unread, so that what is wrong within one is its own. Raises what is wrong around."""
+def split_batch(body: bytes) -> list[bytes]:
+    """Return the events of a batch unread. Raises what is wrong around them."""
     try:
-        return BATCH_DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return parsing.decode_as(body, EventBatch)  # says it as everywhere
+        return parsing.split(body, EventBatch)
     except (errors.ParseFailed, errors.ValidationFailed) as error:
         keep_malformed(body, error)
         raise

@@ -139,7 +139,7 @@ class DeviceDataRecordAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("data"))
     def data_shown(self, record: DeviceDataRecord) -> str:
         """The values as they were sent."""
-        return pretty_json(record.data)
+        return pretty_json(record.production or record.data)
 
     @admin.display(description=gettext_lazy("meta"))
     def meta_shown(self, record: DeviceDataRecord) -> str:

@@ -16,7 +16,7 @@ from integration import device_data, dismissing, replay
 from integration.device_events import LARGEST_BATCH, DeviceDataEvent
 from integration.models import DeviceDataRecord, IntegrationMessage
 from mes import errors
-from mes.accounts.permissions import check_station, operator_name
+from mes.accounts.permissions import operator_name, station_check
 from mes.accounts.roles import Capability
 from mes.web import parsing
 from mes.web.envelope import refusal_as_json
@@ -160,11 +160,11 @@ class DeviceDataItem(serializers.ModelSerializer):
 
     def get_data(self, record: DeviceDataRecord) -> list[dict[str, Any]]:
         """The values, as they were sent; none of an event with counts."""
-        return record.data if isinstance(record.data, list) else []
+        return record.data
 
     def get_production(self, record: DeviceDataRecord) -> dict[str, Any] | None:
         """The counts, as they were sent."""
-        return record.data.get("production") if isinstance(record.data, dict) else None
+        return record.production
 
 
 class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
@@ -216,7 +216,7 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
         received = device_data.receive(
             parsing.read_body(request),
             system=operator_name(request),
-            check_station=lambda code: check_station(request, code),
+            check_station=station_check(request),
         )
         return Response(received.answer, status=200 if received.is_duplicate else 201)
 
@@ -234,7 +234,7 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
         outcomes = device_data.receive_batch(
             parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT),
             system=operator_name(request),
-            check_station=lambda code: check_station(request, code),
+            check_station=station_check(request),
         )
         results = [_result(event_id, outcome) for event_id, outcome in outcomes]
         counts = Counter(result["status"] for result in results)
@@ -354,7 +354,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
             message_id=message_id,
             spec_names=body.get("specNames"),
             by=operator_name(request),
-            check_station=lambda code: check_station(request, code),
+            check_station=station_check(request),
         )
         return Response(received.answer)
 

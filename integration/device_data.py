@@ -23,7 +23,7 @@ from execution.holding import hold
 from execution.models import CarrierTrackUnit, Track, TrackResult
 from integration import counting, messages, production_events
 from integration.device_events import Decoded, DeviceDataBatch, DeviceDataEvent, decode_event
-from integration.device_writing import Accepted, write
+from integration.device_writing import Accepted, answer_again, write
 from integration.resolving import Target, find_targets
 from mes import errors
 from mes.database.models import IdempotencyKey
@@ -68,17 +68,21 @@ def receive(body: bytes, *, system: str, check_station: StationCheck = any_stati
 def receive_batch(
     body: bytes, *, system: str, check_station: StationCheck = any_station
 ) -> list[tuple[str | None, Outcome]]:
-    """Apply a batch, each event by itself; return (event id, outcome) in order. Raises what is wrong with all of it."""
+    """Apply a batch, each event by itself; return (event id, outcome) in order. Raises what is wrong around them."""
     try:
-        batch = parsing.decode_as(body, DeviceDataBatch)
+        events = parsing.split(body, DeviceDataBatch)
     except (errors.ParseFailed, errors.ValidationFailed) as error:
         messages.keep_failed([(messages.malformed(body, entity_type=messages.DEVICE_DATA, system=system), error)])
         raise
-    return receive_all([bytes(raw) for raw in batch.events], system=system, check_station=check_station)
+    return receive_all(events, system=system, check_station=check_station, decode=parsing.decoder_of_parts(body))
 
 
 def receive_all(
-    bodies: Sequence[bytes], *, system: str, check_station: StationCheck
+    bodies: Sequence[bytes],
+    *,
+    system: str,
+    check_station: StationCheck,
+    decode: Callable[[bytes], Any] = parsing.decode,
 ) -> list[tuple[str | None, Outcome]]:
     """Decode, apply, and keep what could not be applied; return (event id, outcome) for each body in order."""
     decoded: list[Decoded | None] = []
@@ -86,7 +90,7 @@ def receive_all(
     failed: list[tuple[messages.Incoming, errors.DomainError]] = []
     for body in bodies:
         try:
-            decoded.append(decode_event(body, system=system))
+            decoded.append(decode_event(body, system=system, decode=decode))
             outcomes.append(None)
         except (errors.ParseFailed, errors.ValidationFailed) as error:
             failed.append((messages.malformed(body, entity_type=messages.DEVICE_DATA, system=system), error))
@@ -125,6 +129,28 @@ def _log(
 # --- applying ----------------------------------------------------------------------------------------------
 
 
+class _Times:
+    """When events may have happened, seen from a moment."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.latest = now + settings.MES_CLOCK_SKEW
+        self.earliest = now - settings.MES_KEY_LIFETIME
+
+    def check(self, event: DeviceDataEvent) -> None:
+        """Raise EventTimeInFuture, EventTooOld."""
+        latest = event.event_time
+        for reading in event.data or ():
+            if reading.collected_at is not None and reading.collected_at > latest:
+                latest = reading.collected_at
+        if latest > self.latest:
+            raise errors.EventTimeInFuture(at=latest.isoformat())
+        if event.event_time < self.earliest:
+            raise errors.EventTooOld(at=event.event_time.isoformat(), days=settings.MES_KEY_LIFETIME.days)
+        if event.production is not None:
+            production_events.check_times(event.production, now=self.now)
+
+
 def apply_all(
     decoded: Sequence[Decoded], *, check_station: StationCheck = any_station, note: Note | None = None
 ) -> list[Outcome]:
@@ -149,8 +175,9 @@ def apply_all(
 
 def _apply_round(decoded: Sequence[Decoded], *, check_station: StationCheck, note: Note | None) -> list[Outcome]:
     """Apply events with different ids."""
+    times = _Times(timezone.now())
     results = [
-        _accept(one, target, check_station=check_station, note=note)
+        _accept(one, target, times, check_station=check_station, note=note)
         for one, target in zip(decoded, _find_all([one.event for one in decoded]), strict=True)
     ]
     answers, refused = _write([result for result in results if isinstance(result, Accepted)])
@@ -182,7 +209,12 @@ def _find_all(events: Sequence[DeviceDataEvent]) -> Sequence[Target | errors.Dom
 
 
 def _accept(
-    one: Decoded, target: Target | errors.DomainError, *, check_station: StationCheck, note: Note | None
+    one: Decoded,
+    target: Target | errors.DomainError,
+    times: "_Times",
+    *,
+    check_station: StationCheck,
+    note: Note | None,
 ) -> Accepted | errors.DomainError:
     """Judge the values of an event, or return why it cannot be applied."""
     try:
@@ -191,29 +223,19 @@ def _accept(
         if isinstance(target, errors.DomainError):
             return target
         check_station(target.station_code)
-        return Accepted(one.event, one.incoming, target, _judge(one.event, target), note)
+        return Accepted(one.event, one.incoming, target, _judge(one.event, target, times), note)
     except errors.DomainError as error:
         return error
 
 
-def _judge(event: DeviceDataEvent, target: Target) -> list[collecting.JudgedValue]:
-    _check_times(event, now=timezone.now())
+def _judge(event: DeviceDataEvent, target: Target, times: _Times) -> list[collecting.JudgedValue]:
+    times.check(event)
     if event.data is None:
         return []
     snapshot = snapshots.load(version_id=target.version_id, digest=target.version_digest)
     step = snapshot.step(target.step_no)
     assert step is not None  # a track is made for a step of its run's frozen route
     return collecting.collect(event.data, step, source=event.source, default_time=event.event_time)
-
-
-def _check_times(event: DeviceDataEvent, *, now: datetime) -> None:
-    latest = max([event.event_time, *(item.collected_at for item in event.data or () if item.collected_at)])
-    if latest > now + settings.MES_CLOCK_SKEW:
-        raise errors.EventTimeInFuture(at=latest.isoformat())
-    if event.event_time < now - settings.MES_KEY_LIFETIME:
-        raise errors.EventTooOld(at=event.event_time.isoformat(), days=settings.MES_KEY_LIFETIME.days)
-    if event.production is not None:
-        production_events.check_times(event.production, now=now)
 
 
 def _find_known(incoming: Sequence[messages.Incoming]) -> dict[str, Outcome]:
@@ -227,8 +249,7 @@ def _find_known(incoming: Sequence[messages.Incoming]) -> dict[str, Outcome]:
     known: dict[str, Outcome] = {}
     for key in IdempotencyKey.objects.filter(channel=messages.DEVICE_DATA_CHANNEL, key__in=digests):
         if bytes(key.digest) == digests[key.key]:
-            answer = {"id": str(key.record_id), **key.answer, "isDuplicate": True}
-            known[key.key] = Received(answer, is_duplicate=True)
+            known[key.key] = Received(answer_again(key), is_duplicate=True)
         else:
             known[key.key] = errors.EventIdConflict(event_id=key.key)
     return known

@@ -1,5 +1,6 @@
 """The body of device data: decoded once, checked for what a decoder cannot tell."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -55,9 +56,9 @@ class Decoded(msgspec.Struct, frozen=True):
     incoming: messages.Incoming
 
 
-def decode_event(body: bytes, *, system: str) -> Decoded:
+def decode_event(body: bytes, *, system: str, decode: Callable[[bytes], Any] = parsing.decode) -> Decoded:
     """Decode and check one event. Raises ParseFailed, ValidationFailed."""
-    payload = parsing.decode(body)
+    payload = decode(body)
     event = parsing.convert(payload, DeviceDataEvent)
     check_event(event)
     incoming = messages.Incoming(messages.DEVICE_DATA, event.event_id, system, payload, sameness.digest_of(payload))
@@ -71,18 +72,25 @@ def check_event(event: DeviceDataEvent) -> None:
         problems["eventId"] = _("Must not be blank nor contain control characters.")
     if event.source == "MANUAL" and not event.operator_id:
         problems["operatorId"] = _("Required for values typed by hand (source MANUAL).")
-    times = {"eventTime": event.event_time}
-    readings = event.data or []
-    times |= {f"data.{index}.collectedAt": at for index, item in enumerate(readings) if (at := item.collected_at)}
-    for path, at in times.items():
-        try:
-            validate_moment(at)
-        except ValidationError as error:
-            problems[path] = " ".join(error.messages)
+    if message := _find_fault(event.event_time):
+        problems["eventTime"] = message
+    readings: Sequence[collecting.Reading] = event.data or ()
+    for index, reading in enumerate(readings):
+        if reading.collected_at is not None and (message := _find_fault(reading.collected_at)):
+            problems[f"data.{index}.collectedAt"] = message
     problems |= _find_content_problems(event)
     if problems:
         raise errors.ValidationFailed(problems)
     collecting.check_shape(readings)
+
+
+def _find_fault(at: datetime) -> str:
+    """Return what is wrong with a time, "" if nothing is."""
+    try:
+        validate_moment(at)
+    except ValidationError as error:
+        return " ".join(error.messages)
+    return ""
 
 
 def _find_content_problems(event: DeviceDataEvent) -> dict[str, str]:
@@ -101,13 +109,13 @@ def _find_target_problems(event: DeviceDataEvent) -> dict[str, str]:
         return {"carrierTrackId": _("Give either trackId or carrierTrackId.")}
     if event.track_id is not None or event.carrier_track_id is not None:
         return {}
+    if None not in (event.run_no, event.unit_sn, event.station_code, event.step_no):
+        return {}
     named = {
         "runNo": event.run_no,
         "unitSn": event.unit_sn,
         "stationCode": event.station_code,
         "stepNo": event.step_no,
     }
-    if None not in named.values():
-        return {}
     message = _("Give trackId, carrierTrackId, or all of runNo, unitSn, stationCode and stepNo.")
     return {name: message for name, value in named.items() if value is None}

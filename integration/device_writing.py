@@ -10,6 +10,7 @@ from execution import collecting, values
 from integration import messages
 from integration.device_events import DeviceDataEvent
 from integration.resolving import Target
+from mes.database.models import IdempotencyKey
 from mes.database.prepared import fetch_all
 
 
@@ -41,9 +42,9 @@ GIVEN_TYPES = {
     **{name: kind for name, kind in values.OWNER_TYPES.items() if name != "received_at"},
 }
 
-# Claims the keys and, only where that succeeded, writes record, values and message. Keys go in one order, or batches
-# that share some would deadlock. Messages of a key that failed before are settled under their own id; an open replay
-# is such a message and gets no second one.
+# Claims the keys and, only where that succeeded, writes record and values. Keys go in one order, or batches that share
+# some would deadlock. The record is the message as well. Messages of a key that failed before are settled under their
+# own id; an open replay is such a message, and its record is none.
 WRITE = f"""
     WITH given AS MATERIALIZED (
         SELECT %(at)s::timestamptz AS received_at, g.*
@@ -52,8 +53,7 @@ WRITE = f"""
     ), claimed AS (
         INSERT INTO mes_idempotencykey (channel, key, digest, record_id, answer, created_at)
         SELECT '{messages.DEVICE_DATA_CHANNEL}', key, decode(digest, 'hex'),
-               nextval('integration_devicedatarecord_id_seq'),
-               answer, received_at
+               nextval('integration_settledmessage_id_seq'), answer, received_at
           FROM (SELECT * FROM given ORDER BY key) AS sorted
         ON CONFLICT DO NOTHING RETURNING key, record_id
     ), owners AS MATERIALIZED (
@@ -61,11 +61,9 @@ WRITE = f"""
     ), record AS (
         INSERT INTO integration_devicedatarecord
                (id, received_at, event_id, event_time, source, run_id, unit_id, station_id, track_id,
-                carrier_track_id, step_no, equipment_id, operator_id, data, meta, values_count, judge)
+                carrier_track_id, step_no, equipment_id, operator_id, system, payload, has_message, values_count, judge)
         SELECT record_id, received_at, key, event_time, source, run_id, unit_id, station_id, track_id,
-               carrier_track_id, step_no, equipment_id, operator,
-               coalesce(nullif(payload->'data', 'null'), jsonb_build_object('production', payload->'production')),
-               nullif(payload->'meta', 'null'),
+               carrier_track_id, step_no, equipment_id, operator, system, payload, note IS NOT NULL,
                jsonb_array_length(rows), coalesce(answer->>'judge', '')
           FROM owners
     ), stored AS ({values.INSERT_ROWS}
@@ -73,15 +71,10 @@ WRITE = f"""
         DELETE FROM integration_failedmessage f USING owners o
          WHERE f.entity_type = '{messages.DEVICE_DATA}' AND f.dedupe_key = o.key
         RETURNING f.*, o.record_id AS applied_as, o.received_at AS applied_at, o.note AS applied_note
-    ), logged AS (
+    ), settled AS (
         INSERT INTO integration_settledmessage
                (id, received_at, direction, system, entity_type, business_key, dedupe_key, status, payload,
                 error_code, error, count, last_at, record_id, note)
-        SELECT nextval('integration_settledmessage_id_seq'), received_at, 'INBOUND', system,
-               '{messages.DEVICE_DATA}', key, key, 'SUCCESS', payload, '', NULL::jsonb, 1, received_at, record_id,
-               NULL::jsonb
-          FROM owners WHERE note IS NULL
-        UNION ALL
         SELECT id, received_at, direction, system, entity_type, business_key, dedupe_key, 'REPLAYED', payload,
                error_code, error, count, applied_at, applied_as, applied_note
           FROM reopened
@@ -90,44 +83,102 @@ WRITE = f"""
 """
 
 
+class _Answer(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """What an answer says that its key does not; this is kept for repeats."""
+
+    track_id: str | None = None
+    carrier_track_id: str | None = None
+    data_values_created: int
+    judge: str | None = None
+    alarms: list[dict[str, Any]] = []
+
+    def body(self, *, event_id: str, record_id: int, received_at: datetime, is_duplicate: bool) -> dict[str, Any]:
+        """Return the answer as it is sent."""
+        return {
+            "id": str(record_id),
+            "eventId": event_id,
+            "trackId": self.track_id,
+            "carrierTrackId": self.carrier_track_id,
+            "dataValuesCreated": self.data_values_created,
+            "receivedAt": received_at,
+            "isDuplicate": is_duplicate,
+            "judge": self.judge,
+            "alarms": self.alarms,
+        }
+
+
+class _Row(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What `WRITE` is given of an event; what is left out is NULL."""
+
+    key: str
+    digest: str
+    event_time: datetime
+    equipment_id: str
+    system: str
+    payload: Any
+    answer: _Answer
+    note: dict[str, Any] | None = None
+    unit_id: int | None
+    run_id: int | None
+    track_id: int | None
+    carrier_track_id: int | None = None
+    station_id: int | None
+    step_no: int | None
+    operation_code: str
+    source: str
+    operator: str
+    rows: Sequence[values.Row]
+
+
 def write(accepted: Sequence[Accepted], *, at: datetime) -> dict[str, dict[str, Any]]:
     """Write events with different keys once; return the answers by key of those whose key was free."""
-    received_at = at.isoformat().replace("+00:00", "Z")
-    answers = {one.event.event_id: answer_of(one, received_at=received_at) for one in accepted}
-    rows = [_row(one, answer) for one, answer in zip(accepted, answers.values(), strict=True)]
-    claimed = fetch_all(WRITE, {"events": msgspec.json.encode(rows).decode(), "at": at})
-    return {key: {"id": str(record_id), **answers[key]} for key, record_id in claimed}
-
-
-def _row(one: Accepted, answer: dict[str, Any]) -> dict[str, Any]:
-    event, incoming = one.event, one.incoming
-    row = {
-        **values.owned(one.judged, owner=one.target.owner, source=event.source, operator=event.operator_id or ""),
-        "key": event.event_id,
-        "digest": incoming.digest.hex(),
-        "event_time": event.event_time,
-        "equipment_id": event.equipment_id or "",
-        "system": incoming.system,
-        "payload": incoming.payload,
-        "answer": answer,
-    }
-    if one.note is not None:
-        row["note"] = one.note
-    return row
-
-
-def answer_of(one: Accepted, *, received_at: str) -> dict[str, Any]:
-    """Return the answer to an event, without the id that its record will have."""
-    target = one.target
+    rows = {one.event.event_id: _row(one) for one in accepted}
+    claimed = fetch_all(WRITE, {"events": msgspec.json.encode(list(rows.values())).decode(), "at": at})
     return {
-        "eventId": one.event.event_id,
-        "trackId": None if target.track_id is None else str(target.track_id),
-        "carrierTrackId": None if target.carrier_track_id is None else str(target.carrier_track_id),
-        "dataValuesCreated": len(one.judged),
-        "receivedAt": received_at,
-        "isDuplicate": False,
-        "judge": collecting.event_judge(one.judged),
-        "alarms": [
+        key: rows[key].answer.body(event_id=key, record_id=record_id, received_at=at, is_duplicate=False)
+        for key, record_id in claimed
+    }
+
+
+def answer_again(key: IdempotencyKey) -> dict[str, Any]:
+    """Return the answer to an event that was applied before."""
+    answer = msgspec.convert(key.answer, _Answer)
+    assert key.record_id is not None  # claimed with its record
+    return answer.body(event_id=key.key, record_id=key.record_id, received_at=key.created_at, is_duplicate=True)
+
+
+def _row(one: Accepted) -> _Row:
+    event, incoming, target = one.event, one.incoming, one.target
+    return _Row(
+        key=event.event_id,
+        digest=incoming.digest.hex(),
+        event_time=event.event_time,
+        equipment_id=event.equipment_id or "",
+        system=incoming.system,
+        payload=incoming.payload,
+        answer=_answer(one),
+        note=one.note,
+        unit_id=target.unit_id,
+        run_id=target.run_id,
+        track_id=target.track_id,
+        carrier_track_id=target.carrier_track_id,
+        station_id=target.station_id,
+        step_no=target.step_no,
+        operation_code=target.operation_code,
+        source=event.source,
+        operator=event.operator_id or "",
+        rows=values.to_rows(one.judged),
+    )
+
+
+def _answer(one: Accepted) -> _Answer:
+    target = one.target
+    return _Answer(
+        track_id=None if target.track_id is None else str(target.track_id),
+        carrier_track_id=None if target.carrier_track_id is None else str(target.carrier_track_id),
+        data_values_created=len(one.judged),
+        judge=collecting.event_judge(one.judged),
+        alarms=[
             {
                 "specName": value.spec.name,
                 "value": value.reading.value_number,
@@ -138,4 +189,4 @@ def answer_of(one: Accepted, *, received_at: str) -> dict[str, Any]:
             for value in one.judged
             if value.alarmed
         ],
-    }
+    )

@@ -1,5 +1,7 @@
 """What other systems and devices sent, and what became of it."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -10,7 +12,11 @@ from mes.production.models import Run, Unit
 
 
 class DeviceDataRecord(models.Model):
-    """One accepted device data event, resolved to what it belongs to. Partitioned by month of `received_at`."""
+    """One accepted device data event, resolved to what it belongs to. Partitioned by month of `received_at`.
+
+    It is also the message that the event came in, under the id that the message has, unless that lies among the
+    settled ones: a reading is kept once.
+    """
 
     received_at = models.DateTimeField(_("received"))
     event_id = models.CharField(_("event id"), max_length=200)
@@ -26,8 +32,9 @@ class DeviceDataRecord(models.Model):
     step_no = models.PositiveIntegerField(_("step"), null=True)
     equipment_id = models.CharField(_("equipment"), max_length=100, blank=True)
     operator_id = models.CharField(_("operator"), max_length=150, blank=True)
-    data = models.JSONField(_("data"))
-    meta = models.JSONField(_("meta"), null=True)
+    system = models.CharField(_("system"), max_length=200, blank=True)
+    payload = models.JSONField(_("payload"))
+    has_message = models.BooleanField(_("has a settled message"), default=False)
     values_count = models.PositiveIntegerField(_("values"))
     judge = models.CharField(_("judge"), max_length=4, blank=True)
 
@@ -44,6 +51,21 @@ class DeviceDataRecord(models.Model):
 
     def __str__(self) -> str:
         return self.event_id
+
+    @property
+    def data(self) -> list[dict[str, Any]]:
+        """The values as they were sent; none of an event with counts."""
+        return self.payload.get("data") or []
+
+    @property
+    def production(self) -> dict[str, Any] | None:
+        """The counts as they were sent."""
+        return self.payload.get("production")
+
+    @property
+    def meta(self) -> dict[str, Any] | None:
+        """What else the device said."""
+        return self.payload.get("meta")
 
 
 class Direction(models.TextChoices):
@@ -108,7 +130,9 @@ class FailedMessage(MessageBase):
 
 
 class SettledMessage(MessageBase):
-    """History: a message with its outcome. Partitioned by month of `received_at`."""
+    """History: a message with its outcome. Partitioned by month of `received_at`. Device data that was applied at once
+    is not here: its record says it all.
+    """
 
     class Meta(MessageBase.Meta):
         verbose_name = _("settled message")
@@ -121,7 +145,7 @@ class SettledMessage(MessageBase):
 
 
 class IntegrationMessage(MessageBase):
-    """Every message, open or settled: a view over the two tables."""
+    """Every message, open or settled, and applied device data: a view over the three tables."""
 
     class Meta(MessageBase.Meta):
         managed = False

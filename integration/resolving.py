@@ -8,7 +8,6 @@ import msgspec
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from execution.values import Owner
 from mes import errors
 from mes.database.prepared import fetch_all
 from mes.plant.models import Station
@@ -35,19 +34,6 @@ class Target(msgspec.Struct, frozen=True):
     version_id: int
     version_digest: str
 
-    @property
-    def owner(self) -> Owner:
-        """What the values belong to."""
-        return Owner(
-            unit_id=self.unit_id,
-            run_id=self.run_id,
-            track_id=self.track_id,
-            carrier_track_id=self.carrier_track_id,
-            station_id=self.station_id,
-            step_no=self.step_no,
-            operation_code=self.operation_code,
-        )
-
 
 # One query for all events. A track keeps the run it was made in, so the unit's present run plays no part. Run and
 # station are compared in a way that no index serves: while the planner knows nothing of the tracks, it would walk all
@@ -61,7 +47,7 @@ FIND = """
       JOIN mes_station s ON s.code = q.station
       JOIN mes_routeversion v ON v.id = r.route_version_id
       CROSS JOIN LATERAL (
-        SELECT * FROM execution_track
+        SELECT id, unit_id, run_id, station_id, step_no, operation_code FROM execution_track
          WHERE unit_id = u.id AND step_no = q.step_no
            AND run_id IS NOT DISTINCT FROM r.id AND station_id IS NOT DISTINCT FROM s.id
          ORDER BY id DESC LIMIT 1

@@ -13,7 +13,7 @@ from rest_framework.viewsets import GenericViewSet
 from integration import status_receiving
 from integration.device_data import any_station
 from integration.status_channels import CHANNELS, Channel
-from mes.accounts.permissions import check_station, operator_name
+from mes.accounts.permissions import operator_name, station_check
 from mes.accounts.roles import Capability
 from mes.reports.models import StatusReport
 from mes.web import parsing
@@ -148,7 +148,7 @@ class StatusViewSet(mixins.ListModelMixin, GenericViewSet):
             self.channel,
             parsing.read_body(request),
             system=operator_name(request),
-            check_station=(lambda code: check_station(request, code)) if limited else any_station,
+            check_station=station_check(request) if limited else any_station,
         )
         return Response(received.answer, status=200 if received.is_duplicate else 201)
 

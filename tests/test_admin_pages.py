@@ -77,7 +77,7 @@ def plant() -> Plant:
             run=plant.run,
             unit=unit,
             station=plant.stations["REF-01"],
-            data=[{"specName": "<b>Peak</b>"}],
+            payload={"data": [{"specName": "<b>Peak</b>"}]},
             values_count=1,
         )
         make_failed_message(f"evt-9{number}")

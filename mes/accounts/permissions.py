@@ -1,5 +1,6 @@
 """Who may call a view: reading needs a signed-in principal, writing one of the view's capabilities."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.utils.text import get_text_list
@@ -70,9 +71,18 @@ def _refusal(needed: tuple[Capability, ...]) -> str:
 
 def check_station(request: Request, code: str) -> None:
     """Raise StationNotAllowed for a station that the request's token is not meant for."""
+    station_check(request)(code)
+
+
+def station_check(request: Request) -> Callable[[str], None]:
+    """Return the check of the stations that a request names."""
     allowed = getattr(request.user, "station_codes", None)
-    if allowed is not None and code not in allowed:
-        raise StationNotAllowed(station=code, stations=sorted(allowed))
+
+    def check(code: str) -> None:
+        if allowed is not None and code not in allowed:
+            raise StationNotAllowed(station=code, stations=sorted(allowed))
+
+    return check
 
 
 def operator_name(request: Request) -> str:

@@ -36,12 +36,13 @@ NOBODYS_PID = 2**22 + 1  # no system gives out numbers this high
 START_TIMEOUT = 300  # seconds; recovery after a power cut may take a while
 SETTINGS = {  # kept in postgresql.conf, where the operator may change them
     "max_connections": "100",
-    "shared_buffers": "128MB",
+    "shared_buffers": "512MB",
     "effective_cache_size": "1GB",
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
     "max_parallel_workers_per_gather": "1",
-    "max_wal_size": "1GB",
+    "max_wal_size": "2GB",
+    "min_wal_size": "1GB",  # files of the log are used again, not made anew while machines wait
     "random_page_cost": "1.1",
     "fsync": "on",
     "synchronous_commit": "on",

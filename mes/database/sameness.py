@@ -5,10 +5,12 @@ The digest is over the decoded body without `meta`: keys sorted, times as instan
 
 import hashlib
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+LONGEST_TIME = 40  # characters of a time that is worth remembering
 EXACT = 2**53  # above it not every whole number is a double
 TIME_FIELDS = frozenset({"eventTime", "collectedAt", "windowStart", "windowEnd", "occurredAt"})
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -55,6 +57,15 @@ def _number(value: float) -> Any:
 
 def _instant(text: str) -> str:
     """Return a time in UTC, or the text as it is when it is no time with an offset."""
+    return _known_instant(text) if len(text) <= LONGEST_TIME else _read_instant(text)
+
+
+@lru_cache(maxsize=1024)  # a reading repeats the time of its event, and the events of a second share it
+def _known_instant(text: str) -> str:
+    return _read_instant(text)
+
+
+def _read_instant(text: str) -> str:
     try:
         moment = msgspec.convert(text, datetime)
         if moment.tzinfo is None:

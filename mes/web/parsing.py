@@ -6,10 +6,10 @@ No body of any kind may become a server error: whatever is wrong with it is answ
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import islice
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -30,6 +30,7 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACES_AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 _BAD_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")  # of NUL or of a surrogate, perhaps
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _HUGE_INTEGER = re.compile(rb"[0-9]{309}")  # more than a double can hold, perhaps
 _EIGHT_DIGITS = re.compile(rb"[0-9]{8}")
 _MOST_FAULTS = 20  # as many as anybody reads
@@ -91,6 +92,52 @@ def decode(body: bytes) -> Any:
     if _is_suspicious(body):
         _check_values(value)
     return value
+
+
+class Batch(Protocol):
+    """The type of a body of events, each to be decoded by itself."""
+
+    events: list[msgspec.Raw]
+
+
+def split(body: bytes, type: type[Batch]) -> list[bytes]:
+    """Return the events of a body unread: what is wrong within one is its own. Raises what is wrong around them."""
+    kind: Any = type
+    plain = _SURROGATE_ESCAPE.sub(rb"\\u0041", body) if b"\\u" in body else body  # lone ones fail even unread
+    try:
+        events = [bytes(raw) for raw in _decoder(kind).decode(plain or b"{}").events]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        events = [bytes(raw) for raw in decode_as(body, type).events]  # says what is wrong
+    return events if plain is body else _found(events, plain, body)
+
+
+def _found(parts: Sequence[bytes], text: bytes, other: bytes) -> list[bytes]:
+    """Return what stands in `other` where the parts stand, in order, in a text of the same length."""
+    found, end = [], 0
+    for part in parts:
+        start = text.index(part, end)
+        end = start + len(part)
+        found.append(other[start:end])
+    return found
+
+
+def decoder_of_parts(body: bytes) -> Callable[[bytes], Any]:
+    """Return what decodes the parts of a body that was split: where nothing in all of it needs a closer look, each of
+    them is spared that.
+    """
+    try:
+        _check_encoding(body)
+        _check_depth(body)
+    except ParseFailed:
+        return decode
+    return decode if _is_suspicious(body) else _decode_plain
+
+
+def _decode_plain(body: bytes) -> Any:
+    try:
+        return _decoder(Any).decode(body)
+    except msgspec.DecodeError as error:
+        raise _unreadable(body, error) from None
 
 
 def decode_as(body: bytes, type: type[T]) -> T:

@@ -101,7 +101,7 @@ def test_what_no_event_may_hold_is_refused_alone(plant: IngestPlant, client: API
     good = json.dumps(printed(plant.sns[0])).encode()
     body = b'{"events": [{"dedupeKey": "bad", "payload": ' + flaw + b"}, " + good + b"]}"
     answer = client.post("/api/ingest/events/batch", body, content_type="application/json")
-    if flaw in (b"NaN", b'"\\ud800"'):  # no JSON: nobody can tell where the event ends
+    if flaw == b"NaN":  # no JSON: nobody can tell where the event ends
         assert answer.status_code == 400
         return
     assert answer.status_code == 200, answer.content

@@ -6,7 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from execution.models import DataValue, Track
-from integration.models import DeviceDataRecord, FailedMessage, SettledMessage
+from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
 from mes.accounts.roles import Role
 from mes.counts.models import CountReport, CountStream, HourlyCount
 from mes.plant.models import Station
@@ -69,7 +69,7 @@ def test_counts_are_kept_and_no_track_or_value_is_made(device: APIClient, plant:
     assert (str(report.pk), report.boards_in, report.scrapped) == (answer["id"], 6, 1)
     assert (total("boards_in"), total(), total("picked"), total("placed")) == (6, 5, 1010, 1000)
     assert not DataValue.objects.exists() and not Track.objects.exists()
-    assert SettledMessage.objects.get().payload == body
+    assert IntegrationMessage.objects.get().payload == body
 
 
 def test_they_are_listed_with_the_other_device_data(device: APIClient) -> None:
@@ -197,7 +197,7 @@ def test_nulls_are_as_if_absent(device: APIClient) -> None:
     body = counts()
     accept(device, body | {"data": None, "unitSn": None, "stepNo": None, "equipmentId": None})
     assert accept(device, body, 200)["isDuplicate"]
-    assert DeviceDataRecord.objects.get().data == {"production": body["production"]}
+    assert DeviceDataRecord.objects.get().production == body["production"]
 
 
 def test_a_run_in_any_state_takes_counts(device: APIClient, plant: Plant) -> None:

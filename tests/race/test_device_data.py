@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from execution import moving
 from execution.models import DataValue, Track
 from integration import device_data
-from integration.models import DeviceDataRecord, FailedMessage, SettledMessage
+from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
 from mes.database.models import IdempotencyKey
 from mes.events.models import MesEvent
 from mes.production.models import Unit
@@ -60,7 +60,7 @@ def test_of_many_posts_of_one_event_one_is_applied_and_the_others_are_duplicates
     assert Counter(data["isDuplicate"] for _status, data in answers) == {False: 1, True: THREADS - 1}
     assert len({data["id"] for _status, data in answers}) == 1
     assert DeviceDataRecord.objects.count() == DataValue.objects.count() == IdempotencyKey.objects.count() == 1
-    statuses = SettledMessage.objects.order_by().values_list("status", flat=True)
+    statuses = IntegrationMessage.objects.order_by().values_list("status", flat=True)
     assert Counter(statuses) == {"SUCCESS": 1, "DUPLICATE": THREADS - 1}
     assert MesEvent.objects.filter(event_type="DATA_ALARM").count() == (value == 260)
     assert not FailedMessage.objects.exists()
@@ -85,7 +85,7 @@ def test_of_two_contents_under_one_id_one_wins(person: APIClient, values: tuple[
     assert {error["code"] for status, error in answers if status == 409} == {"EVENT_ID_CONFLICT"}
     record = DeviceDataRecord.objects.get()
     assert [v.value_number for v in DataValue.objects.all()] == [record.data[0]["valueNumber"]]
-    statuses = SettledMessage.objects.order_by().values_list("status", flat=True)
+    statuses = IntegrationMessage.objects.order_by().values_list("status", flat=True)
     assert Counter(statuses) == {"SUCCESS": 1, "DUPLICATE": half - 1, "CONFLICT": half}
 
 

@@ -195,3 +195,44 @@ def test_parameters_and_case_of_the_content_type_do_not_matter(content_type: str
 @pytest.mark.parametrize("length", ["", "0", "x", "-5"])
 def test_without_a_length_there_is_no_body(length: str) -> None:
     assert parsing.read_body(post(b"{}", CONTENT_LENGTH=length)) == b""
+
+
+class Events(msgspec.Struct):
+    events: list[msgspec.Raw]
+
+
+@pytest.mark.parametrize(
+    ("body", "events"),
+    [
+        (b'{"events": [1, {"a": [2]}]}', [b"1", b'{"a": [2]}']),
+        (b'{"events": ["\\ud800", "\\uD83D\\uDE00"], "x": 1}', [b'"\\ud800"', b'"\\uD83D\\uDE00"']),
+        (b'{"events": ["\\\\ud800", "\\ud800"]}', [b'"\\\\ud800"', b'"\\ud800"']),
+        (b'{"events": ["\xff", 1e999]}', [b'"\xff"', b"1e999"]),
+        (b'{"events": []}', []),
+    ],
+)
+def test_a_batch_is_split_without_a_look_into_its_events(body: bytes, events: list[bytes]) -> None:
+    assert parsing.split(body, Events) == events
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"events": [NaN]}', ParseFailed),
+        (b'{"events": [1}', ParseFailed),
+        (b'{"events": "\\ud800"}', ValidationFailed),
+        (b'{"events": 1}', ValidationFailed),
+        (b"", ValidationFailed),
+    ],
+)
+def test_what_is_wrong_around_the_events_is_said_of_all(body: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        parsing.split(body, Events)
+
+
+@pytest.mark.parametrize("part", [b'"\\u0000"', b'"\\ud800"', b'"\xff"', b"9" * 400, b"[" * 70 + b"]" * 70])
+def test_parts_are_looked_at_closely_where_the_whole_is_not_plain(part: bytes) -> None:
+    whole = b'{"events": [1, ' + part + b"]}"
+    with pytest.raises((ParseFailed, ValidationFailed)):
+        parsing.decoder_of_parts(whole)(part)
+    assert parsing.decoder_of_parts(b'{"events": ["\xc3\xb6"]}')(b'"\xc3\xb6"') == "ö"

@@ -56,7 +56,7 @@ def worker() -> Program:
 
 def web(host: str, port: int) -> Program:
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "mes.wsgi:application"]
-    command += ["--host", host, "--port", str(port), "--workers", "2", "--blocking-threads", "8"]
+    command += ["--host", host, "--port", str(port), "--workers", "2", "--blocking-threads", "4"]
     command += ["--respawn-failed-workers", "--no-ws"]
     return Program("web", command, folder=settings.BASE_DIR)
 
