@@ -10,7 +10,7 @@ from django.db import connection
 
 from execution.collecting import JudgedValue
 from execution.models import CarrierTrackUnit, Track
-from mes.database.prepared import fetch_all
+from mes.database.prepared import columns_of, fetch_all
 from mes.specs.models import ItemType
 
 
@@ -57,8 +57,8 @@ INSERT_ROWS = f"""
            (received_at, record_id, source, operator, {", ".join(OWNER_COLUMNS)}, {", ".join(ROW_COLUMNS)})
     SELECT o.received_at, o.record_id, o.source, o.operator,
            {", ".join(f"o.{name}" for name in OWNER_COLUMNS)}, {", ".join(f"v.{name}" for name in ROW_COLUMNS)}
-      FROM owners o CROSS JOIN LATERAL jsonb_to_recordset(o.rows)
-           AS v({", ".join(f"{name} {kind}" for name, kind in ROW_COLUMNS.items())})
+      FROM owners o CROSS JOIN LATERAL jsonb_array_elements(o.rows) AS given(value)
+           CROSS JOIN LATERAL (SELECT {columns_of("given.value", ROW_COLUMNS)}) AS v
 """
 OWNER_TYPES = {
     "received_at": "timestamptz",
@@ -81,22 +81,22 @@ STORE = f"""
 """
 
 
-class Row(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A value as `INSERT_ROWS` reads it, by ROW_COLUMNS; what is left out is NULL."""
+class Row(msgspec.Struct, array_like=True):
+    """A value as `INSERT_ROWS` reads it: an array in the order of ROW_COLUMNS."""
 
     spec_id: int
     name: str
     item_type: str
-    value_number: float | None = None
-    value_text: str | None = None
-    value_boolean: bool | None = None
-    value_json: Any = None
+    value_number: float | None
+    value_text: str | None
+    value_boolean: bool | None
+    value_json: Any
     measure: str
-    lsl: float | None = None
-    usl: float | None = None
-    target: float | None = None
-    alarm_min: float | None = None
-    alarm_max: float | None = None
+    lsl: float | None
+    usl: float | None
+    target: float | None
+    alarm_min: float | None
+    alarm_max: float | None
     judge: str
     reported_judge: str
     alarmed: bool

@@ -11,7 +11,7 @@ from integration import messages
 from integration.device_events import DeviceDataEvent
 from integration.resolving import Target
 from mes.database.models import IdempotencyKey
-from mes.database.prepared import fetch_all
+from mes.database.prepared import columns_of, fetch_all
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -29,7 +29,7 @@ class Accepted(msgspec.Struct, frozen=True):
         return any(value.alarmed or value.is_key_failure for value in self.judged)
 
 
-# What differs between the events of a batch; when they came is said once.
+# What differs between the events of a batch, in the order of `_Row`; when they came is said once.
 GIVEN_TYPES = {
     "key": "text",
     "digest": "text",
@@ -47,14 +47,13 @@ GIVEN_TYPES = {
 # own id; an open replay is such a message, and its record is none.
 WRITE = f"""
     WITH given AS MATERIALIZED (
-        SELECT %(at)s::timestamptz AS received_at, g.*
-          FROM jsonb_to_recordset(%(events)s::jsonb)
-            AS g({", ".join(f"{name} {kind}" for name, kind in GIVEN_TYPES.items())})
+        SELECT %(at)s::timestamptz AS received_at, {columns_of("event", GIVEN_TYPES)}
+          FROM jsonb_array_elements(%(events)s::jsonb) AS given(event)
     ), claimed AS (
         INSERT INTO mes_idempotencykey (channel, key, digest, record_id, answer, created_at)
         SELECT '{messages.DEVICE_DATA_CHANNEL}', key, decode(digest, 'hex'),
                nextval('integration_settledmessage_id_seq'), answer, received_at
-          FROM (SELECT * FROM given ORDER BY key) AS sorted
+          FROM (SELECT key, digest, answer, received_at FROM given ORDER BY key) AS sorted
         ON CONFLICT DO NOTHING RETURNING key, record_id
     ), owners AS MATERIALIZED (
         SELECT c.record_id, g.* FROM claimed c JOIN given g USING (key)
@@ -107,8 +106,8 @@ class _Answer(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
         }
 
 
-class _Row(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What `WRITE` is given of an event; what is left out is NULL."""
+class _Row(msgspec.Struct, array_like=True):
+    """What `WRITE` is given of an event: an array in the order of GIVEN_TYPES."""
 
     key: str
     digest: str
@@ -117,16 +116,16 @@ class _Row(msgspec.Struct, omit_defaults=True, kw_only=True):
     system: str
     payload: Any
     answer: _Answer
-    note: dict[str, Any] | None = None
+    note: dict[str, Any] | None
+    source: str
+    operator: str
     unit_id: int | None
     run_id: int | None
     track_id: int | None
-    carrier_track_id: int | None = None
+    carrier_track_id: int | None
     station_id: int | None
     step_no: int | None
     operation_code: str
-    source: str
-    operator: str
     rows: Sequence[values.Row]
 
 

@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from mes import errors
-from mes.database.prepared import fetch_all
+from mes.database.prepared import columns_of, fetch_all
 from mes.plant.models import Station
 from mes.production.models import Run, Unit
 from mes.web.numbers import whole_number
@@ -35,13 +35,16 @@ class Target(msgspec.Struct, frozen=True):
     version_digest: str
 
 
+_NAME_TYPES = {"sn": "text", "run_no": "text", "station": "text", "step_no": "integer"}
+
 # One query for all events. A track keeps the run it was made in, so the unit's present run plays no part. Run and
 # station are compared in a way that no index serves: while the planner knows nothing of the tracks, it would walk all
 # tracks of the station.
-FIND = """
+FIND = f"""
     SELECT q.index, t.id, NULL::bigint, t.unit_id, t.run_id, t.station_id, t.step_no, t.operation_code, u.sn, r.run_no,
            s.code, r.route_version_id, v.digest
-      FROM jsonb_to_recordset(%(named)s::jsonb) AS q(index integer, sn text, run_no text, station text, step_no integer)
+      FROM (SELECT index, {columns_of("name", _NAME_TYPES)}
+              FROM jsonb_array_elements(%(named)s::jsonb) WITH ORDINALITY AS named(name, index)) AS q
       JOIN mes_unit u ON u.sn = q.sn
       JOIN mes_run r ON r.run_no = q.run_no
       JOIN mes_station s ON s.code = q.station
@@ -126,12 +129,8 @@ def _query_names(names: set[Names]) -> dict[Names, Target]:
     if not names:
         return {}
     ordered = list(names)
-    rows = [
-        {"index": index, "sn": sn, "run_no": run_no, "station": station, "step_no": step_no}
-        for index, (sn, run_no, station, step_no) in enumerate(ordered)
-    ]
-    found = fetch_all(FIND, {"named": msgspec.json.encode(rows).decode()})
-    return {ordered[row[0]]: Target(*row[1:]) for row in found}
+    found = fetch_all(FIND, {"named": msgspec.json.encode(ordered).decode()})
+    return {ordered[index - 1]: Target(*target) for index, *target in found}
 
 
 def _as_id(text: str) -> int:

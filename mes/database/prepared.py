@@ -11,6 +11,17 @@ import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 
 
+def columns_of(row: str, types: Mapping[str, str]) -> str:
+    """Return the columns that a JSON array in SQL stands for, one type for each of its places; null is NULL.
+
+    An array is a third cheaper to read than an object of which every row repeats the names.
+    """
+    return ", ".join(
+        f"nullif({row}->{place}, 'null') AS {name}" if kind == "jsonb" else f"({row}->>{place})::{kind} AS {name}"
+        for place, (name, kind) in enumerate(types.items())
+    )
+
+
 def fetch_all(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Run a statement on Django's connection, in its transaction if there is one, prepared; return the rows."""
     connection = connections[DEFAULT_DB_ALIAS]  # looked up once: the usual proxy does so for each attribute

@@ -7,7 +7,9 @@ import pytest
 from django.test import Client
 from rest_framework.test import APIClient
 
+from execution import values
 from execution.models import DataValue
+from integration import device_writing
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
 from mes.events.models import MesEvent
 from tests.integration.helpers import EVENTS, into_oven, list_messages, make_event, moment, reading
@@ -132,3 +134,8 @@ def test_a_large_batch_takes_few_queries(
 def test_a_sender_without_a_token_is_refused(plant: Any) -> None:
     answer = Client().post(BATCH, b"{}", content_type="application/json")
     assert answer.status_code == 401
+
+
+def test_what_the_statement_is_given_is_in_its_order() -> None:
+    assert tuple(device_writing.GIVEN_TYPES) == device_writing._Row.__struct_fields__
+    assert tuple(values.ROW_COLUMNS) == values.Row.__struct_fields__

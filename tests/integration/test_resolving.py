@@ -13,7 +13,7 @@ from tests.integration.helpers import into_oven
 def test_tracks_are_found_by_their_unit_also_when_nothing_is_known_of_them(person: APIClient) -> None:
     """Not by their station or run, which in time have millions."""
     into_oven(person)
-    named = [{"index": 0, "sn": "SN-1", "run_no": "RUN-1", "station": "REF-01", "step_no": 20}]
+    named = [("SN-1", "RUN-1", "REF-01", 20)]
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("DELETE FROM pg_statistic WHERE starelid = 'execution_track'::regclass")
