@@ -338,6 +338,20 @@ def test_xlsx_has_types_text_and_totals(client: APIClient, evil: Plant) -> None:
     assert sums == [3300, 3300]
 
 
+def test_xlsx_shows_every_cell_whole(client: APIClient, made: Plant) -> None:
+    records.add_remark(line_code="SMT-A", day=DAY, text="The feeder was changed. " * 10, by="sue", run_no="RUN-1")
+    records.add_remark(line_code="SMT-A", day=DAY, text="零件" * 15, by="sue", run_no="RUN-2")
+    answer = client.get(PRODUCTION, {"from": "2026-03-10", "to": "2026-03-11", "format": "xlsx"})
+    record = openpyxl.load_workbook(BytesIO(answer.content)).worksheets[0]
+    width = {cell.value: record.column_dimensions[cell.column_letter].width for cell in record[1]}
+    assert width["Start"] > len("2026-03-10 08:00")
+    assert width["Run"] > len("RUN-1")
+    assert 40 < width["Remarks"] < 45
+    assert width["Loss ppm"] < width["Made by tracks"] < 20
+    heights = {str(record.cell(row, 24).value)[:2]: record.row_dimensions[row].height for row in (2, 3, 4, 5)}
+    assert (heights["Th"], heights["零件"]) == (90, 30)
+
+
 def test_in_out_as_xlsx(client: APIClient, made: Plant) -> None:
     answer = client.get(IN_OUT, {"from": "2026-03-10", "to": "2026-03-11", "format": "xlsx"})
     [sheet] = openpyxl.load_workbook(BytesIO(answer.content)).worksheets

@@ -9,7 +9,9 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from io import BytesIO
+from math import ceil
 from typing import Any
+from unicodedata import east_asian_width
 
 import xlsxwriter
 from django.utils import timezone
@@ -21,6 +23,8 @@ from trace.reports.shapes import names_of
 
 BYTE_ORDER_MARK = "\ufeff"  # without it, spreadsheets read a CSV file in the alphabet of the country
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+WIDEST = 40  # characters; longer texts are wrapped, for which not every program makes rows higher by itself
+ROW, HIGHEST_ROW = 15, 405  # points
 Table = tuple[list[str], Iterator[list[Any]]]
 
 
@@ -122,26 +126,42 @@ def as_xlsx(sheets: Sequence[tuple[str, Table]]) -> bytes:
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(target, options) as workbook:
         formats = {
-            "head": workbook.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1}),
-            "number": workbook.add_format({"num_format": "#,##0"}),
-            "day": workbook.add_format({"num_format": "yyyy-mm-dd"}),
-            "time": workbook.add_format({"num_format": "yyyy-mm-dd hh:mm"}),
+            "head": workbook.add_format({"bold": True, "bottom": 1}),
+            "number": workbook.add_format({"num_format": "#,##0", "align": "right", "indent": 1, "valign": "top"}),
+            "day": workbook.add_format({"num_format": "yyyy-mm-dd", "align": "left", "valign": "top"}),
+            "time": workbook.add_format({"num_format": "yyyy-mm-dd hh:mm", "align": "left", "valign": "top"}),
+            "text": workbook.add_format({"text_wrap": True, "valign": "top"}),
         }
         for name, (heads, lines) in sheets:
             sheet = workbook.add_worksheet(name)
-            sheet.set_column(0, len(heads) - 1, 13)
             sheet.freeze_panes(1, 0)
             sheet.repeat_rows(0)
             sheet.set_landscape()
             sheet.set_paper(9)  # A4
+            sheet.set_margins(left=0.4, right=0.4)
+            sheet.set_header("&L&F&C&A&R&P / &N")
             sheet.fit_to_pages(1, 0)
-            _write_line(sheet, 0, heads, formats, head=formats["head"])
+            sheet.write_row(0, 0, heads, formats["head"])
+            widths = [_width(head) for head in heads]
             for number, line in enumerate(lines, start=1):
+                needed = [_width(cell) for cell in line]
+                sheet.set_row(number, min(HIGHEST_ROW, ROW * max(1, ceil(max(needed) / WIDEST))))
                 _write_line(sheet, number, line, formats)
+                widths = [max(pair) for pair in zip(widths, needed, strict=True)]
+            for column, width in enumerate(widths):
+                sheet.set_column(column, column, min(WIDEST, width) + 2)
     return target.getvalue()
 
 
-def _write_line(sheet: Any, number: int, line: Iterable[Any], formats: dict[str, Any], head: Any = None) -> None:
+def _width(cell: Any) -> int:
+    """Return how wide a cell is in characters; what is wider than its column is shown as ###."""
+    if isinstance(cell, datetime):
+        return len("2026-01-31 23:59")
+    text = f"{cell:,}" if isinstance(cell, int) else str(cell or "")
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+def _write_line(sheet: Any, number: int, line: Iterable[Any], formats: dict[str, Any]) -> None:
     for column, cell in enumerate(line):
         if isinstance(cell, datetime):
             sheet.write_datetime(number, column, timezone.localtime(cell).replace(tzinfo=None), formats["time"])
@@ -150,4 +170,4 @@ def _write_line(sheet: Any, number: int, line: Iterable[Any], formats: dict[str,
         elif isinstance(cell, int):
             sheet.write_number(number, column, cell, formats["number"])
         elif cell is not None and cell != "":
-            sheet.write_string(number, column, str(cell), head)
+            sheet.write_string(number, column, str(cell), formats["text"])
