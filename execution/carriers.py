@@ -51,6 +51,7 @@ def load(*, carrier_no: str, placings: Sequence[Placing], at: datetime | None = 
     CarrierLoad.objects.bulk_create(
         CarrierLoad(carrier=carrier, unit=units[one.sn], position=one.position, loaded_at=at) for one in moved
     )
+    _note_change(carrier, at)
     return list_loads(carrier)
 
 
@@ -73,6 +74,7 @@ def _check_placings(placings: Sequence[Placing], *, stay: Sequence[CarrierLoad])
 @transaction.atomic
 def unload(*, carrier_no: str, sns: Sequence[str] | None = None, at: datetime | None = None) -> list[CarrierLoad]:
     """Take units, or all, off a carrier; return what it still carries. Raises CarrierNotFound."""
+    at = at or timezone.now()
     if not Carrier.objects.filter(carrier_no=carrier_no).exists():
         raise errors.CarrierNotFound(code=carrier_no)
     carried = CarrierLoad.objects.filter(carrier__carrier_no=carrier_no, unloaded_at=None)
@@ -81,13 +83,26 @@ def unload(*, carrier_no: str, sns: Sequence[str] | None = None, at: datetime | 
     units = lock_units(list(carried.values_list("unit__sn", flat=True)))  # before the carrier, as everywhere
     carrier = lock_carrier(carrier_no)
     loads = CarrierLoad.objects.filter(carrier=carrier, unloaded_at=None, unit__in=units)
-    loads.update(unloaded_at=at or timezone.now())
+    loads.update(unloaded_at=at)
+    _note_change(carrier, at)
     return list_loads(carrier)
 
 
+def _note_change(carrier: Carrier, at: datetime) -> None:
+    Carrier.objects.filter(pk=carrier.pk).update(changed_at=at)
+
+
 def settle_loads(carrier: Carrier, units: Sequence[tuple[Unit, str]], *, at: datetime) -> None:
-    """Make a locked carrier carry exactly these (unit, position): what a machine saw on it is what is on it."""
-    wanted = {unit.pk: position for unit, position in units}
+    """Make a locked carrier carry exactly these (unit, position): what a machine saw on it is what is on it.
+
+    What it saw before the carrier was loaded or unloaded, or a unit was put on another one, is so no longer.
+    """
+    if carrier.changed_at is not None and at < carrier.changed_at:
+        return
+    _note_change(carrier, at)
+    later = CarrierLoad.objects.filter(unit__in=[unit for unit, _position in units], loaded_at__gt=at, unloaded_at=None)
+    elsewhere = set(later.exclude(carrier=carrier).values_list("unit_id", flat=True))
+    wanted = {unit.pk: position for unit, position in units if unit.pk not in elsewhere}
     current = {item.unit_id: item for item in list_loads(carrier)}
     gone = [item.pk for unit_id, item in current.items() if wanted.get(unit_id) != item.position]
     CarrierLoad.objects.filter(pk__in=gone).update(unloaded_at=at)

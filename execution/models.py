@@ -138,6 +138,7 @@ class Carrier(models.Model):
 
     carrier_no = code_field(verbose_name=_("carrier"))
     created_at = models.DateTimeField(_("first seen"), auto_now_add=True)
+    changed_at = models.DateTimeField(_("loaded or unloaded last"), null=True, editable=False)
 
     class Meta:
         ordering = ["-id"]

@@ -311,6 +311,30 @@ def test_a_carrier_whose_units_changed_is_loaded_truthfully(plant: IngestPlant, 
     assert CarrierLoad.objects.get(unit__sn=one).unloaded_at is not None
 
 
+def test_a_late_event_undoes_no_later_loading(plant: IngestPlant, send: Send, client: APIClient) -> None:
+    one, two, three = plant.sns
+    late, other = reflowed("PANEL-1", [one]), reflowed("PANEL-3", [two])
+    load(client, "PANEL-1", (three, "1"))
+    load(client, "PANEL-2", two)
+    send(late, 201)
+    send(other, 201)
+    assert loads() == [("PANEL-1", three, "1"), ("PANEL-2", two, "")]
+    assert CarrierTrack.objects.get(carrier__carrier_no="PANEL-1").unit_tracks.get().track.unit.sn == one
+
+
+def test_a_late_event_loads_no_carrier_that_was_emptied_since(
+    plant: IngestPlant, send: Send, client: APIClient
+) -> None:
+    one, two, _three = plant.sns
+    send(reflowed("PANEL-1", [one]), 201)
+    late = reflowed("PANEL-1", [two])
+    for _again in range(2):  # the second time nothing is on it
+        assert client.post("/api/carriers/PANEL-1/unload", {}).status_code == 200
+    send(late, 201)
+    assert statuses(plant)[:2] == [("QUEUED", 40)] * 2
+    assert loads() == []
+
+
 def test_boards_that_changed_places(db: None, send: Send, client: APIClient) -> None:
     plant = waiting_for_the_oven(reflow=BY_POSITION)
     one, two, _three = plant.sns
