@@ -272,33 +272,21 @@ class Line:
         carrier = self._carriers.popleft()
         if not is_listed:
             units = [{"sn": board.sn, "position": str(position)} for position, board in enumerate(boards, 1)]
-            carrier = self._load(carrier, units)
+            self._unload(carrier)  # it is empty, whatever an earlier simulator or a late event of the oven left on it
+            self._client.post("carriers", carrier, "load", body={"units": units})
         return Load(tuple(boards), carrier, is_listed=is_listed)
 
-    def _load(self, carrier: str, units: list[dict[str, str]]) -> str:
-        """Load a carrier, or the next one that an earlier simulator did not leave loaded; return which."""
-        for _other in range(len(self._carriers)):
-            try:
-                self._client.post("carriers", carrier, "load", body={"units": units})
-            except Refused as refusal:
-                if refusal.code != "VALIDATION_ERROR":
-                    raise
-                self._carriers.append(carrier)
-                carrier = self._carriers.popleft()
-            else:
-                return carrier
-        self._client.post("carriers", carrier, "load", body={"units": units})
-        return carrier
-
     def _free(self, load: Load) -> None:
-        if load.carrier is None:
-            return
+        if load.carrier is not None:
+            self._unload(load.carrier)
+            self._carriers.append(load.carrier)
+
+    def _unload(self, carrier: str) -> None:
         try:
-            self._client.post("carriers", load.carrier, "unload", body={})
+            self._client.post("carriers", carrier, "unload", body={})
         except Refused as refusal:  # nobody has named this carrier yet
             if refusal.code != "CARRIER_NOT_FOUND":
-                self._say(f"{load.carrier} is not unloaded: {refusal}")
-        self._carriers.append(load.carrier)
+                self._say(f"{carrier} is not unloaded: {refusal}")
 
     def _enter_by_hand(self, place: Place, board: Board) -> None:
         body = {"runNo": board.batch.run_no, "sn": board.sn}
@@ -375,7 +363,8 @@ class Line:
     def _expected_status(self, step: plant.Step, board: Board, *, failed: bool, held: bool) -> str:
         if held:
             return "ON_HOLD"
-        return "OUT_FAILED" if failed and board.tests > step.retest_limit * (step.station_type == "TEST") else "QUEUED"
+        is_tested_again = step.station_type == "TEST" and board.tests <= step.retest_limit
+        return "OUT_FAILED" if failed and not is_tested_again else "QUEUED"
 
     def _report(
         self,

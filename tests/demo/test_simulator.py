@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 from django.core.servers.basehttp import WSGIRequestHandler
 
+from demo import line as demo_line
 from demo import oven, plant, readiness, set_up
 from demo.client import Client, Stopped
 from demo.machines import Fault, Instrument
+from demo.mail import Letter, Mail
 from demo.mischief import REFUSALS, Chances, Mischief
 from demo.simulator import Simulator
 from tests.factories import make_token
 
 RATE = 1e6  # boards per minute: as fast as the server answers
 OVERHEATED = Fault("REFLOW", "Zone 3 Top Temperature", 264.0, 1.0)
+LOW_PASTE = Fault("SPI", "Paste Volume", 54.0, 1.0)
 BRIDGED = Fault("AOI", "Defect Count", 2.0, 1.0)
 LOW_VOLTAGE = Fault("FCT", "3V3 Rail", 3.195, 1.0)
 
@@ -167,6 +170,40 @@ def test_boards_go_through_the_oven_on_carriers(client: Client) -> None:
     assert sizes == [1] * 9
     carriers = {one["carrierTracks"][0]["carrierNo"] for one in traces}
     assert 3 <= len(carriers) <= 5
+
+
+def send_late(monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+    """Let the clean events of a machine arrive late."""
+    send = Mail.send
+
+    def send_or_delay(mail: Mail, letter: Letter, *, takt: float, is_clean: bool) -> bool:
+        if letter.step.operation != operation or not is_clean:
+            return send(mail, letter, takt=takt, is_clean=is_clean)
+        mail._later(letter, 0.15)
+        return False
+
+    monkeypatch.setattr(Mail, "send", send_or_delay)
+
+
+def test_late_events_of_the_oven_leave_nothing_on_carriers_that_are_used_again(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_line, "CARRIERS", ("PALLET-01", "PALLET-02", "PALLET-03"))
+    send_late(monkeypatch, "REFLOW")
+    line = simulator(client, boards=15, orders=2)
+    line.run()
+    assert not line.tally.unexpected
+    assert [counts_of(client, batch.run_no) for batch in line.batches] == [{"DONE": 15}] * 2
+
+
+def test_a_board_that_a_machine_failed_goes_no_further_though_its_event_waits(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_late(monkeypatch, "PRINT")
+    line = simulator(client, boards=3, faults=[LOW_PASTE])
+    line.run()
+    assert counts_of(client, line.batches[0].run_no) == {"OUT_FAILED": 3}
+    assert {event["status"] for event in client.items("ingest", "events")} == {"APPLIED"}
 
 
 def test_a_failed_board_is_tested_twice(client: Client) -> None:
