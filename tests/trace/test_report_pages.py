@@ -21,7 +21,7 @@ from tests.trace.test_reports import DAY, EVIL, SHIFTS, hour_of, keep, machine, 
 
 RECORD, IN_OUT, PICTURE = "/reports/record/", "/reports/in-out/", "/reports/picture/"
 ON = {"line": "SMT-A", "date": "2026-03-10"}
-PINNED = {RECORD: 16, IN_OUT: 12, PICTURE: 12}  # three of them for session, user and what the user may do
+PINNED = {RECORD: 14, IN_OUT: 12, PICTURE: 12}  # three of them for session, user and what the user may do
 
 
 @pytest.fixture

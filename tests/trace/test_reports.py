@@ -338,6 +338,20 @@ def test_xlsx_has_types_text_and_totals(client: APIClient, evil: Plant) -> None:
     assert sums == [3300, 3300]
 
 
+def test_remarks_on_a_day_as_a_whole_are_beside_the_rows(client: APIClient, made: Plant) -> None:
+    asked = {"from": "2026-03-10", "to": "2026-03-11"}
+    records.add_remark(line_code="SMT-A", day=DAY, text="=1+1", by="sue", run_no="RUN-1")
+    records.add_remark(line_code="SMT-A", day=DAY, text="=2+2", by="sue", station_code="SMT-01")
+    report = client.get(PRODUCTION, asked).json()["data"]
+    assert {remark["text"] for row in report["rows"] for remark in row["remarks"]} == {"=1+1"}
+    (remark,) = report["remarks"]
+    assert (remark["date"], remark["lineCode"], remark["stationCode"]) == ("2026-03-10", "SMT-A", "SMT-01")
+    book = openpyxl.load_workbook(BytesIO(client.get(PRODUCTION, asked | {"format": "xlsx"}).content))
+    assert [(cell.value, cell.data_type) for cell in book["Remarks"][2]][1:5] == [
+        ("SMT-A", "s"), ("SMT-01", "s"), ("=2+2", "s"), ("sue", "s")
+    ]  # fmt: skip
+
+
 def test_xlsx_shows_every_cell_whole(client: APIClient, made: Plant) -> None:
     records.add_remark(line_code="SMT-A", day=DAY, text="The feeder was changed. " * 10, by="sue", run_no="RUN-1")
     records.add_remark(line_code="SMT-A", day=DAY, text="零件" * 15, by="sue", run_no="RUN-2")

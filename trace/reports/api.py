@@ -58,10 +58,11 @@ class ProductionRow(serializers.Serializer):
 
 
 class ProductionReport(serializers.Serializer):
-    """Rows and totals of the production data record."""
+    """Rows and totals of the production data record, and the remarks on days as a whole."""
 
     rows = ProductionRow(many=True)
     totals = serializers.DictField()
+    remarks = serializers.ListField(child=serializers.DictField())
 
 
 class InOutReport(serializers.Serializer):
@@ -129,6 +130,7 @@ def answer_production(request: Request | HttpRequest, question: Question) -> Htt
         sheets=lambda: [
             (_("Record"), exports.production_table(report)),
             (_("Totals"), exports.production_totals(report)),
+            *([(_("Remarks"), exports.remarks_table(report))] if report.remarks else []),
         ],
     )
 

@@ -36,14 +36,16 @@ class Entries:
         return [one for one in self.remarks if _is_of(one.now, line_id, day) and one.now.hour == hour]
 
     def on_runs(self, line_id: int, day: date | None, runs: Collection[int]) -> list[Remark]:
-        """Return the remarks on some runs, of a day or of the whole period; without runs: on the day as a whole."""
+        """Return the remarks on some runs, of a day or of the whole period."""
         return [
             one
             for one in self.remarks
-            if _is_of(one.now, line_id, day)
-            and one.now.hour is None
-            and (one.now.run_id in runs if runs else one.now.run_id is None)
+            if _is_of(one.now, line_id, day) and one.now.hour is None and one.now.run_id in runs
         ]
+
+    def on_days(self) -> list[Remark]:
+        """Return the remarks on days as a whole."""
+        return [one for one in self.remarks if one.now.hour is None and one.now.run_id is None]
 
 
 def _is_of(remark: RecordRemark, line_id: int, day: date | None) -> bool:
@@ -53,7 +55,7 @@ def _is_of(remark: RecordRemark, line_id: int, day: date | None) -> bool:
 def load_entries(question: Question) -> Entries:
     """Load what was written about the lines and days of a question, in two queries."""
     of_days = {"line__in": question.lines, "date__range": question.days}
-    written = list(RecordRemark.objects.filter(**of_days).select_related("run", "station").order_by("id"))
+    written = list(RecordRemark.objects.filter(**of_days).select_related("line", "run", "station").order_by("id"))
     signatures = RecordSignature.objects.filter(**of_days).order_by("id")
     by_pk = {remark.pk: remark for remark in written}
     replaced = {remark.replaces_id for remark in written}

@@ -72,6 +72,16 @@ def production_totals(report: Report) -> Table:
     return _machine_heads(), (_machine_cells(machine) for machine in report.totals)
 
 
+def remarks_table(report: Report) -> Table:
+    """Return the remarks on days as a whole, which are on no line of a production report."""
+    heads = [_("Date"), _("Line"), _("Station"), _("Remark"), _("Written by"), _("Written at")]
+    written = (remark.now for remark in report.remarks)
+    return heads, (
+        [one.date, one.line.code, one.station and one.station.code, one.text, one.written_by, one.written_at]
+        for one in written
+    )
+
+
 def in_out_table(report: InOutReport) -> Table:
     """Return the heads and lines of an in/out report."""
     heads = [

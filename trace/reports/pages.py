@@ -24,7 +24,6 @@ from mes.web.pages import needs, show_live, signed_in
 from mes.web.periods import read_moment
 from trace.reports import in_out, picture, production
 from trace.reports.asking import Group, Question
-from trace.reports.entries import load_entries
 from trace.reports.made_of import MOST_MACHINES, get_details
 
 
@@ -71,7 +70,6 @@ def record(request: HttpRequest) -> HttpResponse:
         "figures": figures,
         "mark": _mark(figures),
         "checked": report.rows[0].checked if report.rows else None,
-        "day_remarks": load_entries(report.question).on_runs(chosen.line.pk, chosen.day, ()),
         "export": _export(request, "production", chosen, groupBy="day"),
     }
     is_over = chosen.day != chosen.today

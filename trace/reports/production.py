@@ -140,11 +140,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """Rows and their totals."""
+    """Rows and their totals, and the remarks on days as a whole."""
 
     question: Question
     rows: Sequence[Row]
     totals: Sequence[MachineRow]
+    remarks: Sequence[Remark] = ()
 
     @property
     def sums(self) -> Counted:
@@ -178,7 +179,7 @@ def get_report(question: Question, *, with_tracks: bool = True) -> Report:
     entries = load_entries(question)
     tracked = board_tracks.count(question, list(runs.values())) if with_tracks else board_tracks.NOT_COUNTED
     rows = list(_rows(question, found, runs, entries, tracked))
-    return Report(question, rows, [_machine(row) for row in totals])
+    return Report(question, rows, [_machine(row) for row in totals], entries.on_days())
 
 
 # Of a run, the machines at the first and at the last step that count boards are its way in and out.

@@ -11,7 +11,11 @@ from trace.reports.production import Counted, MachineRow, Report, Row
 
 def production_as_json(report: Report) -> dict[str, Any]:
     """Return a production report as the interface sends it."""
-    return {"rows": [_row(row) for row in report.rows], "totals": _totals(report)}
+    return {
+        "rows": [_row(row) for row in report.rows],
+        "totals": _totals(report),
+        "remarks": [_day_remark(remark) for remark in report.remarks],
+    }
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -112,6 +116,10 @@ def _in_out_row(row: InOutRow) -> dict[str, Any]:
 
 def _signature(signature: RecordSignature | None) -> str | None:
     return signature.written_by if signature else None
+
+
+def _day_remark(remark: Remark) -> dict[str, Any]:
+    return {"date": remark.now.date, "lineCode": remark.now.line.code, **_remark(remark)}
 
 
 def _remark(remark: Remark) -> dict[str, Any]:
