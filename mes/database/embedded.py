@@ -36,7 +36,7 @@ NOBODYS_PID = 2**22 + 1  # no system gives out numbers this high
 START_TIMEOUT = 300  # seconds; recovery after a power cut may take a while
 SETTINGS = {  # kept in postgresql.conf, where the operator may change them
     "max_connections": "100",
-    "shared_buffers": "512MB",
+    "shared_buffers": "128MB",
     "effective_cache_size": "1GB",
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
