@@ -60,9 +60,9 @@ WRITE = f"""
     ), record AS (
         INSERT INTO integration_devicedatarecord
                (id, received_at, event_id, event_time, source, run_id, unit_id, station_id, track_id,
-                carrier_track_id, step_no, equipment_id, operator_id, system, payload, has_message, values_count, judge)
+                carrier_track_id, step_no, equipment_id, operator_id, system, payload, is_message, values_count, judge)
         SELECT record_id, received_at, key, event_time, source, run_id, unit_id, station_id, track_id,
-               carrier_track_id, step_no, equipment_id, operator, system, payload, note IS NOT NULL,
+               carrier_track_id, step_no, equipment_id, operator, system, payload, note IS NULL,
                jsonb_array_length(rows), coalesce(answer->>'judge', '')
           FROM owners
     ), stored AS ({values.INSERT_ROWS}

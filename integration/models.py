@@ -34,7 +34,7 @@ class DeviceDataRecord(models.Model):
     operator_id = models.CharField(_("operator"), max_length=150, blank=True)
     system = models.CharField(_("system"), max_length=200, blank=True)
     payload = models.JSONField(_("payload"))
-    has_message = models.BooleanField(_("has a settled message"), default=False)
+    is_message = models.BooleanField(_("is its message"), default=True)
     values_count = models.PositiveIntegerField(_("values"))
     judge = models.CharField(_("judge"), max_length=4, blank=True)
 
@@ -144,8 +144,23 @@ class SettledMessage(MessageBase):
         ]
 
 
+class MessageManager(models.Manager["IntegrationMessage"]):
+    """Messages only."""
+
+    def get_queryset(self) -> models.QuerySet["IntegrationMessage"]:
+        return super().get_queryset().filter(is_message=True)
+
+
 class IntegrationMessage(MessageBase):
-    """Every message, open or settled, and applied device data: a view over the three tables."""
+    """Every message, open or settled, and applied device data: a view over the three tables.
+
+    The records that are no messages are left out by a condition outside of the view: with one inside, PostgreSQL would
+    read and sort all records for a page of the list.
+    """
+
+    is_message = models.BooleanField()
+
+    objects = MessageManager()
 
     class Meta(MessageBase.Meta):
         managed = False

@@ -27,13 +27,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="devicedatarecord",
-            name="has_message",
-            field=models.BooleanField(default=True, verbose_name="has a settled message"),
+            name="is_message",
+            field=models.BooleanField(default=False, verbose_name="is its message"),
         ),
         migrations.AlterField(
             model_name="devicedatarecord",
-            name="has_message",
-            field=models.BooleanField(default=False, verbose_name="has a settled message"),
+            name="is_message",
+            field=models.BooleanField(default=True, verbose_name="is its message"),
         ),
         migrations.RunSQL(
             """
@@ -55,13 +55,14 @@ class Migration(migrations.Migration):
             DROP SEQUENCE integration_devicedatarecord_id_seq;
             DROP VIEW integration_message;
             CREATE VIEW integration_message AS
-                SELECT {COLUMNS} FROM integration_failedmessage
+                SELECT {COLUMNS}, true AS is_message FROM integration_failedmessage
                 UNION ALL
-                SELECT {COLUMNS} FROM integration_settledmessage
+                SELECT {COLUMNS}, true FROM integration_settledmessage
                 UNION ALL
                 SELECT id, received_at, 'INBOUND'::varchar(8), system, 'DEVICE_DATA'::varchar(40), event_id, event_id,
-                       'SUCCESS'::varchar(9), payload, ''::varchar(60), NULL::jsonb, 1, received_at, id, NULL::jsonb
-                  FROM integration_devicedatarecord WHERE NOT has_message;
+                       'SUCCESS'::varchar(9), payload, ''::varchar(60), NULL::jsonb, 1, received_at, id, NULL::jsonb,
+                       is_message
+                  FROM integration_devicedatarecord;
             """
         ),
     ]

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -139,3 +140,14 @@ def test_a_sender_without_a_token_is_refused(plant: Any) -> None:
 def test_what_the_statement_is_given_is_in_its_order() -> None:
     assert tuple(device_writing.GIVEN_TYPES) == device_writing._Row.__struct_fields__
     assert tuple(values.ROW_COLUMNS) == values.Row.__struct_fields__
+
+
+@pytest.mark.django_db
+def test_a_page_of_messages_is_read_in_the_order_of_ids_not_sorted() -> None:
+    """With a condition in the view, PostgreSQL would read and sort all records of years."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+    plan = IntegrationMessage.objects.all()[:50].explain()
+    assert "Merge Append" in plan
+    assert "Sort  (" not in plan
