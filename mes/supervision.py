@@ -122,9 +122,7 @@ class Supervisor:
 
     def listen(self) -> None:
         """Take over the signals: one asks for the stop, a second one shortens it to a kill."""
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if name != signal.SIGHUP or signal.getsignal(name) is not signal.SIG_IGN:  # nohup
-                signal.signal(name, self._on_signal)
+        _listen(self._on_signal)
         for number in _unheard:
             self._on_signal(number, None)
         _unheard.clear()
@@ -195,9 +193,13 @@ class Supervisor:
 
 def unwind_on_signals() -> None:
     """Have signals end this process through every `finally`, until a supervisor listens to them."""
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(name) is not signal.SIG_IGN:  # nohup
-            signal.signal(name, _unwind)
+    _listen(_unwind)
+
+
+def _listen(handler: Callable[[int, FrameType | None], None]) -> None:
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGINT also in the background of a script
+        if name != signal.SIGHUP or signal.getsignal(name) is not signal.SIG_IGN:  # nohup
+            signal.signal(name, handler)
 
 
 def _unwind(number: int, frame: FrameType | None) -> None:
