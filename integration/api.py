@@ -132,8 +132,6 @@ class DeviceDataItem(serializers.ModelSerializer):
     equipmentId = serializers.CharField(source="equipment_id")
     operatorId = serializers.CharField(source="operator_id")
     valuesCount = serializers.IntegerField(source="values_count")
-    data = serializers.SerializerMethodField()  # type: ignore[assignment]
-    production = serializers.SerializerMethodField()
 
     class Meta:
         model = DeviceDataRecord
@@ -157,14 +155,6 @@ class DeviceDataItem(serializers.ModelSerializer):
             "production",
             "meta",
         ]
-
-    def get_data(self, record: DeviceDataRecord) -> list[dict[str, Any]]:
-        """The values, as they were sent; none of an event with counts."""
-        return record.data
-
-    def get_production(self, record: DeviceDataRecord) -> dict[str, Any] | None:
-        """The counts, as they were sent."""
-        return record.production
 
 
 class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):

@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 def columns_of(row: str, types: Mapping[str, str]) -> str:
     """Return the columns that a JSON array in SQL stands for, one type for each of its places; null is NULL.
 
-    An array is a third cheaper to read than an object of which every row repeats the names.
+    An array costs half as much to read as an object, which repeats the names in every row.
     """
     return ", ".join(
         f"nullif({row}->{place}, 'null') AS {name}" if kind == "jsonb" else f"({row}->>{place})::{kind} AS {name}"

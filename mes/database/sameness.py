@@ -60,11 +60,6 @@ def _instant(text: str) -> str:
     return _known_instant(text) if len(text) <= LONGEST_TIME else _read_instant(text)
 
 
-@lru_cache(maxsize=1024)  # a reading repeats the time of its event, and the events of a second share it
-def _known_instant(text: str) -> str:
-    return _read_instant(text)
-
-
 def _read_instant(text: str) -> str:
     try:
         moment = msgspec.convert(text, datetime)
@@ -73,3 +68,6 @@ def _read_instant(text: str) -> str:
         return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()
     except (msgspec.ValidationError, OverflowError):  # the first and last hours of the calendar have no UTC
         return text
+
+
+_known_instant = lru_cache(maxsize=1024)(_read_instant)  # a reading repeats the time of its event

@@ -82,16 +82,21 @@ def decode(body: bytes) -> Any:
     """Decode any JSON value. An empty body counts as `{}`."""
     body = body or b"{}"
     _check_encoding(body)
-    try:
-        value = _decoder(Any).decode(body)
-    except RecursionError:
-        raise _too_deep() from None
-    except msgspec.DecodeError as error:
-        raise _unreadable(body, error) from None
+    value = _decode_plain(body)
     _check_depth(body)
     if _is_suspicious(body):
         _check_values(value)
     return value
+
+
+def _decode_plain(body: bytes) -> Any:
+    """Decode what needs no closer look, or gets it elsewhere."""
+    try:
+        return _decoder(Any).decode(body)
+    except RecursionError:
+        raise _too_deep() from None
+    except msgspec.DecodeError as error:
+        raise _unreadable(body, error) from None
 
 
 class Batch(Protocol):
@@ -103,12 +108,13 @@ class Batch(Protocol):
 def split(body: bytes, type: type[Batch]) -> list[bytes]:
     """Return the events of a body unread: what is wrong within one is its own. Raises what is wrong around them."""
     kind: Any = type
-    plain = _SURROGATE_ESCAPE.sub(rb"\\u0041", body) if b"\\u" in body else body  # lone ones fail even unread
-    try:
-        events = [bytes(raw) for raw in _decoder(kind).decode(plain or b"{}").events]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        events = [bytes(raw) for raw in decode_as(body, type).events]  # says what is wrong
-    return events if plain is body else _found(events, plain, body)
+    for text in (body, _SURROGATE_ESCAPE.sub(rb"\\u0041", body)):  # lone surrogates fail even unread
+        try:
+            events = [bytes(raw) for raw in _decoder(kind).decode(text).events]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        return events if text is body else _found(events, text, body)
+    return [bytes(raw) for raw in decode_as(body, type).events]  # says what is wrong
 
 
 def _found(parts: Sequence[bytes], text: bytes, other: bytes) -> list[bytes]:
@@ -131,13 +137,6 @@ def decoder_of_parts(body: bytes) -> Callable[[bytes], Any]:
     except ParseFailed:
         return decode
     return decode if _is_suspicious(body) else _decode_plain
-
-
-def _decode_plain(body: bytes) -> Any:
-    try:
-        return _decoder(Any).decode(body)
-    except msgspec.DecodeError as error:
-        raise _unreadable(body, error) from None
 
 
 def decode_as(body: bytes, type: type[T]) -> T:
