@@ -13,7 +13,7 @@ import msgspec
 from django.utils.translation import gettext as _
 
 from mes import errors
-from mes.routing.snapshots import SpecSnapshot, StepSnapshot, spec_of
+from mes.routing.snapshots import SpecIndex, SpecSnapshot, StepSnapshot, spec_of
 from mes.specs.models import AlarmAction, DataCollectionSpec, DataType, ItemType, Method
 
 VALUE_FIELDS = {
@@ -22,9 +22,10 @@ VALUE_FIELDS = {
     DataType.BOOLEAN.value: "value_boolean",
     DataType.JSON.value: "value_json",
 }
+_KEY, _AUTO = ItemType.KEY.value, Method.AUTO.value  # plain text, looked up once: they are compared for every value
 
 
-class Reading(msgspec.Struct, rename="camel", kw_only=True):
+class Reading(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     """One value as it was sent: exactly one `value*`, for the spec named by id or by name."""
 
     spec_id: str | None = None
@@ -42,7 +43,7 @@ class Reading(msgspec.Struct, rename="camel", kw_only=True):
         return self.spec_name if self.spec_id is None else self.spec_id  # type: ignore[return-value]
 
 
-class JudgedValue(msgspec.Struct, frozen=True):
+class JudgedValue(msgspec.Struct, frozen=True, gc=False):
     """A reading that fits its spec, with the verdict and the limits it was judged by."""
 
     spec: SpecSnapshot
@@ -55,7 +56,7 @@ class JudgedValue(msgspec.Struct, frozen=True):
     @property
     def is_key_failure(self) -> bool:
         """Whether this value forces its track to FAIL."""
-        return self.judge == "FAIL" and self.spec.item_type == ItemType.KEY
+        return self.judge == "FAIL" and self.spec.item_type == _KEY
 
     @property
     def holds(self) -> bool:
@@ -67,14 +68,20 @@ def check_shape(readings: Sequence[Reading], *, path: str = "data") -> None:
     """Raise ValidationFailed unless each reading names a spec and carries exactly one finite value."""
     problems: dict[str, str] = {}
     for index, reading in enumerate(readings):
-        given = [name for name in VALUE_FIELDS.values() if getattr(reading, name) is not None]
-        if len(given) != 1:
+        number = reading.value_number
+        count = (
+            (number is not None)
+            + (reading.value_text is not None)
+            + (reading.value_boolean is not None)
+            + (reading.value_json is not None)
+        )
+        if count != 1:
             problems[f"{path}.{index}"] = _(
                 "Give exactly one of valueNumber, valueText, valueBoolean and valueJson; {count} are given."
-            ).format(count=len(given))
+            ).format(count=count)
         if not reading.spec_name and not reading.spec_id:
             problems[f"{path}.{index}.specName"] = _("Name the spec by specName or specId.")
-        if reading.value_number is not None and not math.isfinite(reading.value_number):
+        if number is not None and not math.isfinite(number):
             problems[f"{path}.{index}.valueNumber"] = _("Must be a finite number.")
     if problems:
         raise errors.ValidationFailed(problems)
@@ -95,11 +102,10 @@ def resolve_specs(
 
     Raises DataSpecNotFound for names the operation does not know or that are inactive, SpecNotBound for the others.
     """
-    found = [_find_bound(step.specs, reading) for reading in readings]
+    found = _find_specs(step.spec_index, readings)
     if all(found):
         return found  # type: ignore[return-value]
-    live = [spec_of(spec) for spec in lookup(step.operation_code, readings)]
-    known = [_find_bound(live, reading) for reading in readings]
+    known = _find_specs(SpecIndex(map(spec_of, lookup(step.operation_code, readings))), readings)
     unknown = [r.label for r, bound, spec in zip(readings, found, known, strict=True) if not bound and not spec]
     if unknown:
         raise errors.DataSpecNotFound(names=unknown)
@@ -108,22 +114,21 @@ def resolve_specs(
     return known  # type: ignore[return-value]
 
 
-def _find_bound(specs: Iterable[SpecSnapshot], reading: Reading) -> SpecSnapshot | None:
-    by_id = reading.spec_id is not None
-    for spec in specs:  # a loop, not a generator: this runs for each value of each event
-        if str(spec.id) == reading.spec_id if by_id else spec.name == reading.spec_name:
-            return spec
-    return None
+def _find_specs(index: SpecIndex, readings: Sequence[Reading]) -> list[SpecSnapshot | None]:
+    return [index.find(reading.spec_name, reading.spec_id) for reading in readings]
 
 
 def check_fit(readings: Sequence[Reading], specs: Sequence[SpecSnapshot], *, source: str) -> None:
     """Raise SpecNotAuto or DataTypeMismatch when a reading may not be a value of its spec. Nothing is coerced."""
-    pairs = list(zip(readings, specs, strict=True))
     if source == "AUTO":
-        by_hand = [spec.name for _reading, spec in pairs if spec.method != Method.AUTO]
+        by_hand = [spec.name for spec in specs if spec.method != _AUTO]
         if by_hand:
             raise errors.SpecNotAuto(names=by_hand)
-    wrong = [spec.name for reading, spec in pairs if getattr(reading, VALUE_FIELDS[spec.data_type]) is None]
+    wrong = [
+        spec.name
+        for reading, spec in zip(readings, specs, strict=True)
+        if getattr(reading, VALUE_FIELDS[spec.data_type]) is None
+    ]
     if wrong:
         raise errors.DataTypeMismatch(names=wrong)
 
@@ -155,10 +160,13 @@ def is_within(number: float, low: float | None, high: float | None) -> bool:
 
 def event_judge(values: Iterable[JudgedValue]) -> str | None:
     """Return FAIL if a KEY value fails, else PASS if one was judged, else None."""
-    judges = {value.judge for value in values if value.spec.item_type == ItemType.KEY and value.judge}
-    if "FAIL" in judges:
-        return "FAIL"
-    return "PASS" if judges else None
+    verdict = None
+    for value in values:
+        if value.judge and value.spec.item_type == _KEY:
+            if value.judge == "FAIL":
+                return "FAIL"
+            verdict = "PASS"
+    return verdict
 
 
 def collect(
@@ -182,8 +190,7 @@ def collect_live(
 
     Raises DataSpecNotFound, SpecNotAuto, DataTypeMismatch.
     """
-    live = [spec_of(spec) for spec in find_live_specs(operation_code, readings)]
-    found = [_find_bound(live, reading) for reading in readings]
+    found = _find_specs(SpecIndex(map(spec_of, find_live_specs(operation_code, readings))), readings)
     if unknown := [reading.label for reading, spec in zip(readings, found, strict=True) if spec is None]:
         raise errors.DataSpecNotFound(names=unknown)
     specs = [spec for spec in found if spec is not None]

@@ -82,7 +82,7 @@ def to_readings(
     names = mapping.get("dataSpecMap") or {}
     factors = (mapping.get("measurements") or {}).get("unitFactors") or {}
     for measurement in measurements:
-        spec = step.find_spec(names.get(measurement.name, measurement.name))
+        spec = step.spec_index.find(names.get(measurement.name, measurement.name))
         if spec is None or measurement.value is None:
             result.unmapped.append(measurement.name)
             continue

@@ -297,7 +297,7 @@ def _read_measurements(
     specs: set[int] = set()
     sn = None if index is None else extracted.units[index].sn
     for measurement in measurements:
-        spec = seen.step.find_spec(_spec_name(seen.mapping, measurement))
+        spec = seen.step.spec_index.find(_spec_name(seen.mapping, measurement))
         if spec is None or measurement.value is None:
             reason = _("no spec of this name is bound to the step") if spec is None else _("there is no value")
             seen.unmapped.append({**_as_measured(measurement), "sn": sn, "reason": reason})

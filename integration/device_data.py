@@ -36,7 +36,7 @@ StationCheck = Callable[[str], None]
 Note = dict[str, Any]
 
 
-class Received(msgspec.Struct, frozen=True):
+class Received(msgspec.Struct, frozen=True, gc=False):
     """The answer to an applied event. `answer` is the body's `data`; a repeat gets it again as a duplicate."""
 
     answer: dict[str, Any]

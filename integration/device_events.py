@@ -23,7 +23,7 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 StepNo = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
-class DeviceDataEvent(msgspec.Struct, rename="camel", kw_only=True):
+class DeviceDataEvent(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     """The body of one device data event: with `data` for a track, or with `production` of a machine for a run."""
 
     event_id: EventId
@@ -49,7 +49,7 @@ class DeviceDataBatch(msgspec.Struct):
     events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=LARGEST_BATCH)]
 
 
-class Decoded(msgspec.Struct, frozen=True):
+class Decoded(msgspec.Struct, frozen=True, gc=False):
     """A well-formed event, with the message it came in."""
 
     event: DeviceDataEvent
@@ -76,9 +76,11 @@ def check_event(event: DeviceDataEvent) -> None:
         problems["eventTime"] = message
     readings: Sequence[collecting.Reading] = event.data or ()
     for index, reading in enumerate(readings):
-        if reading.collected_at is not None and (message := _find_fault(reading.collected_at)):
+        at = reading.collected_at
+        if at is not None and at != event.event_time and (message := _find_fault(at)):
             problems[f"data.{index}.collectedAt"] = message
-    problems |= _find_content_problems(event)
+    if content_problems := _find_content_problems(event):
+        problems |= content_problems
     if problems:
         raise errors.ValidationFailed(problems)
     collecting.check_shape(readings)
@@ -96,8 +98,8 @@ def _find_fault(at: datetime) -> str:
 def _find_content_problems(event: DeviceDataEvent) -> dict[str, str]:
     """Values belong to a track, counts to a machine; an event brings the one or the other."""
     if event.production is None:
-        missing = {} if event.data else {"data": _("Required, unless there is production.")}
-        return missing | _find_target_problems(event)
+        problems = _find_target_problems(event)
+        return problems if event.data else {"data": _("Required, unless there is production."), **problems}
     if event.data:
         return {"production": _("Give either data or production.")}
     return production_events.find_problems(event, event.production)

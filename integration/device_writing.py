@@ -14,7 +14,7 @@ from mes.database.models import IdempotencyKey
 from mes.database.prepared import columns_of, fetch_all
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """An event that passed every rule. With a `note` it is the replay of an open message."""
 
     event: DeviceDataEvent
@@ -82,7 +82,7 @@ WRITE = f"""
 """
 
 
-class _Answer(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+class _Answer(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True, gc=False):
     """What an answer says that its key does not; this is kept for repeats."""
 
     track_id: str | None = None
@@ -106,8 +106,8 @@ class _Answer(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
         }
 
 
-class _Row(msgspec.Struct, array_like=True):
-    """What `WRITE` is given of an event: an array in the order of GIVEN_TYPES."""
+class _Row(msgspec.Struct, array_like=True, gc=False):
+    """What `WRITE` is given of an event: an array in the order of GIVEN_TYPES, made by place as `values.Row` is."""
 
     key: str
     digest: str
@@ -149,24 +149,24 @@ def answer_again(key: IdempotencyKey) -> dict[str, Any]:
 def _row(one: Accepted) -> _Row:
     event, incoming, target = one.event, one.incoming, one.target
     return _Row(
-        key=event.event_id,
-        digest=incoming.digest.hex(),
-        event_time=event.event_time,
-        equipment_id=event.equipment_id or "",
-        system=incoming.system,
-        payload=incoming.payload,
-        answer=_answer(one),
-        note=one.note,
-        unit_id=target.unit_id,
-        run_id=target.run_id,
-        track_id=target.track_id,
-        carrier_track_id=target.carrier_track_id,
-        station_id=target.station_id,
-        step_no=target.step_no,
-        operation_code=target.operation_code,
-        source=event.source,
-        operator=event.operator_id or "",
-        rows=values.to_rows(one.judged),
+        event.event_id,
+        incoming.digest.hex(),
+        event.event_time,
+        event.equipment_id or "",
+        incoming.system,
+        incoming.payload,
+        _answer(one),
+        one.note,
+        event.source,
+        event.operator_id or "",
+        target.unit_id,
+        target.run_id,
+        target.track_id,
+        target.carrier_track_id,
+        target.station_id,
+        target.step_no,
+        target.operation_code,
+        values.to_rows(one.judged),
     )
 
 

@@ -21,7 +21,7 @@ DEVICE_DATA_CHANNEL = "device-data"  # of the key table
 KEPT_RAW_BYTES = 64 * 1024
 
 
-class Incoming(msgspec.Struct, frozen=True):
+class Incoming(msgspec.Struct, frozen=True, gc=False):
     """A message as it came: who sent what under which key."""
 
     entity_type: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from integration.device_events import DeviceDataEvent
 
 
-class Target(msgspec.Struct, frozen=True):
+class Target(msgspec.Struct, frozen=True, gc=False):
     """A track, or a carrier's, with what is needed to judge its values and to store them."""
 
     track_id: int | None
@@ -37,12 +37,11 @@ class Target(msgspec.Struct, frozen=True):
 
 _NAME_TYPES = {"sn": "text", "run_no": "text", "station": "text", "step_no": "integer"}
 
-# One query for all events. A track keeps the run it was made in, so the unit's present run plays no part. Run and
-# station are compared in a way that no index serves: while the planner knows nothing of the tracks, it would walk all
-# tracks of the station.
+# One query for all events; what an event names is not read again. A track keeps the run it was made in, so the unit's
+# present run plays no part. Run and station are compared in a way that no index serves: while the planner knows nothing
+# of the tracks, it would walk all tracks of the station.
 FIND = f"""
-    SELECT q.index, t.id, NULL::bigint, t.unit_id, t.run_id, t.station_id, t.step_no, t.operation_code, u.sn, r.run_no,
-           s.code, r.route_version_id, v.digest
+    SELECT q.index, t.id, t.unit_id, t.run_id, t.station_id, t.operation_code, r.route_version_id, v.digest
       FROM (SELECT index, {columns_of("name", _NAME_TYPES)}
               FROM jsonb_array_elements(%(named)s::jsonb) WITH ORDINALITY AS named(name, index)) AS q
       JOIN mes_unit u ON u.sn = q.sn
@@ -130,7 +129,24 @@ def _query_names(names: set[Names]) -> dict[Names, Target]:
         return {}
     ordered = list(names)
     found = fetch_all(FIND, {"named": msgspec.json.encode(ordered).decode()})
-    return {ordered[index - 1]: Target(*target) for index, *target in found}
+    return {(name := ordered[index - 1]): _target(name, *row) for index, *row in found}
+
+
+def _target(
+    name: Names,
+    track_id: int,
+    unit_id: int,
+    run_id: int,
+    station_id: int,
+    operation_code: str,
+    version_id: int,
+    version_digest: str,
+) -> Target:
+    """Return the track that is known by its names, from a row of FIND."""
+    sn, run_no, station_code, step_no = name
+    assert run_no is not None and station_code is not None and step_no is not None  # or nothing were found
+    ids = (track_id, None, unit_id, run_id, station_id, step_no)
+    return Target(*ids, operation_code, sn, run_no, station_code, version_id, version_digest)
 
 
 def _as_id(text: str) -> int:

@@ -6,8 +6,9 @@ limits as they were. It never changes, so parsed snapshots are cached in process
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 SCHEMA = 1
@@ -38,6 +39,21 @@ class SpecSnapshot:
         return self.lsl is not None or self.usl is not None
 
 
+class SpecIndex:
+    """Specs by how a reading names them."""
+
+    def __init__(self, specs: Iterable[SpecSnapshot]) -> None:
+        self._by_name: dict[str | None, SpecSnapshot] = {}
+        self._by_id: dict[str, SpecSnapshot] = {}
+        for spec in specs:
+            self._by_name.setdefault(spec.name, spec)
+            self._by_id[str(spec.id)] = spec
+
+    def find(self, name: str | None, spec_id: str | None = None) -> SpecSnapshot | None:
+        """Return the spec of that id if one is given, else of that name."""
+        return self._by_name.get(name) if spec_id is None else self._by_id.get(spec_id)
+
+
 @dataclass(frozen=True)
 class StepSnapshot:
     """A step as it is executed. `specs` empty: nothing bound, values are looked up live in the operation."""
@@ -55,13 +71,10 @@ class StepSnapshot:
     specs: tuple[SpecSnapshot, ...]
     ingest_mapping: dict[str, Any] | None = field(default=None, hash=False, compare=False)
 
-    def find_spec(self, name: str) -> SpecSnapshot | None:
-        """Return the bound spec of that name."""
-        return next((spec for spec in self.specs if spec.name == name), None)
-
-    def find_spec_by_id(self, spec_id: int) -> SpecSnapshot | None:
-        """Return the bound spec of that id."""
-        return next((spec for spec in self.specs if spec.id == spec_id), None)
+    @cached_property
+    def spec_index(self) -> SpecIndex:
+        """The bound specs by how a reading names them."""
+        return SpecIndex(self.specs)
 
 
 @dataclass(frozen=True)
@@ -88,9 +101,13 @@ class RouteSnapshot:
         """Whether a step asks for a first article."""
         return any(step.requires_fai for step in self.steps)
 
+    @cached_property
+    def _steps_by_no(self) -> dict[int | None, StepSnapshot]:
+        return {step.step_no: step for step in self.steps}
+
     def step(self, step_no: int | None) -> StepSnapshot | None:
         """Return the step with that number."""
-        return next((step for step in self.steps if step.step_no == step_no), None)
+        return self._steps_by_no.get(step_no)
 
     @property
     def first_step_no(self) -> int:

@@ -110,7 +110,7 @@ def split(body: bytes, type: type[Batch]) -> list[bytes]:
     kind: Any = type
     for text in (body, _SURROGATE_ESCAPE.sub(rb"\\u0041", body)):  # lone surrogates fail even unread
         try:
-            events = [bytes(raw) for raw in _decoder(kind).decode(text).events]
+            events = list(map(bytes, _decoder(kind).decode(text).events))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         return events if text is body else _found(events, text, body)

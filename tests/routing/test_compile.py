@@ -307,7 +307,7 @@ def test_the_snapshot_is_self_contained() -> None:
     assert version.snapshot == before
     step = snapshots.load(version_id=version.pk, digest=version.digest).step(20)
     assert step is not None
-    peak = step.find_spec("Peak Temperature")
+    peak = step.spec_index.find("Peak Temperature")
     assert peak is not None
     assert (peak.lsl, peak.target, peak.usl, peak.alarm_action) == (235, 245, 250, "HOLD")
     assert (step.operation_name, step.operation_kind) == ("Reflow", "REFLOW")
