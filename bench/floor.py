@@ -22,11 +22,12 @@ from bench.case import MARK, BenchError, Case, Plant, number
 from bench.measure import Measurement
 from bench.plant import FIRST_IDS, FLOOR_UNITS
 from mes.database.placement import find_binaries
+from mes.database.prepared import numbered
 
 SCRIPTS = 16  # as many requests are taken as examples; pgbench chooses among them
 THREADS = 2
 _COLON_BEFORE_NAME = re.compile(r":(?=[A-Za-z_])")
-Statement = tuple[str, Any]  # with its parameters, by name or by place
+Statement = tuple[Any, Any]  # text or bytes, with its parameters by name or by place
 _CAST = re.compile(r"'(::[\w ]+(?:\[\])?)$")
 _IDS = {"unit_id": r"\b7000\d{6}\b", "number": r"\b[89]000\d{6}\b"}  # tracks and events get new ids
 
@@ -34,12 +35,18 @@ _IDS = {"unit_id": r"\b7000\d{6}\b", "number": r"\b[89]000\d{6}\b"}  # tracks an
 def write_scripts(case: Case, plant: Plant, folder: Path) -> tuple[list[Path], int]:
     """Write pgbench scripts for a case; return them and how many statements the product runs for one request."""
     wanted = [import_string(path) for path in case.statements]
+    known = {query: (statement, names) for statement in wanted for query, names in [numbered(statement)]}
     client = Client(headers={"Authorization": f"Bearer {plant.token}"})
     scripts: list[Path] = []
     for index, body in enumerate(case.bodies(plant)[:SCRIPTS]):
         _handle(client, case, body, 2 * index)  # caches are warm afterwards, as they are when it is measured
         ran, mark = _handle(client, case, body, 2 * index + 1)
-        found = [one for one in ran if one[0] in wanted]
+        found = [
+            (statement, dict(zip(names, values, strict=True)))
+            for query, values in ran
+            if query in known
+            for statement, names in [known[query]]
+        ]
         if [statement for statement, _values in found] != wanted:
             raise BenchError(f"{case.name}: the product does not run {', '.join(case.statements)} once each, in order.")
         scripts.append(folder / f"{case.name}-{index}.sql")

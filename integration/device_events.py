@@ -61,8 +61,11 @@ def decode_event(body: bytes, *, system: str, decode: Callable[[bytes], Any] = p
     payload = decode(body)
     event = parsing.convert(payload, DeviceDataEvent)
     check_event(event)
-    incoming = messages.Incoming(messages.DEVICE_DATA, event.event_id, system, payload, sameness.digest_of(payload))
-    return Decoded(event, incoming)
+    digest = sameness.digest_of(payload)
+    written = msgspec.Raw(body)
+    return Decoded(
+        event, messages.Incoming(messages.DEVICE_DATA, event.event_id, system, payload, digest, written=written)
+    )
 
 
 def check_event(event: DeviceDataEvent) -> None:

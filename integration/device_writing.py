@@ -82,12 +82,12 @@ WRITE = f"""
 """
 
 
-class _Answer(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True, gc=False):
+class _Answer(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     """What an answer says that its key does not; this is kept for repeats."""
 
+    data_values_created: int
     track_id: str | None = None
     carrier_track_id: str | None = None
-    data_values_created: int
     judge: str | None = None
     alarms: list[dict[str, Any]] = []
 
@@ -154,7 +154,7 @@ def _row(one: Accepted) -> _Row:
         event.event_time,
         event.equipment_id or "",
         incoming.system,
-        incoming.payload,
+        incoming.payload if incoming.written is None else incoming.written,
         _answer(one),
         one.note,
         event.source,
@@ -173,11 +173,11 @@ def _row(one: Accepted) -> _Row:
 def _answer(one: Accepted) -> _Answer:
     target = one.target
     return _Answer(
-        track_id=None if target.track_id is None else str(target.track_id),
-        carrier_track_id=None if target.carrier_track_id is None else str(target.carrier_track_id),
-        data_values_created=len(one.judged),
-        judge=collecting.event_judge(one.judged),
-        alarms=[
+        len(one.judged),
+        None if target.track_id is None else str(target.track_id),
+        None if target.carrier_track_id is None else str(target.carrier_track_id),
+        collecting.event_judge(one.judged),
+        [
             {
                 "specName": value.spec.name,
                 "value": value.reading.value_number,

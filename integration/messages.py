@@ -22,7 +22,9 @@ KEPT_RAW_BYTES = 64 * 1024
 
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """A message as it came: who sent what under which key."""
+    """A message as it came: who sent what under which key. `written` is its payload word for word, where it may be
+    kept like that.
+    """
 
     entity_type: str
     key: str
@@ -30,6 +32,7 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
     payload: Any
     digest: bytes
     channel: str = DEVICE_DATA_CHANNEL
+    written: msgspec.Raw | None = None
 
 
 def log_repeats(duplicates: Sequence[tuple[Incoming, int]], conflicts: Sequence[tuple[Incoming, DomainError]]) -> None:

@@ -76,7 +76,9 @@ def _apply_device_data(
 ) -> device_data.Received:
     body = msgspec.json.encode(corrected(message.payload, spec_names))
     meant = decode_event(body, system=message.system)
-    sent = replace(meant.incoming, payload=message.payload, digest=sameness.digest_of(message.payload or {}))
+    sent = replace(
+        meant.incoming, payload=message.payload, written=None, digest=sameness.digest_of(message.payload or {})
+    )
     note = {"specNames": spec_names, "replayedBy": by}
     [outcome] = device_data.apply_all([replace(meant, incoming=sent)], check_station=check_station, note=note)
     if isinstance(outcome, errors.DomainError):

@@ -4,11 +4,15 @@ Django sends parameters inside the text of a statement, so PostgreSQL plans it e
 reading, planning costs more than running them. Here they are prepared once for each connection.
 """
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
+
+_NAME = re.compile(r"%\((\w+)\)s")
 
 
 def columns_of(row: str, types: Mapping[str, str]) -> str:
@@ -22,11 +26,22 @@ def columns_of(row: str, types: Mapping[str, str]) -> str:
     )
 
 
+@lru_cache(maxsize=128)
+def numbered(statement: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return a statement with $1, $2 … in the place of its %(names)s, and the names in that order.
+
+    psycopg would do so itself, but for a statement of more than 4 KiB each time anew.
+    """
+    names = tuple(dict.fromkeys(_NAME.findall(statement)))
+    return _NAME.sub(lambda found: f"${names.index(found[1]) + 1}", statement).encode(), names
+
+
 def fetch_all(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Run a statement on Django's connection, in its transaction if there is one, prepared; return the rows."""
     connection = connections[DEFAULT_DB_ALIAS]  # looked up once: the usual proxy does so for each attribute
     connection.close_if_health_check_failed()
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        return cursor.execute(statement, values, prepare=True).fetchall()
+    query, names = numbered(statement)
+    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
+        return cursor.execute(query, [values[name] for name in names], prepare=True).fetchall()
