@@ -32,12 +32,10 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
         "id",
         "status",
         "entity_type",
-        "business_key",
-        "dedupe_key",
+        "keys_shown",
         "error_code",
         "count",
         "received_at",
-        "last_at",
     )
     list_display_links = ("id", "status")
     list_filter = ("status", "direction")
@@ -55,6 +53,11 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
         "record_id",
     )
     readonly_fields = ("error_shown", "payload_shown", "note_shown")
+
+    @admin.display(description=gettext_lazy("key"))
+    def keys_shown(self, message: IntegrationMessage) -> str:
+        """The business key, and the key that repeats are told by where it is another."""
+        return " · ".join(dict.fromkeys(filter(None, (message.business_key, message.dedupe_key))))
 
     @admin.display(description=gettext_lazy("error"))
     def error_shown(self, message: IntegrationMessage) -> str:
@@ -136,9 +139,9 @@ class DeviceDataRecordAdmin(ReadOnlyAdmin):
     )
     readonly_fields = ("data_shown", "meta_shown")
 
-    @admin.display(description=gettext_lazy("data"))
+    @admin.display(description=gettext_lazy("values or counts"))
     def data_shown(self, record: DeviceDataRecord) -> str:
-        """The values as they were sent."""
+        """What was sent."""
         return pretty_json(record.production or record.data)
 
     @admin.display(description=gettext_lazy("meta"))

@@ -84,27 +84,29 @@ def receive_all(
     check_station: StationCheck,
     decode: Callable[[bytes], Any] = parsing.decode,
 ) -> list[tuple[str | None, Outcome]]:
-    """Decode, apply, and keep what could not be applied; return (event id, outcome) for each body in order."""
+    """Decode, apply, and keep what could not be applied; return (event id, outcome) for each body in order. The id is
+    None where none can be read.
+    """
     decoded: list[Decoded | None] = []
-    outcomes: list[Outcome | None] = []
     failed: list[tuple[messages.Incoming, errors.DomainError]] = []
     for body in bodies:
         try:
             decoded.append(decode_event(body, system=system, decode=decode))
-            outcomes.append(None)
         except (errors.ParseFailed, errors.ValidationFailed) as error:
             failed.append((messages.malformed(body, entity_type=messages.DEVICE_DATA, system=system), error))
             decoded.append(None)
-            outcomes.append(error)
     sound = [one for one in decoded if one is not None]
-    applied = iter(apply_all(sound, check_station=check_station))
-    settled = [next(applied) if one is not None else outcome for one, outcome in zip(decoded, outcomes, strict=True)]
-    logged = [(one.incoming, outcome) for one, outcome in zip(decoded, settled, strict=True) if one and outcome]
-    _log(logged, failed)
-    return [
-        (one.event.event_id if one else None, outcome)  # type: ignore[misc]
-        for one, outcome in zip(decoded, settled, strict=True)
-    ]
+    applied = apply_all(sound, check_station=check_station)
+    _log([(one.incoming, outcome) for one, outcome in zip(sound, applied, strict=True)], list(failed))
+    settled, malformed = iter(applied), iter(failed)
+    results: list[tuple[str | None, Outcome]] = []
+    for one in decoded:
+        if one is None:
+            incoming, fault = next(malformed)
+            results.append((incoming.key or None, fault))
+        else:
+            results.append((one.event.event_id, next(settled)))
+    return results
 
 
 def _log(

@@ -50,6 +50,11 @@ POISONED = {
 }
 
 
+def test_a_malformed_event_is_answered_with_the_id_it_carries(device: APIClient) -> None:
+    results = send(device, {"eventId": "no-time", "source": "AUTO"}, {"eventId": 7}, {})
+    assert results == [("no-time", "REJECTED"), (None, "REJECTED"), (None, "REJECTED")]
+
+
 @pytest.mark.parametrize("name", POISONED)
 def test_a_poisoned_event_fails_alone_and_is_kept(device: APIClient, person: APIClient, name: str) -> None:
     into_oven(person)
