@@ -8,6 +8,7 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from tests.cleaning import Cleaner
+from tests.remembering import take_for_fresh
 
 
 def pytest_configure() -> None:
@@ -17,9 +18,10 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Have what tests commit removed quickly."""
+    """Have what tests commit removed quickly, and plants remembered."""
     with django_db_blocker.unblock():
         cleaner = Cleaner()
+        take_for_fresh()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: cleaner.clean())
         yield

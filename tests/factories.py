@@ -19,6 +19,7 @@ from mes.production.models import Run, Unit, WorkOrder
 from mes.routing.compiling import compile_route
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteVersion, Routing, RoutingStep
 from mes.specs.models import DataCollectionSpec
+from tests.remembering import remembered
 
 _numbers = count(1)
 
@@ -138,6 +139,7 @@ class Plant:
         return [unit.sn for unit in self.units]
 
 
+@remembered
 def make_plant(*, units: int = 2, authorize: bool = True, plan_qty: int = 100, run_no: str = "RUN-1") -> Plant:
     """Make three MANUAL steps (10 PRINT, 20 REFLOW, 30 TEST) on line SMT-A, compiled, with an authorized run.
 

@@ -22,8 +22,9 @@ from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate
 from mes.wsgi import application
 from tests.bad_input.endpoints import THINGS, Endpoint, list_endpoints
-from tests.factories import Plant, api_client, make_config, make_plant, make_spec, make_token
+from tests.factories import api_client, make_config, make_plant, make_spec, make_token
 from tests.integration.helpers import changed, into_oven, make_event, reading, state, track_in
+from tests.remembering import remembered
 
 ENDPOINTS = list_endpoints()
 WRITES = [endpoint for endpoint in ENDPOINTS if endpoint.method in ("POST", "PATCH")]
@@ -212,15 +213,15 @@ class Asker:
 
 @pytest.fixture
 def asker(db: None) -> Asker:
-    plant = make_plant()
-    client = api_client(Role.ADMIN)
+    THINGS.update(make_things())
+    return Asker(api_client(Role.ADMIN))
+
+
+@remembered
+def make_things() -> dict[str, dict[str, str]]:
+    """Make one of each that the addresses name, and a unit in the oven; return the names."""
+    plant, client = make_plant(), api_client(Role.ADMIN)
     into_oven(client)
-    make_things(plant, client)
-    return Asker(client)
-
-
-def make_things(plant: Plant, client: APIClient) -> None:
-    """Make one of each that the addresses name."""
     Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
     board = Material.objects.create(code="BOARD-1", name="Board", unit="pcs")
     paste = Material.objects.create(code="M-1", name="Paste", unit="g")
@@ -228,14 +229,16 @@ def make_things(plant: Plant, client: APIClient) -> None:
     config = make_config(operation=plant.operations["PRINT"])
     Stencil.objects.create(stencil_id="ST-1")
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
-    THINGS["bom-items"] = {"id": str(item.pk)}
-    THINGS["data-collection-specs"] = {"id": str(plant.peak.pk)}
     template = FaiTemplate.objects.create(code="FAI-1", name="First article", items=[{"itemName": "Height"}])
     policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
-    THINGS["fai-templates"] = {"code": template.code}
-    THINGS["prep-policies"] = {"id": str(policy.pk)}
-    THINGS["execution-configs"] = {"id": str(config.pk)}
-    THINGS["integration/messages"] = {"id": str(FailedMessage.objects.get().pk)}
+    return {
+        "bom-items": {"id": str(item.pk)},
+        "data-collection-specs": {"id": str(plant.peak.pk)},
+        "fai-templates": {"code": template.code},
+        "prep-policies": {"id": str(policy.pk)},
+        "execution-configs": {"id": str(config.pk)},
+        "integration/messages": {"id": str(FailedMessage.objects.get().pk)},
+    }
 
 
 def body_with(endpoint: Endpoint, name: str, value: str, *, where: tuple[str | int, ...] = ()) -> bytes:

@@ -18,6 +18,7 @@ from demo.mail import Letter, Mail
 from demo.mischief import REFUSALS, Chances, Mischief
 from demo.simulator import Simulator
 from tests.factories import make_token
+from tests.remembering import remembered
 
 RATE = 1e6  # boards per minute: as fast as the server answers
 OVERHEATED = Fault("REFLOW", "Zone 3 Top Temperature", 264.0, 1.0)
@@ -30,8 +31,8 @@ LOW_VOLTAGE = Fault("FCT", "3V3 Rail", 3.195, 1.0)
 def client(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """A client of a live server that has the plant."""
     monkeypatch.setattr(WSGIRequestHandler, "disable_nagle_algorithm", True)
-    client = Client(live_server.url, make_token(), patience=5)
-    assert plant.make(client)
+    client = Client(live_server.url, make_token(), patience=60)
+    assert remembered(lambda: plant.make(client))()
     yield client
     client.close()
     while _signers:
@@ -43,7 +44,7 @@ _signers: list[Client] = []  # the fixture closes them
 
 def make_signer(client: Client) -> Client:
     """A client that signs first articles."""
-    _signers.append(Client(client.url, make_token("QUALITY"), patience=5))
+    _signers.append(Client(client.url, make_token("QUALITY"), patience=60))
     return _signers[-1]
 
 

@@ -13,6 +13,7 @@ from mes.production.models import Run
 from mes.routing.compiling import compile_route
 from mes.routing.models import RouteVersion
 from tests.factories import make_config, make_group, make_line, make_operation, make_route, make_spec, make_station
+from tests.remembering import remembered
 
 _numbers = count(1)
 RESULT = {"path": "payload.result", "passValues": ["OK"], "failValues": ["NG"]}
@@ -54,6 +55,7 @@ class IngestPlant:
     mappings: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
+@remembered
 def make_ingest_plant(
     *,
     units: int = 3,
