@@ -16,7 +16,7 @@ from mes.accounts.tokens import issue_token
 from mes.database.models import IdempotencyKey
 from mes.production import runs
 from mes.production.models import Run, Unit, WorkOrder
-from tests.factories import Plant, api_client, make_operation, make_spec
+from tests.factories import Plant, api_client, make_operation, make_plant, make_spec
 from tests.integration.helpers import (
     EVENTS,
     accept,
@@ -33,6 +33,7 @@ from tests.integration.helpers import (
     track_in,
     track_out,
 )
+from tests.remembering import remembered
 
 FAR = 4_000_000_000
 UNKNOWN_IDS = [str(FAR), "0", "-1", "abc", "1.0", "", "٣", " 1", "9" * 19, "9" * 400, "1e3"]
@@ -516,8 +517,17 @@ def test_the_name_of_a_token_may_be_as_long_as_it_can_be(person: APIClient, plan
 
 
 @pytest.fixture
-def listed(plant: Plant, person: APIClient, device: APIClient) -> APIClient:
-    """Three events: SN-1 and SN-2 in the oven, SN-1 at the printer by hand, a day before."""
+def listed(db: None) -> APIClient:
+    """A machine at a plant with three events."""
+    make_three_events()
+    return api_client(Role.INTEGRATION)
+
+
+@remembered
+def make_three_events() -> None:
+    """Make a plant and three events: SN-1 and SN-2 in the oven, SN-1 at the printer by hand, a day before."""
+    make_plant()
+    person, device = api_client(Role.ADMIN), api_client(Role.INTEGRATION)
     make_spec(make_operation("PRINT"), "Paste Height")
     into_oven(person)
     into_oven(person, "SN-2")
@@ -535,7 +545,6 @@ def listed(plant: Plant, person: APIClient, device: APIClient) -> APIClient:
             eventTime="2026-03-09T23:59:59.999Z",
         ),
     )
-    return device
 
 
 @pytest.mark.parametrize(

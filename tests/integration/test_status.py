@@ -29,6 +29,7 @@ from tests.integration.helpers import (
     track_in,
     track_out,
 )
+from tests.remembering import remembered
 
 pytestmark = pytest.mark.django_db
 
@@ -72,13 +73,20 @@ every_channel = pytest.mark.parametrize("name", BODIES)
 
 @pytest.fixture
 def plant() -> Plant:
-    return make_plant()
+    return make_plant_at_work()
+
+
+@remembered
+def make_plant_at_work() -> Plant:
+    """Make a plant with a machine and a unit in the oven."""
+    plant = make_plant()
+    Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
+    into_oven(api_client(Role.ADMIN))
+    return plant
 
 
 @pytest.fixture
 def sender(plant: Plant) -> APIClient:
-    Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
-    into_oven(api_client(Role.ADMIN))
     return api_client(Role.INTEGRATION)
 
 
