@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mes import supervision
-from mes.supervision import Program, SupervisionError, Supervisor
+from mes.supervision import Child, Program, SupervisionError, Supervisor
+from tests.events.support import free_port
 
 PROJECT = Path(__file__).resolve().parents[1]
 STUBBORN = (
@@ -46,7 +47,7 @@ def python(name: str, code: str, **options) -> Program:
     return Program(name, [sys.executable, "-c", code], **options)
 
 
-def eventually(condition: Callable[[], object], within: float = 10):
+def eventually(condition: Callable[[], object], within: float = 45):
     deadline = time.monotonic() + within
     while not (result := condition()):
         assert time.monotonic() < deadline, "it did not happen"
@@ -83,30 +84,37 @@ def test_a_dead_program_is_started_again_after_a_pause(supervisor, tmp_path):
     eventually(lambda: (supervisor.tend(), words(tmp_path / "log" / "worker.log").count("reason") == 2)[1])
 
 
+def bury(child: Child) -> float:
+    """Bury a program; return for how long it will not be started."""
+    before = time.monotonic()
+    child.bury()
+    return child.start_at - before
+
+
 def test_the_pause_grows_and_shrinks_again(supervisor):
     child = supervisor.add(python("worker", "pass"))
     pauses = []
     for deaths in (0, 3, 9):
         child.deaths = deaths
-        child.bury()
-        pauses.append(round(child.start_at - time.monotonic()))
+        pauses.append(bury(child))
         child.start()
     child.started_at -= supervision.HEALTHY_AFTER + 1
-    child.bury()
-    pauses.append(round(child.start_at - time.monotonic()))
-    assert pauses == [1, 8, 30, 1]
+    pauses.append(bury(child))
+    assert pauses == pytest.approx([1, 8, 30, 1], abs=0.9)
 
 
 def test_a_program_that_dies_again_and_again_is_told_and_does_not_spin(supervisor, tmp_path):
     child = supervisor.add(python("web", "print('no module named x'); raise SystemExit(1)"))
-    starts = 0
-    deadline = time.monotonic() + 4
-    while time.monotonic() < deadline:
-        child.start_at -= 0.8 if child.process is None else 0  # five times as fast, for the test
-        starts += child.process is None and time.monotonic() >= child.start_at
+    began, starts = time.monotonic(), 0
+    while child.deaths < 5:
+        if child.process is None:
+            child.start_at -= 0.45  # ten times as fast, for the test
+            starts += time.monotonic() >= child.start_at
         supervisor.tend()
+        assert time.monotonic() < began + 60, "it did not happen"
         time.sleep(0.05)
-    assert 4 <= starts <= 12
+    assert starts == 4
+    assert time.monotonic() - began > 1  # a tenth of the pauses of 1, 2, 4 and 8 seconds
     assert "started again in 1 s" in supervisor.said[0]
     assert "th time in a row: something must be mended" in supervisor.said[-1]
     assert "no module named x" in supervisor.said[-1]
@@ -154,8 +162,8 @@ def test_a_second_ctrl_c_kills_at_once_and_leaves_nothing(tmp_path):
     assert process.poll() is None
     assert is_alive(pid)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=5) == 0
-    assert not is_alive(pid)
+    assert process.wait(timeout=20) == 0
+    eventually(lambda: not is_alive(pid))
 
 
 def test_leftovers_of_a_killed_supervisor_are_killed(tmp_path):
@@ -165,7 +173,7 @@ def test_leftovers_of_a_killed_supervisor_are_killed(tmp_path):
     process.wait()
     assert is_alive(pid)
     supervision.kill_leftovers(tmp_path, grace=0.2)
-    assert not is_alive(pid)
+    eventually(lambda: not is_alive(pid))
 
 
 def test_a_process_that_only_has_the_same_number_is_left_alone(tmp_path):
@@ -195,7 +203,7 @@ def test_a_bad_port_is_named(monkeypatch, port):
 
 
 def test_only_one_server_per_data_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("PORT", "58231")
+    monkeypatch.setenv("PORT", str(free_port()))
     with (
         supervision.claimed(tmp_path),
         pytest.raises(SupervisionError, match="already runs"),
@@ -248,6 +256,6 @@ print("stopped", flush=True)
 
 def test_a_signal_that_python_drops_while_it_starts_still_stops_it(tmp_path):
     command = [sys.executable, "-c", SWALLOWING, str(tmp_path)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
     assert "KeyboardInterrupt" in done.stderr  # it was dropped
     assert done.stdout == "stopped\n"

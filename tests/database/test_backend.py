@@ -18,6 +18,7 @@ from mes.database.backend.base import DatabaseWrapper
 from mes.database.embedded import Cluster, running
 from mes.database.placement import place
 from mes.database.throwaway import make_folder, remove_folder
+from tests.events.support import eventually
 
 pytestmark = pytest.mark.django_db
 
@@ -105,7 +106,7 @@ def test_a_notice_that_nobody_asked_for_ends_nothing(kept: DatabaseWrapper) -> N
         cursor.execute("LISTEN news")
     with psycopg.connect(connection.connection.info.dsn, password=connection.settings_dict["PASSWORD"]) as other:
         other.execute("NOTIFY news")
-    time.sleep(0.1)
+    eventually(lambda: not kept._is_silent())
     assert handle_requests(kept, 1) == 1
     assert ask(kept) == pid
 

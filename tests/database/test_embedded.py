@@ -16,6 +16,7 @@ from mes import supervision
 from mes.database import embedded, placement, throwaway
 from mes.database.embedded import Cluster, EmbeddedServerError
 from mes.database.placement import place
+from tests.events.support import eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
 HOLD = """
@@ -47,7 +48,7 @@ def hold(data_dir: Path) -> subprocess.Popen:
 
 
 def release(holder: subprocess.Popen) -> None:
-    holder.communicate(timeout=30)
+    holder.communicate(timeout=60)
     assert holder.returncode == 0
 
 
@@ -265,4 +266,4 @@ def test_a_throwaway_server_of_a_killed_run_is_swept_away(data_dir):
     os.utime(data_dir, (0, 0))
     throwaway._sweep()
     assert not data_dir.exists()
-    assert supervision.start_time(pid) is None
+    eventually(lambda: supervision.start_time(pid) is None)

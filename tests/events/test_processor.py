@@ -60,7 +60,7 @@ def in_thread(work: Callable[[], Any]) -> Any:
             connection.close()
 
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(alone).result(timeout=20)
+        return pool.submit(alone).result(timeout=60)
 
 
 def end_lease(event: MesEvent) -> None:
@@ -163,7 +163,7 @@ def test_events_that_were_claimed_and_not_begun_lose_no_attempt_and_are_given_ba
     handlers(lambda event: time.sleep(0.05))
     for number in range(20):
         make_event(f"k{number}")
-    handled = processor.process_due(budget=timedelta(milliseconds=120))
+    handled = processor.process_due(budget=timedelta(milliseconds=500))
     left = MesEvent.objects.filter(status="PENDING", attempts=0, claim_token=None)
     assert 0 < handled < 20
     assert left.count() == 20 - handled
@@ -216,7 +216,7 @@ def test_many_workers_at_once_never_claim_the_same_event():
 
     def work() -> list[int]:
         found: list[int] = []
-        together.wait(timeout=20)
+        together.wait(timeout=60)
         for _turn in range(50):
             found += claim(7)[1]
         connection.close()
@@ -291,10 +291,10 @@ def test_all_that_is_due_is_worked_off_in_batches(settings):
 @pytest.mark.django_db
 def test_no_batch_begins_once_the_time_is_spent(handlers, settings):
     settings.MES_EVENT_BATCH = 2
-    handlers(lambda event: time.sleep(0.03))
+    handlers(lambda event: time.sleep(0.6))
     for number in range(6):
         make_event(f"k{number}")
-    assert processor.process_due(budget=timedelta(seconds=0.05)) == 2
+    assert processor.process_due(budget=timedelta(seconds=1)) == 2
     assert MesEvent.objects.filter(status="PENDING").count() == 4
 
 
@@ -526,7 +526,7 @@ def test_a_handler_that_hangs_is_interrupted_and_its_event_tried_again_later(han
         make_event(name)
     start = time.monotonic()
     assert processor.process_due() == 3
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 25
     found = dict(MesEvent.objects.values_list("entity_id", "status"))
     assert found == {"asleep": "FAILED", "waiting": "FAILED", "fine": "COMPLETED"}
     assert "longer than 0.3 s" in MesEvent.objects.get(entity_id="waiting").error

@@ -64,7 +64,7 @@ def start(effects: None, tmp_path: Path) -> Iterator[Callable[[], int]]:
     finally:
         nursery.kill()  # its workers end with it
         nursery.wait()
-        eventually(lambda: not _others(), within=10)
+        eventually(lambda: not _others())
 
 
 def _others() -> int:

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,7 +22,7 @@ from django_q.signing import SignedPackage
 from mes.database import embedded
 from mes.database.embedded import Cluster
 from mes.database.throwaway import make_folder, remove_folder
-from tests.events.support import PROJECT, eventually, running
+from tests.events.support import PROJECT, eventually, free_port, running
 
 GRANIAN = ["-m", "granian", "--interface", "wsgi", "mes.wsgi:application", "--no-ws", "--workers", "1"]
 
@@ -99,9 +98,7 @@ def queue_tick(url: str) -> None:
 
 def test_worker_and_web_server_go_on_when_the_database_crashed_and_came_back(server, tmp_path: Path):
     url, cluster = server
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = tmp_path / "log"
     given = {"DATABASE_URL": url, "SECRET_KEY": settings.SECRET_KEY, "MES_EVENT_LEASE_SECONDS": "2"}
     web = [*GRANIAN, "--host", "127.0.0.1", "--port", str(port)]
@@ -112,18 +109,18 @@ def test_worker_and_web_server_go_on_when_the_database_crashed_and_came_back(ser
                 time.sleep(1)
                 os.kill(cluster.postmaster()[0], signal.SIGQUIT)  # as a crash: it recovers when it starts
                 eventually(lambda: cluster.postmaster() is None, log)
-                assert readyz(port)[0] == 503
+                eventually(lambda: readyz(port)[0] == 503, log)
                 time.sleep(0.5)
                 embedded.keep_alive()
-                eventually(lambda: readyz(port)[0] == 200, log, within=10)
+                eventually(lambda: readyz(port)[0] == 200, log)
             before = load.written
-            eventually(lambda: load.written > before + 20, log, within=10)
+            eventually(lambda: load.written > before + 20, log)
         queue_tick(url)
         restarted = ask(url, "SELECT now()")
         left = "SELECT count(*) FROM mes_mesevent WHERE status <> 'COMPLETED'"
-        eventually(lambda: ask(url, left) == 0, log, within=15)
+        eventually(lambda: ask(url, left) == 0, log)
         assert ask(url, "SELECT count(*) FROM mes_mesevent") >= load.written > 100
         ticked = "SELECT count(*) FROM mes_workerheartbeat WHERE ticked_at > %s"
-        eventually(lambda: ask(url, ticked, restarted) == 1, log, within=30)
+        eventually(lambda: ask(url, ticked, restarted) == 1, log)
         assert (worker.poll(), web_server.poll()) == (None, None)
         assert readyz(port)[1]["checks"]["worker"]["alive"] == 1

@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,23 +21,21 @@ from ingest.models import OpenIngestEvent, SettledIngestEvent
 from ingest.waiting import catch_up
 from mes.events.models import MesEvent
 from mes.production.models import Run, Unit
-from tests.events.support import test_database_url
+from tests.events.support import free_port, test_database_url
 from tests.factories import api_client, make_token
 from tests.ingest.support import final_test, inspected, make_ingest_plant, printed, push, reflowed
 
 PROJECT = Path(__file__).resolve().parents[2]
 SENDERS = 4
 UNITS = 12
-WITHIN = 30  # seconds for a server to answer
+WITHIN = 60  # seconds for a server to answer
 SERVER = [sys.executable, "-m", "granian", "--interface", "wsgi", "mes.wsgi:application", "--no-ws"]
 
 
 @contextlib.contextmanager
 def serving(log: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run a web server on the tests' database; yield its port and process. All of its group is killed at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "DATABASE_URL": test_database_url(), "SECRET_KEY": settings.SECRET_KEY}
     command = [*SERVER, "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--blocking-threads", "4"]
     with log.open("ab") as output:
@@ -76,7 +73,7 @@ def answers(port: int) -> bool:
 
 
 def to(port: int) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
 
 class Sender(threading.Thread):
@@ -154,7 +151,7 @@ def send_all(port: int, token: str, outboxes: list[list[dict[str, Any]]]) -> lis
 def joined(senders: list[Sender]) -> list[list[dict[str, Any]]]:
     """Wait until the senders have sent all or have nobody to send to; return what is left."""
     for sender in senders:
-        sender.join(timeout=30)
+        sender.join(timeout=WITHIN)
         assert all(status < 500 for status in sender.statuses), sender.statuses
     return [sender.left for sender in senders]
 

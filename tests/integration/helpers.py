@@ -178,13 +178,13 @@ def at_once(*calls: Callable[[], T], times: int = 1) -> list[T]:
     def make(call: Callable[[], T]) -> T:
         try:
             connection.ensure_connection()
-            start.wait(timeout=20)
+            start.wait(timeout=60)
             return call()
         finally:
             connection.close()
 
     with ThreadPoolExecutor(len(wanted)) as pool:
-        return [future.result(timeout=30) for future in [pool.submit(make, call) for call in wanted]]
+        return [future.result(timeout=90) for future in [pool.submit(make, call) for call in wanted]]
 
 
 def another(client: APIClient) -> APIClient:

@@ -225,7 +225,7 @@ def test_a_receiver_that_does_not_answer_holds_nobody_up(ended, erp, settings):
     quick = make_event("quick", due_ago=60)
     began = time.monotonic()
     process_due()
-    assert time.monotonic() - began < 1, "each would have taken the whole timeout"
+    assert time.monotonic() - began < 10, "each would have taken the whole timeout"
     quick.refresh_from_db()
     assert quick.status == "COMPLETED"
     states = MesEvent.objects.filter(pk__in=[event.pk for event in others]).values_list("status", "attempts")
@@ -236,10 +236,11 @@ def test_a_receiver_that_does_not_answer_holds_nobody_up(ended, erp, settings):
 
 def test_a_receiver_that_dribbles_costs_one_timeout(ended, erp, settings):
     settings.MES_ERP_CONNECT_TIMEOUT = 0.5
+    erp.hang = 20
     erp.switch_on("dribble")
     began = time.monotonic()
     event = work_off()
-    assert time.monotonic() - began < 3, "it dribbles for five seconds"
+    assert time.monotonic() - began < 10, "it dribbles for twenty seconds"
     assert (event.status, event.attempts) == ("FAILED", 1)
     assert delivery.pause.until is not None
 

@@ -44,14 +44,14 @@ class Authorizing:
         def evaluate(run: Run, *, is_gate: bool = False) -> Any:
             outcome = original(run, is_gate=is_gate)
             self.checked.set()
-            assert self.goes_on.wait(10)
+            assert self.goes_on.wait(30)
             return outcome
 
         monkeypatch.setattr(checking, "evaluate", evaluate)
         self.answer: Any = None
         self.thread = Thread(target=self._work, args=(person,))
         self.thread.start()
-        assert self.checked.wait(10)
+        assert self.checked.wait(30)
 
     def _work(self, person: APIClient) -> None:
         try:
@@ -63,7 +63,7 @@ class Authorizing:
     def finish(self) -> None:
         """Let it go on, and wait for its end."""
         self.goes_on.set()
-        self.thread.join(10)
+        self.thread.join(30)
 
 
 def turn_bad(change: Callable[[], Any]) -> tuple[Thread, list[float]]:
@@ -108,7 +108,7 @@ def test_what_turns_bad_waits_until_the_run_is_authorized(
     sleep(0.3)
     assert written == []  # it waits for the row that the check has read
     authorizing.finish()
-    thread.join(10)
+    thread.join(30)
     assert authorizing.answer.status_code == 200
     assert written and Run.objects.get().status == "AUTHORIZED"
 
@@ -122,7 +122,7 @@ def test_control_without_locks_a_run_is_authorized_after_a_status_turned_bad(
     monkeypatch.setattr(solder_paste, "hold_still", lambda: None)
     authorizing = Authorizing(person, monkeypatch)
     thread, written = turn_bad(CHANGES[what])
-    thread.join(10)
+    thread.join(30)
     assert written  # known to be bad, and yet:
     authorizing.finish()
     assert authorizing.answer.status_code == 200
@@ -137,10 +137,10 @@ def test_what_turned_bad_first_is_seen(person: APIClient) -> None:
     def change() -> None:
         CHANGES["stencil"]()
         held.set()
-        assert let_go.wait(10)
+        assert let_go.wait(30)
 
     thread, _written = turn_bad(change)
-    assert held.wait(10)
+    assert held.wait(30)
     answers: list[Any] = []
 
     def work() -> None:
@@ -154,8 +154,8 @@ def test_what_turned_bad_first_is_seen(person: APIClient) -> None:
     sleep(0.3)
     assert answers == []
     let_go.set()
-    thread.join(10)
-    authorizing.join(10)
+    thread.join(30)
+    authorizing.join(30)
     assert answers[0].status_code == 409
     assert answers[0].json()["error"]["details"]["items"][0]["code"] == "STENCIL_NOT_READY"
     assert ReadinessCheck.objects.get().status == "FAILED"

@@ -26,7 +26,7 @@ def test_a_statement_that_takes_too_long_is_ended(limited):
     start = time.monotonic()
     with pytest.raises(OperationalError, match="statement timeout"), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(20)")
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
 
 
 def test_a_transaction_nobody_goes_on_with_lets_its_locks_go(limited):
