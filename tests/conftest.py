@@ -10,10 +10,27 @@ from pytest_django import DjangoDbBlocker
 from tests.cleaning import Cleaner
 from tests.remembering import take_for_fresh
 
+# What mostly waits: for real processes, real servers, real clocks.
+WAITING = (
+    "faults/",
+    "events/",
+    "database/",
+    "outbound/",
+    "ingest/test_kill.py",
+    "web/test_timeouts.py",
+    "test_supervision.py",
+)
+
 
 def pytest_configure() -> None:
     """Hash passwords by what is quick: none of them keeps anybody out."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what mostly waits, so that the other workers compute meanwhile; the end is then shared well."""
+    items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(WAITING))
 
 
 @pytest.fixture(scope="session")
