@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
+from django.conf import UserSettingsHolder, settings
 from django.db import connection, transaction
 from django.utils import timezone
 from psycopg import ClientCursor, Cursor
@@ -50,12 +51,12 @@ def remembered(make: Callable[P, T]) -> Callable[P, T]:
     """Have what a factory makes in a fresh database remembered for the next call with the same arguments.
 
     The rows then have the ids that they had, which no sequence gives again, and times as if they were made now.
-    There may be people and tokens, but the factory makes none, nor rows where migrations made some.
+    People and tokens may be there before, and are not remembered. It makes no rows where migrations made some.
     """
 
     @functools.wraps(make)
     def made(*args: P.args, **kwargs: P.kwargs) -> T:
-        if timezone.now is not _now or not _is_fresh():
+        if timezone.now is not _now or _changed_settings() - {"ALLOWED_HOSTS"} or not _is_fresh():
             return make(*args, **kwargs)
         key = (f"{make.__module__}.{make.__qualname__}", json.dumps([args, kwargs], sort_keys=True))
         if key in _memories:
@@ -78,6 +79,16 @@ def _replay(memory: Memory) -> Any:
         texts = [cursor.mogrify(text, [moved(value) for value in values]) for text, values in memory.statements]
         cursor.execute("; ".join(texts).encode())
     return _unpickled(memory.result, now)
+
+
+def _changed_settings() -> set[str]:
+    """Return the names of the settings that a test has changed."""
+    names: set[str] = set()
+    layer = settings._wrapped
+    while isinstance(layer, UserSettingsHolder):
+        names |= {name for name in vars(layer) if name.isupper()}
+        layer = layer.default_settings
+    return names
 
 
 # --- rows -------------------------------------------------------------------------------------------------
