@@ -6,14 +6,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mes import supervision
 from mes.supervision import Child, Program, SupervisionError, Supervisor
-from tests.events.support import free_port
+from tests.events.support import eventually, free_port
 
 PROJECT = Path(__file__).resolve().parents[1]
 STUBBORN = (
@@ -45,14 +45,6 @@ def supervisor(tmp_path) -> Iterator[Supervisor]:
 
 def python(name: str, code: str, **options) -> Program:
     return Program(name, [sys.executable, "-c", code], **options)
-
-
-def eventually(condition: Callable[[], object], within: float = 45):
-    deadline = time.monotonic() + within
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-    return result
 
 
 def is_alive(pid: int) -> bool:
