@@ -31,11 +31,11 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
     list_display = (
         "id",
         "status",
+        "received_at",
         "entity_type",
         "keys_shown",
         "error_code",
         "count",
-        "received_at",
     )
     list_display_links = ("id", "status")
     list_filter = ("status", "direction")
