@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from msgspec.structs import replace
 
 from execution import collecting, values
 from execution.happenings import alarm_event, alarm_reason, late_failure_reason
@@ -97,7 +98,7 @@ def receive_all(
             decoded.append(None)
     sound = [one for one in decoded if one is not None]
     applied = apply_all(sound, check_station=check_station)
-    _log([(one.incoming, outcome) for one, outcome in zip(sound, applied, strict=True)], list(failed))
+    _log([(one.incoming, outcome) for one, outcome in zip(sound, applied, strict=True)], failed)
     settled, malformed = iter(applied), iter(failed)
     results: list[tuple[str | None, Outcome]] = []
     for one in decoded:
@@ -111,10 +112,10 @@ def receive_all(
 
 def _log(
     outcomes: Sequence[tuple[messages.Incoming, Outcome]],
-    failed: list[tuple[messages.Incoming, errors.DomainError]],
+    malformed: Sequence[tuple[messages.Incoming, errors.DomainError]],
 ) -> None:
     """Log what the writing statement did not: duplicates, conflicts, and what failed."""
-    duplicates, conflicts = [], []
+    duplicates, conflicts, failed = [], [], list(malformed)
     for incoming, outcome in outcomes:
         if isinstance(outcome, errors.EventIdConflict):
             conflicts.append((incoming, outcome))
@@ -263,7 +264,11 @@ Answers = dict[str, dict[str, Any]]
 
 
 def _write(accepted: Sequence[Accepted]) -> tuple[Answers, dict[str, errors.DomainError]]:
-    """Write all at once, or each by itself when the database cannot keep one of them; return answers and refusals."""
+    """Write all at once, or each by itself when the database cannot keep one of them; return answers and refusals.
+
+    By itself its payload is written anew: word for word, a number may be too small for the database, though a double
+    that nobody reads is kept as 0.
+    """
     if not accepted:
         return {}, {}
     try:
@@ -273,7 +278,7 @@ def _write(accepted: Sequence[Accepted]) -> tuple[Answers, dict[str, errors.Doma
         refused: dict[str, errors.DomainError] = {}
         for one in accepted:
             try:
-                answers |= _write_together([one])
+                answers |= _write_together([replace(one, incoming=replace(one.incoming, written=None))])
             except (DataError, IntegrityError) as error:
                 refused[one.event.event_id] = _unstorable(error)
         return answers, refused

@@ -55,6 +55,16 @@ def test_a_malformed_event_is_answered_with_the_id_it_carries(device: APIClient)
     assert results == [("no-time", "REJECTED"), (None, "REJECTED"), (None, "REJECTED")]
 
 
+@pytest.mark.django_db(transaction=True)  # a refused statement must not end the test's
+def test_a_number_that_is_too_small_to_be_kept_word_for_word_refuses_nothing(
+    device: APIClient, person: APIClient
+) -> None:
+    into_oven(person)
+    tiny = raw("tiny", meta={"n": "@"}).replace(b'"@"', b"1e-20000")
+    assert send_raw(device, raw("evt-1"), tiny) == [("evt-1", "CREATED"), ("tiny", "CREATED")]
+    assert DeviceDataRecord.objects.get(event_id="tiny").meta == {"n": 0}
+
+
 @pytest.mark.parametrize("name", POISONED)
 def test_a_poisoned_event_fails_alone_and_is_kept(device: APIClient, person: APIClient, name: str) -> None:
     into_oven(person)
