@@ -113,6 +113,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "mes.web.middleware.request_id",
+    "mes.web.middleware.let_go",
     "mes.web.middleware.refuse_control_characters",
     "django.middleware.security.SecurityMiddleware",
     "mes.web.page_middleware.static_files",
