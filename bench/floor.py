@@ -17,6 +17,7 @@ import psycopg
 from django.test import Client
 from django.utils.module_loading import import_string
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from bench.case import MARK, BenchError, Case, Plant, number
 from bench.measure import Measurement
@@ -99,8 +100,9 @@ def _script(statements: Sequence[Statement], mark: str, *, is_transaction: bool)
 
 def _literal(value: Any, mark: str) -> str:
     """Return a parameter as SQL in which pgbench finds no other variable than the number."""
-    if isinstance(value, str) and value[:1] in ("{", "["):
-        spaced = json.dumps(json.loads(value), ensure_ascii=False)
+    if isinstance(value, Jsonb):
+        assert value.dumps is not None  # `as_json` says how it is written
+        spaced = json.dumps(json.loads(value.dumps(value.obj)), ensure_ascii=False)
         value = _COLON_BEFORE_NAME.sub(r"\\u003a", spaced)  # only within strings: between key and value is a blank
     if isinstance(value, bytes | bytearray | memoryview):
         return f"'\\x{bytes(value).hex()}'::bytea"

@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from execution import values
 from execution.models import Track, TrackResult
-from mes.database.prepared import fetch_all
+from mes.database.prepared import as_json, fetch_all
 from mes.plant.models import Equipment, Line, Station, StationGroup
 from mes.production.locking import Locked
 from mes.production.models import Run, Unit, WorkOrder
@@ -154,7 +154,7 @@ def look(
 
     Without `locked`, they are the caller's own, just made, or only looked at.
     """
-    asked = {"sns": msgspec.json.encode(sns).decode(), "stations": msgspec.json.encode(stations).decode()}
+    asked = {"sns": as_json(sns), "stations": as_json(stations)}
     rows = fetch_all(reading, asked | dict(given or {}))
     runs: dict[int, Run] = {}
     found = {one.unit.sn: one for row in rows if row[0] is not None and (one := _standing(row, runs))}

@@ -10,7 +10,7 @@ from django.db import connection
 
 from execution.collecting import JudgedValue
 from execution.models import CarrierTrackUnit, Track
-from mes.database.prepared import columns_of, fetch_all
+from mes.database.prepared import as_json, columns_of, fetch_all
 from mes.specs.models import ItemType
 
 
@@ -147,7 +147,7 @@ def store(
         "rows": to_rows(values),
     }
     with connection.cursor() as cursor:
-        cursor.execute(STORE, {"given": msgspec.json.encode(given).decode()})
+        cursor.execute(STORE, {"given": as_json(given)})
 
 
 @dataclass(frozen=True, slots=True)

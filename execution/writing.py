@@ -4,12 +4,10 @@ from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from execution import moves, values
 from execution.models import Disposition, Track
 from execution.moving import Move
-from mes.database.prepared import fetch_all
+from mes.database.prepared import as_json, fetch_all
 from mes.events import outbox
 from mes.production import runs
 
@@ -98,10 +96,8 @@ def write(
     fetch_all(
         statement,
         {
-            "moves": msgspec.json.encode([_row(move) for move in decided]).decode(),
-            "events": msgspec.json.encode(
-                outbox.to_rows([event for move in decided for event in move.events])
-            ).decode(),
+            "moves": as_json([_row(move) for move in decided]),
+            "events": as_json(outbox.to_rows([event for move in decided for event in move.events])),
             "now": now,
             **(given or {}),
         },

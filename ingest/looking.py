@@ -15,7 +15,7 @@ from ingest import meaning
 from ingest.envelopes import Sent
 from ingest.meaning import Candidate, Meaning
 from mes import errors
-from mes.database.prepared import fetch_all
+from mes.database.prepared import as_json, fetch_all
 from mes.plant.models import StationType
 from mes.production import locking
 from mes.production.locking import Locked
@@ -122,7 +122,7 @@ def look(sent: Sent, meant: Meaning, locked: Locked | None) -> Scene:
             "source_system": sent.envelope.source_system,
             "key": sent.envelope.dedupe_key,
             "test_channel": sent.test_channel,
-            "tests": msgspec.json.encode(list(testing)).decode(),
+            "tests": as_json(list(testing)),
         },
     )
     version_ids, open_id, tested, event_id = seen.more

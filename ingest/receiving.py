@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.db import DataError, transaction
 from django.utils import timezone
@@ -27,7 +26,7 @@ from ingest.settling import settle
 from mes import errors
 from mes.database import sameness
 from mes.database.models import IdempotencyKey
-from mes.database.prepared import fetch_all
+from mes.database.prepared import as_json, fetch_all
 from mes.production import locking
 from mes.web import parsing
 
@@ -248,7 +247,7 @@ def claim_test(sent: Sent, choice: choosing.Choice) -> str | None:
     test_id, digest = mappings.find_test_result_id(choice.mapping, sent.said), _digest_of_test(sent, choice.mapping)
     answer = {"dedupeKey": sent.envelope.dedupe_key}
     given = {"channel": sent.test_channel, "key": test_id, "digest": digest, "now": timezone.now()}
-    if fetch_all(CLAIM_TEST, {**given, "answer": msgspec.json.encode(answer).decode()}):
+    if fetch_all(CLAIM_TEST, {**given, "answer": as_json(answer)}):
         return None
     first = IdempotencyKey.objects.select_for_update().get(channel=sent.test_channel, key=test_id)
     if first.answer == answer:

@@ -13,6 +13,7 @@ from ingest.keeping import attempts_before
 from ingest.looking import Scene
 from ingest.models import IngestEventUnit, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from mes.database.models import IdempotencyKey
+from mes.database.prepared import as_json
 from mes.web.envelope import camel_case
 
 _EVENT_TYPES = {
@@ -74,7 +75,7 @@ def settle(sent: Sent, applied: Applied, scene: Scene, opened: OpenIngestEvent |
         "answer": answer,
         **_facts(sent, applied),
     }
-    given = {"event": msgspec.json.encode(event).decode()}
+    given = {"event": as_json(event)}
     writing.write(applied.moves, now=now, statement=SETTLE, given=given, watched=scene.watched)
     if applied.extracted.transaction_id:
         _tell_of_transaction(sent.envelope.source_system, applied.extracted.transaction_id)

@@ -11,7 +11,7 @@ from integration import messages
 from integration.device_events import DeviceDataEvent
 from integration.resolving import Target
 from mes.database.models import IdempotencyKey
-from mes.database.prepared import columns_of, fetch_all
+from mes.database.prepared import as_json, columns_of, fetch_all
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
@@ -132,7 +132,7 @@ class _Row(msgspec.Struct, array_like=True, gc=False):
 def write(accepted: Sequence[Accepted], *, at: datetime) -> dict[str, dict[str, Any]]:
     """Write events with different keys once; return the answers by key of those whose key was free."""
     rows = {one.event.event_id: _row(one) for one in accepted}
-    claimed = fetch_all(WRITE, {"events": msgspec.json.encode(list(rows.values())).decode(), "at": at})
+    claimed = fetch_all(WRITE, {"events": as_json(list(rows.values())), "at": at})
     return {
         key: rows[key].answer.body(event_id=key, record_id=record_id, received_at=at, is_duplicate=False)
         for key, record_id in claimed

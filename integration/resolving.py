@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from mes import errors
-from mes.database.prepared import columns_of, fetch_all
+from mes.database.prepared import as_json, columns_of, fetch_all
 from mes.plant.models import Station
 from mes.production.models import Run, Unit
 from mes.web.numbers import whole_number
@@ -35,24 +35,31 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     version_digest: str
 
 
-_NAME_TYPES = {"sn": "text", "run_no": "text", "station": "text", "step_no": "integer"}
+_PLACE_TYPES = {"run_no": "text", "station": "text", "step_no": "integer", "sns": "jsonb"}
 
-# One query for all events; what an event names is not read again. A track keeps the run it was made in, so the unit's
-# present run plays no part. Run and station are compared in a way that no index serves: while the planner knows nothing
-# of the tracks, it would walk all tracks of the station.
+# One query for all events; what an event names is not read again, and what the events of a place share is looked up
+# once. Of several tracks of a unit there, all are returned: sorting them unit by unit would cost as much as finding
+# them. A track keeps the run it was made in, so the unit's present run plays no part. OFFSET 0 and the comparison of run
+# and station, which no index serves, keep the planner to a unit's tracks by index: while it knows nothing of the tables,
+# it would walk all units, or all tracks of the station.
 FIND = f"""
-    SELECT q.index, t.id, t.unit_id, t.run_id, t.station_id, t.operation_code, r.route_version_id, v.digest
-      FROM (SELECT index, {columns_of("name", _NAME_TYPES)}
-              FROM jsonb_array_elements(%(named)s::jsonb) WITH ORDINALITY AS named(name, index)) AS q
-      JOIN mes_unit u ON u.sn = q.sn
-      JOIN mes_run r ON r.run_no = q.run_no
-      JOIN mes_station s ON s.code = q.station
-      JOIN mes_routeversion v ON v.id = r.route_version_id
+    WITH place AS MATERIALIZED (
+        SELECT p.index, p.step_no, p.sns, r.id AS run_id, s.id AS station_id, r.route_version_id, v.digest
+          FROM (SELECT index, {columns_of("said", _PLACE_TYPES)}
+                  FROM jsonb_array_elements(%(places)s::jsonb) WITH ORDINALITY AS places(said, index)) AS p
+          JOIN mes_run r ON r.run_no = p.run_no
+          JOIN mes_station s ON s.code = p.station
+          JOIN mes_routeversion v ON v.id = r.route_version_id
+    )
+    SELECT p.index, n.index, t.id, t.unit_id, p.run_id, p.station_id, t.operation_code, p.route_version_id, p.digest
+      FROM place p
+      CROSS JOIN LATERAL jsonb_array_elements_text(p.sns) WITH ORDINALITY AS n(sn, index)
+      CROSS JOIN LATERAL (SELECT id FROM mes_unit WHERE sn = n.sn OFFSET 0) AS u
       CROSS JOIN LATERAL (
-        SELECT id, unit_id, run_id, station_id, step_no, operation_code FROM execution_track
-         WHERE unit_id = u.id AND step_no = q.step_no
-           AND run_id IS NOT DISTINCT FROM r.id AND station_id IS NOT DISTINCT FROM s.id
-         ORDER BY id DESC LIMIT 1
+        SELECT id, unit_id, operation_code FROM execution_track
+         WHERE unit_id = u.id AND step_no = p.step_no
+           AND run_id IS NOT DISTINCT FROM p.run_id AND station_id IS NOT DISTINCT FROM p.station_id
+        OFFSET 0
       ) AS t
 """
 FIND_BY_ID = """
@@ -74,7 +81,8 @@ FIND_BY_CARRIER = """
       JOIN mes_routeversion v ON v.id = r.route_version_id
      WHERE t.id = ANY(%(ids)s)
 """
-Names = tuple[str | None, str | None, str | None, int | None]
+Place = tuple[str | None, str | None, int | None]  # run, station, step
+Names = tuple[str | None, str | None, str | None, int | None]  # unit, and place
 
 
 def find_targets(events: "Sequence[DeviceDataEvent]") -> list[Target | errors.DomainError]:
@@ -127,9 +135,18 @@ def _query_ids(sql: str, ids: list[int]) -> dict[int, Target]:
 def _query_names(names: set[Names]) -> dict[Names, Target]:
     if not names:
         return {}
-    ordered = list(names)
-    found = fetch_all(FIND, {"named": msgspec.json.encode(ordered).decode()})
-    return {(name := ordered[index - 1]): _target(name, *row) for index, *row in found}
+    places: dict[Place, list[Names]] = {}
+    for name in names:
+        places.setdefault(name[1:], []).append(name)
+    asked = list(places.items())
+    given = [(*place, [sn for sn, *_place in named]) for place, named in asked]
+    targets: dict[Names, Target] = {}
+    for place_no, index, track_id, *row in fetch_all(FIND, {"places": as_json(given)}):
+        name = asked[place_no - 1][1][index - 1]
+        earlier = targets.get(name)
+        if earlier is None or earlier.track_id < track_id:  # type: ignore[operator]
+            targets[name] = _target(name, track_id, *row)
+    return targets
 
 
 def _target(

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
+from psycopg.types.json import Jsonb
 
 _NAME = re.compile(r"%\((\w+)\)s")
 
@@ -24,6 +26,11 @@ def columns_of(row: str, types: Mapping[str, str]) -> str:
         f"nullif({row}->{place}, 'null') AS {name}" if kind == "jsonb" else f"({row}->>{place})::{kind} AS {name}"
         for place, (name, kind) in enumerate(types.items())
     )
+
+
+def as_json(value: Any) -> Jsonb:
+    """Return what a parameter of type jsonb is given: the value is encoded once, and goes to the server as it is."""
+    return Jsonb(value, dumps=msgspec.json.encode)
 
 
 @lru_cache(maxsize=128)

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from django.db import transaction
 from django.utils import timezone
 
-from mes.database.prepared import fetch_all
+from mes.database.prepared import as_json, fetch_all
 from mes.events.models import EventStatus, EventType, MesEvent
 
 Handler = Callable[[MesEvent], None]
@@ -123,4 +122,4 @@ def emit(*events: NewEvent) -> None:
     """Write events into the outbox, in the caller's transaction (there must be one)."""
     if events:
         check_transaction()
-        fetch_all(INSERT_EVENTS, {"events": msgspec.json.encode(to_rows(events)).decode()})
+        fetch_all(INSERT_EVENTS, {"events": as_json(to_rows(events))})

@@ -7,12 +7,11 @@ sees the other tables as they were before it waited.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-import msgspec
 from django.db import OperationalError, transaction
 
-from mes.database.prepared import fetch_all
+from mes.database.prepared import as_json, fetch_all
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -97,9 +96,9 @@ def claim_and_lock(claim: str) -> str:
     return f"WITH claimed AS ({claim}), {gated} SELECT EXISTS (SELECT FROM claimed), {_LOCKED}"
 
 
-def parameters(sns: Sequence[str], run_no: str | None) -> dict[str, str | None]:
+def parameters(sns: Sequence[str], run_no: str | None) -> dict[str, Any]:
     """Return the parameters of `LOCK`; no serial number twice."""
-    return {"sns": msgspec.json.encode(sns).decode(), "run_no": run_no}
+    return {"sns": as_json(sns), "run_no": run_no}
 
 
 def lock(sns: Sequence[str], *, run_no: str | None = None) -> Locked:
