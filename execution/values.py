@@ -29,20 +29,22 @@ class Owner(msgspec.Struct, frozen=True):
     operation_code: str
 
 
-ROW_COLUMNS = {
+SPEC_COLUMNS = {  # in the order of snapshots.KEPT_WITH_VALUES
     "spec_id": "bigint",
     "name": "text",
     "item_type": "text",
-    "value_number": "double precision",
-    "value_text": "text",
-    "value_boolean": "boolean",
-    "value_json": "jsonb",
     "measure": "text",
     "lsl": "double precision",
     "usl": "double precision",
     "target": "double precision",
     "alarm_min": "double precision",
     "alarm_max": "double precision",
+}
+READING_COLUMNS = {
+    "value_number": "double precision",
+    "value_text": "text",
+    "value_boolean": "boolean",
+    "value_json": "jsonb",
     "judge": "text",
     "reported_judge": "text",
     "alarmed": "boolean",
@@ -51,14 +53,17 @@ ROW_COLUMNS = {
 OWNER_COLUMNS = Owner.__struct_fields__
 
 # Reads from `owners`: a row for each event, with the JSON array of its values in `rows`. Device data embeds this in a
-# larger statement, in which only the events that claimed their key have a row there.
+# larger statement, in which only the events that claimed their key have a row there. OFFSET 0: the array of the spec is
+# taken out once, not for each of its columns.
 INSERT_ROWS = f"""
     INSERT INTO execution_datavalue
-           (received_at, record_id, source, operator, {", ".join(OWNER_COLUMNS)}, {", ".join(ROW_COLUMNS)})
+           (received_at, record_id, source, operator, {", ".join(OWNER_COLUMNS)}, {", ".join(SPEC_COLUMNS)}, {", ".join(READING_COLUMNS)})
     SELECT o.received_at, o.record_id, o.source, o.operator,
-           {", ".join(f"o.{name}" for name in OWNER_COLUMNS)}, {", ".join(f"v.{name}" for name in ROW_COLUMNS)}
+           {", ".join(f"o.{name}" for name in OWNER_COLUMNS)}, s.*, v.*
       FROM owners o CROSS JOIN LATERAL jsonb_array_elements(o.rows) AS given(value)
-           CROSS JOIN LATERAL (SELECT {columns_of("given.value", ROW_COLUMNS)}) AS v
+           CROSS JOIN LATERAL (SELECT given.value->0 AS said OFFSET 0) AS spec
+           CROSS JOIN LATERAL (SELECT {columns_of("spec.said", SPEC_COLUMNS)}) AS s
+           CROSS JOIN LATERAL (SELECT {columns_of("given.value", READING_COLUMNS, first=1)}) AS v
 """
 OWNER_TYPES = {
     "received_at": "timestamptz",
@@ -82,23 +87,15 @@ STORE = f"""
 
 
 class Row(msgspec.Struct, array_like=True, gc=False):
-    """A value as `INSERT_ROWS` reads it: an array in the order of ROW_COLUMNS. Made by place, not by name: with this
-    many fields names cost eight times as much.
+    """A value as `INSERT_ROWS` reads it: an array of what its spec says, and READING_COLUMNS in their order. Made by
+    place, not by name: with this many fields names cost several times as much.
     """
 
-    spec_id: int
-    name: str
-    item_type: str
+    spec: msgspec.Raw
     value_number: float | None
     value_text: str | None
     value_boolean: bool | None
     value_json: Any
-    measure: str
-    lsl: float | None
-    usl: float | None
-    target: float | None
-    alarm_min: float | None
-    alarm_max: float | None
     judge: str
     reported_judge: str
     alarmed: bool
@@ -111,21 +108,13 @@ def to_rows(values: Iterable[JudgedValue]) -> list[Row]:
 
 
 def _row(value: JudgedValue) -> Row:
-    spec, reading = value.spec, value.reading
+    reading = value.reading
     return Row(
-        spec.id,
-        spec.name,
-        spec.item_type,
+        value.spec.kept,
         reading.value_number,
         reading.value_text,
         reading.value_boolean,
         reading.value_json,
-        spec.unit,
-        spec.lsl,
-        spec.usl,
-        spec.target,
-        spec.alarm_min,
-        spec.alarm_max,
         value.judge,
         value.reported_judge,
         value.alarmed,

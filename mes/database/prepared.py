@@ -17,14 +17,15 @@ from psycopg.types.json import Jsonb
 _NAME = re.compile(r"%\((\w+)\)s")
 
 
-def columns_of(row: str, types: Mapping[str, str]) -> str:
-    """Return the columns that a JSON array in SQL stands for, one type for each of its places; null is NULL.
+def columns_of(row: str, types: Mapping[str, str], *, first: int = 0) -> str:
+    """Return the columns that a JSON array in SQL stands for, one type for each of its places from `first` on; null is
+    NULL.
 
     An array costs half as much to read as an object, which repeats the names in every row.
     """
     return ", ".join(
         f"nullif({row}->{place}, 'null') AS {name}" if kind == "jsonb" else f"({row}->>{place})::{kind} AS {name}"
-        for place, (name, kind) in enumerate(types.items())
+        for place, (name, kind) in enumerate(types.items(), first)
     )
 
 

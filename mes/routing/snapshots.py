@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
+import msgspec
+
 SCHEMA = 1
+KEPT_WITH_VALUES = ("id", "name", "item_type", "unit", "lsl", "usl", "target", "alarm_min", "alarm_max")
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,14 @@ class SpecSnapshot:
     def has_limits(self) -> bool:
         """Whether the system can judge a value itself."""
         return self.lsl is not None or self.usl is not None
+
+    @cached_property
+    def kept(self) -> msgspec.Raw:
+        """What is kept of a spec with each of its values: a JSON array in the order of KEPT_WITH_VALUES, encoded once.
+        Numbers are texts, which PostgreSQL need not read as decimals first.
+        """
+        said = [getattr(self, name) for name in KEPT_WITH_VALUES]
+        return msgspec.Raw(msgspec.json.encode([None if one is None else str(one) for one in said]))
 
 
 class SpecIndex:

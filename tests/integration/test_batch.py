@@ -13,6 +13,7 @@ from execution.models import DataValue
 from integration import device_writing
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
 from mes.events.models import MesEvent
+from mes.routing.snapshots import KEPT_WITH_VALUES
 from tests.integration.helpers import EVENTS, into_oven, list_messages, make_event, moment, reading
 
 BATCH = f"{EVENTS}/batch"
@@ -154,7 +155,9 @@ def test_a_sender_without_a_token_is_refused(plant: Any) -> None:
 
 def test_what_the_statement_is_given_is_in_its_order() -> None:
     assert tuple(device_writing.GIVEN_TYPES) == device_writing._Row.__struct_fields__
-    assert tuple(values.ROW_COLUMNS) == values.Row.__struct_fields__
+    assert ("spec", *values.READING_COLUMNS) == values.Row.__struct_fields__
+    columns = {"id": "spec_id", "unit": "measure"}
+    assert tuple(values.SPEC_COLUMNS) == tuple(columns.get(name, name) for name in KEPT_WITH_VALUES)
 
 
 @pytest.mark.django_db
