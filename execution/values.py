@@ -57,7 +57,7 @@ OWNER_COLUMNS = Owner.__struct_fields__
 # taken out once, not for each of its columns.
 INSERT_ROWS = f"""
     INSERT INTO execution_datavalue
-           (received_at, record_id, source, operator, {", ".join(OWNER_COLUMNS)}, {", ".join(SPEC_COLUMNS)}, {", ".join(READING_COLUMNS)})
+           (received_at, record_id, source, operator, {", ".join([*OWNER_COLUMNS, *SPEC_COLUMNS, *READING_COLUMNS])})
     SELECT o.received_at, o.record_id, o.source, o.operator,
            {", ".join(f"o.{name}" for name in OWNER_COLUMNS)}, s.*, v.*
       FROM owners o CROSS JOIN LATERAL jsonb_array_elements(o.rows) AS given(value)
@@ -136,7 +136,7 @@ def store(
         "rows": to_rows(values),
     }
     with connection.cursor() as cursor:
-        cursor.execute(STORE, {"given": as_json(given)})
+        cursor.execute(STORE, {"given": as_json(given)})  # type: ignore[dict-item]
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,8 +226,9 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
             system=operator_name(request),
             check_station=station_check(request),
         )
-        results = [_result(event_id, outcome) for event_id, outcome in outcomes]
-        counts = Counter(result["status"] for result in results)
+        statuses = [_status(outcome) for _event_id, outcome in outcomes]
+        counts = Counter(statuses)
+        results = [_result(*one, status=status) for one, status in zip(outcomes, statuses, strict=True)]
         return Response(
             {
                 "results": results,
@@ -250,11 +251,17 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
         return super().list(request, *args, **kwargs)
 
 
-def _result(event_id: str | None, outcome: device_data.Outcome) -> dict[str, Any]:
+def _status(outcome: device_data.Outcome) -> str:
+    if isinstance(outcome, device_data.Received):
+        return "DUPLICATE" if outcome.is_duplicate else "CREATED"
+    return "CONFLICT" if isinstance(outcome, errors.EventIdConflict) else "REJECTED"
+
+
+def _result(event_id: str | None, outcome: device_data.Outcome, *, status: str) -> Any:
     """Return what became of one event of a batch."""
     if isinstance(outcome, device_data.Received):
-        return {"status": "DUPLICATE" if outcome.is_duplicate else "CREATED", **outcome.answer}
-    status = "CONFLICT" if isinstance(outcome, errors.EventIdConflict) else "REJECTED"
+        outcome.answer.status = status
+        return outcome.answer
     return {"eventId": event_id, "status": status, "error": refusal_as_json(outcome)}
 
 

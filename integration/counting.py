@@ -1,12 +1,11 @@
 """Production counts: which machine of which run and step a report means, and keeping it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from execution import rules
 from integration.device_events import DeviceDataEvent
-from integration.device_writing import Accepted
+from integration.device_writing import Accepted, Received
 from integration.resolving import Target
 from mes import errors
 from mes.counts.recording import Machine, NewReport, record
@@ -81,14 +80,16 @@ def _choose_step(run: Run, station: Station, step_no: int | None) -> StepSnapsho
     return served[0]
 
 
-def keep(accepted: Sequence[Accepted], answers: dict[str, dict[str, Any]], *, at: datetime) -> None:
+def keep(accepted: Sequence[Accepted], answers: Mapping[str, Received], *, at: datetime) -> None:
     """Keep the counts of events that were written, in the same transaction."""
-    reports = [_new_report(one, answers[one.event.event_id], at) for one in accepted if one.event.event_id in answers]
+    reports = [
+        _new_report(one, answers[one.event.event_id].record_id, at) for one in accepted if one.event.event_id in answers
+    ]
     if reports:
         record(reports)
 
 
-def _new_report(one: Accepted, answer: dict[str, Any], at: datetime) -> NewReport:
+def _new_report(one: Accepted, record_id: int, at: datetime) -> NewReport:
     target, production = one.target, one.event.production
     assert isinstance(target, CountTarget) and target.station_id is not None and production is not None
     machine = Machine(
@@ -100,7 +101,7 @@ def _new_report(one: Accepted, answer: dict[str, Any], at: datetime) -> NewRepor
         operation_code=target.operation_code,
     )
     return NewReport(
-        id=int(answer["id"]),
+        id=record_id,
         received_at=at,
         machine=machine,
         window_start=production.window_start,

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.utils import timezone
@@ -24,7 +23,7 @@ from execution.holding import hold
 from execution.models import CarrierTrackUnit, Track, TrackResult
 from integration import counting, messages, production_events
 from integration.device_events import Decoded, DeviceDataBatch, DeviceDataEvent, decode_event
-from integration.device_writing import Accepted, answer_again, write
+from integration.device_writing import Accepted, Received, answer_again, write
 from integration.resolving import Target, find_targets
 from mes import errors
 from mes.database.models import IdempotencyKey
@@ -35,15 +34,6 @@ from mes.web import parsing
 
 StationCheck = Callable[[str], None]
 Note = dict[str, Any]
-
-
-class Received(msgspec.Struct, frozen=True, gc=False):
-    """The answer to an applied event. `answer` is the body's `data`; a repeat gets it again as a duplicate."""
-
-    answer: dict[str, Any]
-    is_duplicate: bool
-
-
 Outcome = Received | errors.DomainError
 
 
@@ -124,7 +114,7 @@ def _log(
         elif isinstance(outcome, errors.DomainError):
             failed.append((incoming, outcome))
         elif outcome.is_duplicate:
-            duplicates.append((incoming, int(outcome.answer["id"])))
+            duplicates.append((incoming, outcome.record_id))
     messages.log_repeats(duplicates, conflicts)
     messages.keep_failed(failed)
 
@@ -191,7 +181,7 @@ def _apply_round(decoded: Sequence[Decoded], *, check_station: StationCheck, not
     for one, result in zip(decoded, results, strict=True):
         key = one.event.event_id
         if key in answers:
-            outcomes.append(Received(answers[key], is_duplicate=False))
+            outcomes.append(answers[key])
         elif isinstance(result, errors.StationNotAllowed):
             outcomes.append(result)
         elif key in known:
@@ -252,7 +242,7 @@ def _find_known(incoming: Sequence[messages.Incoming]) -> dict[str, Outcome]:
     known: dict[str, Outcome] = {}
     for key in IdempotencyKey.objects.filter(channel=messages.DEVICE_DATA_CHANNEL, key__in=digests):
         if bytes(key.digest) == digests[key.key]:
-            known[key.key] = Received(answer_again(key), is_duplicate=True)
+            known[key.key] = answer_again(key)
         else:
             known[key.key] = errors.EventIdConflict(event_id=key.key)
     return known
@@ -260,7 +250,7 @@ def _find_known(incoming: Sequence[messages.Incoming]) -> dict[str, Outcome]:
 
 # --- writing and its consequences --------------------------------------------------------------------------
 
-Answers = dict[str, dict[str, Any]]
+Answers = dict[str, Received]
 
 
 def _write(accepted: Sequence[Accepted]) -> tuple[Answers, dict[str, errors.DomainError]]:
@@ -278,7 +268,9 @@ def _write(accepted: Sequence[Accepted]) -> tuple[Answers, dict[str, errors.Doma
         refused: dict[str, errors.DomainError] = {}
         for one in accepted:
             try:
-                answers |= _write_together([replace(one, incoming=replace(one.incoming, written=None))])
+                answers |= _write_together(
+                    [replace(one, incoming=replace(one.incoming, payload=one.incoming.decoded()))]
+                )
             except (DataError, IntegrityError) as error:
                 refused[one.event.event_id] = _unstorable(error)
         return answers, refused

@@ -62,10 +62,8 @@ def decode_event(body: bytes, *, system: str, decode: Callable[[bytes], Any] = p
     event = parsing.convert(payload, DeviceDataEvent)
     check_event(event)
     digest = sameness.digest_of(payload)
-    written = msgspec.Raw(body)
-    return Decoded(
-        event, messages.Incoming(messages.DEVICE_DATA, event.event_id, system, payload, digest, written=written)
-    )
+    incoming = messages.Incoming(messages.DEVICE_DATA, event.event_id, system, msgspec.Raw(body), digest)
+    return Decoded(event, incoming)
 
 
 def check_event(event: DeviceDataEvent) -> None:

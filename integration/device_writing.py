@@ -82,7 +82,30 @@ WRITE = f"""
 """
 
 
-class _Answer(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+class Answer(msgspec.Struct, rename="camel", gc=False):
+    """The answer to an applied event. `status` is said in answers to batches only."""
+
+    status: str | msgspec.UnsetType
+    id: str
+    event_id: str
+    track_id: str | None
+    carrier_track_id: str | None
+    data_values_created: int
+    received_at: datetime
+    is_duplicate: bool
+    judge: str | None
+    alarms: list[dict[str, Any]]
+
+
+class Received(msgspec.Struct, frozen=True, gc=False):
+    """An applied event: its record, and the body's `data`, which a repeat gets again as a duplicate."""
+
+    answer: Any  # an `Answer`; of other subjects a dict
+    record_id: int
+    is_duplicate: bool
+
+
+class _Kept(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     """What an answer says that its key does not; this is kept for repeats."""
 
     data_values_created: int
@@ -91,19 +114,21 @@ class _Answer(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     judge: str | None = None
     alarms: list[dict[str, Any]] = []
 
-    def body(self, *, event_id: str, record_id: int, received_at: datetime, is_duplicate: bool) -> dict[str, Any]:
-        """Return the answer as it is sent."""
-        return {
-            "id": str(record_id),
-            "eventId": event_id,
-            "trackId": self.track_id,
-            "carrierTrackId": self.carrier_track_id,
-            "dataValuesCreated": self.data_values_created,
-            "receivedAt": received_at,
-            "isDuplicate": is_duplicate,
-            "judge": self.judge,
-            "alarms": self.alarms,
-        }
+    def received(self, *, event_id: str, record_id: int, at: datetime, is_duplicate: bool = False) -> Received:
+        """Return what the sender is told."""
+        answer = Answer(
+            msgspec.UNSET,
+            str(record_id),
+            event_id,
+            self.track_id,
+            self.carrier_track_id,
+            self.data_values_created,
+            at,
+            is_duplicate,
+            self.judge,
+            self.alarms,
+        )
+        return Received(answer, record_id, is_duplicate)
 
 
 class _Row(msgspec.Struct, array_like=True, gc=False):
@@ -115,7 +140,7 @@ class _Row(msgspec.Struct, array_like=True, gc=False):
     equipment_id: str
     system: str
     payload: Any
-    answer: _Answer
+    answer: _Kept
     note: dict[str, Any] | None
     source: str
     operator: str
@@ -129,21 +154,18 @@ class _Row(msgspec.Struct, array_like=True, gc=False):
     rows: Sequence[values.Row]
 
 
-def write(accepted: Sequence[Accepted], *, at: datetime) -> dict[str, dict[str, Any]]:
+def write(accepted: Sequence[Accepted], *, at: datetime) -> dict[str, Received]:
     """Write events with different keys once; return the answers by key of those whose key was free."""
     rows = {one.event.event_id: _row(one) for one in accepted}
     claimed = fetch_all(WRITE, {"events": as_json(list(rows.values())), "at": at})
-    return {
-        key: rows[key].answer.body(event_id=key, record_id=record_id, received_at=at, is_duplicate=False)
-        for key, record_id in claimed
-    }
+    return {key: rows[key].answer.received(event_id=key, record_id=record_id, at=at) for key, record_id in claimed}
 
 
-def answer_again(key: IdempotencyKey) -> dict[str, Any]:
-    """Return the answer to an event that was applied before."""
-    answer = msgspec.convert(key.answer, _Answer)
+def answer_again(key: IdempotencyKey) -> Received:
+    """Return what the sender of an event that was applied before is told."""
+    kept = msgspec.convert(key.answer, _Kept)
     assert key.record_id is not None  # claimed with its record
-    return answer.body(event_id=key.key, record_id=key.record_id, received_at=key.created_at, is_duplicate=True)
+    return kept.received(event_id=key.key, record_id=key.record_id, at=key.created_at, is_duplicate=True)
 
 
 def _row(one: Accepted) -> _Row:
@@ -154,8 +176,8 @@ def _row(one: Accepted) -> _Row:
         event.event_time,
         event.equipment_id or "",
         incoming.system,
-        incoming.payload if incoming.written is None else incoming.written,
-        _answer(one),
+        incoming.payload,
+        _kept(one),
         one.note,
         event.source,
         event.operator_id or "",
@@ -170,9 +192,9 @@ def _row(one: Accepted) -> _Row:
     )
 
 
-def _answer(one: Accepted) -> _Answer:
+def _kept(one: Accepted) -> _Kept:
     target = one.target
-    return _Answer(
+    return _Kept(
         len(one.judged),
         None if target.track_id is None else str(target.track_id),
         None if target.carrier_track_id is None else str(target.carrier_track_id),

@@ -22,9 +22,7 @@ KEPT_RAW_BYTES = 64 * 1024
 
 
 class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """A message as it came: who sent what under which key. `written` is its payload word for word, where it may be
-    kept like that.
-    """
+    """A message as it came: who sent what under which key. The payload is decoded, or JSON word for word (Raw)."""
 
     entity_type: str
     key: str
@@ -32,7 +30,10 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
     payload: Any
     digest: bytes
     channel: str = DEVICE_DATA_CHANNEL
-    written: msgspec.Raw | None = None
+
+    def decoded(self) -> Any:
+        """Return the payload decoded."""
+        return parsing.decode(bytes(self.payload)) if isinstance(self.payload, msgspec.Raw) else self.payload
 
 
 def log_repeats(duplicates: Sequence[tuple[Incoming, int]], conflicts: Sequence[tuple[Incoming, DomainError]]) -> None:
@@ -48,7 +49,7 @@ def log_repeats(duplicates: Sequence[tuple[Incoming, int]], conflicts: Sequence[
             incoming,
             MessageStatus.CONFLICT,
             at=now,
-            payload=incoming.payload,
+            payload=incoming.decoded(),
             error_code=error.code,
             error=refusal_as_json(error),
         )
@@ -105,7 +106,7 @@ def _kept(incoming: Incoming, error: DomainError, at: datetime) -> dict[str, Any
         "system": incoming.system,
         "entity_type": incoming.entity_type,
         "key": incoming.key,
-        "payload": Jsonb(incoming.payload),
+        "payload": Jsonb(incoming.decoded()),
         "code": error.code,
         "error": Jsonb(refusal_as_json(error)),
         "digest": incoming.digest,
@@ -133,7 +134,7 @@ def log_applied(incoming: Incoming, *, record_id: int, note: dict[str, Any] | No
     """
     at = timezone.now()
     if note is None:
-        applied = _settled(incoming, MessageStatus.SUCCESS, at=at, record_id=record_id, payload=incoming.payload)
+        applied = _settled(incoming, MessageStatus.SUCCESS, at=at, record_id=record_id, payload=incoming.decoded())
         SettledMessage.objects.bulk_create([applied])
     with connection.cursor() as cursor:
         values: dict[str, Any] = {

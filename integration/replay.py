@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from integration import device_data, messages, status_channels, status_receiving
 from integration.device_events import decode_event
+from integration.device_writing import Received
 from integration.models import Direction, FailedMessage, IntegrationMessage, MessageStatus
 from integration.outbound.retrying import retry
 from mes import errors
@@ -23,7 +24,7 @@ def replay_message(
     spec_names: Mapping[str, str] | None = None,
     by: str = "",
     check_station: device_data.StationCheck = device_data.any_station,
-) -> device_data.Received:
+) -> Received:
     """Apply an open message as if it were sent now; its status becomes REPLAYED, and it keeps its payload.
 
     `spec_names` (device data only) maps spec names as they were sent to those that were meant; the message keeps both.
@@ -35,7 +36,7 @@ def replay_message(
     message = _find(message_id)
     if message.direction == Direction.OUTBOUND:
         event = retry(event_id=message.record_id or 0, by=by)
-        return device_data.Received({"id": str(event.pk), "isDuplicate": False}, is_duplicate=False)
+        return Received({"id": str(event.pk), "isDuplicate": False}, event.pk, is_duplicate=False)
     if spec_names and message.entity_type != messages.DEVICE_DATA:
         raise errors.ValidationFailed({"specNames": _("Only device data names specs.")})
     try:
@@ -60,25 +61,23 @@ def _find(message_id: int) -> FailedMessage:
 
 def _apply(
     message: FailedMessage, spec_names: dict[str, str], *, by: str, check_station: device_data.StationCheck
-) -> device_data.Received:
+) -> Received:
     channel = status_channels.BY_KIND.get(message.entity_type)
     if channel is not None:
         received = status_receiving.replay(channel, message, by=by, check_station=check_station)
     else:
         received = _apply_device_data(message, spec_names, by=by, check_station=check_station)
-    if received.is_duplicate and not messages.settle(message, record_id=int(received.answer["id"]), by=by):
+    if received.is_duplicate and not messages.settle(message, record_id=received.record_id, by=by):
         raise errors.InvalidTransition(action="replay", entity="message", state=MessageStatus.REPLAYED)
     return received
 
 
 def _apply_device_data(
     message: FailedMessage, spec_names: dict[str, str], *, by: str, check_station: device_data.StationCheck
-) -> device_data.Received:
+) -> Received:
     body = msgspec.json.encode(corrected(message.payload, spec_names))
     meant = decode_event(body, system=message.system)
-    sent = replace(
-        meant.incoming, payload=message.payload, written=None, digest=sameness.digest_of(message.payload or {})
-    )
+    sent = replace(meant.incoming, payload=message.payload, digest=sameness.digest_of(message.payload or {}))
     note = {"specNames": spec_names, "replayedBy": by}
     [outcome] = device_data.apply_all([replace(meant, incoming=sent)], check_station=check_station, note=note)
     if isinstance(outcome, errors.DomainError):

@@ -39,9 +39,9 @@ _PLACE_TYPES = {"run_no": "text", "station": "text", "step_no": "integer", "sns"
 
 # One query for all events; what an event names is not read again, and what the events of a place share is looked up
 # once. Of several tracks of a unit there, all are returned: sorting them unit by unit would cost as much as finding
-# them. A track keeps the run it was made in, so the unit's present run plays no part. OFFSET 0 and the comparison of run
-# and station, which no index serves, keep the planner to a unit's tracks by index: while it knows nothing of the tables,
-# it would walk all units, or all tracks of the station.
+# them. A track keeps the run it was made in, so the unit's present run plays no part. OFFSET 0 and the comparison of
+# run and station, which no index serves, keep the planner to a unit's tracks by index: while it knows nothing of the
+# tables, it would walk all units, or all tracks of the station.
 FIND = f"""
     WITH place AS MATERIALIZED (
         SELECT p.index, p.step_no, p.sns, r.id AS run_id, s.id AS station_id, r.route_version_id, v.digest
@@ -144,7 +144,7 @@ def _query_names(names: set[Names]) -> dict[Names, Target]:
     for place_no, index, track_id, *row in fetch_all(FIND, {"places": as_json(given)}):
         name = asked[place_no - 1][1][index - 1]
         earlier = targets.get(name)
-        if earlier is None or earlier.track_id < track_id:  # type: ignore[operator]
+        if earlier is None or earlier.track_id < track_id:
             targets[name] = _target(name, track_id, *row)
     return targets
 

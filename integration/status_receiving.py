@@ -68,7 +68,7 @@ def receive(channel: Channel, body: bytes, *, system: str, check_station: Statio
         messages.keep_failed([(decoded.incoming, error)])
         raise
     if received.is_duplicate:
-        messages.log_repeats([(decoded.incoming, int(received.answer["id"]))], [])
+        messages.log_repeats([(decoded.incoming, received.record_id)], [])
     return received
 
 
@@ -176,7 +176,7 @@ def apply(channel: Channel, decoded: Decoded, *, note: dict[str, Any] | None = N
     key = IdempotencyKey.objects.filter(channel=channel.name, key=incoming.key)
     key.update(record_id=applied.report_id, answer=answer)
     messages.log_applied(incoming, record_id=applied.report_id, note=note)
-    return Received({"id": str(applied.report_id), **answer}, is_duplicate=False)
+    return Received({"id": str(applied.report_id), **answer}, applied.report_id, is_duplicate=False)
 
 
 def _recognise(channel: Channel, incoming: messages.Incoming) -> Received:
@@ -184,7 +184,8 @@ def _recognise(channel: Channel, incoming: messages.Incoming) -> Received:
     key = IdempotencyKey.objects.get(channel=channel.name, key=incoming.key)
     if bytes(key.digest) != incoming.digest:
         raise errors.EventIdConflict(event_id=incoming.key)
-    return Received({"id": str(key.record_id), **key.answer, "isDuplicate": True}, is_duplicate=True)
+    assert key.record_id is not None  # claimed with its report
+    return Received({"id": str(key.record_id), **key.answer, "isDuplicate": True}, key.record_id, is_duplicate=True)
 
 
 def _check_times(channel: Channel, event: StatusEvent, *, now: datetime) -> None:

@@ -35,10 +35,10 @@ def request_id(get_response: Handler) -> Handler:
 
 
 def let_go(get_response: Handler) -> Handler:
-    """Free a request of the API, its body and its answer as soon as it is answered.
+    """Free a machine's request, its body and its answer as soon as it is answered.
 
     REST framework's view, request and answer hold each other; left so, they would lie about until the next garbage
-    collection, and eighty batches with their bodies take the processor's caches away from those at work.
+    collection, eighty batches with their bodies, and each new one would be read into memory that is not in the caches.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

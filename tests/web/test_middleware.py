@@ -1,18 +1,45 @@
-"""Every request has an id; control characters reach no view."""
+"""Every request has an id; control characters reach no view; nothing of a request is left when it is answered."""
 
-from typing import Any
+import gc
+import weakref
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import pytest
+from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import path
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from mes import errors
 
 
 def echo(request: HttpRequest, text: str = "") -> HttpResponse:
     return HttpResponse(request.request_id)  # type: ignore[attr-defined]
 
 
-urlpatterns = [path("api/echo/<str:text>", echo), path("echo/<str:text>", echo)]
+class _Answering(APIView):
+    """Reads its body, and answers or refuses."""
+
+    authentication_classes: ClassVar[Sequence[Any]] = []
+    permission_classes: ClassVar[Sequence[Any]] = []
+    seen: ClassVar[list[weakref.ref[HttpRequest]]] = []
+
+    def post(self, request: Request) -> Response:
+        self.seen.append(weakref.ref(request._request))
+        if request.data.get("refuse"):
+            raise errors.ValidationFailed({"refuse": "It was asked for."})
+        return Response({"said": request.data})
+
+
+urlpatterns = [
+    path("api/echo/<str:text>", echo),
+    path("echo/<str:text>", echo),
+    path("api/answering", _Answering.as_view()),
+]
 handler400 = "mes.web.handlers.bad_request"
 pytestmark = pytest.mark.urls(__name__)
 
@@ -63,3 +90,24 @@ def test_too_many_parameters_are_refused(client: Client) -> None:
     address = "/api/echo/a?" + "&".join(f"a{number}=%01" for number in range(2000))
     response = client.get(address)
     assert (response.status_code, response.json()["error"]["code"]) == (400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize(("body", "status"), [(b'{"value": 1}', "200 OK"), (b'{"refuse": true}', "400 Bad Request")])
+def test_a_machines_request_is_freed_with_its_body_and_answer_without_a_garbage_collection(
+    body: bytes, status: str
+) -> None:
+    given = RequestFactory().post("/api/answering", body, content_type="application/json").environ
+    given["HTTP_AUTHORIZATION"] = "Bearer of a machine"
+    answered: list[str] = []
+    handler = WSGIHandler()
+    gc.collect()
+    gc.disable()
+    try:
+        response = handler(given, lambda status, headers, *_more: answered.append(status))
+        answer, request = weakref.ref(response), _Answering.seen.pop()
+        assert (answered, request().path) == ([status], "/api/answering")  # type: ignore[union-attr]
+        response.close()
+        del response
+        assert (request(), answer()) == (None, None)
+    finally:
+        gc.enable()
