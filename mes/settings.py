@@ -118,7 +118,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "mes.web.page_middleware.static_files",
     "mes.web.page_middleware.session",
-    "django.middleware.locale.LocaleMiddleware",
+    "mes.web.page_middleware.language",
     "django.middleware.common.CommonMiddleware",
     "mes.web.page_middleware.csrf",
     "mes.web.page_middleware.user",

@@ -15,6 +15,8 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.locale import LocaleMiddleware
+from django.utils import translation
 from django_htmx.middleware import HtmxMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -33,6 +35,16 @@ def for_pages(middleware: type[Any]) -> type[Any]:
         return self.get_response(request) if is_of_machine(request) else middleware.__call__(self, request)
 
     return type(f"{middleware.__name__}ForPages", (middleware,), {"__call__": __call__, "__doc__": middleware.__doc__})
+
+
+class language(LocaleMiddleware):
+    """Answers in the language that is asked for: machines hardly ever ask, and get the plant's."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if is_of_machine(request) and "HTTP_ACCEPT_LANGUAGE" not in request.META:
+            translation.deactivate()  # that of the request which the thread handled before
+            return self.get_response(request)
+        return super().__call__(request)
 
 
 static_files = for_pages(WhiteNoiseMiddleware)

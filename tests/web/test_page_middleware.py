@@ -6,6 +6,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import path
+from django.utils.translation import get_language
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -32,7 +33,17 @@ class Deed(APIView):
         return Response(operator_name(request), status=201)
 
 
-urlpatterns = [path("api/tell", tell), path("tell", tell), path("api/deed", Deed.as_view()), *product]
+def language(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(get_language())
+
+
+urlpatterns = [
+    path("api/language", language),
+    path("api/tell", tell),
+    path("tell", tell),
+    path("api/deed", Deed.as_view()),
+    *product,
+]
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 
@@ -106,3 +117,10 @@ def test_answers_to_browsers_keep_theirs(browser: Client) -> None:
 def test_the_interface_documents_open_with_a_token(client: Client) -> None:
     token = {"Authorization": f"Bearer {make_token()}"}
     assert [client.get(f"/api/{page}/", headers=token).status_code for page in ("schema", "docs")] == [200, 200]
+
+
+def test_a_machine_is_answered_in_the_plants_language_unless_it_asks_for_another(client: Client, settings: Any) -> None:
+    settings.LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+    machine = {"Authorization": "Bearer x"}
+    asked = [{"Accept-Language": "de"}, machine, {**machine, "Accept-Language": "de"}, machine]
+    assert [client.get("/api/language", headers=headers).text for headers in asked] == ["de", "en", "de", "en"]
