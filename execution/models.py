@@ -275,8 +275,7 @@ class DataValue(models.Model):
             )
         ]
         indexes = [
-            models.Index(F("unit"), F("received_at"), name="data_value_by_unit"),
-            models.Index(F("track"), name="data_value_by_track"),
+            models.Index(F("unit"), F("track"), name="data_value_by_unit_and_track"),
             models.Index(F("carrier_track"), condition=Q(carrier_track__isnull=False), name="data_value_by_carrier"),
             models.Index(F("spec"), F("collected_at"), name="data_value_by_spec"),
         ]

@@ -221,5 +221,5 @@ def find_earlier(standings: Iterable[Standing]) -> dict[int, values.Earlier]:
     tracks = {one.open_track: one.carrier_track_id for one in standings if one.open_track is not None}
     if not tracks:
         return {}
-    passes = [(track.pk, carrier_track_id) for track, carrier_track_id in tracks.items()]
+    passes = [values.Passing(track.unit_id, track.pk, carrier_track_id) for track, carrier_track_id in tracks.items()]
     return values.find_earlier(passes, created_since=min(track.created_at for track in tracks))

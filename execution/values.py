@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.db import connection
@@ -160,29 +160,45 @@ class Earlier:
 
 NOTHING_EARLIER = Earlier()
 
-# Of several values of a spec, the latest collected that was judged.
-FIND_EARLIER = """
+# Of several values of a spec, the latest collected that was judged. OFFSET 0 keeps the planner to the tracks' own index
+# entries while it knows nothing of the table.
+_EARLIER = "SELECT id, track_id, carrier_track_id, spec_id, collected_at, item_type, judge FROM execution_datavalue"
+FIND_EARLIER = f"""
     SELECT DISTINCT ON (track_id, carrier_track_id, spec_id)
            track_id, carrier_track_id, spec_id, collected_at, id, CASE WHEN item_type = 'KEY' THEN judge ELSE '' END
-      FROM execution_datavalue
-     WHERE received_at >= %(since)s
-       AND (track_id = ANY(%(tracks)s::bigint[]) OR carrier_track_id = ANY(%(carrier_tracks)s::bigint[]))
+      FROM (
+        SELECT v.* FROM unnest(%(units)s::bigint[], %(tracks)s::bigint[]) AS of (unit_id, track_id) CROSS JOIN LATERAL (
+            {_EARLIER} d WHERE d.unit_id = of.unit_id AND d.track_id = of.track_id AND received_at >= %(since)s OFFSET 0
+        ) AS v
+        UNION ALL
+        {_EARLIER} WHERE carrier_track_id = ANY(%(carrier_tracks)s::bigint[]) AND received_at >= %(since)s
+      ) AS earlier
      ORDER BY track_id, carrier_track_id, spec_id, (judge <> '') DESC, collected_at DESC, id DESC
 """
 
 
-def find_earlier(passes: Sequence[tuple[int, int | None]], *, created_since: datetime) -> dict[int, Earlier]:
-    """Return what came before for each track, given with the carrier's pass that it is part of; one query.
+class Passing(NamedTuple):
+    """A unit's track, with the carrier's pass that it is part of. Without a unit, the carrier's pass alone."""
+
+    unit_id: int | None
+    track_id: int
+    carrier_track_id: int | None
+
+
+def find_earlier(passes: Sequence[Passing], *, created_since: datetime) -> dict[int, Earlier]:
+    """Return what came before, by track; one query.
 
     `created_since` is when the first of these tracks and passes was recorded, which spares the older partitions. Two
     web servers may stamp a track and its values, so a day more is searched.
     """
-    carrier_tracks = {carrier_track_id for _track, carrier_track_id in passes if carrier_track_id is not None}
+    own = [one for one in passes if one.unit_id is not None]
+    carrier_tracks = {one.carrier_track_id for one in passes if one.carrier_track_id is not None}
     found = fetch_all(
         FIND_EARLIER,
         {
             "since": created_since - timedelta(days=1),
-            "tracks": _as_array(track_id for track_id, _carrier_track_id in passes),
+            "units": _as_array(one.unit_id for one in own if one.unit_id is not None),
+            "tracks": _as_array(one.track_id for one in own),
             "carrier_tracks": _as_array(carrier_tracks),
         },
     )
@@ -192,8 +208,8 @@ def find_earlier(passes: Sequence[tuple[int, int | None]], *, created_since: dat
         owners, owner = (of_tracks, track_id) if track_id is not None else (of_carriers, carrier_track_id)
         owners.setdefault(owner, []).append(tuple(rest))
     return {
-        track_id: _earlier(of_tracks.get(track_id, []), of_carriers.get(carrier_track_id or 0, []))
-        for track_id, carrier_track_id in passes
+        one.track_id: _earlier(of_tracks.get(one.track_id, []), of_carriers.get(one.carrier_track_id or 0, []))
+        for one in passes
     }
 
 
@@ -236,15 +252,15 @@ def _latest(
 
 def find_failed(tracks: Iterable[Track]) -> set[int]:
     """Return the ids of those tracks whose values, with those of the carrier's pass they are part of, force FAIL."""
-    created = {track.pk: track.created_at for track in tracks}
-    if not created:
+    of_units = {track.pk: track for track in tracks}
+    if not of_units:
         return set()
-    parts = CarrierTrackUnit.objects.filter(track_id__in=created).values_list(
+    parts = CarrierTrackUnit.objects.filter(track_id__in=of_units).values_list(
         "track_id", "carrier_track_id", "carrier_track__created_at"
     )
     carried = {track_id: carrier_track_id for track_id, carrier_track_id, _at in parts}
     earlier = find_earlier(
-        [(track_id, carried.get(track_id)) for track_id in created],
-        created_since=min([*created.values(), *(at for _track, _carrier, at in parts)]),
+        [Passing(track.unit_id, pk, carried.get(pk)) for pk, track in of_units.items()],
+        created_since=min([*(track.created_at for track in of_units.values()), *(at for _pk, _carrier, at in parts)]),
     )
     return {track_id for track_id, one in earlier.items() if is_failed(one)}

@@ -119,7 +119,9 @@ class Shared:
         """Judge the values of the carrier's pass; store those of a new one, read what came for an earlier one."""
         self.judged = collecting.collect(self.of_carrier, self.step, source="AUTO", default_time=self.at)
         if not is_new:
-            self.on_pass = values.find_earlier([(0, carrier_track.pk)], created_since=carrier_track.created_at)[0]
+            self.on_pass = values.find_earlier(
+                [values.Passing(None, 0, carrier_track.pk)], created_since=carrier_track.created_at
+            )[0]
             return
         owner = values.Owner(
             unit_id=None,

@@ -1,9 +1,11 @@
-"""How the track of a reading is found."""
+"""How the track of a reading is found, and what was collected for it before."""
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from rest_framework.test import APIClient
 
+from execution import values
 from integration.resolving import FIND
 from mes.database.prepared import as_json
 from tests.integration.helpers import into_oven
@@ -29,3 +31,16 @@ def test_tracks_are_found_by_their_unit_whatever_is_known_of_the_tables(person: 
     assert "track_by_run" not in plan
     assert "execution_track_pkey" not in plan
     assert "mes_unit_sn" in plan
+
+
+@pytest.mark.django_db
+def test_earlier_values_are_found_by_unit_and_track_and_by_carrier() -> None:
+    """Not by reading all values of a month, nor all that a unit has."""
+    asked = {"units": "{1}", "tracks": "{2}", "carrier_tracks": "{3}", "since": timezone.now()}
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {values.FIND_EARLIER}", asked)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "unit_id_track_id_idx" in plan, plan
+    assert "Index Cond: ((unit_id = of.unit_id) AND (track_id = of.track_id))" in plan, plan
+    assert "carrier_track_id_idx" in plan, plan
