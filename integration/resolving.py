@@ -39,9 +39,9 @@ _PLACE_TYPES = {"run_no": "text", "station": "text", "step_no": "integer", "sns"
 
 # One query for all events; what an event names is not read again, and what the events of a place share is looked up
 # once. Of several tracks of a unit there, all are returned: sorting them unit by unit would cost as much as finding
-# them. A track keeps the run it was made in, so the unit's present run plays no part. OFFSET 0 and the comparison of
-# run and station, which no index serves, keep the planner to a unit's tracks by index: while it knows nothing of the
-# tables, it would walk all units, or all tracks of the station.
+# them. A track keeps the run it was made in, so the unit's present run plays no part. OFFSET 0 and comparisons that
+# no index serves keep the planner to a unit's tracks by index: while it knows nothing of the tables, it would walk all
+# units, or all tracks of the station or step.
 FIND = f"""
     WITH place AS MATERIALIZED (
         SELECT p.index, p.step_no, p.sns, r.id AS run_id, s.id AS station_id, r.route_version_id, v.digest
@@ -57,7 +57,7 @@ FIND = f"""
       CROSS JOIN LATERAL (SELECT id FROM mes_unit WHERE sn = n.sn OFFSET 0) AS u
       CROSS JOIN LATERAL (
         SELECT id, unit_id, operation_code FROM execution_track
-         WHERE unit_id = u.id AND step_no = p.step_no
+         WHERE unit_id = u.id AND step_no IS NOT DISTINCT FROM p.step_no
            AND run_id IS NOT DISTINCT FROM p.run_id AND station_id IS NOT DISTINCT FROM p.station_id
         OFFSET 0
       ) AS t

@@ -34,6 +34,7 @@ _memories: dict[tuple[str, str], "Memory"] = {}
 class Memory:
     """What a call wrote and returned. Times since it began are kept as spans."""
 
+    took: timedelta
     statements: list[tuple[str, list[Any]]]
     result: bytes
 
@@ -63,22 +64,23 @@ def remembered(make: Callable[P, T]) -> Callable[P, T]:
             return _replay(_memories[key])
         began = timezone.now()
         result = make(*args, **kwargs)
-        _memories[key] = Memory(list(_insertions(began)), _pickled(result, began))
+        took = timezone.now() - began
+        _memories[key] = Memory(took, list(_insertions(began)), _pickled(result, began))
         return result
 
     return made
 
 
 def _replay(memory: Memory) -> Any:
-    now = timezone.now()
+    began = timezone.now() - memory.took  # what was made last was made now, not later
 
     def moved(value: Any) -> Any:
-        return now + value if isinstance(value, timedelta) else value
+        return began + value if isinstance(value, timedelta) else value
 
     with transaction.atomic(), ClientCursor(connection.connection) as cursor:
         texts = [cursor.mogrify(text, [moved(value) for value in values]) for text, values in memory.statements]
         cursor.execute("; ".join(texts).encode())
-    return _unpickled(memory.result, now)
+    return _unpickled(memory.result, began)
 
 
 def _changed_settings() -> set[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from execution.models import Carrier, CarrierLoad, CarrierTrack, CarrierTrackUnit, DataValue
 from mes import errors
 from mes.production.models import Unit
-from trace.values import value_as_json
+from trace.values import CLOCKS_DIFFER, value_as_json
 
 MOST_LOADS = 500  # the newest; carriers are used for years
 MOST_PASSES = 100
@@ -90,7 +90,7 @@ def get_carriers_of(unit: Unit) -> UnitCarriers:
     """Load the carriers of a unit in three queries."""
     passes = CarrierTrackUnit.objects.filter(track__unit=unit)
     values = DataValue.objects.filter(
-        carrier_track_id__in=passes.values("carrier_track_id"), received_at__gte=unit.created_at
+        carrier_track_id__in=passes.values("carrier_track_id"), received_at__gte=unit.created_at - CLOCKS_DIFFER
     )
     related = ("carrier_track__carrier", "carrier_track__run", "carrier_track__station")
     return UnitCarriers(

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -24,10 +24,9 @@ from trace.carriers import UnitCarriers
 from trace.clocks import UnitClock
 from trace.readiness import RunReadiness, find_readiness
 from trace.readiness import as_json as readiness_as_json
-from trace.values import value_as_json
+from trace.values import CLOCKS_DIFFER, value_as_json
 
 UNFOLDED_PASSES = 3  # the newest ones, on the page
-CLOCKS_DIFFER = timedelta(days=1)  # of web servers; what was received and what was made may be stamped by two
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """Collected values in the words of the HTTP interface."""
 
+from datetime import timedelta
 from typing import Any
 
 from execution.models import DataValue
 
+CLOCKS_DIFFER = timedelta(days=1)  # of web servers; what was received and what was made may be stamped by two
 VALUE_FIELDS = ("value_number", "value_text", "value_boolean", "value_json")
 
 

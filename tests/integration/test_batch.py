@@ -9,11 +9,12 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from execution import values
-from execution.models import DataValue
+from execution.models import DataValue, Track
 from integration import device_writing
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
 from mes.events.models import MesEvent
 from mes.routing.snapshots import KEPT_WITH_VALUES
+from tests.factories import Plant, make_spec
 from tests.integration.helpers import EVENTS, into_oven, list_messages, make_event, moment, reading
 
 BATCH = f"{EVENTS}/batch"
@@ -54,6 +55,27 @@ POISONED = {
 def test_a_malformed_event_is_answered_with_the_id_it_carries(device: APIClient) -> None:
     results = send(device, {"eventId": "no-time", "source": "AUTO"}, {"eventId": 7}, {})
     assert results == [("no-time", "REJECTED"), (None, "REJECTED"), (None, "REJECTED")]
+
+
+def test_each_event_of_a_batch_belongs_to_its_own_unit_and_place(
+    plant: Plant, person: APIClient, device: APIClient
+) -> None:
+    make_spec(plant.operations["PRINT"], "Paste Height")
+    at_oven = {sn: into_oven(person, sn) for sn in ("SN-1", "SN-2")}
+    printer = {"stationCode": "SMT-01", "stepNo": 10}
+    at_printer = {track.unit.sn: str(track.pk) for track in Track.objects.filter(step_no=10).select_related("unit")}
+    height = reading(120, "Paste Height")
+    events = [
+        make_event("1", unitSn="SN-2"),
+        make_event("2", height, unitSn="SN-1", **printer),
+        make_event("3", unitSn="SN-1"),
+        make_event("4", height, unitSn="SN-2", **printer),
+        make_event("5", unitSn="SN-2"),
+    ]
+    results = device.post(BATCH, {"events": events}).json()["data"]["results"]
+    expected = [at_oven["SN-2"], at_printer["SN-1"], at_oven["SN-1"], at_printer["SN-2"], at_oven["SN-2"]]
+    assert [one["trackId"] for one in results] == expected
+    assert [str(record.track_id) for record in DeviceDataRecord.objects.order_by("event_id")] == expected
 
 
 @pytest.mark.django_db(transaction=True)  # a refused statement must not end the test's

@@ -1,14 +1,17 @@
 """Machine events and carriers in the trace of a unit, and the trace of a carrier."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from ingest.models import OpenIngestEvent
 from mes.accounts.roles import Role
+from mes.production.models import Unit
 from tests.factories import api_client, make_user
 from tests.ingest.support import IngestPlant, final_test, inspected, make_ingest_plant, printed, push, reflowed
 
@@ -68,6 +71,12 @@ def test_carriers_of_a_unit(plant):
     assert (value["name"], value["value"], value["carrierTrackId"]) == ("Peak Temperature", 245, carried["id"])
     assert value["ingestEventId"] == data["ingestEvents"][-1]["id"]
     assert data["ingestEvents"][-1]["carrierTrackId"] == carried["id"]
+
+
+def test_what_a_web_server_with_a_slow_clock_received_is_shown_too(plant):
+    Unit.objects.update(created_at=timezone.now() + timedelta(minutes=1))
+    data = trace(plant.sns[0])
+    assert [len(data[name]) for name in ("dataValues", "carrierDataValues")] == [1, 1]
 
 
 def test_an_event_that_waits_is_shown(plant):
