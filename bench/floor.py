@@ -22,6 +22,7 @@ from psycopg.types.json import Jsonb
 from bench.case import MARK, BenchError, Case, Plant, number
 from bench.measure import Measurement
 from bench.plant import FIRST_IDS, FLOOR_UNITS
+from mes.database.backend.base import DatabaseWrapper
 from mes.database.placement import find_binaries
 from mes.database.prepared import numbered
 
@@ -58,7 +59,7 @@ def write_scripts(case: Case, plant: Plant, folder: Path) -> tuple[list[Path], i
 def _handle(client: Client, case: Case, body: bytes, count: int) -> tuple[list[Statement], str]:
     """Handle a request here; return the statements that it ran and the number in the place of MARK."""
     mark = str(number(round_no=0, client=0, count=count))
-    with _recorded() as ran:
+    with recorded() as ran:
         answer = client.post(case.path, body.replace(MARK, mark.encode()), content_type="application/json")
     if answer.status_code != case.status:
         raise BenchError(f"{case.name}: {answer.status_code} {answer.content[:500]!r}")
@@ -66,16 +67,23 @@ def _handle(client: Client, case: Case, body: bytes, count: int) -> tuple[list[S
 
 
 @contextmanager
-def _recorded() -> Iterator[list[Statement]]:
-    """Note every statement that psycopg is given, by whatever cursor."""
+def recorded() -> Iterator[list[Statement]]:
+    """Note every statement that the database is given, by a cursor or past it."""
     ran: list[Statement] = []
-    execute = psycopg.Cursor.execute
+    execute, fetch_prepared = psycopg.Cursor.execute, DatabaseWrapper.fetch_prepared
 
     def note(cursor: Any, query: Any, params: Any = None, **options: Any) -> Any:
         ran.append((query, params or {}))
         return execute(cursor, query, params, **options)
 
-    with mock.patch.object(psycopg.Cursor, "execute", note):
+    def note_prepared(wrapper: DatabaseWrapper, query: bytes, values: Sequence[Any]) -> Any:
+        ran.append((query, values))
+        return fetch_prepared(wrapper, query, values)
+
+    with (
+        mock.patch.object(psycopg.Cursor, "execute", note),
+        mock.patch.object(DatabaseWrapper, "fetch_prepared", note_prepared),
+    ):
         yield ran
 
 

@@ -15,8 +15,9 @@ from typing import Any, ParamSpec, TypeVar
 from django.conf import UserSettingsHolder, settings
 from django.db import connection, transaction
 from django.utils import timezone
-from psycopg import ClientCursor, Cursor
+from psycopg import ClientCursor
 
+from mes.database.prepared import fetch_all
 from tests.cleaning import tables
 
 P = ParamSpec("P")
@@ -98,11 +99,8 @@ def _changed_settings() -> set[str]:
 
 def _is_fresh() -> bool:
     """Whether the database has nothing but what migrations made, and people."""
-    connection.ensure_connection()
     differs = " OR ".join(f"(SELECT count(*) FROM {table}) <> {number}" for table, number in _fresh.items())
-    with Cursor(connection.connection) as cursor:
-        cursor.execute(f"SELECT NOT ({differs})", prepare=True)
-        return cursor.fetchone() == (True,)
+    return fetch_all(f"SELECT NOT ({differs})", {}) == [(True,)]
 
 
 def _count(table: str) -> int:

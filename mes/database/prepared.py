@@ -7,12 +7,13 @@ reading, planning costs more than running them. Here they are prepared once for 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.types.json import Jsonb
+
+from mes.database.backend.base import DatabaseWrapper
 
 _NAME = re.compile(r"%\((\w+)\)s")
 
@@ -36,20 +37,13 @@ def as_json(value: Any) -> Jsonb:
 
 @lru_cache(maxsize=128)
 def numbered(statement: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return a statement with $1, $2 … in the place of its %(names)s, and the names in that order.
-
-    psycopg would do so itself, but for a statement of more than 4 KiB each time anew.
-    """
+    """Return a statement with $1, $2 … in the place of its %(names)s, and the names in that order."""
     names = tuple(dict.fromkeys(_NAME.findall(statement)))
     return _NAME.sub(lambda found: f"${names.index(found[1]) + 1}", statement).encode(), names
 
 
 def fetch_all(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Run a statement on Django's connection, in its transaction if there is one, prepared; return the rows."""
-    connection = connections[DEFAULT_DB_ALIAS]  # looked up once: the usual proxy does so for each attribute
-    connection.close_if_health_check_failed()
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
     query, names = numbered(statement)
-    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
-        return cursor.execute(query, [values[name] for name in names], prepare=True).fetchall()
+    connection = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])  # once: the usual proxy looks for each attribute
+    return connection.fetch_prepared(query, [values[name] for name in names])

@@ -4,6 +4,8 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,12 +13,24 @@ from unittest import mock
 import environ
 import psycopg
 import pytest
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+    transaction,
+)
 from django.db.backends.postgresql.base import DatabaseWrapper as Original
+from django.db.transaction import TransactionManagementError
 
 from mes.database.backend.base import DatabaseWrapper
 from mes.database.embedded import Cluster, running
 from mes.database.placement import place
+from mes.database.prepared import as_json, fetch_all
 from mes.database.throwaway import make_folder, remove_folder
 from tests.events.support import eventually
 
@@ -124,6 +138,96 @@ def test_a_restart_of_the_server_costs_no_request() -> None:
             wrapper.close()
     finally:
         remove_folder(folder)
+
+
+# --- statements that are prepared -----------------------------------------------------------------------------
+
+
+INSERT = b"INSERT INTO noted VALUES ($1) RETURNING name"
+
+
+def make_table(wrapper: DatabaseWrapper) -> None:
+    """A table that goes with the connection."""
+    with wrapper.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE noted (name text PRIMARY KEY)")
+
+
+def prepared_on_server(wrapper: DatabaseWrapper) -> int:
+    with wrapper.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%%said%%'")
+        return int(cursor.fetchone()[0])
+
+
+def test_rows_are_what_a_cursor_would_return(kept: DatabaseWrapper) -> None:
+    at = datetime(2026, 11, 21, 10, 30, 0, 250_000, UTC)
+    values = [7, "Löt\n\\", at, as_json({"µ": [1, None]}), None, True, [1, 2], Decimal("0.10")]
+    columns = "$1::bigint, $2::text, $3::timestamptz, $4::jsonb, $5::text, $6::bool, $7::bigint[], $8::numeric"
+    [row] = kept.fetch_prepared(f"SELECT {columns}".encode(), values)
+    assert row == (7, "Löt\n\\", at, '{"µ": [1, null]}', None, True, [1, 2], Decimal("0.10"))
+    assert kept.fetch_prepared(b"SELECT 1 WHERE $1::bool", [False]) == []
+
+
+def test_a_statement_is_prepared_once_for_each_connection(kept: DatabaseWrapper) -> None:
+    for value in (1, 2, 3):
+        assert kept.fetch_prepared(b"SELECT $1::bigint AS said", [value]) == [(value,)]
+    assert prepared_on_server(kept) == 1
+    kept.set_autocommit(False)
+    kept.rollback()
+    kept.set_autocommit(True)
+    assert kept.fetch_prepared(b"SELECT $1::bigint AS said", [4]) == [(4,)]
+    assert prepared_on_server(kept) == 1
+    end_backend(ask(kept))
+    begin_request(kept)
+    assert kept.fetch_prepared(b"SELECT $1::bigint AS said", [5]) == [(5,)]
+    assert prepared_on_server(kept) == 1
+
+
+def test_values_of_another_type_are_no_trouble(kept: DatabaseWrapper) -> None:
+    for value in (None, 1, 2**40, "12", None):
+        assert kept.fetch_prepared(b"SELECT $1::bigint", [value]) == [(None if value is None else int(value),)]
+
+
+def test_it_begins_the_transaction_that_django_asked_for(kept: DatabaseWrapper) -> None:
+    make_table(kept)
+    kept.set_autocommit(False)
+    assert kept.fetch_prepared(INSERT, ["one"]) == [("one",)]
+    assert kept.fetch_prepared(INSERT, ["two"]) == [("two",)]
+    kept.rollback()
+    kept.set_autocommit(True)
+    assert kept.fetch_prepared(b"SELECT name FROM noted", []) == []
+    assert kept.fetch_prepared(INSERT, ["one"]) == [("one",)]
+    kept.close()
+
+
+def test_its_errors_are_those_of_django(kept: DatabaseWrapper) -> None:
+    make_table(kept)
+    with pytest.raises(ProgrammingError, match="nowhere"):
+        kept.fetch_prepared(b"SELECT * FROM nowhere", [])
+    with pytest.raises(DataError, match="zero"):
+        kept.fetch_prepared(b"SELECT 1 / $1::bigint", [0])
+    assert kept.fetch_prepared(b"SELECT 1 / $1::bigint", [1]) == [(1,)]
+    assert kept.fetch_prepared(INSERT, ["one"]) == [("one",)]
+    with pytest.raises(IntegrityError, match="noted_pkey"):
+        kept.fetch_prepared(INSERT, ["one"])
+
+
+def test_nothing_is_sent_in_a_transaction_that_failed() -> None:
+    with transaction.atomic():
+        with pytest.raises(DataError), transaction.atomic():
+            fetch_all("SELECT 1 / %(by)s::bigint", {"by": 0})
+        assert fetch_all("SELECT 1 / %(by)s::bigint", {"by": 1}) == [(1,)]
+        transaction.set_rollback(True)
+        with pytest.raises(TransactionManagementError):
+            fetch_all("SELECT 1 / %(by)s::bigint", {"by": 1})
+
+
+def test_a_connection_that_ends_before_it_is_an_operational_error(kept: DatabaseWrapper) -> None:
+    begin_request(kept)
+    end_backend(ask(kept))
+    with pytest.raises(OperationalError):
+        kept.fetch_prepared(b"SELECT 1", [])
+    begin_request(kept)
+    assert kept.fetch_prepared(b"SELECT 1", []) == [(1,)]
 
 
 def crash(folder: Path) -> None:

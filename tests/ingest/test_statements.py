@@ -1,14 +1,11 @@
 """How many statements an event takes, and that what the process remembers of runs never gives a wrong answer."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
-import psycopg
 import pytest
 from rest_framework.test import APIClient
 
+from bench.floor import recorded
 from execution.models import Track
 from ingest import meaning
 from mes.production.models import Run, Unit
@@ -29,25 +26,11 @@ HEIGHT = {"name": "Paste Height", "value": 120, "unit": "µm"}
 FRAME = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT")
 
 
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """Note the statements that psycopg is given, by whatever cursor, without the frames of transactions."""
-    ran: list[str] = []
-    execute = psycopg.Cursor.execute
-
-    def note(cursor: Any, query: Any, params: Any = None, **options: Any) -> Any:
-        if not str(query).startswith(FRAME):
-            ran.append(str(query))
-        return execute(cursor, query, params, **options)
-
-    with mock.patch.object(psycopg.Cursor, "execute", note):
-        yield ran
-
-
 def count(client: APIClient, body: dict[str, Any]) -> int:
-    with statements() as ran:
+    """Return how many statements an event takes, without the frames of transactions."""
+    with recorded() as ran:
         push(client, body, 201)
-    return len(ran)
+    return sum(not str(query).startswith(FRAME) for query, _values in ran)
 
 
 def test_an_event_is_claimed_read_and_written(plant: IngestPlant, client: APIClient) -> None:

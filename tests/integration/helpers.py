@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from django.apps import apps
 from django.db import connection
 from django.utils import timezone
-from psycopg import Cursor
 from rest_framework.test import APIClient
 
 from ingest.models import OpenIngestEvent
 from integration.models import FailedMessage, SettledMessage
+from mes.database.prepared import fetch_all
 
 T = TypeVar("T")
 
@@ -29,10 +29,7 @@ LOG = (FailedMessage, SettledMessage, OpenIngestEvent)
 
 def state(*, but: tuple[type, ...] = LOG) -> dict[str, str]:
     """Return a digest of the rows of every table, the message log apart."""
-    connection.ensure_connection()
-    with Cursor(connection.connection) as cursor:
-        cursor.execute(_digests(but), prepare=True)  # planning it takes five times as long as executing it
-        return dict(cursor.fetchall())
+    return dict(fetch_all(_digests(but), {}))  # planning it takes five times as long as executing it
 
 
 @cache
