@@ -1,4 +1,4 @@
-"""Make .venv and install the requirements into it; called by script/setup.
+"""Make .venv and install the requirements into it; called by script/setup, which looks for a Python that suits.
 
 A stamp in .venv holds what was installed; while it matches, nothing is done. A
 marker is there while pip works: a .venv whose set-up was cut off is made anew.
@@ -26,7 +26,9 @@ OLDEST_PIP = (22, 3)  # the first that has --python
 
 
 def main(arguments: list[str]) -> None:
-    """Bring .venv up to date; `--dev` adds what the checks need."""
+    """Bring .venv up to date; `--dev` adds what the checks need, `--suits` only says whether this Python can do it."""
+    if arguments == ["--suits"]:
+        sys.exit(not suits())
     if set(arguments) - {"--dev"}:
         sys.exit("usage: script/setup [--dev]")
     files = ["requirements.txt", *(["requirements-dev.txt"] if arguments else [])]
@@ -66,19 +68,29 @@ def install(files: list[str]) -> None:
     MARKER.unlink()
 
 
+def suits() -> bool:
+    """Say whether this Python can make .venv, and the product runs on it."""
+    has_venv = importlib.util.find_spec("venv") is not None
+    has_pip = own_pip() is not None or importlib.util.find_spec("ensurepip") is not None
+    return sys.version_info >= (3, 11) and has_venv and has_pip
+
+
 def find_pip() -> list[str] | None:
     """Return the command of a pip that can install into .venv; None: .venv must bring its own."""
+    pip = own_pip()
+    if pip is None and VENV.exists():
+        run([str(PYTHON), "-m", "ensurepip", "--upgrade"])
+    return pip
+
+
+def own_pip() -> list[str] | None:
+    """Return the command of this Python's pip, if it has one that installs for other Pythons."""
     try:
         numbers = re.findall(r"\d+", importlib.metadata.version("pip"))
-        if tuple(int(number) for number in numbers[:2]) >= OLDEST_PIP:
-            return [sys.executable, "-m", "pip", "--python", str(PYTHON)]
     except importlib.metadata.PackageNotFoundError:
-        pass
-    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
-        sys.exit("pip 22.3 or newer is needed. On Debian or Ubuntu: apt install python3-pip python3-venv")
-    if VENV.exists() and importlib.util.find_spec("ensurepip"):
-        run([str(PYTHON), "-m", "ensurepip", "--upgrade"])
-    return None
+        return None
+    is_new = tuple(int(number) for number in numbers[:2]) >= OLDEST_PIP
+    return [sys.executable, "-m", "pip", "--python", str(PYTHON)] if is_new else None
 
 
 def is_usable() -> bool:
