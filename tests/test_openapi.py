@@ -54,6 +54,12 @@ def test_every_write_with_a_body_has_an_example(document):
     assert without == []
 
 
+def test_a_filter_by_a_status_says_which_there_are(document):
+    parameters = document["paths"]["/api/integration/messages"]["get"]["parameters"]
+    [status] = [one for one in parameters if one["name"] == "status"]
+    assert {"FAILED", "SUCCESS", "REPLAYED"} <= set(status["schema"]["enum"])
+
+
 def test_every_write_names_the_error_envelope(document):
     lacking = []
     for name, operation in operations(document, "post", "put", "patch", "delete"):

@@ -10,12 +10,14 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import OperationalError, transaction
+from psycopg.errors import DeadlockDetected
 
 from mes.database.prepared import as_json, fetch_all
 
 P = ParamSpec("P")
 T = TypeVar("T")
 MOST_ATTEMPTS = 20
+MOST_DEADLOCKS = 3
 
 # A run is held shared, so that its status stands still while units enter it, and exclusively where the entry may change
 # it: it starts with its first track, or gets a unit that nobody registered.
@@ -57,7 +59,11 @@ class Outdated(OperationalError):
 
 
 def atomically(action: Callable[P, T]) -> Callable[P, T]:
-    """Have a function run in a transaction that is begun anew when it raises Outdated."""
+    """Have a function run in a transaction that is begun anew when it raises Outdated or loses a deadlock.
+
+    Deadlocks are rare: two events name two runs crosswise, and one run starts between them. Each is noticed after a
+    second, so few are borne.
+    """
 
     @wraps(action)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -65,12 +71,19 @@ def atomically(action: Callable[P, T]) -> Callable[P, T]:
             try:
                 with transaction.atomic():
                     return action(*args, **kwargs)
-            except Outdated:
-                if attempt == MOST_ATTEMPTS:
+            except OperationalError as error:
+                if attempt >= _most_attempts(error):
                     raise
         raise AssertionError("unreachable")
 
     return run
+
+
+def _most_attempts(error: OperationalError) -> int:
+    """Return how often an action is tried that ends with this error."""
+    if isinstance(error, Outdated):
+        return MOST_ATTEMPTS
+    return MOST_DEADLOCKS if isinstance(error.__cause__, DeadlockDetected) else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,11 @@ class ExactFilter(BaseFilterBackend):
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         """Describe the parameters for the OpenAPI document."""
+        queryset = getattr(view, "queryset", None)
+        model = None if queryset is None else queryset.model
         return [
-            {"name": name, "required": False, "in": "query", "schema": {"type": "string"}}
-            for name in getattr(view, "filters", {})
+            {"name": name, "required": False, "in": "query", "schema": _schema_of(_field_of(model, lookup))}
+            for name, lookup in getattr(view, "filters", {}).items()
         ]
 
 
@@ -65,6 +67,8 @@ def _typed(model: type[models.Model], lookup: str, parameter: str, text: str) ->
         if text not in _BOOLEANS:
             raise errors.ValidationFailed({parameter: _("Must be true or false.")})
         return _BOOLEANS[text]
+    if field is not None and (known := _choices_of(field)) and text not in known:
+        raise errors.ValidationFailed({parameter: _("Must be one of %(known)s.") % {"known": ", ".join(known)}})
     if isinstance(field, models.AutoField | models.IntegerField) and whole_number(text.removeprefix("-")) is None:
         raise errors.ValidationFailed({parameter: _("Must be a whole number.")})
     try:
@@ -72,6 +76,19 @@ def _typed(model: type[models.Model], lookup: str, parameter: str, text: str) ->
     except (ValidationError, ValueError, OverflowError) as error:
         messages = error.messages if isinstance(error, ValidationError) else [_("Cannot be understood.")]
         raise errors.ValidationFailed({parameter: " ".join(messages)}) from None
+
+
+def _choices_of(field: models.Field) -> list[str]:
+    """Return the values that a field may have, none where it may have any."""
+    return [str(value) for value, _label in field.flatchoices if value not in (None, "")]
+
+
+def _schema_of(field: models.Field | None) -> dict[str, Any]:
+    """Describe what a field is compared with."""
+    if isinstance(field, models.BooleanField):
+        return {"type": "boolean"}
+    known = [] if field is None else _choices_of(field)
+    return {"type": "string", "enum": known} if known else {"type": "string"}
 
 
 def _field_of(model: type[models.Model] | None, lookup: str) -> models.Field | None:

@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from mes.errors import UnitRunMismatch
-from mes.production import runs
-from mes.production.models import Unit
+from mes.production import locking, runs
+from mes.production.models import Run, Unit
 from tests.execution.support import make_run
 from tests.factories import make_plant
+from tests.integration.helpers import at_once
 
 
 @pytest.mark.django_db(transaction=True)
@@ -37,3 +38,36 @@ def test_of_two_runs_that_register_the_same_units_at_once_one_gets_all(order):
             outcomes = [each.result(timeout=60) for each in both]
         assert set(outcomes) == {1500, UnitRunMismatch}
         assert Unit.objects.filter(sn__in=sns).values("run").distinct().count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_begun_anew", [True, False], ids=["begun anew", "control"])
+def test_who_loses_a_deadlock_begins_anew(is_begun_anew):
+    plant = make_plant(units=0)
+    make_run(plant, run_no="RUN-2", sns=[])
+    meet = threading.Barrier(2)
+    attempts: list[str] = []
+
+    def lock_both(first: str, second: str) -> str:
+        Run.objects.select_for_update().get(run_no=first)
+        if first not in attempts:
+            attempts.append(first)
+            meet.wait(timeout=20)
+        else:
+            attempts.append("again")
+        return Run.objects.select_for_update().get(run_no=second).run_no
+
+    action = locking.atomically(lock_both) if is_begun_anew else transaction.atomic(lock_both)
+
+    def make(first: str, second: str) -> str:
+        try:
+            return action(first, second)
+        except OperationalError as error:
+            return type(error.__cause__).__name__
+
+    answers = at_once(lambda: make("RUN-1", "RUN-2"), lambda: make("RUN-2", "RUN-1"))
+    if is_begun_anew:
+        assert set(answers) == {"RUN-1", "RUN-2"}
+        assert sorted(attempts) == ["RUN-1", "RUN-2", "again"]
+    else:
+        assert "DeadlockDetected" in answers

@@ -382,6 +382,14 @@ def test_a_filter_of_the_wrong_type_is_refused(engineer: APIClient, identity: st
     assert (response.status_code, list(response.json()["error"]["details"])) == (400, ["id"])
 
 
+def test_a_filter_by_what_no_row_can_be_is_refused_with_what_it_can_be(engineer: APIClient) -> None:
+    make_line("L1")
+    response = engineer.get("/api/lines?processType=SMD")
+    assert response.status_code == 400
+    assert response.json()["error"]["details"] == {"processType": "Must be one of SMT, DIP."}
+    assert codes(engineer.get("/api/lines?processType=SMT").json()) == ["L1"]
+
+
 # --- who may ----------------------------------------------------------------------------------------------
 
 
