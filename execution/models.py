@@ -269,6 +269,7 @@ class DataValue(models.Model):
         constraints = [
             models.CheckConstraint(
                 # PostgreSQL reads a condition anew for every statement that inserts: a short one is quickly read.
+                # Only the database checks it: validating an instance, Django would count a None as JSON's null.
                 condition=Exact(
                     Func(
                         *("value_number", "value_text", "value_boolean", "value_json"),

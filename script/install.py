@@ -51,7 +51,7 @@ def is_current(files: list[str]) -> bool:
 
 
 def install(files: list[str]) -> None:
-    """Install the files; a broken, moved or half-made .venv is replaced first."""
+    """Install the files; a broken, moved or half-made .venv, or one of another Python, is replaced first."""
     if MARKER.exists() or (VENV.exists() and not is_usable()):
         shutil.rmtree(VENV)
     pip = find_pip()
@@ -94,10 +94,10 @@ def own_pip() -> list[str] | None:
 
 
 def is_usable() -> bool:
-    """Say whether .venv runs, at this place, on a Python that is new enough."""
+    """Say whether .venv runs, at this place, on a Python like this one."""
     identity = venv_identity()
-    if identity is None:
-        return False
+    if identity is None or identity.split()[:2] != [str(number) for number in sys.version_info[:2]]:
+        return False  # pip installs for other Pythons, but not for any version of them
     try:
         if STAMP.exists():
             return bool(json.loads(STAMP.read_text())["venv"] == identity)

@@ -16,7 +16,7 @@ from mes.database.prepared import as_json, fetch_all
 
 P = ParamSpec("P")
 T = TypeVar("T")
-MOST_ATTEMPTS = 20
+MOST_OUTDATED = 20
 MOST_DEADLOCKS = 3
 
 # A run is held shared, so that its status stands still while units enter it, and exclusively where the entry may change
@@ -67,23 +67,18 @@ def atomically(action: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(action)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        for attempt in range(1, MOST_ATTEMPTS + 1):
+        left = {Outdated: MOST_OUTDATED, DeadlockDetected: MOST_DEADLOCKS}
+        while True:
             try:
                 with transaction.atomic():
                     return action(*args, **kwargs)
             except OperationalError as error:
-                if attempt >= _most_attempts(error):
+                kind = Outdated if isinstance(error, Outdated) else type(error.__cause__)
+                if not left.get(kind):
                     raise
-        raise AssertionError("unreachable")
+                left[kind] -= 1
 
     return run
-
-
-def _most_attempts(error: OperationalError) -> int:
-    """Return how often an action is tried that ends with this error."""
-    if isinstance(error, Outdated):
-        return MOST_ATTEMPTS
-    return MOST_DEADLOCKS if isinstance(error.__cause__, DeadlockDetected) else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from django.db import (
     DataError,
     IntegrityError,
     InterfaceError,
+    NotSupportedError,
     OperationalError,
     ProgrammingError,
     connection,
@@ -32,6 +33,7 @@ from mes.database.embedded import Cluster, running
 from mes.database.placement import place
 from mes.database.prepared import as_json, fetch_all
 from mes.database.throwaway import make_folder, remove_folder
+from mes.events.limits import EventTooSlow, time_limit
 from tests.events.support import eventually
 
 pytestmark = pytest.mark.django_db
@@ -221,13 +223,66 @@ def test_nothing_is_sent_in_a_transaction_that_failed() -> None:
             fetch_all("SELECT 1 / %(by)s::bigint", {"by": 1})
 
 
-def test_a_connection_that_ends_before_it_is_an_operational_error(kept: DatabaseWrapper) -> None:
+def test_a_connection_that_ends_before_it_says_why(kept: DatabaseWrapper) -> None:
     begin_request(kept)
     end_backend(ask(kept))
-    with pytest.raises(OperationalError):
+    with pytest.raises(OperationalError) as raised:
         kept.fetch_prepared(b"SELECT 1", [])
+    assert isinstance(raised.value.__cause__, psycopg.errors.AdminShutdown)
     begin_request(kept)
     assert kept.fetch_prepared(b"SELECT 1", []) == [(1,)]
+
+
+def test_it_begins_with_the_isolation_that_the_connection_has(kept: DatabaseWrapper) -> None:
+    kept.connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+    kept.set_autocommit(False)
+    assert kept.fetch_prepared(b"SELECT current_setting('transaction_isolation')", []) == [("serializable",)]
+    kept.rollback()
+
+
+@pytest.fixture
+def other(kept: DatabaseWrapper) -> Iterator[psycopg.Connection[Any]]:
+    """Another connection, and a table that both see."""
+    with psycopg.connect(connection.connection.info.dsn, password=connection.settings_dict["PASSWORD"]) as opened:
+        opened.execute("CREATE TABLE seen_by_both (number integer)")
+        opened.commit()
+        yield opened
+        opened.rollback()
+        opened.execute("DROP TABLE seen_by_both")
+
+
+@pytest.mark.parametrize("is_prepared", [True, False], ids=["while it runs", "while it is prepared"])
+def test_it_is_interrupted_while_it_waits_for_a_lock(
+    kept: DatabaseWrapper, other: psycopg.Connection[Any], is_prepared: bool
+) -> None:
+    statement = b"SELECT number FROM seen_by_both"
+    if is_prepared:
+        assert kept.fetch_prepared(statement, []) == []
+    other.execute("LOCK TABLE seen_by_both")
+    started = time.monotonic()
+    with pytest.raises(EventTooSlow), time_limit(0.3):
+        kept.fetch_prepared(statement, [])
+    assert time.monotonic() - started < 10  # the lock stays
+    other.rollback()
+    assert kept.fetch_prepared(b"SELECT 1", []) == [(1,)]
+    assert kept.fetch_prepared(statement, []) == []
+
+
+def test_it_is_prepared_anew_after_its_tables_were_changed(
+    kept: DatabaseWrapper, other: psycopg.Connection[Any]
+) -> None:
+    statement = b"SELECT number FROM seen_by_both"
+    assert kept.fetch_prepared(statement, []) == []
+    other.execute("ALTER TABLE seen_by_both ALTER number TYPE bigint")
+    other.commit()
+    with pytest.raises(NotSupportedError):
+        kept.fetch_prepared(statement, [])
+    assert kept.fetch_prepared(statement, []) == []
+    with kept.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    with pytest.raises(ProgrammingError):
+        kept.fetch_prepared(statement, [])
+    assert kept.fetch_prepared(statement, []) == []
 
 
 def crash(folder: Path) -> None:
