@@ -9,6 +9,7 @@ from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from mes.production import locking
 from tests.cleaning import Cleaner
 from tests.remembering import take_for_fresh
 
@@ -33,6 +34,14 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what mostly waits, so that the other workers compute meanwhile; the end is then shared well."""
     items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(WAITING))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def seen_deadlocks() -> Iterator[None]:
+    """A deadlock fails a test: nothing begins anew after one, or locks taken out of order would not be seen."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(locking, "MOST_DEADLOCKS", 0)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
