@@ -108,7 +108,7 @@ def is_usable() -> bool:
 
 def venv_identity() -> str | None:
     """Return place and Python version of .venv; None when it does not run."""
-    code = "import sys; print(*sys.version_info[:2], sys.prefix); sys.exit(sys.version_info < (3, 11))"
+    code = "import sys; print(*sys.version_info[:2], sys.prefix)"
     try:
         done = subprocess.run([PYTHON, "-c", code], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
