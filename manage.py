@@ -6,8 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from mes import supervision
-from mes.database import embedded
+from mes.platform.server import embedded, supervisor
 
 PROJECT = Path(__file__).resolve().parent
 WITHOUT_DATABASE = {"help", "version", "check", "compilemessages", "makemessages", "collectstatic", "findstatic"}
@@ -17,7 +16,7 @@ WITHOUT_DATABASE |= {"diffsettings", "spectacular", "startapp", "startproject"}
 def main() -> None:
     """Run one command; the database lives at least as long as the command."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mes.settings")
-    supervision.unwind_on_signals()
+    supervisor.unwind_on_signals()
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
@@ -25,11 +24,11 @@ def main() -> None:
     try:
         with contextlib.ExitStack() as stack:
             if sys.argv[1:2] == ["serve"] and not asks_for_help(sys.argv):
-                stack.enter_context(supervision.claimed(data_dir))
+                stack.enter_context(supervisor.claimed(data_dir))
             if needs_database(sys.argv):
                 os.environ["DATABASE_URL"] = stack.enter_context(embedded.running(data_dir))
             execute_from_command_line(sys.argv)
-    except (embedded.EmbeddedServerError, supervision.SupervisionError, ImproperlyConfigured) as error:
+    except (embedded.EmbeddedServerError, supervisor.SupervisionError, ImproperlyConfigured) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -20,8 +20,8 @@ from bench.case import BenchError, Case, Plant
 from bench.cases import CASES
 from bench.installation import WebServer
 from bench.measure import Pair, Result
-from mes.database.embedded import EmbeddedServerError
-from mes.supervision import SupervisionError
+from mes.platform.server.embedded import EmbeddedServerError
+from mes.platform.server.supervisor import SupervisionError
 
 
 @dataclass(frozen=True)

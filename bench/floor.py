@@ -22,9 +22,9 @@ from psycopg.types.json import Jsonb
 from bench.case import MARK, BenchError, Case, Plant, number
 from bench.measure import Measurement
 from bench.plant import FIRST_IDS, FLOOR_UNITS
-from mes.database.backend.base import DatabaseWrapper
-from mes.database.placement import find_binaries
-from mes.database.prepared import numbered
+from mes.platform.database.connection.base import DatabaseWrapper
+from mes.platform.database.prepared import numbered
+from mes.platform.server.placement import find_binaries
 
 SCRIPTS = 16  # as many requests are taken as examples; pgbench chooses among them
 THREADS = 2

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.processor import Meter
-from mes.database.embedded import Cluster, running
-from mes.database.placement import place
-from mes.database.throwaway import make_folder, remove_folder
-from mes.supervision import Supervisor
+from mes.platform.server.embedded import Cluster, running
+from mes.platform.server.placement import place
+from mes.platform.server.supervisor import Supervisor
+from mes.platform.server.throwaway import make_folder, remove_folder
 
 HOST = "127.0.0.1"
 

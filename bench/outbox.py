@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.case import BenchError
 from bench.processor import NOTHING, Meter, Used
-from mes.supervision import Supervisor
+from mes.platform.server.supervisor import Supervisor
 
 NAME = "outbox"
 COMPLETED, DUE = 1_000_000, 10_000
@@ -113,7 +113,7 @@ def _claims_by_index() -> bool:
     """Ask for the plan of the claim."""
     from django.db import connection
 
-    from mes.events import processor
+    from mes.platform.outbox import processor
 
     values: dict[str, Any] = {"lease": timedelta(seconds=60), "limit": 50, "token": uuid.uuid4()}
     with connection.cursor() as cursor:

@@ -7,12 +7,12 @@ from django.db import connection
 
 from bench.case import Plant, number
 from execution import tracking
-from mes.accounts.roles import Role
-from mes.accounts.tokens import issue_token
 from mes.plant.models import Line, Operation, OperationKind, Station, StationGroup, StationType
+from mes.platform.accounts.roles import Role
+from mes.platform.accounts.tokens import issue_token
 from mes.production import orders, runs
 from mes.production.models import Unit
-from mes.routing.compiling import compile_route
+from mes.routing.compilation import compile_route
 from mes.routing.models import ConfigScope, RouteExecutionConfig, Routing, RoutingStep
 from mes.specs.models import DataCollectionSpec
 

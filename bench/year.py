@@ -76,7 +76,7 @@ def main() -> int:
 def _make(days: int) -> None:
     from django.utils import timezone
 
-    from mes.database import partitions
+    from mes.platform.database import partitions
 
     today = timezone.now().date()
     first = today - timedelta(days=days)
@@ -94,7 +94,7 @@ def _make_runs(first: date, days: int) -> None:
     from mes.plant.models import Line, Operation, Station
     from mes.production import orders, runs
     from mes.production.models import Run
-    from mes.routing.compiling import compile_route
+    from mes.routing.compilation import compile_route
     from mes.routing.models import RouteExecutionConfig, Routing, RoutingStep
 
     User.objects.create_user("reader", password="secret")
@@ -133,8 +133,8 @@ def _check_hours() -> None:
     """Compare the hours that SQL made with those that the product makes of the same reports."""
     from django.db import transaction
 
-    from mes.counts.models import CountStream, HourlyCount
-    from mes.counts.recording import recount_one
+    from mes.production_counts.hours import recount_one
+    from mes.production_counts.models import CountStream, HourlyCount
 
     for stream in CountStream.objects.order_by("?")[:3]:
         hours = HourlyCount.objects.filter(stream=stream).order_by("started_at")
@@ -188,7 +188,7 @@ def _explain() -> None:
     from django.utils import timezone
 
     from trace.reports import production
-    from trace.reports.asking import Group, read_question
+    from trace.reports.query import Group, read_question
 
     last = timezone.now().date() - timedelta(days=1)
     asked = {"from": (last - timedelta(days=30)).isoformat(), "to": last.isoformat()}

@@ -3,12 +3,10 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-import execution.first_article.admin
-import execution.quality.admin  # noqa: F401
 from execution.models import Carrier, CarrierTrack, DataValue, Track
+from mes.platform.http.admin import ReadOnlyAdmin, choice_filter
 from mes.specs.models import Method
 from mes.specs.texts import describe_limits
-from mes.web.admin import ReadOnlyAdmin, choice_filter
 
 
 @admin.register(Track)

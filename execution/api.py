@@ -9,15 +9,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from execution import holding, queries, tracking
-from execution.collecting import Reading, check_shape
+from execution import dispositions, queries, tracking
+from execution.data.judging import Reading, check_shape
 from execution.models import Track, TrackResult
-from mes.accounts.permissions import check_station, operator_name
-from mes.accounts.roles import Capability
 from mes.errors import ValidationFailed
+from mes.platform.accounts.permissions import check_station, operator_name
+from mes.platform.accounts.roles import Capability
+from mes.platform.http import parsing
+from mes.platform.http.serializers import (
+    CodeField,
+    OffsetDateTimeField,
+    StrictSerializer,
+    read,
+)
 from mes.production.models import Unit
-from mes.web import parsing
-from mes.web.serializers import CodeField, OffsetDateTimeField, StrictSerializer, read
 
 
 class TrackInRequest(StrictSerializer):
@@ -274,14 +279,14 @@ class UnitDecisionViewSet(GenericViewSet):
     def hold(self, request: Request, sn: str) -> Response:
         """Hold it."""
         return _state(
-            holding.hold_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request))
+            dispositions.hold_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request))
         )
 
     @extend_schema(summary="Release a held unit", request=ReasonRequest, responses=UnitStateAnswer, examples=[REASON])
     def release(self, request: Request, sn: str) -> Response:
         """Release it to where it was, or where its closed track led."""
         reason = read(ReasonRequest, request)["reason"]
-        return _state(holding.release_unit(sn=sn, reason=reason, by=operator_name(request)))
+        return _state(dispositions.release_unit(sn=sn, reason=reason, by=operator_name(request)))
 
     @extend_schema(
         summary="Send a unit back for rework", request=ReworkRequest, responses=UnitStateAnswer, examples=[REWORK]
@@ -289,7 +294,7 @@ class UnitDecisionViewSet(GenericViewSet):
     def rework(self, request: Request, sn: str) -> Response:
         """Send it back; later steps are passed again."""
         body = read(ReworkRequest, request)
-        unit = holding.rework_unit(
+        unit = dispositions.rework_unit(
             sn=sn, to_step_no=body.get("toStepNo"), reason=body["reason"], by=operator_name(request)
         )
         return _state(unit)
@@ -298,7 +303,7 @@ class UnitDecisionViewSet(GenericViewSet):
     def scrap(self, request: Request, sn: str) -> Response:
         """Scrap it for good."""
         return _state(
-            holding.scrap_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request))
+            dispositions.scrap_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request))
         )
 
 

@@ -13,7 +13,7 @@ class ExecutionConfig(AppConfig):
     def ready(self) -> None:
         """Let values go in time, and tell readiness of stations, units and device values."""
         from execution import readiness_checks
-        from mes.database import retention
+        from mes.platform.database import retention
 
         readiness_checks.register()
 

@@ -6,7 +6,7 @@ from django.db.models.lookups import Exact
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from execution.first_article.models import FirstArticle, FirstArticleItem, FirstArticleSample
+from execution.quality.first_article.models import FirstArticle, FirstArticleItem, FirstArticleSample
 from execution.quality.models import Defect, InspectionResult
 from mes.plant.models import Station, code_field
 from mes.production.models import Run, Unit

@@ -1,33 +1,221 @@
-"""Telling others, after the commit, that a unit moved. Events that overtook each other wait for this."""
+"""What units do at stations, decided from where they stand: pure but for the clock. Nothing is written here.
 
-from collections.abc import Callable
+The one exception: a unit that enters while its run is in preparation becomes a sample of the first article (`trials`).
 
-import structlog
-from django.db import transaction
+`enter` and `leave` are the one way, for operators and machines alike; `execution.moves_sql` writes what they decide.
+"""
 
-logger = structlog.get_logger(__name__)
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-Listener = Callable[[int], None]
-_listeners: list[Listener] = []
+from django.conf import settings
+from django.utils import timezone
+
+from execution import rules
+from execution.data import judging, values
+from execution.dispositions import put_on_hold
+from execution.models import Disposition, ResultOverride, Track, TrackResult, TrackSource
+from execution.outbox_events import alarm_event, alarm_reason, track_event
+from execution.quality.first_article import trials
+from execution.unit_state import Place, Standing
+from mes import errors
+from mes.platform.outbox.emit import NewEvent
+from mes.platform.outbox.models import EventType
+from mes.production import runs, transitions
+from mes.production.models import Run, Unit, UnitStatus
+from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 
 
-def register_listener(listener: Listener) -> None:
-    """Have `listener(unit_id)` called after the commit of each move. It is help, not the only way: it may be missed
-    when the process dies, so a listener needs a task that catches up.
+@dataclass(frozen=True)
+class Defect:
+    """What a person saw wrong at a failing track-out."""
+
+    code: str = ""
+    location: str = ""
+    remark: str = ""
+
+
+NO_DEFECT = Defect()
+
+
+@dataclass
+class Move:
+    """A unit that enters, leaves, or both at once, and all that is to be written of it.
+
+    `earlier` are the values that came before, on the track and on the carrier's pass it is part of; `values_source` and
+    `values_operator` say who reported the others.
     """
-    if listener not in _listeners:
-        _listeners.append(listener)
+
+    standing: Standing
+    track: Track
+    is_entry: bool
+    earlier: values.Earlier = values.NOTHING_EARLIER
+    judged: list[judging.JudgedValue] = field(default_factory=list)
+    values_source: str = ""
+    values_operator: str = ""
+    events: list[NewEvent] = field(default_factory=list)
+    dispositions: list[Disposition] = field(default_factory=list)
+    next_step_no: int | None = None
+
+    @property
+    def unit(self) -> Unit:
+        """The unit that moves."""
+        return self.standing.unit
 
 
-def announce(unit_id: int) -> None:
-    """Call the listeners once the present transaction is committed."""
-    if _listeners:
-        transaction.on_commit(lambda: _tell(unit_id))
+# --- entering ----------------------------------------------------------------------------------------------
 
 
-def _tell(unit_id: int) -> None:
-    for listener in _listeners:
-        try:
-            listener(unit_id)
-        except Exception:  # the move is committed; what follows from it must not turn it into an error
-            logger.exception("listener failed", unit_id=unit_id)
+def check_may_enter(*, unit: Unit, run: Run, place: Place, by_machine: bool, open_track: Track | None) -> StepSnapshot:
+    """Return the unit's current step, or raise the first reason why it may not enter it here."""
+    station = place.station
+    trials.check_run_accepts(run, unit, by_machine=by_machine)
+    rules.check_membership(unit, run)
+    rules.check_unit_may_enter(unit, station_of_open_track=open_track.station.code if open_track else "")
+    step = runs.snapshot_of(run).step(unit.current_step_no)
+    if step is None:
+        raise errors.StepMismatch(current=unit.current_step_no, step_no=unit.current_step_no)
+    rules.check_station(station, step)
+    rules.check_line(station, step, run)
+    rules.check_equipment(station, place.equipment)
+    return step
+
+
+def enter(
+    standing: Standing,
+    place: Place,
+    *,
+    run: Run,
+    source: TrackSource,
+    at: datetime,
+    operator: str = "",
+    is_entry_inferred: bool = False,
+) -> Move:
+    """Open a track. Raises the first refusal of the entering guards (`execution.rules`), in their order."""
+    unit = standing.unit
+    step = check_may_enter(
+        unit=unit,
+        run=run,
+        place=place,
+        by_machine=source != TrackSource.MANUAL,
+        open_track=standing.open_track,
+    )
+    doubtful = rules.check_time(at, now=timezone.now(), previous=standing.last_out, skew=settings.MES_CLOCK_SKEW)
+    track = Track(
+        id=standing.next_track_id,
+        unit=unit,
+        run=run,
+        step_no=step.step_no,
+        operation_code=step.operation_code,
+        station=place.station,
+        source=source,
+        attempt=standing.count_attempts(run.pk, step.step_no) + 1,
+        rework_no=unit.rework_no,
+        in_at=at,
+        operator_in=operator,
+        is_trial=trials.claim(run, unit),
+        is_time_doubtful=doubtful,
+        is_entry_inferred=is_entry_inferred,
+    )
+    unit.status = transitions.next_state(transitions.UNIT, action="enter", state=unit.status, entity="unit")
+    event = track_event(EventType.TRACK_IN, track, unit=unit, run=run, step=step)
+    return Move(standing, track, is_entry=True, events=[event])
+
+
+# --- leaving -----------------------------------------------------------------------------------------------
+
+
+def of_open_track(standing: Standing, earlier: values.Earlier) -> Move:
+    """Return the beginning of a move that closes the open track, which has these values by now."""
+    assert standing.open_track is not None
+    return Move(standing, standing.open_track, is_entry=False, earlier=earlier)
+
+
+def leave(
+    move: Move,
+    *,
+    claimed_result: TrackResult | str,
+    at: datetime,
+    source: str = TrackSource.MANUAL,
+    operator: str = "",
+    readings: Sequence[judging.Reading] = (),
+    defect: Defect = NO_DEFECT,
+) -> None:
+    """Close the track of a move and send the unit where the result leads.
+
+    `source` is AUTO for what a machine reports: then only AUTO specs take values.
+    Raises RequiredDataMissing, DataSpecNotFound, SpecNotBound, DataTypeMismatch, EventTimeInFuture,
+    EventTimeOutOfOrder.
+    """
+    track, unit = move.track, move.unit
+    snapshot = runs.snapshot_of(track.run)
+    step = snapshot.step(track.step_no)
+    assert step is not None  # a track is made for a step of its run's frozen route
+    move.judged = _collect(step, claimed_result, readings, earlier=move.earlier, source=source, default_time=at)
+    move.values_source, move.values_operator = source, operator
+    if rules.check_time(at, now=timezone.now(), previous=track.in_at, skew=settings.MES_CLOCK_SKEW):
+        track.is_time_doubtful = True
+    failed = values.is_failed(move.earlier, move.judged)
+    _close(track, claimed_result=str(claimed_result), failed=failed, at=at, operator=operator, defect=defect)
+    move.next_step_no = _send_on(move, step, snapshot)
+    move.events.append(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))
+    move.events += [
+        alarm_event(value, key=f"track-out:{track.pk}:{index}", track_id=track.pk, sn=unit.sn, run_id=track.run_id)
+        for index, value in enumerate(move.judged)
+        if value.alarmed
+    ]
+    hold_for(move, [value for value in move.judged if value.holds])
+
+
+def hold_for(move: Move, alarms: Sequence[judging.JudgedValue]) -> None:
+    """Put the unit on hold for values that alarm with HOLD; after it moved."""
+    if alarms:
+        decided = put_on_hold(move.unit, reason=alarm_reason([value.spec.name for value in alarms]))
+        move.dispositions += [decided] if decided else []
+
+
+def _collect(
+    step: StepSnapshot,
+    claimed_result: TrackResult | str,
+    readings: Sequence[judging.Reading],
+    *,
+    earlier: values.Earlier,
+    source: str,
+    default_time: datetime,
+) -> list[judging.JudgedValue]:
+    """Check required data first, then types: the order decides the code of a refusal."""
+    if claimed_result == TrackResult.PASS and any(spec.is_required for spec in step.specs):
+        given = {spec.id for reading in readings for spec in step.specs if reading.spec_name == spec.name}
+        rules.check_required(step, on_track=earlier.on_track | given, on_carrier=earlier.on_carrier)
+    return judging.collect(readings, step, source=source, default_time=default_time) if readings else []
+
+
+def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime, operator: str, defect: Defect) -> None:
+    """Set the result of a track. A `failed` KEY value forces FAIL, and so does an inspection (see `quality`)."""
+    track.result = track.claimed_result = claimed_result
+    if claimed_result == TrackResult.PASS and failed:
+        track.result, track.result_override = TrackResult.FAIL, ResultOverride.DATA
+    if track.inspection_override:
+        track.result = TrackResult.FAIL
+    track.out_at = at
+    track.operator_out = operator
+    track.defect_code, track.defect_location, track.defect_remark = defect.code, defect.location, defect.remark
+
+
+def _send_on(move: Move, step: StepSnapshot, snapshot: RouteSnapshot) -> int | None:
+    """Move the unit where the result leads; return the next step. A held unit stays held; its release goes there."""
+    unit, track = move.unit, move.track
+    following = snapshot.next_step_no(track.step_no)
+    failures = move.standing.count_failures(track) + (track.result == TrackResult.FAIL)
+    action = rules.leads_to(
+        result=track.result, next_step_no=following, failures=failures, retest_limit=step.retest_limit
+    )
+    status = transitions.next_state(transitions.UNIT, action=action, state=UnitStatus.IN_STATION, entity="unit")
+    if unit.status == UnitStatus.ON_HOLD:
+        unit.held_from = status
+    else:
+        unit.status = status
+    if track.result == TrackResult.PASS:
+        unit.current_step_no = following if following is not None else track.step_no
+    return unit.current_step_no if status == UnitStatus.QUEUED else None

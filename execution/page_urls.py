@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from execution.first_article import pages as first_article
+from execution.quality.first_article import pages as first_article
 
 urlpatterns = [
     path("first-articles/<str:run_no>/", first_article.first_article, name="first-article"),

@@ -1,4 +1,4 @@
-"""Units entering and leaving stations by hand. Machines come by `ingest`; both move by `execution.moving`."""
+"""Units entering and leaving stations by hand. Machines come by `ingest`; both move by `execution.moves`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from execution import collecting, moving, rules, standing
-from execution.first_article import trials
+from execution import moves, rules, unit_state
+from execution.data import judging
 from execution.models import Track, TrackResult, TrackSource
-from execution.moving import NO_DEFECT, Defect
-from execution.standing import Place, Standing, find_earlier
-from execution.writing import write
+from execution.moves import NO_DEFECT, Defect
+from execution.moves_sql import write
+from execution.quality.first_article import trials
+from execution.unit_state import Place, Standing, find_earlier
 from mes import errors
 from mes.plant.models import Station
 from mes.production import locking, runs
@@ -70,7 +71,7 @@ def track_in(
     track = stands.open_track
     if track and (track.station_id, track.run_id) == (place.station.pk, run.pk):
         return track, stands.unit, False
-    move = moving.enter(stands, place, run=run, source=TrackSource.MANUAL, at=at or timezone.now(), operator=operator)
+    move = moves.enter(stands, place, run=run, source=TrackSource.MANUAL, at=at or timezone.now(), operator=operator)
     write([move], now=timezone.now())
     return move.track, move.unit, True
 
@@ -79,7 +80,7 @@ def _find(
     *, run_no: str, sn: str, station_code: str, locked: locking.Locked | None
 ) -> tuple[Place, Run, Standing | None]:
     """Read station, run and where the unit stands. Raises StationNotFound, RunNotFound."""
-    picture = standing.look([sn], stations=[station_code], locked=locked)
+    picture = unit_state.look([sn], stations=[station_code], locked=locked)
     place, stands = picture.places.get(station_code), picture.standings.get(sn)
     if place is None:
         raise errors.StationNotFound(code=station_code)
@@ -112,7 +113,7 @@ def track_out(
     result: TrackResult | str,
     operator: str = "",
     at: datetime | None = None,
-    readings: Sequence[collecting.Reading] = (),
+    readings: Sequence[judging.Reading] = (),
     defect: Defect = NO_DEFECT,
 ) -> Departure:
     """Take a unit out of a station by hand, with its result and typed values.
@@ -131,8 +132,8 @@ def track_out(
         raise errors.UnitRunMismatch(sn=sn, run=run_no)
     if unit.status == UnitStatus.ON_HOLD:
         raise errors.UnitOnHold(sn=sn, reason=unit.hold_reason)
-    move = moving.of_open_track(stands, find_earlier([stands])[track.pk])
-    moving.leave(
+    move = moves.of_open_track(stands, find_earlier([stands])[track.pk])
+    moves.leave(
         move,
         claimed_result=result,
         at=at or timezone.now(),

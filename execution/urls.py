@@ -4,7 +4,7 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from execution.api import StationWorkViewSet, UnitDecisionViewSet
-from execution.first_article import api as first_article
+from execution.quality.first_article import api as first_article
 
 _work, _decide = StationWorkViewSet.as_view, UnitDecisionViewSet.as_view
 

@@ -9,10 +9,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from execution.models import CarrierLoad
-from ingest import retrying
+from ingest import processing
 from ingest.models import EventType, IngestEvent, IngestStatus
-from mes.accounts.roles import Capability, role_capabilities
-from mes.web.admin import ReadOnlyAdmin, attempt, choice_filter, pretty_json
+from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.http.admin import (
+    ReadOnlyAdmin,
+    attempt,
+    choice_filter,
+    pretty_json,
+)
 
 
 @admin.register(IngestEvent)
@@ -89,7 +94,7 @@ class IngestEventAdmin(ReadOnlyAdmin):
         """Try the chosen events now, in order of occurrence; each by itself."""
         done = 0
         for pk in queryset.order_by("occurred_at", "pk").values_list("pk", flat=True):
-            outcome = attempt(request, _("Event %(id)s") % {"id": pk}, partial(retrying.retry, pk))
+            outcome = attempt(request, _("Event %(id)s") % {"id": pk}, partial(processing.retry, pk))
             done += outcome is not None and outcome.status != IngestStatus.WAITING
         if done:
             messages.success(request, _("%(count)d event(s) applied.") % {"count": done})

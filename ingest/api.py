@@ -13,20 +13,26 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from execution import carriers
-from ingest import envelopes, receiving, retrying
+from ingest import attempts, envelope, processing
 from ingest.models import IngestEvent
 from mes import errors
-from mes.accounts.permissions import station_check
-from mes.accounts.roles import Capability
-from mes.web import parsing
-from mes.web.envelope import refusal_as_json
-from mes.web.numbers import whole_number
-from mes.web.openapi import inline_schema
-from mes.web.periods import read_moment
-from mes.web.serializers import CodeField, IdField, OffsetDateTimeField, StrictSerializer, read
-from mes.web.viewsets import ExactFilter
+from mes.platform.accounts.permissions import station_check
+from mes.platform.accounts.roles import Capability
+from mes.platform.http import parsing
+from mes.platform.http.envelope import refusal_as_json
+from mes.platform.http.openapi import inline_schema
+from mes.platform.http.query_params import read_moment
+from mes.platform.http.serializers import (
+    CodeField,
+    IdField,
+    OffsetDateTimeField,
+    StrictSerializer,
+    read,
+)
+from mes.platform.http.viewsets import ExactFilter
+from mes.platform.http.whole_numbers import whole_number
 
-EVENT_SCHEMA = inline_schema(envelopes.Envelope)
+EVENT_SCHEMA = inline_schema(envelope.Envelope)
 EVENT_EXAMPLE = {
     "dedupeKey": "aoi-1-000123",
     "sourceSystem": "AOI-1",
@@ -43,7 +49,7 @@ BATCH_SCHEMA = {
             "events": {
                 "type": "array",
                 "minItems": 1,
-                "maxItems": envelopes.LARGEST_BATCH,
+                "maxItems": envelope.LARGEST_BATCH,
                 "items": EVENT_SCHEMA["application/json"],
             }
         },
@@ -181,7 +187,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     )
     def create(self, request: Request) -> Response:
         """Apply one event."""
-        outcome = receiving.receive(parsing.read_body(request), check_station=station_check(request))
+        outcome = attempts.receive(parsing.read_body(request), check_station=station_check(request))
         return Response(outcome.answer, status={"APPLIED": 201, "DUPLICATE": 200, "WAITING": 202}[outcome.status])
 
     @extend_schema(
@@ -194,7 +200,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     @action(detail=False, methods=["post"])
     def batch(self, request: Request) -> Response:
         """Apply up to 1,000 events."""
-        outcomes = receiving.receive_batch(
+        outcomes = attempts.receive_batch(
             parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT),
             check_station=station_check(request),
         )
@@ -218,7 +224,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, pk: str) -> Response:
         """Apply it now."""
-        outcome = retrying.retry(_as_id(pk), check_station=station_check(request))
+        outcome = processing.retry(_as_id(pk), check_station=station_check(request))
         return Response(outcome.answer, status=202 if outcome.status == "WAITING" else 200)
 
 
@@ -230,8 +236,8 @@ def _as_id(text: str) -> int:
     return number
 
 
-def _result(key: str | None, outcome: receiving.Outcome | errors.DomainError) -> dict[str, Any]:
-    if isinstance(outcome, receiving.Outcome):
+def _result(key: str | None, outcome: attempts.Outcome | errors.DomainError) -> dict[str, Any]:
+    if isinstance(outcome, attempts.Outcome):
         return {"dedupeKey": key, **outcome.answer, "status": outcome.status}
     status = "CONFLICT" if isinstance(outcome, errors.DedupeKeyConflict) else "REJECTED"
     return {"dedupeKey": key, "status": status, "error": refusal_as_json(outcome)}

@@ -13,13 +13,13 @@ class IngestConfig(AppConfig):
 
     def ready(self) -> None:
         """Hear of moves, which may let waiting events be applied; catch up by the clock; let old events go."""
-        from execution.moves import register_listener
+        from execution.hooks import register_listener
         from ingest.models import OpenIngestEvent
         from ingest.waiting import try_blocked
-        from mes.database import retention
-        from mes.events.schedules import register_schedule
-        from mes.operations.open_work import OpenWork
-        from mes.operations.open_work import register as register_open_work
+        from mes.platform.database import retention
+        from mes.platform.monitoring.open_work import OpenWork
+        from mes.platform.monitoring.open_work import register as register_open_work
+        from mes.platform.outbox.schedules import register_schedule
 
         register_listener(try_blocked)
         register_schedule("ingest waiting", func="ingest.waiting.catch_up", cron="* * * * * */30")

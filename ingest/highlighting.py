@@ -7,7 +7,7 @@ from typing import Any
 import jmespath
 import msgspec
 
-from ingest.preview import Preview, roots_of
+from ingest.mapping.preview import Preview, roots_of
 
 MOST_LINES = 3000
 CHANGES_CONTEXT = {"projection", "value_projection", "filter_projection", "flatten", "pipe"}

@@ -13,19 +13,20 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from ingest import highlighting, preset_files, preview, retrying
+from ingest import highlighting, processing
+from ingest.mapping import presets, preview
+from ingest.mapping.preview import Preview
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent
-from ingest.preview import Preview
-from mes.accounts.roles import Capability
 from mes.errors import DomainError
 from mes.plant.models import StationType
+from mes.platform.accounts.roles import Capability
+from mes.platform.http import parsing
+from mes.platform.http.pages import needs
+from mes.platform.http.whole_numbers import whole_number
 from mes.production.models import Unit
-from mes.routing.compiling import build, load_sources
+from mes.routing.compilation import build, load_sources
 from mes.routing.models import RouteVersion, Routing
 from mes.routing.snapshots import StepSnapshot
-from mes.web import parsing
-from mes.web.numbers import whole_number
-from mes.web.pages import needs
 
 PAGE_SIZE = 50
 MOST_ROUTES = 500
@@ -84,7 +85,7 @@ def preview_page(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "form": form,
         "routes": Routing.objects.order_by("-is_active", "code")[:MOST_ROUTES],
-        "presets": preset_files.list_presets(),
+        "presets": presets.list_presets(),
     }
     if request.method == "POST" and form.step:
         context |= _show(form)
@@ -98,7 +99,7 @@ def _read_form(request: HttpRequest) -> PreviewForm:
     if request.method == "POST":
         form.event = request.POST.get("event", "")
     elif code := request.GET.get("preset"):
-        found = next((one for one in preset_files.list_presets() if one.code == code), None)
+        found = next((one for one in presets.list_presets() if one.code == code), None)
         form.event = _pretty(found.event) if found else ""
     elif (event_id := whole_number(request.GET.get("event", ""))) is not None:
         _take_event(form, event_id)
@@ -253,7 +254,7 @@ def _select(chosen: EventFilter) -> QuerySet[OpenIngestEvent]:
 def replay(request: HttpRequest, event_id: int) -> HttpResponse:
     """Try an event again; what comes of it is shown on the list."""
     try:
-        outcome = retrying.retry(event_id)
+        outcome = processing.retry(event_id)
     except DomainError as refusal:
         messages.error(request, _("Still refused: %(reason)s") % {"reason": _say(refusal)})
     else:

@@ -9,11 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from ingest import preset_files, preview
 from ingest.api import EVENT_EXAMPLE
+from ingest.mapping import presets, preview
 from ingest.models import IngestEvent
-from mes.accounts.roles import Capability
-from mes.web import parsing
+from mes.platform.accounts.roles import Capability
+from mes.platform.http import parsing
 
 LARGEST_NUMBER = 2**31 - 1
 Number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
@@ -114,4 +114,4 @@ class PresetViewSet(GenericViewSet):
     )
     def list(self, request: Request) -> Response:
         """Return all of them."""
-        return Response({"items": [preset_files.as_json(preset) for preset in preset_files.list_presets()]})
+        return Response({"items": [presets.as_json(preset) for preset in presets.list_presets()]})

@@ -7,7 +7,7 @@ from django.db import DatabaseError
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from ingest import retrying
+from ingest import processing
 from ingest.models import IngestStatus, OpenIngestEvent, SettledIngestEvent
 from mes import errors
 from mes.production.models import Unit
@@ -35,7 +35,7 @@ def try_blocked(unit_id: int) -> None:
     _running.pending = [unit_id]
     try:
         while _running.pending:
-            for event_id in retrying.list_ready(_running.pending.pop(0)):
+            for event_id in processing.list_ready(_running.pending.pop(0)):
                 _try(event_id)
     finally:
         _running.pending = None
@@ -52,7 +52,7 @@ def try_transaction(source_system: str, transaction_id: str) -> None:
 
 def _try(event_id: int) -> None:
     try:
-        retrying.retry(event_id)
+        processing.retry(event_id)
     except errors.DomainError as error:  # kept with the event
         logger.info("ingest event still refused", event_id=event_id, code=error.code)
     except DatabaseError:  # the others go on; the task that catches up tries this one again

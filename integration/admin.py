@@ -13,9 +13,14 @@ from django.utils.translation import gettext_lazy
 from integration.dismissing import dismiss
 from integration.models import DeviceDataRecord, IntegrationMessage
 from integration.replay import replay_message
-from mes.accounts.roles import Capability, role_capabilities
+from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.http.admin import (
+    ReadOnlyAdmin,
+    attempt,
+    choice_filter,
+    pretty_json,
+)
 from mes.specs.models import Method
-from mes.web.admin import ReadOnlyAdmin, attempt, choice_filter, pretty_json
 
 
 class ReasonForm(ActionForm):

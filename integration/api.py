@@ -12,19 +12,25 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from integration import device_data, dismissing, replay
-from integration.device_events import LARGEST_BATCH, DeviceDataEvent
+from integration import dismissing, replay
+from integration.device_data import service
+from integration.device_data.body import LARGEST_BATCH, DeviceDataEvent
 from integration.models import DeviceDataRecord, IntegrationMessage
 from mes import errors
-from mes.accounts.permissions import operator_name, station_check
-from mes.accounts.roles import Capability
-from mes.web import parsing
-from mes.web.envelope import refusal_as_json
-from mes.web.numbers import whole_number
-from mes.web.openapi import inline_schema
-from mes.web.periods import read_moment
-from mes.web.serializers import IdField, OffsetDateTimeField, StrictSerializer, read
-from mes.web.viewsets import ExactFilter
+from mes.platform.accounts.permissions import operator_name, station_check
+from mes.platform.accounts.roles import Capability
+from mes.platform.http import parsing
+from mes.platform.http.envelope import refusal_as_json
+from mes.platform.http.openapi import inline_schema
+from mes.platform.http.query_params import read_moment
+from mes.platform.http.serializers import (
+    IdField,
+    OffsetDateTimeField,
+    StrictSerializer,
+    read,
+)
+from mes.platform.http.viewsets import ExactFilter
+from mes.platform.http.whole_numbers import whole_number
 
 EVENT_SCHEMA = inline_schema(DeviceDataEvent)
 COUNTS_EXAMPLE = {
@@ -203,7 +209,7 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
     )
     def create(self, request: Request) -> Response:
         """Apply one event."""
-        received = device_data.receive(
+        received = service.receive(
             parsing.read_body(request),
             system=operator_name(request),
             check_station=station_check(request),
@@ -221,7 +227,7 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
     @action(detail=False, methods=["post"])
     def batch(self, request: Request) -> Response:
         """Apply up to 1,000 events."""
-        outcomes = device_data.receive_batch(
+        outcomes = service.receive_batch(
             parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT),
             system=operator_name(request),
             check_station=station_check(request),
@@ -251,15 +257,15 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
         return super().list(request, *args, **kwargs)
 
 
-def _status(outcome: device_data.Outcome) -> str:
-    if isinstance(outcome, device_data.Received):
+def _status(outcome: service.Outcome) -> str:
+    if isinstance(outcome, service.Received):
         return "DUPLICATE" if outcome.is_duplicate else "CREATED"
     return "CONFLICT" if isinstance(outcome, errors.EventIdConflict) else "REJECTED"
 
 
-def _result(event_id: str | None, outcome: device_data.Outcome, *, status: str) -> Any:
+def _result(event_id: str | None, outcome: service.Outcome, *, status: str) -> Any:
     """Return what became of one event of a batch."""
-    if isinstance(outcome, device_data.Received):
+    if isinstance(outcome, service.Received):
         outcome.answer.status = status
         return outcome.answer
     return {"eventId": event_id, "status": status, "error": refusal_as_json(outcome)}

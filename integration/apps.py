@@ -16,11 +16,11 @@ class IntegrationConfig(AppConfig):
         from integration.models import FailedMessage, MessageStatus
         from integration.outbound.completion import tell_erp
         from integration.outbound.delivery import deliver, note_failure
-        from mes.database.retention import Months, register
-        from mes.events.models import EventType
-        from mes.events.outbox import register_failure_listener, register_handler
-        from mes.operations.open_work import OpenWork
-        from mes.operations.open_work import register as register_open_work
+        from mes.platform.database.retention import Months, register
+        from mes.platform.monitoring.open_work import OpenWork
+        from mes.platform.monitoring.open_work import register as register_open_work
+        from mes.platform.outbox.emit import register_failure_listener, register_handler
+        from mes.platform.outbox.models import EventType
         from mes.production.endings import register_ending_listener
 
         register_ending_listener(tell_erp)

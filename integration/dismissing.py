@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from integration.models import FailedMessage, IntegrationMessage, MessageStatus, SettledMessage
 from mes import errors
-from mes.web.numbers import LARGEST
+from mes.platform.http.whole_numbers import LARGEST
 
 
 @transaction.atomic

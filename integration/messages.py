@@ -13,8 +13,8 @@ from psycopg.types.json import Jsonb
 
 from integration.models import Direction, FailedMessage, MessageStatus, SettledMessage
 from mes.errors import DomainError
-from mes.web import parsing
-from mes.web.envelope import refusal_as_json
+from mes.platform.http import parsing
+from mes.platform.http.envelope import refusal_as_json
 
 DEVICE_DATA = "DEVICE_DATA"
 DEVICE_DATA_CHANNEL = "device-data"  # of the key table

@@ -8,14 +8,17 @@ import msgspec
 from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
-from integration import device_data, messages, status_channels, status_receiving
-from integration.device_events import decode_event
-from integration.device_writing import Received
+from integration import messages
+from integration.device_data import service as device_data
+from integration.device_data.body import decode_event
+from integration.device_data.writing import Received
 from integration.models import Direction, FailedMessage, IntegrationMessage, MessageStatus
 from integration.outbound.retrying import retry
+from integration.status import channels
+from integration.status import service as status
 from mes import errors
-from mes.database import sameness
-from mes.web.numbers import LARGEST
+from mes.platform.http.whole_numbers import LARGEST
+from mes.platform.inbound.digest import digest_of
 
 
 def replay_message(
@@ -62,9 +65,9 @@ def _find(message_id: int) -> FailedMessage:
 def _apply(
     message: FailedMessage, spec_names: dict[str, str], *, by: str, check_station: device_data.StationCheck
 ) -> Received:
-    channel = status_channels.BY_KIND.get(message.entity_type)
+    channel = channels.BY_KIND.get(message.entity_type)
     if channel is not None:
-        received = status_receiving.replay(channel, message, by=by, check_station=check_station)
+        received = status.replay(channel, message, by=by, check_station=check_station)
     else:
         received = _apply_device_data(message, spec_names, by=by, check_station=check_station)
     if received.is_duplicate and not messages.settle(message, record_id=received.record_id, by=by):
@@ -77,7 +80,7 @@ def _apply_device_data(
 ) -> Received:
     body = msgspec.json.encode(corrected(message.payload, spec_names))
     meant = decode_event(body, system=message.system)
-    sent = replace(meant.incoming, payload=message.payload, digest=sameness.digest_of(message.payload or {}))
+    sent = replace(meant.incoming, payload=message.payload, digest=digest_of(message.payload or {}))
     note = {"specNames": spec_names, "replayedBy": by}
     [outcome] = device_data.apply_all([replace(meant, incoming=sent)], check_station=check_station, note=note)
     if isinstance(outcome, errors.DomainError):

@@ -2,7 +2,10 @@
 
 from importlib import import_module
 
-SUBJECTS = "accounts plant specs routing production readiness events line_setup reports timerules notifications counts"
+SUBJECTS = (
+    "platform.accounts plant specs routing production readiness platform.outbox line_setup status_reports time_rules "
+    "platform.notifications production_counts"
+)
 
 for subject in SUBJECTS.split():
     import_module(f"mes.{subject}.admin")

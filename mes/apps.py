@@ -14,15 +14,15 @@ class MesConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what must exist after every migration, readiness, what may go in time, and who acts on events."""
-        from mes.accounts.roles import create_roles
-        from mes.database.partitions import make_months_after_migration
-        from mes.events.models import EventType
-        from mes.events.outbox import register_handler
-        from mes.events.schedules import create_schedules
         from mes.housekeeping import register_policies
-        from mes.line_setup.counting import count_print
+        from mes.line_setup.print_counts import count_print
+        from mes.platform.accounts.roles import create_roles
+        from mes.platform.database.partitions import make_months_after_migration
+        from mes.platform.outbox.emit import register_handler
+        from mes.platform.outbox.models import EventType
+        from mes.platform.outbox.schedules import create_schedules
         from mes.readiness import registration as readiness
-        from mes.timerules import handlers
+        from mes.time_rules import handlers
 
         readiness.register()
         register_policies()
@@ -36,4 +36,4 @@ class MesConfig(AppConfig):
 class MesAdminConfig(AdminConfig):
     """Django admin under the product's name."""
 
-    default_site = "mes.web.site.LinekeeperAdminSite"
+    default_site = "mes.platform.http.site.LinekeeperAdminSite"

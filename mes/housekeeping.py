@@ -8,13 +8,13 @@ from django.utils.translation import gettext_lazy as _
 from django_q.models import OrmQ, Task
 from django_q.tasks import async_task
 
-from mes.database import retention
-from mes.database.models import IdempotencyKey, RetentionRun
-from mes.database.retention import Months, Outcome, Rows
-from mes.events.models import EventStatus, MesEvent, WorkerHeartbeat
-from mes.notifications.models import Notification
-from mes.reports.models import StatusReport
-from mes.timerules.queries import list_unneeded_marks
+from mes.platform.database import retention
+from mes.platform.database.models import IdempotencyKey, RetentionRun
+from mes.platform.database.retention import Months, Outcome, Rows
+from mes.platform.notifications.models import Notification
+from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
+from mes.status_reports.models import StatusReport
+from mes.time_rules.queries import list_unneeded_marks
 
 MOST_SLICES = 2000  # of one night: more than eight hours
 

@@ -1,9 +1,5 @@
 """Gathers the subjects' models for Django."""
 
-from mes.accounts.models import DeviceToken
-from mes.counts.models import CountReport, CountStream, HourlyCount, RecordRemark, RecordSignature
-from mes.database.models import IdempotencyKey
-from mes.events.models import MesEvent, WorkerHeartbeat
 from mes.line_setup.models import (
     LineBinding,
     MaintenanceTask,
@@ -11,11 +7,20 @@ from mes.line_setup.models import (
     SolderPasteUsage,
     Stencil,
 )
-from mes.notifications.models import FollowedLine, Notification
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
+from mes.platform.accounts.models import DeviceToken
+from mes.platform.database.models import IdempotencyKey
+from mes.platform.notifications.models import FollowedLine, Notification
+from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
 from mes.production.models import Run, Unit, WorkOrder
+from mes.production_counts.models import (
+    CountReport,
+    CountStream,
+    HourlyCount,
+    RecordRemark,
+    RecordSignature,
+)
 from mes.readiness.models import PrepConfirmation, PrepPolicy, ReadinessCheck, ReadinessItem, ReadinessWaiver
-from mes.reports.models import StatusReport
 from mes.routing.models import (
     FaiTemplate,
     RouteExecutionConfig,
@@ -24,7 +29,8 @@ from mes.routing.models import (
     RoutingStep,
 )
 from mes.specs.models import DataCollectionSpec
-from mes.timerules.models import TimeRuleDefinition, TimeRuleInstance, TimeRuleMark
+from mes.status_reports.models import StatusReport
+from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance, TimeRuleMark
 
 __all__ = [
     "BomItem",

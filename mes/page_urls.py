@@ -3,9 +3,9 @@
 from django.urls import include, path
 
 from mes.line_setup import pages as line_setup
-from mes.notifications import pages as notifications
-from mes.operations import pages as operations
-from mes.timerules import pages as timerules
+from mes.platform.monitoring import pages as operations
+from mes.platform.notifications import pages as notifications
+from mes.time_rules import pages as timerules
 
 urlpatterns = [
     path("", include("mes.readiness.page_urls")),

@@ -14,8 +14,8 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from mes.files import write_whole
-from mes.web.logs import logging_config
+from mes.platform.server.files import write_whole
+from mes.platform.server.logs import logging_config
 
 env = environ.Env()
 
@@ -112,12 +112,12 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "mes.web.middleware.request_id",
-    "mes.web.middleware.let_go",
-    "mes.web.middleware.refuse_control_characters",
+    "mes.platform.http.middleware.request_id",
+    "mes.platform.http.middleware.let_go",
+    "mes.platform.http.middleware.refuse_control_characters",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "mes.web.page_middleware.machines_pass",
+    "mes.platform.http.page_middleware.machines_pass",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -127,7 +127,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "mes.web.page_middleware.machines_join",
+    "mes.platform.http.page_middleware.machines_join",
 ]
 
 ROOT_URLCONF = "mes.urls"
@@ -144,7 +144,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "mes.accounts.context.granted",
+                "mes.platform.accounts.context.granted",
             ],
         },
     }
@@ -156,7 +156,7 @@ if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database: postgres://user:password@host:port/name")
 DATABASES["default"]["CONN_MAX_AGE"] = _number("CONN_MAX_AGE", default=600, least=0)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DATABASES["default"]["ENGINE"] = "mes.database.backend"  # checks without asking the server each time
+DATABASES["default"]["ENGINE"] = "mes.platform.database.connection"  # checks without asking the server each time
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -166,7 +166,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
-CSRF_FAILURE_VIEW = "mes.web.handlers.csrf_failure"
+CSRF_FAILURE_VIEW = "mes.platform.http.handlers.csrf_failure"
 SESSION_COOKIE_AGE = _number("SESSION_COOKIE_AGE", default=12 * 3600)  # a shift
 
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # a new token's text is shown in one
@@ -208,16 +208,16 @@ if _flag("HTTPS", default=False):
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "mes.accounts.authentication.DeviceTokenAuthentication",
+        "mes.platform.accounts.authentication.DeviceTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["mes.accounts.permissions.RolePermission"],
-    "DEFAULT_PARSER_CLASSES": ["mes.web.parsing.JSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["mes.web.envelope.EnvelopeRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "mes.web.negotiation.ContentNegotiation",
-    "DEFAULT_PAGINATION_CLASS": "mes.web.pagination.NewestFirstPagination",
-    "DEFAULT_SCHEMA_CLASS": "mes.web.openapi.EnvelopeSchema",
-    "EXCEPTION_HANDLER": "mes.web.envelope.exception_handler",
+    "DEFAULT_PERMISSION_CLASSES": ["mes.platform.accounts.permissions.RolePermission"],
+    "DEFAULT_PARSER_CLASSES": ["mes.platform.http.parsing.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["mes.platform.http.envelope.EnvelopeRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "mes.platform.http.negotiation.ContentNegotiation",
+    "DEFAULT_PAGINATION_CLASS": "mes.platform.http.pagination.NewestFirstPagination",
+    "DEFAULT_SCHEMA_CLASS": "mes.platform.http.openapi.EnvelopeSchema",
+    "EXCEPTION_HANDLER": "mes.platform.http.envelope.exception_handler",
     "URL_FORMAT_OVERRIDE": None,  # ?format=csv is an argument of reports, not of content negotiation
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -237,16 +237,16 @@ SPECTACULAR_SETTINGS = {
         "WorkOrderStatus": "mes.production.models.WorkOrderStatus",
         "OperationKind": "mes.plant.models.OperationKind",
         "SetUpKind": "mes.line_setup.models.SetUpKind",
-        "EventStatus": "mes.events.models.EventStatus",
+        "EventStatus": "mes.platform.outbox.models.EventStatus",
         "RunStatus": "mes.production.models.RunStatus",
         "RouteVersionStatus": "mes.routing.models.VersionStatus",
         "StationType": "mes.plant.models.StationType",
         "MessageStatus": "integration.models.MessageStatus",
         "ReadinessCheckStatus": "mes.readiness.models.CheckStatus",
-        "FaiStatus": "execution.first_article.models.FaiStatus",
+        "FaiStatus": "execution.quality.first_article.models.FaiStatus",
         "ReadinessItemStatus": "mes.readiness.models.ItemStatus",
         "TrackResult": "execution.models.TrackResult",
-        "TimeRuleEvent": "mes.timerules.models.EVENT_CHOICES",
+        "TimeRuleEvent": "mes.time_rules.models.EVENT_CHOICES",
     },
 }
 
@@ -294,7 +294,7 @@ MES_EVENT_BACKOFF = timedelta(seconds=_number("MES_EVENT_BACKOFF_SECONDS", defau
 MES_EVENT_POLL_SECONDS = 0.25  # between two looks of the worker for due events
 MES_TICK_SECONDS = 30
 
-# How long what is settled is kept; empty: for ever. `mes.database.retention` removes the rest.
+# How long what is settled is kept; empty: for ever. `mes.platform.database.retention` removes the rest.
 MES_EVENT_RETENTION = _kept_for("MES_EVENT_RETENTION_DAYS", default=30)
 MES_VALUE_RETENTION = _kept_for("MES_VALUE_RETENTION_DAYS", default=None, least=31)
 MES_DEVICE_RECORD_RETENTION = _kept_for("MES_DEVICE_RECORD_RETENTION_DAYS", default=None, least=31)

@@ -7,17 +7,17 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
-from mes.events import api as events
 from mes.line_setup import api as line_setup
 from mes.plant import api as plant
+from mes.platform.monitoring import health
+from mes.platform.outbox import api as events
 from mes.production import api as production
 from mes.readiness import api as readiness
 from mes.readiness import policy_api as prep_policies
 from mes.routing import api as routing
 from mes.routing import fai_api as fai_templates
 from mes.specs import api as specs
-from mes.timerules import api as timerules
-from mes.web import health
+from mes.time_rules import api as timerules
 
 router = SimpleRouter(trailing_slash=False)
 for subject in (
@@ -54,7 +54,7 @@ urlpatterns = [
     path("", include("trace.page_urls")),
 ]
 
-handler400 = "mes.web.handlers.bad_request"
-handler403 = "mes.web.handlers.permission_denied"
-handler404 = "mes.web.handlers.not_found"
-handler500 = "mes.web.handlers.server_error"
+handler400 = "mes.platform.http.handlers.bad_request"
+handler403 = "mes.platform.http.handlers.permission_denied"
+handler404 = "mes.platform.http.handlers.not_found"
+handler500 = "mes.platform.http.handlers.server_error"

@@ -10,8 +10,8 @@ _django = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402  (settings are loaded by the line above)
 
-from mes.web.chunked import accept_chunks  # noqa: E402
-from mes.web.timeouts import limit_requests  # noqa: E402
+from mes.platform.http.chunked_bodies import accept_chunks  # noqa: E402
+from mes.platform.http.timeouts import limit_requests  # noqa: E402
 
 limit_requests()
 

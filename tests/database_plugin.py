@@ -12,8 +12,8 @@ from types import FrameType
 
 import pytest
 
-from mes.database.embedded import EmbeddedServerError
-from mes.database.throwaway import throwaway
+from mes.platform.server.embedded import EmbeddedServerError
+from mes.platform.server.throwaway import throwaway
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

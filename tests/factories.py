@@ -11,12 +11,12 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from rest_framework.test import APIClient
 
-from mes.accounts.roles import Role
-from mes.accounts.tokens import issue_token
 from mes.plant.models import Line, Operation, OperationKind, Station, StationGroup, StationType
+from mes.platform.accounts.roles import Role
+from mes.platform.accounts.tokens import issue_token
 from mes.production import orders, runs
 from mes.production.models import Run, Unit, WorkOrder
-from mes.routing.compiling import compile_route
+from mes.routing.compilation import compile_route
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteVersion, Routing, RoutingStep
 from mes.specs.models import DataCollectionSpec
 from tests.remembering import remembered

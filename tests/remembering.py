@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from psycopg import ClientCursor
 
-from mes.database.prepared import fetch_all
+from mes.platform.database.prepared import fetch_all
 from tests.cleaning import tables
 
 P = ParamSpec("P")

@@ -9,21 +9,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-import mes.events.admin
-import mes.line_setup.admin
-import mes.plant.admin
-import mes.production.admin
-import mes.reports.admin
-import mes.routing.admin
-import mes.specs.admin  # noqa: F401
 from execution import tracking
 from execution.models import DataValue, Track
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
-from mes.accounts.roles import Role
-from mes.events.models import MesEvent, WorkerHeartbeat
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, StationGroup
+from mes.platform.accounts.roles import Role
+from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
 from mes.production.models import Run, Unit, WorkOrder
-from mes.routing.compiling import compile_route
+from mes.routing.compilation import compile_route
 from mes.routing.models import RouteExecutionConfig, RouteVersion, Routing
 from mes.specs.models import DataCollectionSpec
 from tests.factories import Plant, make_config, make_group, make_plant, make_route, make_spec, make_station, make_user

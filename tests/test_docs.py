@@ -9,7 +9,7 @@ from django.conf import settings
 
 import mes.errors
 from mes.errors import DomainError
-from mes.web import envelope
+from mes.platform.http import envelope
 
 DOCS = Path(settings.BASE_DIR) / "docs"
 BASES = {"DOMAIN_ERROR", "NOT_FOUND"}

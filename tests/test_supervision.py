@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from mes import supervision
-from mes.supervision import Child, Program, SupervisionError, Supervisor
-from tests.events.support import eventually, free_port
+from mes.platform.server import supervisor as supervisors
+from mes.platform.server.supervisor import (
+    Child,
+    Program,
+    SupervisionError,
+    Supervisor,
+)
+from tests.platform.outbox.support import eventually, free_port
 
 PROJECT = Path(__file__).resolve().parents[1]
 STUBBORN = (
@@ -23,7 +28,7 @@ WITH_CHILD = "import subprocess; child = subprocess.Popen(['sleep', '60']); prin
 SUPERVISE = """
 import sys
 from pathlib import Path
-from mes.supervision import Program, Supervisor
+from mes.platform.server.supervisor import Program, Supervisor
 supervisor = Supervisor(Path(sys.argv[1]))
 supervisor.listen()
 supervisor.add(Program("stubborn", [sys.executable, "-c", sys.argv[2]], grace=60))
@@ -48,7 +53,7 @@ def python(name: str, code: str, **options) -> Program:
 
 
 def is_alive(pid: int) -> bool:
-    return supervision.start_time(pid) is not None
+    return supervisors.start_time(pid) is not None
 
 
 def words(log: Path) -> list[str]:
@@ -90,7 +95,7 @@ def test_the_pause_grows_and_shrinks_again(supervisor):
         child.deaths = deaths
         pauses.append(bury(child))
         child.start()
-    child.started_at -= supervision.HEALTHY_AFTER + 1
+    child.started_at -= supervisors.HEALTHY_AFTER + 1
     pauses.append(bury(child))
     assert pauses == pytest.approx([1, 8, 30, 1], abs=0.9)
 
@@ -164,15 +169,15 @@ def test_leftovers_of_a_killed_supervisor_are_killed(tmp_path):
     process.kill()
     process.wait()
     assert is_alive(pid)
-    supervision.kill_leftovers(tmp_path, grace=0.2)
+    supervisors.kill_leftovers(tmp_path, grace=0.2)
     eventually(lambda: not is_alive(pid))
 
 
 def test_a_process_that_only_has_the_same_number_is_left_alone(tmp_path):
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
-        note = {"pid": other.pid, "started": supervision.start_time(other.pid) - 1, "boot": supervision.boot_id()}
+        note = {"pid": other.pid, "started": supervisors.start_time(other.pid) - 1, "boot": supervisors.boot_id()}
         (tmp_path / "programs.json").write_text(json.dumps([note]))
-        supervision.kill_leftovers(tmp_path, grace=0)
+        supervisors.kill_leftovers(tmp_path, grace=0)
         assert other.poll() is None
         other.kill()
 
@@ -181,9 +186,9 @@ def test_a_used_port_is_named(tmp_path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         monkeypatch.setenv("PORT", str(port))
-        with pytest.raises(SupervisionError, match=rf"Port {port} .*PORT="), supervision.claimed(tmp_path):
+        with pytest.raises(SupervisionError, match=rf"Port {port} .*PORT="), supervisors.claimed(tmp_path):
             pass
-    with supervision.claimed(tmp_path):
+    with supervisors.claimed(tmp_path):
         pass
 
 
@@ -191,38 +196,40 @@ def test_a_used_port_is_named(tmp_path, monkeypatch):
 def test_a_bad_port_is_named(monkeypatch, port):
     monkeypatch.setenv("PORT", port)
     with pytest.raises(SupervisionError, match="PORT must be a number"):
-        supervision.address()
+        supervisors.address()
 
 
 def test_only_one_server_per_data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("PORT", str(free_port()))
     with (
-        supervision.claimed(tmp_path),
+        supervisors.claimed(tmp_path),
         pytest.raises(SupervisionError, match="already runs"),
-        supervision.claimed(tmp_path),
+        supervisors.claimed(tmp_path),
     ):
         pass
 
 
 def test_a_data_folder_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(SupervisionError, match="MES_DATA_DIR"), supervision.claimed(tmp_path / "file"):
+    with pytest.raises(SupervisionError, match="MES_DATA_DIR"), supervisors.claimed(tmp_path / "file"):
         pass
 
 
 def test_a_large_log_is_set_aside(tmp_path, monkeypatch):
-    monkeypatch.setattr(supervision, "LOG_LIMIT", 10)
+    monkeypatch.setattr(supervisors, "LOG_LIMIT", 10)
     log = tmp_path / "web.log"
     log.write_text("x" * 11)
     with log.open("a") as writer:
-        supervision.rotate(log)
+        supervisors.rotate(log)
         writer.write("new")
     assert log.read_text() == "new"
     assert (tmp_path / "web.log.1").read_text() == "x" * 11
 
 
 def test_what_the_launcher_calls_needs_no_django():
-    code = "import sys, mes.supervision, mes.database.throwaway; sys.exit('django' in sys.modules)"
+    code = (
+        "import sys, mes.platform.server.supervisor, mes.platform.server.throwaway; sys.exit('django' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
 
 

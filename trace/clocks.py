@@ -6,9 +6,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from mes.timerules.looks import Look, look_at
-from mes.timerules.models import EntityType, InstanceStatus, TimeRuleInstance
-from mes.timerules.queries import list_of_entity
+from mes.time_rules.display import Look, look_at
+from mes.time_rules.models import EntityType, InstanceStatus, TimeRuleInstance
+from mes.time_rules.queries import list_of_entity
 
 
 @dataclass(frozen=True)

@@ -13,20 +13,20 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from execution import holding
-from mes.accounts.roles import Capability, role_capabilities
+from execution import dispositions
 from mes.errors import CarrierNotFound, DomainError, RunNotFound, UnitNotFound
+from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.http.pages import is_live, show_live, signed_in
+from mes.platform.http.whole_numbers import whole_number
 from mes.production.models import UnitStatus
-from mes.web.numbers import whole_number
-from mes.web.pages import is_live, show_live, signed_in
 from trace import carriers, lines, runs, units
 from trace import search as searching
 
 DECISIONS: dict[str, tuple[Callable[..., Any], tuple[Capability, ...]]] = {
-    "hold": (holding.hold_unit, (Capability.DISPOSITION, Capability.RELEASE)),
-    "release": (holding.release_unit, (Capability.DISPOSITION, Capability.RELEASE)),
-    "rework": (holding.rework_unit, (Capability.DISPOSITION,)),
-    "scrap": (holding.scrap_unit, (Capability.DISPOSITION,)),
+    "hold": (dispositions.hold_unit, (Capability.DISPOSITION, Capability.RELEASE)),
+    "release": (dispositions.release_unit, (Capability.DISPOSITION, Capability.RELEASE)),
+    "rework": (dispositions.rework_unit, (Capability.DISPOSITION,)),
+    "scrap": (dispositions.scrap_unit, (Capability.DISPOSITION,)),
 }
 POSSIBLE: dict[str, tuple[str, ...]] = {
     UnitStatus.QUEUED: ("hold", "scrap"),

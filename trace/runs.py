@@ -13,7 +13,7 @@ from mes import errors
 from mes.production.models import Run, Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
-from mes.timerules.queries import count_urgent
+from mes.time_rules.queries import count_urgent
 from trace.readiness import RunReadiness, find_readiness
 from trace.reports.production import MachineRow, count_run
 

@@ -18,7 +18,7 @@ from mes import errors
 from mes.production.models import Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
-from mes.timerules.models import TimeRuleInstance
+from mes.time_rules.models import TimeRuleInstance
 from trace import carriers, clocks, inspections, machine_events
 from trace.carriers import UnitCarriers
 from trace.clocks import UnitClock

@@ -2,11 +2,11 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import mes.web.validators
+import mes.platform.validators
 from django.db import migrations, models
 
 
-from mes.database.partitions import CreatePartitionedModel
+from mes.platform.database.partitions import CreatePartitionedModel
 
 
 class Migration(migrations.Migration):
@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
             name='Carrier',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('carrier_no', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='carrier')),
+                ('carrier_no', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='carrier')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='first seen')),
             ],
             options={

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from execution.quality.models import Defect, InspectionResult
-from mes.web.admin import ReadOnlyAdmin
+from mes.platform.http.admin import ReadOnlyAdmin
 
 
 @admin.register(InspectionResult)

@@ -12,14 +12,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from execution.holding import hold
+from execution.dispositions import hold
 from execution.models import Track, TrackResult
 from execution.quality.models import Defect, DefectStatus, InspectionResult, InspectionVerdict
 from mes import errors
 from mes.plant.models import Station
 from mes.production.models import Run, Unit
-from mes.reports.keeping import Report, keep
-from mes.reports.models import ReportKind, StatusReport
+from mes.status_reports.history import Report, keep
+from mes.status_reports.models import ReportKind, StatusReport
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mes.production.models import Run, Unit
-from mes.reports.models import Reported
+from mes.status_reports.models import Reported
 
 
 class InspectionType(models.TextChoices):

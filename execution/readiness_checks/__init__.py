@@ -1,8 +1,8 @@
 """What this app adds to readiness: the checks that know units and stations, and where device values are found."""
 
 from execution.readiness_checks import device_values, first_article, route
+from mes.readiness.device_values import register_device_values
 from mes.readiness.registry import register_check
-from mes.readiness.sources import register_device_values
 
 
 def register() -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from execution.models import DataValue, Judge
-from mes.readiness.sources import DeviceValue
+from mes.readiness.device_values import DeviceValue
 
 
 def find(spec_id: int, line_id: int, since: datetime, until: datetime) -> DeviceValue | None:

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from execution.first_article.models import FaiStatus, FirstArticle
+from execution.quality.first_article.models import FaiStatus, FirstArticle
 from mes.errors import FaiNotPassed, FaiNotSigned
 from mes.readiness.registry import Check, Facts, Finding
 

@@ -6,7 +6,7 @@ import django.utils.timezone
 from django.db import migrations, models
 
 
-from mes.database.partitions import CreatePartitionedModel
+from mes.platform.database.partitions import CreatePartitionedModel
 
 
 class Migration(migrations.Migration):

@@ -11,12 +11,12 @@ from rest_framework.viewsets import GenericViewSet
 from integration.outbound.completion import report_completion
 from integration.outbound.retrying import retry
 from mes import errors
-from mes.accounts.permissions import operator_name
-from mes.accounts.roles import Capability
-from mes.events.models import EventType, MesEvent
-from mes.web.numbers import whole_number
-from mes.web.serializers import IdField, OffsetDateTimeField
-from mes.web.viewsets import ExactFilter
+from mes.platform.accounts.permissions import operator_name
+from mes.platform.accounts.roles import Capability
+from mes.platform.http.serializers import IdField, OffsetDateTimeField
+from mes.platform.http.viewsets import ExactFilter
+from mes.platform.http.whole_numbers import whole_number
+from mes.platform.outbox.models import EventType, MesEvent
 
 
 class OutboundEventItem(serializers.ModelSerializer):

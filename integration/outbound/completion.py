@@ -7,12 +7,12 @@ from django.conf import settings
 from django.db import transaction
 
 from mes import errors
-from mes.events.models import EventType, MesEvent
-from mes.events.outbox import NewEvent, emit
+from mes.platform.http.serializers import OffsetDateTimeField
+from mes.platform.outbox.emit import NewEvent, emit
+from mes.platform.outbox.models import EventType, MesEvent
 from mes.production import runs
 from mes.production.models import OPEN_RUN_STATUSES, Run
 from mes.production.queries import count_units
-from mes.web.serializers import OffsetDateTimeField
 
 RUN_COMPLETION = "RUN_COMPLETION_V1"
 _time = OffsetDateTimeField().to_representation

@@ -19,10 +19,10 @@ from urllib3.exceptions import HTTPError
 
 from integration.outbound import log
 from integration.outbound.signing import sign
-from mes.events.limits import time_limit
-from mes.events.models import MesEvent
-from mes.events.outbox import GiveUp, TryAgain
-from mes.events.processor import backoff
+from mes.platform.outbox.emit import GiveUp, TryAgain
+from mes.platform.outbox.models import MesEvent
+from mes.platform.outbox.processor import backoff
+from mes.platform.outbox.time_limit import time_limit
 
 KEPT_ANSWER = 4096  # bytes
 LONGEST_WAIT = timedelta(days=1)  # that a receiver may ask for

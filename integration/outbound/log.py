@@ -8,8 +8,8 @@ import msgspec
 from django.utils import timezone
 
 from integration.models import Direction, FailedMessage, MessageStatus, SettledMessage
-from mes.events.models import EventStatus, MesEvent
-from mes.events.outbox import TryAgain
+from mes.platform.outbox.emit import TryAgain
+from mes.platform.outbox.models import EventStatus, MesEvent
 
 ERP = "ERP"
 

@@ -3,9 +3,9 @@
 from django.utils import timezone
 
 from mes import errors
-from mes.events import dead
-from mes.events.models import EventStatus, EventType, MesEvent
-from mes.web.numbers import LARGEST
+from mes.platform.http.whole_numbers import LARGEST
+from mes.platform.outbox import dead_letters
+from mes.platform.outbox.models import EventStatus, EventType, MesEvent
 
 
 def retry(*, event_id: int, by: str) -> MesEvent:
@@ -19,4 +19,4 @@ def retry(*, event_id: int, by: str) -> MesEvent:
     waiting = ours.filter(pk=event_id, status=EventStatus.FAILED)
     if waiting.update(next_attempt_at=timezone.now()):
         return ours.get(pk=event_id)
-    return dead.retry(event_id=event_id, by=by)
+    return dead_letters.retry(event_id=event_id, by=by)

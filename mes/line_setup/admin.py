@@ -10,7 +10,7 @@ from mes.line_setup.models import (
     Stencil,
 )
 from mes.plant.admin import MasterDataAdmin
-from mes.web.admin import ReadOnlyAdmin
+from mes.platform.http.admin import ReadOnlyAdmin
 
 
 @admin.register(Stencil)

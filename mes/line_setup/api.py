@@ -11,13 +11,13 @@ from rest_framework.routers import BaseRouter
 from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
-from mes.accounts.permissions import operator_name
-from mes.accounts.roles import Capability
-from mes.line_setup import binding, queries
+from mes.line_setup import bindings, queries
 from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot, SolderPasteUsage, Stencil
 from mes.plant.models import Line, Station
-from mes.web.master_data import FixedFieldsMixin, OptionalTextField, describe
-from mes.web.serializers import (
+from mes.platform.accounts.permissions import operator_name
+from mes.platform.accounts.roles import Capability
+from mes.platform.http.master_data import FixedFieldsMixin, OptionalTextField, describe
+from mes.platform.http.serializers import (
     CodeField,
     IdField,
     OffsetDateTimeField,
@@ -25,7 +25,7 @@ from mes.web.serializers import (
     StrictSerializer,
     read,
 )
-from mes.web.viewsets import CodeModelViewSet, ExactFilter, TextSearch
+from mes.platform.http.viewsets import CodeModelViewSet, ExactFilter, TextSearch
 
 
 class StencilScan(StrictSerializer):
@@ -180,16 +180,16 @@ def _check_line(request: Request, code: str) -> None:
 
 def _bind(request: Request, line_code: str, kind: SetUpKind, code: str, *, replace: bool) -> Response:
     _check_line(request, line_code)
-    done = binding.bind(line_code=line_code, kind=kind, code=code, by=operator_name(request), replace=replace)
+    done = bindings.bind(line_code=line_code, kind=kind, code=code, by=operator_name(request), replace=replace)
     return _scanned(done, status=201 if done.changed else 200)
 
 
 def _unbind(request: Request, line_code: str, kind: SetUpKind, code: str) -> Response:
     _check_line(request, line_code)
-    return _scanned(binding.unbind(line_code=line_code, kind=kind, code=code, by=operator_name(request)), status=200)
+    return _scanned(bindings.unbind(line_code=line_code, kind=kind, code=code, by=operator_name(request)), status=200)
 
 
-def _scanned(done: binding.Binding, *, status: int) -> Response:
+def _scanned(done: bindings.Binding, *, status: int) -> Response:
     replaced = BindingAnswer(done.replaced, many=True).data
     return Response({**BindingAnswer(done.binding).data, "replaced": replaced}, status=status)
 

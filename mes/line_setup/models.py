@@ -1,7 +1,7 @@
 """What a line is set up with: stencils, solder paste, and the maintenance its machines wait for.
 
 Stencils and lots exist from their first mention. What other systems report of them comes in any order: each reported
-field remembers when it was said (`mes.reports.models.Reported`), and the latest counts.
+field remembers when it was said (`mes.status_reports.models.Reported`), and the latest counts.
 """
 
 from django.db import models
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Equipment, Line, code_field
 from mes.production.models import Run
-from mes.reports.models import Reported
+from mes.status_reports.models import Reported
 
 
 class StencilStatus(models.TextChoices):

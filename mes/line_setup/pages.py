@@ -14,17 +14,22 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from mes import errors
-from mes.accounts.roles import Capability
-from mes.line_setup import binding
+from mes.line_setup import bindings
 from mes.line_setup.board import get_slots
 from mes.line_setup.models import SetUpKind
 from mes.line_setup.queries import get_set_up
-from mes.line_setup.reporting import report_solder_paste_usage
+from mes.line_setup.reports import report_solder_paste_usage
 from mes.plant.models import Line
+from mes.platform.accounts.roles import Capability
+from mes.platform.http.pages import (
+    is_live,
+    needs,
+    show_live,
+    signed_in,
+)
+from mes.platform.validators import validate_code
 from mes.production.models import Run
-from mes.reports.keeping import Report
-from mes.web.pages import is_live, needs, show_live, signed_in
-from mes.web.validators import validate_code
+from mes.status_reports.history import Report
 
 KINDS = {"stencil": SetUpKind.STENCIL, "solder-paste": SetUpKind.SOLDER_PASTE}
 ACTIONS = ("bind", "unbind", "issue")
@@ -87,8 +92,8 @@ def _act(request: HttpRequest, line_code: str, kind: SetUpKind, action: str, cod
     """Do it and return what to say about it."""
     by = request.user.get_username()
     changes: dict[str, Any] = {
-        "bind": partial(binding.bind, replace=request.POST.get("replace") == "1"),
-        "unbind": binding.unbind,
+        "bind": partial(bindings.bind, replace=request.POST.get("replace") == "1"),
+        "unbind": bindings.unbind,
     }
     if action == "issue":
         _issue(line_code, code, by=by)

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mes import errors
-from mes.events.models import EventType
-from mes.events.outbox import NewEvent, emit
 from mes.line_setup.models import LineBinding, SolderPasteLot, SolderPasteUsage
 from mes.line_setup.queries import line_of_lot
 from mes.line_setup.rules import Usage, UsageReport, merge_usages
 from mes.plant.models import Line
+from mes.platform.outbox.emit import NewEvent, emit
+from mes.platform.outbox.models import EventType
 from mes.production.models import Run
-from mes.reports.models import ReportKind, StatusReport
+from mes.status_reports.models import ReportKind, StatusReport
 
 TIMES = {
     "receivedAt": "received_at",

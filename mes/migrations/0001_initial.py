@@ -3,7 +3,7 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
-import mes.web.validators
+import mes.platform.validators
 from django.conf import settings
 from django.db import migrations, models
 
@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             name='Line',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='code')),
+                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='code')),
                 ('name', models.CharField(max_length=200, verbose_name='name')),
                 ('process_type', models.CharField(choices=[('SMT', 'SMT'), ('DIP', 'DIP')], max_length=3, verbose_name='process type')),
                 ('readiness_checks', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=100), blank=True, default=list, size=None, verbose_name='readiness checks')),
@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
             name='Material',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='code')),
+                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='code')),
                 ('name', models.CharField(max_length=200, verbose_name='name')),
                 ('unit', models.CharField(default='pcs', max_length=20, verbose_name='unit')),
             ],
@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
             name='Operation',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='code')),
+                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='code')),
                 ('name', models.CharField(max_length=200, verbose_name='name')),
                 ('kind', models.CharField(choices=[('PRINT', 'Solder paste printing'), ('SPI', 'Solder paste inspection'), ('PLACE', 'Component placement'), ('REFLOW', 'Reflow soldering'), ('AOI', 'Automated optical inspection'), ('XRAY', 'X-ray inspection'), ('INSERT', 'Through-hole insertion'), ('WAVE', 'Wave soldering'), ('WASH', 'Washing'), ('ASSEMBLE', 'Assembly'), ('TEST', 'Test'), ('REPAIR', 'Repair'), ('PACK', 'Packing'), ('OTHER', 'Other')], default='OTHER', max_length=8, verbose_name='kind')),
                 ('default_station_type', models.CharField(blank=True, choices=[('MANUAL', 'Manual'), ('AUTO', 'Automatic'), ('BATCH', 'Batch'), ('TEST', 'Test')], help_text='Used by steps whose execution config names no station type.', max_length=6, verbose_name='default station type')),
@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
             name='StationGroup',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='code')),
+                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='code')),
                 ('name', models.CharField(max_length=200, verbose_name='name')),
             ],
             options={
@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
             name='Routing',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='code')),
+                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='code')),
                 ('name', models.CharField(max_length=200, verbose_name='name')),
                 ('source_system', models.CharField(choices=[('ERP', 'ERP'), ('MES', 'MES')], default='MES', max_length=3, verbose_name='source')),
                 ('source_key', models.CharField(blank=True, max_length=100, verbose_name='source key')),
@@ -212,7 +212,7 @@ class Migration(migrations.Migration):
             name='Run',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('run_no', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='run')),
+                ('run_no', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='run')),
                 ('plan_qty', models.PositiveIntegerField(verbose_name='planned quantity')),
                 ('shift_code', models.CharField(blank=True, max_length=100, verbose_name='shift')),
                 ('status', models.CharField(choices=[('PREP', 'In preparation'), ('AUTHORIZED', 'Authorized'), ('IN_PROGRESS', 'In progress'), ('ON_HOLD', 'On hold'), ('COMPLETED', 'Completed'), ('CLOSED_REWORK', 'Closed for rework'), ('SCRAPPED', 'Scrapped')], default='PREP', max_length=13, verbose_name='status')),
@@ -237,7 +237,7 @@ class Migration(migrations.Migration):
             name='Station',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='code')),
+                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='code')),
                 ('name', models.CharField(max_length=200, verbose_name='name')),
                 ('station_type', models.CharField(choices=[('MANUAL', 'Manual'), ('AUTO', 'Automatic'), ('BATCH', 'Batch'), ('TEST', 'Test')], max_length=6, verbose_name='station type')),
                 ('line', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='stations', to='mes.line', verbose_name='line')),
@@ -253,7 +253,7 @@ class Migration(migrations.Migration):
             name='Equipment',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='code')),
+                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='code')),
                 ('name', models.CharField(max_length=200, verbose_name='name')),
                 ('status', models.CharField(default='normal', max_length=50, verbose_name='status')),
                 ('station', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='equipment', to='mes.station', verbose_name='station')),
@@ -310,7 +310,7 @@ class Migration(migrations.Migration):
             name='WorkOrder',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('wo_no', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='work order')),
+                ('wo_no', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='work order')),
                 ('product_code', models.CharField(max_length=100, verbose_name='product')),
                 ('planned_qty', models.PositiveIntegerField(verbose_name='planned quantity')),
                 ('due_date', models.DateField(blank=True, null=True, verbose_name='due')),
@@ -330,7 +330,7 @@ class Migration(migrations.Migration):
             name='Unit',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sn', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='serial number')),
+                ('sn', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='serial number')),
                 ('status', models.CharField(choices=[('QUEUED', 'Queued'), ('IN_STATION', 'In station'), ('DONE', 'Done'), ('OUT_FAILED', 'Failed'), ('ON_HOLD', 'On hold'), ('SCRAPPED', 'Scrapped')], default='QUEUED', max_length=10, verbose_name='status')),
                 ('current_step_no', models.PositiveIntegerField(blank=True, null=True, verbose_name='current step')),
                 ('held_from', models.CharField(blank=True, choices=[('QUEUED', 'Queued'), ('IN_STATION', 'In station'), ('DONE', 'Done'), ('OUT_FAILED', 'Failed'), ('ON_HOLD', 'On hold'), ('SCRAPPED', 'Scrapped')], help_text='The status that a release gives back; it follows moves a machine reports meanwhile.', max_length=10, verbose_name='held from')),
@@ -372,7 +372,7 @@ class Migration(migrations.Migration):
             name='DataCollectionSpec',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(db_collation='C', max_length=100, validators=[mes.web.validators.validate_code], verbose_name='name')),
+                ('name', models.CharField(db_collation='C', max_length=100, validators=[mes.platform.validators.validate_code], verbose_name='name')),
                 ('item_type', models.CharField(choices=[('KEY', 'Key: part of the verdict'), ('OBSERVATION', 'Observation')], max_length=11, verbose_name='item type')),
                 ('data_type', models.CharField(choices=[('NUMBER', 'Number'), ('TEXT', 'Text'), ('BOOLEAN', 'Yes or no'), ('JSON', 'JSON')], max_length=7, verbose_name='data type')),
                 ('method', models.CharField(choices=[('AUTO', 'By a device'), ('MANUAL', 'By hand')], max_length=6, verbose_name='method')),

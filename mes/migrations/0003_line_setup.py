@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import mes.web.validators
+import mes.platform.validators
 from django.db import migrations, models
 
 
@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('status_at', models.DateTimeField(blank=True, help_text='The event time of the latest report of the status.', null=True, verbose_name='status since')),
                 ('told', models.JSONField(blank=True, default=dict, editable=False)),
-                ('lot_id', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='lot')),
+                ('lot_id', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='lot')),
                 ('status', models.CharField(blank=True, choices=[('COMPLIANT', 'Compliant'), ('NON_COMPLIANT', 'Not compliant'), ('EXPIRED', 'Expired')], max_length=13, verbose_name='status')),
                 ('expires_at', models.DateTimeField(blank=True, null=True, verbose_name='expires')),
                 ('thawed_at', models.DateTimeField(blank=True, null=True, verbose_name='thawed')),
@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('status_at', models.DateTimeField(blank=True, help_text='The event time of the latest report of the status.', null=True, verbose_name='status since')),
                 ('told', models.JSONField(blank=True, default=dict, editable=False)),
-                ('stencil_id', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='stencil')),
+                ('stencil_id', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='stencil')),
                 ('version', models.CharField(blank=True, max_length=100, verbose_name='version')),
                 ('status', models.CharField(blank=True, choices=[('READY', 'Ready'), ('NOT_READY', 'Not ready'), ('MAINTENANCE', 'In maintenance')], max_length=11, verbose_name='status')),
                 ('tension_value', models.FloatField(blank=True, help_text='Last measured, in N/cm.', null=True, verbose_name='tension')),

@@ -3,8 +3,8 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.utils.timezone
-import mes.timerules.models
-import mes.web.validators
+import mes.time_rules.models
+import mes.platform.validators
 from django.conf import settings
 from django.db import migrations, models
 
@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             name='TimeRuleDefinition',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, validators=[mes.web.validators.validate_code], verbose_name='code')),
+                ('code', models.CharField(db_collation='C', max_length=100, validators=[mes.platform.validators.validate_code], verbose_name='code')),
                 ('name', models.CharField(max_length=200, verbose_name='name')),
                 ('duration_minutes', models.PositiveIntegerField(verbose_name='duration in minutes')),
                 ('warning_minutes', models.PositiveIntegerField(default=0, help_text='How long before the end people are warned; 0: not.', verbose_name='warning, minutes before')),
@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
                 ('is_waivable', models.BooleanField(default=True, verbose_name='waivable')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
                 ('priority', models.IntegerField(default=0, help_text='Of definitions that are equally specific, the highest applies.', verbose_name='priority')),
-                ('notified_roles', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('OPERATOR', 'Operator'), ('SUPERVISOR', 'Supervisor'), ('QUALITY', 'Quality'), ('ENGINEER', 'Engineer'), ('INTEGRATION', 'Integration'), ('ADMIN', 'Admin')], max_length=20), blank=True, default=mes.timerules.models.default_notified_roles, help_text='Who is told when a clock runs out: people of these roles who follow the line.', size=None, verbose_name='roles that are told')),
+                ('notified_roles', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('OPERATOR', 'Operator'), ('SUPERVISOR', 'Supervisor'), ('QUALITY', 'Quality'), ('ENGINEER', 'Engineer'), ('INTEGRATION', 'Integration'), ('ADMIN', 'Admin')], max_length=20), blank=True, default=mes.time_rules.models.default_notified_roles, help_text='Who is told when a clock runs out: people of these roles who follow the line.', size=None, verbose_name='roles that are told')),
                 ('updated_at', models.DateTimeField(auto_now=True, verbose_name='updated')),
             ],
             options={

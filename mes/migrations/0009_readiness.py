@@ -3,7 +3,7 @@
 import django.db.models.deletion
 import django.utils.timezone
 import mes.readiness.models
-import mes.web.validators
+import mes.platform.validators
 from django.db import migrations, models
 
 
@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             name='FaiTemplate',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.web.validators.validate_code], verbose_name='code')),
+                ('code', models.CharField(db_collation='C', max_length=100, unique=True, validators=[mes.platform.validators.validate_code], verbose_name='code')),
                 ('name', models.CharField(max_length=200, verbose_name='name')),
                 ('items', models.JSONField(default=list, help_text='A list such as [{"itemName": "R1 value", "itemSpec": "10 kΩ ± 1 %"}].', verbose_name='items')),
             ],

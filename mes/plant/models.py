@@ -4,8 +4,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from mes.reports.models import Reported
-from mes.web.validators import validate_code
+from mes.platform.validators import validate_code
+from mes.status_reports.models import Reported
 
 
 def code_field(**kwargs: object) -> models.CharField:

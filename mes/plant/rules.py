@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from mes.web.validators import CODE_LENGTH
+from mes.platform.validators import CODE_LENGTH
 
 SHIFT_KEYS = ("code", "start", "end", "weekdays")
 

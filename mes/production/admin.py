@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
+from mes.platform.http.admin import ReadOnlyAdmin
 from mes.production.models import Run, Unit, WorkOrder
-from mes.web.admin import ReadOnlyAdmin
 
 
 @admin.register(WorkOrder)

@@ -11,13 +11,18 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
-from mes.accounts.permissions import operator_name
-from mes.accounts.roles import Capability
+from mes.platform.accounts.permissions import operator_name
+from mes.platform.accounts.roles import Capability
+from mes.platform.http.serializers import (
+    CodeField,
+    OffsetDateTimeField,
+    StrictSerializer,
+    read,
+)
+from mes.platform.http.viewsets import ExactFilter, TextSearch
 from mes.production import orders, runs
 from mes.production.models import Run, WorkOrder
 from mes.production.queries import count_units
-from mes.web.serializers import CodeField, OffsetDateTimeField, StrictSerializer, read
-from mes.web.viewsets import ExactFilter, TextSearch
 
 LARGEST_QUANTITY = 1_000_000
 LARGEST_REGISTRATION = 10_000

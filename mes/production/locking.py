@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from django.db import OperationalError, transaction
 from psycopg.errors import DeadlockDetected
 
-from mes.database.prepared import as_json, fetch_all
+from mes.platform.database.prepared import as_json, fetch_all
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from mes.platform.http.admin import ReadOnlyAdmin, pretty_json
 from mes.readiness.models import PrepConfirmation, PrepPolicy, ReadinessCheck, ReadinessItem, ReadinessWaiver
-from mes.web.admin import ReadOnlyAdmin, pretty_json
 
 
 @admin.register(PrepPolicy)

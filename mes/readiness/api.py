@@ -10,13 +10,13 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
-from mes.accounts.permissions import operator_name
-from mes.accounts.roles import Capability, role_capabilities
-from mes.readiness import checking, preparing, queries
+from mes.platform.accounts.permissions import operator_name
+from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.http.serializers import OffsetDateTimeField, StrictSerializer, read
+from mes.platform.http.viewsets import ExactFilter
+from mes.platform.http.whole_numbers import whole_number
+from mes.readiness import confirmations, queries, services
 from mes.readiness.models import CheckKind, CheckStatus, DataSource, ReadinessCheck, ReadinessItem
-from mes.web.numbers import whole_number
-from mes.web.serializers import OffsetDateTimeField, StrictSerializer, read
-from mes.web.viewsets import ExactFilter
 
 PREPARES = (Capability.BIND, Capability.AUTHORIZE, Capability.FAI)
 
@@ -159,7 +159,7 @@ class RunReadinessViewSet(GenericViewSet):
         return self._make(request, run_no, CheckKind.FORMAL)
 
     def _make(self, request: Request, run_no: str, kind: CheckKind) -> Response:
-        made = checking.make_check(run_no=run_no, kind=kind, by=operator_name(request))
+        made = services.make_check(run_no=run_no, kind=kind, by=operator_name(request))
         return Response(ReadinessCheckAnswer(queries.list_checks_of(made.run).get(pk=made.pk)).data, status=201)
 
     @extend_schema(
@@ -200,7 +200,7 @@ class RunReadinessViewSet(GenericViewSet):
         if number is None:
             queries.get_run(run_no)
             raise errors.ReadinessItemNotFound(code=id)
-        item = checking.waive_item(run_no=run_no, item_id=number, reason=reason, by=operator_name(request))
+        item = services.waive_item(run_no=run_no, item_id=number, reason=reason, by=operator_name(request))
         return Response(ReadinessItemAnswer(item).data)
 
     @extend_schema(
@@ -216,7 +216,7 @@ class RunReadinessViewSet(GenericViewSet):
         body = read(PreparationRequest, request)
         source = body.get("source") or DataSource.MANUAL
         _check_may_say(request, source)
-        confirmation = preparing.confirm(
+        confirmation = confirmations.confirm(
             run_no=run_no,
             code=code,
             source=source,

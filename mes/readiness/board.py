@@ -10,10 +10,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from mes.accounts.roles import Capability
 from mes.line_setup.models import SetUpKind
+from mes.platform.accounts.roles import Capability
 from mes.production.models import Run, RunStatus
-from mes.readiness.evaluating import Judged, Outcome
+from mes.readiness.evaluation import Judged, Outcome
 from mes.readiness.models import ItemStatus
 from mes.readiness.registry import Check, list_checks
 

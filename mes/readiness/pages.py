@@ -12,14 +12,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
-from mes.accounts.roles import Capability, role_capabilities
 from mes.errors import DomainError, RunNotFound
+from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.http.pages import needs, show_live, signed_in
 from mes.production import runs
 from mes.production.models import OPEN_RUN_STATUSES
-from mes.readiness import board, checking, preparing, queries
-from mes.readiness.evaluating import evaluate
+from mes.readiness import (
+    board,
+    confirmations,
+    queries,
+    services,
+)
+from mes.readiness.evaluation import evaluate
 from mes.readiness.models import CheckKind, DataSource
-from mes.web.pages import needs, show_live, signed_in
 
 REASON_LENGTH = 500
 PREPARES = (Capability.BIND, Capability.AUTHORIZE, Capability.FAI)
@@ -39,7 +44,7 @@ def check_all(request: HttpRequest) -> HttpResponse:
     """Check every run in preparation, so that the board tells what is true now."""
     for one in queries.list_next_runs():
         if not one.is_authorized:
-            _try(request, checking.make_check, run_no=one.run.run_no, kind=CheckKind.PRECHECK, by=_name(request))
+            _try(request, services.make_check, run_no=one.run.run_no, kind=CheckKind.PRECHECK, by=_name(request))
     return redirect("readiness-next")
 
 
@@ -80,7 +85,7 @@ def act(request: HttpRequest, run_no: str, action: str) -> HttpResponse:
 
 
 def _precheck(request: HttpRequest, run_no: str) -> None:
-    made = _try(request, checking.make_check, run_no=run_no, kind=CheckKind.PRECHECK, by=_name(request))
+    made = _try(request, services.make_check, run_no=run_no, kind=CheckKind.PRECHECK, by=_name(request))
     if made is not None:
         messages.info(request, _("Checked and kept: %(status)s.") % {"status": made.get_status_display()})
 
@@ -109,7 +114,7 @@ def _waive(request: HttpRequest, run_no: str) -> None:
         return
     names = {name: request.POST.get(name, "")[:200].replace("\0", "") for name in ("item_type", "item_key", "code")}
     try:
-        checking.waive_finding(run_no=run_no, reason=reason, by=_name(request), **names)
+        services.waive_finding(run_no=run_no, reason=reason, by=_name(request), **names)
     except DomainError as refusal:
         messages.error(request, str(refusal))
     else:
@@ -125,7 +130,7 @@ def _confirm(request: HttpRequest, run_no: str) -> None:
         "is_done": request.POST.get("done") != "0",
         "remark": _clean(request.POST.get("remark", "")),
     }
-    if _try(request, preparing.confirm, **confirmation):
+    if _try(request, confirmations.confirm, **confirmation):
         messages.success(request, _("Confirmed.") if confirmation["is_done"] else _("Taken back."))
 
 

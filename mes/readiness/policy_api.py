@@ -7,14 +7,24 @@ from rest_framework import serializers
 from rest_framework.routers import BaseRouter
 
 from mes import errors
-from mes.accounts.roles import Capability
 from mes.plant.models import Line
+from mes.platform.accounts.roles import Capability
+from mes.platform.http.master_data import (
+    FixedFieldsMixin,
+    OptionalTextField,
+    WholeSerializer,
+    describe,
+)
+from mes.platform.http.serializers import (
+    CodeField,
+    CodeRelatedField,
+    IdField,
+    StrictModelSerializer,
+)
+from mes.platform.http.viewsets import IdModelViewSet
 from mes.readiness.models import ConfirmMode, DataSource, PrepPolicy
 from mes.routing.models import Routing
 from mes.specs.models import DataCollectionSpec
-from mes.web.master_data import FixedFieldsMixin, OptionalTextField, WholeSerializer, describe
-from mes.web.serializers import CodeField, CodeRelatedField, IdField, StrictModelSerializer
-from mes.web.viewsets import IdModelViewSet
 
 LONGEST_AGE = 525_600  # minutes of a year
 

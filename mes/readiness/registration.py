@@ -3,13 +3,13 @@
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
-from mes.database import retention
+from mes.platform.database import retention
 from mes.production.gates import register_gate
 from mes.production.models import OPEN_RUN_STATUSES
-from mes.readiness.checking import pass_gate
 from mes.readiness.checks import equipment, material, preparation, solder_paste, stencil, time_rule
 from mes.readiness.models import CheckStatus, ReadinessCheck
 from mes.readiness.registry import register_check
+from mes.readiness.services import pass_gate
 
 
 def register() -> None:

@@ -15,10 +15,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from mes.accounts.roles import Capability, role_capabilities
 from mes.plant.admin import MasterDataAdmin
+from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.http.admin import ReadOnlyAdmin, attempt
 from mes.routing import services, snapshots
-from mes.routing.compiling import compile_route, differs_from_live
+from mes.routing.compilation import compile_route, differs_from_live
 from mes.routing.models import (
     FaiTemplate,
     RouteExecutionConfig,
@@ -29,7 +30,6 @@ from mes.routing.models import (
     VersionStatus,
 )
 from mes.specs.texts import describe_alarm, describe_limits
-from mes.web.admin import ReadOnlyAdmin, attempt
 
 # --- routes -----------------------------------------------------------------------------------------------
 

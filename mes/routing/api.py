@@ -13,11 +13,27 @@ from rest_framework.response import Response
 from rest_framework.routers import BaseRouter
 
 from mes import errors
-from mes.accounts.permissions import operator_name
-from mes.accounts.roles import Capability
 from mes.plant.models import StationGroup, StationType
+from mes.platform.accounts.permissions import operator_name
+from mes.platform.accounts.roles import Capability
+from mes.platform.http.master_data import (
+    FixedFieldsMixin,
+    OptionalCodeField,
+    OptionalTextField,
+    WholeSerializer,
+    describe,
+)
+from mes.platform.http.serializers import (
+    CodeField,
+    CodeRelatedField,
+    IdField,
+    OffsetDateTimeField,
+    StrictModelSerializer,
+    StrictSerializer,
+)
+from mes.platform.http.viewsets import CodeModelViewSet, IdModelViewSet
 from mes.routing import services
-from mes.routing.compiling import compile_route, differs_from_live
+from mes.routing.compilation import compile_route, differs_from_live
 from mes.routing.models import (
     ConfigScope,
     FaiTemplate,
@@ -28,16 +44,6 @@ from mes.routing.models import (
     VersionStatus,
 )
 from mes.routing.services import StepInput
-from mes.web.master_data import FixedFieldsMixin, OptionalCodeField, OptionalTextField, WholeSerializer, describe
-from mes.web.serializers import (
-    CodeField,
-    CodeRelatedField,
-    IdField,
-    OffsetDateTimeField,
-    StrictModelSerializer,
-    StrictSerializer,
-)
-from mes.web.viewsets import CodeModelViewSet, IdModelViewSet
 
 CAPABILITIES = {"*": (Capability.ROUTES, Capability.MAPPINGS)}
 LARGEST_STEP_NO = 2**31 - 1

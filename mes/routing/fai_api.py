@@ -7,12 +7,12 @@ from rest_framework import serializers
 from rest_framework.routers import BaseRouter
 
 from mes import errors
-from mes.accounts.roles import Capability
+from mes.platform.accounts.roles import Capability
+from mes.platform.http.master_data import FixedFieldsMixin, describe
+from mes.platform.http.serializers import IdField, StrictModelSerializer
+from mes.platform.http.viewsets import CodeModelViewSet
 from mes.routing import fai_items
 from mes.routing.models import FaiTemplate
-from mes.web.master_data import FixedFieldsMixin, describe
-from mes.web.serializers import IdField, StrictModelSerializer
-from mes.web.viewsets import CodeModelViewSet
 
 _ITEMS_SCHEMA = {
     "type": "array",

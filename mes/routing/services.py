@@ -15,7 +15,7 @@ from mes.errors import (
     ValidationFailed,
 )
 from mes.plant.models import Operation, Station
-from mes.routing.mappings import TYPE_KEYS, find_mapping_problems
+from mes.routing.mapping_problems import TYPE_KEYS, find_mapping_problems
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, Routing, RoutingStep
 
 

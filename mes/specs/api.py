@@ -8,13 +8,23 @@ from rest_framework import serializers
 from rest_framework.routers import BaseRouter
 
 from mes import errors
-from mes.accounts.roles import Capability
 from mes.plant.models import Operation
-from mes.routing import usage
+from mes.platform.accounts.roles import Capability
+from mes.platform.http.master_data import (
+    FixedFieldsMixin,
+    OptionalChoiceField,
+    OptionalTextField,
+    describe,
+)
+from mes.platform.http.serializers import (
+    CodeRelatedField,
+    IdField,
+    StrictModelSerializer,
+    StrictSerializer,
+)
+from mes.platform.http.viewsets import IdModelViewSet
+from mes.routing import references
 from mes.specs.models import AlarmAction, DataCollectionSpec, DataType, ItemType, Method, TriggerType
-from mes.web.master_data import FixedFieldsMixin, OptionalChoiceField, OptionalTextField, describe
-from mes.web.serializers import CodeRelatedField, IdField, StrictModelSerializer, StrictSerializer
-from mes.web.viewsets import IdModelViewSet
 
 PATHS = {
     "lsl": ("limits", "lsl"),
@@ -186,7 +196,7 @@ class SpecViewSet(IdModelViewSet):
     def perform_destroy(self, instance: models.Model) -> None:
         """Delete, unless a compiled route binds it."""
         with transaction.atomic():
-            usage.check_unused(instance)
+            references.check_unused(instance)
             super().perform_destroy(instance)
 
 

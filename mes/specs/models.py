@@ -6,8 +6,8 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Operation
+from mes.platform.validators import validate_code
 from mes.specs import rules
-from mes.web.validators import validate_code
 
 
 class ItemType(models.TextChoices):

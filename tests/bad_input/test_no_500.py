@@ -15,9 +15,9 @@ from psycopg.pq import TransactionStatus
 from rest_framework.test import APIClient
 
 from integration.models import FailedMessage
-from mes.accounts.roles import Role
 from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
+from mes.platform.accounts.roles import Role
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate
 from mes.wsgi import application

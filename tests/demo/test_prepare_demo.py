@@ -9,9 +9,9 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
-from mes.accounts.models import DeviceToken
-from mes.accounts.roles import Capability, Role, role_capabilities
-from mes.accounts.tokens import find_token, revoke_token
+from mes.platform.accounts.models import DeviceToken
+from mes.platform.accounts.roles import Capability, Role, role_capabilities
+from mes.platform.accounts.tokens import find_token, revoke_token
 
 pytestmark = pytest.mark.django_db
 

@@ -8,10 +8,10 @@ from django.db import models
 from rest_framework.test import APIClient
 
 from execution.models import CarrierTrack, DataValue, Disposition, Track
-from mes.events.models import MesEvent
+from mes.platform.outbox.models import MesEvent
 from mes.production import orders, runs
 from mes.production.models import Run, Unit, WorkOrder
-from mes.routing.compiling import compile_route
+from mes.routing.compilation import compile_route
 from tests.factories import Plant
 
 WRITTEN: tuple[type[models.Model], ...] = (WorkOrder, Run, Unit, Track, CarrierTrack, DataValue, MesEvent, Disposition)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from execution.models import Disposition, Track
-from mes.accounts.roles import Role
-from mes.events.models import MesEvent
+from mes.platform.accounts.roles import Role
+from mes.platform.outbox.models import MesEvent
 from mes.production.models import Run, Unit
 from tests.execution.support import (
     assert_done,

@@ -9,12 +9,12 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from execution import moving, tracking
+from execution import moves, tracking
 from execution.models import Track
-from execution.standing import Place
-from mes.accounts.roles import Role
-from mes.events.models import MesEvent
+from execution.unit_state import Place
 from mes.plant.models import Equipment, Station
+from mes.platform.accounts.roles import Role
+from mes.platform.outbox.models import MesEvent
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from tests.execution.support import (
     assert_done,
@@ -127,7 +127,7 @@ def test_a_machine_is_told_that_the_run_is_in_preparation(plant):
     run, place = tracking.get_run("RUN-1"), Place(tracking.get_station("SMT-01"))
     unit = Unit.objects.get(sn="SN-1")
     with nothing_written(), pytest.raises(tracking.errors.RunInPrep):
-        moving.check_may_enter(unit=unit, run=run, place=place, by_machine=True, open_track=None)
+        moves.check_may_enter(unit=unit, run=run, place=place, by_machine=True, open_track=None)
 
 
 def test_a_revoked_run_refuses(plant, operator, supervisor):

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from mes.accounts.roles import Role
 from mes.plant.models import Line
+from mes.platform.accounts.roles import Role
 from mes.production.models import Run, Unit
 from mes.readiness.models import ReadinessCheck
 from mes.routing import snapshots
-from mes.routing.compiling import compile_route
+from mes.routing.compilation import compile_route
 from mes.routing.models import FaiTemplate, RouteExecutionConfig
 from tests.execution.support import assert_done, assert_refused, make_run, track_in
 from tests.factories import Plant, api_client, make_plant

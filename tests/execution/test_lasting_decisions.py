@@ -3,9 +3,9 @@
 import pytest
 from django.db import connection
 
-from execution import holding
+from execution import dispositions
 from execution.models import Disposition, Track
-from mes.database import partitions
+from mes.platform.database import partitions
 from mes.production import runs
 from mes.production.models import Unit
 from tests.execution.support import make_run, track_in
@@ -47,7 +47,7 @@ def test_a_unit_never_made_may_be_registered_elsewhere():
 def test_a_scrapped_unit_that_was_never_made_stays_scrapped():
     plant = make_plant()
     sn = close_with_unmade(plant, lambda: None)
-    holding.scrap_unit(sn=sn, reason="bent", by="test")
+    dispositions.scrap_unit(sn=sn, reason="bent", by="test")
     answer = register_elsewhere(plant, sn)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "UNIT_SCRAPPED")
     assert Unit.objects.get(sn=sn).status == "SCRAPPED"
@@ -55,7 +55,7 @@ def test_a_scrapped_unit_that_was_never_made_stays_scrapped():
 
 def test_closing_a_run_does_not_lift_a_hold():
     plant = make_plant()
-    sn = close_with_unmade(plant, lambda: holding.hold_unit(sn=plant.sns[1], reason="label", by="quality"))
+    sn = close_with_unmade(plant, lambda: dispositions.hold_unit(sn=plant.sns[1], reason="label", by="quality"))
     unit = Unit.objects.get(sn=sn)
     assert (unit.run_id, unit.status, unit.hold_reason) == (None, "ON_HOLD", "label")
     assert register_elsewhere(plant, sn).json()["error"]["code"] == "UNIT_ON_HOLD"
@@ -64,8 +64,8 @@ def test_closing_a_run_does_not_lift_a_hold():
 def test_a_second_reason_to_hold_is_kept():
     plant = make_plant()
     unit = Unit.objects.get(sn=plant.sns[0])
-    assert holding.hold(unit, reason="count the boards", by="supervisor")
-    assert not holding.hold(unit, reason="late failure")
+    assert dispositions.hold(unit, reason="count the boards", by="supervisor")
+    assert not dispositions.hold(unit, reason="late failure")
     assert Unit.objects.get(pk=unit.pk).hold_reason == "count the boards · late failure"
     assert list(Disposition.objects.order_by("id").values_list("reason", flat=True)) == [
         "count the boards",

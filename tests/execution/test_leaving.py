@@ -8,10 +8,15 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from execution import moving, standing, tracking, writing
+from execution import (
+    moves,
+    moves_sql,
+    tracking,
+    unit_state,
+)
 from execution.models import Carrier, CarrierTrack, CarrierTrackUnit, DataValue, Track
-from mes.events.models import MesEvent
 from mes.plant.models import Equipment, Station
+from mes.platform.outbox.models import MesEvent
 from mes.production import locking
 from mes.production.models import Run, Unit
 from mes.routing.models import RoutingStep
@@ -45,7 +50,7 @@ def in_minutes(minutes: float) -> str:
     return (timezone.now() + timedelta(minutes=minutes)).isoformat()
 
 
-def unit_state(sn: str = "SN-1") -> tuple[str, int | None, str]:
+def state_of(sn: str = "SN-1") -> tuple[str, int | None, str]:
     return Unit.objects.values_list("status", "current_step_no", "held_from").get(sn=sn)
 
 
@@ -84,7 +89,7 @@ def test_track_out_closes_the_track_and_moves_the_unit_on(plant, operator):
     track = Track.objects.get()
     assert (track.result, track.claimed_result, track.result_override) == ("PASS", "PASS", "")
     assert (track.operator_out, track.out_at is not None) == ("OP-7", True)
-    assert unit_state() == ("QUEUED", 20, "")
+    assert state_of() == ("QUEUED", 20, "")
 
 
 def test_a_unit_goes_through_all_steps_and_is_done(plant, operator):
@@ -93,7 +98,7 @@ def test_a_unit_goes_through_all_steps_and_is_done(plant, operator):
         data = [value("Supply Voltage", 3.3)] if step_no == 30 else []
         answer = assert_done(track_out(operator, station, data=data))
     assert (answer["status"], answer["nextStepNo"]) == ("DONE", None)
-    assert unit_state() == ("DONE", 30, "")
+    assert state_of() == ("DONE", 30, "")
     assert list(Track.objects.order_by("id").values_list("step_no", "attempt")) == [(10, 1), (20, 1), (30, 1)]
 
 
@@ -195,7 +200,7 @@ def test_leaving_is_a_fact(plant, operator, what):
     enter(operator, 10)
     FACTS[what](plant)
     assert_done(track_out(operator))
-    assert unit_state() == ("QUEUED", 20, "")
+    assert state_of() == ("QUEUED", 20, "")
 
 
 def test_a_person_cannot_track_out_a_held_unit(plant, operator, supervisor):
@@ -224,7 +229,7 @@ def test_required_data_may_come_with_the_track_out(plant, operator):
     stored = DataValue.objects.get()
     assert (stored.value_number, stored.judge, stored.source, stored.operator) == (3.3, "PASS", "MANUAL", "OP-7")
     assert (stored.lsl, stored.usl, stored.measure, stored.step_no) == (3.2, 3.4, "V", 30)
-    assert unit_state() == ("DONE", 30, "")
+    assert state_of() == ("DONE", 30, "")
 
 
 def test_required_data_may_have_come_as_device_data(plant, operator, device):
@@ -507,7 +512,7 @@ def test_a_key_failure_after_the_pass_holds_the_unit(plant, operator, device):
     track_id = enter(operator, 20)
     assert_done(track_out(operator, "REF-01"))
     assert_done(send(device, track_id, value("Peak Temperature", 251)), 201)
-    assert unit_state() == ("ON_HOLD", 30, "QUEUED")
+    assert state_of() == ("ON_HOLD", 30, "QUEUED")
     assert Track.objects.get().result == "PASS"
 
 
@@ -524,7 +529,7 @@ def test_after_the_retests_are_used_the_unit_fails(plant, operator, rebuild, lim
         last = attempt == limit + 1
         expected = ("OUT_FAILED", None) if last else ("QUEUED", 10)
         assert (data["status"], data["nextStepNo"]) == expected
-    assert unit_state("SN-9") == ("OUT_FAILED", 10, "")
+    assert state_of("SN-9") == ("OUT_FAILED", 10, "")
     with nothing_written():
         assert_refused(track_in(operator, **call), "UNIT_OUT_FAILED")
 
@@ -560,13 +565,13 @@ def test_an_alarm_in_the_closing_values_takes_effect_after_the_move(plant, opera
     enter(operator, 20, **call)
     data = assert_done(track_out(operator, "REF-01", data=[value("Oxygen", 1200)], **call))
     assert (data["result"], data["status"], data["nextStepNo"]) == ("PASS", "ON_HOLD", 30)
-    assert unit_state("SN-9") == ("ON_HOLD", 30, "QUEUED")
+    assert state_of("SN-9") == ("ON_HOLD", 30, "QUEUED")
     assert DataValue.objects.get().alarmed is True
     alarm = MesEvent.objects.get(event_type="DATA_ALARM")
     assert (alarm.payload["specName"], alarm.payload["value"], alarm.payload["action"]) == ("Oxygen", 1200, "HOLD")
     assert "Oxygen" in Unit.objects.get(sn="SN-9").hold_reason
     assert_done(decide(supervisor, "release", sn="SN-9"))
-    assert unit_state("SN-9") == ("QUEUED", 30, "")
+    assert state_of("SN-9") == ("QUEUED", 30, "")
 
 
 def test_an_alarm_that_only_alarms_holds_nothing(plant, operator, rebuild):
@@ -582,7 +587,7 @@ def test_an_alarm_with_a_failing_key_value_holds_the_failed_unit(plant, operator
     data = assert_done(track_out(operator, "REF-01", data=[value("Peak Temperature", 256)]))
     assert (data["result"], data["status"]) == ("FAIL", "ON_HOLD")
     assert_done(decide(supervisor, "release"))
-    assert unit_state() == ("OUT_FAILED", 20, "")
+    assert state_of() == ("OUT_FAILED", 20, "")
 
 
 def test_an_alarm_at_the_last_step_holds_the_unit_that_is_done(plant, operator, supervisor, rebuild):
@@ -592,7 +597,7 @@ def test_an_alarm_at_the_last_step_holds_the_unit_that_is_done(plant, operator, 
     call = rebuild()
     enter(operator, 30, **call)
     assert_done(track_out(operator, "TST-01", data=[value("Supply Voltage", 3.6)], **call))
-    assert unit_state("SN-9") == ("ON_HOLD", 30, "DONE")
+    assert state_of("SN-9") == ("ON_HOLD", 30, "DONE")
     assert assert_done(decide(supervisor, "release", sn="SN-9"))["status"] == "DONE"
 
 
@@ -608,19 +613,19 @@ def test_a_machine_takes_a_held_unit_out_and_release_sends_it_where_the_result_l
     departure = machine_out(result)
     assert departure.track.out_at is not None
     assert (departure.track.result, departure.unit.status) == (result, "ON_HOLD")
-    assert unit_state() == ("ON_HOLD", led_to[1], led_to[0])
+    assert state_of() == ("ON_HOLD", led_to[1], led_to[0])
     assert MesEvent.objects.filter(event_type="TRACK_OUT").count() == 1
     assert_done(decide(supervisor, "release"))
-    assert unit_state() == (*led_to, "")
+    assert state_of() == (*led_to, "")
 
 
-def machine_out(result: str) -> moving.Move:
+def machine_out(result: str) -> moves.Move:
     with transaction.atomic():
-        stands = standing.look(["SN-1"], locked=locking.lock(["SN-1"])).standings["SN-1"]
+        stands = unit_state.look(["SN-1"], locked=locking.lock(["SN-1"])).standings["SN-1"]
         assert stands.open_track is not None
-        move = moving.of_open_track(stands, standing.find_earlier([stands])[stands.open_track.pk])
-        moving.leave(move, claimed_result=result, at=timezone.now(), source="AUTO")
-        writing.write([move], now=timezone.now())
+        move = moves.of_open_track(stands, unit_state.find_earlier([stands])[stands.open_track.pk])
+        moves.leave(move, claimed_result=result, at=timezone.now(), source="AUTO")
+        moves_sql.write([move], now=timezone.now())
         return move
 
 
@@ -629,7 +634,7 @@ def test_a_unit_that_finished_while_held_is_done_after_its_release(plant, operat
     assert_done(send(device, track_id, value("Supply Voltage", 3.3), source="MANUAL", operatorId="OP-7"), 201)
     decide(supervisor, "hold")
     machine_out("PASS")
-    assert unit_state() == ("ON_HOLD", 30, "DONE")
+    assert state_of() == ("ON_HOLD", 30, "DONE")
     assert assert_done(decide(supervisor, "release"))["status"] == "DONE"
 
 

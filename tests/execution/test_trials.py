@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from execution.first_article.models import FirstArticle, FirstArticleSample
 from execution.models import Track
-from mes.accounts.roles import Role
+from execution.quality.first_article.models import FirstArticle, FirstArticleSample
 from mes.plant.models import Line
+from mes.platform.accounts.roles import Role
 from mes.production.models import Run, Unit
 from tests.execution.support import assert_done, assert_refused, nothing_written, track_in, track_out
 from tests.execution.test_first_article import act, begin, create, make_fai_plant

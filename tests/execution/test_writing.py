@@ -3,7 +3,7 @@
 import pytest
 from django.db import connection
 
-from execution import standing, writing
+from execution import moves_sql, unit_state
 from execution.models import Track
 from mes.production import locking, runs
 from mes.production.models import Unit
@@ -12,13 +12,13 @@ from tests.factories import api_client, make_plant
 
 
 def test_every_column_of_a_track_is_written() -> None:
-    written = {*writing._TRACK_TYPES, *writing._CLOSING_TYPES, "id", "unit_id", "created_at"}
+    written = {*moves_sql._TRACK_TYPES, *moves_sql._CLOSING_TYPES, "id", "unit_id", "created_at"}
     assert written == {field.column for field in Track._meta.concrete_fields}
 
 
 def test_no_field_of_a_picture_needs_decoding() -> None:
     """Its rows are not read by the ORM, which decodes JSON for instance."""
-    for model in standing._FIELDS:
+    for model in unit_state._FIELDS:
         for field in model._meta.concrete_fields:
             assert not field.get_db_converters(connection), f"{model.__name__}.{field.name}"
 

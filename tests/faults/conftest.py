@@ -11,8 +11,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from mes.events.models import EventStatus, MesEvent
-from tests.events.support import PROJECT, eventually, test_database_url
+from mes.platform.outbox.models import EventStatus, MesEvent
+from tests.platform.outbox.support import PROJECT, eventually, test_database_url
 
 LEASE = 2  # seconds
 

@@ -52,11 +52,11 @@ class Span:
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mes.settings")
     django.setup()
-    from mes.events import outbox
-    from mes.events.models import EventType
+    from mes.platform.outbox import emit
+    from mes.platform.outbox.models import EventType
 
-    outbox._handlers.clear()
-    outbox.register_handler(EventType.TRACK_IN, handle)
+    emit._handlers.clear()
+    emit.register_handler(EventType.TRACK_IN, handle)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are reaped by the system
     for _line in sys.stdin:
         pid = os.fork()
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def live() -> None:
-    from mes.events.worker import end_with_parent, loop
+    from mes.platform.outbox.worker import end_with_parent, loop
 
     end_with_parent()
     os.environ["LINEKEEPER_WORKER"] = f"nursery:{os.getpid()}"

@@ -19,10 +19,15 @@ from django.conf import settings
 from django.utils import timezone
 from django_q.signing import SignedPackage
 
-from mes.database import embedded
-from mes.database.embedded import Cluster
-from mes.database.throwaway import make_folder, remove_folder
-from tests.events.support import PROJECT, eventually, free_port, running
+from mes.platform.server import embedded
+from mes.platform.server.embedded import Cluster
+from mes.platform.server.throwaway import make_folder, remove_folder
+from tests.platform.outbox.support import (
+    PROJECT,
+    eventually,
+    free_port,
+    running,
+)
 
 GRANIAN = ["-m", "granian", "--interface", "wsgi", "mes.wsgi:application", "--no-ws", "--workers", "1"]
 
@@ -91,7 +96,7 @@ def ask(url: str, statement: str, *values: object) -> object:
 
 def queue_tick(url: str) -> None:
     """Give django-q2 a tick to do, as its scheduler would half a minute later."""
-    task = {"id": uuid.uuid4().hex, "name": "t", "func": "mes.events.tasks.tick", "args": (), "kwargs": {}}
+    task = {"id": uuid.uuid4().hex, "name": "t", "func": "mes.platform.outbox.tasks.tick", "args": (), "kwargs": {}}
     payload = SignedPackage.dumps({**task, "started": timezone.now()})
     ask(url, "INSERT INTO django_q_ormq (key, payload, lock) VALUES ('linekeeper', %s, now())", payload)
 

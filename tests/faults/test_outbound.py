@@ -14,8 +14,8 @@ import pytest
 from django.utils import timezone
 
 from demo.erp import Erp, serve
-from mes.events.models import MesEvent
-from tests.events.support import PROJECT, eventually, test_database_url
+from mes.platform.outbox.models import MesEvent
+from tests.platform.outbox.support import PROJECT, eventually, test_database_url
 
 MESSAGES = 60
 WORKER = """
@@ -23,7 +23,7 @@ import threading, django
 django.setup()
 from datetime import timedelta
 from integration.outbound import delivery
-from mes.events.worker import end_with_parent, loop
+from mes.platform.outbox.worker import end_with_parent, loop
 delivery.PAUSE = delivery.LONGEST_PAUSE = timedelta(seconds=0.5)
 end_with_parent()
 loop(threading.Event(), is_well=lambda: True)

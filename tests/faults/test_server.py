@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from mes.database.throwaway import make_folder, remove_folder
-from tests.events.support import PROJECT, eventually, free_port
+from mes.platform.server.throwaway import make_folder, remove_folder
+from tests.platform.outbox.support import PROJECT, eventually, free_port
 
 MOMENTS = (0.4, 1.2, 2.5)  # seconds of a first start after which it is killed
 

@@ -8,9 +8,9 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from mes.events.models import EventStatus, MesEvent, WorkerHeartbeat
-from tests.events.support import eventually
+from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
 from tests.faults.conftest import LEASE, ask, kill, make_events, not_completed
+from tests.platform.outbox.support import eventually
 
 KILLS = 20
 EVENTS = 2000

@@ -8,8 +8,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from ingest.models import OpenIngestEvent
-from mes.accounts.roles import Role
-from mes.database.sameness import digest_of
+from mes.platform.accounts.roles import Role
+from mes.platform.inbound.digest import digest_of
 from tests.factories import api_client
 from tests.ingest.support import IngestPlant, make_ingest_plant, push
 from tests.integration.helpers import nothing_changes

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from mes.plant.models import StationType
 from mes.production import orders, runs
 from mes.production.models import Run
-from mes.routing.compiling import compile_route
+from mes.routing.compilation import compile_route
 from mes.routing.models import RouteVersion
 from tests.factories import make_config, make_group, make_line, make_operation, make_route, make_spec, make_station
 from tests.remembering import remembered

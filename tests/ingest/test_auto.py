@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from execution import holding
+from execution import dispositions
 from execution.models import DataValue, Track
 from ingest.models import SettledIngestEvent
 from mes.production import runs
@@ -86,8 +86,8 @@ def test_a_report_of_an_earlier_pass_does_not_wait(plant: IngestPlant, send: Sen
     send(printed(sn), 201)
     before = timezone.now()
     send(inspected(sn, "end"), 201)
-    holding.hold_unit(sn=sn, reason="x", by="test")
-    holding.rework_unit(sn=sn, reason="x", by="test", to_step_no=10)
+    dispositions.hold_unit(sn=sn, reason="x", by="test")
+    dispositions.rework_unit(sn=sn, reason="x", by="test", to_step_no=10)
     late = {**inspected(sn, "end"), "occurredAt": before.isoformat()}
     assert refuse(late, "STEP_MISMATCH", 409)["details"]["missingSteps"] == []
     send(inspected(sn, "end"), 202)
@@ -247,12 +247,12 @@ def test_a_held_unit_leaves_by_machine_and_stays_held(plant: IngestPlant, send: 
     sn = plant.sns[0]
     put(sn, 20)
     send(inspected(sn, "start"), 201)
-    holding.hold_unit(sn=sn, reason="look at it", by="test")
+    dispositions.hold_unit(sn=sn, reason="look at it", by="test")
     assert send(inspected(sn, "end"), 201)["unitStatus"] == "ON_HOLD"
-    assert holding.release_unit(sn=sn, reason="fine", by="test").status == "QUEUED"
+    assert dispositions.release_unit(sn=sn, reason="fine", by="test").status == "QUEUED"
     assert Unit.objects.get(sn=sn).current_step_no == 30
     put(plant.sns[1], 20)
-    holding.hold_unit(sn=plant.sns[1], reason="look at it", by="test")
+    dispositions.hold_unit(sn=plant.sns[1], reason="look at it", by="test")
     refuse(inspected(plant.sns[1], "end"), "UNIT_ON_HOLD", 409)
 
 

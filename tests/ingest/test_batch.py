@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from execution import holding
+from execution import dispositions
 from execution.models import CarrierLoad, CarrierTrack, DataValue, Disposition, Track
-from mes.events.models import MesEvent
+from mes.platform.outbox.models import MesEvent
 from mes.production.models import Run, Unit
 from tests.execution.support import track_in
 from tests.factories import api_client
@@ -182,9 +182,9 @@ def test_a_position_may_not_smuggle_in_a_unit_of_another_run(db: None, refuse: S
 
 
 def test_all_or_nothing_leaves_nothing(plant: IngestPlant, refuse: Send) -> None:
-    holding.hold_unit(sn=plant.sns[2], reason="x", by="test")
+    dispositions.hold_unit(sn=plant.sns[2], reason="x", by="test")
     refuse(reflowed("PANEL-1", plant.sns), "UNIT_ON_HOLD", 409)
-    holding.release_unit(sn=plant.sns[2], reason="x", by="test")
+    dispositions.release_unit(sn=plant.sns[2], reason="x", by="test")
     Unit.objects.filter(sn=plant.sns[2]).update(current_step_no=20)
     assert refuse(reflowed("PANEL-1", plant.sns), "STEP_MISMATCH", 409)["details"]["missingSteps"] == [20]
     Unit.objects.filter(sn=plant.sns[2]).update(current_step_no=40)
@@ -196,7 +196,7 @@ def test_all_or_nothing_leaves_nothing(plant: IngestPlant, refuse: Send) -> None
 def test_a_partial_batch_applies_what_it_can(db: None, send: Send) -> None:
     plant = waiting_for_the_oven(reflow=PARTIAL)
     one, two, _three = plant.sns
-    holding.hold_unit(sn=one, reason="x", by="test")
+    dispositions.hold_unit(sn=one, reason="x", by="test")
     Unit.objects.filter(sn=two).update(current_step_no=20)
     answer = send(reflowed("PANEL-1", plant.sns), 201)
     assert answer["skipped"] == [{"sn": one, "code": "UNIT_ON_HOLD"}, {"sn": two, "code": "STEP_MISMATCH"}]

@@ -115,9 +115,9 @@ def test_what_the_database_cannot_keep_is_refused_alone(
     """A belt over the braces: no check foresaw it, and still it neither stops the others nor comes back for ever."""
     from django.db import connection
 
-    from ingest import applying
+    from ingest import unit_moves
 
-    apply = applying.apply
+    apply = unit_moves.apply
 
     def poisoned(sent: Any, *args: Any, **kwargs: Any) -> Any:
         if sent.body["payload"].get("poison"):
@@ -125,7 +125,7 @@ def test_what_the_database_cannot_keep_is_refused_alone(
                 cursor.execute("SELECT 1/0")
         return apply(sent, *args, **kwargs)
 
-    monkeypatch.setattr(applying, "apply", poisoned)
+    monkeypatch.setattr(unit_moves, "apply", poisoned)
     results = post(client, [printed(plant.sns[0], poison=True), printed(plant.sns[0])])
     assert [result["status"] for result in results] == ["REJECTED", "APPLIED"]
     assert results[0]["error"]["code"] == "INGEST_PAYLOAD_INVALID"

@@ -19,11 +19,11 @@ from django.conf import settings
 from execution.models import CarrierLoad, CarrierTrack, DataValue, Track
 from ingest.models import OpenIngestEvent, SettledIngestEvent
 from ingest.waiting import catch_up
-from mes.events.models import MesEvent
+from mes.platform.outbox.models import MesEvent
 from mes.production.models import Run, Unit
-from tests.events.support import free_port, test_database_url
 from tests.factories import api_client, make_token
 from tests.ingest.support import final_test, inspected, make_ingest_plant, printed, push, reflowed
+from tests.platform.outbox.support import free_port, test_database_url
 
 PROJECT = Path(__file__).resolve().parents[2]
 SENDERS = 4

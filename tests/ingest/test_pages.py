@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 
 from execution.models import Track
+from ingest.mapping.presets import list_presets
 from ingest.models import OpenIngestEvent
-from ingest.preset_files import list_presets
-from mes.accounts.roles import Role
+from mes.platform.accounts.roles import Role
 from tests.factories import api_client, make_user
 from tests.ingest.support import IngestPlant, final_test, make_ingest_plant, printed, push
 

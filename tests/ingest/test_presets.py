@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from execution.models import DataValue, Track
+from ingest.mapping.presets import Preset, list_presets
 from ingest.models import IngestEvent
-from ingest.preset_files import Preset, list_presets
 from mes.production import orders, runs
 from mes.production.models import Unit
-from mes.routing.compiling import compile_route
+from mes.routing.compilation import compile_route
 from tests.factories import api_client, make_config, make_group, make_line, make_operation, make_route, make_spec
 from tests.factories import make_station as make_station_of
 from tests.ingest.support import push

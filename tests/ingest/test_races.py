@@ -14,8 +14,8 @@ from rest_framework.test import APIClient
 
 from execution import carriers
 from execution.models import CarrierLoad, CarrierTrack, DataValue, Track
-from ingest import looking, meaning, receiving
-from ingest.envelopes import Sent
+from ingest import attempts, candidates, context
+from ingest.envelope import Sent
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
 from ingest.waiting import catch_up
 from mes.production import locking
@@ -59,7 +59,7 @@ def test_many_posts_of_one_event_are_one_event(client: APIClient) -> None:
 def test_without_the_key_all_but_one_would_be_refused(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: the lock of the unit alone keeps the effect single, but calls a repeat a mistake."""
     sn = make_ingest_plant().sns[0]
-    monkeypatch.setattr(looking, "CLAIM_AND_LOCK", locking.claim_and_lock("SELECT 1"))
+    monkeypatch.setattr(context, "CLAIM_AND_LOCK", locking.claim_and_lock("SELECT 1"))
     answers = at_once(push(client, printed(sn)), times=8)
     assert Counter(answers)[(201, "APPLIED")] == 1
     assert {status for status, _code in answers} == {201, 409}
@@ -141,14 +141,14 @@ def test_a_repeat_at_the_moment_the_event_is_given_up(client: APIClient, monkeyp
     body = inspected(make_ingest_plant().sns[0], "end")
     assert push(client, body)() == (202, "WAITING")
     OpenIngestEvent.objects.update(wait_until=timezone.now() - timedelta(seconds=1))
-    known = receiving.known
+    known = attempts.known
 
-    def give_up_first(sent: Sent) -> receiving.Outcome:
+    def give_up_first(sent: Sent) -> attempts.Outcome:
         at_once(catch_up, times=1)
         assert OpenIngestEvent.objects.get().status == "REJECTED"
         return known(sent)
 
-    monkeypatch.setattr(receiving, "known", give_up_first)
+    monkeypatch.setattr(attempts, "known", give_up_first)
     assert push(client, body)() == (202, "WAITING")
     assert OpenIngestEvent.objects.get().status == "WAITING"
 
@@ -212,7 +212,7 @@ def test_carriers_that_exchange_their_units_slowly(client: APIClient, monkeypatc
 def test_control_carriers_that_lock_only_the_units_they_are_told_of_deadlock(
     client: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(meaning, "list_carried", lambda carrier_no: [])
+    monkeypatch.setattr(candidates, "list_carried", lambda carrier_no: [])
     monkeypatch.setattr(locking.Locked, "check", lambda self, **rows: None)
     slow_loads(monkeypatch)
     assert (503, "TRY_AGAIN") in swap(client)

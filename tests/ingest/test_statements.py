@@ -7,7 +7,7 @@ from rest_framework.test import APIClient
 
 from bench.floor import recorded
 from execution.models import Track
-from ingest import meaning
+from ingest import candidates
 from mes.production.models import Run, Unit
 from tests.ingest.conftest import Send
 from tests.ingest.support import (
@@ -79,9 +79,9 @@ def test_a_number_that_was_given_to_another_run_is_that_run_s(plant: IngestPlant
 
 
 def test_what_is_remembered_of_runs_is_bounded(plant: IngestPlant, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meaning, "REMEMBERED_RUNS", 2)
-    meaning.forget()
+    monkeypatch.setattr(candidates, "REMEMBERED_RUNS", 2)
+    candidates.forget()
     for number in range(5):
         Run.objects.update(run_no=f"R-{number}")
         send({**printed("nobody"), "runNo": f"R-{number}"}, 404)
-    assert len(meaning._Remembered.named) <= 3
+    assert len(candidates._Remembered.named) <= 3

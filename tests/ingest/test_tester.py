@@ -8,7 +8,7 @@ from execution.models import DataValue, Track
 from ingest.models import OpenIngestEvent, SettledIngestEvent
 from mes.production import runs
 from mes.production.models import Run, Unit
-from mes.routing.compiling import compile_route
+from mes.routing.compilation import compile_route
 from tests.factories import make_config, make_group, make_operation, make_station
 from tests.ingest.conftest import Send
 from tests.ingest.support import TESTING, IngestPlant, final_test, make_ingest_plant, reflowed

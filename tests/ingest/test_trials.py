@@ -2,9 +2,9 @@
 
 import pytest
 
-from execution.first_article import inspecting
-from execution.first_article.models import FirstArticleSample
 from execution.models import Track
+from execution.quality.first_article import services
+from execution.quality.first_article.models import FirstArticleSample
 from mes.production.models import Run, Unit
 from tests.ingest.conftest import Send
 from tests.ingest.support import IngestPlant, final_test, inspected, make_ingest_plant, printed, reflowed
@@ -21,8 +21,8 @@ def plant(db: None) -> IngestPlant:
 
 def inspect(sample_qty: int) -> None:
     """Have the run's first article inspected."""
-    fai = inspecting.create(run_no="RUN-1", sample_qty=sample_qty, by="somebody")
-    inspecting.start(fai_id=fai.pk, by="somebody")
+    fai = services.create(run_no="RUN-1", sample_qty=sample_qty, by="somebody")
+    services.start(fai_id=fai.pk, by="somebody")
 
 
 def test_a_sample_unit_passes_every_machine(plant: IngestPlant, send: Send, refuse: Send) -> None:

@@ -9,10 +9,10 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution.models import Track
-from ingest import retrying
-from ingest.envelopes import decode
+from ingest import processing
+from ingest.attempts import any_station
+from ingest.envelope import decode
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
-from ingest.receiving import any_station
 from ingest.waiting import catch_up
 from mes import errors
 from mes.production.models import Unit
@@ -128,7 +128,7 @@ def test_one_that_another_call_gives_up_meanwhile(plant: IngestPlant, send: Send
     assert OpenIngestEvent.objects.get().status == "REJECTED"
     sent = decode(msgspec.json.encode(stale.payload))
     with pytest.raises(errors.InvalidTransition):
-        retrying._retry_waiting(stale, sent, check_station=any_station)
+        processing._retry_waiting(stale, sent, check_station=any_station)
     assert OpenIngestEvent.objects.get().status == "REJECTED"
 
 
@@ -198,20 +198,20 @@ def test_an_event_that_cannot_be_tried_does_not_stop_the_others(
 ) -> None:
     from django.db import OperationalError
 
-    from ingest import retrying
+    from ingest import processing
 
     one, two, _three = plant.sns
     first = send(inspected(one, "end"), 202)
     send(inspected(two, "end"), 202)
     Unit.objects.update(current_step_no=20)
-    retry = retrying.retry
+    retry = processing.retry
 
     def flawed(event_id: int) -> Any:
         if event_id == int(first["eventId"]):
             raise OperationalError("busy")
         return retry(event_id)
 
-    monkeypatch.setattr(retrying, "retry", flawed)
+    monkeypatch.setattr(processing, "retry", flawed)
     assert catch_up() == 2
     assert (steps(one), steps(two)) == ([], [20])
     monkeypatch.undo()
@@ -220,16 +220,16 @@ def test_an_event_that_cannot_be_tried_does_not_stop_the_others(
 
 
 def test_a_held_unit_does_not_swallow_its_waiting_event(plant: IngestPlant, send: Send, client: APIClient) -> None:
-    from execution import holding
+    from execution import dispositions
 
     sn = plant.sns[0]
     body = inspected(sn, "end")
     send(body, 202)
     track_in(client, "PRN-1", sn)
-    holding.hold_unit(sn=sn, reason="x", by="test")
+    dispositions.hold_unit(sn=sn, reason="x", by="test")
     send(printed(sn), 201)  # leaves; stays held
     assert OpenIngestEvent.objects.get().error_code == "UNIT_ON_HOLD"
-    holding.release_unit(sn=sn, reason="x", by="test")
+    dispositions.release_unit(sn=sn, reason="x", by="test")
     send(body, 201)
     assert steps(sn) == [10, 20]
 
@@ -237,10 +237,10 @@ def test_a_held_unit_does_not_swallow_its_waiting_event(plant: IngestPlant, send
 def test_an_event_lets_earlier_ones_go_first_that_were_missed(
     plant: IngestPlant, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from execution import moves
+    from execution import hooks
 
     sn = plant.sns[0]
-    monkeypatch.setattr(moves, "_listeners", [])  # the process dies after its commit, before it tells of the move
+    monkeypatch.setattr(hooks, "_listeners", [])  # the process dies after its commit, before it tells of the move
     start = send(inspected(sn, "start"), 202)
     send(printed(sn), 201)
     assert IngestEvent.objects.get(pk=start["eventId"]).status == "WAITING"

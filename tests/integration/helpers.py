@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from ingest.models import OpenIngestEvent
 from integration.models import FailedMessage, SettledMessage
-from mes.database.prepared import fetch_all
+from mes.platform.database.prepared import fetch_all
 
 T = TypeVar("T")
 

@@ -8,11 +8,11 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
-from execution import values
+from execution.data import values
 from execution.models import DataValue, Track
-from integration import device_writing
+from integration.device_data import writing
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
-from mes.events.models import MesEvent
+from mes.platform.outbox.models import MesEvent
 from mes.routing.snapshots import KEPT_WITH_VALUES
 from tests.factories import Plant, make_spec
 from tests.integration.helpers import EVENTS, into_oven, list_messages, make_event, moment, reading
@@ -176,7 +176,7 @@ def test_a_sender_without_a_token_is_refused(plant: Any) -> None:
 
 
 def test_what_the_statement_is_given_is_in_its_order() -> None:
-    assert tuple(device_writing.GIVEN_TYPES) == device_writing._Row.__struct_fields__
+    assert tuple(writing.GIVEN_TYPES) == writing._Row.__struct_fields__
     assert ("spec", *values.READING_COLUMNS) == values.Row.__struct_fields__
     columns = {"id": "spec_id", "unit": "measure"}
     assert tuple(values.SPEC_COLUMNS) == tuple(columns.get(name, name) for name in KEPT_WITH_VALUES)

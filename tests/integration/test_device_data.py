@@ -11,9 +11,9 @@ from rest_framework.test import APIClient
 
 from execution.models import Carrier, CarrierTrack, DataValue, Track
 from integration.models import DeviceDataRecord, FailedMessage, SettledMessage
-from mes.accounts.roles import Role
-from mes.accounts.tokens import issue_token
-from mes.database.models import IdempotencyKey
+from mes.platform.accounts.roles import Role
+from mes.platform.accounts.tokens import issue_token
+from mes.platform.database.models import IdempotencyKey
 from mes.production import runs
 from mes.production.models import Run, Unit, WorkOrder
 from tests.factories import Plant, api_client, make_operation, make_plant, make_spec

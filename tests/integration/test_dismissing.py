@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integration.models import FailedMessage, IntegrationMessage
-from mes.accounts.roles import Role
+from mes.platform.accounts.roles import Role
 from tests.factories import api_client, make_user
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution.models import Carrier, CarrierTrack, CarrierTrackUnit, DataValue, Track
-from mes.events.models import MesEvent
+from mes.platform.outbox.models import MesEvent
 from mes.production.models import Unit
 from tests.factories import Plant, make_spec
 from tests.integration.helpers import (

@@ -7,12 +7,12 @@ from rest_framework.test import APIClient
 
 from execution.models import DataValue, Track
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
-from mes.accounts.roles import Role
-from mes.counts.models import CountReport, CountStream, HourlyCount
 from mes.plant.models import Station
+from mes.platform.accounts.roles import Role
 from mes.production import runs
 from mes.production.models import Run, Unit
-from mes.routing.compiling import compile_route
+from mes.production_counts.models import CountReport, CountStream, HourlyCount
+from mes.routing.compilation import compile_route
 from tests.execution.support import make_run
 from tests.factories import Plant, api_client, make_config, make_line, make_operation, make_station
 from tests.integration.helpers import EVENTS, accept, list_messages, moment, nothing_changes, refuse

@@ -7,8 +7,8 @@ from rest_framework.test import APIClient
 
 from execution.models import DataValue
 from integration.models import DeviceDataRecord, FailedMessage
-from mes.accounts.roles import Role
-from mes.events.models import MesEvent
+from mes.platform.accounts.roles import Role
+from mes.platform.outbox.models import MesEvent
 from mes.production.models import Unit
 from tests.factories import api_client, make_plant, make_spec
 from tests.integration.helpers import (

@@ -5,9 +5,9 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from execution import values
-from integration.resolving import FIND
-from mes.database.prepared import as_json
+from execution.data import values
+from integration.device_data.resolving import FIND
+from mes.platform.database.prepared import as_json
 from tests.integration.helpers import into_oven
 
 

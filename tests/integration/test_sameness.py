@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from execution.models import DataValue
 from integration.models import DeviceDataRecord
-from mes.events.models import MesEvent
+from mes.platform.outbox.models import MesEvent
 from tests.factories import Plant, make_spec
 from tests.integration.helpers import (
     EVENTS,

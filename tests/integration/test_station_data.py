@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from execution.models import DataValue
-from mes.accounts.roles import Role
+from mes.platform.accounts.roles import Role
 from tests.execution.support import assert_done, assert_refused
 from tests.factories import api_client, make_spec
 from tests.integration.helpers import moment

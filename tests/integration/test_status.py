@@ -11,13 +11,13 @@ from rest_framework.test import APIClient
 
 from execution.quality.models import Defect, InspectionResult
 from integration.models import FailedMessage, SettledMessage
-from integration.status_channels import CHANNELS
-from mes.accounts.roles import Role
-from mes.database.models import IdempotencyKey
+from integration.status.channels import CHANNELS
 from mes.line_setup.models import MaintenanceTask, SolderPasteLot, Stencil
 from mes.plant.models import Equipment
+from mes.platform.accounts.roles import Role
+from mes.platform.database.models import IdempotencyKey
 from mes.production.models import Unit
-from mes.reports.models import StatusReport
+from mes.status_reports.models import StatusReport
 from tests.execution.support import assert_done, assert_refused
 from tests.factories import Plant, api_client, make_line, make_plant, make_user
 from tests.integration.helpers import (

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from mes.accounts.roles import Role
 from mes.line_setup import queries
 from mes.line_setup.models import LineBinding, SolderPasteLot, Stencil
+from mes.platform.accounts.roles import Role
 from tests.execution.support import assert_done, assert_refused
 from tests.factories import api_client, make_line, make_station
 

@@ -9,9 +9,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mes.accounts.roles import Role
 from mes.line_setup import queries
 from mes.line_setup.models import LineBinding, SolderPasteLot, SolderPasteUsage, Stencil
+from mes.platform.accounts.roles import Role
 from tests.factories import make_line, make_user
 
 pytestmark = pytest.mark.django_db

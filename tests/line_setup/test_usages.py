@@ -9,11 +9,11 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mes.events import processor
-from mes.events.models import MesEvent
 from mes.line_setup.models import LineBinding, SolderPasteUsage, Stencil
 from mes.line_setup.usages import refresh
-from mes.reports.models import StatusReport
+from mes.platform.outbox import processor
+from mes.platform.outbox.models import MesEvent
+from mes.status_reports.models import StatusReport
 from tests.execution.support import assert_done, track_in, track_out
 from tests.factories import api_client, make_line, make_plant
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from mes.accounts.roles import Role
 from mes.plant.models import Line, Operation, Station
+from mes.platform.accounts.roles import Role
 from tests.factories import api_client, make_config, make_line, make_operation, make_plant, make_station
 
 pytestmark = pytest.mark.django_db

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mes.accounts.roles import Role
+from mes.platform.accounts.roles import Role
 from mes.production.models import Run
 from tests.execution.support import assert_refused, nothing_written
 from tests.factories import api_client, make_plant

@@ -13,7 +13,7 @@ from mes.errors import DomainError
 from mes.plant.models import Station
 from mes.production import gates, orders, runs
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder
-from mes.routing.compiling import compile_route
+from mes.routing.compilation import compile_route
 from mes.routing.models import RouteVersion, Routing
 from tests.execution.support import (
     assert_done,

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.db.models.constraints import BaseConstraint
 from rest_framework.test import APIClient
 
-from mes.accounts.roles import Role
+from mes.platform.accounts.roles import Role
 from mes.production import locking
 from mes.production.models import Unit
 from tests.factories import api_client

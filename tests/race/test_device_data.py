@@ -9,12 +9,12 @@ import pytest
 from django.db import connection
 from rest_framework.test import APIClient
 
-from execution import moving
+from execution import moves
 from execution.models import DataValue, Track
-from integration import device_data
+from integration.device_data import service
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
-from mes.database.models import IdempotencyKey
-from mes.events.models import MesEvent
+from mes.platform.database.models import IdempotencyKey
+from mes.platform.outbox.models import MesEvent
 from mes.production.models import Unit
 from tests.factories import make_plant
 from tests.integration.helpers import EVENTS, another, at_once, by_track, make_event, reading, track_out
@@ -140,8 +140,8 @@ def test_a_failing_reading_is_never_passed_over(person: APIClient) -> None:
 
 
 def widen(slow: Callable[..., None]) -> None:
-    slow(moving, "_send_on", before=0.1)  # after the values were read, before the commit
-    slow(device_data, "_list_units_failed_late", after=0.1)  # after the track was read, before the commit
+    slow(moves, "_send_on", before=0.1)  # after the values were read, before the commit
+    slow(service, "_list_units_failed_late", after=0.1)  # after the track was read, before the commit
 
 
 def test_a_failing_reading_is_never_passed_over_though_both_take_long(

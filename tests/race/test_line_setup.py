@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from mes.line_setup import binding
+from mes.line_setup import bindings
 from mes.line_setup.models import LineBinding
 from tests.factories import make_line
 from tests.integration.helpers import another, at_once
@@ -38,7 +38,7 @@ def lines(transactional_db: None) -> None:
 
 @pytest.fixture
 def without_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binding, "hold_still", lambda: None)
+    monkeypatch.setattr(bindings, "hold_still", lambda: None)
 
 
 def test_one_of_two_stencils_wins_the_line(person, lines):

@@ -6,8 +6,8 @@ from typing import Any
 
 from rest_framework.test import APIClient
 
-from mes.counts import recording
-from mes.counts.models import CountReport, CountStream, HourlyCount
+from mes.production_counts import hours
+from mes.production_counts.models import CountReport, CountStream, HourlyCount
 from tests.factories import make_plant
 from tests.integration.helpers import EVENTS, another, at_once, moment
 from tests.integration.test_production_counts import counts, total
@@ -34,13 +34,13 @@ def test_readings_of_one_machine_at_once_are_counted_as_if_one_after_the_other(p
     assert CountReport.objects.count() == MINUTES
     assert total() == 10 * MINUTES
     kept = list(HourlyCount.objects.order_by("started_at").values_list("started_at", "boards_out", "doubts"))
-    recording.recount()
+    hours.recount()
     assert kept == list(HourlyCount.objects.order_by("started_at").values_list("started_at", "boards_out", "doubts"))
 
 
 def test_control_without_locks_they_are_not(person: APIClient, slow: Callable[..., None], without_locks: None) -> None:
     make_plant()
-    slow(recording, "resolve", after=0.05)  # after the reports were read, before the hours are written
+    slow(hours, "resolve", after=0.05)  # after the reports were read, before the hours are written
     at_once(*(post(person, body) for body in readings()))
     assert total() != 10 * MINUTES or CountReport.objects.count() != MINUTES
 

@@ -11,14 +11,14 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mes.line_setup import binding, reporting
+from mes.line_setup import bindings, reports
 from mes.line_setup.models import SetUpKind, SolderPasteLot, Stencil
 from mes.plant.models import Equipment, Station
 from mes.production.models import Run
-from mes.readiness import checking
+from mes.readiness import services
 from mes.readiness.checks import solder_paste, stencil
 from mes.readiness.models import ReadinessCheck
-from mes.reports.keeping import Report
+from mes.status_reports.history import Report
 from tests.integration.helpers import at_once
 from tests.readiness.support import authorize, bind_lot, bind_stencil, make_unready_plant
 
@@ -39,7 +39,7 @@ class Authorizing:
 
     def __init__(self, person: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
         self.checked, self.goes_on, self.ended = Event(), Event(), 0.0
-        original = checking.evaluate
+        original = services.evaluate
 
         def evaluate(run: Run, *, is_gate: bool = False) -> Any:
             outcome = original(run, is_gate=is_gate)
@@ -47,7 +47,7 @@ class Authorizing:
             assert self.goes_on.wait(30)
             return outcome
 
-        monkeypatch.setattr(checking, "evaluate", evaluate)
+        monkeypatch.setattr(services, "evaluate", evaluate)
         self.answer: Any = None
         self.thread = Thread(target=self._work, args=(person,))
         self.thread.start()
@@ -86,8 +86,8 @@ def turn_bad(change: Callable[[], Any]) -> tuple[Thread, list[float]]:
 CHANGES: dict[str, Callable[[], Any]] = {
     "stencil": lambda: Stencil.objects.update(status="NOT_READY"),
     "lot": lambda: SolderPasteLot.objects.update(status="EXPIRED"),
-    "binding": lambda: binding.unbind(line_code="SMT-A", kind=SetUpKind.STENCIL, code="ST-1", by="somebody"),
-    "task": lambda: reporting.report_maintenance_task(
+    "binding": lambda: bindings.unbind(line_code="SMT-A", kind=SetUpKind.STENCIL, code="ST-1", by="somebody"),
+    "task": lambda: reports.report_maintenance_task(
         Report(uuid4().hex, timezone.now(), "SYSTEM", "", {}),
         equipment_code="EQ-1",
         number="T-1",
@@ -177,7 +177,7 @@ def test_status_and_authorizations_at_once_do_not_block_each_other(person: APICl
                 with transaction.atomic():
                     CHANGES[what]()
                 if what == "binding":
-                    binding.bind(line_code="SMT-A", kind=SetUpKind.STENCIL, code="ST-1", by="somebody")
+                    bindings.bind(line_code="SMT-A", kind=SetUpKind.STENCIL, code="ST-1", by="somebody")
             return 0
 
         return work

@@ -8,11 +8,18 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from execution import holding
-from mes.timerules import notices, services, sweep
-from mes.timerules.models import TimeRuleInstance
+from execution import dispositions
+from mes.time_rules import notifications, services, sweep
+from mes.time_rules.models import TimeRuleInstance
 from tests.factories import make_plant
-from tests.timerules.support import at, end, handle, make_rule, start, statuses
+from tests.time_rules.support import (
+    at,
+    end,
+    handle,
+    make_rule,
+    start,
+    statuses,
+)
 
 ROUNDS = 12
 
@@ -75,7 +82,7 @@ def race_start_and_scrap() -> list[str]:
         event = start(at(0), sn=sn)
         at_once(
             lambda event=event: handle(event),
-            lambda sn=sn: holding.scrap_unit(sn=sn, reason="broken", by="quality"),
+            lambda sn=sn: dispositions.scrap_unit(sn=sn, reason="broken", by="quality"),
         )
         found += statuses(sn)
     return found
@@ -97,7 +104,9 @@ def test_control_without_the_lock_clocks_of_scrapped_units_run(
 def told(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The clocks that were told to have expired, slowly and in small batches."""
     found: list[int] = []
-    monkeypatch.setattr(notices, "tell_expired", lambda clocks: (sleep(0.05), found.extend(one.pk for one in clocks)))
+    monkeypatch.setattr(
+        notifications, "tell_expired", lambda clocks: (sleep(0.05), found.extend(one.pk for one in clocks))
+    )
     monkeypatch.setattr(sweep, "BATCH", 3)
     return found
 

@@ -10,9 +10,9 @@ import pytest
 from django.db.models import Count
 from rest_framework.test import APIClient
 
-from execution import moving
+from execution import moves
 from execution.models import Track
-from mes.events.models import MesEvent
+from mes.platform.outbox.models import MesEvent
 from mes.production import runs
 from mes.production.models import Run, Unit, WorkOrder
 from tests.factories import Plant, make_plant, make_station
@@ -87,7 +87,7 @@ def test_control_without_lock_and_constraint_a_unit_is_in_two_stations(
     without_constraint: Callable[[type, str], AbstractContextManager[None]],
 ) -> None:
     wait_for_ovens(person, units=1)
-    slow(moving, "check_may_enter", after=0.2)
+    slow(moves, "check_may_enter", after=0.2)
     with without_constraint(Track, "track_one_open_per_unit"):
         answers = at_once(scan(person, "REF-01", "SN-1"), scan(person, "REF-02", "SN-1"))
         assert answers == [(201, ""), (201, "")]
@@ -98,7 +98,7 @@ def test_without_the_lock_the_constraint_still_keeps_a_unit_in_one_station(
     person: APIClient, slow: Slow, without_locks: None
 ) -> None:
     wait_for_ovens(person, units=1)
-    slow(moving, "check_may_enter", after=0.2)
+    slow(moves, "check_may_enter", after=0.2)
     answers = at_once(scan(person, "REF-01", "SN-1"), scan(person, "REF-02", "SN-1"))
     assert sorted(status for status, _code in answers) == [201, 400]
     assert Track.objects.filter(out_at=None).count() == 1
@@ -116,7 +116,7 @@ def test_of_two_track_outs_one_is_refused(person: APIClient) -> None:
 def test_control_without_locks_a_unit_leaves_twice(person: APIClient, slow: Slow, without_locks: None) -> None:
     make_plant(units=1)
     put_into_oven(person, "SN-1")
-    slow(moving, "leave", before=0.2)
+    slow(moves, "leave", before=0.2)
     assert at_once(leave(person, "REF-01", "SN-1"), leave(person, "REF-01", "SN-1")) == [(200, ""), (200, "")]
 
 
@@ -230,7 +230,7 @@ def test_closing_a_run_and_entering_it_at_once_tears_nothing(person: APIClient, 
 def test_control_without_locks_a_closed_run_has_open_tracks(person: APIClient, slow: Slow, without_locks: None) -> None:
     plant = make_plant(units=0)
     finish_one(person, plant, "R1", sns=["A", "B", "C"])
-    slow(moving, "check_may_enter", after=1)
+    slow(moves, "check_may_enter", after=1)
     close_and_enter(person, "R1", ["A", "B", "C"])
     assert is_torn("R1")
 
@@ -265,7 +265,7 @@ def test_a_unit_held_while_it_leaves_is_held_from_where_it_is(person: APIClient)
 def test_control_without_locks_a_hold_is_lost(person: APIClient, slow: Slow, without_locks: None) -> None:
     make_plant(units=1)
     put_into_oven(person, "SN-1")
-    slow(moving, "_send_on", before=0.4)
+    slow(moves, "_send_on", before=0.4)
     _held, left = hold_and_leave(person, "SN-1", after=0.15)
     assert not is_consistent("SN-1", left)
 

@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 from rest_framework.test import APIClient
 
-from execution.first_article import inspecting
-from execution.first_article.models import FirstArticleSample
 from execution.models import Track
+from execution.quality.first_article import services
+from execution.quality.first_article.models import FirstArticleSample
 from tests.integration.helpers import at_once
 from tests.readiness.support import make_unready_plant
 
 
 def test_of_many_units_at_once_as_many_run_as_samples_are_asked_for(person: APIClient) -> None:
     plant = make_unready_plant(units=8)
-    fai = inspecting.create(run_no="RUN-1", sample_qty=2, by="somebody")
-    inspecting.start(fai_id=fai.pk, by="somebody")
+    fai = services.create(run_no="RUN-1", sample_qty=2, by="somebody")
+    services.start(fai_id=fai.pk, by="somebody")
 
     def scan(sn: str) -> Callable[[], int]:
         return lambda: person.post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": sn}).status_code

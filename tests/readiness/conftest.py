@@ -3,7 +3,7 @@
 import pytest
 from rest_framework.test import APIClient
 
-from mes.accounts.roles import Role
+from mes.platform.accounts.roles import Role
 from tests.factories import api_client
 
 

@@ -7,9 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mes.accounts.roles import Role
-from mes.database import retention
 from mes.line_setup.models import LineBinding
+from mes.platform.accounts.roles import Role
+from mes.platform.database import retention
 from mes.production.models import Run
 from mes.readiness.models import ReadinessCheck, ReadinessItem, ReadinessWaiver
 from tests.execution.support import assert_done, assert_refused, make_run, nothing_written

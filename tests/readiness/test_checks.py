@@ -6,14 +6,14 @@ import pytest
 from django.utils import timezone
 
 from execution.models import DataValue
-from mes.accounts.roles import Role
 from mes.line_setup.models import LineBinding, MaintenanceTask
 from mes.plant.models import BomItem, Equipment, Line, Material, Station
+from mes.platform.accounts.roles import Role
 from mes.production.models import Run
 from mes.readiness import registry
 from mes.routing.models import RouteVersion
-from mes.timerules.models import TimeRuleDefinition, TimeRuleInstance
-from mes.timerules.sweep import sweep
+from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance
+from mes.time_rules.sweep import sweep
 from tests.execution.support import assert_done, assert_refused, make_run
 from tests.factories import api_client, make_line, make_spec, make_station
 from tests.readiness.support import (
@@ -241,7 +241,7 @@ def test_a_confirmation_lapses(admin, operator, engineer, monkeypatch):
     assert_done(confirm(operator), 201)
     assert check(admin)["status"] == "PASSED"
     later = timezone.now() + timedelta(minutes=31)
-    monkeypatch.setattr("mes.readiness.evaluating.timezone.now", lambda: later)
+    monkeypatch.setattr("mes.readiness.evaluation.timezone.now", lambda: later)
     assert_told(check(admin), "PREP_LAPSED", key="Feeders")
 
 

@@ -7,9 +7,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from execution.first_article.models import FirstArticle
-from mes.accounts.roles import Role
+from execution.quality.first_article.models import FirstArticle
 from mes.line_setup.models import LineBinding
+from mes.platform.accounts.roles import Role
 from mes.production.models import Run
 from mes.readiness.models import ReadinessCheck, ReadinessWaiver
 from tests.execution.support import assert_done, make_run, track_in

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from mes.accounts.roles import Role
+from mes.platform.accounts.roles import Role
 from mes.routing.models import RouteExecutionConfig, Routing
 from tests.factories import (
     api_client,

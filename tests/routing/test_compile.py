@@ -10,7 +10,12 @@ from django.db import IntegrityError, close_old_connections, connection, transac
 from mes.errors import RouteNotFound
 from mes.plant.models import Operation, StationType
 from mes.routing import snapshots
-from mes.routing.compiling import build, compile_route, differs_from_live, load_sources
+from mes.routing.compilation import (
+    build,
+    compile_route,
+    differs_from_live,
+    load_sources,
+)
 from mes.routing.models import RouteExecutionConfig, RouteVersion, Routing
 from mes.specs.models import DataCollectionSpec
 from tests.factories import (

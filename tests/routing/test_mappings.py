@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mes.routing.mappings import find_mapping_problems
+from mes.routing.mapping_problems import find_mapping_problems
 
 RESULT = {"path": "payload.result", "passValues": ["OK"], "failValues": ["NG"]}
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from mes.accounts.roles import Role
+from mes.platform.accounts.roles import Role
 from mes.specs.models import DataCollectionSpec
 from tests.factories import api_client, make_operation, make_plant, make_spec
 

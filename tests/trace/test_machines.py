@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ingest.models import OpenIngestEvent
-from mes.accounts.roles import Role
+from mes.platform.accounts.roles import Role
 from mes.production.models import Unit
 from tests.factories import api_client, make_user
 from tests.ingest.support import IngestPlant, final_test, inspected, make_ingest_plant, printed, push, reflowed

@@ -11,11 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from execution import holding, tracking
+from execution import dispositions, tracking
 from execution.api import UnitDecisionViewSet
-from execution.collecting import Reading
+from execution.data.judging import Reading
 from execution.models import DataValue, Disposition, Track, TrackSource
-from mes.accounts.roles import Role
+from mes.platform.accounts.roles import Role
 from mes.production import runs
 from mes.production.models import Unit, UnitStatus
 from tests.factories import Plant, make_line, make_plant, make_user
@@ -152,7 +152,7 @@ def test_a_line_shows_its_run_and_where_the_units_are() -> None:
     plant = make_plant(units=3)
     pass_step(plant, "SN-1", "SMT-01", "FAIL")
     tracking.track_in(run_no="RUN-1", sn="SN-2", station_code="SMT-01")
-    holding.hold_unit(sn="SN-3", reason="Dropped", by="ann")
+    dispositions.hold_unit(sn="SN-3", reason="Dropped", by="ann")
     page = read(sign_in(), "/")
     assert "2 units need a decision" in page
     assert "<b>1</b> in work" in page
@@ -266,11 +266,11 @@ def test_the_verdict_of_each_state() -> None:
     page = read(client, unit_url("SN-2"))
     assert "Failed at step 10 Print – waits for a decision" in page
     assert "BRIDGE · U7" in page
-    holding.rework_unit(sn="SN-2", reason="Wash and print again", by="ann")
+    dispositions.rework_unit(sn="SN-2", reason="Wash and print again", by="ann")
     assert "Waits for rework at step 10 Print" in read(client, unit_url("SN-2"))
-    holding.hold_unit(sn="SN-3", reason="Dropped", by="ann")
+    dispositions.hold_unit(sn="SN-3", reason="Dropped", by="ann")
     assert "On hold – Dropped" in read(client, unit_url("SN-3"))
-    holding.scrap_unit(sn="SN-4", reason="Broken", by="ann")
+    dispositions.scrap_unit(sn="SN-4", reason="Broken", by="ann")
     assert "Scrapped – Broken" in read(client, unit_url("SN-4"))
     for station in ("SMT-01", "REF-01"):
         pass_step(plant, "SN-5", station)
@@ -312,7 +312,7 @@ def test_names_are_escaped() -> None:
     runs.register_units(run_no="RUN-1", sns=[evil])
     plant.line.name = plant.stations["SMT-01"].name = evil
     plant.line.save()
-    holding.hold_unit(sn=evil, reason=evil, by=evil)
+    dispositions.hold_unit(sn=evil, reason=evil, by=evil)
     client = sign_in()
     for url in (unit_url(evil), "/", "/trace/runs/RUN-1/", "/trace/?q=%3C"):
         assert "<img src=x" not in client.get(url, follow=True).content.decode()

@@ -12,10 +12,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mes.accounts.roles import Role
-from mes.counts import records
-from mes.counts.models import RecordRemark, RecordSignature
 from mes.plant.models import Line
+from mes.platform.accounts.roles import Role
+from mes.production_counts import records
+from mes.production_counts.models import RecordRemark, RecordSignature
 from tests.factories import Plant, make_line, make_plant, make_user
 from tests.trace.test_reports import DAY, EVIL, SHIFTS, hour_of, keep, machine, make_run
 

@@ -11,15 +11,15 @@ from django.test import override_settings
 from rest_framework.test import APIClient
 
 from execution.models import Track
-from mes.accounts.roles import Role
-from mes.counts import records
-from mes.counts.recording import Machine
-from mes.counts.resolving import Report
 from mes.plant.models import Line
+from mes.platform.accounts.roles import Role
 from mes.production.models import Run
-from tests.counts.support import keep
+from mes.production_counts import records
+from mes.production_counts.hours import Machine
+from mes.production_counts.windows import Report
 from tests.execution.support import make_run
 from tests.factories import Plant, api_client, make_line, make_plant
+from tests.production_counts.support import keep
 
 PRODUCTION, IN_OUT = "/api/reports/production", "/api/reports/in-out"
 DAY = date(2026, 3, 10)

@@ -13,10 +13,10 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
-from mes.counts.models import HourlyCount
+from mes.production_counts.models import HourlyCount
 from trace.reports import exports, in_out, production
-from trace.reports.asking import Group, Question, read_question
-from trace.reports.shapes import in_out_as_json, production_as_json
+from trace.reports.json import in_out_as_json, production_as_json
+from trace.reports.query import Group, Question, read_question
 
 FORMATS = ("json", "csv", "xlsx")
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

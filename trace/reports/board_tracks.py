@@ -11,7 +11,7 @@ from django.utils import timezone
 from mes.plant import calendar
 from mes.production.models import Run
 from mes.production.runs import snapshot_of
-from trace.reports.asking import Group, Question
+from trace.reports.query import Group, Question
 
 LONGEST = timedelta(days=32)  # of a period; over a longer one there are too many tracks to count
 

@@ -18,8 +18,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from trace.reports.in_out import InOutReport
+from trace.reports.json import names_of
 from trace.reports.production import MachineRow, Report, Row
-from trace.reports.shapes import names_of
 
 BYTE_ORDER_MARK = "\ufeff"  # without it, spreadsheets read a CSV file in the alphabet of the country
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")

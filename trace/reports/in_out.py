@@ -9,10 +9,15 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from mes import errors
-from mes.counts.models import RecordSignature
-from trace.reports.asking import MOST_ROWS, UNCUT, Group, Question
-from trace.reports.entries import Remark, load_entries
+from mes.production_counts.models import RecordSignature
 from trace.reports.production import HOURS
+from trace.reports.query import (
+    MOST_ROWS,
+    UNCUT,
+    Group,
+    Question,
+)
+from trace.reports.remarks import Remark, load_entries
 
 GROUPS = tuple(Group)
 # Of a row: day, shift, from when on, run, product; the line always.

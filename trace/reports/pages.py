@@ -14,17 +14,17 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from mes.accounts.roles import Capability
-from mes.counts import records
 from mes.errors import DomainError
 from mes.plant import calendar
 from mes.plant.models import Line
-from mes.web.numbers import whole_number
-from mes.web.pages import needs, show_live, signed_in
-from mes.web.periods import read_moment
-from trace.reports import in_out, picture, production
-from trace.reports.asking import Group, Question
-from trace.reports.made_of import MOST_MACHINES, get_details
+from mes.platform.accounts.roles import Capability
+from mes.platform.http.pages import needs, show_live, signed_in
+from mes.platform.http.query_params import read_moment
+from mes.platform.http.whole_numbers import whole_number
+from mes.production_counts import records
+from trace.reports import day_chart, in_out, production
+from trace.reports.drilldown import MOST_MACHINES, get_details
+from trace.reports.query import Group, Question
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def day_picture(request: HttpRequest) -> HttpResponse:
     chosen = _read(request)
     if chosen is None:
         return render(request, "trace/reports/no_line.html")
-    seen = picture.get_picture(chosen.line, chosen.day)
+    seen = day_chart.get_picture(chosen.line, chosen.day)
     rates = [machine.loss_ppm or 0 for machine in seen.losses]
     context = _frame(chosen) | {"picture": seen, "most_ppm": max([1, *rates])}
     is_over = chosen.day != chosen.today

@@ -13,12 +13,17 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from mes import errors
-from mes.counts.models import RecordSignature
-from mes.counts.resolving import COUNTERS, Doubt
 from mes.production.models import Run
+from mes.production_counts.models import RecordSignature
+from mes.production_counts.windows import COUNTERS, Doubt
 from trace.reports import board_tracks
-from trace.reports.asking import MOST_ROWS, UNCUT, Group, Question
-from trace.reports.entries import Entries, Remark, load_entries
+from trace.reports.query import (
+    MOST_ROWS,
+    UNCUT,
+    Group,
+    Question,
+)
+from trace.reports.remarks import Entries, Remark, load_entries
 
 GROUPS = (Group.SHIFT, Group.DAY, Group.WEEK, Group.PRODUCT, Group.RUN)
 # Of a row: day (or the Monday of its week), shift, run, product; the line always.

@@ -12,9 +12,9 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from mes.counts.resolving import Doubt
 from mes.plant.models import Line
-from trace.reports.picture import HourOut, MachineLoss, Picture
+from mes.production_counts.windows import Doubt
+from trace.reports.day_chart import HourOut, MachineLoss, Picture
 from trace.reports.production import Counted
 
 register = template.Library()

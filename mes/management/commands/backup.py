@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.template.defaultfilters import filesizeformat
 
-from mes.database import copying
+from mes.platform.server import backup
 
 
 class Command(BaseCommand):
@@ -16,6 +16,6 @@ class Command(BaseCommand):
         parser.add_argument("file", type=Path)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        copying.dump(options["file"])
+        backup.dump(options["file"])
         size = filesizeformat(options["file"].stat().st_size).replace("\xa0", " ")
         self.stdout.write(f"{options['file']} ({size})")

@@ -7,9 +7,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from mes.accounts.roles import Role
-from mes.accounts.tokens import issue_token
 from mes.errors import DomainError, ValidationFailed
+from mes.platform.accounts.roles import Role
+from mes.platform.accounts.tokens import issue_token
 
 
 class Command(BaseCommand):

@@ -11,9 +11,9 @@ from django.contrib.auth.models import Group, User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from mes.accounts.models import DeviceToken
-from mes.accounts.roles import Role
-from mes.accounts.tokens import find_token, issue_token, revoke_token
+from mes.platform.accounts.models import DeviceToken
+from mes.platform.accounts.roles import Role
+from mes.platform.accounts.tokens import find_token, issue_token, revoke_token
 
 ROLES = (Role.OPERATOR, Role.SUPERVISOR, Role.QUALITY, Role.ENGINEER, Role.ADMIN)
 FIRST_NAME = "Demo"  # marks the people that are ours; others of the same name are never touched

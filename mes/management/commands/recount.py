@@ -11,8 +11,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from mes.counts.recording import recount
 from mes.plant.models import Line
+from mes.production_counts.hours import recount
 
 
 class Command(BaseCommand):

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
-from mes.database import copying
+from mes.platform.server import backup
 
 
 class Command(BaseCommand):
@@ -17,6 +17,6 @@ class Command(BaseCommand):
         parser.add_argument("--replace", action="store_true", help="Throw away first what is in the database.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        copying.load(options["file"], replace=options["replace"])
+        backup.load(options["file"], replace=options["replace"])
         call_command("migrate", verbosity=0, interactive=False)
         self.stdout.write(f"{options['file']} is restored.")

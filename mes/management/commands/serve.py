@@ -11,9 +11,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from mes import supervision
-from mes.database import embedded
-from mes.supervision import Program, Supervisor
+from mes.platform.server import embedded
+from mes.platform.server.supervisor import Program, Supervisor, address, say_if_possible, tail
 
 PATIENCE = 60  # seconds until we say that the web server is slow
 
@@ -22,7 +21,7 @@ class Command(BaseCommand):
     help = "Run everything: web server, worker and, unless DEMO=0, the demo line. Reads PORT and BIND."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        host, port = supervision.address()
+        host, port = address()
         prepare()
         supervisor = Supervisor(settings.DATA_DIR)
         supervisor.listen()
@@ -81,7 +80,7 @@ def wait_until_answering(supervisor: Supervisor, host: str, port: int) -> bool:
             return True
         if time.monotonic() > impatient_at:
             log = settings.DATA_DIR / "log" / "web.log"
-            supervisor.say(f"The web server does not answer yet. {supervision.tail(log)}")
+            supervisor.say(f"The web server does not answer yet. {tail(log)}")
             impatient_at += PATIENCE
         supervisor.woken.wait(0.1)
     return False
@@ -124,7 +123,7 @@ def look_after_database() -> None:
     try:
         embedded.keep_alive()
     except embedded.EmbeddedServerError as error:
-        supervision.say_if_possible(str(error))
+        say_if_possible(str(error))
 
 
 def url(host: str, port: int) -> str:

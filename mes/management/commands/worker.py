@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from mes.events.worker import work
+from mes.platform.outbox.worker import work
 
 
 class Command(BaseCommand):

@@ -15,9 +15,9 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from mes.readiness.device_values import DeviceValue, find_device_value
 from mes.readiness.models import ConfirmMode, DataSource, Gate, PrepConfirmation, PrepPolicy
 from mes.readiness.registry import Check, Facts, Finding
-from mes.readiness.sources import DeviceValue, find_device_value
 
 ITEM_TYPE = "PREP_*"
 PREFIX = "PREP_"

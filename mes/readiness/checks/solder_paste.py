@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mes.line_setup import limits
-from mes.line_setup.binding import hold_still
+from mes.line_setup.bindings import hold_still
 from mes.line_setup.models import SolderPasteLot, SolderPasteStatus
 from mes.readiness.registry import Check, Facts, Finding
 

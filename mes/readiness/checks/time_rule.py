@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mes.readiness.registry import Check, Facts, Finding
-from mes.timerules.models import EntityType, TimeRuleInstance
-from mes.timerules.queries import list_blocking
+from mes.time_rules.models import EntityType, TimeRuleInstance
+from mes.time_rules.queries import list_blocking
 
 ITEM_TYPE = "TIME_RULE"
 

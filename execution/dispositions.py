@@ -1,0 +1,160 @@
+"""Units held, released, reworked and scrapped. Each change happens under the unit's row lock."""
+
+from django.db import transaction
+from django.utils import timezone
+
+from execution.data import values
+from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
+from execution.outbox_events import track_event
+from mes import errors
+from mes.platform.outbox.emit import emit
+from mes.platform.outbox.models import EventType
+from mes.production import locking, runs, transitions
+from mes.production.models import Run, Unit, UnitStatus
+from mes.time_rules.services import cancel_of_unit
+
+SYSTEM = "system"
+
+
+def hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> bool:
+    """Put a locked unit on hold and keep who decided it; return whether it was not held before."""
+    decided = put_on_hold(unit, reason=reason, by=by)
+    if decided is None:
+        return False
+    unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
+    decided.save()
+    return decided.from_status != UnitStatus.ON_HOLD
+
+
+def put_on_hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> Disposition | None:
+    """Put a locked unit on hold, unsaved; return the decision to keep, None where nothing changes.
+
+    A unit that is held already is held for one more reason: whoever releases it must see them all. A scrapped unit
+    stays as it is.
+    """
+    before = unit.status
+    if before == UnitStatus.SCRAPPED or (before == UnitStatus.ON_HOLD and reason in unit.hold_reason):
+        return None
+    if before == UnitStatus.ON_HOLD:
+        unit.hold_reason = f"{unit.hold_reason} · {reason}"[:500]
+    else:
+        unit.held_from = before
+        unit.status = transitions.next_state(transitions.UNIT, action="hold", state=before, entity="unit")
+        unit.hold_reason = reason[:500]
+    return _decision(unit, DispositionAction.HOLD, from_status=before, reason=reason, by=by)
+
+
+def _record(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> None:
+    """Keep who decided what about a unit, and why."""
+    _decision(unit, action, from_status=from_status, reason=reason, by=by).save()
+
+
+def _decision(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> Disposition:
+    return Disposition(
+        unit=unit,
+        run_id=unit.run_id,
+        action=action,
+        from_status=from_status,
+        to_status=unit.status,
+        step_no=unit.current_step_no,
+        reason=reason[:500],
+        decided_by=by[:150],
+    )
+
+
+def _lock(sn: str) -> Unit:
+    unit = Unit.objects.select_for_update(no_key=True, of=("self",)).filter(sn=sn).first()
+    if unit is None:
+        raise errors.UnitNotFound(code=sn)
+    return unit
+
+
+@transaction.atomic
+def hold_unit(*, sn: str, reason: str, by: str) -> Unit:
+    """Put a unit on hold by hand. Raises UnitNotFound, InvalidTransition."""
+    unit = _lock(sn)
+    transitions.next_state(transitions.UNIT, action="hold", state=unit.status, entity="unit")
+    hold(unit, reason=reason, by=by)
+    return unit
+
+
+@transaction.atomic
+def release_unit(*, sn: str, reason: str, by: str) -> Unit:
+    """Give a held unit back the status it was held from, or where its closed track led. Raises InvalidTransition."""
+    unit = _lock(sn)
+    transitions.next_state(transitions.UNIT, action="release", state=unit.status, entity="unit")
+    unit.status, unit.held_from, unit.hold_reason = unit.held_from, "", ""
+    unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
+    _record(unit, DispositionAction.RELEASE, from_status=UnitStatus.ON_HOLD, reason=reason, by=by)
+    return unit
+
+
+@transaction.atomic
+def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
+    """Scrap a unit; an open track is closed as FAIL. Raises UnitNotFound, InvalidTransition."""
+    unit = _lock(sn)
+    status = transitions.next_state(transitions.UNIT, action="scrap", state=unit.status, entity="unit")
+    _close_open_track(unit, override=ResultOverride.SCRAP)
+    before, unit.status, unit.held_from, unit.hold_reason = unit.status, status, "", ""
+    unit.scrap_reason = reason[:500]
+    unit.save(update_fields=["status", "held_from", "hold_reason", "scrap_reason", "updated_at"])
+    _record(unit, DispositionAction.SCRAP, from_status=before, reason=reason, by=by)
+    cancel_of_unit(unit.sn)
+    return unit
+
+
+@locking.atomically
+def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None) -> Unit:
+    """Send a unit back to a step, by default to the one that failed last; later steps are passed again.
+
+    An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, StepMismatch.
+    """
+    locked = locking.lock([sn])
+    unit = Unit.objects.select_related("run__route_version").filter(sn=sn).first()
+    if unit is None:
+        raise errors.UnitNotFound(code=sn)
+    run = unit.run
+    if run is None:
+        raise errors.UnitRunNotFound(code=sn)
+    locked.check(unit_ids=[unit.pk], run_ids=[run.pk])
+    runs.check_open(run)
+    status = transitions.next_state(transitions.UNIT, action="rework", state=unit.status, entity="unit")
+    _close_open_track(unit, override=ResultOverride.REWORK)
+    step_no = _choose_step(unit, run, to_step_no)
+    before, unit.status, unit.held_from, unit.hold_reason = unit.status, status, "", ""
+    unit.current_step_no = step_no
+    unit.rework_no += 1
+    unit.save(update_fields=["status", "held_from", "hold_reason", "current_step_no", "rework_no", "updated_at"])
+    _record(unit, DispositionAction.REWORK, from_status=before, reason=reason, by=by)
+    return unit
+
+
+def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
+    """Return the step to go back to, never past the current: the named one, or the first that failed."""
+    current = unit.current_step_no or 0
+    if to_step_no is not None:
+        if runs.snapshot_of(run).step(to_step_no) is None or to_step_no > current:
+            raise errors.StepMismatch(current=current, step_no=to_step_no)
+        return to_step_no
+    passes = Track.objects.filter(unit=unit, run=run, rework_no=unit.rework_no, step_no__lte=current)
+    latest = {track.step_no: track for track in passes.order_by("id")}
+    by_data = values.find_failed(latest.values())
+    failed = (no for no, track in sorted(latest.items()) if track.pk in by_data or _is_failed(track))
+    return next(failed, current)
+
+
+def _is_failed(track: Track) -> bool:
+    """Whether a pass failed, or is known by now to have failed by inspections that came after it."""
+    return track.result == TrackResult.FAIL or track.inspections.filter(result=TrackResult.FAIL).exists()
+
+
+def _close_open_track(unit: Unit, *, override: ResultOverride) -> None:
+    track = Track.objects.filter(unit=unit, out_at=None).select_related("run__route_version").first()
+    if track is None:
+        return
+    now = timezone.now()
+    track.out_at, track.result, track.result_override = max(now, track.in_at), TrackResult.FAIL, override
+    track.save(update_fields=["out_at", "result", "result_override"])
+    step = runs.snapshot_of(track.run).step(track.step_no)
+    assert step is not None  # a track is made for a step of its run's frozen route
+    emit(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))

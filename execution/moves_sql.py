@@ -1,0 +1,127 @@
+"""Writing moves: one statement, however many units move."""
+
+from collections.abc import Container, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from execution import hooks
+from execution.data import values
+from execution.models import Disposition, Track
+from execution.moves import Move
+from mes.platform.database.prepared import as_json, fetch_all
+from mes.platform.outbox import emit
+from mes.production import runs
+
+_TRACK_TYPES = {
+    "run_id": "bigint",
+    "step_no": "integer",
+    "operation_code": "text",
+    "station_id": "bigint",
+    "source": "text",
+    "attempt": "smallint",
+    "rework_no": "smallint",
+    "in_at": "timestamptz",
+    "operator_in": "text",
+    "is_trial": "boolean",
+    "is_entry_inferred": "boolean",
+}
+_CLOSING_TYPES = {
+    "out_at": "timestamptz",
+    "result": "text",
+    "claimed_result": "text",
+    "result_override": "text",
+    "inspection_override": "boolean",
+    "operator_out": "text",
+    "is_time_doubtful": "boolean",
+    "defect_code": "text",
+    "defect_location": "text",
+    "defect_remark": "text",
+}
+_UNIT_TYPES = {"status": "text", "held_from": "text", "hold_reason": "text", "current_step_no": "integer"}
+_GIVEN_TYPES = {
+    "track_id": "bigint",
+    "unit_id": "bigint",
+    "is_entry": "boolean",
+    "values_source": "text",
+    "values_operator": "text",
+    "rows": "jsonb",
+    **_TRACK_TYPES,
+    **_CLOSING_TYPES,
+    **{f"unit_{name}": kind for name, kind in _UNIT_TYPES.items()},
+}
+
+# A track that is entered and left at once is written closed. To be embedded in the statement of who moves units for a
+# reason that is written along.
+CTES = f"""
+    moved AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(%(moves)s::jsonb)
+            AS m({", ".join(f"{name} {kind}" for name, kind in _GIVEN_TYPES.items())})
+    ), opened AS (
+        INSERT INTO execution_track (id, unit_id, created_at, {", ".join([*_TRACK_TYPES, *_CLOSING_TYPES])})
+        SELECT track_id, unit_id, %(now)s, {", ".join([*_TRACK_TYPES, *_CLOSING_TYPES])} FROM moved WHERE is_entry
+    ), closed AS (
+        UPDATE execution_track t SET {", ".join(f"{name} = m.{name}" for name in _CLOSING_TYPES)}
+          FROM moved m
+         WHERE t.id = m.track_id AND t.id = ANY(ARRAY(SELECT track_id FROM moved WHERE NOT is_entry))
+    ), units AS (
+        UPDATE mes_unit u SET {", ".join(f"{name} = m.unit_{name}" for name in _UNIT_TYPES)}, updated_at = %(now)s
+          FROM moved m WHERE u.id = m.unit_id AND u.id = ANY(ARRAY(SELECT unit_id FROM moved))
+    ), owners AS (
+        SELECT NULL::bigint AS record_id, NULL::bigint AS carrier_track_id, %(now)s::timestamptz AS received_at,
+               values_source AS source, values_operator AS operator, unit_id, run_id, track_id, station_id, step_no,
+               operation_code, rows
+          FROM moved WHERE rows IS NOT NULL
+    ), stored AS ({values.INSERT_ROWS}
+    ), told AS ({emit.INSERT_EVENTS})
+"""
+WRITE = f"WITH {CTES} SELECT 1"
+
+
+def write(
+    decided: Sequence[Move],
+    *,
+    now: datetime,
+    statement: str = WRITE,
+    given: Mapping[str, Any] | None = None,
+    watched: Container[int] | None = None,
+) -> None:
+    """Write moves in the caller's transaction, and whatever `statement` writes along; tell of them after the commit.
+
+    An authorized run is started by the first of its moves that enters. `watched` are the units of which somebody wants
+    to hear, where the caller knows.
+    """
+    emit.check_transaction()
+    for move in decided:
+        if move.is_entry:
+            runs.start(move.track.run, at=move.track.in_at)
+    fetch_all(
+        statement,
+        {
+            "moves": as_json([_row(move) for move in decided]),
+            "events": as_json(emit.to_rows([event for move in decided for event in move.events])),
+            "now": now,
+            **(given or {}),
+        },
+    )
+    if dispositions := [one for move in decided for one in move.dispositions]:
+        Disposition.objects.bulk_create(dispositions)
+    for move in decided:
+        if watched is None or move.unit.pk in watched:
+            hooks.announce(move.unit.pk)
+
+
+def _row(move: Move) -> dict[str, Any]:
+    track: Track = move.track
+    row: dict[str, Any] = {
+        "track_id": track.pk,
+        "unit_id": move.unit.pk,
+        "is_entry": move.is_entry,
+        "values_source": move.values_source,
+        "values_operator": move.values_operator,
+        "rows": values.to_rows(move.judged) if move.judged else None,
+    }
+    for name in (*_TRACK_TYPES, *_CLOSING_TYPES):
+        row[name] = getattr(track, name)
+    for name in _UNIT_TYPES:
+        row[f"unit_{name}"] = getattr(move.unit, name)
+    return row

@@ -1,0 +1,313 @@
+"""First article inspections over HTTP."""
+
+from typing import Any
+
+from django.db.models import Prefetch
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_view
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+from rest_framework.viewsets import GenericViewSet
+
+from execution.quality.first_article import services
+from execution.quality.first_article.models import (
+    FaiResult,
+    FirstArticle,
+    FirstArticleItem,
+    FirstArticleSample,
+)
+from mes import errors
+from mes.platform.accounts.permissions import operator_name
+from mes.platform.accounts.roles import Capability
+from mes.platform.http.serializers import (
+    CodeField,
+    OffsetDateTimeField,
+    StrictSerializer,
+    read,
+)
+from mes.platform.http.viewsets import ExactFilter
+from mes.platform.http.whole_numbers import whole_number
+from mes.production.runs import snapshot_of
+
+LARGEST_SAMPLE = 1000
+
+
+class FaiRequest(StrictSerializer):
+    """A first article inspection to be."""
+
+    sampleQty = serializers.IntegerField(min_value=1, max_value=LARGEST_SAMPLE)
+    remark = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+
+
+class FaiRemarkRequest(StrictSerializer):
+    """Something to remark."""
+
+    remark = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+
+
+class FaiDecisionRequest(FaiRemarkRequest):
+    """The decision."""
+
+    decision = serializers.ChoiceField(choices=FaiResult.choices)
+
+
+class FaiSampleRequest(StrictSerializer):
+    """A unit that is to be a sample."""
+
+    unitSn = CodeField()
+
+
+class FaiItemRequest(StrictSerializer):
+    """What was seen on a unit."""
+
+    unitSn = CodeField()
+    itemName = serializers.CharField(max_length=100)
+    itemSpec = serializers.CharField(max_length=200, required=False, allow_null=True, allow_blank=True)
+    actualValue = serializers.CharField(max_length=200, required=False, allow_null=True, allow_blank=True)
+    result = serializers.ChoiceField(choices=FaiResult.choices)
+    remark = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+
+
+class FaiItemAnswer(serializers.ModelSerializer):
+    """What was seen on a unit."""
+
+    id = serializers.CharField(source="pk")
+    unitSn = serializers.CharField(source="unit.sn")
+    itemName = serializers.CharField(source="item_name")
+    itemSpec = serializers.CharField(source="item_spec")
+    actualValue = serializers.CharField(source="actual_value")
+    recordedBy = serializers.CharField(source="recorded_by")
+    recordedAt = OffsetDateTimeField(source="recorded_at")
+
+    class Meta:
+        model = FirstArticleItem
+        fields = (
+            "id",
+            "unitSn",
+            "itemName",
+            "itemSpec",
+            "actualValue",
+            "result",
+            "remark",
+            "recordedBy",
+            "recordedAt",
+        )
+
+
+class FaiAnswer(serializers.ModelSerializer):
+    """A first article inspection."""
+
+    id = serializers.CharField(source="pk")
+    runNo = serializers.CharField(source="run.run_no")
+    sampleQty = serializers.IntegerField(source="sample_qty")
+    createdBy = serializers.CharField(source="created_by")
+    createdAt = OffsetDateTimeField(source="created_at")
+    startedBy = serializers.CharField(source="started_by")
+    startedAt = OffsetDateTimeField(source="started_at", allow_null=True)
+    completedBy = serializers.CharField(source="completed_by")
+    completedAt = OffsetDateTimeField(source="completed_at", allow_null=True)
+    decisionRemark = serializers.CharField(source="decision_remark")
+    isSigned = serializers.SerializerMethodField()
+    signedBy = serializers.CharField(source="signed_by")
+    signedAt = OffsetDateTimeField(source="signed_at", allow_null=True)
+    signRemark = serializers.CharField(source="sign_remark")
+
+    class Meta:
+        model = FirstArticle
+        fields: tuple[str, ...] = (
+            "id",
+            "runNo",
+            "status",
+            "sampleQty",
+            "remark",
+            "createdBy",
+            "createdAt",
+            "startedBy",
+            "startedAt",
+            "completedBy",
+            "completedAt",
+            "decisionRemark",
+            "isSigned",
+            "signedBy",
+            "signedAt",
+            "signRemark",
+        )
+
+    def get_isSigned(self, fai: FirstArticle) -> bool:
+        """Whether somebody signed it."""
+        return fai.signed_at is not None
+
+
+class FaiTemplateItem(serializers.Serializer):
+    """What the route says to look at."""
+
+    itemName = serializers.CharField(source="name")
+    itemSpec = serializers.CharField(source="spec")
+
+
+class FaiDetail(FaiAnswer):
+    """An inspection with its sample units, what is to be looked at, and what was seen."""
+
+    sampleSns = serializers.SerializerMethodField()
+    template = serializers.SerializerMethodField()
+    items = FaiItemAnswer(many=True)
+
+    class Meta(FaiAnswer.Meta):
+        fields = (*FaiAnswer.Meta.fields, "sampleSns", "template", "items")
+
+    def get_sampleSns(self, fai: FirstArticle) -> list[str]:
+        """The sample units in the order they came."""
+        return [sample.unit.sn for sample in fai.samples.all()]
+
+    @extend_schema_field(FaiTemplateItem(many=True))
+    def get_template(self, fai: FirstArticle) -> Any:
+        """What the run's frozen route says to look at."""
+        return FaiTemplateItem(snapshot_of(fai.run).fai_items, many=True).data
+
+
+REMARK = OpenApiExample("With a remark", value={"remark": "Second sample reworked at R22"}, request_only=True)
+
+
+@extend_schema_view(list=extend_schema(summary="List first article inspections, newest first"))
+class FirstArticleViewSet(mixins.ListModelMixin, GenericViewSet):
+    """First article inspections of runs."""
+
+    queryset = FirstArticle.objects.select_related("run")
+    serializer_class = FaiAnswer
+    lookup_value_regex = "[^/]+"
+    filter_backends = [ExactFilter]
+    filters = {"status": "status", "runNo": "run__run_no", "lineCode": "run__line__code"}
+    capabilities = {"*": (Capability.FAI,)}
+
+    @extend_schema(summary="Read a first article inspection with its items", responses=FaiDetail)
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """Return one."""
+        return self._show(_number(pk))
+
+    @extend_schema(
+        summary="Create a first article inspection of a run",
+        request=FaiRequest,
+        responses={201: FaiDetail},
+        examples=[OpenApiExample("Two boards", value={"sampleQty": 2}, request_only=True)],
+    )
+    @action(detail=False, methods=["post"], url_path="run/(?P<run_no>[^/]+)")
+    def of_run(self, request: Request, run_no: str) -> Response:
+        """Create it."""
+        body = read(FaiRequest, request)
+        fai = services.create(
+            run_no=run_no,
+            sample_qty=body["sampleQty"],
+            by=operator_name(request),
+            remark=body.get("remark") or "",
+        )
+        return self._show(fai.pk, status=201)
+
+    @extend_schema(
+        summary="Start to inspect",
+        description="From now on sample units, first come, may run through the steps while everything else is ready.",
+        request=None,
+        responses=FaiDetail,
+    )
+    @action(detail=True, methods=["post"])
+    def start(self, request: Request, pk: str) -> Response:
+        """Start it."""
+        return self._show(services.start(fai_id=_number(pk), by=operator_name(request)).pk)
+
+    @extend_schema(
+        summary="Name a sample unit",
+        description="Units become samples by entering their first station; this names one before. Again: no change.",
+        request=FaiSampleRequest,
+        responses=FaiDetail,
+        examples=[OpenApiExample("A board", value={"unitSn": "SN-1"}, request_only=True)],
+    )
+    @action(detail=True, methods=["post"])
+    def samples(self, request: Request, pk: str) -> Response:
+        """Name it."""
+        sample = services.name_sample(fai_id=_number(pk), unit_sn=read(FaiSampleRequest, request)["unitSn"])
+        return self._show(sample.first_article_id)
+
+    @extend_schema(
+        summary="Record an item",
+        description="Of several with one name on a unit, the latest counts; all are kept.",
+        request=FaiItemRequest,
+        responses={201: FaiItemAnswer},
+        examples=[
+            OpenApiExample(
+                "Paste height",
+                value={"unitSn": "SN-1", "itemName": "Paste height", "actualValue": "118 µm", "result": "PASS"},
+                request_only=True,
+            )
+        ],
+    )
+    @action(detail=True, methods=["post"])
+    def items(self, request: Request, pk: str) -> Response:
+        """Record it."""
+        body = read(FaiItemRequest, request)
+        item = services.record_item(
+            fai_id=_number(pk),
+            unit_sn=body["unitSn"],
+            item_name=body["itemName"],
+            item_spec=body.get("itemSpec"),
+            actual_value=body.get("actualValue") or "",
+            result=body["result"],
+            remark=body.get("remark") or "",
+            by=operator_name(request),
+        )
+        return Response(FaiItemAnswer(item).data, status=201)
+
+    @extend_schema(
+        summary="Decide",
+        description="PASS needs every item of the route's template passed on every sample unit, and no failed item.",
+        request=FaiDecisionRequest,
+        responses=FaiDetail,
+        examples=[OpenApiExample("Passed", value={"decision": "PASS"}, request_only=True)],
+    )
+    @action(detail=True, methods=["post"])
+    def complete(self, request: Request, pk: str) -> Response:
+        """Decide."""
+        body = read(FaiDecisionRequest, request)
+        fai = services.complete(
+            fai_id=_number(pk),
+            decision=body["decision"],
+            remark=body.get("remark") or "",
+            by=operator_name(request),
+        )
+        return self._show(fai.pk)
+
+    @extend_schema(
+        summary="Sign a first article that passed",
+        description="By another person than those who inspected.",
+        request=FaiRemarkRequest,
+        responses=FaiDetail,
+        examples=[REMARK],
+    )
+    @action(detail=True, methods=["post"])
+    def sign(self, request: Request, pk: str) -> Response:
+        """Sign it."""
+        remark = read(FaiRemarkRequest, request).get("remark") or ""
+        return self._show(services.sign(fai_id=_number(pk), by=operator_name(request), remark=remark).pk)
+
+    def _show(self, fai_id: int, *, status: int = 200) -> Response:
+        shown = FirstArticle.objects.select_related("run__route_version").defer("run__route_version__snapshot")
+        fai = shown.prefetch_related(
+            Prefetch("items", FirstArticleItem.objects.select_related("unit")),
+            Prefetch("samples", FirstArticleSample.objects.select_related("unit")),
+        ).filter(pk=fai_id)
+        if (found := fai.first()) is None:
+            raise errors.FaiNotFound(code=str(fai_id))
+        return Response(FaiDetail(found).data, status=status)
+
+
+def _number(pk: str) -> int:
+    """Return an id as a row's number; what cannot be one names nothing."""
+    number = whole_number(pk)
+    if number is None:
+        raise errors.FaiNotFound(code=pk)
+    return number
+
+
+def register(router: SimpleRouter) -> None:
+    """Add the addresses of first articles."""
+    router.register("fai", FirstArticleViewSet, "first-article")

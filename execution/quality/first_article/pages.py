@@ -1,0 +1,221 @@
+"""The page of a run's first article: create, start, inspect, decide, sign."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from execution.quality.first_article import services
+from execution.quality.first_article.models import (
+    FaiResult,
+    FaiStatus,
+    FirstArticle,
+    FirstArticleItem,
+)
+from execution.readiness_checks.first_article import ITEM_TYPE
+from mes.errors import DomainError, ValidationFailed
+from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.http.pages import show_live, signed_in
+from mes.production.models import Run, RunStatus, Unit
+from mes.production.runs import snapshot_of
+from mes.readiness.evaluation import evaluate
+from mes.routing.snapshots import FaiItem, RouteSnapshot, StepSnapshot
+
+LARGEST_SAMPLE = 1000
+
+
+@dataclass(frozen=True)
+class Line:
+    """An item on a sample unit, with the latest result."""
+
+    item: FaiItem
+    latest: FirstArticleItem | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A unit that is inspected, where it stands, and its items."""
+
+    unit: Unit
+    step: StepSnapshot | None
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All that the page shows of an inspection."""
+
+    fai: FirstArticle
+    samples: Sequence[Sample]
+    lacking: int
+    open_items: Sequence[str] = field(default=())
+
+    @property
+    def is_inspecting(self) -> bool:
+        """Whether items may be recorded."""
+        return self.fai.status == FaiStatus.INSPECTING
+
+
+@signed_in
+@require_GET
+def first_article(request: HttpRequest, run_no: str) -> HttpResponse:
+    """The latest first article of a run, and the earlier ones."""
+    run = _get_run(run_no)
+    inspections = list(FirstArticle.objects.filter(run=run).order_by("-id")[:20])
+    latest = inspections[0] if inspections else None
+    sheet = load_sheet(latest, run) if latest else None
+    is_waiting = latest is not None and latest.status == FaiStatus.INSPECTING and run.status == RunStatus.PREP
+    blocked = [one for one in evaluate(run).failed if one.item_type != ITEM_TYPE] if is_waiting else []
+    context = {
+        "blocked": blocked,
+        "run": run,
+        "sheet": sheet,
+        "earlier": inspections[1:],
+        "may_create": latest is None or latest.status in (FaiStatus.PASSED, FaiStatus.FAILED),
+        "first_step": snapshot_of(run).steps[0],
+        "route_items": snapshot_of(run).fai_items,
+    }
+    seen = [] if latest is None else [latest.status, latest.signed_at, len(blocked), *_marks(sheet)]
+    mark = hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+    template = "first_article/_sheet_live.html"
+    return show_live(request, "first_article/page.html", template, context, mark=mark)
+
+
+def _marks(sheet: Sheet | None) -> list[Any]:
+    samples = sheet.samples if sheet else ()
+    return [
+        (one.unit.sn, one.unit.status, one.unit.current_step_no, [line.latest and line.latest.pk for line in one.lines])
+        for one in samples
+    ]
+
+
+def load_sheet(fai: FirstArticle, run: Run) -> Sheet:
+    """Load an inspection in three queries: every sample or inspected unit, with each item of the route or recorded."""
+    fai.run = run
+    snapshot = snapshot_of(run)
+    items = list(fai.items.select_related("unit").order_by("id"))
+    units = {sample.unit_id: sample.unit for sample in fai.samples.select_related("unit").order_by("id")}
+    units |= {item.unit_id: item.unit for item in items if item.unit_id not in units}
+    latest = {(item.unit_id, item.item_name): item for item in items}
+    return Sheet(
+        fai=fai,
+        samples=[_sample(unit, snapshot, latest) for unit in units.values()],
+        lacking=max(0, fai.sample_qty - len(units)),
+        open_items=services.list_open_items(fai) if fai.status == FaiStatus.INSPECTING else (),
+    )
+
+
+def _sample(unit: Unit, snapshot: RouteSnapshot, latest: Mapping[tuple[int, str], FirstArticleItem]) -> Sample:
+    named = {item.name for item in snapshot.fai_items}
+    others = [
+        FaiItem(name, item.item_spec) for (pk, name), item in latest.items() if pk == unit.pk and name not in named
+    ]
+    lines = [Line(item, latest.get((unit.pk, item.name))) for item in (*snapshot.fai_items, *others)]
+    return Sample(unit, snapshot.step(unit.current_step_no), lines)
+
+
+def _get_run(run_no: str) -> Run:
+    rows = Run.objects.select_related("work_order", "line", "route_version").defer("route_version__snapshot")
+    run = rows.filter(run_no=run_no).first()
+    if run is None:
+        raise Http404
+    return run
+
+
+# --- what people do ------------------------------------------------------------------------------------------
+
+
+@signed_in
+@require_POST
+def act(request: HttpRequest, run_no: str, action: str) -> HttpResponse:
+    """Create, start, record, decide or sign; refusals are shown on the page."""
+    if action not in ACTIONS:
+        raise Http404
+    if Capability.FAI not in role_capabilities(request.user):
+        raise PermissionDenied(_("You may not inspect first articles."))
+    run = _get_run(run_no)
+    try:
+        said = ACTIONS[action](request, run)
+    except DomainError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, said)
+    return redirect("first-article", run_no=run_no)
+
+
+def _create(request: HttpRequest, run: Run) -> str:
+    typed = request.POST.get("sample_qty", "")
+    quantity = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 6 else 0
+    by = request.user.get_username()
+    fai = services.create(run_no=run.run_no, sample_qty=min(max(quantity, 1), LARGEST_SAMPLE), by=by)
+    if request.POST.get("start") == "1":
+        services.start(fai_id=fai.pk, by=by)
+        return _("The inspection has begun: sample units may run.")
+    return _("The inspection is created.")
+
+
+def _start(request: HttpRequest, run: Run) -> str:
+    services.start(fai_id=_latest(run), by=request.user.get_username())
+    return _("The inspection has begun: sample units may run.")
+
+
+def _name_sample(request: HttpRequest, run: Run) -> str:
+    sn = _text(request, "unit_sn", 100)
+    services.name_sample(fai_id=_latest(run), unit_sn=sn)
+    return _("%(sn)s is a sample unit.") % {"sn": sn}
+
+
+def _record(request: HttpRequest, run: Run) -> str:
+    name = _text(request, "item_name", 100)
+    if not name:
+        raise ValidationFailed({"itemName": _("Say what was looked at.")})
+    services.record_item(
+        fai_id=_latest(run),
+        unit_sn=_text(request, "unit_sn", 100),
+        item_name=name,
+        item_spec=_text(request, "item_spec", 200) or None,
+        actual_value=_text(request, "actual_value", 200),
+        result=FaiResult.PASS if request.POST.get("result") == "PASS" else FaiResult.FAIL,
+        by=request.user.get_username(),
+    )
+    return _("Recorded: %(name)s.") % {"name": name}
+
+
+def _complete(request: HttpRequest, run: Run) -> str:
+    decision = FaiResult.PASS if request.POST.get("decision") == "PASS" else FaiResult.FAIL
+    by = request.user.get_username()
+    services.complete(fai_id=_latest(run), decision=decision, by=by, remark=_text(request, "remark", 500))
+    return _("The first article passed; another person must sign it.") if decision == "PASS" else _("It failed.")
+
+
+def _sign(request: HttpRequest, run: Run) -> str:
+    services.sign(fai_id=_latest(run), by=request.user.get_username(), remark=_text(request, "remark", 500))
+    return _("The first article is signed.")
+
+
+ACTIONS: dict[str, Callable[[HttpRequest, Run], str]] = {
+    "create": _create,
+    "start": _start,
+    "sample": _name_sample,
+    "record": _record,
+    "complete": _complete,
+    "sign": _sign,
+}
+
+
+def _latest(run: Run) -> int:
+    """Return the id of the run's latest inspection; 0, which names none, when there is none."""
+    latest = services.find_latest(run)
+    return latest.pk if latest else 0
+
+
+def _text(request: HttpRequest, name: str, longest: int) -> str:
+    """Return what was typed, without what cannot be kept."""
+    return "".join(letter for letter in request.POST.get(name, "") if letter.isprintable()).strip()[:longest]

@@ -1,0 +1,154 @@
+"""A first article inspection from its creation to its signature. The run is locked before its inspection."""
+
+from collections.abc import Iterable
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from execution.quality.first_article import rules
+from execution.quality.first_article.models import (
+    FaiResult,
+    FaiStatus,
+    FirstArticle,
+    FirstArticleItem,
+    FirstArticleSample,
+)
+from mes import errors
+from mes.production import runs
+from mes.production.models import Run, Unit
+from mes.production.transitions import next_state
+
+OPEN = (FaiStatus.CREATED, FaiStatus.INSPECTING)
+
+
+@transaction.atomic
+def create(*, run_no: str, sample_qty: int, by: str, remark: str = "") -> FirstArticle:
+    """Create an inspection of a run. Raises RunNotFound, RunClosed, RunOnHold, FaiOpen, ValidationFailed."""
+    run = runs.lock(run_no=run_no)
+    runs.check_open(run)
+    if sample_qty > run.plan_qty:
+        raise errors.ValidationFailed({"sampleQty": _("More than the run is planned for.")})
+    if FirstArticle.objects.filter(run=run, status__in=OPEN).exists():
+        raise errors.FaiOpen(run=run_no)
+    return FirstArticle.objects.create(run=run, sample_qty=sample_qty, created_by=by, remark=remark)
+
+
+@transaction.atomic
+def start(*, fai_id: int, by: str) -> FirstArticle:
+    """Begin to inspect; from now on sample units may run. Raises FaiNotFound, RunClosed, InvalidTransition."""
+    fai = _lock(fai_id, action="start")
+    fai.started_by, fai.started_at = by, timezone.now()
+    fai.save(update_fields=["status", "started_by", "started_at"])
+    return fai
+
+
+@transaction.atomic
+def name_sample(*, fai_id: int, unit_sn: str) -> FirstArticleSample:
+    """Make a unit of the run a sample before it runs; naming it again changes nothing.
+
+    Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch, FaiSamplesComplete.
+    """
+    fai = _lock(fai_id, action="record items")
+    unit = _get_unit(fai, unit_sn)
+    known = fai.samples.filter(unit=unit).first()
+    if known is not None:
+        return known
+    if fai.samples.count() >= fai.sample_qty:
+        raise errors.FaiSamplesComplete(quantity=fai.sample_qty)
+    return FirstArticleSample.objects.create(first_article=fai, unit=unit)
+
+
+@transaction.atomic
+def record_item(
+    *,
+    fai_id: int,
+    unit_sn: str,
+    item_name: str,
+    result: str,
+    by: str,
+    item_spec: str | None = None,
+    actual_value: str = "",
+    remark: str = "",
+) -> FirstArticleItem:
+    """Record what was seen on a unit of the run. What it should be comes from the route where it is not said.
+
+    Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch.
+    """
+    fai = _lock(fai_id, action="record items")
+    unit = _get_unit(fai, unit_sn)
+    specs = {item.name: item.spec for item in runs.snapshot_of(fai.run).fai_items}
+    return FirstArticleItem.objects.create(
+        first_article=fai,
+        unit=unit,
+        item_name=item_name,
+        item_spec=item_spec if item_spec is not None else specs.get(item_name, ""),
+        actual_value=actual_value,
+        result=result,
+        remark=remark,
+        recorded_by=by,
+    )
+
+
+@transaction.atomic
+def complete(*, fai_id: int, decision: str, by: str, remark: str = "") -> FirstArticle:
+    """Decide PASS or FAIL. Raises FaiNotFound, RunClosed, InvalidTransition, FaiItemsOpen (for PASS)."""
+    fai = _lock(fai_id, action="pass" if decision == FaiResult.PASS else "fail")
+    if decision == FaiResult.PASS and (items := list_open_items(fai)):
+        raise errors.FaiItemsOpen(items=items)
+    fai.completed_by, fai.completed_at, fai.decision_remark = by, timezone.now(), remark
+    fai.save(update_fields=["status", "completed_by", "completed_at", "decision_remark"])
+    return fai
+
+
+@transaction.atomic
+def sign(*, fai_id: int, by: str, remark: str = "") -> FirstArticle:
+    """Sign a first article that passed, as somebody who took no part in it.
+
+    Raises FaiNotFound, RunClosed, InvalidTransition, FaiSignerIsInspector.
+    """
+    fai = _lock(fai_id, action="sign")
+    if fai.signed_at is not None:
+        raise errors.InvalidTransition(action="sign", entity="first article", state="SIGNED")
+    inspectors = {fai.started_by, fai.completed_by, *fai.items.values_list("recorded_by", flat=True)}
+    if by in inspectors:
+        raise errors.FaiSignerIsInspector(signer=by)
+    fai.signed_by, fai.signed_at, fai.sign_remark = by, timezone.now(), remark
+    fai.save(update_fields=["signed_by", "signed_at", "sign_remark"])
+    return fai
+
+
+def list_open_items(fai: FirstArticle) -> list[str]:
+    """Return what keeps an inspection from passing, in words."""
+    items = fai.items.select_related("unit").order_by("id")
+    results = {(item.unit.sn, item.item_name): item.result for item in items}
+    sns: Iterable[str] = fai.samples.order_by("id").values_list("unit__sn", flat=True)
+    template = runs.snapshot_of(fai.run).fai_items
+    return rules.find_open_items(template, results, sns=sns, sample_qty=fai.sample_qty)
+
+
+def find_latest(run: Run) -> FirstArticle | None:
+    """Return the latest inspection of a run."""
+    return FirstArticle.objects.filter(run=run).order_by("-id").first()
+
+
+def _get_unit(fai: FirstArticle, sn: str) -> Unit:
+    unit = Unit.objects.filter(sn=sn).first()
+    if unit is None:
+        raise errors.UnitNotFound(code=sn)
+    if unit.run_id != fai.run_id:
+        raise errors.UnitRunMismatch(sn=sn, run=fai.run.run_no)
+    return unit
+
+
+def _lock(fai_id: int, *, action: str) -> FirstArticle:
+    """Return the inspection with its next status, its run and itself locked. Raises FaiNotFound, InvalidTransition."""
+    run_no = FirstArticle.objects.filter(pk=fai_id).values_list("run__run_no", flat=True).first()
+    if run_no is None:
+        raise errors.FaiNotFound(code=str(fai_id))
+    run = runs.lock(run_no=run_no)
+    runs.check_open(run)
+    fai = FirstArticle.objects.select_for_update(no_key=True, of=("self",)).get(pk=fai_id)
+    fai.run = run
+    fai.status = next_state(rules.FAI, action=action, state=fai.status, entity="first article")
+    return fai

@@ -1,0 +1,41 @@
+"""May this unit run as a trial? While a run's first article is inspected, its sample units run before the run may.
+
+The run is in preparation, which is why its row is locked exclusively: of two units that come for the last place, one
+gets it.
+"""
+
+from execution import rules
+from execution.quality.first_article.models import FaiStatus, FirstArticle, FirstArticleSample
+from execution.readiness_checks.first_article import ITEM_TYPE
+from mes.production.models import Run, RunStatus, Unit
+from mes.readiness.evaluation import evaluate
+
+
+def check_run_accepts(run: Run, unit: Unit | None, *, by_machine: bool) -> None:
+    """Raise unless units of the run may enter stations, or this unit (None: a new one) may as a trial."""
+    if run.status != RunStatus.PREP or not may_run(run, unit):
+        rules.check_run_accepts(run, by_machine=by_machine)
+
+
+def may_run(run: Run, unit: Unit | None) -> bool:
+    """Whether a unit (None: a new one) of a run in preparation is or may become a sample, and all else is ready."""
+    fai = _find_inspecting(run)
+    if fai is None:
+        return False
+    samples = set(fai.samples.values_list("unit_id", flat=True))
+    has_place = len(samples) < fai.sample_qty or (unit is not None and unit.pk in samples)
+    return has_place and all(finding.item_type == ITEM_TYPE for finding in evaluate(run).failed)
+
+
+def claim(run: Run, unit: Unit) -> bool:
+    """Make a unit that enters a station a sample if its run is in preparation; return whether it is a trial."""
+    if run.status != RunStatus.PREP:
+        return False
+    fai = _find_inspecting(run)
+    assert fai is not None  # `check_run_accepts` let the unit in
+    FirstArticleSample.objects.get_or_create(first_article=fai, unit=unit)
+    return True
+
+
+def _find_inspecting(run: Run) -> FirstArticle | None:
+    return FirstArticle.objects.filter(run=run, status=FaiStatus.INSPECTING).first()

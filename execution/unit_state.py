@@ -1,0 +1,225 @@
+"""Where units stand: all that decides what they may do, read in one statement after their rows are locked."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from django.db.models import Model
+
+from execution.data import values
+from execution.models import Track, TrackResult
+from mes.plant.models import Equipment, Line, Station, StationGroup
+from mes.platform.database.prepared import as_json, fetch_all
+from mes.production.locking import Locked
+from mes.production.models import Run, Unit, WorkOrder
+from mes.routing.models import RouteVersion
+
+M = TypeVar("M", bound=Model)
+
+
+class Pass(msgspec.Struct, array_like=True, frozen=True):
+    """A track of a unit, as far as later ones depend on it."""
+
+    id: int
+    run_id: int
+    step_no: int
+    rework_no: int
+    result: str
+    in_at: datetime
+    out_at: datetime | None
+
+
+@dataclass(slots=True)
+class Standing:
+    """A locked unit, its run with line, order and route version, and its tracks in order.
+
+    `next_track_id` is the id of the track that it may open; `carrier_track_id` the carrier's pass of its open one.
+    """
+
+    unit: Unit
+    run: Run | None
+    open_track: Track | None
+    carrier_track_id: int | None
+    passes: list[Pass]
+    next_track_id: int
+
+    @property
+    def last_out(self) -> datetime | None:
+        """When the unit left its last track."""
+        return self.passes[-1].out_at if self.passes else None
+
+    def count_attempts(self, run_id: int, step_no: int) -> int:
+        """Return how many tracks a step has had in a run."""
+        return sum(1 for one in self.passes if (one.run_id, one.step_no) == (run_id, step_no))
+
+    def count_failures(self, track: Track) -> int:
+        """Return how many earlier tracks of a track's step failed since the last rework."""
+        key = (track.run_id, track.step_no, track.rework_no, TrackResult.FAIL)
+        return sum(1 for one in self.passes if (one.run_id, one.step_no, one.rework_no, one.result) == key)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A station with its line and group, and its machines."""
+
+    station: Station
+    equipment: Sequence[Equipment] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The units asked for, as far as they exist, and stations by code.
+
+    `of_units` and `more` are what the caller wanted to know besides, of each unit and once.
+    """
+
+    standings: Mapping[str, Standing]
+    places: Mapping[str, Place]
+    of_units: Sequence[Any]
+    more: Sequence[Any]
+
+
+def _columns(model: type[Model], alias: str) -> list[str]:
+    return [f"{alias}.{column}" for column in _names(model)]
+
+
+def _names(model: type[Model]) -> list[str]:
+    return [str(one.column) for one in model._meta.concrete_fields]
+
+
+_UNIT, _RUN, _TRACK = _columns(Unit, "u"), _columns(Run, "r"), _columns(Track, "t")
+_OTHERS = [
+    "(SELECT digest FROM mes_routeversion WHERE id = r.route_version_id)",
+    "(SELECT code FROM mes_line WHERE id = r.line_id)",
+    "(SELECT wo_no FROM mes_workorder WHERE id = r.work_order_id)",
+    "(SELECT code FROM mes_station WHERE id = t.station_id)",
+    "(SELECT carrier_track_id FROM execution_carriertrackunit WHERE track_id = t.id)",
+]
+_PASSES = """
+    (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at) ORDER BY id)::text
+       FROM execution_track WHERE unit_id = u.id)
+"""
+_STATION = ("id", "code", "name", "line_id", "group_id", "station_type")
+_EQUIPMENT = ("id", "code", "name", "station_id", "status")
+_PLACES = f"""
+    (SELECT json_agg(json_build_array(
+                json_build_array({", ".join(f"s.{name}" for name in _STATION)}),
+                (SELECT code FROM mes_line WHERE id = s.line_id),
+                (SELECT code FROM mes_stationgroup WHERE id = s.group_id),
+                (SELECT json_agg(json_build_array({", ".join(f"e.{name}" for name in _EQUIPMENT)}))
+                   FROM mes_equipment e WHERE e.station_id = s.id)))::text
+       FROM mes_station s
+      WHERE s.code = ANY(ARRAY(SELECT jsonb_array_elements_text(%(stations)s::jsonb))))
+"""
+
+
+def statement(*once: str, of_unit: str = "NULL") -> str:
+    """Return the statement that reads a picture, with scalars that a caller wants to know besides, once or of each
+    unit `u`.
+
+    The plan is made once, perhaps while tables are small: subselects and limits have it find rows by index for ever.
+    """
+    return f"""
+        SELECT {", ".join([*_UNIT, *_RUN, *_TRACK, *_OTHERS])}, {_PASSES},
+               CASE WHEN u.id IS NOT NULL THEN nextval('execution_track_id_seq') END, {of_unit},
+               {", ".join((_PLACES, *once))}
+          FROM (SELECT 1) AS always
+          LEFT JOIN mes_unit u ON u.sn = ANY(ARRAY(SELECT jsonb_array_elements_text(%(sns)s::jsonb)))
+          LEFT JOIN LATERAL (SELECT * FROM mes_run WHERE id = u.run_id LIMIT 1) r ON true
+          LEFT JOIN LATERAL (
+            SELECT * FROM execution_track WHERE unit_id = u.id AND out_at IS NULL LIMIT 1
+          ) t ON true
+    """
+
+
+READ = statement()
+_RUN_AT = len(_UNIT)
+_TRACK_AT = _RUN_AT + len(_RUN)
+_OTHERS_AT = _TRACK_AT + len(_TRACK)
+_PASSES_AT = _OTHERS_AT + len(_OTHERS)
+_decode_passes = msgspec.json.Decoder(list[Pass]).decode
+
+
+def look(
+    sns: Sequence[str],
+    *,
+    locked: Locked | None,
+    stations: Sequence[str] = (),
+    reading: str = READ,
+    given: Mapping[str, Any] | None = None,
+) -> Picture:
+    """Read where units stand. Raises Outdated when one of them, or its run, is not among those that are `locked`.
+
+    Without `locked`, they are the caller's own, just made, or only looked at.
+    """
+    asked = {"sns": as_json(sns), "stations": as_json(stations)}
+    rows = fetch_all(reading, asked | dict(given or {}))
+    runs: dict[int, Run] = {}
+    found = {one.unit.sn: one for row in rows if row[0] is not None and (one := _standing(row, runs))}
+    standings = {sn: found[sn] for sn in sns if sn in found}
+    # The rows come in any order; the tracks of one report are to count up in its own.
+    for one, track_id in zip(standings.values(), sorted(one.next_track_id for one in found.values()), strict=True):
+        one.next_track_id = track_id
+    if locked is not None:
+        locked.check(unit_ids=[one.unit.pk for one in standings.values()], run_ids=runs)
+    places, *more = rows[0][_PASSES_AT + 3 :]
+    return Picture(standings, _places(places), [row[_PASSES_AT + 2] for row in rows], more)
+
+
+def _standing(row: Sequence[Any], runs: dict[int, Run]) -> Standing:
+    digest, line_code, wo_no, station_code, carrier_track_id = row[_OTHERS_AT:_PASSES_AT]
+    unit = _made(Unit, row[:_RUN_AT])
+    run = None
+    if unit.run_id is not None:
+        run = runs.get(unit.run_id)
+        if run is None:
+            run = runs[unit.run_id] = _made(Run, row[_RUN_AT:_TRACK_AT])
+            run.line = _partly(Line, id=run.line_id, code=line_code)
+            run.route_version = _partly(RouteVersion, id=run.route_version_id, digest=digest)
+            run.work_order = _partly(WorkOrder, id=run.work_order_id, wo_no=wo_no)
+        unit.run = run
+    track = None
+    if row[_TRACK_AT] is not None:
+        track = _made(Track, row[_TRACK_AT:_OTHERS_AT])
+        track.unit = unit
+        track.station = _partly(Station, id=track.station_id, code=station_code)
+        if run is not None and track.run_id == run.pk:
+            track.run = run
+    passes, next_track_id = row[_PASSES_AT : _PASSES_AT + 2]
+    return Standing(unit, run, track, carrier_track_id, _decode_passes(passes) if passes else [], next_track_id)
+
+
+_FIELDS: Mapping[type[Model], list[str]] = {
+    model: [one.attname for one in model._meta.concrete_fields] for model in (Unit, Run, Track)
+}
+
+
+def _made(model: type[M], values: Sequence[Any]) -> M:
+    """Return a row of all columns, as the ORM would (none of these models has a field that needs decoding)."""
+    return model.from_db("default", _FIELDS[model], values)
+
+
+def _partly(model: type[M], **values: Any) -> M:
+    """Return a row of which only these columns are known; the others would be read when asked for."""
+    return model.from_db("default", list(values), list(values.values()))
+
+
+def _places(text: str | None) -> dict[str, Place]:
+    places = {}
+    for columns, line_code, group_code, machines in msgspec.json.decode(text) if text else ():
+        station = Station.from_db("default", _STATION, columns)
+        station.line = _partly(Line, id=station.line_id, code=line_code) if station.line_id else None
+        station.group = _partly(StationGroup, id=station.group_id, code=group_code) if station.group_id else None
+        places[station.code] = Place(station, [Equipment.from_db("default", _EQUIPMENT, one) for one in machines or ()])
+    return places
+
+
+def find_earlier(standings: Iterable[Standing]) -> dict[int, values.Earlier]:
+    """Return the values of open tracks and their carriers' passes, by track; one query, none where no track is open."""
+    tracks = {one.open_track: one.carrier_track_id for one in standings if one.open_track is not None}
+    if not tracks:
+        return {}
+    passes = [values.Passing(track.unit_id, track.pk, carrier_track_id) for track, carrier_track_id in tracks.items()]
+    return values.find_earlier(passes, created_since=min(track.created_at for track in tracks))

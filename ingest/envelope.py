@@ -1,0 +1,105 @@
+"""The body of an event: decoded once, checked for what a decoder cannot tell."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from mes import errors
+from mes.platform.http import parsing
+from mes.platform.inbound.digest import digest_of
+from mes.platform.validators import validate_code, validate_moment
+
+LARGEST_BATCH = 1000
+
+
+class Envelope(msgspec.Struct, rename="camel", kw_only=True):
+    """The body of one event."""
+
+    dedupe_key: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    source_system: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    event_type: Literal["AUTO", "TEST", "BATCH"]
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    run_no: str | None = None
+    station_code: str | None = None
+    sn: str | None = None
+    sns: Annotated[list[str], msgspec.Meta(max_length=1000)] | None = None
+    payload: dict[str, Any]
+    meta: dict[str, Any] | None = None
+
+
+class EventBatch(msgspec.Struct):
+    """The body of a batch. Each event is decoded by itself, so that a malformed one fails alone."""
+
+    events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=LARGEST_BATCH)]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An event as it was sent. `carried` is what its carrier carried at receipt, of one that waited since.
+
+    That is serial numbers with their positions.
+    """
+
+    envelope: Envelope
+    body: dict[str, Any]
+    digest: bytes
+    carried: tuple[tuple[str, str], ...] | None = None
+
+    @cached_property
+    def said(self) -> dict[str, Any]:
+        """The event as mappings see it: null is absent."""
+        return {key: value for key, value in self.body.items() if value is not None}
+
+    @property
+    def channel(self) -> str:
+        """The channel of the key table."""
+        return f"ingest:{self.envelope.source_system}"
+
+    @property
+    def test_channel(self) -> str:
+        """The channel of the key table that holds test results."""
+        return f"{self.channel}:test"
+
+
+def decode(body: bytes) -> Sent:
+    """Decode and check one event. Raises ParseFailed, ValidationFailed."""
+    raw = parsing.decode(body)
+    envelope = parsing.decode_as(body, Envelope)
+    _check(envelope)
+    return Sent(envelope, raw, digest_of(raw))
+
+
+def _check(envelope: Envelope) -> None:
+    problems: dict[str, str] = {}
+    codes = {"runNo": envelope.run_no, "stationCode": envelope.station_code, "sn": envelope.sn}
+    codes |= {f"sns.{index}": sn for index, sn in enumerate(envelope.sns or [])}
+    codes["sourceSystem"] = envelope.source_system
+    for path, code in codes.items():
+        try:
+            if code is not None:
+                validate_code(code)
+        except ValidationError as error:
+            problems[path] = " ".join(error.messages)
+    if not envelope.dedupe_key.strip() or not envelope.dedupe_key.isprintable():
+        problems["dedupeKey"] = _("Must not be blank nor contain control characters.")
+    try:
+        validate_moment(envelope.occurred_at)
+    except ValidationError as error:
+        problems["occurredAt"] = " ".join(error.messages)
+    if problems:
+        raise errors.ValidationFailed(problems)
+
+
+def key_in(body: bytes) -> str | None:
+    """Return the key of an event that may be malformed, as far as it has one."""
+    try:
+        event = parsing.decode(body)
+    except errors.DomainError:
+        return None
+    key = event.get("dedupeKey") if isinstance(event, dict) else None
+    return key if isinstance(key, str) else None

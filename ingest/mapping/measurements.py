@@ -1,0 +1,126 @@
+"""What an event measured: named values, and readings of a step's specs made of them. Pure."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from execution.data.judging import Reading
+from ingest.mapping.paths import (
+    invalid,
+    is_same,
+    search,
+    text_at,
+)
+from mes.routing.snapshots import SpecSnapshot, StepSnapshot
+
+JSON_TYPE = "JSON"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A named value as the machine reported it."""
+
+    name: str
+    value: Any
+    measure: str | None = None
+    judge: str | None = None
+
+
+@dataclass
+class Readings:
+    """Measurements turned into readings of a step's specs, and those that map to none."""
+
+    readings: list[Reading] = field(default_factory=list)
+    unmapped: list[str] = field(default_factory=list)
+
+
+def find_measurements(mapping: Mapping[str, Any], root: Any) -> tuple[Measurement, ...]:
+    rule = mapping.get("measurements")
+    if rule is None:
+        return ()
+    found = search(rule["itemsPath"], root)
+    if found is None:
+        return ()
+    if not isinstance(found, list):
+        raise invalid(_("measurements.itemsPath: finds no list"))
+    return tuple(_measurement(rule, mapping, item) for item in found)
+
+
+def _measurement(rule: Mapping[str, Any], mapping: Mapping[str, Any], item: Any) -> Measurement:
+    name = text_at(rule["namePath"], item)
+    if name is None:
+        raise invalid(_("measurements.namePath: finds no name"))
+    return Measurement(
+        name=name,
+        value=search(rule["valuePath"], item),
+        measure=text_at(rule.get("unitPath"), item),
+        judge=_judge(rule, mapping, item),
+    )
+
+
+def _judge(rule: Mapping[str, Any], mapping: Mapping[str, Any], item: Any) -> str | None:
+    """Return what the machine says of a value, in the words of `result`; other words are no judgement."""
+    words = mapping.get("result")
+    if "judgePath" not in rule:
+        return None
+    found = search(rule["judgePath"], item)
+    passing = words["passValues"] if words else ["PASS"]
+    failing = words["failValues"] if words else ["FAIL"]
+    if any(is_same(found, word) for word in passing):
+        return "PASS"
+    return "FAIL" if any(is_same(found, word) for word in failing) else None
+
+
+def to_readings(
+    mapping: Mapping[str, Any], measurements: tuple[Measurement, ...], step: StepSnapshot, *, at: datetime
+) -> Readings:
+    """Turn measurements into readings of the step's bound specs; those that map to none are named apart.
+
+    Nothing is coerced: a value of another type than its spec's is refused later, by the same check as every value.
+    Raises IngestPayloadInvalid when a unit of measure cannot be converted to the spec's.
+    """
+    result = Readings()
+    names = mapping.get("dataSpecMap") or {}
+    factors = (mapping.get("measurements") or {}).get("unitFactors") or {}
+    for measurement in measurements:
+        spec = step.spec_index.find(names.get(measurement.name, measurement.name))
+        if spec is None or measurement.value is None:
+            result.unmapped.append(measurement.name)
+            continue
+        value = _converted(measurement, spec, factors)
+        result.readings.append(_reading(spec, value, measurement.judge, at))
+    return result
+
+
+def _converted(measurement: Measurement, spec: SpecSnapshot, factors: Mapping[str, Any]) -> Any:
+    """Return the value in the spec's unit of measure, by the factors the mapping gives."""
+    value, measure = measurement.value, measurement.measure
+    if not measure or not spec.unit or measure == spec.unit:
+        return value
+    factor = (factors.get(measure) or {}).get(spec.unit)
+    if factor is None:
+        reason = _("{name}: reported in {measure}, its spec is in {unit}; give measurements.unitFactors")
+        raise invalid(reason.format(name=measurement.name, measure=measure, unit=spec.unit))
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return value
+    converted = float(value) * float(factor)
+    if not math.isfinite(converted):
+        raise invalid(_("{name}: is out of range in {unit}").format(name=measurement.name, unit=spec.unit))
+    return converted
+
+
+def _reading(spec: SpecSnapshot, value: Any, judge: str | None, at: datetime) -> Reading:
+    verdict: Any = judge
+    if spec.data_type == JSON_TYPE:
+        return Reading(spec_name=spec.name, value_json=value, judge=verdict, collected_at=at)
+    if isinstance(value, bool):
+        return Reading(spec_name=spec.name, value_boolean=value, judge=verdict, collected_at=at)
+    if isinstance(value, int | float):
+        return Reading(spec_name=spec.name, value_number=float(value), judge=verdict, collected_at=at)
+    if isinstance(value, str):
+        return Reading(spec_name=spec.name, value_text=value, judge=verdict, collected_at=at)
+    return Reading(spec_name=spec.name, value_json=value, judge=verdict, collected_at=at)

@@ -1,0 +1,52 @@
+"""Presets (`preset_files/`): mappings for machines that speak a common language, each with an event that it reads."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+FOLDER = Path(__file__).parent / "preset_files"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A mapping to begin with. `event` is what a machine would push, `stationType` the type of its step."""
+
+    code: str
+    name: str
+    description: str
+    station_type: str
+    mapping: dict[str, Any]
+    event: dict[str, Any]
+
+
+@cache
+def list_presets() -> tuple[Preset, ...]:
+    """Return every preset, by the name of its file."""
+    return tuple(_read(path) for path in sorted(FOLDER.glob("*.json")))
+
+
+def _read(path: Path) -> Preset:
+    document = msgspec.json.decode(path.read_bytes())
+    return Preset(
+        code=path.stem,
+        name=document["name"],
+        description=document["description"],
+        station_type=document["stationType"],
+        mapping=document["mapping"],
+        event=document["event"],
+    )
+
+
+def as_json(preset: Preset) -> dict[str, Any]:
+    """Return a preset in the words of the HTTP interface."""
+    return {
+        "code": preset.code,
+        "name": preset.name,
+        "description": preset.description,
+        "stationType": preset.station_type,
+        "mapping": preset.mapping,
+        "event": preset.event,
+    }

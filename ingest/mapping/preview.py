@@ -1,0 +1,422 @@
+"""Reading an event by a step's mapping without storing anything: what it extracts, how it is judged, what is refused.
+
+The same functions as for a real event do the reading; here a part of the mapping that does not fit leaves the others.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from execution import rules, unit_state
+from execution.data import judging
+from ingest import envelope, unit_moves
+from ingest.mapping import extract as mappings
+from ingest.mapping import measurements
+from ingest.mapping.extract import Extracted, UnitReport
+from ingest.mapping.measurements import Measurement
+from mes import errors
+from mes.production.models import Unit
+from mes.routing import snapshots
+from mes.routing.compilation import build, load_sources
+from mes.routing.mapping_problems import find_mapping_problems
+from mes.routing.models import Routing, VersionStatus
+from mes.routing.snapshots import RouteSnapshot, SpecSnapshot, StepSnapshot
+from mes.specs.models import TriggerType
+
+LIVE = "live"
+WHO = ("snPath", "snListPath", "unitsPath", "positionPath")
+PARTS = (
+    "carrierCodePath",
+    "phase",
+    "result",
+    "occurredAtPath",
+    "stationCodePath",
+    "lineCodePath",
+    "transactionIdPath",
+    "testResultIdPath",
+    "measurements",
+)
+OF_ITEMS = ("snPath", "positionPath", "result.path")  # relative to an item where there is a `unitsPath`
+MISFITS = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+T = TypeVar("T")
+
+
+@dataclass
+class Preview:
+    """What became of an event that was only looked at. Times, values and codes are as they would be stored."""
+
+    step: StepSnapshot
+    version: int | str
+    event: dict[str, Any]
+    problems: list[dict[str, str]] = field(default_factory=list)
+    paths: list[dict[str, Any]] = field(default_factory=list)
+    extracted: Extracted | None = None
+    units: dict[str, Unit] = field(default_factory=dict)
+    values: list[dict[str, Any]] = field(default_factory=list)
+    unmapped: list[dict[str, Any]] = field(default_factory=list)
+    overridden: set[int | None] = field(default_factory=set)
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        """The mapping of the step."""
+        return self.step.ingest_mapping or {}
+
+    def attempt(self, action: Callable[[], T]) -> T | None:
+        """Return what the action returns; None when it is refused, which becomes a problem."""
+        try:
+            return action()
+        except errors.DomainError as refusal:
+            self.add(refusal)
+        except MISFITS as error:  # a mapping may be live, so perhaps it is not even one
+            self.add(mappings.invalid(str(error)[:200] or type(error).__name__))
+        return None
+
+    def add(self, refusal: errors.DomainError) -> None:
+        """Note a refusal once."""
+        said = str(refusal)
+        if isinstance(refusal, errors.ValidationFailed):
+            said = "; ".join(f"{path}: {message}" for path, message in refusal.details.items())
+        problem = {"code": refusal.code, "message": said}
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def preview(*, route_code: str, step_no: int, event: Any, version: int | str | None = None) -> Preview:
+    """Read an event by the mapping of a step: of the latest READY version, of the one named, or as configured now.
+
+    Raises RouteNotFound, RouteVersionNotFound, RouteVersionNotReady, ValidationFailed for an unknown step. Whatever is
+    wrong with the event or the mapping is among the problems.
+    """
+    snapshot, label = _find_snapshot(route_code, version)
+    step = snapshot.step(step_no)
+    if step is None:
+        raise errors.ValidationFailed({"stepNo": _("The route has no step {number}.").format(number=step_no)})
+    seen = Preview(step, label, event if isinstance(event, dict) else {})
+    _check_envelope(seen, event)
+    if not _check_mapping(seen):
+        return seen
+    seen.paths = list(_list_paths(seen.mapping, seen.event))
+    seen.extracted = _extract(seen)
+    _check_who_and_where(seen, seen.extracted)
+    _read_values(seen, seen.extracted)
+    return seen
+
+
+def _find_snapshot(route_code: str, version: int | str | None) -> tuple[RouteSnapshot, int | str]:
+    routing = Routing.objects.filter(code=route_code).first()
+    if routing is None:
+        raise errors.RouteNotFound(code=route_code)
+    if version == LIVE:
+        return build(load_sources(routing))[0], LIVE
+    versions = routing.versions.defer("snapshot").order_by("-version_no")
+    if version is None:
+        found = versions.filter(status=VersionStatus.READY).first()
+        if found is None:
+            raise errors.RouteVersionNotReady(reason=_("compile the route, or ask for the live configuration."))
+    else:
+        found = versions.filter(version_no=version).first()
+        if found is None:
+            raise errors.RouteVersionNotFound(route=route_code, code=version)
+    return snapshots.load(version_id=found.pk, digest=found.digest), found.version_no
+
+
+# --- is it an event, is it a mapping -------------------------------------------------------------------------
+
+
+def _check_envelope(seen: Preview, event: Any) -> None:
+    """Check what every event must have, and leave out what cannot be read, so that the rest still can."""
+    seen.attempt(lambda: envelope.decode(msgspec.json.encode(event)))
+    kind = seen.event.get("eventType")
+    if isinstance(kind, str) and kind != seen.step.station_type:
+        seen.add(errors.IngestMappingMissing(event_type=kind))
+    sns = seen.event.get("sns")
+    sound = {
+        "sn": isinstance(seen.event.get("sn"), str),
+        "sns": isinstance(sns, list) and all(isinstance(sn, str) for sn in sns),
+        "stationCode": isinstance(seen.event.get("stationCode"), str),
+    }
+    seen.event = {name: value for name, value in seen.event.items() if value is not None and sound.get(name, True)}
+    try:
+        mappings.extract({}, {"occurredAt": seen.event.get("occurredAt")})
+    except errors.DomainError:
+        seen.event["occurredAt"] = timezone.now().isoformat()
+
+
+def _check_mapping(seen: Preview) -> bool:
+    if seen.step.ingest_mapping is None:
+        seen.add(errors.IngestMappingMissing(event_type=seen.step.station_type))
+        return False
+    problems = find_mapping_problems(seen.step.ingest_mapping, station_type=seen.step.station_type)
+    seen.problems += [{"code": "INGEST_MAPPING_INVALID", "message": str(problem)} for problem in problems]
+    return not problems
+
+
+# --- paths ---------------------------------------------------------------------------------------------------
+
+
+def _list_paths(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield every path with what it finds: one thing at the event, a list of things at the items of a list."""
+    items = _find_items(mapping.get("unitsPath"), event)
+    for key, path in _paths_of(mapping):
+        if key.startswith("measurements.") and key != "measurements.itemsPath":
+            continue
+        if items is not None and (key in OF_ITEMS or key == "measurements.itemsPath"):
+            yield _found_at_items(key, path, "unitsPath", items)
+        else:
+            yield _found(key, path, event)
+    rule = mapping.get("measurements") or {}
+    measured = _find_measured(mapping, event)
+    for key in ("namePath", "valuePath", "unitPath", "judgePath"):
+        if key in rule:
+            yield _found_at_items(f"measurements.{key}", rule[key], "measurements.itemsPath", measured)
+
+
+def _find_measured(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> list[Any]:
+    items = _find_items(mapping.get("unitsPath"), event)
+    roots = [event] if items is None else items
+    path = (mapping.get("measurements") or {}).get("itemsPath")
+    return [one for root in roots for one in _find_items(path, root) or ()]
+
+
+def roots_of(seen: Preview, at: str) -> list[Any]:
+    """Return what the paths of a list are relative to: the event, the items of `unitsPath`, the measurements."""
+    if at == "event":
+        return [seen.event]
+    if at == "unitsPath":
+        return _find_items(seen.mapping.get("unitsPath"), seen.event) or []
+    return _find_measured(seen.mapping, seen.event)
+
+
+def _paths_of(mapping: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for key, value in mapping.items():
+        if key.endswith("Path"):
+            yield key, value
+        elif key in ("result", "phase", "measurements"):
+            for inner, path in value.items():
+                if inner == "path" or inner.endswith("Path"):
+                    yield f"{key}.{inner}", path
+
+
+def _find_items(path: str | None, root: Any) -> list[Any] | None:
+    """Return the items of a list that a path finds; None without a path."""
+    if path is None:
+        return None
+    try:
+        found = mappings.search(path, root)
+    except (errors.IngestPayloadInvalid, *MISFITS):
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _found(key: str, path: str, root: Any) -> dict[str, Any]:
+    entry: dict[str, Any] = {"key": key, "path": path, "at": "event", "found": None}
+    try:
+        entry["found"] = _plain(mappings.search(path, root))
+    except (errors.IngestPayloadInvalid, *MISFITS) as error:
+        entry["problem"] = str(error)
+    return entry
+
+
+def _found_at_items(key: str, path: str, at: str, items: Sequence[Any]) -> dict[str, Any]:
+    entries = [_found(key, path, item) for item in items]
+    entry: dict[str, Any] = {"key": key, "path": path, "at": at, "found": [one["found"] for one in entries]}
+    problems = [one["problem"] for one in entries if "problem" in one]
+    return {**entry, "problem": problems[0]} if problems else entry
+
+
+def _plain(found: Any) -> Any:
+    """Leave out what JSON cannot say: an expression that a path returned, or a number that is none."""
+    if isinstance(found, float) and not math.isfinite(found):
+        return None
+    return found if isinstance(found, str | int | float | list | dict) else None
+
+
+# --- extracting ----------------------------------------------------------------------------------------------
+
+
+def _extract(seen: Preview) -> Extracted:
+    """Extract by the whole mapping, or by those parts of it that fit."""
+    mapping, event = seen.mapping, seen.event
+    try:
+        whole = mappings.extract(mapping, event)
+        for problem in dict.fromkeys(unit.problem for unit in whole.units if unit.problem):
+            seen.add(mappings.invalid(problem))
+        return whole
+    except (errors.DomainError, *MISFITS):
+        pass
+    fitting: dict[str, Any] = {}
+    best = mappings.extract({}, {"occurredAt": event["occurredAt"]})
+    for names in (WHO, *((part,) for part in PARTS)):
+        tried = fitting | {name: mapping[name] for name in names if name in mapping}
+        found = seen.attempt(lambda tried=tried: mappings.extract(tried, event))  # type: ignore[misc]
+        if found is not None:
+            fitting, best = tried, found
+    if "result" in mapping and "result" not in fitting:
+        best = replace(best, result=None, units=tuple(replace(unit, result=None) for unit in best.units))
+    return best
+
+
+def _check_who_and_where(seen: Preview, extracted: Extracted) -> None:
+    if not (extracted.units or extracted.carrier_no or extracted.transaction_id):
+        seen.add(mappings.invalid(_("the event names no unit")))
+    codes = [extracted.station_code] if extracted.station_code and "\0" not in extracted.station_code else []
+    places = unit_state.look([], locked=None, stations=codes).places
+    seen.attempt(lambda: unit_moves.find_place(extracted, seen.step, places))
+    skew = settings.MES_CLOCK_SKEW
+    at = extracted.occurred_at
+    seen.attempt(lambda: rules.check_time(at, now=timezone.now(), previous=None, skew=skew))
+    sns = [sn for sn in extracted.sns if "\0" not in sn]
+    seen.units = {unit.sn: unit for unit in Unit.objects.select_related("run").filter(sn__in=sns)}
+    repeated = sorted({sn for sn in sns if sns.count(sn) > 1}) if len(sns) <= envelope.LARGEST_BATCH else []
+    if repeated:
+        seen.add(mappings.invalid(_("named more than once: {sns}").format(sns=", ".join(repeated))))
+
+
+# --- values --------------------------------------------------------------------------------------------------
+
+
+def _read_values(seen: Preview, extracted: Extracted) -> None:
+    """Map, convert and judge every measurement by itself, so that one that is refused hides no other."""
+    shared = _read_measurements(seen, extracted, extracted.measurements, index=None)
+    for index, unit in enumerate(extracted.units):
+        own = _read_measurements(seen, extracted, unit.measurements, index=index)
+        _check_required(seen, extracted, unit, own | shared)
+    if not extracted.units:
+        _check_required(seen, extracted, UnitReport(None, result=extracted.result), shared)
+
+
+def _read_measurements(
+    seen: Preview, extracted: Extracted, measurements: Sequence[Measurement], *, index: int | None
+) -> set[int]:
+    """Add the values of a unit, or of the whole event; return the ids of the specs that get one."""
+    specs: set[int] = set()
+    sn = None if index is None else extracted.units[index].sn
+    for measurement in measurements:
+        spec = seen.step.spec_index.find(_spec_name(seen.mapping, measurement))
+        if spec is None or measurement.value is None:
+            reason = _("no spec of this name is bound to the step") if spec is None else _("there is no value")
+            seen.unmapped.append({**_as_measured(measurement), "sn": sn, "reason": reason})
+            continue
+        entry, judged = _read_value(seen, extracted, measurement, spec)
+        seen.values.append({**entry, "sn": sn})
+        if judged is not None:
+            specs.add(spec.id)
+            if judged.is_key_failure:
+                seen.overridden.add(index)
+    return specs
+
+
+def _spec_name(mapping: Mapping[str, Any], measurement: Measurement) -> str:
+    return (mapping.get("dataSpecMap") or {}).get(measurement.name, measurement.name)
+
+
+def _as_measured(measurement: Measurement) -> dict[str, Any]:
+    return {"name": measurement.name, "value": _plain(measurement.value), "unit": measurement.measure}
+
+
+def _read_value(
+    seen: Preview, extracted: Extracted, measurement: Measurement, spec: SpecSnapshot
+) -> tuple[dict[str, Any], judging.JudgedValue | None]:
+    entry: dict[str, Any] = {
+        "name": measurement.name,
+        "specName": spec.name,
+        "itemType": spec.item_type,
+        "value": _plain(measurement.value),
+        "unit": spec.unit or None,
+        "reportedValue": _plain(measurement.value),
+        "reportedUnit": measurement.measure,
+        "limits": {"lsl": spec.lsl, "usl": spec.usl, "target": spec.target, "unit": spec.unit},
+        "alarm": {"min": spec.alarm_min, "max": spec.alarm_max, "action": spec.alarm_action or None},
+        "judge": None,
+        "reportedJudge": measurement.judge,
+        "alarmed": False,
+    }
+    judged, refusal = _judge(seen, extracted.occurred_at, measurement)
+    if refusal is not None:
+        entry["problem"] = {"code": refusal.code, "message": str(refusal)}
+        seen.add(refusal)
+    if judged is None:
+        return entry, None
+    reading = judged.reading
+    entry["value"] = _plain(getattr(reading, judging.VALUE_FIELDS[spec.data_type]))
+    return {**entry, "judge": judged.judge or None, "alarmed": judged.alarmed}, judged
+
+
+def _judge(
+    seen: Preview, at: datetime, measurement: Measurement
+) -> tuple[judging.JudgedValue | None, errors.DomainError | None]:
+    """Convert, check and judge a measurement; return it, or why it is refused."""
+    try:
+        mapped = measurements.to_readings(seen.mapping, (measurement,), seen.step, at=at)
+        judging.check_shape(mapped.readings)
+        [judged] = judging.collect(mapped.readings, seen.step, source="AUTO", default_time=at)
+    except errors.DomainError as refusal:
+        return None, refusal
+    except MISFITS:
+        return None, mappings.invalid(_("{name}: the value cannot be converted").format(name=measurement.name))
+    return judged, None
+
+
+def _check_required(seen: Preview, extracted: Extracted, unit: UnitReport, specs: set[int]) -> None:
+    """Say which required values the event itself does not bring; they may have come before, by another way."""
+    if extracted.phase == "IN" or unit.result != "PASS":
+        return
+    on_carrier = {spec.id for spec in seen.step.specs if spec.trigger_type == TriggerType.EACH_CARRIER} & specs
+    seen.attempt(lambda: rules.check_required(seen.step, on_track=specs, on_carrier=on_carrier))
+
+
+# --- as JSON -------------------------------------------------------------------------------------------------
+
+
+def as_json(seen: Preview) -> dict[str, Any]:
+    """Return a preview in the words of the HTTP interface."""
+    return {
+        "stepNo": seen.step.step_no,
+        "version": seen.version,
+        "stationType": seen.step.station_type,
+        "mapping": seen.step.ingest_mapping,
+        "extracted": None if seen.extracted is None else _extracted_as_json(seen, seen.extracted),
+        "paths": seen.paths,
+        "values": seen.values,
+        "unmapped": seen.unmapped,
+        "problems": seen.problems,
+    }
+
+
+def _extracted_as_json(seen: Preview, extracted: Extracted) -> dict[str, Any]:
+    return {
+        "units": [_unit_as_json(seen, unit, index) for index, unit in enumerate(extracted.units)],
+        "occurredAt": extracted.occurred_at,
+        "stationCode": extracted.station_code,
+        "lineCode": extracted.line_code,
+        "carrierNo": extracted.carrier_no,
+        "phase": extracted.phase,
+        "result": extracted.result,
+        "testResultId": extracted.test_result_id,
+        "transactionId": extracted.transaction_id,
+        "measurements": [_as_measured(one) for one in extracted.measurements],
+        "positionsWithoutUnit": extracted.positions_without_unit,
+    }
+
+
+def _unit_as_json(seen: Preview, report: UnitReport, index: int) -> dict[str, Any]:
+    known = seen.units.get(report.sn or "")
+    is_overridden = report.result == "PASS" and not seen.overridden.isdisjoint({index, None})
+    return {
+        "sn": report.sn,
+        "position": report.position,
+        "result": report.result,
+        "resultOverride": "DATA" if is_overridden else None,
+        "measurements": [{**_as_measured(one), "judge": one.judge} for one in report.measurements],
+        "isKnown": known is not None,
+        "status": known.status if known else None,
+        "currentStepNo": known.current_step_no if known else None,
+        "runNo": known.run.run_no if known and known.run else None,
+    }

@@ -1,0 +1,77 @@
+"""The `production` of a device data event: what a machine counted in a window of time."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from mes import errors
+from mes.platform.validators import validate_moment
+from mes.production_counts.hours import LONGEST_DELTA
+from mes.production_counts.windows import COUNTERS, Counts
+
+if TYPE_CHECKING:
+    from integration.device_data.body import DeviceDataEvent
+
+LARGEST_COUNT = 10**15
+Count = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_COUNT, multiple_of=1)]  # 5 may be written as 5.0
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Production(msgspec.Struct, rename="camel", kw_only=True):
+    """Counts of a window: DELTA says what was counted in it, CUMULATIVE what the counters show at its end."""
+
+    window_start: Moment
+    window_end: Moment
+    mode: Literal["DELTA", "CUMULATIVE"]
+    boards_in: Count | None = None
+    boards_out: Count | None = None
+    scrapped: Count | None = None
+    picked: Count | None = None
+    placed: Count | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """What is counted, in the order of COUNTERS."""
+        counts = (getattr(self, name) for name in COUNTERS)
+        return tuple(None if count is None else int(count) for count in counts)
+
+
+def find_problems(event: "DeviceDataEvent", production: Production) -> dict[str, str]:
+    """Return what the decoder cannot tell about an event with counts: messages by field."""
+    needed = {"runNo": event.run_no, "stationCode": event.station_code}
+    foreign = {"unitSn": event.unit_sn, "trackId": event.track_id, "carrierTrackId": event.carrier_track_id}
+    found = {name: _("Required for production counts.") for name, value in needed.items() if value is None}
+    found |= {name: _("Not with production counts.") for name, value in foreign.items() if value is not None}
+    if (name := event.equipment_id) is not None and (not name.isprintable() or name != name.strip()):
+        found["equipmentId"] = _("Must not contain control characters nor have blank ends.")
+    return found | {f"production.{place}": message for place, message in _find_window_problems(production)}
+
+
+def _find_window_problems(production: Production) -> Iterator[tuple[str, str]]:
+    length = production.window_end - production.window_start
+    for place, at in (("windowStart", production.window_start), ("windowEnd", production.window_end)):
+        try:
+            validate_moment(at)
+        except ValidationError as error:
+            yield place, " ".join(error.messages)
+    if production.mode == "DELTA" and not length:
+        yield "windowEnd", _("Must lie after the start: nothing can be counted in no time.")
+    elif length.total_seconds() < 0:
+        yield "windowEnd", _("Must not lie before the start.")
+    elif production.mode == "DELTA" and length > LONGEST_DELTA:
+        yield "windowEnd", _("A window may last a day at most; report more often.")
+    if all(count is None for count in production.counts):
+        yield "boardsIn", _("Give at least one of boardsIn, boardsOut, scrapped, picked and placed.")
+
+
+def check_times(production: Production, *, now: datetime) -> None:
+    """Raise EventTimeInFuture, EventTooOld."""
+    if production.window_end > now + settings.MES_CLOCK_SKEW:
+        raise errors.EventTimeInFuture(at=production.window_end.isoformat())
+    if production.window_start < now - settings.MES_KEY_LIFETIME:
+        raise errors.EventTooOld(at=production.window_start.isoformat(), days=settings.MES_KEY_LIFETIME.days)

@@ -1,0 +1,125 @@
+"""The body of device data: decoded once, checked for what a decoder cannot tell."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from execution.data import judging
+from integration import messages
+from integration.counts import body
+from integration.counts.body import Production
+from mes import errors
+from mes.platform.http import parsing
+from mes.platform.inbound.digest import digest_of
+from mes.platform.validators import validate_moment
+
+LARGEST_BATCH = 1000
+
+EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+StepNo = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+
+
+class DeviceDataEvent(msgspec.Struct, rename="camel", kw_only=True, gc=False):
+    """The body of one device data event: with `data` for a track, or with `production` of a machine for a run."""
+
+    event_id: EventId
+    event_time: Moment
+    source: Literal["AUTO", "MANUAL"]
+    run_no: str | None = None
+    unit_sn: str | None = None
+    station_code: str | None = None
+    step_no: StepNo | None = None
+    track_id: str | None = None
+    carrier_track_id: str | None = None
+    operation_code: str | None = None
+    equipment_id: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    operator_id: Annotated[str, msgspec.Meta(max_length=150)] | None = None
+    data: Annotated[list[judging.Reading], msgspec.Meta(min_length=1)] | None = None
+    production: Production | None = None
+    meta: dict[str, Any] | None = None
+
+
+class DeviceDataBatch(msgspec.Struct):
+    """The body of a batch. Each event is decoded by itself, so that a malformed one fails alone."""
+
+    events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=LARGEST_BATCH)]
+
+
+class Decoded(msgspec.Struct, frozen=True, gc=False):
+    """A well-formed event, with the message it came in."""
+
+    event: DeviceDataEvent
+    incoming: messages.Incoming
+
+
+def decode_event(body: bytes, *, system: str, decode: Callable[[bytes], Any] = parsing.decode) -> Decoded:
+    """Decode and check one event. Raises ParseFailed, ValidationFailed."""
+    payload = decode(body)
+    event = parsing.convert(payload, DeviceDataEvent)
+    check_event(event)
+    digest = digest_of(payload)
+    incoming = messages.Incoming(messages.DEVICE_DATA, event.event_id, system, msgspec.Raw(body), digest)
+    return Decoded(event, incoming)
+
+
+def check_event(event: DeviceDataEvent) -> None:
+    """Raise ValidationFailed for what the decoder cannot tell."""
+    problems: dict[str, str] = {}
+    if not event.event_id.strip() or not event.event_id.isprintable():
+        problems["eventId"] = _("Must not be blank nor contain control characters.")
+    if event.source == "MANUAL" and not event.operator_id:
+        problems["operatorId"] = _("Required for values typed by hand (source MANUAL).")
+    if message := _find_fault(event.event_time):
+        problems["eventTime"] = message
+    readings: Sequence[judging.Reading] = event.data or ()
+    for index, reading in enumerate(readings):
+        at = reading.collected_at
+        if at is not None and at != event.event_time and (message := _find_fault(at)):
+            problems[f"data.{index}.collectedAt"] = message
+    if content_problems := _find_content_problems(event):
+        problems |= content_problems
+    if problems:
+        raise errors.ValidationFailed(problems)
+    judging.check_shape(readings)
+
+
+def _find_fault(at: datetime) -> str:
+    """Return what is wrong with a time, "" if nothing is."""
+    try:
+        validate_moment(at)
+    except ValidationError as error:
+        return " ".join(error.messages)
+    return ""
+
+
+def _find_content_problems(event: DeviceDataEvent) -> dict[str, str]:
+    """Values belong to a track, counts to a machine; an event brings the one or the other."""
+    if event.production is None:
+        problems = _find_target_problems(event)
+        return problems if event.data else {"data": _("Required, unless there is production."), **problems}
+    if event.data:
+        return {"production": _("Give either data or production.")}
+    return body.find_problems(event, event.production)
+
+
+def _find_target_problems(event: DeviceDataEvent) -> dict[str, str]:
+    """A track is named by its id, by its carrier's, or by run, unit, station and step together."""
+    if event.track_id is not None and event.carrier_track_id is not None:
+        return {"carrierTrackId": _("Give either trackId or carrierTrackId.")}
+    if event.track_id is not None or event.carrier_track_id is not None:
+        return {}
+    if None not in (event.run_no, event.unit_sn, event.station_code, event.step_no):
+        return {}
+    named = {
+        "runNo": event.run_no,
+        "unitSn": event.unit_sn,
+        "stationCode": event.station_code,
+        "stepNo": event.step_no,
+    }
+    message = _("Give trackId, carrierTrackId, or all of runNo, unitSn, stationCode and stepNo.")
+    return {name: message for name, value in named.items() if value is None}

@@ -1,0 +1,216 @@
+"""Which track a device means."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from django.db import connection
+from django.utils.translation import gettext as _
+
+from mes import errors
+from mes.plant.models import Station
+from mes.platform.database.prepared import as_json, columns_of, fetch_all
+from mes.platform.http.whole_numbers import whole_number
+from mes.production.models import Run, Unit
+
+if TYPE_CHECKING:
+    from integration.device_data.body import DeviceDataEvent
+
+
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """A track, or a carrier's, with what is needed to judge its values and to store them."""
+
+    track_id: int | None
+    carrier_track_id: int | None
+    unit_id: int | None
+    run_id: int
+    station_id: int | None
+    step_no: int
+    operation_code: str
+    sn: str | None
+    run_no: str
+    station_code: str
+    version_id: int
+    version_digest: str
+
+
+_PLACE_TYPES = {"run_no": "text", "station": "text", "step_no": "integer", "sns": "jsonb"}
+
+# One query for all events; what an event names is not read again, and what the events of a place share is looked up
+# once. Of several tracks of a unit there, all are returned: sorting them unit by unit would cost as much as finding
+# them. A track keeps the run it was made in, so the unit's present run plays no part. OFFSET 0 and comparisons that
+# no index serves keep the planner to a unit's tracks by index: while it knows nothing of the tables, it would walk all
+# units, or all tracks of the station or step.
+FIND = f"""
+    WITH place AS MATERIALIZED (
+        SELECT p.index, p.step_no, p.sns, r.id AS run_id, s.id AS station_id, r.route_version_id, v.digest
+          FROM (SELECT index, {columns_of("said", _PLACE_TYPES)}
+                  FROM jsonb_array_elements(%(places)s::jsonb) WITH ORDINALITY AS places(said, index)) AS p
+          JOIN mes_run r ON r.run_no = p.run_no
+          JOIN mes_station s ON s.code = p.station
+          JOIN mes_routeversion v ON v.id = r.route_version_id
+    )
+    SELECT p.index, n.index, t.id, t.unit_id, p.run_id, p.station_id, t.operation_code, p.route_version_id, p.digest
+      FROM place p
+      CROSS JOIN LATERAL jsonb_array_elements_text(p.sns) WITH ORDINALITY AS n(sn, index)
+      CROSS JOIN LATERAL (SELECT id FROM mes_unit WHERE sn = n.sn OFFSET 0) AS u
+      CROSS JOIN LATERAL (
+        SELECT id, unit_id, operation_code FROM execution_track
+         WHERE unit_id = u.id AND step_no IS NOT DISTINCT FROM p.step_no
+           AND run_id IS NOT DISTINCT FROM p.run_id AND station_id IS NOT DISTINCT FROM p.station_id
+        OFFSET 0
+      ) AS t
+"""
+FIND_BY_ID = """
+    SELECT t.id, t.id, NULL::bigint, t.unit_id, t.run_id, t.station_id, t.step_no, t.operation_code, u.sn, r.run_no,
+           s.code, r.route_version_id, v.digest
+      FROM execution_track t
+      JOIN mes_unit u ON u.id = t.unit_id
+      JOIN mes_run r ON r.id = t.run_id
+      JOIN mes_station s ON s.id = t.station_id
+      JOIN mes_routeversion v ON v.id = r.route_version_id
+     WHERE t.id = ANY(%(ids)s)
+"""
+FIND_BY_CARRIER = """
+    SELECT t.id, NULL::bigint, t.id, NULL::bigint, t.run_id, t.station_id, t.step_no, t.operation_code, NULL, r.run_no,
+           coalesce(s.code, ''), r.route_version_id, v.digest
+      FROM execution_carriertrack t
+      JOIN mes_run r ON r.id = t.run_id
+      LEFT JOIN mes_station s ON s.id = t.station_id
+      JOIN mes_routeversion v ON v.id = r.route_version_id
+     WHERE t.id = ANY(%(ids)s)
+"""
+Place = tuple[str | None, str | None, int | None]  # run, station, step
+Names = tuple[str | None, str | None, str | None, int | None]  # unit, and place
+
+
+def find_targets(events: "Sequence[DeviceDataEvent]") -> list[Target | errors.DomainError]:
+    """Return the track each event belongs to: by id, by the carrier's id, or the latest of run, unit, station and step.
+
+    Where there is none, the refusal: TrackNotFound, CarrierTrackNotFound, RunNotFound, UnitNotFound, StationNotFound,
+    UnitRunMismatch. One query for each way of naming, however many events.
+    """
+    tracks = _query_ids(FIND_BY_ID, [_as_id(event.track_id) for event in events if event.track_id is not None])
+    carriers = _query_ids(
+        FIND_BY_CARRIER, [_as_id(event.carrier_track_id) for event in events if event.carrier_track_id is not None]
+    )
+    names = {_names(event) for event in events if event.track_id is None and event.carrier_track_id is None}
+    named: dict[Names, Target | errors.DomainError] = {**_query_names(names)}
+    if missing := names - named.keys():
+        known = _load_known(missing)
+        named |= {name: _why_not(name, known) for name in missing}
+    return [_choose(event, tracks, carriers, named) for event in events]
+
+
+def _choose(
+    event: "DeviceDataEvent",
+    tracks: dict[int, Target],
+    carriers: dict[int, Target],
+    named: dict[Names, Target | errors.DomainError],
+) -> Target | errors.DomainError:
+    if event.carrier_track_id is not None:
+        target = carriers.get(_as_id(event.carrier_track_id))
+        missing: errors.DomainError = errors.CarrierTrackNotFound(code=event.carrier_track_id)
+    elif event.track_id is not None:
+        target = tracks.get(_as_id(event.track_id))
+        missing = errors.TrackNotFound(track_id=event.track_id)
+    else:
+        return named[_names(event)]
+    return missing if target is None else _find_disagreement(event, target) or target
+
+
+def _names(event: "DeviceDataEvent") -> Names:
+    return (event.unit_sn, event.run_no, event.station_code, event.step_no)
+
+
+def _query_ids(sql: str, ids: list[int]) -> dict[int, Target]:
+    if not ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"ids": ids})
+        return {row[0]: Target(*row[1:]) for row in cursor.fetchall()}
+
+
+def _query_names(names: set[Names]) -> dict[Names, Target]:
+    if not names:
+        return {}
+    places: dict[Place, list[Names]] = {}
+    for name in names:
+        places.setdefault(name[1:], []).append(name)
+    asked = list(places.items())
+    given = [(*place, [sn for sn, *_place in named]) for place, named in asked]
+    targets: dict[Names, Target] = {}
+    for place_no, index, track_id, *row in fetch_all(FIND, {"places": as_json(given)}):
+        name = asked[place_no - 1][1][index - 1]
+        earlier = targets.get(name)
+        if earlier is None or earlier.track_id < track_id:
+            targets[name] = _target(name, track_id, *row)
+    return targets
+
+
+def _target(
+    name: Names,
+    track_id: int,
+    unit_id: int,
+    run_id: int,
+    station_id: int,
+    operation_code: str,
+    version_id: int,
+    version_digest: str,
+) -> Target:
+    """Return the track that is known by its names, from a row of FIND."""
+    sn, run_no, station_code, step_no = name
+    assert run_no is not None and station_code is not None and step_no is not None  # or nothing were found
+    ids = (track_id, None, unit_id, run_id, station_id, step_no)
+    return Target(*ids, operation_code, sn, run_no, station_code, version_id, version_digest)
+
+
+def _as_id(text: str) -> int:
+    """Return an opaque id as the row's number; what is no number is no row's."""
+    return whole_number(text) or 0
+
+
+def _find_disagreement(event: "DeviceDataEvent", target: Target) -> errors.DomainError | None:
+    """Return the refusal of an event that names another run, unit, station or step than its track's."""
+    if event.run_no not in (None, target.run_no) or (target.sn and event.unit_sn not in (None, target.sn)):
+        return errors.UnitRunMismatch(sn=event.unit_sn or target.sn, run=event.run_no or target.run_no)
+    if event.station_code not in (None, target.station_code) or event.step_no not in (None, target.step_no):
+        return errors.TrackNotFound(track_id=event.track_id)
+    if event.operation_code not in (None, target.operation_code):
+        message = _("The track is of operation “{code}”.").format(code=target.operation_code)
+        return errors.ValidationFailed({"operationCode": message})
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What exists of the names that led to no track."""
+
+    runs: dict[str, int]
+    units: dict[str, int | None]
+    stations: frozenset[str]
+
+
+def _load_known(names: Iterable[Names]) -> Known:
+    """Read which of these runs, units (with their run) and stations exist, in three queries."""
+    sns, run_nos, stations, _step_nos = (set(column) for column in zip(*names, strict=True))
+    return Known(
+        runs=dict(Run.objects.filter(run_no__in=run_nos).values_list("run_no", "pk")),
+        units=dict(Unit.objects.filter(sn__in=sns).values_list("sn", "run_id")),
+        stations=frozenset(Station.objects.filter(code__in=stations).values_list("code", flat=True)),
+    )
+
+
+def _why_not(names: Names, known: Known) -> errors.DomainError:
+    """Return the refusal for a track that is not there."""
+    sn, run_no, station, step_no = names
+    if run_no not in known.runs:
+        return errors.RunNotFound(code=run_no)
+    if sn not in known.units:
+        return errors.UnitNotFound(code=sn)
+    if station not in known.stations:
+        return errors.StationNotFound(code=station)
+    if known.units[sn] != known.runs[run_no]:
+        return errors.UnitRunMismatch(sn=sn, run=run_no)
+    return errors.TrackNotFound(sn=sn, run_no=run_no, station_code=station, step_no=step_no)

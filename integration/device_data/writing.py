@@ -1,0 +1,213 @@
+"""Writing accepted device data: one statement, however many events."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from execution.data import judging, values
+from integration import messages
+from integration.device_data.body import DeviceDataEvent
+from integration.device_data.resolving import Target
+from mes.platform.database.models import IdempotencyKey
+from mes.platform.database.prepared import as_json, columns_of, fetch_all
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """An event that passed every rule. With a `note` it is the replay of an open message."""
+
+    event: DeviceDataEvent
+    incoming: messages.Incoming
+    target: Target
+    judged: Sequence[judging.JudgedValue]
+    note: dict[str, Any] | None = None
+
+    @property
+    def needs_lock(self) -> bool:
+        """Whether a value may change the unit's verdict or raises an alarm."""
+        return any(value.alarmed or value.is_key_failure for value in self.judged)
+
+
+# What differs between the events of a batch, in the order of `_Row`; when they came is said once.
+GIVEN_TYPES = {
+    "key": "text",
+    "digest": "text",
+    "event_time": "timestamptz",
+    "equipment_id": "text",
+    "system": "text",
+    "payload": "jsonb",
+    "answer": "jsonb",
+    "note": "jsonb",
+    **{name: kind for name, kind in values.OWNER_TYPES.items() if name != "received_at"},
+}
+
+# Claims the keys and, only where that succeeded, writes record and values. Keys go in one order, or batches that share
+# some would deadlock. The record is the message as well. Messages of a key that failed before are settled under their
+# own id; an open replay is such a message, and its record is none.
+WRITE = f"""
+    WITH given AS MATERIALIZED (
+        SELECT %(at)s::timestamptz AS received_at, {columns_of("event", GIVEN_TYPES)}
+          FROM jsonb_array_elements(%(events)s::jsonb) AS given(event)
+    ), claimed AS (
+        INSERT INTO mes_idempotencykey (channel, key, digest, record_id, answer, created_at)
+        SELECT '{messages.DEVICE_DATA_CHANNEL}', key, decode(digest, 'hex'),
+               nextval('integration_settledmessage_id_seq'), answer, received_at
+          FROM (SELECT key, digest, answer, received_at FROM given ORDER BY key) AS sorted
+        ON CONFLICT DO NOTHING RETURNING key, record_id
+    ), owners AS MATERIALIZED (
+        SELECT c.record_id, g.* FROM claimed c JOIN given g USING (key)
+    ), record AS (
+        INSERT INTO integration_devicedatarecord
+               (id, received_at, event_id, event_time, source, run_id, unit_id, station_id, track_id,
+                carrier_track_id, step_no, equipment_id, operator_id, system, payload, is_message, values_count, judge)
+        SELECT record_id, received_at, key, event_time, source, run_id, unit_id, station_id, track_id,
+               carrier_track_id, step_no, equipment_id, operator, system, payload, note IS NULL,
+               jsonb_array_length(rows), coalesce(answer->>'judge', '')
+          FROM owners
+    ), stored AS ({values.INSERT_ROWS}
+    ), reopened AS (
+        DELETE FROM integration_failedmessage f USING owners o
+         WHERE f.entity_type = '{messages.DEVICE_DATA}' AND f.dedupe_key = o.key
+        RETURNING f.*, o.record_id AS applied_as, o.received_at AS applied_at, o.note AS applied_note
+    ), settled AS (
+        INSERT INTO integration_settledmessage
+               (id, received_at, direction, system, entity_type, business_key, dedupe_key, status, payload,
+                error_code, error, count, last_at, record_id, note)
+        SELECT id, received_at, direction, system, entity_type, business_key, dedupe_key, 'REPLAYED', payload,
+               error_code, error, count, applied_at, applied_as, applied_note
+          FROM reopened
+    )
+    SELECT key, record_id FROM claimed
+"""
+
+
+class Answer(msgspec.Struct, rename="camel", gc=False):
+    """The answer to an applied event. `status` is said in answers to batches only."""
+
+    status: str | msgspec.UnsetType
+    id: str
+    event_id: str
+    track_id: str | None
+    carrier_track_id: str | None
+    data_values_created: int
+    received_at: datetime
+    is_duplicate: bool
+    judge: str | None
+    alarms: list[dict[str, Any]]
+
+
+class Received(msgspec.Struct, frozen=True, gc=False):
+    """An applied event: its record, and the body's `data`, which a repeat gets again as a duplicate."""
+
+    answer: Any  # an `Answer`; of other subjects a dict
+    record_id: int
+    is_duplicate: bool
+
+
+class _Kept(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
+    """What an answer says that its key does not; this is kept for repeats."""
+
+    data_values_created: int
+    track_id: str | None = None
+    carrier_track_id: str | None = None
+    judge: str | None = None
+    alarms: list[dict[str, Any]] = []
+
+    def received(self, *, event_id: str, record_id: int, at: datetime, is_duplicate: bool = False) -> Received:
+        """Return what the sender is told."""
+        answer = Answer(
+            msgspec.UNSET,
+            str(record_id),
+            event_id,
+            self.track_id,
+            self.carrier_track_id,
+            self.data_values_created,
+            at,
+            is_duplicate,
+            self.judge,
+            self.alarms,
+        )
+        return Received(answer, record_id, is_duplicate)
+
+
+class _Row(msgspec.Struct, array_like=True, gc=False):
+    """What `WRITE` is given of an event: an array in the order of GIVEN_TYPES, made by place as `values.Row` is."""
+
+    key: str
+    digest: str
+    event_time: datetime
+    equipment_id: str
+    system: str
+    payload: Any
+    answer: _Kept
+    note: dict[str, Any] | None
+    source: str
+    operator: str
+    unit_id: int | None
+    run_id: int | None
+    track_id: int | None
+    carrier_track_id: int | None
+    station_id: int | None
+    step_no: int | None
+    operation_code: str
+    rows: Sequence[values.Row]
+
+
+def write(accepted: Sequence[Accepted], *, at: datetime) -> dict[str, Received]:
+    """Write events with different keys once; return the answers by key of those whose key was free."""
+    rows = {one.event.event_id: _row(one) for one in accepted}
+    claimed = fetch_all(WRITE, {"events": as_json(list(rows.values())), "at": at})
+    return {key: rows[key].answer.received(event_id=key, record_id=record_id, at=at) for key, record_id in claimed}
+
+
+def answer_again(key: IdempotencyKey) -> Received:
+    """Return what the sender of an event that was applied before is told."""
+    kept = msgspec.convert(key.answer, _Kept)
+    assert key.record_id is not None  # claimed with its record
+    return kept.received(event_id=key.key, record_id=key.record_id, at=key.created_at, is_duplicate=True)
+
+
+def _row(one: Accepted) -> _Row:
+    event, incoming, target = one.event, one.incoming, one.target
+    return _Row(
+        event.event_id,
+        incoming.digest.hex(),
+        event.event_time,
+        event.equipment_id or "",
+        incoming.system,
+        incoming.payload,
+        _kept(one),
+        one.note,
+        event.source,
+        event.operator_id or "",
+        target.unit_id,
+        target.run_id,
+        target.track_id,
+        target.carrier_track_id,
+        target.station_id,
+        target.step_no,
+        target.operation_code,
+        values.to_rows(one.judged),
+    )
+
+
+def _kept(one: Accepted) -> _Kept:
+    target = one.target
+    return _Kept(
+        len(one.judged),
+        None if target.track_id is None else str(target.track_id),
+        None if target.carrier_track_id is None else str(target.carrier_track_id),
+        judging.event_judge(one.judged),
+        [
+            {
+                "specName": value.spec.name,
+                "value": value.reading.value_number,
+                "min": value.spec.alarm_min,
+                "max": value.spec.alarm_max,
+                "action": value.spec.alarm_action or "ALARM_ONLY",
+            }
+            for value in one.judged
+            if value.alarmed
+        ],
+    )

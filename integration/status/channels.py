@@ -1,0 +1,226 @@
+"""Which kinds of inbound status there are: for each its address, its body, and who takes it in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from execution.data.judging import Reading, event_judge
+from execution.data.station_values import report_station_values
+from execution.quality.inspections import report_inspection
+from integration.status.bodies import (
+    EquipmentStatusEvent,
+    InspectionResultEvent,
+    MaintenanceTaskEvent,
+    SolderPasteStatusEvent,
+    SolderPasteUsageEvent,
+    StationDataEvent,
+    StatusEvent,
+    StencilStatusEvent,
+)
+from mes.line_setup import reports
+from mes.plant.models import Equipment
+from mes.platform.http.serializers import OffsetDateTimeField
+from mes.status_reports.history import Report
+from mes.status_reports.models import ReportKind
+
+NO_STATION = "–"  # no token is for it
+_time = OffsetDateTimeField().to_representation
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A report that was taken in: its row, and what is answered beside the envelope."""
+
+    report_id: int
+    answer: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A kind of inbound status. Its name is its address below `/api/integration/` and its channel of the key table.
+
+    `subject` is the field that says what a report is about, `codes` are fields whose first mention makes something,
+    `past` times that cannot lie in the future. `station` returns the code of the station a report is about.
+    """
+
+    name: str
+    kind: ReportKind
+    body: type[StatusEvent]
+    subject: str
+    apply: Callable[[Any, Report], Applied]
+    codes: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
+    station: Callable[[Any], str] = lambda event: NO_STATION
+
+
+def _stencil_status(event: StencilStatusEvent, report: Report) -> Applied:
+    kept, stencil, counts = reports.report_stencil_status(
+        report,
+        stencil_id=event.stencil_id,
+        status=event.status,
+        version=event.version,
+        tension_value=event.tension_value,
+        last_cleaned_at=event.last_cleaned_at,
+    )
+    answer = {"stencilId": stencil.stencil_id, "status": stencil.status, "statusAt": _time(stencil.status_at)}
+    return Applied(kept.pk, {**answer, "isCurrent": counts})
+
+
+def _solder_paste_status(event: SolderPasteStatusEvent, report: Report) -> Applied:
+    kept, lot, counts = reports.report_solder_paste_status(
+        report,
+        lot_id=event.lot_id,
+        status=event.status,
+        expires_at=event.expires_at,
+        thawed_at=event.thawed_at,
+        stirred_at=event.stirred_at,
+    )
+    answer = {"lotId": lot.lot_id, "status": lot.status, "statusAt": _time(lot.status_at)}
+    return Applied(kept.pk, {**answer, "isCurrent": counts})
+
+
+def _solder_paste_usage(event: SolderPasteUsageEvent, report: Report) -> Applied:
+    kept, usage = reports.report_solder_paste_usage(report, lot_id=event.lot_id)
+    answer = {
+        "lotId": event.lot_id,
+        "usageId": str(usage.pk) if usage else None,
+        "issuedAt": _time(usage.issued_at) if usage else None,
+        "returnedAt": _time(usage.returned_at) if usage else None,
+        "lineCode": usage.line.code if usage and usage.line else None,
+        "runNo": usage.run.run_no if usage and usage.run else None,
+    }
+    return Applied(kept.pk, answer)
+
+
+def _equipment_status(event: EquipmentStatusEvent, report: Report) -> Applied:
+    kept, equipment, counts = reports.report_equipment_status(
+        report, equipment_code=event.equipment_code, status=event.status
+    )
+    answer = {"equipmentCode": equipment.code, "status": equipment.status, "statusAt": _time(equipment.status_at)}
+    return Applied(kept.pk, {**answer, "isCurrent": counts})
+
+
+def _maintenance_task(event: MaintenanceTaskEvent, report: Report) -> Applied:
+    kept, task, counts = reports.report_maintenance_task(
+        report,
+        equipment_code=event.equipment_code,
+        number=event.task_no,
+        is_open=event.status == "OPEN",
+        title=event.title,
+        is_blocking=event.is_blocking,
+        due_at=event.due_at,
+    )
+    answer = {
+        "equipmentCode": event.equipment_code,
+        "taskNo": task.number,
+        "status": "OPEN" if task.is_open else "CLOSED",
+        "statusAt": _time(task.status_at),
+        "isBlocking": task.is_blocking,
+        "isCurrent": counts,
+    }
+    return Applied(kept.pk, answer)
+
+
+def _inspection_result(event: InspectionResultEvent, report: Report) -> Applied:
+    inspected = report_inspection(
+        report,
+        run_no=event.run_no,
+        station_code=event.station_code,
+        unit_sn=event.unit_sn,
+        step_no=event.step_no,
+        inspection_type=event.inspection_type,
+        result=event.result,
+        defects=[{"code": one.code, "location": one.location, "remark": one.remark} for one in event.defects],
+    )
+    answer = {
+        "trackId": str(inspected.inspection.track_id),
+        "inspectionType": inspected.inspection.inspection_type,
+        "result": inspected.inspection.result,
+        "unitStatus": inspected.unit.status,
+        "isCurrent": inspected.counts,
+    }
+    return Applied(inspected.report.pk, answer)
+
+
+def _station_data(event: StationDataEvent, report: Report) -> Applied:
+    readings = [Reading(**msgspec.structs.asdict(value)) for value in event.data]
+    kept, judged = report_station_values(
+        report, station_code=event.station_code, operation_code=event.operation_code, readings=readings
+    )
+    answer = {"stationCode": event.station_code, "dataValuesCreated": len(judged), "judge": event_judge(judged)}
+    return Applied(kept.pk, {**answer, "alarms": [value.spec.name for value in judged if value.alarmed]})
+
+
+def _station_of_machine(event: EquipmentStatusEvent | MaintenanceTaskEvent) -> str:
+    codes = Equipment.objects.filter(code=event.equipment_code).values_list("station__code", flat=True)
+    return codes.first() or NO_STATION
+
+
+CHANNELS = {
+    channel.name: channel
+    for channel in (
+        Channel(
+            "stencil-status",
+            ReportKind.STENCIL_STATUS,
+            StencilStatusEvent,
+            "stencil_id",
+            _stencil_status,
+            codes=("stencil_id",),
+            past=("last_cleaned_at",),
+        ),
+        Channel(
+            "solder-paste-status",
+            ReportKind.SOLDER_PASTE_STATUS,
+            SolderPasteStatusEvent,
+            "lot_id",
+            _solder_paste_status,
+            codes=("lot_id",),
+            past=("thawed_at", "stirred_at"),
+        ),
+        Channel(
+            "solder-paste-usage",
+            ReportKind.SOLDER_PASTE_USAGE,
+            SolderPasteUsageEvent,
+            "lot_id",
+            _solder_paste_usage,
+            codes=("lot_id",),
+            past=("received_at", "thawed_at", "issued_at", "returned_at"),
+        ),
+        Channel(
+            "equipment-status",
+            ReportKind.EQUIPMENT_STATUS,
+            EquipmentStatusEvent,
+            "equipment_code",
+            _equipment_status,
+            station=_station_of_machine,
+        ),
+        Channel(
+            "maintenance-task",
+            ReportKind.MAINTENANCE_TASK,
+            MaintenanceTaskEvent,
+            "equipment_code",
+            _maintenance_task,
+            codes=("task_no",),
+            station=_station_of_machine,
+        ),
+        Channel(
+            "inspection-result",
+            ReportKind.INSPECTION_RESULT,
+            InspectionResultEvent,
+            "unit_sn",
+            _inspection_result,
+            station=lambda event: event.station_code,
+        ),
+        Channel(
+            "station-data",
+            ReportKind.STATION_DATA,
+            StationDataEvent,
+            "station_code",
+            _station_data,
+            station=lambda event: event.station_code,
+        ),
+    )
+}
+BY_KIND = {str(channel.kind): channel for channel in CHANNELS.values()}

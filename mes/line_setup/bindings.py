@@ -1,0 +1,108 @@
+"""Binding stencils and solder paste lots to lines by scanning them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from mes import errors
+from mes.line_setup import usages
+from mes.line_setup.get_or_create import lock_lot, lock_stencil
+from mes.line_setup.models import LineBinding, SetUpKind
+from mes.plant.models import Line
+
+FIELDS = {SetUpKind.STENCIL: "stencil", SetUpKind.SOLDER_PASTE: "lot"}
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('mes.line_setup'))"
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A binding after a scan: whether the scan changed anything, and what had to make room."""
+
+    binding: LineBinding
+    changed: bool
+    replaced: Sequence[LineBinding] = field(default=())
+
+
+@transaction.atomic
+def bind(*, line_code: str, kind: SetUpKind, code: str, by: str, replace: bool = False) -> Binding:
+    """Bind a stencil or lot, which exists from its first mention, to a line. Scanning it again changes nothing.
+
+    What stands in the way (another one on the line, or this one on another line) is unbound with `replace`, and
+    refused without. Raises LineNotFound, LineOccupied, BoundElsewhere.
+    """
+    line = _get_line(line_code)
+    hold_still()
+    thing = lock_stencil(code) if kind == SetUpKind.STENCIL else lock_lot(code)
+    name = FIELDS[kind]
+    open_bindings = LineBinding.objects.select_for_update(of=("self",)).select_related("line", "stencil", "lot")
+    in_the_way = list(open_bindings.filter(Q(line=line, kind=kind) | Q(**{name: thing}), unbound_at=None))
+    same = next((one for one in in_the_way if one.line_id == line.pk and getattr(one, name) == thing), None)
+    if same is not None:
+        return Binding(same, changed=False)
+    if in_the_way and not replace:
+        raise _refusal(in_the_way, line=line, code=code)
+    now = timezone.now()
+    for one in in_the_way:
+        _end(one, at=now, by=by)
+    binding = LineBinding.objects.create(line=line, kind=kind, bound_at=now, bound_by=by, **{name: thing})
+    return Binding(binding, changed=True, replaced=in_the_way)
+
+
+@transaction.atomic
+def unbind(*, line_code: str, kind: SetUpKind, code: str, by: str) -> Binding:
+    """Take a stencil or lot off a line. What was taken off already stays so.
+
+    A lot that is in use goes out of use. Raises LineNotFound, NotBound.
+    """
+    line = _get_line(line_code)
+    hold_still()
+    name = FIELDS[kind]
+    bindings = LineBinding.objects.select_for_update(of=("self",)).select_related("line", "stencil", "lot")
+    identity = "stencil__stencil_id" if kind == SetUpKind.STENCIL else "lot__lot_id"
+    latest = bindings.filter(line=line, kind=kind, **{identity: code}).order_by("-id").first()
+    if latest is None:
+        raise errors.NotBound(code=code, line=line.code)
+    if latest.unbound_at is not None:
+        elsewhere = LineBinding.objects.filter(unbound_at=None, **{name: getattr(latest, name)})
+        if elsewhere.exists():
+            raise errors.NotBound(code=code, line=line.code)
+        return Binding(latest, changed=False)
+    _end(latest, at=timezone.now(), by=by)
+    return Binding(latest, changed=True)
+
+
+def hold_still() -> None:
+    """Let nobody bind or unbind anything until the transaction ends: one scan at a time in the plant.
+
+    A scan may concern two lines and two things, and nobody scans that often. Taken before the lock of any stencil,
+    lot or binding.
+
+    What must hold at any time is held by constraints; the lock gives the second of two scans a clear answer.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK)
+
+
+def _get_line(code: str) -> Line:
+    line = Line.objects.filter(code=code).first()
+    if line is None:
+        raise errors.LineNotFound(code=code)
+    return line
+
+
+def _refusal(in_the_way: Sequence[LineBinding], *, line: Line, code: str) -> errors.DomainError:
+    on_line = next((one for one in in_the_way if one.line_id == line.pk), None)
+    if on_line is not None:
+        return errors.LineOccupied(line=line.code, bound=on_line.code)
+    return errors.BoundElsewhere(code=code, line=in_the_way[0].line.code)
+
+
+def _end(binding: LineBinding, *, at: datetime, by: str) -> None:
+    binding.unbound_at, binding.unbound_by = max(at, binding.bound_at), by
+    binding.save(update_fields=["unbound_at", "unbound_by"])
+    if binding.lot is not None:
+        usages.refresh(lock_lot(binding.lot.lot_id))

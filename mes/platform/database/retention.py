@@ -1,0 +1,315 @@
+"""What may go, and when: one policy per table that grows, and the nightly run that applies them.
+
+Any app registers its policies in `AppConfig.ready()`; CONTRIBUTING.md has the recipe. Each policy names the setting
+that says how long its rows are kept; a setting that is None keeps them for ever. Rows go in small batches with pauses,
+or a whole month at once where a table is partitioned. A policy selects only what is settled: what is pending, failed,
+dead, waiting or rejected stays whatever its age.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
+from django.db.models import CompositePrimaryKey, QuerySet
+from django.utils import timezone
+
+from mes.platform.database.partitions import list_months
+
+logger = structlog.get_logger(__name__)
+
+BATCH = 1000  # rows of one transaction
+PAUSE = 0.02  # seconds between two of them, in which others have the disk
+LOCK_TIMEOUT = "200ms"  # whoever comes after us waits for as long as we do
+ROW_LOCK_TIMEOUT = "5s"  # others do not wait behind this one
+LOCK_TRIES = 20
+LOCK_PAUSE = 0.5  # seconds
+MOST_COUNTED = 100_000  # a dry run stops counting there
+VARIABLES = {"MES_KEY_RETENTION": "MES_KEY_DAYS", "MES_SESSION_RETENTION": "", "MES_HEARTBEAT_RETENTION": ""}
+ADVISORY_LOCK = 0x4C4B_5245_5445  # one run at a time
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How long the rows of something are kept. `setting` names a Django setting: a timedelta, or None for ever."""
+
+    name: str
+    label: Any  # a translated text, for people
+    setting: str
+
+    def cutoff(self, now: datetime) -> datetime | None:
+        """Return the moment before which rows may go, None when they are kept for ever."""
+        kept_for: timedelta | None = getattr(settings, self.setting)
+        return None if kept_for is None else now - kept_for
+
+
+@dataclass(frozen=True)
+class Rows(Policy):
+    """Rows of an ordinary table. `expired(cutoff)` selects those that may go; it must select nothing that is open.
+
+    They go by Django's `delete()`, so rows that belong to them go along as their models say.
+    """
+
+    expired: Callable[[datetime], QuerySet[Any]]
+
+
+@dataclass(frozen=True)
+class Months(Policy):
+    """Partitioned tables whose months go together. `keep` is the SQL condition of rows that stay whatever their age.
+
+    A month goes when all of it is older than the cut-off, by dropping its tables. A month with rows to keep is
+    thinned out in batches instead.
+    """
+
+    tables: tuple[str, ...]
+    keep: str = "false"
+
+
+@dataclass
+class Outcome:
+    """What a run removed, or would remove: numbers of rows and names of dropped tables, by policy."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    is_finished: bool = True  # False when the time was spent before the work was done
+    is_busy: bool = False  # another run is at work
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A policy, and what would go by it now where that was asked.
+
+    `rows` stops counting at MOST_COUNTED; the rows of `tables` are estimated.
+    """
+
+    policy: Policy
+    kept_for: timedelta | None
+    rows: int = 0
+    tables: tuple[str, ...] = ()
+    size: int = 0  # bytes that dropping the tables frees
+
+    @property
+    def variable(self) -> str:
+        """The variable of the environment that says how long; empty where there is none."""
+        return VARIABLES.get(self.policy.setting, f"{self.policy.setting}_DAYS")
+
+    @property
+    def is_capped(self) -> bool:
+        return self.rows >= MOST_COUNTED and not self.tables
+
+
+class _Busy(Exception):
+    """Another run holds the lock."""
+
+
+_policies: dict[str, Policy] = {}
+
+
+def register(*policies: Policy) -> None:
+    """Have these applied every night. Called in `AppConfig.ready()`; a name registered again is replaced."""
+    for policy in policies:
+        _policies[policy.name] = policy
+
+
+def policies() -> list[Policy]:
+    """Return all policies in the order of their names."""
+    return [_policies[name] for name in sorted(_policies)]
+
+
+# --- running ---------------------------------------------------------------------------------------------------
+
+
+def run(*, budget: timedelta | None = None, now: datetime | None = None, skip: Collection[str] = ()) -> Outcome:
+    """Remove what may go, until nothing is left or the time is spent. Safe to break off and to run again.
+
+    A policy that fails is noted and hinders no other; those named in `skip` are left out. A second run at the same
+    time ends with `is_busy`.
+    """
+    now = now or timezone.now()
+    until = time.monotonic() + (float("inf") if budget is None else budget.total_seconds())
+    outcome = Outcome()
+    for policy in policies():
+        if policy.name in skip:
+            continue
+        try:
+            _apply(policy, now, until, outcome)
+        except _Busy:
+            outcome.is_busy = True
+            break
+        except Exception as error:
+            logger.exception("retention failed", policy=policy.name)
+            outcome.errors[policy.name] = f"{type(error).__name__}: {error}"
+        if time.monotonic() >= until:
+            outcome.is_finished = False
+            break
+    logger.info("retention", rows=outcome.rows, tables=outcome.tables, errors=outcome.errors)
+    return outcome
+
+
+def _apply(policy: Policy, now: datetime, until: float, outcome: Outcome) -> None:
+    cutoff = policy.cutoff(now)
+    if cutoff is None:
+        return
+    for rows, tables in _steps(policy, cutoff):
+        if rows:
+            outcome.rows[policy.name] = outcome.rows.get(policy.name, 0) + rows
+        if tables:
+            outcome.tables.setdefault(policy.name, []).extend(tables)
+        if time.monotonic() >= until:
+            return
+        time.sleep(PAUSE)
+
+
+def _steps(policy: Policy, cutoff: datetime) -> Iterator[tuple[int, list[str]]]:
+    """Yield what each transaction removed: a number of rows, or the names of tables."""
+    if isinstance(policy, Rows):
+        yield from ((rows, []) for rows in _until_empty(lambda: _delete_rows(policy, cutoff)))
+    elif isinstance(policy, Months):
+        for month in expired_months(policy, cutoff):
+            yield from _remove_month(policy, month)
+        late = f"received_at < '{cutoff.isoformat()}'"  # rows that came in while their month was missing
+        for table in policy.tables:
+            yield from _thin_out(policy, f"{table}_default", late)
+
+
+def _thin_out(policy: Months, table: str, condition: str) -> Iterator[tuple[int, list[str]]]:
+    yield from ((rows, []) for rows in _until_empty(lambda: _thin(policy, table, condition)))
+
+
+def _until_empty(delete: Callable[[], int]) -> Iterator[int]:
+    while rows := delete():
+        yield rows
+
+
+def _delete_rows(policy: Rows, cutoff: datetime) -> int:
+    """Delete one batch. The rows are locked while they still are what the policy selects; locked ones are left."""
+    with transaction.atomic():
+        _take_turn()
+        _wait_at_most(ROW_LOCK_TIMEOUT)
+        expired = policy.expired(cutoff)
+        lone = isinstance(expired.model._meta.pk, CompositePrimaryKey)  # Django cannot name the table of one
+        chosen = expired.select_for_update(skip_locked=True, of=() if lone else ("self",))
+        keys = list(chosen.values_list("pk", flat=True)[:BATCH])
+        if keys:
+            expired.model._base_manager.filter(pk__in=keys).delete()
+        return len(keys)
+
+
+def expired_months(policy: Months, cutoff: datetime) -> list[date]:
+    """Return the first days of the months that lie before the cut-off as a whole, oldest first."""
+    found = {month for table in policy.tables for month in list_months(table)}
+    return sorted(first for first in found if _end_of(first) <= cutoff)
+
+
+def _end_of(first: date) -> datetime:
+    after = date(first.year + 1, 1, 1) if first.month == 12 else date(first.year, first.month + 1, 1)
+    return datetime(after.year, after.month, after.day, tzinfo=UTC)
+
+
+def _remove_month(policy: Months, month: date) -> Iterator[tuple[int, list[str]]]:
+    names = [name for table in policy.tables if (name := list_months(table).get(month))]
+    if dropped := _drop(policy, names):
+        yield 0, dropped
+        return
+    for name in names:
+        yield from _thin_out(policy, name, "true")
+
+
+def _has_kept(policy: Months, table: str) -> bool:
+    """Say whether a month has rows to keep. Others wait for the answer: `keep` needs an index."""
+    if policy.keep == "false":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT EXISTS (SELECT FROM {table} WHERE {policy.keep})")
+        return bool(cursor.fetchone()[0])
+
+
+def _drop(policy: Months, names: list[str]) -> list[str]:
+    """Drop the tables of a month in one transaction; return none when they have rows to keep.
+
+    Dropping locks the whole partitioned table, and whoever uses it waits behind us. So we wait for the lock for a
+    moment only, let the others through, and try again; a month that is in use for long (a backup reads it) goes
+    another night. DETACH … CONCURRENTLY would not lock, but PostgreSQL refuses it beside a default partition.
+    """
+    for attempt in range(LOCK_TRIES):
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                _take_turn()
+                _wait_at_most(LOCK_TIMEOUT)
+                cursor.execute(f"LOCK TABLE ONLY {', '.join(policy.tables)} IN ACCESS EXCLUSIVE MODE")
+                if any(_has_kept(policy, name) for name in names):
+                    return []
+                cursor.execute(f"DROP TABLE {', '.join(names)}")
+            return names
+        except OperationalError as error:
+            if getattr(error.__cause__, "sqlstate", None) != "55P03" or attempt == LOCK_TRIES - 1:  # lock_not_available
+                raise
+            time.sleep(LOCK_PAUSE)
+    return []
+
+
+def _thin(policy: Months, table: str, condition: str) -> int:
+    """Delete one batch of a partition, without the rows to keep."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        _take_turn()
+        cursor.execute(
+            f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE {condition} "
+            f"AND NOT ({policy.keep}) LIMIT {BATCH} FOR UPDATE SKIP LOCKED))"
+        )
+        return int(cursor.rowcount)
+
+
+def _take_turn() -> None:
+    """Hold the run's lock until the transaction ends: it goes with the connection if we are killed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+        if not cursor.fetchone()[0]:
+            raise _Busy
+
+
+def _wait_at_most(patience: str) -> None:
+    """Give up waiting for a lock after so long, in this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{patience}'")
+
+
+# --- looking ahead -----------------------------------------------------------------------------------------------
+
+
+def describe() -> list[Preview]:
+    """Return the policies with how long they keep, without looking at any table."""
+    return [Preview(policy, getattr(settings, policy.setting)) for policy in policies()]
+
+
+def preview(now: datetime | None = None) -> list[Preview]:
+    """Return what would go now, by policy, changing nothing."""
+    return [_look(policy, policy.cutoff(now or timezone.now())) for policy in policies()]
+
+
+def _look(policy: Policy, cutoff: datetime | None) -> Preview:
+    kept_for: timedelta | None = getattr(settings, policy.setting)
+    if cutoff is None:
+        return Preview(policy, kept_for)
+    if isinstance(policy, Rows):
+        return Preview(policy, kept_for, rows=policy.expired(cutoff).order_by()[:MOST_COUNTED].count())
+    assert isinstance(policy, Months)
+    months = expired_months(policy, cutoff)
+    names = [name for table in policy.tables for first, name in list_months(table).items() if first in months]
+    rows, size = _measure(names)
+    return Preview(policy, kept_for, rows, tuple(names), size)
+
+
+def _measure(names: Iterable[str]) -> tuple[int, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT COALESCE(sum(GREATEST(c.reltuples, 0)), 0)::bigint, COALESCE(sum(pg_total_relation_size(c.oid)), 0)"
+            "::bigint FROM pg_class c WHERE c.oid = ANY (ARRAY(SELECT to_regclass(n) FROM unnest(%s::text[]) n))",
+            [list(names)],
+        )
+        rows, size = cursor.fetchone()
+        return int(rows), int(size)

@@ -1,0 +1,98 @@
+"""What the pages of the admin site share: looking without editing, tables of any size, refusals as messages."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+
+from mes.errors import DomainError, ValidationFailed
+from mes.platform.http import parsing
+
+
+class StrictJSONField(forms.JSONField):
+    """JSON typed in a form, held to the limits of the HTTP interface: depth, NUL, numbers out of range."""
+
+    def to_python(self, value: Any) -> Any:
+        """Return the decoded value, or refuse it at its field."""
+        if isinstance(value, str) and value.strip():
+            try:
+                parsing.decode(value.encode("utf-8", "surrogatepass"))
+            except DomainError as refusal:
+                raise ValidationError(str(refusal)) from None
+        return super().to_python(value)
+
+
+class BoundedPaginator(Paginator):
+    """Counts no further than `bound` rows, because counting a large table takes longer than reading a page of it."""
+
+    bound = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows, at most `bound`; filters lead to what lies beyond."""
+        rows = cast("QuerySet[Any]", self.object_list)
+        return rows.order_by()[: self.bound].count()
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """For looking. What may be done is an action with a permission of its own."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 200
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+def choice_filter(field: str, title: Any, choices: Sequence[tuple[str, Any]]) -> type[admin.SimpleListFilter]:
+    """Make a filter of given values; Django's own would search a large table for those that occur."""
+
+    class ChoiceFilter(admin.SimpleListFilter):
+        parameter_name = field
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+            return choices
+
+        def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+            return queryset.filter(**{field: self.value()}) if self.value() else queryset
+
+    ChoiceFilter.title = title
+    return ChoiceFilter
+
+
+def attempt(request: HttpRequest, label: Any, action: Callable[[], Any]) -> Any:
+    """Return what the action returns; a refusal becomes a message that begins with `label`, and None is returned."""
+    try:
+        return action()
+    except DomainError as refusal:
+        details = refusal.details.values() if isinstance(refusal, ValidationFailed) else ()
+        messages.error(request, " ".join([f"{label}: {refusal}", *map(str, details)]))
+    except ValidationError as refusal:
+        messages.error(request, f"{label}: {' '.join(refusal.messages)}")
+    return None
+
+
+def pretty_json(value: Any) -> str:
+    """Show a JSON value over several lines; a dash for none."""
+    if value is None:
+        return "-"
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False, default=str))

@@ -1,0 +1,78 @@
+"""What happens to every request around any view: it gets an id, control characters are refused, nothing is kept."""
+
+import re
+from collections.abc import Callable
+from random import getrandbits
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+
+from mes.platform.http.handlers import refuse
+
+Handler = Callable[[HttpRequest], HttpResponseBase]
+
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_ESCAPED_CONTROL = re.compile(r"[\x00-\x1f\x7f]|%[01][0-9a-f]|%7f", re.IGNORECASE)
+
+
+def request_id(get_response: Handler) -> Handler:
+    """Take a sane X-Request-ID or make one; it stands in every log line, error and answer."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        # Only has to differ, so the system, which would be asked beside the interpreter's lock, is not.
+        identity = given if _GIVEN_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+        request.request_id = identity  # type: ignore[attr-defined]
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=identity)
+        response = get_response(request)
+        response["X-Request-ID"] = identity
+        return response
+
+    return middleware
+
+
+def let_go(get_response: Handler) -> Handler:
+    """Free a machine's request, its body and its answer as soon as it is answered.
+
+    REST framework's view, request and answer hold each other; left so, they would lie about until the next garbage
+    collection, eighty batches with their bodies, and each new one would be read into memory that is not in the caches.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        context = getattr(response, "renderer_context", None)
+        if context:
+            context["request"].parser_context.clear()
+            vars(context["view"]).clear()
+            context.clear()
+        return response
+
+    return middleware
+
+
+def refuse_control_characters(get_response: Handler) -> Handler:
+    """Answer 400 to NUL and other control characters in the path or the query: no name contains one."""
+
+    def middleware(request: HttpRequest) -> HttpResponse | HttpResponseBase:
+        if _CONTROL.search(request.path):
+            return refuse(request, {"path": _("Control characters are not allowed.")})
+        faults = _query_faults(request)
+        if faults:
+            return refuse(request, faults)
+        return get_response(request)
+
+    return middleware
+
+
+def _query_faults(request: HttpRequest) -> dict[str, str]:
+    if not _ESCAPED_CONTROL.search(request.META.get("QUERY_STRING", "")):
+        return {}
+    return {
+        _CONTROL.sub("\ufffd", name): _("Control characters are not allowed.")
+        for name, values in request.GET.lists()
+        if any(_CONTROL.search(text) for text in (name, *values))
+    }

@@ -1,0 +1,148 @@
+"""The OpenAPI document says what really is sent: the envelope, the errors, who may call."""
+
+from typing import Any
+
+import msgspec
+from django.utils.translation import gettext as _
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent, get_doc
+
+from mes.platform.accounts.permissions import READING_METHODS, RolePermission, capabilities_for
+from mes.platform.accounts.roles import roles_with
+
+_ERROR_STATUSES = {
+    "400": "Not JSON, or a field is missing or malformed.",
+    "401": "Not signed in.",
+    "403": "Not allowed.",
+    "404": "Something named does not exist.",
+    "409": "A state forbids it now.",
+    "422": "Well-formed but cannot be applied.",
+}
+_WRITE_ERRORS = ("409", "422")
+_ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["ok", "error"],
+    "properties": {
+        "ok": {"type": "boolean", "enum": [False]},
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "details", "requestId"],
+            "properties": {
+                "code": {"type": "string", "description": "Stable; decide by this."},
+                "message": {"type": "string", "description": "For people: what to do about it."},
+                "details": {"type": "object", "additionalProperties": {}},
+                "requestId": {"type": "string", "nullable": True},
+            },
+        },
+    },
+}
+_OPAQUE = ("id", "pk")
+
+
+class DeviceTokenScheme(OpenApiAuthenticationExtension):
+    """How tokens are sent."""
+
+    target_class = "mes.platform.accounts.authentication.DeviceTokenAuthentication"
+    name = "deviceToken"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
+        """Bearer, as in every HTTP client."""
+        return {"type": "http", "scheme": "bearer", "description": _("A token made with `create_token`.")}
+
+
+class EnvelopeSchema(AutoSchema):
+    """Wraps answers in the envelope and adds the errors and the needed roles."""
+
+    def get_description(self) -> str:  # type: ignore[override]
+        """The view's own words, then who may call it."""
+        description = super().get_description()
+        if type(self.view).__doc__ is None and description == get_doc(type(self.view)):
+            description = ""  # inherited from a base class, so not about this view
+        return "\n\n".join(part for part in (description, self._audience()) if part)
+
+    def _audience(self) -> str:
+        if not any(isinstance(permission, RolePermission) for permission in self.view.get_permissions()):
+            return ""
+        if self.method in READING_METHODS:
+            return _("For everyone who is signed in.")
+        needed = capabilities_for(self.view, self.method)
+        names = ", ".join(f"`{capability.value}`" for capability in needed)
+        roles = ", ".join(str(role.label) for role in roles_with(needed))
+        return _("Needs %(capabilities)s (roles: %(roles)s).") % {"capabilities": names or "—", "roles": roles or "—"}
+
+    def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
+        parameters = super()._resolve_path_parameters(variables)
+        for parameter in parameters:
+            if parameter["name"] in _OPAQUE:
+                parameter["schema"] = {"type": "string"}
+        return parameters
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        responses = super()._get_response_bodies(direction)
+        if self.method == "DELETE" and "204" in responses:
+            del responses["204"]
+            responses["200"] = {"description": _("Deleted."), "content": _json(_envelope({"nullable": True}))}
+        if direction == "response" and self._answers_in_envelope():
+            reference = self._error_reference()
+            for status, description in _ERROR_STATUSES.items():
+                if status in _WRITE_ERRORS and self.method in READING_METHODS:
+                    continue
+                responses.setdefault(status, {"description": description, "content": _json(reference)})
+        return responses
+
+    def _get_response_for_code(
+        self, serializer: Any, status_code: str, media_types: Any = None, direction: Any = "response"
+    ) -> dict[str, Any]:
+        response = super()._get_response_for_code(serializer, status_code, media_types, direction)
+        if direction != "response" or not self._answers_in_envelope() or not "200" <= str(status_code) < "300":
+            return response
+        content = response.get("content", {}).get("application/json")
+        if content is not None:
+            content["schema"] = _envelope(content.get("schema", {}))
+        elif "content" not in response and str(status_code) != "204":
+            response["content"] = _json(_envelope({"nullable": True}))
+        return response
+
+    def _answers_in_envelope(self) -> bool:
+        from mes.platform.http.envelope import EnvelopeRenderer
+
+        return any(issubclass(renderer, EnvelopeRenderer) for renderer in self.view.renderer_classes)
+
+    def _error_reference(self) -> dict[str, Any]:
+        component = ResolvedComponent(
+            name="Error", type=ResolvedComponent.SCHEMA, schema=_ERROR_SCHEMA, object="mes.platform.http.envelope.error"
+        )
+        self.registry.register_on_missing(component)
+        return component.ref
+
+
+def _envelope(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["ok", "data"],
+        "properties": {"ok": {"type": "boolean", "enum": [True]}, "data": schema},
+    }
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def inline_schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the schema of a body that msgspec decodes, without references: the document has its own names."""
+    schema = msgspec.json.schema(struct)
+    return {"application/json": _inlined(schema["$defs"][struct.__name__], schema["$defs"])}
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
+    if {"type": "null"} in schema.get("anyOf", ()):  # OpenAPI 3.0 says `nullable`
+        [kind] = (one for one in schema["anyOf"] if one != {"type": "null"})
+        return {**_inlined(kind, definitions), "nullable": True}
+    return {key: _inlined(value, definitions) for key, value in schema.items() if (key, value) != ("required", [])}

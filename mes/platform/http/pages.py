@@ -1,0 +1,86 @@
+"""What all pages share: who may see them, and parts that keep themselves up to date."""
+
+import hashlib
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.utils.cache import patch_vary_headers
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+
+from mes.platform.accounts.roles import Capability, role_capabilities
+
+View = Callable[..., HttpResponse]
+
+
+def needs(*capabilities: Capability) -> Callable[[View], View]:
+    """Let people in who have one of these; with none named, everyone who is signed in.
+
+    Who is not signed in is sent to sign in; a live part that polls makes its whole page do so.
+    """
+
+    def decorate(view: View) -> View:
+        @never_cache
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                if is_live(request):
+                    return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+                return redirect_to_login(request.get_full_path())
+            if capabilities and role_capabilities(request.user).isdisjoint(capabilities):
+                raise PermissionDenied(_("You may not do this."))
+            return view(request, *args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+signed_in = needs()
+
+
+# --- live parts ---------------------------------------------------------------------------------------------
+
+
+def is_live(request: HttpRequest) -> bool:
+    """Whether the request comes from a part of a page that keeps itself up to date."""
+    return bool(request.htmx)  # type: ignore[attr-defined]
+
+
+def show_live(
+    request: HttpRequest,
+    page: str,
+    part: str,
+    context: dict[str, Any],
+    *,
+    mark: str = "",
+    is_over: bool = False,
+) -> HttpResponse:
+    """Show a page whose `part` asks again every few seconds, and is answered with nothing while it is unchanged.
+
+    `mark` stands for the content; by default it is made from the rendered part.
+    """
+    html = render_to_string(part, context, request=request)
+    mark = mark or hashlib.sha256(html.encode()).hexdigest()[:16]
+    if is_live(request) and request.GET.get("seen") == mark:
+        return HttpResponse(status=204)
+    wrapped = {"html": mark_safe(html), "address": "" if is_over else _address(request, mark)}
+    live = render_to_string("_live.html", wrapped)
+    response = HttpResponse(live) if is_live(request) else render(request, page, {**context, "live": mark_safe(live)})
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _address(request: HttpRequest, mark: str) -> str:
+    """The page's own address with its arguments, and what it shows already."""
+    arguments = [(key, value) for key, value in request.GET.items() if key != "seen"]
+    path = request.get_full_path().partition("?")[0]
+    return f"{path}?{urlencode([*arguments, ('seen', mark)])}"

@@ -1,0 +1,232 @@
+"""Serializers that take a body literally: no unknown field, no coerced value, no time without an offset."""
+
+import copy
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import models
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from rest_framework import serializers
+from rest_framework.fields import empty
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
+
+from mes.errors import DomainError, NotFound
+from mes.platform.http.envelope import camel_case
+from mes.platform.validators import CODE_LENGTH, validate_code, validate_moment
+
+_WHOLE = api_settings.NON_FIELD_ERRORS_KEY
+
+
+# --- fields -----------------------------------------------------------------------------------------------
+
+
+class IdField(serializers.CharField):
+    """The identity of a row: an opaque string for others."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"read_only": True, "source": "pk", **kwargs})
+
+
+class CodeField(serializers.CharField):
+    """A code, run number or serial number, taken exactly as it is sent."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": CODE_LENGTH, "trim_whitespace": False, **kwargs})
+        self.validators.append(validate_code)
+
+
+class OffsetDateTimeField(serializers.DateTimeField):
+    """An instant: RFC 3339 with an offset in, the same in UTC out."""
+
+    default_error_messages = {
+        "invalid": gettext_lazy("Must be a time with an offset, for example “2026-01-24T10:00:00Z”."),
+    }
+
+    def to_internal_value(self, value: Any) -> datetime:
+        """Return the instant in UTC."""
+        try:
+            moment = value if isinstance(value, datetime) else msgspec.convert(value, datetime)
+        except msgspec.ValidationError:
+            self.fail("invalid")
+        try:
+            validate_moment(moment)
+        except ModelValidationError as error:
+            raise serializers.ValidationError(error.messages) from None
+        return moment.astimezone(UTC)
+
+    def to_representation(self, value: Any) -> Any:
+        """Return RFC 3339 text that ends in Z."""
+        if not isinstance(value, datetime):
+            return value
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class CodeRelatedField(serializers.SlugRelatedField):
+    """A reference by code (or another unique field). What does not exist is answered with its own 404."""
+
+    def __init__(self, slug_field: str = "code", *, not_found: type[NotFound], **kwargs: Any) -> None:
+        self.not_found = not_found
+        super().__init__(slug_field=slug_field, **kwargs)
+
+    def to_internal_value(self, data: Any) -> models.Model:
+        """Return the object with this code."""
+        if not isinstance(data, str):
+            raise serializers.ValidationError(_("Must be a string."))
+        try:
+            return self.get_queryset().get(**{self.slug_field: data})  # type: ignore[union-attr]
+        except models.ObjectDoesNotExist:
+            raise self.not_found(code=data) from None
+
+
+# --- taking a body literally ------------------------------------------------------------------------------
+
+_TYPES: tuple[tuple[type[serializers.Field], tuple[type, ...], Any], ...] = (
+    (serializers.BooleanField, (bool,), gettext_lazy("Must be true or false.")),
+    (serializers.IntegerField, (int,), gettext_lazy("Must be a whole number.")),
+    (serializers.FloatField, (int, float), gettext_lazy("Must be a number.")),
+    (serializers.DecimalField, (int, float), gettext_lazy("Must be a number.")),
+    (serializers.CharField, (str,), gettext_lazy("Must be a string.")),
+    (serializers.UUIDField, (str,), gettext_lazy("Must be a string.")),
+    (serializers.DateTimeField, (str,), gettext_lazy("Must be a string.")),
+    (serializers.DateField, (str,), gettext_lazy("Must be a string.")),
+    (serializers.TimeField, (str,), gettext_lazy("Must be a string.")),
+    (serializers.DurationField, (str,), gettext_lazy("Must be a string.")),
+    (serializers.SlugRelatedField, (str,), gettext_lazy("Must be a string.")),
+)
+
+
+def type_problems(field: serializers.Field, value: Any) -> Any:
+    """Return what is wrong with the JSON type of `value`, in the shape of REST framework errors, or nothing."""
+    if value is None:
+        return None
+    child = _child(field)
+    if child is not None:
+        return _child_problems(child, value)
+    if isinstance(field, serializers.ChoiceField):
+        fits = isinstance(field, serializers.MultipleChoiceField) or type(value) in map(type, field.choices)
+        return None if fits else [_("“%(value)s” is not a valid choice.") % {"value": value}]
+    for kind, types, message in _TYPES:
+        if isinstance(field, kind):
+            return None if _is_a(value, types) else [message]
+    return None
+
+
+def _child(field: serializers.Field) -> serializers.Field | None:
+    if isinstance(field, serializers.ListField | serializers.DictField):
+        return field.child
+    return field.child_relation if isinstance(field, serializers.ManyRelatedField) else None
+
+
+def _child_problems(child: serializers.Field, value: Any) -> Any:
+    if not isinstance(value, list | dict):
+        return None  # the field itself says so
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    problems = {str(key): type_problems(child, item) for key, item in pairs}
+    return {key: problem for key, problem in problems.items() if problem} or None
+
+
+def _is_a(value: Any, types: tuple[type, ...]) -> bool:
+    if isinstance(value, bool):
+        return bool in types
+    if types == (int,) and isinstance(value, float):
+        return value.is_integer()  # 10.0 is the number 10
+    return isinstance(value, types)
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses unknown fields and values of another JSON type. Fields that are read-only here may be sent back."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Check the shape of the body, then validate as usual; report both."""
+        if isinstance(data, QueryDict):
+            data = {}  # an empty body declared as a form
+        problems = self._shape_problems(data) if isinstance(data, Mapping) else {}
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**error.detail, **problems}) from None  # type: ignore[dict-item]
+        except DomainError:
+            if problems:
+                raise serializers.ValidationError(problems) from None
+            raise
+        if problems:
+            raise serializers.ValidationError(problems)
+        return value
+
+    def _shape_problems(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        problems: dict[str, Any] = {name: [_("Unknown field.")] for name in data if name not in self.fields}
+        for name, field in self.fields.items():
+            if field.read_only or name not in data:
+                continue
+            problem = type_problems(field, data[name])
+            if problem:
+                problems[name] = problem
+        return problems
+
+
+class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer):
+    """Base of serializers of models: the model's own rules and constraints are checked as well.
+
+    A subclass that overrides `validate` calls super() last. Fields that are not in the body's serializer are not
+    checked, because a service may still set them.
+    """
+
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.DateTimeField: OffsetDateTimeField,
+    }
+
+    def build_standard_field(self, field_name: str, model_field: Any) -> Any:
+        """Codes are taken exactly, other texts are trimmed."""
+        field_class, kwargs = super().build_standard_field(field_name, model_field)
+        if validate_code in model_field.validators:
+            kwargs["trim_whitespace"] = False
+        return field_class, kwargs
+
+    def get_validators(self) -> list[Any]:
+        """Leave constraints over several fields to the model, unless Meta names validators."""
+        return list(getattr(getattr(self, "Meta", None), "validators", None) or [])
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Run the model's `full_clean` on what would be saved."""
+        candidate = self._candidate(attrs)
+        sources = {str(field.source).split(".")[0]: name for name, field in self.fields.items() if not field.read_only}
+        excluded = {field.name for field in candidate._meta.fields} - set(sources)
+        try:
+            candidate.full_clean(exclude=excluded)
+        except ModelValidationError as error:
+            raise serializers.ValidationError(_by_field(error, sources)) from None
+        return attrs
+
+    def _candidate(self, attrs: dict[str, Any]) -> models.Model:
+        model: Any = self.Meta.model
+        candidate = copy.copy(self.instance) if isinstance(self.instance, models.Model) else model()
+        if isinstance(self.instance, models.Model):
+            candidate._state = copy.copy(self.instance._state)
+            candidate._state.fields_cache = dict(self.instance._state.fields_cache)
+        plain = {field.name for field in model._meta.fields}
+        for name, value in attrs.items():
+            if name in plain and value is not empty:
+                setattr(candidate, name, value)
+        return candidate
+
+
+def _by_field(error: ModelValidationError, sources: Mapping[str, str]) -> dict[str, list[str]]:
+    return {
+        _WHOLE if name == NON_FIELD_ERRORS else sources.get(name, camel_case(name)): messages
+        for name, messages in error.message_dict.items()
+    }
+
+
+def read(serializer: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+    """Return the checked body of a request."""
+    body = serializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    return body.validated_data

@@ -1,0 +1,112 @@
+"""Is the process up, and can it do its work? For supervisors and load balancers, without sign-in."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count, Max, Q
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from mes.platform.http.envelope import encode
+from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
+
+HEARTBEAT_TICKS = 3  # a worker that missed this many is gone
+MOST_COUNTED = 1000  # whoever has more dead events counts them elsewhere
+BACKLOG_TICKS = 10  # events that wait for longer are not being processed
+
+_migrated = False  # remembered once true: a running process is never migrated back
+
+
+@require_safe
+@never_cache
+def healthz(request: HttpRequest) -> HttpResponse:
+    """200 as long as the process answers. Does not touch the database."""
+    return HttpResponse(encode({"ok": True}), content_type="application/json")
+
+
+@require_safe
+@never_cache
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 if every check holds, else 503; the body shows each of them."""
+    checks = {name: _outcome(check) for name, check in CHECKS.items()}
+    ok = all(check["ok"] for check in checks.values())
+    body = encode({"ok": ok, "checks": checks})
+    return HttpResponse(body, status=200 if ok else 503, content_type="application/json")
+
+
+def _outcome(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return check()
+    except (DatabaseError, InterfaceError) as error:
+        return {"ok": False, "error": type(error).__name__}
+
+
+def check_database() -> dict[str, Any]:
+    """The database answers."""
+    start = perf_counter()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return {"ok": True, "milliseconds": round((perf_counter() - start) * 1000, 1)}
+
+
+def check_migrations() -> dict[str, Any]:
+    """Every migration of this release is applied."""
+    global _migrated
+    pending = 0
+    if not _migrated:
+        executor = MigrationExecutor(connection)
+        pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        _migrated = pending == 0
+    return {"ok": _migrated, "pending": pending}
+
+
+def check_worker() -> dict[str, Any]:
+    """A worker has shown itself within the last ticks, and the clock ticks (or its worker started just now)."""
+    limit = HEARTBEAT_TICKS * settings.MES_TICK_SECONDS
+    lately = timezone.now() - timedelta(seconds=limit)
+    seen = WorkerHeartbeat.objects.aggregate(
+        alive=Count("pk", filter=Q(beat_at__gt=lately)),
+        beat=Max("beat_at"),
+        tick=Max("ticked_at"),
+        start=Max("started_at", filter=Q(beat_at__gt=lately)),
+    )
+    ticks = [moment for moment in (seen["tick"], seen["start"]) if moment is not None]
+    ok = seen["alive"] > 0 and max(ticks) > lately
+    return {
+        "ok": ok,
+        "alive": seen["alive"],
+        "lastBeatAt": seen["beat"],
+        "lastTickAt": seen["tick"],
+        "ageSeconds": _age(seen["beat"]),
+        "limitSeconds": limit,
+    }
+
+
+def check_backlog() -> dict[str, Any]:
+    """No event has been due for long. Dead ones are counted: people decide about them."""
+    limit = BACKLOG_TICKS * settings.MES_TICK_SECONDS
+    waiting = MesEvent.objects.filter(status__in=["PENDING", "PROCESSING"], next_attempt_at__lte=timezone.now())
+    oldest = waiting.order_by("next_attempt_at").values_list("next_attempt_at", flat=True).first()
+    age = _age(oldest)
+    dead = MesEvent.objects.filter(status=EventStatus.DEAD).order_by()[:MOST_COUNTED].count()
+    ok = age is None or age < limit
+    return {"ok": ok, "oldestDueAt": oldest, "ageSeconds": age, "limitSeconds": limit, "dead": dead}
+
+
+def _age(moment: datetime | None) -> float | None:
+    return None if moment is None else round((timezone.now() - moment).total_seconds(), 1)
+
+
+CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
+    "database": check_database,
+    "migrations": check_migrations,
+    "worker": check_worker,
+    "backlog": check_backlog,
+}

@@ -1,0 +1,26 @@
+"""Notifications in the admin site, for looking; the lines that people follow."""
+
+from django.contrib import admin
+
+from mes.platform.http.admin import ReadOnlyAdmin
+from mes.platform.notifications.models import FollowedLine, Notification
+
+
+@admin.register(Notification)
+class NotificationAdmin(ReadOnlyAdmin):
+    """Who was told what, and when it was read."""
+
+    list_display = ("id", "recipient", "severity", "text", "created_at", "read_at")
+    list_display_links = ("id", "text")
+    list_select_related = ("recipient",)
+    search_fields = ("recipient__username__exact",)
+
+
+@admin.register(FollowedLine)
+class FollowedLineAdmin(admin.ModelAdmin):
+    """The lines a person is told about; none means all."""
+
+    list_display = ("user", "line")
+    list_select_related = ("user", "line")
+    list_filter = ("line",)
+    search_fields = ("user__username", "line__code")

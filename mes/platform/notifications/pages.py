@@ -1,0 +1,74 @@
+"""One's own notifications: the bell, the list, and which lines one wants to hear of."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from mes.plant.models import Line
+from mes.platform.http.pages import signed_in
+from mes.platform.http.whole_numbers import whole_number
+from mes.platform.notifications import services
+from mes.platform.notifications.models import FollowedLine, Notification
+
+PAGE_SIZE = 50
+MOST_COUNTED = 99
+
+
+@signed_in
+@require_GET
+def mine(request: HttpRequest) -> HttpResponse:
+    """What one was told, newest first."""
+    own = Notification.objects.filter(recipient=request.user.pk).select_related("line")
+    unread_only = request.GET.get("show") == "unread"
+    rows = own.filter(read_at=None) if unread_only else own
+    before = whole_number(request.GET.get("before", ""))
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows.order_by("-pk")[: PAGE_SIZE + 1])
+    followed = set(FollowedLine.objects.filter(user=request.user.pk).values_list("line_id", flat=True))
+    context = {
+        "notifications": found[:PAGE_SIZE],
+        "next": found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None,
+        "unread_only": unread_only,
+        "unread": _count_unread(request),
+        "lines": [(line, line.pk in followed) for line in Line.objects.order_by("code")],
+        "follows_all": not followed,
+    }
+    return render(request, "notifications/mine.html", context)
+
+
+@signed_in
+@require_GET
+def bell(request: HttpRequest) -> HttpResponse:
+    """How many one has not read; asked for by every page, from time to time."""
+    return render(request, "notifications/_bell.html", {"unread": _count_unread(request)})
+
+
+def _count_unread(request: HttpRequest) -> int:
+    """Count no further than is shown."""
+    unread = Notification.objects.filter(recipient=request.user.pk, read_at=None)
+    return unread.order_by()[: MOST_COUNTED + 1].count()
+
+
+@signed_in
+@require_POST
+def read(request: HttpRequest) -> HttpResponse:
+    """Mark one notification as read and go where it leads, or mark all as read."""
+    chosen = whole_number(request.POST.get("id", ""))
+    if chosen is None:
+        services.mark_read(request.user)
+        return redirect("notifications")
+    services.mark_read(request.user, ids=[chosen])
+    found = Notification.objects.filter(recipient=request.user.pk, pk=chosen).first()
+    return redirect(found.address if found and found.address and "open" in request.POST else "notifications")
+
+
+@signed_in
+@require_POST
+def follow(request: HttpRequest) -> HttpResponse:
+    """Choose the lines one is told about."""
+    services.follow(request.user, line_codes=request.POST.getlist("line"))
+    messages.success(request, _("Your lines are saved."))
+    return redirect("notifications")

@@ -1,0 +1,95 @@
+"""Telling people, and their reading it."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from mes.plant.models import Line
+from mes.platform.accounts.roles import Role
+from mes.platform.notifications.models import FollowedLine, Notification, Severity
+
+BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something to tell the people of these roles; with a line, only those who follow it or follow none."""
+
+    key: str
+    severity: Severity
+    text: str
+    roles: frozenset[str]
+    line_id: int | None = None
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class _Person:
+    user_id: int
+    roles: frozenset[str]
+    lines: frozenset[int]
+
+    def wants(self, notice: Notice) -> bool:
+        if self.roles.isdisjoint(notice.roles):
+            return False
+        return not self.lines or notice.line_id is None or notice.line_id in self.lines
+
+
+def notify(notices: Sequence[Notice]) -> int:
+    """Tell everyone concerned, in the caller's transaction; return how many notifications were written."""
+    if not notices:
+        return 0
+    people = _list_people(roles=frozenset[str]().union(*(notice.roles for notice in notices)))
+    now = timezone.now()
+    rows = [
+        Notification(
+            recipient_id=person.user_id,
+            key=notice.key[:200],
+            severity=notice.severity,
+            text=notice.text[:500],
+            address=notice.address[:500],
+            line_id=notice.line_id,
+            created_at=now,
+        )
+        for notice in notices
+        for person in people
+        if person.wants(notice)
+    ]
+    Notification.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
+    return len(rows)
+
+
+def _list_people(*, roles: Collection[str]) -> list[_Person]:
+    """Return who has one of the roles, with the lines they follow."""
+    role_of_group = {Role(role).group_name: role for role in roles}
+    members = User.objects.filter(is_active=True, groups__name__in=role_of_group)
+    roles_of: dict[int, set[str]] = {}
+    for user_id, group in members.values_list("pk", "groups__name"):
+        roles_of.setdefault(user_id, set()).add(role_of_group[group])
+    lines_of: dict[int, set[int]] = {}
+    for user_id, line_id in FollowedLine.objects.filter(user__in=roles_of).values_list("user_id", "line_id"):
+        lines_of.setdefault(user_id, set()).add(line_id)
+    return [
+        _Person(user_id, frozenset(found), frozenset(lines_of.get(user_id, ()))) for user_id, found in roles_of.items()
+    ]
+
+
+def mark_read(user: Any, *, ids: Iterable[int] | None = None) -> int:
+    """Mark notifications of a person as read, all of them unless ids are given; return how many were not before."""
+    unread = Notification.objects.filter(recipient=user, read_at=None)
+    if ids is not None:
+        unread = unread.filter(pk__in=list(ids))
+    return unread.update(read_at=timezone.now())
+
+
+@transaction.atomic
+def follow(user: Any, *, line_codes: Collection[str]) -> None:
+    """Have a person told about these lines only; with none, about all. Unknown codes are left out."""
+    lines = Line.objects.filter(code__in=line_codes)
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two forms sent at once
+    FollowedLine.objects.filter(user=user).exclude(line__in=lines).delete()
+    FollowedLine.objects.bulk_create([FollowedLine(user=user, line=line) for line in lines], ignore_conflicts=True)

@@ -1,0 +1,41 @@
+"""The outbox and the workers in the admin site: for looking."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from mes.platform.http.admin import ReadOnlyAdmin, pretty_json
+from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
+
+
+@admin.register(MesEvent)
+class MesEventAdmin(ReadOnlyAdmin):
+    """What happened, and whether those who must act on it did."""
+
+    list_display = ("id", "event_type", "status", "entity_type", "entity_id", "attempts", "occurred_at", "error")
+    list_display_links = ("id", "event_type")
+    list_filter = ("status", "event_type")
+    search_fields = ("entity_id__exact", "idempotency_key__exact")
+    fields = (
+        "event_type",
+        "status",
+        "idempotency_key",
+        ("entity_type", "entity_id", "run_id"),
+        ("occurred_at", "created_at", "completed_at"),
+        ("attempts", "max_attempts", "next_attempt_at"),
+        "error",
+        "payload_shown",
+        "retention_until",
+    )
+    readonly_fields = ("payload_shown",)
+
+    @admin.display(description=_("payload"))
+    def payload_shown(self, event: MesEvent) -> str:
+        """The payload over several lines."""
+        return pretty_json(event.payload)
+
+
+@admin.register(WorkerHeartbeat)
+class WorkerHeartbeatAdmin(ReadOnlyAdmin):
+    """Which workers tick."""
+
+    list_display = ("name", "started_at", "beat_at", "ticked_at", "processed")

@@ -1,0 +1,42 @@
+"""Events that were given up: people look at them and have them tried again."""
+
+from typing import Any
+
+import structlog
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from mes import errors
+from mes.platform.http.whole_numbers import LARGEST
+from mes.platform.outbox.models import EventStatus, MesEvent
+
+logger = structlog.get_logger(__name__)
+
+
+def retry(*, event_id: int, by: str) -> MesEvent:
+    """Have a DEAD event tried again at once, with all its attempts before it.
+
+    Raises EventNotFound, and InvalidTransition when it is not DEAD (any more).
+    """
+    known = MesEvent.objects.filter(pk=event_id) if event_id <= LARGEST else MesEvent.objects.none()
+    revived = _revive(known, by=by)
+    event = known.first()
+    if event is None:
+        raise errors.EventNotFound(code=event_id)
+    if not revived:
+        raise errors.InvalidTransition(action="retry", entity="event", state=event.status)
+    return event
+
+
+def retry_all(*, event_type: str, by: str) -> int:
+    """Have every DEAD event of a type tried again; return how many."""
+    return _revive(MesEvent.objects.filter(event_type=event_type), by=by)
+
+
+def _revive(events: QuerySet[MesEvent], *, by: str) -> int:
+    """Two at once revive each event once: the second finds it no longer DEAD."""
+    again: dict[str, Any] = {"attempts": 0, "next_attempt_at": timezone.now(), "claim_token": None, "begun_at": None}
+    revived = events.filter(status=EventStatus.DEAD).update(status=EventStatus.PENDING, **again)
+    if revived:
+        logger.info("dead events retried", count=revived, by=by)
+    return revived

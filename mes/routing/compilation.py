@@ -1,0 +1,240 @@
+"""Merging a route and its execution configs into an immutable version."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from mes.errors import RouteNotFound
+from mes.plant.models import Station, StationType
+from mes.routing import snapshots
+from mes.routing.mapping_problems import find_mapping_problems
+from mes.routing.models import (
+    ConfigScope,
+    RouteExecutionConfig,
+    RouteVersion,
+    Routing,
+    RoutingStep,
+    VersionStatus,
+)
+from mes.specs.models import DataCollectionSpec
+
+SCOPE_ORDER = {scope.value: rank for rank, scope in enumerate(ConfigScope)}
+FIELDS = (
+    "station_type",
+    "station_group",
+    "allowed_station_codes",
+    "requires_fai",
+    "retest_limit",
+    "data_spec_names",
+    "ingest_mapping",
+)
+
+Problem = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Everything a compilation reads, loaded in a fixed number of queries."""
+
+    routing: Routing
+    steps: Sequence[RoutingStep]
+    configs: Sequence[RouteExecutionConfig]
+    specs: dict[int, dict[str, DataCollectionSpec]]
+    station_codes: frozenset[str]
+
+
+def load_sources(routing: Routing) -> Sources:
+    """Read a route, the configs that may apply to it, and the specs of its operations."""
+    steps = list(routing.steps.select_related("operation").order_by("step_no"))
+    operations = {step.operation_id for step in steps}
+    configs = RouteExecutionConfig.objects.select_related("station_group").filter(
+        Q(routing=routing) | Q(operation__in=operations) | Q(scope=ConfigScope.GLOBAL)
+    )
+    specs: dict[int, dict[str, DataCollectionSpec]] = {}
+    for spec in DataCollectionSpec.objects.filter(operation__in=operations).order_by("name"):
+        specs.setdefault(spec.operation_id, {})[spec.name] = spec
+    named = {code for config in configs for code in config.allowed_station_codes or ()}
+    known = Station.objects.filter(code__in=named).values_list("code", flat=True)
+    return Sources(routing, steps, list(configs), specs, frozenset(known))
+
+
+def applies(config: RouteExecutionConfig, step: RoutingStep) -> bool:
+    """Whether a config says something about a step."""
+    if config.scope == ConfigScope.GLOBAL:
+        return True
+    if config.scope == ConfigScope.OPERATION:
+        return config.operation_id == step.operation_id
+    if config.routing_id != step.routing_id:
+        return False
+    if config.scope == ConfigScope.ROUTE:
+        return True
+    if config.source_step_key:
+        return config.source_step_key == step.source_step_key
+    return config.step_no == step.step_no
+
+
+def merge(configs: Iterable[RouteExecutionConfig], step: RoutingStep) -> dict[str, Any]:
+    """Return the configuration of a step: field by field the first non-null, narrow scopes before wide ones.
+
+    Within a scope the latest updated counts, then the highest id.
+    """
+    ordered = sorted(
+        (config for config in configs if applies(config, step)),
+        key=lambda config: (SCOPE_ORDER[config.scope], -config.updated_at.timestamp(), -config.pk),
+    )
+    return {
+        name: next((value for config in ordered if (value := getattr(config, name)) is not None), None)
+        for name in FIELDS
+    }
+
+
+def build(sources: Sources) -> tuple[snapshots.RouteSnapshot, list[Problem]]:
+    """Return the snapshot and everything that keeps it from being used."""
+    problems = _find_step_problems(sources.steps)
+    steps = []
+    for step in sources.steps:
+        merged = merge(sources.configs, step)
+        specs, spec_problems = _bind_specs(merged["data_spec_names"], sources.specs.get(step.operation_id, {}), step)
+        frozen = _freeze_step(step, merged, specs)
+        problems += spec_problems + _find_config_problems(frozen, sources.station_codes)
+        steps.append(frozen)
+    routing = sources.routing
+    snapshot = snapshots.RouteSnapshot(
+        route_code=routing.code,
+        route_name=routing.name,
+        source_system=routing.source_system,
+        product_code=routing.product_code,
+        steps=tuple(steps),
+        fai_items=_freeze_fai_items(routing),
+    )
+    return snapshot, problems
+
+
+def _freeze_fai_items(routing: Routing) -> tuple[snapshots.FaiItem, ...]:
+    items = routing.fai_template.items if routing.fai_template else ()
+    return tuple(snapshots.FaiItem(item["itemName"], item.get("itemSpec") or "") for item in items)
+
+
+def _problem(step_no: int | None, code: str, message: str) -> Problem:
+    return {"stepNo": step_no, "code": code, "message": message}
+
+
+def _find_step_problems(steps: Sequence[RoutingStep]) -> list[Problem]:
+    if not steps:
+        return [_problem(None, "NO_STEPS", _("The route has no steps."))]
+    counts = Counter(step.step_no for step in steps)
+    return [
+        _problem(step_no, "DUPLICATE_STEP", _("This step number occurs more than once."))
+        for step_no, count in counts.items()
+        if count > 1
+    ]
+
+
+def _bind_specs(
+    names: list[str] | None, known: dict[str, DataCollectionSpec], step: RoutingStep
+) -> tuple[tuple[snapshots.SpecSnapshot, ...], list[Problem]]:
+    """Resolve bound spec names: None takes all active specs of the operation, an empty list takes none."""
+    if names is None:
+        return tuple(snapshots.spec_of(spec) for spec in known.values() if spec.is_active), []
+    wanted = list(dict.fromkeys(names))
+    problems = [
+        _problem(
+            step.step_no,
+            "DATA_SPEC_NOT_FOUND",
+            _("Operation %(operation)s has no active spec “%(name)s”.")
+            % {"operation": step.operation.code, "name": name},
+        )
+        for name in wanted
+        if name not in known or not known[name].is_active
+    ]
+    bound = tuple(snapshots.spec_of(known[name]) for name in wanted if name in known and known[name].is_active)
+    return bound, problems
+
+
+def _freeze_step(
+    step: RoutingStep, merged: dict[str, Any], specs: tuple[snapshots.SpecSnapshot, ...]
+) -> snapshots.StepSnapshot:
+    group, allowed = merged["station_group"], merged["allowed_station_codes"]
+    station_type = merged["station_type"] or step.operation.default_station_type
+    return snapshots.StepSnapshot(
+        step_no=step.step_no,
+        source_step_key=step.source_step_key,
+        operation_code=step.operation.code,
+        operation_name=step.operation.name,
+        operation_kind=step.operation.kind,
+        station_type=station_type,
+        station_group=group.code if group else None,
+        allowed_stations=None if allowed is None else tuple(allowed),
+        requires_fai=bool(merged["requires_fai"]),
+        retest_limit=merged["retest_limit"] or 0,
+        specs=specs,
+        ingest_mapping=None if station_type == StationType.MANUAL else merged["ingest_mapping"],
+    )
+
+
+def _find_config_problems(step: snapshots.StepSnapshot, station_codes: frozenset[str]) -> list[Problem]:
+    no = step.step_no
+    if not step.station_type:
+        return [_problem(no, "STATION_TYPE_MISSING", _("No station type is configured, nor set for the operation."))]
+    problems = [
+        _problem(no, "STATION_NOT_FOUND", _("There is no station “%(code)s”.") % {"code": code})
+        for code in step.allowed_stations or ()
+        if code not in station_codes
+    ]
+    if step.allowed_stations == ():
+        problems.append(_problem(no, "STATIONS_MISSING", _("The list of allowed stations is empty.")))
+    if step.station_type == StationType.MANUAL:
+        if step.allowed_stations is None and not step.station_group:
+            problems.append(
+                _problem(no, "STATIONS_MISSING", _("A MANUAL step needs a station group or allowed stations."))
+            )
+        return problems
+    if step.ingest_mapping is None:
+        return [
+            *problems,
+            _problem(
+                no,
+                "INGEST_MAPPING_MISSING",
+                _("A step of type %(type)s needs an ingest mapping.") % {"type": step.station_type},
+            ),
+        ]
+    found = find_mapping_problems(step.ingest_mapping, station_type=step.station_type)
+    return problems + [_problem(no, "INGEST_MAPPING_INVALID", str(problem)) for problem in found]
+
+
+def compile_route(*, code: str, compiled_by: str = "") -> tuple[RouteVersion, bool]:
+    """Compile a route; return (version, changed). An unchanged route keeps its latest version.
+
+    Raises RouteNotFound. Locks the route, so that two compilations at once give one new version.
+    """
+    with transaction.atomic():
+        routing = Routing.objects.select_for_update(no_key=True).filter(code=code).first()
+        if routing is None:
+            raise RouteNotFound(code=code)
+        snapshot, problems = build(load_sources(routing))
+        document = snapshots.to_document(snapshot)
+        digest = snapshots.digest_of(document, problems)
+        latest = routing.versions.order_by("-version_no").first()
+        if latest is not None and latest.digest == digest:
+            return latest, False
+        version = RouteVersion.objects.create(
+            routing=routing,
+            version_no=latest.version_no + 1 if latest else 1,
+            status=VersionStatus.INVALID if problems else VersionStatus.READY,
+            errors=problems,
+            snapshot=document,
+            digest=digest,
+            compiled_by=compiled_by,
+        )
+        return version, True
+
+
+def differs_from_live(version: RouteVersion) -> bool:
+    """Whether compiling the route now would give another version ("recompile to publish")."""
+    snapshot, problems = build(load_sources(version.routing))
+    return snapshots.digest_of(snapshots.to_document(snapshot), problems) != version.digest

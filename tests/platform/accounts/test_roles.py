@@ -1,0 +1,79 @@
+"""Roles, the groups they are kept as, and what those may do in the admin site."""
+
+from collections.abc import Iterable
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+
+from mes.platform.accounts.roles import (
+    GRANTS,
+    Capability,
+    Role,
+    create_roles,
+    role_capabilities,
+    roles_with,
+)
+
+
+def test_every_capability_is_held_by_somebody_and_all_by_administrators() -> None:
+    assert GRANTS[Role.ADMIN] == frozenset(Capability)
+    others = frozenset[Capability]().union(*(GRANTS[role] for role in Role if role != Role.ADMIN))
+    assert others == frozenset(Capability) - {Capability.ADMIN}
+
+
+@pytest.mark.parametrize(
+    ("needed", "roles"),
+    [
+        ([Capability.READINGS, Capability.DEVICE_DATA], ["OPERATOR", "SUPERVISOR", "INTEGRATION", "ADMIN"]),
+        ([Capability.WAIVE], ["SUPERVISOR", "QUALITY", "ADMIN"]),
+        ([Capability.ADMIN], ["ADMIN"]),
+        ([], []),
+    ],
+)
+def test_one_of_several_capabilities_is_enough(needed: Iterable[Capability], roles: list[str]) -> None:
+    assert roles_with(needed) == roles
+
+
+@pytest.mark.django_db
+def test_capabilities_are_the_union_of_a_users_groups(django_assert_num_queries) -> None:
+    create_roles()
+    user = User.objects.create_user("ann")
+    user.groups.set(Group.objects.filter(name__in=["Operator", "Quality"]))
+    user.groups.add(Group.objects.create(name="Canteen"))
+    with django_assert_num_queries(1):
+        assert role_capabilities(user) == GRANTS[Role.OPERATOR] | GRANTS[Role.QUALITY]
+        role_capabilities(user)
+
+
+@pytest.mark.django_db
+def test_superusers_may_everything_and_inactive_people_nothing() -> None:
+    assert role_capabilities(User.objects.create_superuser("root")) == frozenset(Capability)
+    assert role_capabilities(User.objects.create_superuser("gone", is_active=False)) == frozenset()
+
+
+@pytest.mark.django_db
+def test_groups_are_made_with_their_permissions_even_if_none_existed() -> None:
+    Group.objects.all().delete()
+    Permission.objects.all().delete()
+    create_roles()
+    assert set(Group.objects.values_list("name", flat=True)) == {role.group_name for role in Role}
+    engineer = codenames("Engineer")
+    assert {"add_line", "change_routingstep", "delete_datacollectionspec", "view_unit", "view_mesevent"} <= engineer
+    assert not {"add_unit", "change_run", "view_devicetoken", "view_user"} & engineer
+    assert {name for name in codenames("Operator") if not name.startswith("view_")} == set()
+    assert Group.objects.get(name="Admin").permissions.count() == Permission.objects.count()
+
+
+@pytest.mark.django_db
+def test_making_the_groups_again_changes_nothing_and_keeps_what_was_added_by_hand() -> None:
+    create_roles()
+    operator = Group.objects.get(name="Operator")
+    operator.permissions.add(Permission.objects.get(codename="change_unit"))
+    before = codenames("Operator")
+    create_roles()
+    assert codenames("Operator") == before
+    assert Group.objects.filter(name="Operator").count() == 1
+
+
+def codenames(group: str) -> set[str]:
+    return set(Group.objects.get(name=group).permissions.values_list("codename", flat=True))

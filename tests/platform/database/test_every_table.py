@@ -1,0 +1,53 @@
+"""Nothing grows by accident: a table has a retention, or is named here with the reason why it needs none."""
+
+from datetime import UTC, datetime
+
+from django.apps import apps
+
+from mes.platform.database import retention
+from mes.platform.database.partitions import PARTITIONED_TABLES
+from mes.platform.database.retention import Months, Rows
+
+STAYS = {
+    "accounts and Django's own, which people keep small": """
+        auth_group auth_group_permissions auth_permission auth_user auth_user_groups auth_user_user_permissions
+        django_content_type django_q_schedule mes_devicetoken mes_devicetokenstation mes_followedline
+        """,
+    "master data": """
+        mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_material mes_operation
+        mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_station
+        mes_stationgroup mes_stencil mes_solderpastelot mes_timeruledefinition
+        """,
+    "the product's history: what was made, how, and who decided": """
+        mes_workorder mes_run mes_unit execution_track execution_disposition execution_carrier execution_carrierload
+        execution_carriertrack execution_carriertrackunit execution_defect execution_inspectionresult
+        execution_firstarticle execution_firstarticleitem execution_firstarticlesample
+        mes_linebinding mes_maintenancetask mes_prepconfirmation mes_readinesswaiver mes_solderpasteusage
+        mes_timeruleinstance mes_countstream mes_hourlycount mes_recordremark mes_recordsignature
+        """,
+    "open work: it goes when it is settled": "ingest_openingestevent integration_failedmessage",
+    "goes with what it belongs to": "mes_readinessitem",
+}
+
+
+def tables_with_a_retention() -> set[str]:
+    found: set[str] = set()
+    for policy in retention.policies():
+        if isinstance(policy, Months):
+            found |= set(policy.tables)
+        elif isinstance(policy, Rows):
+            found.add(policy.expired(datetime(2020, 1, 1, tzinfo=UTC)).model._meta.db_table)
+    return found
+
+
+def test_every_table_has_a_retention_or_a_reason_to_stay():
+    models = apps.get_models(include_auto_created=True)
+    tables = {model._meta.db_table for model in models if model._meta.managed and not model._meta.proxy}
+    named = {table for names in STAYS.values() for table in names.split()}
+    forgotten = tables - named - tables_with_a_retention()
+    assert not forgotten, "CONTRIBUTING.md tells how to give them a retention; or name them here, with the reason"
+    assert not named - tables, "named here, but there is no such table"
+
+
+def test_every_partitioned_table_has_a_retention():
+    assert set(PARTITIONED_TABLES) <= tables_with_a_retention()

@@ -1,0 +1,360 @@
+"""What goes in time, and what stays whatever its age."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, connections, transaction
+from django.utils import timezone
+from django_q.models import OrmQ, Schedule, Task
+
+from integration.models import FailedMessage, SettledMessage
+from mes import housekeeping
+from mes.platform.database import partitions, retention
+from mes.platform.database.models import IdempotencyKey, RetentionRun
+from mes.platform.database.retention import Rows
+from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
+from tests.platform.outbox.support import make_event
+
+OLD = date(2025, 2, 1)
+NEXT = date(2025, 3, 1)
+
+
+def days(number: float) -> timedelta:
+    return timedelta(days=number)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "PAUSE", 0)
+    monkeypatch.setattr(retention, "LOCK_PAUSE", 0.05)
+
+
+@pytest.fixture
+def old_month(transactional_db: None) -> Iterator[str]:
+    """A month of settled messages long ago."""
+    name = f"integration_settledmessage_{OLD:%Y_%m}"
+    partitions._make_month("integration_settledmessage", name, OLD, NEXT)
+    yield name
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def make_message(key: str, at: datetime, status: str = "SUCCESS") -> None:
+    SettledMessage.objects.create(
+        received_at=at, direction="INBOUND", entity_type="DEVICE_DATA", dedupe_key=key, status=status
+    )
+
+
+def months_of(table: str) -> list[date]:
+    return list(partitions.list_months(table))
+
+
+@contextmanager
+def beside(statement: str, *, then: threading.Event | None = None) -> Iterator[threading.Event]:
+    """Run a statement in a transaction of another connection, open until the block ends (or `then` is set)."""
+    ready, done = threading.Event(), then or threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement)
+            ready.set()
+            done.wait(20)
+        connections.close_all()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield done
+    finally:
+        done.set()
+        thread.join()
+
+
+# --- what goes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_only_completed_events_past_their_date_go():
+    long_ago = timezone.now() - days(5000)
+    for status in EventStatus:
+        make_event(f"past {status}", status=status, occurred_at=long_ago, retention_until=timezone.now() - days(1))
+    make_event("kept a day more", status="COMPLETED", retention_until=timezone.now() + days(1))
+    make_event("kept for ever", status="COMPLETED", occurred_at=long_ago)
+    outcome = retention.run()
+    assert outcome.rows["completed events"] == 1
+    left = set(MesEvent.objects.values_list("idempotency_key", flat=True))
+    assert left == {
+        "past PENDING",
+        "past PROCESSING",
+        "past FAILED",
+        "past DEAD",
+        "kept a day more",
+        "kept for ever",
+    }
+
+
+@pytest.mark.django_db
+def test_a_key_stays_as_long_as_its_event_could_be_sent_again(settings):
+    now = timezone.now()
+    lifetime = settings.MES_KEY_LIFETIME
+    # An event dated a skew ahead is refused as too old only when the lifetime and the skew have passed.
+    for name, age in (("young", lifetime - days(1)), ("edge", lifetime + settings.MES_CLOCK_SKEW)):
+        IdempotencyKey.objects.create(channel="c", key=name, digest=b"", answer={}, created_at=now - age)
+    IdempotencyKey.objects.create(channel="c", key="old", digest=b"", answer={}, created_at=now - lifetime - days(2))
+    retention.run()
+    assert set(IdempotencyKey.objects.values_list("key", flat=True)) == {"young", "edge"}
+
+
+@pytest.mark.django_db
+def test_what_the_worker_leaves_behind_goes():
+    now = timezone.now()
+    for name, age in (("new", 1), ("old", 40)):
+        at = now - days(age)
+        Task.objects.create(id=name, name=name, func="f", started=at, stopped=at, success=False)
+        OrmQ.objects.create(key=name, payload="x", lock=at)
+        WorkerHeartbeat.objects.create(name=name, beat_at=now - days(age - 0.5))
+    retention.run()
+    assert [task.id for task in Task.objects.all()] == ["new"]
+    assert [queued.key for queued in OrmQ.objects.all()] == ["new"]
+    assert [beat.name for beat in WorkerHeartbeat.objects.all()] == ["new"]
+
+
+@pytest.mark.django_db
+def test_rows_go_in_batches(monkeypatch):
+    monkeypatch.setattr(retention, "BATCH", 3)
+    for number in range(7):
+        make_event(str(number), status="COMPLETED", retention_until=timezone.now() - days(1))
+    seen: list[int] = []
+    delete = retention._delete_rows
+    monkeypatch.setattr(retention, "_delete_rows", lambda *given: (seen.append(delete(*given)), seen[-1])[1])
+    assert retention.run().rows["completed events"] == 7
+    assert seen[:4] != [7, 0]
+    assert [count for count in seen if count] == [3, 3, 1]
+
+
+# --- months -------------------------------------------------------------------------------------------------
+
+
+def test_a_month_goes_when_all_of_it_is_old_enough(old_month, settings):
+    make_message("a", datetime(2025, 2, 27, tzinfo=UTC))
+    make_message("b", timezone.now())
+    settings.MES_MESSAGE_RETENTION = timezone.now() - datetime(2025, 2, 28, 23, 59, tzinfo=UTC)
+    retention.run()
+    assert OLD in months_of("integration_settledmessage")  # its last minute is younger
+    settings.MES_MESSAGE_RETENTION = timezone.now() - datetime(2025, 3, 1, 0, 1, tzinfo=UTC)
+    assert retention.run().tables["messages"] == [old_month]
+    assert OLD not in months_of("integration_settledmessage")
+    assert [message.dedupe_key for message in SettledMessage.objects.all()] == ["b"]
+
+
+def test_without_a_setting_values_and_records_stay_for_ever(transactional_db, settings):
+    assert settings.MES_VALUE_RETENTION is settings.MES_DEVICE_RECORD_RETENTION is settings.MES_INGEST_RETENTION is None
+    name = f"execution_datavalue_{OLD:%Y_%m}"
+    partitions._make_month("execution_datavalue", name, OLD, NEXT)
+    try:
+        retention.run()
+        assert OLD in months_of("execution_datavalue")
+        settings.MES_VALUE_RETENTION = days(31)
+        assert retention.run().tables["values"] == [name]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP TABLE IF EXISTS {name}")
+
+
+def test_applied_events_and_their_units_go_together(transactional_db, settings):
+    settings.MES_INGEST_RETENTION = days(31)
+    names = [f"{table}_{OLD:%Y_%m}" for table in ("ingest_settledingestevent", "ingest_ingesteventunit")]
+    for table, name in zip(("ingest_settledingestevent", "ingest_ingesteventunit"), names, strict=True):
+        partitions._make_month(table, name, OLD, NEXT)
+    assert retention.run().tables["ingest"] == names
+
+
+def test_a_month_with_work_to_do_is_thinned_out_and_stays(old_month):
+    for key, status in (("open", "RETRYING"), ("done", "SUCCESS"), ("conflict", "CONFLICT"), ("failed", "FAILED")):
+        make_message(key, datetime(2025, 2, 3, tzinfo=UTC), status)
+    outcome = retention.run()
+    assert (outcome.rows["messages"], outcome.tables.get("messages")) == (2, None)
+    assert set(SettledMessage.objects.values_list("dedupe_key", flat=True)) == {"open", "failed"}
+    SettledMessage.objects.update(status="SUCCESS")
+    assert retention.run().tables["messages"] == [old_month]
+
+
+def test_failed_messages_are_never_touched(old_month):
+    FailedMessage.objects.create(
+        received_at=datetime(2020, 1, 1, tzinfo=UTC),
+        direction="INBOUND",
+        entity_type="DEVICE_DATA",
+        status="FAILED",
+        digest=b"",
+    )
+    retention.run()
+    assert FailedMessage.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_old_rows_that_missed_their_month_go_too():
+    make_message("stray", datetime(2020, 1, 1, tzinfo=UTC))
+    make_message("stray and open", datetime(2020, 1, 1, tzinfo=UTC), "RETRYING")
+    assert retention.run().rows["messages"] == 1
+    assert SettledMessage.objects.get().dedupe_key == "stray and open"
+
+
+def test_a_month_in_use_waits_for_another_night_and_holds_nobody_up(old_month, monkeypatch):
+    monkeypatch.setattr(retention, "LOCK_TRIES", 4)
+    longest = 0.0
+    stop = threading.Event()
+
+    def write() -> None:
+        nonlocal longest
+        while not stop.is_set():
+            start = time.monotonic()
+            make_message("line", timezone.now())
+            longest = max(longest, time.monotonic() - start)
+        connections.close_all()
+
+    writer = threading.Thread(target=write)
+    with beside(f"SELECT * FROM {old_month}"):  # a backup reads it
+        writer.start()
+        outcome = retention.run()
+    stop.set()
+    writer.join()
+    assert "lock timeout" in outcome.errors["messages"]
+    assert OLD in months_of("integration_settledmessage")
+    assert longest < 2, "the line waited behind the drop"
+    assert retention.run().tables["messages"] == [old_month]
+
+
+# --- races and crashes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_run_at_the_same_time_ends_at_once():
+    make_event("k", status="COMPLETED", retention_until=timezone.now() - days(1))
+    with beside(f"SELECT pg_advisory_xact_lock({retention.ADVISORY_LOCK})"):
+        start = time.monotonic()
+        outcome = retention.run()
+        assert (outcome.is_busy, outcome.rows, MesEvent.objects.count()) == (True, {}, 1)
+        assert time.monotonic() - start < 15  # the other would not end
+    assert retention.run().rows == {"completed events": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_somebody_changes_is_left_until_it_is_settled():
+    event = make_event("k", status="COMPLETED", retention_until=timezone.now() - days(1))
+    with beside(f"UPDATE mes_mesevent SET status = 'PENDING', retention_until = NULL WHERE id = {event.pk}"):
+        outcome = retention.run()
+        assert (outcome.rows, outcome.errors) == ({}, {})
+    assert retention.run().rows == {}
+    assert MesEvent.objects.get().status == "PENDING"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_crash_in_mid_batch_loses_nothing_that_stays_and_the_next_run_goes_on(monkeypatch):
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for number in range(5):
+        make_event(str(number), status="COMPLETED", retention_until=timezone.now() - days(1))
+    make_event("open", status="DEAD")
+    deleted = retention._delete_rows
+    calls: list[int] = []
+
+    def die_in_the_second(policy, cutoff):
+        calls.append(1)
+        if len(calls) == 2:
+            with transaction.atomic():
+                deleted(policy, cutoff)
+                raise KeyboardInterrupt
+        return deleted(policy, cutoff)
+
+    monkeypatch.setattr(retention, "_delete_rows", die_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        retention.run()
+    assert MesEvent.objects.count() == 4  # the batch that was cut off is back
+    retention.run()
+    assert [event.idempotency_key for event in MesEvent.objects.all()] == ["open"]
+
+
+@pytest.mark.django_db
+def test_a_policy_that_fails_is_noted_and_hinders_no_other(monkeypatch):
+    def fail(cutoff):
+        raise ValueError("no way")
+
+    monkeypatch.setitem(retention._policies, "a bad one", Rows("a bad one", "", "MES_TASK_RETENTION", expired=fail))
+    make_event("k", status="COMPLETED", retention_until=timezone.now() - days(1))
+    assert housekeeping.retain() == "done"
+    run = RetentionRun.objects.get()
+    assert run.errors == {"a bad one": "ValueError: no way"}
+    assert run.rows == {"completed events": 1}
+    assert run.ended_at is not None
+
+
+@pytest.mark.django_db
+def test_a_night_is_cut_into_slices(settings, monkeypatch):
+    settings.MES_RETENTION_BUDGET = timedelta(0)
+    monkeypatch.setattr(retention, "BATCH", 1)
+    for number in range(3):
+        make_event(str(number), status="COMPLETED", retention_until=timezone.now() - days(1))
+    queued: list[tuple] = []
+    monkeypatch.setattr(housekeeping, "async_task", lambda *given: queued.append(given))
+    assert housekeeping.retain() == "goes on"
+    run = RetentionRun.objects.get()
+    assert queued == [("mes.housekeeping.retain", run.pk, 2)]
+    assert run.ended_at is None
+    settings.MES_RETENTION_BUDGET = timedelta(minutes=1)
+    assert housekeeping.retain(*queued[0][1:]) == "done"
+    run.refresh_from_db()
+    assert run.ended_at is not None
+    assert run.rows["completed events"] == 3
+    assert not MesEvent.objects.exists()
+
+
+# --- looking ahead ------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_goes_and_removes_nothing(old_month, capsys):
+    make_message("a", datetime(2025, 2, 27, tzinfo=UTC))
+    make_event("k", status="COMPLETED", retention_until=timezone.now() - days(1))
+    call_command("retention", dry_run=True)
+    said = capsys.readouterr().out
+    assert f"would drop {old_month}" in said
+    assert "completed events     kept for 30 day(s): 1 row(s) would go" in said
+    assert "kept for ever (MES_VALUE_RETENTION_DAYS is empty)" in said
+    assert (MesEvent.objects.count(), SettledMessage.objects.count()) == (1, 1)
+    call_command("retention")
+    said = capsys.readouterr().out
+    assert old_month in said
+    assert "1 row(s)" in said
+    assert (MesEvent.objects.count(), SettledMessage.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db
+def test_the_command_says_when_something_failed(monkeypatch):
+    def fail(cutoff):
+        raise ValueError("no way")
+
+    monkeypatch.setitem(retention._policies, "a bad one", Rows("a bad one", "", "MES_TASK_RETENTION", expired=fail))
+    with pytest.raises(CommandError, match="a bad one: ValueError: no way"):
+        call_command("retention")
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "expected"),
+    [
+        ("Europe/Berlin", "2026-01-10T01:00Z", "2026-01-10T02:00Z"),
+        ("Europe/Berlin", "2026-03-29T00:30Z", "2026-03-29T01:00Z"),  # the clock jumps from 2 to 3
+        ("Europe/Berlin", "2026-10-25T00:30Z", "2026-10-25T02:00Z"),  # 2 to 3 happens twice
+        ("Asia/Shanghai", "2026-01-10T00:00Z", "2026-01-10T19:00Z"),
+    ],
+)
+def test_it_runs_at_three_in_the_plant(db, monkeypatch, settings, zone, now, expected):
+    local = datetime.fromisoformat(now).astimezone(ZoneInfo(zone))
+    monkeypatch.setattr("django_q.models.localtime", lambda: local)
+    schedule = Schedule.objects.get(name="retention")
+    assert schedule.func == "mes.housekeeping.retain"
+    assert schedule.calculate_next_run() == datetime.fromisoformat(expected)
