@@ -101,7 +101,7 @@ def _worker() -> Iterator[int]:
     try:
         child = supervisor.add(serve.worker())
         while not _count("SELECT count(*) FROM mes_workerheartbeat"):
-            supervisor.tend()
+            supervisor.restart_dead()
             time.sleep(0.01)
         assert child.process is not None
         yield child.process.pid

@@ -18,7 +18,7 @@ from execution.dispositions import put_on_hold
 from execution.models import Disposition, ResultOverride, Track, TrackResult, TrackSource
 from execution.outbox_events import alarm_event, alarm_reason, track_event
 from execution.quality.first_article import trials
-from execution.unit_state import Place, Standing
+from execution.unit_state import StationState, UnitState
 from mes import errors
 from mes.platform.outbox.emit import NewEvent
 from mes.platform.outbox.models import EventType
@@ -47,7 +47,7 @@ class Move:
     `values_operator` say who reported the others.
     """
 
-    standing: Standing
+    state: UnitState
     track: Track
     is_entry: bool
     earlier: values.Earlier = values.NOTHING_EARLIER
@@ -61,15 +61,17 @@ class Move:
     @property
     def unit(self) -> Unit:
         """The unit that moves."""
-        return self.standing.unit
+        return self.state.unit
 
 
 # --- entering ----------------------------------------------------------------------------------------------
 
 
-def check_may_enter(*, unit: Unit, run: Run, place: Place, by_machine: bool, open_track: Track | None) -> StepSnapshot:
+def check_may_enter(
+    *, unit: Unit, run: Run, station_state: StationState, by_machine: bool, open_track: Track | None
+) -> StepSnapshot:
     """Return the unit's current step, or raise the first reason why it may not enter it here."""
-    station = place.station
+    station = station_state.station
     trials.check_run_accepts(run, unit, by_machine=by_machine)
     rules.check_membership(unit, run)
     rules.check_unit_may_enter(unit, station_of_open_track=open_track.station.code if open_track else "")
@@ -78,13 +80,13 @@ def check_may_enter(*, unit: Unit, run: Run, place: Place, by_machine: bool, ope
         raise errors.StepMismatch(current=unit.current_step_no, step_no=unit.current_step_no)
     rules.check_station(station, step)
     rules.check_line(station, step, run)
-    rules.check_equipment(station, place.equipment)
+    rules.check_equipment(station, station_state.equipment)
     return step
 
 
 def enter(
-    standing: Standing,
-    place: Place,
+    state: UnitState,
+    station_state: StationState,
     *,
     run: Run,
     source: TrackSource,
@@ -93,24 +95,24 @@ def enter(
     is_entry_inferred: bool = False,
 ) -> Move:
     """Open a track. Raises the first refusal of the entering guards (`execution.rules`), in their order."""
-    unit = standing.unit
+    unit = state.unit
     step = check_may_enter(
         unit=unit,
         run=run,
-        place=place,
+        station_state=station_state,
         by_machine=source != TrackSource.MANUAL,
-        open_track=standing.open_track,
+        open_track=state.open_track,
     )
-    doubtful = rules.check_time(at, now=timezone.now(), previous=standing.last_out, skew=settings.MES_CLOCK_SKEW)
+    doubtful = rules.check_time(at, now=timezone.now(), previous=state.last_out, skew=settings.MES_CLOCK_SKEW)
     track = Track(
-        id=standing.next_track_id,
+        id=state.next_track_id,
         unit=unit,
         run=run,
         step_no=step.step_no,
         operation_code=step.operation_code,
-        station=place.station,
+        station=station_state.station,
         source=source,
-        attempt=standing.count_attempts(run.pk, step.step_no) + 1,
+        attempt=state.count_attempts(run.pk, step.step_no) + 1,
         rework_no=unit.rework_no,
         in_at=at,
         operator_in=operator,
@@ -120,16 +122,16 @@ def enter(
     )
     unit.status = transitions.next_state(transitions.UNIT, action="enter", state=unit.status, entity="unit")
     event = track_event(EventType.TRACK_IN, track, unit=unit, run=run, step=step)
-    return Move(standing, track, is_entry=True, events=[event])
+    return Move(state, track, is_entry=True, events=[event])
 
 
 # --- leaving -----------------------------------------------------------------------------------------------
 
 
-def of_open_track(standing: Standing, earlier: values.Earlier) -> Move:
+def of_open_track(state: UnitState, earlier: values.Earlier) -> Move:
     """Return the beginning of a move that closes the open track, which has these values by now."""
-    assert standing.open_track is not None
-    return Move(standing, standing.open_track, is_entry=False, earlier=earlier)
+    assert state.open_track is not None
+    return Move(state, state.open_track, is_entry=False, earlier=earlier)
 
 
 def leave(
@@ -207,7 +209,7 @@ def _send_on(move: Move, step: StepSnapshot, snapshot: RouteSnapshot) -> int | N
     """Move the unit where the result leads; return the next step. A held unit stays held; its release goes there."""
     unit, track = move.unit, move.track
     following = snapshot.next_step_no(track.step_no)
-    failures = move.standing.count_failures(track) + (track.result == TrackResult.FAIL)
+    failures = move.state.count_failures(track) + (track.result == TrackResult.FAIL)
     action = rules.leads_to(
         result=track.result, next_step_no=following, failures=failures, retest_limit=step.retest_limit
     )

@@ -12,7 +12,7 @@ from execution.models import Track, TrackResult, TrackSource
 from execution.moves import NO_DEFECT, Defect
 from execution.moves_sql import write
 from execution.quality.first_article import trials
-from execution.unit_state import Place, Standing, find_earlier
+from execution.unit_state import StationState, UnitState, find_earlier
 from mes import errors
 from mes.plant.models import Station
 from mes.production import locking, runs
@@ -62,31 +62,33 @@ def track_in(
     Raises the first refusal of the entering guards (`execution.rules`), in their order.
     """
     locked = locking.lock([sn], run_no=run_no)
-    place, run, stands = _find(run_no=run_no, sn=sn, station_code=station_code, locked=locked)
+    station_state, run, state = _find(run_no=run_no, sn=sn, station_code=station_code, locked=locked)
     rules.check_work_order(run, wo_no)
-    if stands is None or (stands.unit.run_id is None and not run.units_registered):
-        create_on_the_fly(run, sn=sn, station=place.station, by_machine=False, locked=locked)
-        place, run, stands = _find(run_no=run_no, sn=sn, station_code=station_code, locked=None)
-    assert stands is not None
-    track = stands.open_track
-    if track and (track.station_id, track.run_id) == (place.station.pk, run.pk):
-        return track, stands.unit, False
-    move = moves.enter(stands, place, run=run, source=TrackSource.MANUAL, at=at or timezone.now(), operator=operator)
+    if state is None or (state.unit.run_id is None and not run.units_registered):
+        create_on_the_fly(run, sn=sn, station=station_state.station, by_machine=False, locked=locked)
+        station_state, run, state = _find(run_no=run_no, sn=sn, station_code=station_code, locked=None)
+    assert state is not None
+    track = state.open_track
+    if track and (track.station_id, track.run_id) == (station_state.station.pk, run.pk):
+        return track, state.unit, False
+    move = moves.enter(
+        state, station_state, run=run, source=TrackSource.MANUAL, at=at or timezone.now(), operator=operator
+    )
     write([move], now=timezone.now())
     return move.track, move.unit, True
 
 
 def _find(
     *, run_no: str, sn: str, station_code: str, locked: locking.Locked | None
-) -> tuple[Place, Run, Standing | None]:
-    """Read station, run and where the unit stands. Raises StationNotFound, RunNotFound."""
-    picture = unit_state.look([sn], stations=[station_code], locked=locked)
-    place, stands = picture.places.get(station_code), picture.standings.get(sn)
-    if place is None:
+) -> tuple[StationState, Run, UnitState | None]:
+    """Read station, run and where the unit state. Raises StationNotFound, RunNotFound."""
+    states = unit_state.load_states([sn], stations=[station_code], locked=locked)
+    station_state, state = states.station_states.get(station_code), states.unit_states.get(sn)
+    if station_state is None:
         raise errors.StationNotFound(code=station_code)
-    if stands is not None and stands.run is not None and stands.run.run_no == run_no:
-        return place, stands.run, stands
-    return place, get_run(run_no), stands
+    if state is not None and state.run is not None and state.run.run_no == run_no:
+        return station_state, state.run, state
+    return station_state, get_run(run_no), state
 
 
 def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool, locked: locking.Locked) -> None:
@@ -122,17 +124,17 @@ def track_out(
     EventTimeInFuture, EventTimeOutOfOrder.
     """
     locked = locking.lock([sn])
-    place, run, stands = _find(run_no=run_no, sn=sn, station_code=station_code, locked=locked)
-    if stands is None:
+    station_state, run, state = _find(run_no=run_no, sn=sn, station_code=station_code, locked=locked)
+    if state is None:
         raise errors.UnitNotFound(code=sn)
-    track, unit = stands.open_track, stands.unit
-    if track is None or track.station_id != place.station.pk:
+    track, unit = state.open_track, state.unit
+    if track is None or track.station_id != station_state.station.pk:
         raise errors.UnitNotInStation(sn=sn, station=station_code)
     if track.run_id != run.pk:
         raise errors.UnitRunMismatch(sn=sn, run=run_no)
     if unit.status == UnitStatus.ON_HOLD:
         raise errors.UnitOnHold(sn=sn, reason=unit.hold_reason)
-    move = moves.of_open_track(stands, find_earlier([stands])[track.pk])
+    move = moves.of_open_track(state, find_earlier([state])[track.pk])
     moves.leave(
         move,
         claimed_result=result,

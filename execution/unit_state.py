@@ -32,7 +32,7 @@ class Pass(msgspec.Struct, array_like=True, frozen=True):
 
 
 @dataclass(slots=True)
-class Standing:
+class UnitState:
     """A locked unit, its run with line, order and route version, and its tracks in order.
 
     `next_track_id` is the id of the track that it may open; `carrier_track_id` the carrier's pass of its open one.
@@ -61,7 +61,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StationState:
     """A station with its line and group, and its machines."""
 
     station: Station
@@ -69,14 +69,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class LoadedStates:
     """The units asked for, as far as they exist, and stations by code.
 
     `of_units` and `more` are what the caller wanted to know besides, of each unit and once.
     """
 
-    standings: Mapping[str, Standing]
-    places: Mapping[str, Place]
+    unit_states: Mapping[str, UnitState]
+    station_states: Mapping[str, StationState]
     of_units: Sequence[Any]
     more: Sequence[Any]
 
@@ -116,7 +116,7 @@ _PLACES = f"""
 
 
 def statement(*once: str, of_unit: str = "NULL") -> str:
-    """Return the statement that reads a picture, with scalars that a caller wants to know besides, once or of each
+    """Return the statement that reads a states, with scalars that a caller wants to know besides, once or of each
     unit `u`.
 
     The plan is made once, perhaps while tables are small: subselects and limits have it find rows by index for ever.
@@ -142,14 +142,14 @@ _PASSES_AT = _OTHERS_AT + len(_OTHERS)
 _decode_passes = msgspec.json.Decoder(list[Pass]).decode
 
 
-def look(
+def load_states(
     sns: Sequence[str],
     *,
     locked: Locked | None,
     stations: Sequence[str] = (),
     reading: str = READ,
     given: Mapping[str, Any] | None = None,
-) -> Picture:
+) -> LoadedStates:
     """Read where units stand. Raises Outdated when one of them, or its run, is not among those that are `locked`.
 
     Without `locked`, they are the caller's own, just made, or only looked at.
@@ -158,17 +158,17 @@ def look(
     rows = fetch_all(reading, asked | dict(given or {}))
     runs: dict[int, Run] = {}
     found = {one.unit.sn: one for row in rows if row[0] is not None and (one := _standing(row, runs))}
-    standings = {sn: found[sn] for sn in sns if sn in found}
+    unit_states = {sn: found[sn] for sn in sns if sn in found}
     # The rows come in any order; the tracks of one report are to count up in its own.
-    for one, track_id in zip(standings.values(), sorted(one.next_track_id for one in found.values()), strict=True):
+    for one, track_id in zip(unit_states.values(), sorted(one.next_track_id for one in found.values()), strict=True):
         one.next_track_id = track_id
     if locked is not None:
-        locked.check(unit_ids=[one.unit.pk for one in standings.values()], run_ids=runs)
-    places, *more = rows[0][_PASSES_AT + 3 :]
-    return Picture(standings, _places(places), [row[_PASSES_AT + 2] for row in rows], more)
+        locked.check(unit_ids=[one.unit.pk for one in unit_states.values()], run_ids=runs)
+    station_states, *more = rows[0][_PASSES_AT + 3 :]
+    return LoadedStates(unit_states, _station_states(station_states), [row[_PASSES_AT + 2] for row in rows], more)
 
 
-def _standing(row: Sequence[Any], runs: dict[int, Run]) -> Standing:
+def _standing(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
     digest, line_code, wo_no, station_code, carrier_track_id = row[_OTHERS_AT:_PASSES_AT]
     unit = _made(Unit, row[:_RUN_AT])
     run = None
@@ -188,7 +188,7 @@ def _standing(row: Sequence[Any], runs: dict[int, Run]) -> Standing:
         if run is not None and track.run_id == run.pk:
             track.run = run
     passes, next_track_id = row[_PASSES_AT : _PASSES_AT + 2]
-    return Standing(unit, run, track, carrier_track_id, _decode_passes(passes) if passes else [], next_track_id)
+    return UnitState(unit, run, track, carrier_track_id, _decode_passes(passes) if passes else [], next_track_id)
 
 
 _FIELDS: Mapping[type[Model], list[str]] = {
@@ -206,19 +206,21 @@ def _partly(model: type[M], **values: Any) -> M:
     return model.from_db("default", list(values), list(values.values()))
 
 
-def _places(text: str | None) -> dict[str, Place]:
-    places = {}
+def _station_states(text: str | None) -> dict[str, StationState]:
+    station_states = {}
     for columns, line_code, group_code, machines in msgspec.json.decode(text) if text else ():
         station = Station.from_db("default", _STATION, columns)
         station.line = _partly(Line, id=station.line_id, code=line_code) if station.line_id else None
         station.group = _partly(StationGroup, id=station.group_id, code=group_code) if station.group_id else None
-        places[station.code] = Place(station, [Equipment.from_db("default", _EQUIPMENT, one) for one in machines or ()])
-    return places
+        station_states[station.code] = StationState(
+            station, [Equipment.from_db("default", _EQUIPMENT, one) for one in machines or ()]
+        )
+    return station_states
 
 
-def find_earlier(standings: Iterable[Standing]) -> dict[int, values.Earlier]:
+def find_earlier(unit_states: Iterable[UnitState]) -> dict[int, values.Earlier]:
     """Return the values of open tracks and their carriers' passes, by track; one query, none where no track is open."""
-    tracks = {one.open_track: one.carrier_track_id for one in standings if one.open_track is not None}
+    tracks = {one.open_track: one.carrier_track_id for one in unit_states if one.open_track is not None}
     if not tracks:
         return {}
     passes = [values.Passing(track.unit_id, track.pk, carrier_track_id) for track, carrier_track_id in tracks.items()]

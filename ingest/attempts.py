@@ -158,7 +158,7 @@ def _attempt(sent: Sent, *, check_station: StationCheck, is_in_turn: bool = Fals
     if unopened is not None:
         check_sender(sent, unopened.candidate, check_station=check_station)
         return _keep_for_transaction(sent, unopened, meant)
-    choice = matching.choose(meant, scene.standings, scene.places)
+    choice = matching.choose(meant, scene.unit_states, scene.station_states)
     if choice.is_ahead:
         check_sender(sent, choice.candidate, check_station=check_station)
         return _keep_ahead(sent, choice, meant)
@@ -345,7 +345,7 @@ def _find_choice(sent: Sent, error: errors.DomainError, meant: Meaning | None) -
         return None
     try:
         scene = look(sent, meant, None)
-        return matching.choose(meant, scene.standings, scene.places)
+        return matching.choose(meant, scene.unit_states, scene.station_states)
     except (errors.DomainError, locking.Outdated):
         return None
 

@@ -191,7 +191,7 @@ def list_of_transaction(source_system: str, transaction_id: str) -> list[str]:
     return next(iter(opened.order_by("-id").values_list("sns", flat=True)[:1]), [])
 
 
-def why_nobody(candidates: Iterable[Candidate]) -> errors.IngestPayloadInvalid:
+def no_unit_error(candidates: Iterable[Candidate]) -> errors.IngestPayloadInvalid:
     """Return the refusal of an event in which no candidate finds a unit."""
     paths = {
         str(candidate.mapping.get(key))

@@ -13,7 +13,7 @@ from execution import carriers, moves
 from execution.data import judging, values
 from execution.models import Carrier, CarrierLoad, CarrierTrack
 from execution.outbox_events import alarm_event
-from execution.unit_state import Standing
+from execution.unit_state import UnitState
 from ingest.envelope import Sent
 from ingest.mapping import extract as mappings
 from ingest.mapping import measurements
@@ -58,7 +58,7 @@ class Carried:
         self,
         done: "Applied",
         reports: Sequence[UnitReport],
-        units: Mapping[str, Standing],
+        units: Mapping[str, UnitState],
         rest_of: SettledIngestEvent | None,
     ) -> CarrierTrack:
         """Return the pass that an event recorded when it was applied first, else record one.

@@ -9,7 +9,7 @@ import msgspec
 from django.utils import timezone
 
 from execution import unit_state
-from execution.unit_state import Place, Standing
+from execution.unit_state import StationState, UnitState
 from ingest import candidates
 from ingest.candidates import Candidate, Meaning
 from ingest.envelope import Sent
@@ -73,8 +73,8 @@ class Scene:
 
     asked: frozenset[str]
     locked: Locked
-    standings: Mapping[str, Standing]
-    places: Mapping[str, Place]
+    unit_states: Mapping[str, UnitState]
+    station_states: Mapping[str, StationState]
     is_open: bool
     blocked: Sequence[Blocked]
     testing: Mapping[str, Sequence[Candidate]]
@@ -112,7 +112,7 @@ def look(sent: Sent, meant: Meaning, locked: Locked | None) -> Scene:
     Without `locked`, it is only looked at.
     """
     testing = _find_tests(sent, meant)
-    seen = unit_state.look(
+    seen = unit_state.load_states(
         meant.sns,
         locked=locked,
         stations=meant.station_codes,
@@ -132,8 +132,8 @@ def look(sent: Sent, meant: Meaning, locked: Locked | None) -> Scene:
     return Scene(
         asked=frozenset(meant.sns),
         locked=locked or locking.NOTHING,
-        standings=seen.standings,
-        places=seen.places,
+        unit_states=seen.unit_states,
+        station_states=seen.station_states,
         is_open=open_id is not None,
         blocked=[one for text in seen.of_units if text for one in _decode_blocked(text)],
         testing=testing,

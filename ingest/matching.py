@@ -10,12 +10,12 @@ from typing import Any
 
 from execution import rules
 from execution.tracking import get_run
-from execution.unit_state import Place, Standing
+from execution.unit_state import StationState, UnitState
 from ingest.candidates import (
     Candidate,
     Meaning,
     Named,
-    why_nobody,
+    no_unit_error,
 )
 from ingest.mapping import extract as mappings
 from mes import errors
@@ -23,7 +23,7 @@ from mes.production.models import Run
 from mes.routing.snapshots import StepSnapshot
 
 PARTIAL = "PARTIAL"
-Standings = Mapping[str, Standing]
+UnitStates = Mapping[str, UnitState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Choice:
 
     candidate: Candidate
     run: Run
-    units: tuple[Standing, ...]
+    units: tuple[UnitState, ...]
     is_ahead: bool
 
     @property
@@ -46,66 +46,70 @@ class Choice:
         return self.candidate.mapping
 
     @property
-    def behind(self) -> Standing:
+    def behind(self) -> UnitState:
         """The unit that is furthest behind."""
         return min(self.units, key=lambda one: one.unit.current_step_no or 0)
 
-    def mismatch(self, standing: Standing) -> errors.StepMismatch:
+    def mismatch(self, state: UnitState) -> errors.StepMismatch:
         """Return the refusal of an event for another step than the unit's, with the steps that are missing."""
-        current, meant = standing.unit.current_step_no or 0, self.step.step_no
+        current, meant = state.unit.current_step_no or 0, self.step.step_no
         missing = self.candidate.snapshot.steps_between(current, meant) if current < meant else []
         return errors.StepMismatch(current=current, step_no=meant, missing_steps=missing)
 
-    def waited_in_vain(self, seconds: int) -> errors.WaitedInVain:
+    def wait_expired(self, seconds: int) -> errors.WaitExpired:
         """Return the refusal of an event that waited so long for the unit that is furthest behind."""
-        return errors.WaitedInVain(**self.mismatch(self.behind).details, waited_seconds=seconds)
+        return errors.WaitExpired(**self.mismatch(self.behind).details, waited_seconds=seconds)
 
 
-def choose(meant: Meaning, standings: Standings, places: Mapping[str, Place]) -> Choice:
+def choose(meant: Meaning, unit_states: UnitStates, station_states: Mapping[str, StationState]) -> Choice:
     """Return what an event means.
 
     Raises RunNotFound, IngestMappingMissing, IngestPayloadInvalid, UnitNotFound, UnitRunMismatch, UnitRunNotFound,
     RunMismatch, StepMismatch.
     """
     if not any(one.sns for one in meant.named):
-        raise why_nobody(one.candidate for one in meant.named)
-    fitting = [one for one in meant.named if _fits(one, standings, meant.run_no)]
+        raise no_unit_error(one.candidate for one in meant.named)
+    fitting = [one for one in meant.named if _fits(one, unit_states, meant.run_no)]
     if not fitting:
-        return _choose_new_unit(meant, standings)
-    best = _choose_best(fitting, standings, places)
-    return _settle(best.candidate, _in_runs(best, standings), meant.run_no)
+        return _choose_new_unit(meant, unit_states)
+    best = _choose_best(fitting, unit_states, station_states)
+    return _settle(best.candidate, _in_runs(best, unit_states), meant.run_no)
 
 
-def _fits(one: Named, standings: Standings, run_no: str | None) -> bool:
+def _fits(one: Named, unit_states: UnitStates, run_no: str | None) -> bool:
     """Whether a known unit is in a run with this version (in the named run, if one is named)."""
     for sn in one.sns:
-        run = standings[sn].run if sn in standings else None
+        run = unit_states[sn].run if sn in unit_states else None
         if run is not None and run.route_version_id == one.candidate.version_id and run_no in (None, run.run_no):
             return True
     return False
 
 
-def _in_runs(one: Named, standings: Standings) -> list[Standing]:
+def _in_runs(one: Named, unit_states: UnitStates) -> list[UnitState]:
     """Return where the named units stand. One that is in no run stands nowhere, like one that is yet to be made."""
-    return [standings[sn] for sn in one.sns if sn in standings and standings[sn].run is not None]
+    return [unit_states[sn] for sn in one.sns if sn in unit_states and unit_states[sn].run is not None]
 
 
-def _choose_best(fitting: Sequence[Named], standings: Standings, places: Mapping[str, Place]) -> Named:
+def _choose_best(
+    fitting: Sequence[Named], unit_states: UnitStates, station_states: Mapping[str, StationState]
+) -> Named:
     """Return the candidate that is meant: by where the units stand and which steps the reported station may run."""
     if len(fitting) == 1:
         return fitting[0]
 
     def rank(one: Named) -> tuple[int, int]:
         code, step = one.station_code, one.candidate.step
-        runs_here = code is None or (code in places and rules.station_may_run(places[code].station, step))
-        ahead = step.step_no - _stand(one.candidate, _in_runs(one, standings))
-        place = 0 if ahead == 0 else 1 if ahead > 0 else 2
-        return (place if runs_here else place + 3 if place else 2, abs(ahead))
+        runs_here = code is None or (
+            code in station_states and rules.station_may_run(station_states[code].station, step)
+        )
+        ahead = step.step_no - _stand(one.candidate, _in_runs(one, unit_states))
+        nearness = 0 if ahead == 0 else 1 if ahead > 0 else 2
+        return (nearness if runs_here else nearness + 3 if nearness else 2, abs(ahead))
 
     return min(fitting, key=rank)
 
 
-def _stand(candidate: Candidate, units: Sequence[Standing]) -> int:
+def _stand(candidate: Candidate, units: Sequence[UnitState]) -> int:
     """Return the step that units stand at: of the one furthest behind. A PARTIAL batch needs only one at its step."""
     steps = [one.unit.current_step_no or 0 for one in units]
     if candidate.mapping.get("batchPolicy") == PARTIAL and candidate.step.step_no in steps:
@@ -113,7 +117,7 @@ def _stand(candidate: Candidate, units: Sequence[Standing]) -> int:
     return min(steps, default=0)
 
 
-def _settle(candidate: Candidate, units: Sequence[Standing], run_no: str | None) -> Choice:
+def _settle(candidate: Candidate, units: Sequence[UnitState], run_no: str | None) -> Choice:
     """Return the choice for these units, or raise why it cannot be one."""
     owners = {one.run.run_no: one.run for one in units if one.run is not None}
     if len(owners) > 1:
@@ -125,9 +129,9 @@ def _settle(candidate: Candidate, units: Sequence[Standing], run_no: str | None)
     return Choice(candidate, run, tuple(units), is_ahead=meant > current)
 
 
-def _choose_new_unit(meant: Meaning, standings: Standings) -> Choice:
+def _choose_new_unit(meant: Meaning, unit_states: UnitStates) -> Choice:
     """Choose for units that are in no run with these versions: new ones of the named run, at its first step."""
-    known = [standings[sn] for one in meant.named for sn in one.sns if sn in standings]
+    known = [unit_states[sn] for one in meant.named for sn in one.sns if sn in unit_states]
     run = None if meant.run_no is None else get_run(meant.run_no)
     if known and known[0].run is not None:
         if run is not None:
@@ -164,7 +168,7 @@ def is_stale(choice: Choice, event: Mapping[str, Any]) -> bool:
     key = (choice.run.pk, choice.step.step_no)
     return any(
         one.in_at >= at or (one.out_at is not None and one.out_at >= at)
-        for standing in choice.units
-        for one in standing.passes
+        for state in choice.units
+        for one in state.passes
         if (one.run_id, one.step_no) == key
     )

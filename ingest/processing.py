@@ -88,13 +88,13 @@ def _attempt_waiting(
         return waits
     if unopened is not None:
         raise _waited_for_transaction(unopened)
-    choice = matching.choose(meant, scene.standings, scene.places)
+    choice = matching.choose(meant, scene.unit_states, scene.station_states)
     if choice.is_ahead and not is_over:
         check_sender(sent, choice.candidate, check_station=check_station)
         _wait_for(locked, choice)
         return waits
     if choice.is_ahead:
-        refusal = choice.waited_in_vain(choice.mapping["waitSeconds"])
+        refusal = choice.wait_expired(choice.mapping["waitSeconds"])
         keep_rejected(sent, refusal, choice=choice, meant=meant)
         return refusal
     repeated = claim_test(sent, choice)
@@ -144,7 +144,7 @@ def _retry_rest(event: IngestEvent, *, check_station: StationCheck) -> Outcome:
     rest = replace(whole, body={**whole.body, "sn": None, "sns": [one["sn"] for one in settled.skipped]})
     meant = candidates.read(rest)
     scene = look(rest, meant, locking.lock(meant.sns, run_no=meant.run_no))
-    choice = matching.choose(meant, scene.standings, scene.places)
+    choice = matching.choose(meant, scene.unit_states, scene.station_states)
     if choice.is_ahead:
         raise choice.mismatch(choice.behind)
     if choice.step.step_no != settled.step_no:

@@ -24,7 +24,7 @@ from execution import (
 from execution.data.values import Earlier
 from execution.models import CarrierTrack, TrackSource
 from execution.moves import Move
-from execution.unit_state import Place, Standing
+from execution.unit_state import StationState, UnitState
 from ingest.candidates import list_of_transaction
 from ingest.carrier_moves import Carried, Shared
 from ingest.context import Scene
@@ -81,8 +81,8 @@ def apply(
     event = sent.said
     extracted = mappings.extract(choice.mapping, event)
     rules.check_time(extracted.occurred_at, now=timezone.now(), previous=None, skew=settings.MES_CLOCK_SKEW)
-    place = find_place(extracted, choice.step, scene.places)
-    check_station(place.station.code)
+    station_state = find_station_state(extracted, choice.step, scene.station_states)
+    check_station(station_state.station.code)
     carried = Carried.on(extracted.carrier_no, sent, scene.locked) if extracted.carrier_no is not None else None
     if not extracted.units and rest_of is None and (event.get("sn") or event.get("sns")):
         raise mappings.invalid(_("unitsPath: finds none of the units that the event names"))
@@ -91,7 +91,9 @@ def apply(
     if rest_of is not None:
         left = {one["sn"] for one in rest_of.skipped}
         reports = [report for report in reports if report.sn in left]
-    done = Applied(choice.run, place.station, choice.step, extracted, carried.received if carried is not None else ())
+    done = Applied(
+        choice.run, station_state.station, choice.step, extracted, carried.received if carried is not None else ()
+    )
     is_partial = choice.mapping.get("batchPolicy") == PARTIAL and (len(reports) > 1 or rest_of is not None)
     units = _find_units(choice, scene, reports, done, is_named=event.get("runNo") is not None, is_partial=is_partial)
     reports = [report for report in reports if report.sn in units]
@@ -104,14 +106,14 @@ def apply(
     # A unit that enters becomes a sample of the first article (see `moving`): not one that then is left out.
     may_make_samples = is_partial and choice.run.status == RunStatus.PREP
     for report in reports:
-        stands = units[str(report.sn)]
+        state = units[str(report.sn)]
         try:
             with transaction.atomic() if may_make_samples else nullcontext():
-                done.moves.append(_move(stands, report, choice, done, place, shared, earlier))
+                done.moves.append(_move(state, report, choice, done, station_state, shared, earlier))
         except errors.DomainError as error:
             if not is_partial:
                 raise
-            done.skip(stands.unit.sn, error)
+            done.skip(state.unit.sn, error)
     if not done.moves:
         raise done.last_error or mappings.invalid(_("the event names no unit"))
     shared.tell(done, is_new=rest_of is None)
@@ -121,23 +123,27 @@ def apply(
 # --- where and who -----------------------------------------------------------------------------------------
 
 
-def find_place(extracted: Extracted, step: StepSnapshot, places: Mapping[str, Place]) -> Place:
+def find_station_state(
+    extracted: Extracted, step: StepSnapshot, station_states: Mapping[str, StationState]
+) -> StationState:
     """Return the station an event reports, or the only one that may run the step where none has to be reported.
 
     Raises StationNotFound, StationLineMismatch, IngestPayloadInvalid.
     """
     if extracted.station_code is not None:
-        place = places.get(extracted.station_code)
-        if place is None:
+        station_state = station_states.get(extracted.station_code)
+        if station_state is None:
             raise errors.StationNotFound(code=extracted.station_code)
-        line = place.station.line
+        line = station_state.station.line
         if extracted.line_code and line is not None and line.code != extracted.line_code:
-            raise errors.StationLineMismatch(station=place.station.code, line=line.code, run_line=extracted.line_code)
-        return place
+            raise errors.StationLineMismatch(
+                station=station_state.station.code, line=line.code, run_line=extracted.line_code
+            )
+        return station_state
     code = find_implied_station(step, extracted.line_code)
     if code is None:
         raise mappings.invalid(_("stationCodePath: finds no station"))
-    return unit_state.look([], locked=None, stations=[code]).places[code]
+    return unit_state.load_states([], locked=None, stations=[code]).station_states[code]
 
 
 def find_implied_station(step: StepSnapshot, line_code: str | None) -> str | None:
@@ -188,7 +194,7 @@ def _find_units(
     *,
     is_named: bool,
     is_partial: bool,
-) -> dict[str, Standing]:
+) -> dict[str, UnitState]:
     """Return where the reported units stand; make those that a run, which the event names, makes on the fly.
 
     A partial batch leaves unknown units out.
@@ -196,14 +202,14 @@ def _find_units(
     sns = [str(report.sn) for report in reports]
     if not scene.asked.issuperset(sns):
         raise Outdated
-    missing = sorted(sn for sn in sns if sn not in scene.standings or scene.standings[sn].run is None)
-    found = {sn: scene.standings[sn] for sn in sns if sn not in missing}
+    missing = sorted(sn for sn in sns if sn not in scene.unit_states or scene.unit_states[sn].run is None)
+    found = {sn: scene.unit_states[sn] for sn in sns if sn not in missing}
     made = []
     for sn in missing:
         try:
             with transaction.atomic():
                 if not is_named:
-                    raise errors.UnitRunNotFound(code=sn) if sn in scene.standings else errors.UnitNotFound(code=sn)
+                    raise errors.UnitRunNotFound(code=sn) if sn in scene.unit_states else errors.UnitNotFound(code=sn)
                 tracking.create_on_the_fly(
                     choice.run, sn=sn, station=done.station, by_machine=True, locked=scene.locked
                 )
@@ -213,7 +219,7 @@ def _find_units(
                 raise
             done.skip(sn, error)
     if made:
-        found |= unit_state.look(made, locked=None).standings
+        found |= unit_state.load_states(made, locked=None).unit_states
     return found
 
 
@@ -221,29 +227,29 @@ def _find_units(
 
 
 def _move(
-    stands: Standing,
+    state: UnitState,
     report: UnitReport,
     choice: Choice,
     done: Applied,
-    place: Place,
+    station_state: StationState,
     shared: Shared,
     earlier: Mapping[int, Earlier],
 ) -> Move:
     """Move one unit: in, out, or in and out. An event for a unit that is in this station closes its track."""
-    at, phase, station = done.extracted.occurred_at, done.extracted.phase, place.station
-    track, unit = stands.open_track, stands.unit
+    at, phase, station = done.extracted.occurred_at, done.extracted.phase, station_state.station
+    track, unit = state.open_track, state.unit
     if track is not None and (track.station_id, track.step_no) != (station.pk, choice.step.step_no):
         raise errors.UnitAlreadyInStation(sn=unit.sn, station=track.station.code)
     if track is not None and track.run_id != done.run.pk:
         raise errors.UnitRunMismatch(sn=unit.sn, run=done.run.run_no)
     if track is not None:
-        move = moves.of_open_track(stands, earlier[track.pk])
+        move = moves.of_open_track(state, earlier[track.pk])
     else:
         if unit.current_step_no != choice.step.step_no:  # of several units, others are at the step
-            raise choice.mismatch(stands)
+            raise choice.mismatch(state)
         move = moves.enter(
-            stands,
-            place,
+            state,
+            station_state,
             run=done.run,
             source=TrackSource(choice.step.station_type),
             at=at,

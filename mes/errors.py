@@ -342,7 +342,7 @@ class StepMismatch(DomainError):
     code, message = "STEP_MISMATCH", _("The unit stands at step {current}, not at step {step_no}.")
 
 
-class WaitedInVain(StepMismatch):
+class WaitExpired(StepMismatch):
     """An event waited for its unit to reach the step, and its time is over."""
 
     message = _("Waited {waited_seconds} s for step {step_no}, but the unit stands at step {current}.")

@@ -113,11 +113,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "mes.platform.http.middleware.request_id",
-    "mes.platform.http.middleware.let_go",
+    "mes.platform.http.middleware.free_request",
     "mes.platform.http.middleware.refuse_control_characters",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "mes.platform.http.page_middleware.machines_pass",
+    "mes.platform.http.page_middleware.skip_page_middleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -127,7 +127,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "mes.platform.http.page_middleware.machines_join",
+    "mes.platform.http.page_middleware.join_page_middleware",
 ]
 
 ROOT_URLCONF = "mes.urls"

@@ -72,19 +72,19 @@ def stubborn_pid(data_dir: Path) -> int:
 def test_a_dead_program_is_started_again_after_a_pause(supervisor, tmp_path):
     child = supervisor.add(python("worker", "print('the reason'); raise SystemExit(3)"))
     child.process.wait()
-    supervisor.tend()
+    supervisor.restart_dead()
     assert child.process is None
     assert "worker ended with code 3" in supervisor.said[0]
     assert "the reason" in supervisor.said[0]
-    supervisor.tend()
+    supervisor.restart_dead()
     assert child.process is None  # still pausing
-    eventually(lambda: (supervisor.tend(), words(tmp_path / "log" / "worker.log").count("reason") == 2)[1])
+    eventually(lambda: (supervisor.restart_dead(), words(tmp_path / "log" / "worker.log").count("reason") == 2)[1])
 
 
-def bury(child: Child) -> float:
+def reap(child: Child) -> float:
     """Bury a program; return for how long it will not be started."""
     before = time.monotonic()
-    child.bury()
+    child.reap()
     return child.start_at - before
 
 
@@ -93,10 +93,10 @@ def test_the_pause_grows_and_shrinks_again(supervisor):
     pauses = []
     for deaths in (0, 3, 9):
         child.deaths = deaths
-        pauses.append(bury(child))
+        pauses.append(reap(child))
         child.start()
     child.started_at -= supervisors.HEALTHY_AFTER + 1
-    pauses.append(bury(child))
+    pauses.append(reap(child))
     assert pauses == pytest.approx([1, 8, 30, 1], abs=0.9)
 
 
@@ -107,7 +107,7 @@ def test_a_program_that_dies_again_and_again_is_told_and_does_not_spin(superviso
         if child.process is None:
             child.start_at -= 0.45  # ten times as fast, for the test
             starts += time.monotonic() >= child.start_at
-        supervisor.tend()
+        supervisor.restart_dead()
         assert time.monotonic() < began + 60, "it did not happen"
         time.sleep(0.05)
     assert starts == 4
@@ -122,7 +122,7 @@ def test_what_a_dead_program_left_is_killed(supervisor, tmp_path):
     child.process.wait()
     orphan = int(words(tmp_path / "log" / "worker.log")[0])
     assert is_alive(orphan)
-    supervisor.tend()
+    supervisor.restart_dead()
     eventually(lambda: not is_alive(orphan))
 
 

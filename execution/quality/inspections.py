@@ -52,7 +52,7 @@ def report_inspection(
     assert unit is not None  # or there were no track
     inspection = InspectionResult.objects.filter(track=track, inspection_type=inspection_type).first()
     inspection = inspection or InspectionResult(track=track, inspection_type=inspection_type)
-    taken = inspection.take({"result": result}, at=report.event_time, event_id=report.event_id, status="result")
+    taken = inspection.apply_report({"result": result}, at=report.event_time, event_id=report.event_id, status="result")
     if taken:
         inspection.defects, inspection.source, inspection.operator_id = list(defects), report.source, report.operator_id
         inspection.save()

@@ -267,8 +267,8 @@ def _check_who_and_where(seen: Preview, extracted: Extracted) -> None:
     if not (extracted.units or extracted.carrier_no or extracted.transaction_id):
         seen.add(mappings.invalid(_("the event names no unit")))
     codes = [extracted.station_code] if extracted.station_code and "\0" not in extracted.station_code else []
-    places = unit_state.look([], locked=None, stations=codes).places
-    seen.attempt(lambda: unit_moves.find_place(extracted, seen.step, places))
+    station_states = unit_state.load_states([], locked=None, stations=codes).station_states
+    seen.attempt(lambda: unit_moves.find_station_state(extracted, seen.step, station_states))
     skew = settings.MES_CLOCK_SKEW
     at = extracted.occurred_at
     seen.attempt(lambda: rules.check_time(at, now=timezone.now(), previous=None, skew=skew))

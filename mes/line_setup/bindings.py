@@ -35,7 +35,7 @@ def bind(*, line_code: str, kind: SetUpKind, code: str, by: str, replace: bool =
     refused without. Raises LineNotFound, LineOccupied, BoundElsewhere.
     """
     line = _get_line(line_code)
-    hold_still()
+    lock_line_setup()
     thing = lock_stencil(code) if kind == SetUpKind.STENCIL else lock_lot(code)
     name = FIELDS[kind]
     open_bindings = LineBinding.objects.select_for_update(of=("self",)).select_related("line", "stencil", "lot")
@@ -59,7 +59,7 @@ def unbind(*, line_code: str, kind: SetUpKind, code: str, by: str) -> Binding:
     A lot that is in use goes out of use. Raises LineNotFound, NotBound.
     """
     line = _get_line(line_code)
-    hold_still()
+    lock_line_setup()
     name = FIELDS[kind]
     bindings = LineBinding.objects.select_for_update(of=("self",)).select_related("line", "stencil", "lot")
     identity = "stencil__stencil_id" if kind == SetUpKind.STENCIL else "lot__lot_id"
@@ -75,7 +75,7 @@ def unbind(*, line_code: str, kind: SetUpKind, code: str, by: str) -> Binding:
     return Binding(latest, changed=True)
 
 
-def hold_still() -> None:
+def lock_line_setup() -> None:
     """Let nobody bind or unbind anything until the transaction ends: one scan at a time in the plant.
 
     A scan may concern two lines and two things, and nobody scans that often. Taken before the lock of any stencil,

@@ -31,7 +31,7 @@ def report_stencil_status(report: Report, *, stencil_id: str, **said: Any) -> Ta
     """
     stencil = lock_stencil(stencil_id)
     cleaned_before = stencil.last_cleaned_at
-    taken = stencil.take(said, at=report.event_time, event_id=report.event_id)
+    taken = stencil.apply_report(said, at=report.event_time, event_id=report.event_id)
     if "last_cleaned_at" in taken and stencil.last_cleaned_at != cleaned_before:
         stencil.usage_count = 0
     stencil.save()
@@ -44,7 +44,7 @@ def report_solder_paste_status(report: Report, *, lot_id: str, **said: Any) -> T
     `said`: status, expires_at, thawed_at, stirred_at.
     """
     lot = lock_lot(lot_id)
-    taken = lot.take(said, at=report.event_time, event_id=report.event_id)
+    taken = lot.apply_report(said, at=report.event_time, event_id=report.event_id)
     lot.save()
     return keep(report, kind=ReportKind.SOLDER_PASTE_STATUS, subject=lot_id), lot, "status" in taken
 
@@ -66,8 +66,8 @@ def report_solder_paste_usage(report: Report, *, lot_id: str) -> tuple[StatusRep
 def report_equipment_status(report: Report, *, equipment_code: str, status: str) -> Taken[Equipment]:
     """Take the status of a machine. Raises EquipmentNotFound."""
     equipment = _lock_equipment(equipment_code)
-    taken = equipment.take({"status": status}, at=report.event_time, event_id=report.event_id)
-    equipment.save(update_fields=["status", "status_at", "told"])
+    taken = equipment.apply_report({"status": status}, at=report.event_time, event_id=report.event_id)
+    equipment.save(update_fields=["status", "status_at", "field_sources"])
     return keep(report, kind=ReportKind.EQUIPMENT_STATUS, subject=equipment_code), equipment, bool(taken)
 
 
@@ -79,7 +79,7 @@ def report_maintenance_task(report: Report, *, equipment_code: str, number: str,
     equipment = _lock_equipment(equipment_code)
     task = MaintenanceTask.objects.filter(equipment=equipment, number=number).first()
     task = task or MaintenanceTask(equipment=equipment, number=number)
-    taken = task.take(said, at=report.event_time, event_id=report.event_id, status="is_open")
+    taken = task.apply_report(said, at=report.event_time, event_id=report.event_id, status="is_open")
     task.save()
     return keep(report, kind=ReportKind.MAINTENANCE_TASK, subject=equipment_code), task, "is_open" in taken
 

@@ -160,7 +160,7 @@ class EquipmentAdmin(MasterDataAdmin):
             setattr(locked, name, value)
         if "status" in typed:
             locked.note_typed("status")
-        locked.save(update_fields=[*typed, "status_at", "told"])
+        locked.save(update_fields=[*typed, "status_at", "field_sources"])
 
 
 @admin.register(Operation)

@@ -11,17 +11,19 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Reported(models.Model):
-    """A row with reported fields. `told` maps each field to [event time, event id] of the report it came from."""
+    """A row with reported fields. `field_sources`: of each, [event time, event id] of the report it came from."""
 
     status_at = models.DateTimeField(
         _("status since"), null=True, blank=True, help_text=_("The event time of the latest report of the status.")
     )
-    told = models.JSONField(default=dict, blank=True, editable=False)
+    field_sources = models.JSONField(default=dict, blank=True, editable=False)
 
     class Meta:
         abstract = True
 
-    def take(self, said: Mapping[str, Any], *, at: datetime, event_id: str, status: str = "status") -> list[str]:
+    def apply_report(
+        self, said: Mapping[str, Any], *, at: datetime, event_id: str, status: str = "status"
+    ) -> list[str]:
         """Set the fields for which this report is the latest so far; return their names. Nulls say nothing.
 
         The caller holds the row's lock and saves. Each field counts by itself: an older report still fills a field
@@ -31,11 +33,11 @@ class Reported(models.Model):
         stamp = [at.isoformat(), event_id]
         taken = []
         for name, value in said.items():
-            known = self.told.get(name)
+            known = self.field_sources.get(name)
             if value is None or (known is not None and _order(stamp) <= _order(known)):
                 continue
             setattr(self, name, value)
-            self.told[name] = stamp
+            self.field_sources[name] = stamp
             taken.append(name)
         if status in taken:
             self.status_at = at
@@ -45,7 +47,7 @@ class Reported(models.Model):
         """Note that a person set these fields now: reports of earlier times no longer count for them."""
         now = timezone.now()
         for name in names:
-            self.told[name] = [now.isoformat(), ""]
+            self.field_sources[name] = [now.isoformat(), ""]
         if status in names:
             self.status_at = now
 

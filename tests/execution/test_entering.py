@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from execution import moves, tracking
 from execution.models import Track
-from execution.unit_state import Place
+from execution.unit_state import StationState
 from mes.plant.models import Equipment, Station
 from mes.platform.accounts.roles import Role
 from mes.platform.outbox.models import MesEvent
@@ -124,7 +124,7 @@ def test_a_run_that_is_not_open_refuses(plant, operator, status, code):
 
 def test_a_machine_is_told_that_the_run_is_in_preparation(plant):
     Run.objects.update(status=RunStatus.PREP)
-    run, place = tracking.get_run("RUN-1"), Place(tracking.get_station("SMT-01"))
+    run, place = tracking.get_run("RUN-1"), StationState(tracking.get_station("SMT-01"))
     unit = Unit.objects.get(sn="SN-1")
     with nothing_written(), pytest.raises(tracking.errors.RunInPrep):
         moves.check_may_enter(unit=unit, run=run, place=place, by_machine=True, open_track=None)

@@ -621,7 +621,7 @@ def test_a_machine_takes_a_held_unit_out_and_release_sends_it_where_the_result_l
 
 def machine_out(result: str) -> moves.Move:
     with transaction.atomic():
-        stands = unit_state.look(["SN-1"], locked=locking.lock(["SN-1"])).standings["SN-1"]
+        stands = unit_state.load_states(["SN-1"], locked=locking.lock(["SN-1"])).unit_states["SN-1"]
         assert stands.open_track is not None
         move = moves.of_open_track(stands, unit_state.find_earlier([stands])[stands.open_track.pk])
         moves.leave(move, claimed_result=result, at=timezone.now(), source="AUTO")

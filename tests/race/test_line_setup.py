@@ -38,7 +38,7 @@ def lines(transactional_db: None) -> None:
 
 @pytest.fixture
 def without_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bindings, "hold_still", lambda: None)
+    monkeypatch.setattr(bindings, "lock_line_setup", lambda: None)
 
 
 def test_one_of_two_stencils_wins_the_line(person, lines):

@@ -118,8 +118,8 @@ def test_control_without_locks_a_run_is_authorized_after_a_status_turned_bad(
     person: APIClient, monkeypatch: pytest.MonkeyPatch, without_locks: None, what: str
 ) -> None:
     make_ready_plant()
-    monkeypatch.setattr(stencil, "hold_still", lambda: None)
-    monkeypatch.setattr(solder_paste, "hold_still", lambda: None)
+    monkeypatch.setattr(stencil, "lock_line_setup", lambda: None)
+    monkeypatch.setattr(solder_paste, "lock_line_setup", lambda: None)
     authorizing = Authorizing(person, monkeypatch)
     thread, written = turn_bad(CHANGES[what])
     thread.join(30)
@@ -132,12 +132,12 @@ def test_control_without_locks_a_run_is_authorized_after_a_status_turned_bad(
 def test_what_turned_bad_first_is_seen(person: APIClient) -> None:
     """The check waits for a status that is being written, and reads what it became."""
     make_ready_plant()
-    held, let_go = Event(), Event()
+    held, free_request = Event(), Event()
 
     def change() -> None:
         CHANGES["stencil"]()
         held.set()
-        assert let_go.wait(30)
+        assert free_request.wait(30)
 
     thread, _written = turn_bad(change)
     assert held.wait(30)
@@ -153,7 +153,7 @@ def test_what_turned_bad_first_is_seen(person: APIClient) -> None:
     authorizing.start()
     sleep(0.3)
     assert answers == []
-    let_go.set()
+    free_request.set()
     thread.join(30)
     authorizing.join(30)
     assert answers[0].status_code == 409

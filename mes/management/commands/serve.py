@@ -75,7 +75,7 @@ def wait_until_answering(supervisor: Supervisor, host: str, port: int) -> bool:
     """Wait for /healthz to answer; False when the stop was asked for meanwhile."""
     impatient_at = time.monotonic() + PATIENCE
     while not supervisor.stopping:
-        supervisor.tend()
+        supervisor.restart_dead()
         if is_healthy(host, port):
             return True
         if time.monotonic() > impatient_at:

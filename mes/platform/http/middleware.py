@@ -35,7 +35,7 @@ def request_id(get_response: Handler) -> Handler:
     return middleware
 
 
-def let_go(get_response: Handler) -> Handler:
+def free_request(get_response: Handler) -> Handler:
     """Free a machine's request, its body and its answer as soon as it is answered.
 
     REST framework's view, request and answer hold each other; left so, they would lie about until the next garbage

@@ -1,10 +1,10 @@
 """Middleware that only people in a browser need is passed by requests of machines, of which it would be a fifth.
 
-In the settings it stands between `machines_pass` and `machines_join`. A machine's request is one below /api/ that
-presents itself by an Authorization header. It is never signed in by a session, whatever cookies it carries: it has
-neither session nor user until `DeviceTokenAuthentication` accepts or refuses what the header says. Guards of views
-(`process_view`, the CSRF check of those outside of the API) stay. Framing and content policies are for what a browser
-shows; JSON keeps `nosniff`, and no link or frame sends such a header.
+In the settings it stands between `skip_page_middleware` and `join_page_middleware`. A machine's request is one below
+/api/ that presents itself by an Authorization header. It is never signed in by a session, whatever cookies
+it carries: it has neither session nor user until `DeviceTokenAuthentication` accepts or refuses what the header says.
+Guards of views (`process_view`, the CSRF check of those outside of the API) stay. Framing and
+content policies are for what a browser shows; JSON keeps `nosniff`, and no link or frame sends such a header.
 """
 
 import threading
@@ -24,14 +24,14 @@ def is_of_machine(request: HttpRequest) -> bool:
     return bool(request.META.get("HTTP_AUTHORIZATION")) and request.path_info.startswith(API_PREFIX)
 
 
-def machines_join(get_response: Handler) -> Handler:
+def join_page_middleware(get_response: Handler) -> Handler:
     """Where machines go on."""
     _made.behind_pages = get_response
     return get_response
 
 
-def machines_pass(get_response: Handler) -> Handler:
-    """Lead requests of machines to `machines_join`. They hardly ever ask for a language, and get the plant's."""
+def skip_page_middleware(get_response: Handler) -> Handler:
+    """Lead requests of machines to `join_page_middleware`. They hardly ever ask for a language, and get the plant's."""
     behind_pages: Handler = _made.behind_pages
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

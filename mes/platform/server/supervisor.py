@@ -85,7 +85,7 @@ class Child:
             )
         self.started_at = time.monotonic()
 
-    def bury(self) -> int:
+    def reap(self) -> int:
         """Kill what a dead program left in its group, set the time of its next start, return its exit code."""
         assert self.process is not None
         kill_group(self.process.pid)
@@ -144,7 +144,7 @@ class Supervisor:
         """Watch over the programs until a signal asks for the stop. `watch` is called every few seconds."""
         logs_at = watch_at = time.monotonic()
         while not self.stopping:
-            self.tend()
+            self.restart_dead()
             now = time.monotonic()
             if watch and now > watch_at:
                 watch()
@@ -155,11 +155,11 @@ class Supervisor:
                 logs_at = now + LOG_CHECK
             self.woken.wait(0.5)
 
-    def tend(self) -> None:
+    def restart_dead(self) -> None:
         """Start again what has died, when its pause is over."""
         for child in self.children:
             if child.process is not None and child.process.poll() is not None:
-                code = child.bury()
+                code = child.reap()
                 pause = child.start_at - time.monotonic()
                 self.say(f"{child.program.name} {_ending(code)}; {_advice(child, pause)} {tail(child.log)}")
             if child.process is None and time.monotonic() >= child.start_at:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mes.line_setup import limits
-from mes.line_setup.bindings import hold_still
+from mes.line_setup.bindings import lock_line_setup
 from mes.line_setup.models import SolderPasteLot, SolderPasteStatus
 from mes.readiness.registry import Check, Facts, Finding
 
@@ -39,7 +39,7 @@ def evaluate(facts: Facts) -> Iterator[Finding]:
 
 def _find(facts: Facts) -> SolderPasteLot | None:
     if facts.is_gate:
-        hold_still()
+        lock_line_setup()
     bound = SolderPasteLot.objects.filter(bindings__line=facts.run.line, bindings__unbound_at=None)
     return facts.read(bound).first()
 

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mes.line_setup import limits
-from mes.line_setup.bindings import hold_still
+from mes.line_setup.bindings import lock_line_setup
 from mes.line_setup.models import Stencil, StencilStatus
 from mes.readiness.registry import Check, Facts, Finding
 
@@ -37,7 +37,7 @@ def evaluate(facts: Facts) -> Iterator[Finding]:
 
 def _find(facts: Facts) -> Stencil | None:
     if facts.is_gate:
-        hold_still()
+        lock_line_setup()
     bound = Stencil.objects.filter(bindings__line=facts.run.line, bindings__unbound_at=None)
     return facts.read(bound).first()
 
