@@ -236,8 +236,8 @@ def test_what_the_launcher_calls_needs_no_django():
 SWALLOWING = """
 import os, signal, sys
 from pathlib import Path
-from mes import supervision
-supervision.unwind_on_signals()
+from mes.platform.server import supervisor as supervisors
+supervisors.unwind_on_signals()
 
 class Finalized:
     def __del__(self):
@@ -246,7 +246,7 @@ class Finalized:
             pass
 
 Finalized()
-supervisor = supervision.Supervisor(Path(sys.argv[1]))
+supervisor = supervisors.Supervisor(Path(sys.argv[1]))
 supervisor.listen()
 supervisor.run()
 print("stopped", flush=True)

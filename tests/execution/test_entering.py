@@ -127,7 +127,7 @@ def test_a_machine_is_told_that_the_run_is_in_preparation(plant):
     run, place = tracking.get_run("RUN-1"), StationState(tracking.get_station("SMT-01"))
     unit = Unit.objects.get(sn="SN-1")
     with nothing_written(), pytest.raises(tracking.errors.RunInPrep):
-        moves.check_may_enter(unit=unit, run=run, place=place, by_machine=True, open_track=None)
+        moves.check_may_enter(unit=unit, run=run, station_state=place, by_machine=True, open_track=None)
 
 
 def test_a_revoked_run_refuses(plant, operator, supervisor):

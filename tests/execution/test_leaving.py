@@ -133,7 +133,7 @@ def test_a_rollback_takes_track_values_and_events_back(plant, operator):
             sn="SN-1",
             station_code="REF-01",
             result="PASS",
-            readings=[tracking.collecting.Reading(spec_name="Peak Temperature", value_number=256)],
+            readings=[tracking.judging.Reading(spec_name="Peak Temperature", value_number=256)],
         )
         assert DataValue.objects.count() == 1
         raise ZeroDivisionError

@@ -67,10 +67,10 @@ def test_the_latest_counts_of_many_at_once(person):
 
 def test_control_without_the_row_lock_an_older_report_may_count(person, without_locks, slow):
     Stencil.objects.create(stencil_id="ST-1")
-    slow(Reported, "take", after=0.3)
+    slow(Reported, "apply_report", after=0.3)
     lost = False
     for _attempt in range(5):
-        Stencil.objects.update(told={}, status="", version="")
+        Stencil.objects.update(field_sources={}, status="", version="")
         IdempotencyKey.objects.all().delete()
         reports_at_once(person)
         lost |= Stencil.objects.get().version != "7"
