@@ -1,6 +1,7 @@
-"""Run the benchmark: `script/bench [--quick] [--case NAME …] [--json FILE]`.
+"""Run the benchmark: `script/bench [--quick] [--case NAME …] [--json FILE] [--against PATH]`.
 
-Ends with 1 when a target is missed, with 2 when it could not measure.
+Ends with 1 when a target is missed, with 2 when it could not measure. With `--against`, another checkout is measured in
+turns with this one instead of the floor, and there is no target.
 """
 
 import argparse
@@ -10,12 +11,12 @@ import platform
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from bench import installation, load, outbox, report
+from bench import against, installation, load, outbox, report
 from bench.case import BenchError, Case, Plant
 from bench.cases import CASES
 from bench.installation import WebServer
@@ -35,6 +36,7 @@ class Plan:
 
 NAMES = [*CASES, outbox.NAME]
 QUICK = Plan(rounds=1, warm_up=1, seconds=3)
+PAIRED = Plan(rounds=7, warm_up=1, seconds=3)
 
 
 def main() -> int:
@@ -42,21 +44,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument("--case", action="append", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--quick", action="store_true", help="one short round: whether it works, not how fast it is")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds of each case, or pairs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--against", type=Path, metavar="PATH", help="measure in turns with the checkout at PATH")
     arguments = parser.parse_args()
-    plan = QUICK if arguments.quick else Plan()
-    chosen = arguments.case or NAMES
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _unwind)
     try:
-        results = measure(chosen, plan)
+        return _run(arguments)
     except KeyboardInterrupt:
         return 130
     except (BenchError, EmbeddedServerError, SupervisionError) as error:
         print(error, file=sys.stderr)
         return 2
-    if arguments.json:
-        arguments.json.write_text(json.dumps(_document(results), indent=2) + "\n")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    plan = QUICK if arguments.quick else PAIRED if arguments.against else Plan()
+    plan = replace(plan, rounds=arguments.rounds or plan.rounds)
+    chosen = arguments.case or NAMES
+    if arguments.against:
+        _write(arguments.json, against.compare(arguments.against, chosen, **asdict(plan)))
+        return 0
+    results = measure(chosen, plan)
+    _write(arguments.json, results)
     missed = [result.name for result in results if not all(reached for _text, reached in result.checks())]
     print(f"\nTargets missed: {', '.join(missed)}" if missed else "\nEvery target is reached.")
     return 1 if missed else 0
@@ -105,13 +116,16 @@ def _measure_case(case: Case, plant: Plant, plan: Plan, url: str, web: WebServer
     return result
 
 
-def _document(results: Sequence[Result | outbox.Result]) -> dict[str, object]:
-    return {
+def _write(path: Path | None, results: Sequence[Result | outbox.Result | against.Comparison]) -> None:
+    if path is None:
+        return
+    document = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "results": [result.as_json() for result in results],
     }
+    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def _unwind(number: int, frame: FrameType | None) -> None:
