@@ -36,15 +36,15 @@ for subject in (
 
 # Addresses are tried in order: machines, which send the most, come first.
 urlpatterns = [
-    path("api/", include("integration.urls")),
-    path("api/", include("ingest.urls")),
+    path("api/", include("integration.api_urls")),
+    path("api/", include("ingest.api_urls")),
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}icon.svg")),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("api/", include("mes.readiness.urls")),
-    path("api/", include("execution.urls")),
+    path("api/", include("mes.readiness.api_urls")),
+    path("api/", include("execution.api_urls")),
     path("api/", include("trace.api_urls")),
     path("api/", include(router.urls)),
     path("admin/", admin.site.urls),
