@@ -5,7 +5,6 @@ from django.utils import timezone
 
 from integration.models import FailedMessage, IntegrationMessage, MessageStatus, SettledMessage
 from mes import errors
-from mes.platform.http.whole_numbers import LARGEST
 
 
 @transaction.atomic
@@ -14,15 +13,12 @@ def dismiss(*, message_id: int, reason: str, by: str) -> IntegrationMessage:
 
     Raises MessageNotFound, and InvalidTransition when it is not FAILED (any more).
     """
-    within = message_id <= LARGEST
-    message = FailedMessage.objects.select_for_update().filter(pk=message_id).first() if within else None
-    if message is None or message.status != MessageStatus.FAILED:
-        known = IntegrationMessage.objects.filter(pk=message_id).first() if within else None
-        if known is None:
+    message = FailedMessage.objects.select_for_update().filter(pk=message_id, status=MessageStatus.FAILED).first()
+    if message is None:
+        settled = IntegrationMessage.objects.filter(pk=message_id).first()
+        if settled is None:
             raise errors.MessageNotFound(code=message_id)
-        raise errors.InvalidTransition(action="dismiss", entity="message", state=known.status)
-    if message.status != MessageStatus.FAILED:
-        raise errors.InvalidTransition(action="dismiss", entity="message", state=message.status)
+        raise errors.InvalidTransition(action="dismiss", entity="message", state=settled.status)
     given = {field.attname: getattr(message, field.attname) for field in SettledMessage._meta.concrete_fields}
     note = {**(message.note or {}), "dismissedBy": by, "reason": reason}
     given |= {"status": MessageStatus.DISMISSED, "last_at": timezone.now(), "note": note}

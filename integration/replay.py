@@ -17,7 +17,6 @@ from integration.outbound.retrying import retry
 from integration.status import channels
 from integration.status import service as status
 from mes import errors
-from mes.platform.http.whole_numbers import LARGEST
 from mes.platform.inbound.digest import digest_of
 
 
@@ -53,10 +52,10 @@ def replay_message(
 
 def _find(message_id: int) -> FailedMessage:
     """Return the open message. It is not locked: the key decides who applies it, here or by sending it again."""
-    message = FailedMessage.objects.filter(pk=message_id).first() if message_id <= LARGEST else None
-    if message is not None and message.status == MessageStatus.FAILED:
+    message = FailedMessage.objects.filter(pk=message_id, status=MessageStatus.FAILED).first()
+    if message is not None:
         return message
-    settled = IntegrationMessage.objects.filter(pk=message_id).first() if message_id <= LARGEST else None
+    settled = IntegrationMessage.objects.filter(pk=message_id).first()
     if settled is None:
         raise errors.MessageNotFound(code=message_id)
     raise errors.InvalidTransition(action="replay", entity="message", state=settled.status)

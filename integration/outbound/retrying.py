@@ -3,7 +3,6 @@
 from django.utils import timezone
 
 from mes import errors
-from mes.platform.http.whole_numbers import LARGEST
 from mes.platform.outbox import dead_letters
 from mes.platform.outbox.models import EventStatus, EventType, MesEvent
 
@@ -14,7 +13,7 @@ def retry(*, event_id: int, by: str) -> MesEvent:
     Raises EventNotFound, and InvalidTransition when it is delivered or in work.
     """
     ours = MesEvent.objects.filter(event_type=EventType.OUTBOUND_FEEDBACK)
-    if event_id > LARGEST or not ours.filter(pk=event_id).exists():
+    if not ours.filter(pk=event_id).exists():
         raise errors.EventNotFound(code=event_id)
     waiting = ours.filter(pk=event_id, status=EventStatus.FAILED)
     if waiting.update(next_attempt_at=timezone.now()):

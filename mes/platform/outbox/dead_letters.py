@@ -7,7 +7,6 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from mes import errors
-from mes.platform.http.whole_numbers import LARGEST
 from mes.platform.outbox.models import EventStatus, MesEvent
 
 logger = structlog.get_logger(__name__)
@@ -18,7 +17,7 @@ def retry(*, event_id: int, by: str) -> MesEvent:
 
     Raises EventNotFound, and InvalidTransition when it is not DEAD (any more).
     """
-    known = MesEvent.objects.filter(pk=event_id) if event_id <= LARGEST else MesEvent.objects.none()
+    known = MesEvent.objects.filter(pk=event_id)
     revived = _revive(known, by=by)
     event = known.first()
     if event is None:
