@@ -18,4 +18,6 @@ class ExecutionConfig(AppConfig):
         readiness_checks.register()
 
         values = ("execution_datavalue",)
-        retention.register(retention.Months("values", _("Values"), "MES_VALUE_RETENTION", tables=values))
+        retention.policies.register(
+            retention.Months("values", _("Values"), "MES_VALUE_RETENTION", tables=values),
+        )

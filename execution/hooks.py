@@ -1,32 +1,27 @@
-"""Telling others, after the commit, that a unit moved. Events that overtook each other wait for this."""
+"""What other rooms are told of when units move."""
 
 from collections.abc import Callable
 
 import structlog
 from django.db import transaction
 
+from mes.platform.hooks import Hook
+
 logger = structlog.get_logger(__name__)
 
-Listener = Callable[[int], None]
-_listeners: list[Listener] = []
-
-
-def register_listener(listener: Listener) -> None:
-    """Have `listener(unit_id)` called after the commit of each move. It is help, not the only way: it may be missed
-    when the process dies, so a listener needs a task that catches up.
-    """
-    if listener not in _listeners:
-        _listeners.append(listener)
+# listener(unit_id): called after the commit of each move, under no lock. It may be missed when the process dies, so a
+# listener needs a task that catches up.
+unit_moved: Hook[Callable[[int], None]] = Hook()
 
 
 def announce(unit_id: int) -> None:
     """Call the listeners once the present transaction is committed."""
-    if _listeners:
+    if unit_moved:
         transaction.on_commit(lambda: _tell(unit_id))
 
 
 def _tell(unit_id: int) -> None:
-    for listener in _listeners:
+    for listener in unit_moved:
         try:
             listener(unit_id)
         except Exception:  # the move is committed; what follows from it must not turn it into an error

@@ -13,22 +13,21 @@ class IngestConfig(AppConfig):
 
     def ready(self) -> None:
         """Hear of moves, which may let waiting events be applied; catch up by the clock; let old events go."""
-        from execution.hooks import register_listener
+        from execution.hooks import unit_moved
         from ingest.models import OpenIngestEvent
         from ingest.waiting import try_blocked
         from mes.platform.database import retention
-        from mes.platform.monitoring.open_work import OpenWork
-        from mes.platform.monitoring.open_work import register as register_open_work
+        from mes.platform.monitoring import open_work
         from mes.platform.outbox.schedules import register_schedule
 
-        register_listener(try_blocked)
+        unit_moved.register(try_blocked)
         register_schedule("ingest waiting", func="ingest.waiting.catch_up", cron="* * * * * */30")
         tables = ("ingest_settledingestevent", "ingest_ingesteventunit")
-        retention.register(
+        retention.policies.register(
             retention.Months("ingest", _("Applied machine events"), "MES_INGEST_RETENTION", tables=tables)
         )
-        register_open_work(
-            OpenWork(
+        open_work.kinds.register(
+            open_work.OpenWork(
                 "open machine events",
                 _("Machine events that wait or were rejected"),
                 count=lambda: OpenIngestEvent.objects.count(),

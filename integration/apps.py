@@ -16,17 +16,16 @@ class IntegrationConfig(AppConfig):
         from integration.models import FailedMessage, MessageStatus
         from integration.outbound.completion import tell_erp
         from integration.outbound.delivery import deliver, note_failure
-        from mes.platform.database.retention import Months, register
-        from mes.platform.monitoring.open_work import OpenWork
-        from mes.platform.monitoring.open_work import register as register_open_work
-        from mes.platform.outbox.emit import register_failure_listener, register_handler
+        from mes.platform.database.retention import Months, policies
+        from mes.platform.monitoring import open_work
+        from mes.platform.outbox.emit import failure_listeners, handlers
         from mes.platform.outbox.models import EventType
-        from mes.production.endings import register_ending_listener
+        from mes.production.hooks import run_ended
 
-        register_ending_listener(tell_erp)
-        register_handler(EventType.OUTBOUND_FEEDBACK, deliver)
-        register_failure_listener(EventType.OUTBOUND_FEEDBACK, note_failure)
-        register(
+        run_ended.register(tell_erp)
+        handlers[EventType.OUTBOUND_FEEDBACK].register(deliver)
+        failure_listeners[EventType.OUTBOUND_FEEDBACK].register(note_failure)
+        policies.register(
             Months(
                 "device records",
                 _("Device records"),
@@ -41,8 +40,8 @@ class IntegrationConfig(AppConfig):
                 keep="status IN ('FAILED', 'RETRYING')",
             ),
         )
-        register_open_work(
-            OpenWork(
+        open_work.kinds.register(
+            open_work.OpenWork(
                 "failed messages",
                 _("Messages that could not be applied"),
                 count=lambda: FailedMessage.objects.filter(status=MessageStatus.FAILED).count(),

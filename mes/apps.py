@@ -14,20 +14,28 @@ class MesConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what must exist after every migration, readiness, what may go in time, and who acts on events."""
-        from mes.housekeeping import register_policies
         from mes.line_setup.print_counts import count_print
         from mes.platform.accounts.roles import create_roles
+        from mes.platform.database import references, retention
         from mes.platform.database.partitions import make_months_after_migration
-        from mes.platform.outbox.emit import register_handler
+        from mes.platform.monitoring import retention_policies as platform
+        from mes.platform.outbox.emit import handlers
         from mes.platform.outbox.models import EventType
         from mes.platform.outbox.schedules import create_schedules
+        from mes.production_counts import retention as production_counts
         from mes.readiness import registration as readiness
-        from mes.time_rules import handlers
+        from mes.routing.references import find_users
+        from mes.status_reports import retention as status_reports
+        from mes.time_rules import handlers as time_rules
+        from mes.time_rules import retention as time_rule_marks
 
         readiness.register()
-        register_policies()
-        register_handler(EventType.TRACK_OUT, count_print)
-        handlers.register()
+        time_rules.register()
+        handlers[EventType.TRACK_OUT].register(count_print)
+        references.user_finders.register(find_users)
+        retention.policies.register(
+            *platform.POLICIES, production_counts.POLICY, status_reports.POLICY, time_rule_marks.POLICY
+        )
         post_migrate.connect(make_months_after_migration, sender=self, dispatch_uid="mes.partitions")
         post_migrate.connect(create_roles, sender=self, dispatch_uid="mes.roles")
         post_migrate.connect(create_schedules, sender=self, dispatch_uid="mes.schedules")

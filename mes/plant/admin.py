@@ -11,10 +11,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from mes.plant import rules
+from mes.plant.hooks import list_choices, preset_for
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
+from mes.platform.database.references import list_users
 from mes.platform.http.admin import StrictJSONField
-from mes.readiness.registry import list_choices, preset_for
-from mes.routing import references
 
 
 class MasterDataAdmin(admin.ModelAdmin):
@@ -36,7 +36,7 @@ class MasterDataAdmin(admin.ModelAdmin):
 
 
 def _users_of(things: Any) -> list[str]:
-    return [f"{thing}: {user}" for thing in things for user in references.find_users(thing)]
+    return [f"{thing}: {user}" for thing in things for user in list_users(thing)]
 
 
 class LineForm(forms.ModelForm):

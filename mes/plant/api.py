@@ -11,6 +11,7 @@ from rest_framework.settings import api_settings
 
 from mes import errors
 from mes.plant import rules
+from mes.plant.hooks import list_choices
 from mes.plant.models import (
     BomItem,
     Equipment,
@@ -24,11 +25,10 @@ from mes.plant.models import (
     StationType,
 )
 from mes.platform.accounts.roles import Capability
+from mes.platform.database.references import check_unused
 from mes.platform.http.master_data import FixedFieldsMixin, OptionalChoiceField, describe
 from mes.platform.http.serializers import CodeRelatedField, IdField, StrictModelSerializer
 from mes.platform.http.viewsets import CodeModelViewSet, IdModelViewSet
-from mes.readiness.registry import list_choices
-from mes.routing import references
 
 _WHOLE = api_settings.NON_FIELD_ERRORS_KEY
 MASTER_DATA = {"*": (Capability.MASTER_DATA,)}
@@ -46,7 +46,7 @@ class _InUseMixin:
     def perform_destroy(self, instance: models.Model) -> None:
         """Delete, unless something still uses it."""
         with transaction.atomic():
-            references.check_unused(instance)
+            check_unused(instance)
             super().perform_destroy(instance)  # type: ignore[misc]
 
 

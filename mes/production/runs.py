@@ -25,7 +25,7 @@ from mes.errors import (
     ValidationFailed,
 )
 from mes.plant.models import Line
-from mes.production import endings, gates, orders, transitions
+from mes.production import hooks, orders, transitions
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.production.queries import units_with_tracks
 from mes.routing import snapshots
@@ -135,7 +135,8 @@ def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run
         run = lock(run_no=run_no)
         status = transitions.next_state(transitions.RUN, action=action.lower(), state=run.status, entity="run")
         if action == "AUTHORIZE":
-            gates.check_gates(run, by=by)
+            for gate in hooks.authorization_gates:
+                gate(run, by)
         run.status = status
         run.authorized_at = timezone.now() if action == "AUTHORIZE" else None
         run.authorized_by = by if action == "AUTHORIZE" else ""
@@ -244,5 +245,6 @@ def close(*, run_no: str, by: str, reason: str = "") -> tuple[Run, list[str]]:
         run.status_by, run.status_reason = by, reason
         run.save(update_fields=["status", "ended_at", "status_by", "status_reason"])
         orders.complete_if_made(orders.lock(wo_no=run.work_order.wo_no))
-        endings.tell(run)
+        for listener in hooks.run_ended:
+            listener(run)
         return run, not_made

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mes.platform.hooks import Hook
+
 
 @dataclass(frozen=True)
 class DeviceValue:
@@ -20,16 +22,10 @@ class DeviceValue:
 
 # (spec id, line id, from, until) → the latest value collected by a device at a station of the line in that time.
 FindDeviceValue = Callable[[int, int, datetime, datetime], DeviceValue | None]
-_finders: list[FindDeviceValue] = []
-
-
-def register_device_values(find: FindDeviceValue) -> None:
-    """Have device values looked up by `find`."""
-    if find not in _finders:
-        _finders.append(find)
+device_value_finders: Hook[FindDeviceValue] = Hook()
 
 
 def find_device_value(spec_id: int, line_id: int, since: datetime, until: datetime) -> DeviceValue | None:
     """Return the latest device value of a spec on a line in a time."""
-    found = [value for find in _finders if (value := find(spec_id, line_id, since, until)) is not None]
+    found = [value for find in device_value_finders if (value := find(spec_id, line_id, since, until)) is not None]
     return max(found, key=lambda value: value.collected_at, default=None)

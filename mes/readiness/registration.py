@@ -3,21 +3,24 @@
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
+from mes.plant.hooks import line_checks
 from mes.platform.database import retention
-from mes.production.gates import register_gate
+from mes.production import hooks
 from mes.production.models import OPEN_RUN_STATUSES
 from mes.readiness.checks import equipment, material, preparation, solder_paste, stencil, time_rule
 from mes.readiness.models import CheckStatus, ReadinessCheck
-from mes.readiness.registry import register_check
+from mes.readiness.registry import checks, list_line_checks
 from mes.readiness.services import pass_gate
 
 
 def register() -> None:
     """Add the checks of this app, the gate and the retention. Other apps add checks in the same way."""
-    for subject in (equipment, material, stencil, solder_paste, time_rule, preparation):
-        register_check(subject.CHECK)
-    register_gate(pass_gate)
-    retention.register(
+    checks.register(
+        *(subject.CHECK for subject in (equipment, material, stencil, solder_paste, time_rule, preparation))
+    )
+    line_checks.register(list_line_checks)
+    hooks.authorization_gates.register(pass_gate)
+    retention.policies.register(
         retention.Rows("readiness checks", _("Readiness checks"), "MES_READINESS_RETENTION", expired=_list_expired)
     )
 

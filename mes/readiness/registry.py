@@ -7,31 +7,30 @@ one for each fault.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 
 from mes.errors import DomainError
+from mes.plant.hooks import LineCheck
+from mes.platform.hooks import Hook
+from mes.production.models import Run
+from mes.routing.snapshots import RouteSnapshot
 
-if TYPE_CHECKING:
-    from django.db.models import Model, QuerySet
-
-    from mes.production.models import Run
-    from mes.routing.snapshots import RouteSnapshot
-
-    Row = TypeVar("Row", bound=Model)
+Row = TypeVar("Row", bound=Model)
 
 
 @dataclass(frozen=True)
 class Facts:
     """What a check may look at: the run with its line and route version, its frozen route, and the time."""
 
-    run: "Run"
-    snapshot: "RouteSnapshot"
+    run: Run
+    snapshot: RouteSnapshot
     now: datetime
     is_gate: bool
 
-    def read(self, rows: "QuerySet[Row]") -> "QuerySet[Row]":
+    def read(self, rows: QuerySet[Row]) -> QuerySet[Row]:
         """Read rows whose change could turn the finding: at the gate they stay as they are until it is passed.
 
         Without the lock, a status that turns bad after it was read and before the run is authorized would be
@@ -76,24 +75,15 @@ class Check:
     refusals: Mapping[str, type[DomainError]] = field(default_factory=dict)
 
 
-_checks: dict[str, Check] = {}
-
-
-def register_check(check: Check) -> None:
-    """Add a check. Those of a lower `position` are made, and shown, first."""
-    _checks[check.item_type] = check
+# Those of a lower `position` are made, and shown, first.
+checks: Hook[Check] = Hook(key=lambda check: check.item_type)
 
 
 def list_checks() -> list[Check]:
     """Return every check in the order in which they are made."""
-    return sorted(_checks.values(), key=lambda check: (check.position, check.item_type))
+    return sorted(checks, key=lambda check: (check.position, check.item_type))
 
 
-def list_choices() -> list[tuple[str, str | Promise]]:
-    """Return (type, title) of the checks that a line may enable."""
-    return [(check.item_type, check.title) for check in list_checks() if not check.is_always_on]
-
-
-def preset_for(process_type: str) -> list[str]:
-    """Return the types of the checks that suit lines of a process (`SMT` or `DIP`)."""
-    return [check.item_type for check in list_checks() if process_type in check.presets]
+def list_line_checks() -> list[LineCheck]:
+    """Return the checks that a line may enable."""
+    return [LineCheck(check.item_type, check.title, check.presets) for check in list_checks() if not check.is_always_on]

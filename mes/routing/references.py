@@ -1,13 +1,11 @@
-"""Who needs a piece of master data by its code or id, where no foreign key says so: frozen routes and code lists."""
+"""Which frozen routes and execution configs name a piece of master data by its code or id."""
 
 from typing import Any
 
 from django.db import models
 from django.db.models import QuerySet
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
-from mes.errors import InUse
 from mes.plant.models import Operation, Station, StationGroup
 from mes.routing.models import RouteExecutionConfig, RouteVersion, VersionStatus
 from mes.specs.models import DataCollectionSpec
@@ -26,15 +24,6 @@ def find_users(thing: models.Model) -> list[str]:
         configs = RouteExecutionConfig.objects.filter(allowed_station_codes__contains=[thing.code])[:_EXAMPLES]
         users += [_("execution config %(config)s") % {"config": config} for config in configs]
     return users
-
-
-def check_unused(thing: models.Model) -> None:
-    """Raise InUse when a compiled route or an execution config names the thing."""
-    users = find_users(thing)
-    if users and isinstance(thing, DataCollectionSpec):
-        raise InUse(users=_("%(users)s (deactivate it instead)") % {"users": get_text_list(users, _("and"))})
-    if users:
-        raise InUse(users=get_text_list(users, _("and")))
 
 
 def _frozen_in(thing: models.Model) -> QuerySet[RouteVersion] | None:

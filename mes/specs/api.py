@@ -10,6 +10,7 @@ from rest_framework.routers import BaseRouter
 from mes import errors
 from mes.plant.models import Operation
 from mes.platform.accounts.roles import Capability
+from mes.platform.database.references import check_unused
 from mes.platform.http.master_data import (
     FixedFieldsMixin,
     OptionalChoiceField,
@@ -23,7 +24,6 @@ from mes.platform.http.serializers import (
     StrictSerializer,
 )
 from mes.platform.http.viewsets import IdModelViewSet
-from mes.routing import references
 from mes.specs.models import AlarmAction, DataCollectionSpec, DataType, ItemType, Method, TriggerType
 
 PATHS = {
@@ -196,7 +196,7 @@ class SpecViewSet(IdModelViewSet):
     def perform_destroy(self, instance: models.Model) -> None:
         """Delete, unless a compiled route binds it."""
         with transaction.atomic():
-            references.check_unused(instance)
+            check_unused(instance, advice=_("deactivate it instead"))
             super().perform_destroy(instance)
 
 

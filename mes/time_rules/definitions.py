@@ -1,7 +1,7 @@
 """What is wrong with a time rule as it is typed: one place for the HTTP interface and the admin site."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
@@ -10,7 +10,7 @@ from mes.plant.models import Line, Operation, OperationKind, StationType
 from mes.platform.outbox.models import EventType
 from mes.platform.validators import validate_code
 from mes.routing.models import Routing
-from mes.time_rules.models import ENTITY_OF_EVENT, TimeRuleDefinition, TimeRuleScope
+from mes.time_rules.choices import ENTITY_OF_EVENT, TimeRuleScope
 from mes.time_rules.rules import as_list
 
 RESULTS = ("PASS", "FAIL")
@@ -52,7 +52,22 @@ FIELDS: dict[str, dict[str, Test]] = {
 }
 
 
-def find_problems(definition: TimeRuleDefinition) -> dict[str, list[str]]:
+class Definition(Protocol):
+    """A time rule as it is typed; any of it may be of a wrong type."""
+
+    scope: Any
+    scope_value: Any
+    duration_minutes: Any
+    warning_minutes: Any
+    start_event: Any
+    start_condition: Any
+    end_event: Any
+    end_condition: Any
+    route_operation_kinds: Any
+    notified_roles: Any
+
+
+def find_problems(definition: Definition) -> dict[str, list[str]]:
     """Return messages by field for what contradicts itself or names what does not exist; empty when all is sound."""
     problems: dict[str, list[str]] = {}
     for name, message in _all_problems(definition):
@@ -60,7 +75,7 @@ def find_problems(definition: TimeRuleDefinition) -> dict[str, list[str]]:
     return problems
 
 
-def _all_problems(rule: TimeRuleDefinition) -> Iterator[Problem]:
+def _all_problems(rule: Definition) -> Iterator[Problem]:
     yield from _problems_of_durations(rule)
     yield from _problems_of_scope(rule)
     yield from _problems_of_condition("start_condition", rule.start_event, rule.start_condition)
@@ -76,7 +91,7 @@ def _all_problems(rule: TimeRuleDefinition) -> Iterator[Problem]:
         yield "notified_roles", _("Name each role once.")
 
 
-def _problems_of_durations(rule: TimeRuleDefinition) -> Iterator[Problem]:
+def _problems_of_durations(rule: Definition) -> Iterator[Problem]:
     duration, warning = rule.duration_minutes, rule.warning_minutes
     if isinstance(duration, int) and duration < 1:
         yield "duration_minutes", _("Must be at least one minute.")
@@ -84,7 +99,7 @@ def _problems_of_durations(rule: TimeRuleDefinition) -> Iterator[Problem]:
         yield "warning_minutes", _("Must be shorter than the duration; 0 for no warning.")
 
 
-def _problems_of_scope(rule: TimeRuleDefinition) -> Iterator[Problem]:
+def _problems_of_scope(rule: Definition) -> Iterator[Problem]:
     value = rule.scope_value
     if rule.scope == TimeRuleScope.GLOBAL:
         if value:

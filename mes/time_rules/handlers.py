@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from mes.plant.models import Line
-from mes.platform.outbox.emit import register_handler
+from mes.platform.outbox.emit import handlers
 from mes.platform.outbox.models import EventType, MesEvent
 from mes.production.models import Run
 from mes.production.runs import snapshot_of
@@ -26,7 +26,7 @@ from mes.time_rules.rules import (
 def register() -> None:
     """Have the events that clocks know handled."""
     for event_type in ENTITY_OF_EVENT:
-        register_handler(EventType(event_type), handle)
+        handlers[event_type].register(handle)
 
 
 def handle(event: MesEvent) -> None:

@@ -11,32 +11,11 @@ from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Line, OperationKind, code_field
 from mes.platform.accounts.roles import Role
-from mes.platform.outbox.models import EventType
 from mes.production.models import Run
+from mes.time_rules.choices import ENTITY_OF_EVENT, EVENT_CHOICES, EntityType, TimeRuleScope
+from mes.time_rules.definitions import find_problems
 
 LONGEST_MINUTES = 1_000_000  # nearly two years
-
-
-class TimeRuleScope(models.TextChoices):
-    GLOBAL = "GLOBAL", _("Everywhere")
-    LINE = "LINE", _("One line")
-    ROUTING = "ROUTING", _("One route")
-    PRODUCT = "PRODUCT", _("One product")
-
-
-class EntityType(models.TextChoices):
-    UNIT = "UNIT", _("Unit")
-    SOLDER_PASTE_LOT = "SOLDER_PASTE_LOT", _("Solder paste lot")
-
-
-# The events that may start or end a clock, and of what they tell.
-ENTITY_OF_EVENT: dict[str, EntityType] = {
-    EventType.TRACK_IN: EntityType.UNIT,
-    EventType.TRACK_OUT: EntityType.UNIT,
-    EventType.SOLDER_PASTE_USAGE_CREATE: EntityType.SOLDER_PASTE_LOT,
-    EventType.SOLDER_PASTE_USAGE_UNBIND: EntityType.SOLDER_PASTE_LOT,
-}
-EVENT_CHOICES = [(EventType(event).value, EventType(event).label) for event in ENTITY_OF_EVENT]
 
 
 def default_notified_roles() -> list[str]:
@@ -123,8 +102,6 @@ class TimeRuleDefinition(models.Model):
 
     def clean(self) -> None:
         """Refuse what can never apply or contradicts itself, where it is typed."""
-        from mes.time_rules.definitions import find_problems
-
         problems: dict[str, Any] = find_problems(self)
         if problems:
             raise ValidationError(problems)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from mes import errors
 from mes.production.models import Unit, UnitStatus
 from mes.production.transitions import Table, next_state
-from mes.time_rules import listeners, notifications
+from mes.time_rules import hooks, notifications
 from mes.time_rules.models import (
     Ending,
     EntityType,
@@ -192,8 +192,8 @@ class _Followed:
 
     def tell(self) -> None:
         """Tell listeners and people."""
-        listeners.tell_expired(self.expired)
-        listeners.tell_lifted(self.lifted)
+        hooks.tell_expired(self.expired)
+        hooks.tell_released(self.lifted)
         notifications.tell_expired(self.expired)
         notifications.tell_withdrawn(self.withdrawn)
 
@@ -225,7 +225,7 @@ def acknowledge(*, instance_id: int, reason: str, by: str) -> TimeRuleInstance:
         raise errors.InvalidTransition(action="acknowledge", entity="clock", state="EXPIRED and acknowledged")
     _decide(instance, reason=reason, by=by)
     if instance.definition.is_waivable and instance.ended_at is None:
-        listeners.tell_lifted([instance])
+        hooks.tell_released([instance])
     return instance
 
 
@@ -265,7 +265,7 @@ def cancel_of_unit(sn: str) -> None:
         if instance.ended_at is None:
             instance.ended_at, instance.ending = now, Ending.SCRAP
         instance.save(update_fields=["status", "ended_at", "ending", "decided_at", "decided_by", "decision_reason"])
-    listeners.tell_lifted(lifted)
+    hooks.tell_released(lifted)
 
 
 def _settle_for_scrap(instance: TimeRuleInstance, now: datetime) -> None:

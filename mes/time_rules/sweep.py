@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from mes.time_rules import listeners, notifications
+from mes.time_rules import hooks, notifications
 from mes.time_rules.models import InstanceStatus, TimeRuleInstance
 from mes.time_rules.queries import is_over
 
@@ -62,7 +62,7 @@ def _expire(batch: list[TimeRuleInstance], now: datetime) -> None:
     for instance in batch:
         instance.status, instance.expired_at = InstanceStatus.EXPIRED, now
     TimeRuleInstance.objects.bulk_update(batch, ["status", "expired_at"])
-    listeners.tell_expired(batch)
+    hooks.tell_expired(batch)
     notifications.tell_expired(batch)
 
 

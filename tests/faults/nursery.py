@@ -52,11 +52,12 @@ class Span:
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mes.settings")
     django.setup()
+    from mes.platform.hooks import Hook
     from mes.platform.outbox import emit
     from mes.platform.outbox.models import EventType
 
-    emit._handlers.clear()
-    emit.register_handler(EventType.TRACK_IN, handle)
+    emit.handlers[EventType.TRACK_IN] = Hook()
+    emit.handlers[EventType.TRACK_IN].register(handle)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are reaped by the system
     for _line in sys.stdin:
         pid = os.fork()

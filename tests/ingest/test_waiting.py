@@ -238,9 +238,10 @@ def test_an_event_lets_earlier_ones_go_first_that_were_missed(
     plant: IngestPlant, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from execution import hooks
+    from mes.platform.hooks import Hook
 
     sn = plant.sns[0]
-    monkeypatch.setattr(hooks, "_listeners", [])  # the process dies after its commit, before it tells of the move
+    monkeypatch.setattr(hooks, "unit_moved", Hook())  # the process dies after its commit, before it tells of the move
     start = send(inspected(sn, "start"), 202)
     send(printed(sn), 201)
     assert IngestEvent.objects.get(pk=start["eventId"]).status == "WAITING"

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from mes.errors import DomainError
 from mes.plant.models import Station
-from mes.production import gates, orders, runs
+from mes.platform.hooks import Hook
+from mes.production import hooks, orders, runs
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder
 from mes.routing.compilation import compile_route
 from mes.routing.models import RouteVersion, Routing
@@ -335,15 +336,17 @@ class NotToday(DomainError):
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Register a gate that refuses; return the runs it was asked about."""
-    monkeypatch.setattr(gates, "_gates", list(gates._gates))
+    gates: Hook[Any] = Hook()
+    gates.register(*hooks.authorization_gates)
+    monkeypatch.setattr(hooks, "authorization_gates", gates)
     asked: list[str] = []
 
     def refuse(run: Run, by: str) -> None:
         asked.append(run.run_no)
         raise NotToday(run=run.run_no)
 
-    gates.register_gate(refuse)
-    gates.register_gate(refuse)
+    gates.register(refuse)
+    gates.register(refuse)
     return asked
 
 

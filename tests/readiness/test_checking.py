@@ -300,7 +300,7 @@ def test_old_checks_go_but_those_that_still_say_something(admin, settings):
     fresh = check(admin, run_no="RUN-2")
     authorized = ReadinessCheck.objects.get(is_authorization=True)
     ReadinessCheck.objects.exclude(pk=fresh["id"]).update(checked_at=ago(days=11))
-    policy = next(one for one in retention.policies() if one.name == "readiness checks")
+    policy = next(one for one in retention.policies if one.name == "readiness checks")
     going = policy.expired(policy.cutoff(timezone.now()))
     assert going.count() == 3
     assert str(old["id"]) in {str(one.pk) for one in going}

@@ -7,8 +7,10 @@ from django.utils import timezone
 
 from execution.models import DataValue
 from mes.line_setup.models import LineBinding, MaintenanceTask
+from mes.plant.hooks import preset_for
 from mes.plant.models import BomItem, Equipment, Line, Material, Station
 from mes.platform.accounts.roles import Role
+from mes.platform.hooks import Hook
 from mes.production.models import Run
 from mes.readiness import registry
 from mes.routing.models import RouteVersion
@@ -405,15 +407,17 @@ def test_a_device_value_that_a_person_must_confirm_too(admin, operator, engineer
 
 
 def test_any_app_adds_a_check_that_lines_may_enable(admin, engineer, monkeypatch):
-    monkeypatch.setattr(registry, "_checks", dict(registry._checks))
+    checks: Hook[registry.Check] = Hook(key=lambda check: check.item_type)
+    checks.register(*registry.checks)
+    monkeypatch.setattr(registry, "checks", checks)
     found = registry.Finding("HUMIDITY", "hall 1", "TOO_DRY", "28 %", "Switch the humidifier on.")
     make_unready_plant()
     assert_refused(engineer.patch("/api/lines/SMT-A", {"readinessChecks": ["HUMIDITY"]}), "VALIDATION_ERROR", 400)
-    registry.register_check(registry.Check("HUMIDITY", "Humidity", lambda facts: [found], 55, presets=("SMT",)))
+    checks.register(registry.Check("HUMIDITY", "Humidity", lambda facts: [found], 55, presets=("SMT",)))
     assert_done(engineer.patch("/api/lines/SMT-A", {"readinessChecks": ["HUMIDITY"]}))
     assert_told(check(admin), "TOO_DRY", key="hall 1")
-    assert "HUMIDITY" in registry.preset_for("SMT")
-    assert "HUMIDITY" not in registry.preset_for("DIP")
+    assert "HUMIDITY" in preset_for("SMT")
+    assert "HUMIDITY" not in preset_for("DIP")
 
 
 def test_a_line_is_asked_only_for_what_it_enables(admin):

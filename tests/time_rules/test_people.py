@@ -8,9 +8,10 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.platform.accounts.roles import Role
+from mes.platform.hooks import Hook
 from mes.platform.notifications import services as notifications
 from mes.platform.notifications.models import Notification
-from mes.time_rules import listeners, sweep
+from mes.time_rules import hooks, sweep
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance
 from mes.time_rules.queries import list_blocking
 from tests.execution.support import assert_done, assert_refused
@@ -238,19 +239,21 @@ def test_a_rule_says_which_roles_are_told(wall: SetTime) -> None:
 def heard(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """What listeners were told."""
     said: list[tuple[str, str]] = []
-    monkeypatch.setattr(listeners, "_expired", [lambda found: said.extend(("expired", i.entity_id) for i in found)])
-    monkeypatch.setattr(listeners, "_lifted", [lambda found: said.extend(("lifted", i.entity_id) for i in found)])
+    for name in ("clocks_expired", "clocks_released"):
+        hook: Hook[Any] = Hook()
+        hook.register(lambda clocks, name=name: said.extend((name, clock.entity_id) for clock in clocks))
+        monkeypatch.setattr(hooks, name, hook)
     return said
 
 
 def test_listeners_hear_of_expiry_and_of_its_end(wall: SetTime, heard: list[tuple[str, str]]) -> None:
     make_rule()
     handle(start(at(0)), start(at(0), sn="SN-2"), end(at(300), sn="SN-2"))
-    assert heard == [("expired", "SN-2")]
+    assert heard == [("clocks_expired", "SN-2")]
     wall(at(400))
     sweep.sweep()
     handle(end(at(240)))
-    assert heard == [("expired", "SN-2"), ("expired", "SN-1"), ("lifted", "SN-1")]
+    assert heard == [("clocks_expired", "SN-2"), ("clocks_expired", "SN-1"), ("clocks_released", "SN-1")]
 
 
 def blocking(line_id: int) -> list[str]:
@@ -305,7 +308,9 @@ def test_a_listener_that_fails_for_one_clock_delays_no_other(wall: SetTime, monk
         if any(one.entity_id == "SN-2" for one in found):
             raise ZeroDivisionError
 
-    monkeypatch.setattr(listeners, "_expired", [listener])
+    hook: Hook[Any] = Hook()
+    hook.register(listener)
+    monkeypatch.setattr(hooks, "clocks_expired", hook)
     make_rule()
     handle(*(start(at(number), sn=f"SN-{number}") for number in range(5)))
     wall(at(300))

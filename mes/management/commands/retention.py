@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
 
-from mes.housekeeping import retain_all
 from mes.platform.database import retention
 from mes.platform.database.retention import Preview
+from mes.platform.monitoring.retention_runs import retain_all
 
 
 class Command(BaseCommand):

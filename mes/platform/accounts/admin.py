@@ -9,19 +9,15 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from mes.plant.models import Station
 from mes.platform.accounts.models import DeviceToken
-from mes.platform.accounts.tokens import issue_token, revoke_token
+from mes.platform.accounts.tokens import STATIONS, issue_token, revoke_token
 
 
 class IssueTokenForm(forms.ModelForm):
     """What must be known to issue a token."""
 
-    limited_to = forms.ModelMultipleChoiceField(
-        queryset=Station.objects.order_by("code"),
-        required=False,
-        label=gettext_lazy("Only for these stations"),
-        help_text=gettext_lazy("None means all."),
+    limited_to = STATIONS.formfield(
+        label=gettext_lazy("Only for these stations"), help_text=gettext_lazy("None means all.")
     )
 
     class Meta:

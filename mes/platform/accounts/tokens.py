@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from time import monotonic
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -21,13 +22,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mes.errors import StationNotFound, ValidationFailed
-from mes.plant.models import Station
 from mes.platform.accounts.models import DeviceToken, DeviceTokenStation
 from mes.platform.accounts.roles import GRANTS, Capability, Role
 from mes.platform.validators import validate_moment
 
 PREFIX_LENGTH = 8
 
+STATIONS: Any = DeviceToken._meta.get_field("stations")
 _TEXT = re.compile(r"lk_[A-Za-z0-9_-]{43}", re.ASCII)
 
 
@@ -62,7 +63,7 @@ def issue_token(
     """Make a token; return it and its text, which cannot be shown again."""
     text = f"lk_{secrets.token_urlsafe(32)}"
     with transaction.atomic():
-        stations = _stations(station_codes)
+        stations = _find_stations(list(station_codes))
         token = DeviceToken(
             name=name.strip(),
             role=role,
@@ -84,13 +85,12 @@ def revoke_token(token: DeviceToken) -> None:
     transaction.on_commit(_known.clear)
 
 
-def _stations(codes: Iterable[str]) -> list[Station]:
-    wanted = sorted(set(codes))
-    found = {station.code: station for station in Station.objects.filter(code__in=wanted)}
-    for code in wanted:
-        if code not in found:
-            raise StationNotFound(code=code)
-    return list(found.values())
+def _find_stations(codes: Iterable[str]) -> list[Any]:
+    """Return stations by code. The plant is above this room; the field knows its model."""
+    stations = {station.code: station for station in STATIONS.related_model.objects.filter(code__in=set(codes))}
+    if missing := sorted(set(codes) - stations.keys()):
+        raise StationNotFound(code=missing[0])
+    return list(stations.values())
 
 
 def _check(token: DeviceToken) -> None:

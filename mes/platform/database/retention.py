@@ -19,6 +19,7 @@ from django.db.models import CompositePrimaryKey, QuerySet
 from django.utils import timezone
 
 from mes.platform.database.partitions import list_months
+from mes.platform.hooks import Hook
 
 logger = structlog.get_logger(__name__)
 
@@ -107,18 +108,13 @@ class _Busy(Exception):
     """Another run holds the lock."""
 
 
-_policies: dict[str, Policy] = {}
+# Applied every night, in the order of their names.
+policies: Hook[Policy] = Hook(key=lambda policy: policy.name)
 
 
-def register(*policies: Policy) -> None:
-    """Have these applied every night. Called in `AppConfig.ready()`; a name registered again is replaced."""
-    for policy in policies:
-        _policies[policy.name] = policy
-
-
-def policies() -> list[Policy]:
+def list_policies() -> list[Policy]:
     """Return all policies in the order of their names."""
-    return [_policies[name] for name in sorted(_policies)]
+    return sorted(policies, key=lambda policy: policy.name)
 
 
 # --- running ---------------------------------------------------------------------------------------------------
@@ -133,7 +129,7 @@ def run(*, budget: timedelta | None = None, now: datetime | None = None, skip: C
     now = now or timezone.now()
     until = time.monotonic() + (float("inf") if budget is None else budget.total_seconds())
     outcome = Outcome()
-    for policy in policies():
+    for policy in list_policies():
         if policy.name in skip:
             continue
         try:
@@ -283,12 +279,12 @@ def _wait_at_most(patience: str) -> None:
 
 def describe() -> list[Preview]:
     """Return the policies with how long they keep, without looking at any table."""
-    return [Preview(policy, getattr(settings, policy.setting)) for policy in policies()]
+    return [Preview(policy, getattr(settings, policy.setting)) for policy in list_policies()]
 
 
 def preview(now: datetime | None = None) -> list[Preview]:
     """Return what would go now, by policy, changing nothing."""
-    return [_look(policy, policy.cutoff(now or timezone.now())) for policy in policies()]
+    return [_look(policy, policy.cutoff(now or timezone.now())) for policy in list_policies()]
 
 
 def _look(policy: Policy, cutoff: datetime | None) -> Preview:

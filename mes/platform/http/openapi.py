@@ -10,6 +10,7 @@ from drf_spectacular.plumbing import ResolvedComponent, get_doc
 
 from mes.platform.accounts.permissions import READING_METHODS, RolePermission, capabilities_for
 from mes.platform.accounts.roles import roles_with
+from mes.platform.http.envelope import EnvelopeRenderer
 
 _ERROR_STATUSES = {
     "400": "Not JSON, or a field is missing or malformed.",
@@ -105,8 +106,6 @@ class EnvelopeSchema(AutoSchema):
         return response
 
     def _answers_in_envelope(self) -> bool:
-        from mes.platform.http.envelope import EnvelopeRenderer
-
         return any(issubclass(renderer, EnvelopeRenderer) for renderer in self.view.renderer_classes)
 
     def _error_reference(self) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from mes.platform.hooks import Hook
+
 
 @dataclass(frozen=True)
 class OpenWork:
@@ -15,15 +17,10 @@ class OpenWork:
     link: Callable[[], str]
 
 
-_kinds: dict[str, OpenWork] = {}
-
-
-def register(*kinds: OpenWork) -> None:
-    """Have these counted."""
-    for kind in kinds:
-        _kinds[kind.name] = kind
+# Counted on the operations page.
+kinds: Hook[OpenWork] = Hook(key=lambda kind: kind.name)
 
 
 def count_all() -> list[tuple[OpenWork, int]]:
     """Return each kind with how much of it there is."""
-    return [(kind, kind.count()) for kind in _kinds.values()]
+    return [(kind, kind.count()) for kind in kinds]

@@ -6,8 +6,6 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mes.plant.models import Line
-
 
 class Severity(models.TextChoices):
     INFO = "INFO", _("Information")
@@ -30,7 +28,7 @@ class Notification(models.Model):
     text = models.CharField(_("text"), max_length=500)
     address = models.CharField(_("address"), max_length=500, blank=True, help_text=_("The page that tells more."))
     line = models.ForeignKey(
-        Line, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("line")
+        "mes.Line", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("line")
     )
     created_at = models.DateTimeField(_("told"), default=timezone.now)
     read_at = models.DateTimeField(_("read"), null=True, blank=True)
@@ -56,7 +54,7 @@ class FollowedLine(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="followed_lines", db_index=False
     )
-    line = models.ForeignKey(Line, on_delete=models.CASCADE, related_name="+", verbose_name=_("line"))
+    line = models.ForeignKey("mes.Line", on_delete=models.CASCADE, related_name="+", verbose_name=_("line"))
 
     class Meta:
         ordering = ["id"]

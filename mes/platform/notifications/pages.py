@@ -6,7 +6,6 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from mes.plant.models import Line
 from mes.platform.http.pages import signed_in
 from mes.platform.http.whole_numbers import whole_number
 from mes.platform.notifications import services
@@ -33,7 +32,7 @@ def mine(request: HttpRequest) -> HttpResponse:
         "next": found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None,
         "unread_only": unread_only,
         "unread": _count_unread(request),
-        "lines": [(line, line.pk in followed) for line in Line.objects.order_by("code")],
+        "lines": [(line, line.pk in followed) for line in services.list_lines()],
         "follows_all": not followed,
     }
     return render(request, "notifications/mine.html", context)

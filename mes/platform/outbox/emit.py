@@ -13,12 +13,19 @@ from django.db import transaction
 from django.utils import timezone
 
 from mes.platform.database.prepared import as_json, fetch_all
+from mes.platform.hooks import Hook
 from mes.platform.outbox.models import EventStatus, EventType, MesEvent
 
 Handler = Callable[[MesEvent], None]
 FailureListener = Callable[[MesEvent, Exception], None]
-_handlers: dict[str, list[Handler]] = {}
-_failure_listeners: dict[str, list[FailureListener]] = {}
+
+# handler(event), by event type: called in the worker, in a transaction of the event's own together with its completion.
+# It may be called twice for one event. An event without handler completes.
+handlers: dict[str, Hook[Handler]] = {event_type.value: Hook() for event_type in EventType}
+
+# listener(event, error), by event type: called in the transaction that records a failed attempt (status FAILED or
+# DEAD). A handler cannot keep anything of an attempt that failed, because its transaction is rolled back.
+failure_listeners: dict[str, Hook[FailureListener]] = {event_type.value: Hook() for event_type in EventType}
 
 
 class TryAgain(Exception):
@@ -35,33 +42,6 @@ class TryAgain(Exception):
 
 class GiveUp(Exception):
     """Raised by a handler that knows that trying again cannot help: the event is DEAD at once."""
-
-
-def register_handler(event_type: EventType, handler: Handler) -> None:
-    """Have `handler(event)` called for each event of that type. It may be called twice for one event."""
-    handlers = _handlers.setdefault(event_type.value, [])
-    if handler not in handlers:
-        handlers.append(handler)
-
-
-def handlers_of(event_type: str) -> Sequence[Handler]:
-    """Return the handlers of an event type; an event without handler completes."""
-    return tuple(_handlers.get(event_type, ()))
-
-
-def register_failure_listener(event_type: EventType, listener: FailureListener) -> None:
-    """Have `listener(event, error)` called in the transaction that records a failed attempt (status FAILED or DEAD).
-
-    A handler cannot keep anything of an attempt that failed, because its transaction is rolled back.
-    """
-    listeners = _failure_listeners.setdefault(event_type.value, [])
-    if listener not in listeners:
-        listeners.append(listener)
-
-
-def failure_listeners_of(event_type: str) -> Sequence[FailureListener]:
-    """Return who wants to know of failed attempts."""
-    return tuple(_failure_listeners.get(event_type, ()))
 
 
 @dataclass(frozen=True)

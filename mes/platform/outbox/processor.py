@@ -17,8 +17,8 @@ from mes.platform.outbox.emit import (
     FailureListener,
     GiveUp,
     TryAgain,
-    failure_listeners_of,
-    handlers_of,
+    failure_listeners,
+    handlers,
 )
 from mes.platform.outbox.models import EventStatus, MesEvent
 from mes.platform.outbox.time_limit import EventTooSlow, time_limit
@@ -102,7 +102,7 @@ def handle(*, event_id: int, token: uuid.UUID) -> None:
             if event.attempts > event.max_attempts:
                 raise RuntimeError("The workers that took this event died.")
             with time_limit(settings.MES_EVENT_TIME_LIMIT.total_seconds()):
-                for handler in handlers_of(event.event_type):
+                for handler in handlers.get(event.event_type, ()):
                     handler(event)
             now = timezone.now()
             event.status = EventStatus.COMPLETED
@@ -145,7 +145,7 @@ def record_failure(*, event_id: int, token: uuid.UUID, error: Exception) -> None
             event.attempts -= 0 if counts else 1
             event.next_attempt_at = error.at if isinstance(error, TryAgain) else _later(event)
         event.save(update_fields=["status", "error", "attempts", "next_attempt_at"])
-        for listener in failure_listeners_of(event.event_type):
+        for listener in failure_listeners.get(event.event_type, ()):
             _tell(listener, event, error)
 
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+# Times are of the plant's time zone.
 SCHEDULES = {
     "tick": {"func": "mes.platform.outbox.tasks.tick", "cron": "* * * * * */30"},
     "time rules": {"func": "mes.time_rules.sweep.sweep", "cron": "* * * * *"},
     "partitions": {"func": "mes.platform.outbox.tasks.make_partitions", "cron": "15 2 * * *"},
-    "retention": {"func": "mes.housekeeping.retain", "cron": "0 3 * * *"},  # in the plant's time zone, as all
+    "retention": {"func": "mes.platform.monitoring.retention_runs.retain", "cron": "0 3 * * *"},
 }
 
 

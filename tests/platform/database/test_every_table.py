@@ -32,7 +32,7 @@ STAYS = {
 
 def tables_with_a_retention() -> set[str]:
     found: set[str] = set()
-    for policy in retention.policies():
+    for policy in retention.policies:
         if isinstance(policy, Months):
             found |= set(policy.tables)
         elif isinstance(policy, Rows):

@@ -14,10 +14,11 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule, Task
 
 from integration.models import FailedMessage, SettledMessage
-from mes import housekeeping
 from mes.platform.database import partitions, retention
 from mes.platform.database.models import IdempotencyKey, RetentionRun
-from mes.platform.database.retention import Rows
+from mes.platform.database.retention import Policy, Rows
+from mes.platform.hooks import Hook
+from mes.platform.monitoring import retention_runs
 from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
 from tests.platform.outbox.support import make_event
 
@@ -285,9 +286,11 @@ def test_a_policy_that_fails_is_noted_and_hinders_no_other(monkeypatch):
     def fail(cutoff):
         raise ValueError("no way")
 
-    monkeypatch.setitem(retention._policies, "a bad one", Rows("a bad one", "", "MES_TASK_RETENTION", expired=fail))
+    policies: Hook[Policy] = Hook()
+    policies.register(*retention.policies, Rows("a bad one", "", "MES_TASK_RETENTION", expired=fail))
+    monkeypatch.setattr(retention, "policies", policies)
     make_event("k", status="COMPLETED", retention_until=timezone.now() - days(1))
-    assert housekeeping.retain() == "done"
+    assert retention_runs.retain() == "done"
     run = RetentionRun.objects.get()
     assert run.errors == {"a bad one": "ValueError: no way"}
     assert run.rows == {"completed events": 1}
@@ -301,13 +304,13 @@ def test_a_night_is_cut_into_slices(settings, monkeypatch):
     for number in range(3):
         make_event(str(number), status="COMPLETED", retention_until=timezone.now() - days(1))
     queued: list[tuple] = []
-    monkeypatch.setattr(housekeeping, "async_task", lambda *given: queued.append(given))
-    assert housekeeping.retain() == "goes on"
+    monkeypatch.setattr(retention_runs, "async_task", lambda *given: queued.append(given))
+    assert retention_runs.retain() == "goes on"
     run = RetentionRun.objects.get()
-    assert queued == [("mes.housekeeping.retain", run.pk, 2)]
+    assert queued == [("mes.platform.monitoring.retention_runs.retain", run.pk, 2)]
     assert run.ended_at is None
     settings.MES_RETENTION_BUDGET = timedelta(minutes=1)
-    assert housekeeping.retain(*queued[0][1:]) == "done"
+    assert retention_runs.retain(*queued[0][1:]) == "done"
     run.refresh_from_db()
     assert run.ended_at is not None
     assert run.rows["completed events"] == 3
@@ -338,7 +341,9 @@ def test_the_command_says_when_something_failed(monkeypatch):
     def fail(cutoff):
         raise ValueError("no way")
 
-    monkeypatch.setitem(retention._policies, "a bad one", Rows("a bad one", "", "MES_TASK_RETENTION", expired=fail))
+    policies: Hook[Policy] = Hook()
+    policies.register(*retention.policies, Rows("a bad one", "", "MES_TASK_RETENTION", expired=fail))
+    monkeypatch.setattr(retention, "policies", policies)
     with pytest.raises(CommandError, match="a bad one: ValueError: no way"):
         call_command("retention")
 
@@ -356,5 +361,5 @@ def test_it_runs_at_three_in_the_plant(db, monkeypatch, settings, zone, now, exp
     local = datetime.fromisoformat(now).astimezone(ZoneInfo(zone))
     monkeypatch.setattr("django_q.models.localtime", lambda: local)
     schedule = Schedule.objects.get(name="retention")
-    assert schedule.func == "mes.housekeeping.retain"
+    assert schedule.func == "mes.platform.monitoring.retention_runs.retain"
     assert schedule.calculate_next_run() == datetime.fromisoformat(expected)

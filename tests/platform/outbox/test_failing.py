@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from mes.plant.models import Line
+from mes.platform.hooks import Hook
 from mes.platform.outbox import emit, processor
 from mes.platform.outbox.emit import GiveUp, TryAgain
 from mes.platform.outbox.models import EventType, MesEvent
@@ -18,15 +19,15 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], MesEvent]:
     """Handle an event with a handler that writes and then raises; return the event as it is afterwards."""
-    monkeypatch.setattr(emit, "_handlers", {})
-    monkeypatch.setattr(emit, "_failure_listeners", {})
+    monkeypatch.setitem(emit.handlers, EventType.TRACK_IN, Hook())
+    monkeypatch.setitem(emit.failure_listeners, EventType.TRACK_IN, Hook())
 
     def handle(error: Exception) -> MesEvent:
         def explode(event: MesEvent) -> None:
             Line.objects.create(code="never", name="never", process_type="SMT")
             raise error
 
-        emit.register_handler(EventType.TRACK_IN, explode)
+        emit.handlers[EventType.TRACK_IN].register(explode)
         event = make_event("k", max_attempts=2)
         processor.process_due()
         event.refresh_from_db()
@@ -77,7 +78,7 @@ def test_listeners_are_told_in_the_transaction_that_records_the_failure(failing)
         told.append((event.status, str(error)))
         Line.objects.create(code="told", name="told", process_type="SMT")
 
-    emit.register_failure_listener(EventType.TRACK_IN, listen)
+    emit.failure_listeners[EventType.TRACK_IN].register(listen)
     failing(GiveUp("no"))
     assert told == [("DEAD", "no")]
     assert Line.objects.filter(code="told").exists()
@@ -87,5 +88,5 @@ def test_a_listener_that_fails_does_not_keep_the_failure_from_being_recorded(fai
     def listen(event: MesEvent, error: Exception) -> None:
         raise ValueError("deaf")
 
-    emit.register_failure_listener(EventType.TRACK_IN, listen)
+    emit.failure_listeners[EventType.TRACK_IN].register(listen)
     assert failing(ValueError("no")).status == "FAILED"

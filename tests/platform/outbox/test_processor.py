@@ -20,6 +20,7 @@ from django.utils import timezone
 from django_q.models import Schedule
 
 from mes.plant.models import Line
+from mes.platform.hooks import Hook
 from mes.platform.outbox import emit as emission
 from mes.platform.outbox import (
     heartbeats,
@@ -46,11 +47,11 @@ def new_event(key: str = "k", **fields: Any) -> NewEvent:
 @pytest.fixture(autouse=True)
 def handlers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Start without any handler; what is registered is forgotten afterwards."""
-    monkeypatch.setattr(emission, "_handlers", {})
+    for event_type in emission.handlers:
+        monkeypatch.setitem(emission.handlers, event_type, Hook())
 
     def register(*given: emission.Handler, event_type: EventType = EventType.TRACK_IN) -> None:
-        for handler in given:
-            emission.register_handler(event_type, handler)
+        emission.handlers[event_type].register(*given)
 
     return register
 
@@ -457,6 +458,7 @@ DYING_WORKER = """
 import os, sys
 import django
 django.setup()
+from mes.platform.hooks import Hook
 from mes.platform.outbox import emit, processor
 from mes.platform.outbox.models import EventType
 from mes.plant.models import Line
@@ -465,8 +467,8 @@ def die(event):
     Line.objects.create(code="EFFECT", name="x", process_type="SMT")
     os._exit(9)
 
-emit._handlers = {}
-emit.register_handler(EventType.TRACK_IN, die)
+emit.handlers[EventType.TRACK_IN] = Hook()
+emit.handlers[EventType.TRACK_IN].register(die)
 processor.process_due()
 """
 

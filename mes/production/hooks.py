@@ -1,0 +1,14 @@
+"""What other rooms have a say in, or are told of, in the life of a run."""
+
+from collections.abc import Callable
+
+from mes.platform.hooks import Hook
+from mes.production.models import Run
+
+# gate(run, by): called at each authorization, with the run locked; raises a DomainError to refuse. What must survive
+# the refusal goes into the error's `keep`.
+authorization_gates: Hook[Callable[[Run, str], None]] = Hook()
+
+# listener(run): called in the transaction that ends a run, with the run locked, once its end is written. It has only
+# the database.
+run_ended: Hook[Callable[[Run], None]] = Hook()

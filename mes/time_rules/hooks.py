@@ -1,0 +1,34 @@
+"""What other rooms are told of clocks.
+
+Listeners are called inside the transaction that changes the clocks, with all of them at once; they may be called again
+for the same clocks. They must not raise, and take no lock of a run or unit: who holds those may be waiting for the
+clocks.
+"""
+
+from collections.abc import Callable, Sequence
+
+from mes.platform.hooks import Hook
+from mes.time_rules.models import TimeRuleInstance
+
+Listener = Callable[[Sequence[TimeRuleInstance]], None]
+
+# listener(instances): clocks that expired.
+clocks_expired: Hook[Listener] = Hook()
+
+# listener(instances): clocks whose expiry no longer blocks, because the end turned out to be in time, came late, was
+# acknowledged, or the unit was scrapped.
+clocks_released: Hook[Listener] = Hook()
+
+
+def tell_expired(instances: Sequence[TimeRuleInstance]) -> None:
+    """Tell the listeners that these clocks expired."""
+    if instances:
+        for listener in clocks_expired:
+            listener(instances)
+
+
+def tell_released(instances: Sequence[TimeRuleInstance]) -> None:
+    """Tell the listeners that the expiry of these clocks no longer blocks."""
+    if instances:
+        for listener in clocks_released:
+            listener(instances)
