@@ -5,8 +5,8 @@ from django.utils.translation import gettext_lazy as _
 
 from execution.models import Carrier, CarrierTrack, DataValue, Track
 from mes.platform.http.admin import ReadOnlyAdmin, choice_filter
+from mes.specs.display import describe_limits
 from mes.specs.models import Method
-from mes.specs.texts import describe_limits
 
 
 @admin.register(Track)

@@ -17,7 +17,7 @@ from execution.data import judging, values
 from execution.dispositions import put_on_hold
 from execution.models import Disposition, ResultOverride, Track, TrackResult, TrackSource
 from execution.outbox_events import alarm_event, alarm_reason, track_event
-from execution.quality.first_article import trials
+from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState
 from mes import errors
 from mes.platform.outbox.emit import NewEvent
@@ -72,7 +72,7 @@ def check_may_enter(
 ) -> StepSnapshot:
     """Return the unit's current step, or raise the first reason why it may not enter it here."""
     station = station_state.station
-    trials.check_run_accepts(run, unit, by_machine=by_machine)
+    trial_units.check_run_accepts(run, unit, by_machine=by_machine)
     rules.check_membership(unit, run)
     rules.check_unit_may_enter(unit, station_of_open_track=open_track.station.code if open_track else "")
     step = runs.snapshot_of(run).step(unit.current_step_no)
@@ -116,7 +116,7 @@ def enter(
         rework_no=unit.rework_no,
         in_at=at,
         operator_in=operator,
-        is_trial=trials.claim(run, unit),
+        is_trial=trial_units.claim(run, unit),
         is_time_doubtful=doubtful,
         is_entry_inferred=is_entry_inferred,
     )

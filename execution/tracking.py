@@ -11,7 +11,7 @@ from execution.data import judging
 from execution.models import Track, TrackResult, TrackSource
 from execution.moves import NO_DEFECT, Defect
 from execution.moves_sql import write
-from execution.quality.first_article import trials
+from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState, find_earlier
 from mes import errors
 from mes.plant.models import Station
@@ -97,7 +97,7 @@ def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool, 
     The run must be held exclusively. Raises what the run's status forbids, UnitNotFound, RunQuantityExceeded,
     UnitRunMismatch.
     """
-    trials.check_run_accepts(run, None, by_machine=by_machine)
+    trial_units.check_run_accepts(run, None, by_machine=by_machine)
     if run.units_registered or not rules.station_may_run(station, runs.snapshot_of(run).steps[0]):
         raise errors.UnitNotFound(code=sn)
     if run.pk not in locked.changing:

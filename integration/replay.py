@@ -13,7 +13,7 @@ from integration.device_data import service as device_data
 from integration.device_data.body import decode_event
 from integration.device_data.writing import Received
 from integration.models import Direction, FailedMessage, IntegrationMessage, MessageStatus
-from integration.outbound.retrying import retry
+from integration.outbound.retry import retry
 from integration.status import channels
 from integration.status import service as status
 from mes import errors

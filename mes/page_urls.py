@@ -5,12 +5,12 @@ from django.urls import include, path
 from mes.line_setup import pages as line_setup
 from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
-from mes.time_rules import pages as timerules
+from mes.time_rules import pages as time_rules
 
 urlpatterns = [
     path("", include("mes.readiness.page_urls")),
-    path("clocks/", timerules.clocks, name="clocks"),
-    path("clocks/<int:instance_id>/<str:action>/", timerules.decide, name="clock-decision"),
+    path("clocks/", time_rules.clocks, name="clocks"),
+    path("clocks/<int:instance_id>/<str:action>/", time_rules.decide, name="clock-decision"),
     path("lines/<str:code>/set-up/", line_setup.set_up, name="line-set-up"),
     path("lines/<str:code>/set-up/<str:kind>/<str:action>/", line_setup.scan, name="line-set-up-scan"),
     path("notifications/", notifications.mine, name="notifications"),

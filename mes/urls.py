@@ -17,7 +17,7 @@ from mes.readiness import policy_api as prep_policies
 from mes.routing import api as routing
 from mes.routing import fai_api as fai_templates
 from mes.specs import api as specs
-from mes.time_rules import api as timerules
+from mes.time_rules import api as time_rules
 
 router = SimpleRouter(trailing_slash=False)
 for subject in (
@@ -29,7 +29,7 @@ for subject in (
     readiness,
     prep_policies,
     line_setup,
-    timerules,
+    time_rules,
     events,
 ):
     subject.register(router)

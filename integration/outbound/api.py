@@ -9,7 +9,7 @@ from rest_framework.routers import BaseRouter
 from rest_framework.viewsets import GenericViewSet
 
 from integration.outbound.completion import report_completion
-from integration.outbound.retrying import retry
+from integration.outbound.retry import retry
 from mes import errors
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability

@@ -29,7 +29,7 @@ from mes.routing.models import (
     RoutingStep,
     VersionStatus,
 )
-from mes.specs.texts import describe_alarm, describe_limits
+from mes.specs.display import describe_alarm, describe_limits
 
 # --- routes -----------------------------------------------------------------------------------------------
 

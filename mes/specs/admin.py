@@ -5,8 +5,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.admin import MasterDataAdmin
+from mes.specs.display import describe_alarm, describe_limits
 from mes.specs.models import DataCollectionSpec
-from mes.specs.texts import describe_alarm, describe_limits
 
 
 @admin.register(DataCollectionSpec)

@@ -89,7 +89,7 @@ def clocks(request: HttpRequest) -> HttpResponse:
         "rules": [(code, name, chosen.query(rule=code)) for code, name in _list_rules()],
         "all_rules": chosen.query(rule=""),
     }
-    return show_live(request, "timerules/clocks.html", "timerules/_clocks_live.html", context, mark=_mark(rows, now))
+    return show_live(request, "time_rules/clocks.html", "time_rules/_clocks_live.html", context, mark=_mark(rows, now))
 
 
 def _read_filter(request: HttpRequest) -> Chosen:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from mes.specs.display import describe_alarm, describe_limits
 from mes.specs.models import DataCollectionSpec
 from mes.specs.rules import find_limit_problems
-from mes.specs.texts import describe_alarm, describe_limits
 
 
 def spec(**fields: Any) -> DataCollectionSpec:
