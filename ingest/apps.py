@@ -15,13 +15,15 @@ class IngestConfig(AppConfig):
         """Hear of moves, which may let waiting events be applied; catch up by the clock; let old events go."""
         from execution.hooks import unit_moved
         from ingest.models import OpenIngestEvent
-        from ingest.waiting import try_blocked
+        from ingest.waiting import catch_up, try_blocked
         from mes.platform.database import retention
         from mes.platform.monitoring import open_work
-        from mes.platform.outbox.schedules import register_schedule
+        from mes.platform.outbox import schedules
 
         unit_moved.register(try_blocked)
-        register_schedule("ingest waiting", func="ingest.waiting.catch_up", cron="* * * * * */30")
+        schedules.tasks.register(
+            schedules.ScheduledTask("ingest waiting", _("Machine events that waited"), catch_up, cron="* * * * * */30")
+        )
         tables = ("ingest_settledingestevent", "ingest_ingesteventunit")
         retention.policies.register(
             retention.Months("ingest", _("Applied machine events"), "MES_INGEST_RETENTION", tables=tables)

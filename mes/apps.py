@@ -13,21 +13,24 @@ class MesConfig(AppConfig):
     verbose_name = _("Manufacturing")
 
     def ready(self) -> None:
-        """Register what must exist after every migration, readiness, what may go in time, and who acts on events."""
+        """Register what must exist after every migration, what goes in time, who acts on events and by the clock."""
         from mes.line_setup.print_counts import count_print
         from mes.platform.accounts.roles import create_roles
         from mes.platform.database import references, retention
         from mes.platform.database.partitions import make_months_after_migration
         from mes.platform.monitoring import retention_policies as platform
+        from mes.platform.monitoring import retention_runs
+        from mes.platform.outbox import schedules, task_outcomes
+        from mes.platform.outbox import tasks as outbox
         from mes.platform.outbox.emit import handlers
         from mes.platform.outbox.models import EventType
-        from mes.platform.outbox.schedules import create_schedules
         from mes.production_counts import retention as production_counts
         from mes.readiness import registration as readiness
         from mes.routing.references import find_users
         from mes.status_reports import retention as status_reports
         from mes.time_rules import handlers as time_rules
         from mes.time_rules import retention as time_rule_marks
+        from mes.time_rules import sweep
 
         readiness.register()
         time_rules.register()
@@ -36,9 +39,11 @@ class MesConfig(AppConfig):
         retention.policies.register(
             *platform.POLICIES, production_counts.POLICY, status_reports.POLICY, time_rule_marks.POLICY
         )
+        schedules.tasks.register(*outbox.TASKS, retention_runs.TASK, sweep.TASK)
+        task_outcomes.register()
         post_migrate.connect(make_months_after_migration, sender=self, dispatch_uid="mes.partitions")
         post_migrate.connect(create_roles, sender=self, dispatch_uid="mes.roles")
-        post_migrate.connect(create_schedules, sender=self, dispatch_uid="mes.schedules")
+        post_migrate.connect(schedules.create_schedules, sender=self, dispatch_uid="mes.schedules")
 
 
 class MesAdminConfig(AdminConfig):

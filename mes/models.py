@@ -11,7 +11,7 @@ from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Stat
 from mes.platform.accounts.models import DeviceToken
 from mes.platform.database.models import IdempotencyKey
 from mes.platform.notifications.models import FollowedLine, Notification
-from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
+from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production_counts.models import (
     CountReport,
@@ -68,6 +68,7 @@ __all__ = [
     "StationGroup",
     "StatusReport",
     "Stencil",
+    "TaskOutcome",
     "TimeRuleDefinition",
     "TimeRuleInstance",
     "TimeRuleMark",

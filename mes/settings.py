@@ -260,11 +260,12 @@ if MES_ERP_URL and not MES_ERP_SECRET:
     raise ImproperlyConfigured("MES_ERP_URL needs MES_ERP_SECRET, by which the ERP knows that a message is ours.")
 
 # The worker. `timeout` < `retry`, or a slow task would be started a second time beside itself.
+MES_TASK_TIMEOUT = timedelta(seconds=120)
 Q_CLUSTER = {
     "name": "linekeeper",
     "orm": "default",
     "workers": _number("WORKER_PROCESSES", default=1),
-    "timeout": 120,
+    "timeout": int(MES_TASK_TIMEOUT.total_seconds()),
     "retry": 180,
     "max_attempts": 3,
     "ack_failures": False,

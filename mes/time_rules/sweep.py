@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from datetime import datetime
 
-import structlog
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
+from mes.platform.outbox.schedules import ScheduledTask
+from mes.platform.sweeps import Sweep
 from mes.time_rules import hooks, notifications
 from mes.time_rules.models import InstanceStatus, TimeRuleInstance
 from mes.time_rules.queries import is_over
-
-logger = structlog.get_logger(__name__)
 
 BATCH = 200
 MOST_BATCHES = 500  # of one call; the next minute goes on
@@ -21,40 +21,48 @@ Step = Callable[[list[TimeRuleInstance], datetime], None]
 
 
 def sweep() -> dict[str, int]:
-    """Expire and warn; return how many of each. What is decided at the same time elsewhere is left to that."""
-    now = timezone.now()
-    expired = _work_off(is_over(now), "expires_at", _expire, now)
-    to_warn = Q(status=InstanceStatus.ACTIVE, warning_at__lte=now, warned_at=None)
-    warned = _work_off(to_warn, "warning_at", _warn, now)
-    return {"expired": expired, "warned": warned}
+    """Expire and warn; return how many of each. What is decided at the same time elsewhere is left to that.
 
-
-def _work_off(due: Q, order: str, step: Step, now: datetime) -> int:
-    """Take due clocks in batches, each batch with all its effects in one transaction.
-
-    When a batch fails, the clocks go one by one, so that one that always fails delays no other.
+    Raises SweepIncomplete when all others are done, where clocks failed.
     """
-    done, size, failed = 0, BATCH, set[int]()
+    now = timezone.now()
+    to_warn = Q(status=InstanceStatus.ACTIVE, warning_at__lte=now, warned_at=None)
+    done = {"expired": 0, "warned": 0}
+    with Sweep("time rules") as clocks:
+        with clocks.row("expiry"):
+            done["expired"] = _work_off(is_over(now), "expires_at", _expire, now, clocks)
+        with clocks.row("warnings"):
+            done["warned"] = _work_off(to_warn, "warning_at", _warn, now, clocks)
+    return done
+
+
+def _work_off(due: Q, order: str, step: Step, now: datetime, clocks: Sweep) -> int:
+    """Take due clocks in batches, each batch with all its effects in one transaction; return how many were done.
+
+    When a batch fails, as many clocks go one by one, so that one that always fails delays no other.
+    """
+    done, singles, failed = 0, 0, set[int]()
     for _batch in range(MOST_BATCHES):
         taken: list[int] = []
         try:
             with transaction.atomic():
                 rows = TimeRuleInstance.objects.filter(due).exclude(pk__in=failed)
                 locked = rows.select_for_update(no_key=True, of=("self",), skip_locked=True)
-                batch = list(locked.select_related("definition").order_by(order, "pk")[:size])
+                batch = list(locked.select_related("definition").order_by(order, "pk")[: 1 if singles else BATCH])
                 taken = [instance.pk for instance in batch]
                 step(batch, now)
-        except Exception:
-            logger.exception("clocks could not be swept", clocks=taken)
+        except Exception as error:
             if not taken:
                 raise
-            if size == 1:
+            if len(taken) == 1:
+                clocks.note(f"clock {taken[0]}", error)
                 failed.update(taken)
-            size = 1
+            singles = singles - 1 if singles else len(taken)
             continue
         if not taken:
             break
         done += len(taken)
+        singles = max(singles - 1, 0)
     return done
 
 
@@ -71,3 +79,6 @@ def _warn(batch: list[TimeRuleInstance], now: datetime) -> None:
         instance.warned_at = now
     TimeRuleInstance.objects.bulk_update(batch, ["warned_at"])
     notifications.tell_warned(batch)
+
+
+TASK = ScheduledTask("time rules", _("Warnings and expiry of clocks"), sweep, cron="* * * * *")

@@ -11,6 +11,7 @@ from mes.platform.accounts.roles import Role
 from mes.platform.hooks import Hook
 from mes.platform.notifications import services as notifications
 from mes.platform.notifications.models import Notification
+from mes.platform.sweeps import SweepIncomplete
 from mes.time_rules import hooks, sweep
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance
 from mes.time_rules.queries import list_blocking
@@ -23,6 +24,7 @@ from tests.time_rules.support import (
     handle,
     make_rule,
     start,
+    statuses,
     the_clock,
     usage_event,
 )
@@ -314,8 +316,49 @@ def test_a_listener_that_fails_for_one_clock_delays_no_other(wall: SetTime, monk
     make_rule()
     handle(*(start(at(number), sn=f"SN-{number}") for number in range(5)))
     wall(at(300))
-    assert sweep.sweep()["expired"] == 4
-    assert the_clock("SN-2").status == "ACTIVE"
+    with pytest.raises(SweepIncomplete, match=f"^clock {the_clock('SN-2').pk}: ZeroDivisionError"):
+        sweep.sweep()
+    assert [statuses(f"SN-{number}") for number in range(5)] == [
+        ["EXPIRED"],
+        ["EXPIRED"],
+        ["ACTIVE"],
+        *[["EXPIRED"]] * 2,
+    ]
+
+
+def test_a_clock_that_cannot_be_warned_of_delays_no_other(wall: SetTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are: once those beside it are through, the others go in whole batches again."""
+    told: list[int] = []
+
+    def tell_warned(found: Any) -> None:
+        if any(one.entity_id == "SN-2" for one in found):
+            raise ZeroDivisionError
+        told.append(len(found))
+
+    monkeypatch.setattr(sweep.notifications, "tell_warned", tell_warned)
+    monkeypatch.setattr(sweep, "BATCH", 3)
+    monkeypatch.setattr(sweep, "MOST_BATCHES", 8)
+    make_rule()
+    handle(*(start(at(number), sn=f"SN-{number}") for number in range(12)))
+    wall(at(225))
+    with pytest.raises(SweepIncomplete):
+        sweep.sweep()
+    assert told[:4] == [1, 1, 3, 3]
+    assert TimeRuleInstance.objects.filter(warned_at=None).values_list("entity_id", flat=True).first() == "SN-2"
+    assert TimeRuleInstance.objects.filter(warned_at=None).count() == 1
+
+
+def test_expiry_that_cannot_be_read_does_not_keep_warnings_back(wall: SetTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(now: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sweep, "is_over", fail)
+    make_rule()
+    handle(start(at(0), sn="SN-1"))
+    wall(at(225))
+    with pytest.raises(SweepIncomplete, match="expiry: ZeroDivisionError"):
+        sweep.sweep()
+    assert the_clock("SN-1").warned_at is not None
 
 
 # --- at scale ------------------------------------------------------------------------------------------------

@@ -15,10 +15,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from mes.platform.http.envelope import encode
+from mes.platform.monitoring.scheduled_tasks import list_bad, list_statuses
 from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
 
 HEARTBEAT_TICKS = 3  # a worker that missed this many is gone
 MOST_COUNTED = 1000  # whoever has more dead events counts them elsewhere
+TASKS_FAILED = "SCHEDULED_TASKS_FAILED"
 BACKLOG_TICKS = 10  # events that wait for longer are not being processed
 
 _migrated = False  # remembered once true: a running process is never migrated back
@@ -34,10 +36,15 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 if every check holds, else 503; the body shows each of them."""
-    checks = {name: _outcome(check) for name, check in CHECKS.items()}
-    ok = all(check["ok"] for check in checks.values())
-    body = encode({"ok": ok, "checks": checks})
+    """200 if every check holds, else 503; the body shows each of them.
+
+    `warnings` names checks that somebody must look at, and that take no web server out of service: a load balancer that
+    did so because the retention failed would stop the plant without mending anything.
+    """
+    checks = {name: _outcome(check) for name, check in (CHECKS | WARNINGS).items()}
+    ok = all(checks[name]["ok"] for name in CHECKS)
+    warnings = [name for name in WARNINGS if not checks[name]["ok"]]
+    body = encode({"ok": ok, "checks": checks, "warnings": warnings})
     return HttpResponse(body, status=200 if ok else 503, content_type="application/json")
 
 
@@ -100,6 +107,17 @@ def check_backlog() -> dict[str, Any]:
     return {"ok": ok, "oldestDueAt": oldest, "ageSeconds": age, "limitSeconds": limit, "dead": dead}
 
 
+def check_tasks() -> dict[str, Any]:
+    """Every scheduled task is called and succeeds. Errors are shown on the operations page: this has no sign-in."""
+    lately = timezone.now() - timedelta(seconds=HEARTBEAT_TICKS * settings.MES_TICK_SECONDS)
+    alive = WorkerHeartbeat.objects.filter(beat_at__gt=lately)
+    bad = list_bad(list_statuses(alive, lately=lately))
+    if not bad:
+        return {"ok": True}
+    failed = [{"name": task.name, "state": task.state, "since": task.since, "failures": task.failures} for task in bad]
+    return {"ok": False, "code": TASKS_FAILED, "failed": failed}
+
+
 def _age(moment: datetime | None) -> float | None:
     return None if moment is None else round((timezone.now() - moment).total_seconds(), 1)
 
@@ -110,3 +128,4 @@ CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "worker": check_worker,
     "backlog": check_backlog,
 }
+WARNINGS: dict[str, Callable[[], dict[str, Any]]] = {"tasks": check_tasks}

@@ -16,6 +16,7 @@ from mes.platform.database import partitions
 from mes.platform.database.models import RetentionRun
 from mes.platform.monitoring import open_work
 from mes.platform.monitoring.health import BACKLOG_TICKS, HEARTBEAT_TICKS
+from mes.platform.monitoring.scheduled_tasks import TaskStatus, list_bad, list_statuses
 from mes.platform.outbox.models import (
     DUE_STATUSES,
     EventStatus,
@@ -50,6 +51,7 @@ class Live:
     dead_types: list[tuple[str, str, int]]  # type, label, how many
     dead: list[MesEvent]
     open_work: list[tuple[open_work.OpenWork, int]]
+    bad_tasks: list[TaskStatus]
 
     @property
     def dead_count(self) -> int:
@@ -81,8 +83,8 @@ class Storage:
 
 def read_live() -> Live:
     """Return how workers and events are doing now."""
-    lately = timezone.now() - timedelta(seconds=HEARTBEAT_TICKS * settings.MES_TICK_SECONDS)
-    workers = list(WorkerHeartbeat.objects.order_by("-beat_at")[:50])
+    lately = _lately()
+    workers = _list_workers()
     alive = [worker for worker in workers if worker.beat_at > lately]
     ticks = [worker.ticked_at for worker in workers if worker.ticked_at]
     begun = [*ticks, *(worker.started_at for worker in alive)]
@@ -96,7 +98,22 @@ def read_live() -> Live:
         dead_types=[(name, _label(name), count) for name, count in counted.annotate(n=Count("pk")).order_by("-n")],
         dead=list(MesEvent.objects.filter(status=EventStatus.DEAD).order_by("-id")[:DEAD_SHOWN]),
         open_work=open_work.count_all(),
+        bad_tasks=list_bad(list_statuses(workers, lately=lately)),
     )
+
+
+def read_tasks() -> list[TaskStatus]:
+    """Return every scheduled task, those that somebody must look at first."""
+    return list_statuses(_list_workers(), lately=_lately())
+
+
+def _lately() -> datetime:
+    """Return since when a worker must have shown itself to count as alive."""
+    return timezone.now() - timedelta(seconds=HEARTBEAT_TICKS * settings.MES_TICK_SECONDS)
+
+
+def _list_workers() -> list[WorkerHeartbeat]:
+    return list(WorkerHeartbeat.objects.order_by("-beat_at")[:50])
 
 
 def _label(event_type: str) -> str:

@@ -33,6 +33,14 @@ def operations(request: HttpRequest) -> HttpResponse:
 
 @needs(Capability.REPLAY)
 @require_GET
+def scheduled_tasks(request: HttpRequest) -> HttpResponse:
+    """Every task that the worker does by the clock: when it ran, when it will, and why it failed."""
+    context = {"tasks": facts.read_tasks()}
+    return show_live(request, "operations/tasks.html", "operations/_tasks.html", context)
+
+
+@needs(Capability.REPLAY)
+@require_GET
 def retention_preview(request: HttpRequest) -> HttpResponse:
     """What the retention would remove now."""
     return render(request, "operations/retention.html", {"previews": retention.preview()})

@@ -85,3 +85,29 @@ class WorkerHeartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class TaskOutcome(models.Model):
+    """How a scheduled task fares: one row for each schedule, written when django-q2 begins and ends a run of it.
+
+    django-q2's own results do not say it: they go after a while, a run whose process was killed leaves none, and they
+    keep the names of functions that were moved since.
+    """
+
+    name = models.CharField(_("task"), max_length=100, unique=True)
+    created_at = models.DateTimeField(_("expected since"), default=timezone.now)
+    begun_at = models.DateTimeField(_("last begun"), null=True)
+    running_since = models.DateTimeField(_("running since"), null=True)
+    succeeded_at = models.DateTimeField(_("last succeeded"), null=True)
+    failed_at = models.DateTimeField(_("last failed"), null=True)
+    failing_since = models.DateTimeField(_("failing since"), null=True)
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0)
+    error = models.TextField(_("error"), blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("outcome of a scheduled task")
+        verbose_name_plural = _("outcomes of scheduled tasks")
+
+    def __str__(self) -> str:
+        return self.name

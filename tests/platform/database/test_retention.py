@@ -20,6 +20,8 @@ from mes.platform.database.retention import Policy, Rows
 from mes.platform.hooks import Hook
 from mes.platform.monitoring import retention_runs
 from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
+from mes.platform.outbox.schedules import ScheduledTask
+from mes.platform.sweeps import SweepIncomplete
 from tests.platform.outbox.support import make_event
 
 OLD = date(2025, 2, 1)
@@ -290,7 +292,8 @@ def test_a_policy_that_fails_is_noted_and_hinders_no_other(monkeypatch):
     policies.register(*retention.policies, Rows("a bad one", "", "MES_TASK_RETENTION", expired=fail))
     monkeypatch.setattr(retention, "policies", policies)
     make_event("k", status="COMPLETED", retention_until=timezone.now() - days(1))
-    assert retention_runs.retain() == "done"
+    with pytest.raises(SweepIncomplete, match="a bad one: ValueError: no way"):
+        retention_runs.retain()
     run = RetentionRun.objects.get()
     assert run.errors == {"a bad one": "ValueError: no way"}
     assert run.rows == {"completed events": 1}
@@ -304,10 +307,10 @@ def test_a_night_is_cut_into_slices(settings, monkeypatch):
     for number in range(3):
         make_event(str(number), status="COMPLETED", retention_until=timezone.now() - days(1))
     queued: list[tuple] = []
-    monkeypatch.setattr(retention_runs, "async_task", lambda *given: queued.append(given))
+    monkeypatch.setattr(ScheduledTask, "queue_again", lambda *given: queued.append(given))
     assert retention_runs.retain() == "goes on"
     run = RetentionRun.objects.get()
-    assert queued == [("mes.platform.monitoring.retention_runs.retain", run.pk, 2)]
+    assert queued == [(retention_runs.TASK, run.pk, 2)]
     assert run.ended_at is None
     settings.MES_RETENTION_BUDGET = timedelta(minutes=1)
     assert retention_runs.retain(*queued[0][1:]) == "done"

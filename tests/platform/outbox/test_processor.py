@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
-from django_q.models import Schedule
 
 from mes.plant.models import Line
 from mes.platform.hooks import Hook
@@ -34,7 +32,6 @@ from mes.platform.outbox.models import (
     MesEvent,
     WorkerHeartbeat,
 )
-from mes.platform.outbox.schedules import SCHEDULES
 from tests.platform.outbox.support import make_event, test_database_url
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -590,18 +587,3 @@ def test_dead_events_and_those_waiting_for_a_retry_do_not_make_unready(ready):
     make_event("dead", status=EventStatus.DEAD, due_ago=10_000)
     make_event("failed", status=EventStatus.FAILED, due_ago=10_000)
     assert ready() == (200, True)
-
-
-@pytest.mark.django_db
-def test_schedules_exist_once_after_each_migration_and_are_corrected():
-    def found() -> dict[str, tuple[str, str]]:
-        assert Schedule.objects.count() == len(SCHEDULES)
-        return {item.name: (item.func, item.cron) for item in Schedule.objects.all()}
-
-    expected = {name: (options["func"], options["cron"]) for name, options in SCHEDULES.items()}
-    assert found() == expected
-    Schedule.objects.filter(name="tick").update(cron="0 0 * * * *")
-    for _time in range(2):
-        call_command("migrate", verbosity=0)
-        assert found() == expected
-    assert expected["tick"] == ("mes.platform.outbox.tasks.tick", "* * * * * */30")

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from django_q.models import Schedule
 
-from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
+from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
 from mes.platform.outbox.worker import STOP_SECONDS
 from mes.platform.server import supervisor
 from tests.platform.outbox.support import eventually, make_event, running
@@ -53,6 +53,7 @@ def test_a_worker_ticks_by_the_clock(worker, log, client: Client):
     before = timezone.now()
     eventually(lambda: WorkerHeartbeat.objects.filter(ticked_at__gt=before).exists(), log)
     assert client.get("/readyz").json()["checks"]["worker"]["ok"]
+    eventually(lambda: TaskOutcome.objects.filter(name="tick", succeeded_at__gt=before).exists(), log)
     # the next tick is due by the six-field cron, within half a minute
     assert (Schedule.objects.get(name="tick").next_run - timezone.now()).total_seconds() <= 30
 
