@@ -7,6 +7,7 @@ from execution.data import values
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
 from mes import errors
+from mes.platform.database.lookup import get_or_raise
 from mes.platform.outbox.emit import emit
 from mes.platform.outbox.models import EventType
 from mes.production import locking, runs, transitions
@@ -63,10 +64,7 @@ def _decision(unit: Unit, action: DispositionAction, *, from_status: str, reason
 
 
 def _lock(sn: str) -> Unit:
-    unit = Unit.objects.select_for_update(no_key=True, of=("self",)).filter(sn=sn).first()
-    if unit is None:
-        raise errors.UnitNotFound(code=sn)
-    return unit
+    return get_or_raise(Unit.objects.select_for_update(no_key=True, of=("self",)), errors.UnitNotFound, sn=sn)
 
 
 @transaction.atomic
@@ -110,9 +108,7 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
     An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, StepMismatch.
     """
     locked = locking.lock([sn])
-    unit = Unit.objects.select_related("run__route_version").filter(sn=sn).first()
-    if unit is None:
-        raise errors.UnitNotFound(code=sn)
+    unit = get_or_raise(Unit.objects.select_related("run__route_version"), errors.UnitNotFound, sn=sn)
     run = unit.run
     if run is None:
         raise errors.UnitRunNotFound(code=sn)

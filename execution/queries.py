@@ -8,6 +8,7 @@ from execution import rules
 from execution.models import Track
 from mes import errors
 from mes.plant.models import Station
+from mes.platform.database.lookup import get_or_raise
 from mes.production.models import Run, RunStatus, Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
@@ -61,10 +62,7 @@ def _list_waiting(station: Station) -> list[dict[str, Any]]:
 def get_unit(sn: str) -> Unit:
     """Return a unit with its order, run and route version. Raises UnitNotFound."""
     units = Unit.objects.select_related("work_order", "run__route_version").defer("run__route_version__snapshot")
-    unit = units.filter(sn=sn).first()
-    if unit is None:
-        raise errors.UnitNotFound(code=sn)
-    return unit
+    return get_or_raise(units, errors.UnitNotFound, sn=sn)
 
 
 def resolve_unit(sn: str) -> dict[str, Any]:

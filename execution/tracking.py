@@ -15,6 +15,7 @@ from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState, find_earlier
 from mes import errors
 from mes.plant.models import Station
+from mes.platform.database.lookup import get_or_raise
 from mes.production import locking, runs
 from mes.production.models import Run, Unit, UnitStatus
 
@@ -32,19 +33,13 @@ class Departure:
 
 def get_station(code: str) -> Station:
     """Return a station with its line and group. Raises StationNotFound."""
-    station = Station.objects.select_related("line", "group").filter(code=code).first()
-    if station is None:
-        raise errors.StationNotFound(code=code)
-    return station
+    return get_or_raise(Station.objects.select_related("line", "group"), errors.StationNotFound, code=code)
 
 
 def get_run(run_no: str) -> Run:
     """Return a run with its order, line and route version. Raises RunNotFound."""
     runs_ = Run.objects.select_related("work_order", "line", "route_version").defer("route_version__snapshot")
-    run = runs_.filter(run_no=run_no).first()
-    if run is None:
-        raise errors.RunNotFound(code=run_no)
-    return run
+    return get_or_raise(runs_, errors.RunNotFound, run_no=run_no)
 
 
 @locking.atomically

@@ -7,6 +7,7 @@ from typing import Any
 
 from execution.models import Carrier, CarrierLoad, CarrierTrack, CarrierTrackUnit, DataValue
 from mes import errors
+from mes.platform.database.lookup import get_or_raise
 from mes.production.models import Unit
 from trace.values import CLOCKS_DIFFER, value_as_json
 
@@ -69,9 +70,7 @@ class UnitCarriers:
 
 def get_carrier_trace(*, carrier_no: str) -> CarrierTrace:
     """Load the trace of a carrier in five queries. Raises CarrierNotFound."""
-    carrier = Carrier.objects.filter(carrier_no=carrier_no).first()
-    if carrier is None:
-        raise errors.CarrierNotFound(code=carrier_no)
+    carrier = get_or_raise(Carrier.objects, errors.CarrierNotFound, carrier_no=carrier_no)
     loads = CarrierLoad.objects.filter(carrier=carrier).select_related("unit").order_by("-id")[:MOST_LOADS]
     tracks = list(
         CarrierTrack.objects.filter(carrier=carrier).select_related("run", "station").order_by("-id")[:MOST_PASSES]

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from execution.models import Track, TrackResult
 from mes import errors
+from mes.platform.database.lookup import get_or_raise
 from mes.production.models import Run, Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
@@ -214,9 +215,7 @@ def count_by_step(runs: Iterable[Run]) -> dict[int, Tally]:
 def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
     """Load the page of a run in nine queries. Raises RunNotFound. A page after the last shows the last."""
     runs = Run.objects.select_related("work_order", "line", "route_version__routing")
-    run = runs.defer("route_version__snapshot").filter(run_no=run_no).first()
-    if run is None:
-        raise errors.RunNotFound(code=run_no)
+    run = get_or_raise(runs.defer("route_version__snapshot"), errors.RunNotFound, run_no=run_no)
     state = build_states([run])[run.pk]
     statuses = (chosen.status,) if chosen.status else ()
     matching = state.tally.count(*statuses, step_no=chosen.step_no)

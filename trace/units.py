@@ -15,6 +15,7 @@ from execution.quality.models import Defect, InspectionResult
 from ingest.models import IngestBase
 from integration.models import DeviceDataRecord
 from mes import errors
+from mes.platform.database.lookup import get_or_raise
 from mes.production.models import Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
@@ -202,14 +203,8 @@ class UnitTrace:
 
 def get_unit_trace(*, sn: str) -> UnitTrace:
     """Load the trace of a unit. Raises UnitNotFound. The number of queries does not depend on what there is."""
-    unit = (
-        Unit.objects.select_related("work_order", "run__line", "run__route_version__routing")
-        .defer("run__route_version__snapshot")
-        .filter(sn=sn)
-        .first()
-    )
-    if unit is None:
-        raise errors.UnitNotFound(code=sn)
+    units = Unit.objects.select_related("work_order", "run__line", "run__route_version__routing")
+    unit = get_or_raise(units.defer("run__route_version__snapshot"), errors.UnitNotFound, sn=sn)
     return UnitTrace(
         unit=unit,
         snapshot=snapshot_of(unit.run) if unit.run else None,

@@ -8,6 +8,7 @@ from execution.data import judging, values
 from execution.data.judging import JudgedValue, Reading
 from mes import errors
 from mes.plant.models import Operation, Station
+from mes.platform.database.lookup import get_or_raise
 from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind, StatusReport
 
@@ -21,9 +22,7 @@ def report_station_values(
     SpecNotAuto, DataTypeMismatch.
     """
     judging.check_shape(readings)
-    station = Station.objects.filter(code=station_code).first()
-    if station is None:
-        raise errors.StationNotFound(code=station_code)
+    station = get_or_raise(Station.objects, errors.StationNotFound, code=station_code)
     if not Operation.objects.filter(code=operation_code).exists():
         raise errors.OperationNotFound(code=operation_code)
     judged = judging.collect_live(readings, operation_code, source=report.source, default_time=report.event_time)

@@ -15,7 +15,7 @@ from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import IdField, OffsetDateTimeField
 from mes.platform.http.viewsets import ExactFilter
-from mes.platform.http.whole_numbers import whole_number
+from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.outbox.models import EventType, MesEvent
 
 
@@ -70,9 +70,7 @@ class OutboundEventViewSet(mixins.ListModelMixin, GenericViewSet):
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         """Have it tried again."""
-        event_id = whole_number(pk)
-        if event_id is None:
-            raise errors.EventNotFound(code=pk)
+        event_id = id_or_raise(pk, errors.EventNotFound)
         return Response(OutboundEventItem(retry(event_id=event_id, by=operator_name(request))).data)
 
 

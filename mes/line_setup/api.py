@@ -16,6 +16,7 @@ from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot, Solder
 from mes.plant.models import Line, Station
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
+from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.master_data import FixedFieldsMixin, OptionalTextField, describe
 from mes.platform.http.serializers import (
     CodeField,
@@ -112,7 +113,7 @@ class LineSetUpViewSet(GenericViewSet):
     @action(detail=True, methods=["get"], url_path="set-up")
     def set_up(self, request: Request, code: str) -> Response:
         """Return what is bound now and was bound lately."""
-        set_up = queries.get_set_up(_get_line(code))
+        set_up = queries.get_set_up(get_or_raise(Line.objects, errors.LineNotFound, code=code))
         answer = {
             "lineCode": set_up.line.code,
             "stencil": set_up.stencil,
@@ -162,13 +163,6 @@ class LineSetUpViewSet(GenericViewSet):
     def unbind_solder_paste(self, request: Request, code: str) -> Response:
         """Take it off."""
         return _unbind(request, code, SetUpKind.SOLDER_PASTE, read(LotRemoval, request)["lotId"])
-
-
-def _get_line(code: str) -> Line:
-    line = Line.objects.filter(code=code).first()
-    if line is None:
-        raise errors.LineNotFound(code=code)
-    return line
 
 
 def _check_line(request: Request, code: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -13,6 +14,7 @@ from mes.line_setup import usages
 from mes.line_setup.get_or_create import lock_lot, lock_stencil
 from mes.line_setup.models import LineBinding, SetUpKind
 from mes.plant.models import Line
+from mes.platform.database.lookup import get_or_raise
 
 FIELDS = {SetUpKind.STENCIL: "stencil", SetUpKind.SOLDER_PASTE: "lot"}
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('mes.line_setup'))"
@@ -34,7 +36,7 @@ def bind(*, line_code: str, kind: SetUpKind, code: str, by: str, replace: bool =
     What stands in the way (another one on the line, or this one on another line) is unbound with `replace`, and
     refused without. Raises LineNotFound, LineOccupied, BoundElsewhere.
     """
-    line = _get_line(line_code)
+    line = get_or_raise(Line.objects, errors.LineNotFound, code=line_code)
     lock_line_setup()
     thing = lock_stencil(code) if kind == SetUpKind.STENCIL else lock_lot(code)
     name = FIELDS[kind]
@@ -58,14 +60,16 @@ def unbind(*, line_code: str, kind: SetUpKind, code: str, by: str) -> Binding:
 
     A lot that is in use goes out of use. Raises LineNotFound, NotBound.
     """
-    line = _get_line(line_code)
+    line = get_or_raise(Line.objects, errors.LineNotFound, code=line_code)
     lock_line_setup()
     name = FIELDS[kind]
     bindings = LineBinding.objects.select_for_update(of=("self",)).select_related("line", "stencil", "lot")
     identity = "stencil__stencil_id" if kind == SetUpKind.STENCIL else "lot__lot_id"
-    latest = bindings.filter(line=line, kind=kind, **{identity: code}).order_by("-id").first()
-    if latest is None:
-        raise errors.NotBound(code=code, line=line.code)
+    latest = get_or_raise(
+        bindings.filter(line=line, kind=kind).order_by("-id"),
+        partial(errors.NotBound, line=line.code),
+        **{identity: code},
+    )
     if latest.unbound_at is not None:
         elsewhere = LineBinding.objects.filter(unbound_at=None, **{name: getattr(latest, name)})
         if elsewhere.exists():
@@ -85,13 +89,6 @@ def lock_line_setup() -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(LOCK)
-
-
-def _get_line(code: str) -> Line:
-    line = Line.objects.filter(code=code).first()
-    if line is None:
-        raise errors.LineNotFound(code=code)
-    return line
 
 
 def _refusal(in_the_way: Sequence[LineBinding], *, line: Line, code: str) -> errors.DomainError:

@@ -17,6 +17,7 @@ from mes.line_setup.models import (
 )
 from mes.line_setup.rules import find_issue
 from mes.plant.models import Equipment
+from mes.platform.database.lookup import get_or_raise
 from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind, StatusReport
 
@@ -85,7 +86,5 @@ def report_maintenance_task(report: Report, *, equipment_code: str, number: str,
 
 
 def _lock_equipment(code: str) -> Equipment:
-    equipment = Equipment.objects.select_for_update(no_key=True, of=("self",)).filter(code=code).first()
-    if equipment is None:
-        raise errors.EquipmentNotFound(code=code)
-    return equipment
+    rows = Equipment.objects.select_for_update(no_key=True, of=("self",))
+    return get_or_raise(rows, errors.EquipmentNotFound, code=code)

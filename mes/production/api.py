@@ -13,6 +13,7 @@ from rest_framework.viewsets import GenericViewSet
 from mes import errors
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
+from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.serializers import (
     CodeField,
     OffsetDateTimeField,
@@ -222,10 +223,7 @@ class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
 
     def get_object(self) -> WorkOrder:
         """Return the order the address names."""
-        order = self.get_queryset().filter(wo_no=self.kwargs["wo_no"]).first()
-        if order is None:
-            raise errors.WorkOrderNotFound(code=self.kwargs["wo_no"])
-        return order
+        return get_or_raise(self.get_queryset(), errors.WorkOrderNotFound, wo_no=self.kwargs["wo_no"])
 
     @extend_schema(
         summary="Release an order to a line",
@@ -281,10 +279,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
 
     def get_object(self) -> Run:
         """Return the run the address names."""
-        run = self.get_queryset().filter(run_no=self.kwargs["run_no"]).first()
-        if run is None:
-            raise errors.RunNotFound(code=self.kwargs["run_no"])
-        return run
+        return get_or_raise(self.get_queryset(), errors.RunNotFound, run_no=self.kwargs["run_no"])
 
     @extend_schema(summary="Read a run with its unit counts", responses=RunDetail)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:

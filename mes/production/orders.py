@@ -7,6 +7,7 @@ from django.db import transaction
 
 from mes.errors import InvalidTransition, LineNotFound, RouteNotFound, WorkOrderNotFound
 from mes.plant.models import Line
+from mes.platform.database.lookup import get_or_raise
 from mes.production import transitions
 from mes.production.models import OPEN_RUN_STATUSES, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.routing.models import Routing
@@ -34,10 +35,7 @@ def receive(
 
 
 def _find_routing(code: str | None) -> Routing | None:
-    routing = Routing.objects.filter(code=code).first() if code is not None else None
-    if code is not None and routing is None:
-        raise RouteNotFound(code=code)
-    return routing
+    return None if code is None else get_or_raise(Routing.objects, RouteNotFound, code=code)
 
 
 def _update(order: WorkOrder, wanted: dict[str, object]) -> None:
@@ -55,9 +53,7 @@ def _update(order: WorkOrder, wanted: dict[str, object]) -> None:
 
 def release(*, wo_no: str, line_code: str) -> WorkOrder:
     """Release an order to a line. Again before its first run: to another line. Raises …NotFound, InvalidTransition."""
-    line = Line.objects.filter(code=line_code).first()
-    if line is None:
-        raise LineNotFound(code=line_code)
+    line = get_or_raise(Line.objects, LineNotFound, code=line_code)
     with transaction.atomic():
         order = lock(wo_no=wo_no)
         order.status = transitions.next_state(
@@ -72,10 +68,7 @@ def release(*, wo_no: str, line_code: str) -> WorkOrder:
 
 def lock(*, wo_no: str) -> WorkOrder:
     """Return the locked order (inside a transaction). Raises WorkOrderNotFound."""
-    order = WorkOrder.objects.select_for_update(no_key=True).filter(wo_no=wo_no).first()
-    if order is None:
-        raise WorkOrderNotFound(code=wo_no)
-    return order
+    return get_or_raise(WorkOrder.objects.select_for_update(no_key=True), WorkOrderNotFound, wo_no=wo_no)
 
 
 def start(order_id: int) -> None:

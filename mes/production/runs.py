@@ -25,6 +25,7 @@ from mes.errors import (
     ValidationFailed,
 )
 from mes.plant.models import Line
+from mes.platform.database.lookup import get_or_raise
 from mes.production import hooks, orders, transitions
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.production.queries import units_with_tracks
@@ -41,9 +42,7 @@ def create(
 
     Raises WorkOrderNotFound, LineNotFound, InvalidTransition, RouteVersionNotReady, RouteAmbiguous.
     """
-    line = Line.objects.filter(code=line_code).first()
-    if line is None:
-        raise LineNotFound(code=line_code)
+    line = get_or_raise(Line.objects, LineNotFound, code=line_code)
     with transaction.atomic():
         order = orders.lock(wo_no=wo_no)
         if order.status not in (WorkOrderStatus.RELEASED, WorkOrderStatus.IN_PROGRESS):
@@ -114,10 +113,7 @@ def lock(*, run_no: str) -> Run:
     runs = Run.objects.select_for_update(of=("self",), no_key=True).select_related(
         "work_order", "line", "route_version"
     )
-    run = runs.filter(run_no=run_no).first()
-    if run is None:
-        raise RunNotFound(code=run_no)
-    return run
+    return get_or_raise(runs, RunNotFound, run_no=run_no)
 
 
 def set_authorization(*, run_no: str, action: str, by: str, reason: str = "") -> Run:

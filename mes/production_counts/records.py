@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from mes import errors
 from mes.plant.models import Line, Station
+from mes.platform.database.lookup import get_or_raise
 from mes.production.models import Run
 from mes.production_counts.models import RecordRemark, RecordSignature
 
@@ -33,11 +34,11 @@ def add_remark(
     Raises LineNotFound, RunNotFound, StationNotFound, ValidationFailed.
     """
     return RecordRemark.objects.create(
-        line=_find_line(line_code),
+        line=get_or_raise(Line.objects, errors.LineNotFound, code=line_code),
         date=day,
         hour=hour,
-        run=_find_run(run_no) if run_no else None,
-        station=_find_station(station_code) if station_code else None,
+        run=get_or_raise(Run.objects, errors.RunNotFound, run_no=run_no) if run_no else None,
+        station=get_or_raise(Station.objects, errors.StationNotFound, code=station_code) if station_code else None,
         text=_checked(text),
         written_by=by,
     )
@@ -48,9 +49,7 @@ def correct_remark(*, remark_id: int, text: str, by: str) -> RecordRemark:
 
     Raises RemarkNotFound, RemarkCorrected when somebody corrected it before, ValidationFailed.
     """
-    earlier = RecordRemark.objects.filter(pk=remark_id).first()
-    if earlier is None:
-        raise errors.RemarkNotFound(code=remark_id)
+    earlier = get_or_raise(RecordRemark.objects, errors.RemarkNotFound, pk=remark_id)
     try:
         with transaction.atomic():
             return RecordRemark.objects.create(
@@ -75,7 +74,11 @@ def sign(
     `figures` are the sums that were shown. Signing again, after figures changed, adds a signature.
     """
     return RecordSignature.objects.create(
-        line=_find_line(line_code), date=day, hour=hour, written_by=by, figures=dict(figures)
+        line=get_or_raise(Line.objects, errors.LineNotFound, code=line_code),
+        date=day,
+        hour=hour,
+        written_by=by,
+        figures=dict(figures),
     )
 
 
@@ -89,24 +92,3 @@ def _checked(text: str) -> str:
     if not text.isprintable():
         raise errors.ValidationFailed({"text": _("The remark contains characters that cannot be kept.")})
     return text
-
-
-def _find_line(code: str) -> Line:
-    line = Line.objects.filter(code=code).first()
-    if line is None:
-        raise errors.LineNotFound(code=code)
-    return line
-
-
-def _find_run(run_no: str) -> Run:
-    run = Run.objects.filter(run_no=run_no).first()
-    if run is None:
-        raise errors.RunNotFound(code=run_no)
-    return run
-
-
-def _find_station(code: str) -> Station:
-    station = Station.objects.filter(code=code).first()
-    if station is None:
-        raise errors.StationNotFound(code=code)
-    return station

@@ -7,6 +7,7 @@ from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 
 from mes.errors import RunNotFound
 from mes.plant.models import Line
+from mes.platform.database.lookup import get_or_raise
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus
 from mes.readiness.models import CheckKind, ItemStatus, ReadinessCheck, ReadinessItem
 
@@ -17,10 +18,7 @@ ITEMS = Prefetch("items", ReadinessItem.objects.select_related("waiver").order_b
 def get_run(run_no: str) -> Run:
     """Return a run with what a check needs. Raises RunNotFound."""
     runs = Run.objects.select_related("work_order", "line", "route_version__routing").defer("route_version__snapshot")
-    run = runs.filter(run_no=run_no).first()
-    if run is None:
-        raise RunNotFound(code=run_no)
-    return run
+    return get_or_raise(runs, RunNotFound, run_no=run_no)
 
 
 def list_checks_of(run: Run) -> QuerySet[ReadinessCheck]:

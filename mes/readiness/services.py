@@ -12,6 +12,7 @@ from mes.errors import (
     ReadinessItemNotFound,
     ReadinessItemNotWaivable,
 )
+from mes.platform.database.lookup import get_or_raise
 from mes.production import runs
 from mes.production.models import Run
 from mes.readiness.evaluation import Outcome, evaluate
@@ -120,9 +121,8 @@ def waive_item(*, run_no: str, item_id: int, reason: str, by: str) -> ReadinessI
     with transaction.atomic():
         run = runs.lock(run_no=run_no)
         runs.check_open(run)
-        item = ReadinessItem.objects.select_related("check_made").filter(check_made__run=run, pk=item_id).first()
-        if item is None:
-            raise ReadinessItemNotFound(code=str(item_id))
+        items = ReadinessItem.objects.select_related("check_made").filter(check_made__run=run)
+        item = get_or_raise(items, ReadinessItemNotFound, pk=str(item_id))
         if item.status != ItemStatus.FAILED:
             raise InvalidTransition(action="waive", entity="readiness item", state=item.status)
         _check_waivable(item.item_type, item.item_key, waivable=item.waivable)

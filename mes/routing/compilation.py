@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from mes.errors import RouteNotFound
 from mes.plant.models import Station, StationType
+from mes.platform.database.lookup import get_or_raise
 from mes.routing import snapshots
 from mes.routing.mapping_problems import find_mapping_problems
 from mes.routing.models import (
@@ -213,9 +214,7 @@ def compile_route(*, code: str, compiled_by: str = "") -> tuple[RouteVersion, bo
     Raises RouteNotFound. Locks the route, so that two compilations at once give one new version.
     """
     with transaction.atomic():
-        routing = Routing.objects.select_for_update(no_key=True).filter(code=code).first()
-        if routing is None:
-            raise RouteNotFound(code=code)
+        routing = get_or_raise(Routing.objects.select_for_update(no_key=True), RouteNotFound, code=code)
         snapshot, problems = build(load_sources(routing))
         document = snapshots.to_document(snapshot)
         digest = snapshots.digest_of(document, problems)

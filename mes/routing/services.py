@@ -15,6 +15,7 @@ from mes.errors import (
     ValidationFailed,
 )
 from mes.plant.models import Operation, Station
+from mes.platform.database.lookup import get_or_raise
 from mes.routing.mapping_problems import TYPE_KEYS, find_mapping_problems
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, Routing, RoutingStep
 
@@ -68,10 +69,7 @@ def update_route(*, code: str, steps: Sequence[StepInput] | None = None, **field
 
 def lock_route(*, code: str) -> Routing:
     """Return the locked route (inside a transaction). Raises RouteNotFound."""
-    routing = Routing.objects.select_for_update(no_key=True).filter(code=code).first()
-    if routing is None:
-        raise RouteNotFound(code=code)
-    return routing
+    return get_or_raise(Routing.objects.select_for_update(no_key=True), RouteNotFound, code=code)
 
 
 def check_step_numbers(steps: Sequence[StepInput]) -> None:
@@ -138,9 +136,9 @@ def save_route_config(*, route_code: str, values: Mapping[str, Any]) -> tuple[Ro
 def save_operation_config(*, operation_code: str, values: Mapping[str, Any]) -> tuple[RouteExecutionConfig, bool]:
     """Create or change the config of an operation on every route; like `save_step_config`."""
     with transaction.atomic():
-        operation = Operation.objects.select_for_update(no_key=True).filter(code=operation_code).first()
-        if operation is None:
-            raise OperationNotFound(code=operation_code)
+        operation = get_or_raise(
+            Operation.objects.select_for_update(no_key=True), OperationNotFound, code=operation_code
+        )
         return _upsert({"scope": ConfigScope.OPERATION, "operation": operation}, values)
 
 

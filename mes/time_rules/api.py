@@ -16,6 +16,7 @@ from mes import errors
 from mes.plant.models import OperationKind
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability, Role
+from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.master_data import FixedFieldsMixin, OptionalTextField, describe
 from mes.platform.http.serializers import (
     IdField,
@@ -25,7 +26,7 @@ from mes.platform.http.serializers import (
     read,
 )
 from mes.platform.http.viewsets import ExactFilter, IdModelViewSet
-from mes.platform.http.whole_numbers import whole_number
+from mes.platform.http.whole_numbers import id_or_raise
 from mes.time_rules import services
 from mes.time_rules.models import (
     EVENT_CHOICES,
@@ -200,10 +201,9 @@ class TimeRuleInstanceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, 
 
     def get_object(self) -> TimeRuleInstance:
         """Return the clock the address names."""
-        found = self.get_queryset().filter(pk=whole_number(self.kwargs["pk"])).first()
-        if found is None:
-            raise errors.TimeRuleInstanceNotFound(code=self.kwargs["pk"])
-        return found
+        pk = self.kwargs["pk"]
+        id_or_raise(pk, errors.TimeRuleInstanceNotFound)
+        return get_or_raise(self.get_queryset(), errors.TimeRuleInstanceNotFound, pk=pk)
 
     @extend_schema(
         summary="Waive a running clock",
@@ -231,10 +231,8 @@ class TimeRuleInstanceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, 
 
     def _decide(self, service: Any, request: Request, pk: str) -> Response:
         body = read(ClockDecisionRequest, request)
-        number = whole_number(pk)
-        if number is None:
-            raise errors.TimeRuleInstanceNotFound(code=pk)
-        instance = service(instance_id=number, reason=body["reason"], by=operator_name(request))
+        clock_id = id_or_raise(pk, errors.TimeRuleInstanceNotFound)
+        instance = service(instance_id=clock_id, reason=body["reason"], by=operator_name(request))
         return Response(TimeRuleInstanceAnswer(instance).data)
 
 

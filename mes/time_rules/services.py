@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mes import errors
+from mes.platform.database.lookup import get_or_raise
 from mes.production.models import Unit, UnitStatus
 from mes.production.transitions import Table, next_state
 from mes.time_rules import hooks, notifications
@@ -231,9 +232,11 @@ def acknowledge(*, instance_id: int, reason: str, by: str) -> TimeRuleInstance:
 
 def _lock_instance(instance_id: int) -> TimeRuleInstance:
     """Lock the entity, then the row: in the order in which events are handled."""
-    found = TimeRuleInstance.objects.filter(pk=instance_id).values_list("entity_type", "entity_id").first()
-    if found is None:
-        raise errors.TimeRuleInstanceNotFound(code=instance_id)
+    found = get_or_raise(
+        TimeRuleInstance.objects.values_list("entity_type", "entity_id"),
+        errors.TimeRuleInstanceNotFound,
+        pk=instance_id,
+    )
     lock_entity(*found)
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition", "run")
     return rows.get(pk=instance_id)

@@ -14,6 +14,7 @@ from mes import errors
 from mes.plant import calendar
 from mes.plant.calendar import Cut
 from mes.plant.models import Line
+from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.query_params import read_moment
 
 LONGEST = timedelta(days=366)
@@ -158,7 +159,4 @@ def _day(moment: date | datetime) -> date:
 def _find_line(code: str | None) -> Line | None:
     if not code:
         return None
-    line = Line.objects.filter(code=code).first()
-    if line is None:
-        raise errors.LineNotFound(code=code)
-    return line
+    return get_or_raise(Line.objects, errors.LineNotFound, code=code)

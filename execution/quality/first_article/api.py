@@ -21,6 +21,7 @@ from execution.quality.first_article.models import (
 from mes import errors
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
+from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.serializers import (
     CodeField,
     OffsetDateTimeField,
@@ -28,7 +29,7 @@ from mes.platform.http.serializers import (
     read,
 )
 from mes.platform.http.viewsets import ExactFilter
-from mes.platform.http.whole_numbers import whole_number
+from mes.platform.http.whole_numbers import id_or_raise
 from mes.production.runs import snapshot_of
 
 LARGEST_SAMPLE = 1000
@@ -290,22 +291,16 @@ class FirstArticleViewSet(mixins.ListModelMixin, GenericViewSet):
         return self._show(services.sign(fai_id=_number(pk), by=operator_name(request), remark=remark).pk)
 
     def _show(self, fai_id: int, *, status: int = 200) -> Response:
-        shown = FirstArticle.objects.select_related("run__route_version").defer("run__route_version__snapshot")
-        fai = shown.prefetch_related(
+        rows = FirstArticle.objects.select_related("run__route_version").defer("run__route_version__snapshot")
+        fai = rows.prefetch_related(
             Prefetch("items", FirstArticleItem.objects.select_related("unit")),
             Prefetch("samples", FirstArticleSample.objects.select_related("unit")),
-        ).filter(pk=fai_id)
-        if (found := fai.first()) is None:
-            raise errors.FaiNotFound(code=str(fai_id))
-        return Response(FaiDetail(found).data, status=status)
+        )
+        return Response(FaiDetail(get_or_raise(fai, errors.FaiNotFound, pk=str(fai_id))).data, status=status)
 
 
 def _number(pk: str) -> int:
-    """Return an id as a row's number; what cannot be one names nothing."""
-    number = whole_number(pk)
-    if number is None:
-        raise errors.FaiNotFound(code=pk)
-    return number
+    return id_or_raise(pk, errors.FaiNotFound)
 
 
 def register(router: SimpleRouter) -> None:

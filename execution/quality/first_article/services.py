@@ -15,6 +15,7 @@ from execution.quality.first_article.models import (
     FirstArticleSample,
 )
 from mes import errors
+from mes.platform.database.lookup import get_or_raise
 from mes.production import runs
 from mes.production.models import Run, Unit
 from mes.production.transitions import next_state
@@ -133,9 +134,7 @@ def find_latest(run: Run) -> FirstArticle | None:
 
 
 def _get_unit(fai: FirstArticle, sn: str) -> Unit:
-    unit = Unit.objects.filter(sn=sn).first()
-    if unit is None:
-        raise errors.UnitNotFound(code=sn)
+    unit = get_or_raise(Unit.objects, errors.UnitNotFound, sn=sn)
     if unit.run_id != fai.run_id:
         raise errors.UnitRunMismatch(sn=sn, run=fai.run.run_no)
     return unit
@@ -143,9 +142,8 @@ def _get_unit(fai: FirstArticle, sn: str) -> Unit:
 
 def _lock(fai_id: int, *, action: str) -> FirstArticle:
     """Return the inspection with its next status, its run and itself locked. Raises FaiNotFound, InvalidTransition."""
-    run_no = FirstArticle.objects.filter(pk=fai_id).values_list("run__run_no", flat=True).first()
-    if run_no is None:
-        raise errors.FaiNotFound(code=str(fai_id))
+    run_numbers = FirstArticle.objects.values_list("run__run_no", flat=True)
+    run_no = get_or_raise(run_numbers, errors.FaiNotFound, pk=str(fai_id))
     run = runs.lock(run_no=run_no)
     runs.check_open(run)
     fai = FirstArticle.objects.select_for_update(no_key=True, of=("self",)).get(pk=fai_id)

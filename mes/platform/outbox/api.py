@@ -18,7 +18,7 @@ from mes.platform.http.serializers import (
     read,
 )
 from mes.platform.http.viewsets import ExactFilter
-from mes.platform.http.whole_numbers import whole_number
+from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.outbox import dead_letters
 from mes.platform.outbox.models import EventType, MesEvent
 
@@ -90,9 +90,7 @@ class EventViewSet(mixins.ListModelMixin, GenericViewSet):
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         """Have it tried again."""
-        event_id = whole_number(pk)
-        if event_id is None:
-            raise errors.EventNotFound(code=pk)
+        event_id = id_or_raise(pk, errors.EventNotFound)
         return Response(OutboxEventItem(dead_letters.retry(event_id=event_id, by=operator_name(request))).data)
 
     @extend_schema(

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from mes import errors
+from mes.platform.database.lookup import get_or_raise
 from mes.platform.outbox.models import EventStatus, MesEvent
 
 logger = structlog.get_logger(__name__)
@@ -17,11 +18,8 @@ def retry(*, event_id: int, by: str) -> MesEvent:
 
     Raises EventNotFound, and InvalidTransition when it is not DEAD (any more).
     """
-    known = MesEvent.objects.filter(pk=event_id)
-    revived = _revive(known, by=by)
-    event = known.first()
-    if event is None:
-        raise errors.EventNotFound(code=event_id)
+    revived = _revive(MesEvent.objects.filter(pk=event_id), by=by)
+    event = get_or_raise(MesEvent.objects, errors.EventNotFound, pk=event_id)
     if not revived:
         raise errors.InvalidTransition(action="retry", entity="event", state=event.status)
     return event

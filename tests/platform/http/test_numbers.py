@@ -1,6 +1,7 @@
 import pytest
 
-from mes.platform.http.whole_numbers import LARGEST, whole_number
+from mes import errors
+from mes.platform.http.whole_numbers import LARGEST, id_or_raise, whole_number
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,10 @@ from mes.platform.http.whole_numbers import LARGEST, whole_number
 )
 def test_a_whole_number_is_ascii_digits_within_a_column(text: str, number: int | None) -> None:
     assert whole_number(text) == number
+
+
+def test_an_id_that_can_be_no_row_is_refused() -> None:
+    assert id_or_raise("12", errors.EventNotFound) == 12
+    with pytest.raises(errors.EventNotFound) as refusal:
+        id_or_raise(str(LARGEST + 1), errors.EventNotFound)
+    assert refusal.value.details == {"code": str(LARGEST + 1)}
