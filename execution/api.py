@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,10 +11,8 @@ from rest_framework.viewsets import GenericViewSet
 from execution import dispositions, queries, tracking
 from execution.data.judging import Reading, check_shape
 from execution.models import Track, TrackResult
-from mes.errors import ValidationFailed
 from mes.platform.accounts.permissions import check_station, operator_name
 from mes.platform.accounts.roles import Capability
-from mes.platform.http import parsing
 from mes.platform.http.serializers import (
     CodeField,
     OffsetDateTimeField,
@@ -162,10 +159,10 @@ class StationWorkViewSet(GenericViewSet):
         check_station(request, code)
         body = read(TrackInRequest, request)
         track, unit, created = tracking.track_in(
-            run_no=body["runNo"],
+            run_no=body["run_no"],
             sn=body["sn"],
             station_code=code,
-            wo_no=body.get("woNo"),
+            wo_no=body.get("wo_no"),
             at=body.get("at"),
             operator=operator_name(request),
         )
@@ -201,17 +198,17 @@ class StationWorkViewSet(GenericViewSet):
         check_station(request, code)
         body = read(TrackOutRequest, request)
         departure = tracking.track_out(
-            run_no=body["runNo"],
+            run_no=body["run_no"],
             sn=body["sn"],
             station_code=code,
             result=body["result"],
             at=body.get("at"),
-            operator=body.get("operatorId") or operator_name(request),
+            operator=body.get("operator_id") or operator_name(request),
             readings=_readings(body.get("data") or []),
             defect=tracking.Defect(
-                code=body.get("defectCode") or "",
-                location=body.get("defectLocation") or "",
-                remark=body.get("defectRemark") or "",
+                code=body.get("defect_code") or "",
+                location=body.get("defect_location") or "",
+                remark=body.get("defect_remark") or "",
             ),
         )
         track, unit = departure.track, departure.unit
@@ -230,10 +227,7 @@ class StationWorkViewSet(GenericViewSet):
 
 def _readings(typed: list[dict[str, Any]]) -> list[Reading]:
     """Turn typed values into readings. Raises ValidationFailed unless each has exactly one value."""
-    try:
-        readings = msgspec.convert(typed, list[Reading])
-    except msgspec.ValidationError as error:
-        raise ValidationFailed({f"data.{name}": text for name, text in parsing.describe(error).items()}) from None
+    readings = [Reading(**value) for value in typed]
     check_shape(readings)
     return readings
 
@@ -295,7 +289,7 @@ class UnitDecisionViewSet(GenericViewSet):
         """Send it back; later steps are passed again."""
         body = read(ReworkRequest, request)
         unit = dispositions.rework_unit(
-            sn=sn, to_step_no=body.get("toStepNo"), reason=body["reason"], by=operator_name(request)
+            sn=sn, to_step_no=body.get("to_step_no"), reason=body["reason"], by=operator_name(request)
         )
         return _state(unit)
 

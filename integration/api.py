@@ -26,6 +26,7 @@ from mes.platform.http.query_params import read_moment
 from mes.platform.http.serializers import (
     IdField,
     OffsetDateTimeField,
+    RowSerializer,
     StrictSerializer,
     read,
 )
@@ -122,22 +123,22 @@ class BatchAnswer(serializers.Serializer):
     rejected = serializers.IntegerField()
 
 
-class DeviceDataItem(serializers.ModelSerializer):
+class DeviceDataItem(RowSerializer):
     """An accepted event."""
 
     id = IdField()
-    eventId = serializers.CharField(source="event_id")
-    eventTime = OffsetDateTimeField(source="event_time")
-    receivedAt = OffsetDateTimeField(source="received_at")
+    eventId = serializers.CharField()
+    eventTime = OffsetDateTimeField()
+    receivedAt = OffsetDateTimeField()
     runNo = serializers.CharField(source="run.run_no", default=None, allow_null=True)
     unitSn = serializers.CharField(source="unit.sn", default=None, allow_null=True)
     stationCode = serializers.CharField(source="station.code", default=None, allow_null=True)
-    stepNo = serializers.IntegerField(source="step_no", allow_null=True)
-    trackId = serializers.CharField(source="track_id", allow_null=True)
-    carrierTrackId = serializers.CharField(source="carrier_track_id", allow_null=True)
-    equipmentId = serializers.CharField(source="equipment_id")
-    operatorId = serializers.CharField(source="operator_id")
-    valuesCount = serializers.IntegerField(source="values_count")
+    stepNo = serializers.IntegerField(allow_null=True)
+    trackId = serializers.CharField(allow_null=True)
+    carrierTrackId = serializers.CharField(allow_null=True)
+    equipmentId = serializers.CharField()
+    operatorId = serializers.CharField()
+    valuesCount = serializers.IntegerField()
 
     class Meta:
         model = DeviceDataRecord
@@ -271,16 +272,16 @@ def _result(event_id: str | None, outcome: service.Outcome, *, status: str) -> A
     return {"eventId": event_id, "status": status, "error": refusal_as_json(outcome)}
 
 
-class MessageItem(serializers.ModelSerializer):
+class MessageItem(RowSerializer):
     """A message and what became of it."""
 
     id = IdField()
-    receivedAt = OffsetDateTimeField(source="received_at")
-    lastAt = OffsetDateTimeField(source="last_at")
-    entityType = serializers.CharField(source="entity_type")
-    businessKey = serializers.CharField(source="business_key")
-    dedupeKey = serializers.CharField(source="dedupe_key")
-    recordId = serializers.CharField(source="record_id", allow_null=True)
+    receivedAt = OffsetDateTimeField()
+    lastAt = OffsetDateTimeField()
+    entityType = serializers.CharField()
+    businessKey = serializers.CharField()
+    dedupeKey = serializers.CharField()
+    recordId = serializers.CharField(allow_null=True)
 
     class Meta:
         model = IntegrationMessage
@@ -355,7 +356,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
             raise errors.MessageNotFound(code=pk)
         received = replay.replay_message(
             message_id=message_id,
-            spec_names=body.get("specNames"),
+            spec_names=body.get("spec_names"),
             by=operator_name(request),
             check_station=station_check(request),
         )

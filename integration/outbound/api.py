@@ -13,23 +13,23 @@ from integration.outbound.retry import retry
 from mes import errors
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
-from mes.platform.http.serializers import IdField, OffsetDateTimeField
+from mes.platform.http.serializers import IdField, OffsetDateTimeField, RowSerializer
 from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.outbox.models import EventType, MesEvent
 
 
-class OutboundEventItem(serializers.ModelSerializer):
+class OutboundEventItem(RowSerializer):
     """A message to another system and how its delivery goes."""
 
     id = IdField()
     type = serializers.CharField(source="payload.type")
-    idempotencyKey = serializers.CharField(source="idempotency_key")
+    idempotencyKey = serializers.CharField()
     runNo = serializers.CharField(source="entity_id")
-    createdAt = OffsetDateTimeField(source="created_at")
-    completedAt = OffsetDateTimeField(source="completed_at", allow_null=True)
-    nextAttemptAt = OffsetDateTimeField(source="next_attempt_at")
-    maxAttempts = serializers.IntegerField(source="max_attempts")
+    createdAt = OffsetDateTimeField()
+    completedAt = OffsetDateTimeField(allow_null=True)
+    nextAttemptAt = OffsetDateTimeField()
+    maxAttempts = serializers.IntegerField()
 
     class Meta:
         model = MesEvent

@@ -22,6 +22,7 @@ from mes.platform.http.serializers import (
     CodeField,
     IdField,
     OffsetDateTimeField,
+    RowSerializer,
     StrictModelSerializer,
     StrictSerializer,
     read,
@@ -55,17 +56,17 @@ class LotRemoval(StrictSerializer):
     lotId = CodeField()
 
 
-class BindingAnswer(serializers.ModelSerializer):
+class BindingAnswer(RowSerializer):
     """A stencil or lot on a line."""
 
     id = IdField()
     lineCode = serializers.CharField(source="line.code")
     stencilId = serializers.CharField(source="stencil.stencil_id", default=None, allow_null=True)
     lotId = serializers.CharField(source="lot.lot_id", default=None, allow_null=True)
-    boundAt = OffsetDateTimeField(source="bound_at")
-    boundBy = serializers.CharField(source="bound_by")
-    unboundAt = OffsetDateTimeField(source="unbound_at", allow_null=True)
-    unboundBy = serializers.CharField(source="unbound_by")
+    boundAt = OffsetDateTimeField()
+    boundBy = serializers.CharField()
+    unboundAt = OffsetDateTimeField(allow_null=True)
+    unboundBy = serializers.CharField()
 
     class Meta:
         model = LineBinding
@@ -129,7 +130,7 @@ class LineSetUpViewSet(GenericViewSet):
     def bind_stencil(self, request: Request, code: str) -> Response:
         """Bind it."""
         body = read(StencilScan, request)
-        return _bind(request, code, SetUpKind.STENCIL, body["stencilId"], replace=body["replace"])
+        return _bind(request, code, SetUpKind.STENCIL, body["stencil_id"], replace=body["replace"])
 
     @extend_schema(
         summary="Unbind a stencil",
@@ -141,7 +142,7 @@ class LineSetUpViewSet(GenericViewSet):
     @action(detail=True, methods=["post"], url_path="stencil/unbind")
     def unbind_stencil(self, request: Request, code: str) -> Response:
         """Take it off."""
-        return _unbind(request, code, SetUpKind.STENCIL, read(StencilRemoval, request)["stencilId"])
+        return _unbind(request, code, SetUpKind.STENCIL, read(StencilRemoval, request)["stencil_id"])
 
     @extend_schema(
         summary="Bind a solder paste lot", description=BINDING, request=LotScan, responses=SCANNED, examples=[LOT]
@@ -150,7 +151,7 @@ class LineSetUpViewSet(GenericViewSet):
     def bind_solder_paste(self, request: Request, code: str) -> Response:
         """Bind it."""
         body = read(LotScan, request)
-        return _bind(request, code, SetUpKind.SOLDER_PASTE, body["lotId"], replace=body["replace"])
+        return _bind(request, code, SetUpKind.SOLDER_PASTE, body["lot_id"], replace=body["replace"])
 
     @extend_schema(
         summary="Unbind a solder paste lot",
@@ -162,7 +163,7 @@ class LineSetUpViewSet(GenericViewSet):
     @action(detail=True, methods=["post"], url_path="solder-paste/unbind")
     def unbind_solder_paste(self, request: Request, code: str) -> Response:
         """Take it off."""
-        return _unbind(request, code, SetUpKind.SOLDER_PASTE, read(LotRemoval, request)["lotId"])
+        return _unbind(request, code, SetUpKind.SOLDER_PASTE, read(LotRemoval, request)["lot_id"])
 
 
 def _check_line(request: Request, code: str) -> None:
@@ -197,20 +198,16 @@ class StencilSerializer(FixedFieldsMixin, StrictModelSerializer):
     fixed = ("stencilId",)
 
     id = IdField()
-    stencilId = CodeField(source="stencil_id")
+    stencilId = CodeField()
     version = OptionalTextField(max_length=100)
-    tensionMin = serializers.FloatField(source="tension_min", required=False, allow_null=True, min_value=0)
-    maxUses = serializers.IntegerField(
-        source="max_uses", required=False, allow_null=True, min_value=0, max_value=2**31 - 1
-    )
-    maxHoursSinceCleaning = serializers.IntegerField(
-        source="max_hours_since_cleaning", required=False, allow_null=True, min_value=0, max_value=2**31 - 1
-    )
+    tensionMin = serializers.FloatField(required=False, allow_null=True, min_value=0)
+    maxUses = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
+    maxHoursSinceCleaning = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
     status = serializers.CharField(read_only=True)
-    statusAt = OffsetDateTimeField(source="status_at", read_only=True)
-    tensionValue = serializers.FloatField(source="tension_value", read_only=True)
-    lastCleanedAt = OffsetDateTimeField(source="last_cleaned_at", read_only=True)
-    usageCount = serializers.IntegerField(source="usage_count", read_only=True)
+    statusAt = OffsetDateTimeField(read_only=True)
+    tensionValue = serializers.FloatField(read_only=True)
+    lastCleanedAt = OffsetDateTimeField(read_only=True)
+    usageCount = serializers.IntegerField(read_only=True)
 
     class Meta:
         model = Stencil
@@ -256,17 +253,17 @@ class StencilViewSet(CodeModelViewSet):
         stencil.save(update_fields=list(typed))
 
 
-class UsageItem(serializers.ModelSerializer):
+class UsageItem(RowSerializer):
     """One use of a lot."""
 
     id = IdField()
     lotId = serializers.CharField(source="lot.lot_id")
     lineCode = serializers.CharField(source="line.code", default=None, allow_null=True)
     runNo = serializers.CharField(source="run.run_no", default=None, allow_null=True)
-    receivedAt = OffsetDateTimeField(source="received_at", allow_null=True)
-    thawedAt = OffsetDateTimeField(source="thawed_at", allow_null=True)
-    issuedAt = OffsetDateTimeField(source="issued_at")
-    returnedAt = OffsetDateTimeField(source="returned_at", allow_null=True)
+    receivedAt = OffsetDateTimeField(allow_null=True)
+    thawedAt = OffsetDateTimeField(allow_null=True)
+    issuedAt = OffsetDateTimeField()
+    returnedAt = OffsetDateTimeField(allow_null=True)
 
     class Meta:
         model = SolderPasteUsage
@@ -283,15 +280,15 @@ class UsageViewSet(mixins.ListModelMixin, GenericViewSet):
     filters = {"lotId": "lot__lot_id", "lineCode": "line__code", "runNo": "run__run_no"}
 
 
-class LotItem(serializers.ModelSerializer):
+class LotItem(RowSerializer):
     """A container of solder paste as it was reported."""
 
     id = IdField()
-    lotId = serializers.CharField(source="lot_id")
-    statusAt = OffsetDateTimeField(source="status_at", allow_null=True)
-    expiresAt = OffsetDateTimeField(source="expires_at", allow_null=True)
-    thawedAt = OffsetDateTimeField(source="thawed_at", allow_null=True)
-    stirredAt = OffsetDateTimeField(source="stirred_at", allow_null=True)
+    lotId = serializers.CharField()
+    statusAt = OffsetDateTimeField(allow_null=True)
+    expiresAt = OffsetDateTimeField(allow_null=True)
+    thawedAt = OffsetDateTimeField(allow_null=True)
+    stirredAt = OffsetDateTimeField(allow_null=True)
 
     class Meta:
         model = SolderPasteLot

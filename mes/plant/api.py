@@ -75,10 +75,8 @@ class ShiftsField(serializers.JSONField):
 class LineSerializer(_PlantSerializer):
     """A line."""
 
-    processType = serializers.ChoiceField(source="process_type", choices=ProcessType.choices)
-    readinessChecks = serializers.ListField(
-        source="readiness_checks", child=serializers.CharField(max_length=100), required=False
-    )
+    processType = serializers.ChoiceField(choices=ProcessType.choices)
+    readinessChecks = serializers.ListField(child=serializers.CharField(max_length=100), required=False)
     shifts = ShiftsField(required=False)
 
     class Meta:
@@ -164,7 +162,7 @@ class StationSerializer(_PlantSerializer):
         required=False,
         allow_null=True,
     )
-    stationType = serializers.ChoiceField(source="station_type", choices=StationType.choices)
+    stationType = serializers.ChoiceField(choices=StationType.choices)
 
     class Meta:
         model = Station
@@ -244,7 +242,7 @@ class OperationSerializer(_PlantSerializer):
     """An operation."""
 
     kind = serializers.ChoiceField(choices=OperationKind.choices, required=False)
-    defaultStationType = OptionalChoiceField(source="default_station_type", choices=StationType.choices)
+    defaultStationType = OptionalChoiceField(choices=StationType.choices)
 
     class Meta:
         model = Operation

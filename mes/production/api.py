@@ -16,7 +16,9 @@ from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.serializers import (
     CodeField,
+    ObjectSerializer,
     OffsetDateTimeField,
+    RowSerializer,
     StrictSerializer,
     read,
 )
@@ -39,19 +41,19 @@ class WorkOrderRequest(StrictSerializer):
     dueDate = serializers.DateField(required=False, allow_null=True)
 
 
-OPTIONAL = {"routingCode": "routing_code", "dueDate": "due_date"}
+OPTIONAL = ("routing_code", "due_date")
 
 
-class WorkOrderAnswer(serializers.ModelSerializer):
+class WorkOrderAnswer(RowSerializer):
     """A work order."""
 
-    woNo = serializers.CharField(source="wo_no")
-    productCode = serializers.CharField(source="product_code")
-    plannedQty = serializers.IntegerField(source="planned_qty")
+    woNo = serializers.CharField()
+    productCode = serializers.CharField()
+    plannedQty = serializers.IntegerField()
     routingCode = serializers.CharField(source="routing.code", allow_null=True, default=None)
     lineCode = serializers.CharField(source="line.code", allow_null=True, default=None)
-    dueDate = serializers.DateField(source="due_date", allow_null=True)
-    receivedAt = OffsetDateTimeField(source="received_at")
+    dueDate = serializers.DateField(allow_null=True)
+    receivedAt = OffsetDateTimeField()
 
     class Meta:
         model = WorkOrder
@@ -73,35 +75,35 @@ class RunRequest(StrictSerializer):
     shiftCode = CodeField(required=False, allow_null=True)
 
 
-class RouteIdentity(serializers.Serializer):
+class RouteIdentity(ObjectSerializer):
     """Which route a run executes."""
 
     code = serializers.CharField()
-    sourceSystem = serializers.CharField(source="source_system")
+    sourceSystem = serializers.CharField()
 
 
-class VersionIdentity(serializers.Serializer):
+class VersionIdentity(ObjectSerializer):
     """Which frozen version a run is bound to."""
 
     id = serializers.CharField(source="pk")
-    versionNo = serializers.IntegerField(source="version_no")
+    versionNo = serializers.IntegerField()
 
 
-class RunAnswer(serializers.ModelSerializer):
+class RunAnswer(RowSerializer):
     """A run, bound to its route version."""
 
-    runNo = serializers.CharField(source="run_no")
+    runNo = serializers.CharField()
     woNo = serializers.CharField(source="work_order.wo_no")
     productCode = serializers.CharField(source="work_order.product_code")
     lineCode = serializers.CharField(source="line.code")
-    planQty = serializers.IntegerField(source="plan_qty")
-    shiftCode = serializers.CharField(source="shift_code", allow_blank=True)
+    planQty = serializers.IntegerField()
+    shiftCode = serializers.CharField(allow_blank=True)
     route = RouteIdentity(source="route_version.routing")
-    routeVersion = VersionIdentity(source="route_version")
-    createdAt = OffsetDateTimeField(source="created_at")
-    authorizedAt = OffsetDateTimeField(source="authorized_at", allow_null=True)
-    startedAt = OffsetDateTimeField(source="started_at", allow_null=True)
-    endedAt = OffsetDateTimeField(source="ended_at", allow_null=True)
+    routeVersion = VersionIdentity()
+    createdAt = OffsetDateTimeField()
+    authorizedAt = OffsetDateTimeField(allow_null=True)
+    startedAt = OffsetDateTimeField(allow_null=True)
+    endedAt = OffsetDateTimeField(allow_null=True)
 
     class Meta:
         model = Run
@@ -200,10 +202,10 @@ class IncomingWorkOrderViewSet(GenericViewSet):
         """Create or update the order."""
         body = read(WorkOrderRequest, request)
         order, created = orders.receive(
-            wo_no=body["woNo"],
-            product_code=body["productCode"],
-            planned_qty=body["plannedQty"],
-            optional={name: body[field] for field, name in OPTIONAL.items() if field in body},
+            wo_no=body["wo_no"],
+            product_code=body["product_code"],
+            planned_qty=body["planned_qty"],
+            optional={name: body[name] for name in OPTIONAL if name in body},
         )
         return Response(WorkOrderAnswer(order).data, status=201 if created else 200)
 
@@ -235,7 +237,7 @@ class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
     def release(self, request: Request, wo_no: str) -> Response:
         """Release the order."""
         body = read(LineRequest, request)
-        return Response(WorkOrderAnswer(orders.release(wo_no=wo_no, line_code=body["lineCode"])).data)
+        return Response(WorkOrderAnswer(orders.release(wo_no=wo_no, line_code=body["line_code"])).data)
 
     @extend_schema(
         summary="Create a run",
@@ -250,10 +252,10 @@ class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
         body = read(RunRequest, request)
         run = runs.create(
             wo_no=wo_no,
-            line_code=body["lineCode"],
-            plan_qty=body["planQty"],
-            run_no=body.get("runNo"),
-            shift_code=body.get("shiftCode"),
+            line_code=body["line_code"],
+            plan_qty=body["plan_qty"],
+            run_no=body.get("run_no"),
+            shift_code=body.get("shift_code"),
         )
         return Response(RunAnswer(run).data, status=201)
 

@@ -12,7 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 from mes import errors
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability, role_capabilities
-from mes.platform.http.serializers import OffsetDateTimeField, StrictSerializer, read
+from mes.platform.http.serializers import ObjectSerializer, OffsetDateTimeField, RowSerializer, StrictSerializer, read
 from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import whole_number
 from mes.readiness import confirmations, queries, services
@@ -21,7 +21,7 @@ from mes.readiness.models import CheckKind, CheckStatus, DataSource, ReadinessCh
 PREPARES = (Capability.BIND, Capability.AUTHORIZE, Capability.FAI)
 
 
-class ReadinessWaiverAnswer(serializers.Serializer):
+class ReadinessWaiverAnswer(ObjectSerializer):
     """Who answers for a failure, and why."""
 
     reason = serializers.CharField()
@@ -29,12 +29,12 @@ class ReadinessWaiverAnswer(serializers.Serializer):
     at = OffsetDateTimeField(source="waived_at")
 
 
-class ReadinessItemAnswer(serializers.ModelSerializer):
+class ReadinessItemAnswer(RowSerializer):
     """One thing that was looked at. `action` says what to do about a failure."""
 
     id = serializers.CharField(source="pk")
-    itemType = serializers.CharField(source="item_type")
-    itemKey = serializers.CharField(source="item_key")
+    itemType = serializers.CharField()
+    itemKey = serializers.CharField()
     code = serializers.CharField(allow_null=True)
     reason = serializers.CharField()
     action = serializers.CharField()
@@ -62,15 +62,15 @@ class ReadinessItemAnswer(serializers.ModelSerializer):
         return {**shown, **{name: shown[name] or None for name in ("code", "reason", "action")}}
 
 
-class ReadinessCheckAnswer(serializers.ModelSerializer):
+class ReadinessCheckAnswer(RowSerializer):
     """A check with its items. `isAuthorization`: evaluated at the moment somebody authorized the run."""
 
     id = serializers.CharField(source="pk", allow_null=True)
     runNo = serializers.CharField(source="run.run_no")
     type = serializers.ChoiceField(source="kind", choices=CheckKind.choices)
-    isAuthorization = serializers.BooleanField(source="is_authorization")
-    checkedAt = OffsetDateTimeField(source="checked_at", allow_null=True)
-    checkedBy = serializers.CharField(source="checked_by", allow_null=True)
+    isAuthorization = serializers.BooleanField()
+    checkedAt = OffsetDateTimeField(allow_null=True)
+    checkedBy = serializers.CharField(allow_null=True)
     items = ReadinessItemAnswer(many=True)
 
     class Meta:
@@ -104,15 +104,15 @@ class PreparationRequest(StrictSerializer):
     remark = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
 
 
-class PreparationAnswer(serializers.Serializer):
+class PreparationAnswer(ObjectSerializer):
     """A confirmation as it was kept."""
 
     id = serializers.CharField(source="pk")
     code = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]
     done = serializers.BooleanField(source="is_done")
-    confirmedBy = serializers.CharField(source="confirmed_by")
-    confirmedAt = OffsetDateTimeField(source="confirmed_at")
+    confirmedBy = serializers.CharField()
+    confirmedAt = OffsetDateTimeField()
     remark = serializers.CharField()
 
 

@@ -61,14 +61,12 @@ class PrepPolicySerializer(FixedFieldsMixin, StrictModelSerializer):
         required=False,
         allow_null=True,
     )
-    confirmMode = serializers.ChoiceField(source="confirm_mode", choices=ConfirmMode.choices, required=False)
-    dataSource = serializers.ChoiceField(source="data_source", choices=DataSource.choices, required=False)
+    confirmMode = serializers.ChoiceField(choices=ConfirmMode.choices, required=False)
+    dataSource = serializers.ChoiceField(choices=DataSource.choices, required=False)
     deviceSpec = DeviceSpecSerializer(source="spec", required=False, allow_null=True)
-    expectedText = OptionalTextField(source="expected_text", max_length=200)
-    maxAgeMinutes = serializers.IntegerField(
-        source="max_age_minutes", min_value=1, max_value=LONGEST_AGE, required=False, allow_null=True
-    )
-    isActive = serializers.BooleanField(source="is_active", required=False)
+    expectedText = OptionalTextField(max_length=200)
+    maxAgeMinutes = serializers.IntegerField(min_value=1, max_value=LONGEST_AGE, required=False, allow_null=True)
+    isActive = serializers.BooleanField(required=False)
 
     class Meta:
         model = PrepPolicy

@@ -28,6 +28,7 @@ from mes.platform.http.serializers import (
     CodeRelatedField,
     IdField,
     OffsetDateTimeField,
+    RowSerializer,
     StrictModelSerializer,
     StrictSerializer,
 )
@@ -60,21 +61,21 @@ _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 class StepSerializer(WholeSerializer):
     """A step of a route."""
 
-    stepNo = serializers.IntegerField(source="step_no", min_value=0, max_value=LARGEST_STEP_NO)
+    stepNo = serializers.IntegerField(min_value=0, max_value=LARGEST_STEP_NO)
     operationCode = CodeField(source="operation.code")
-    sourceStepKey = OptionalTextField(source="source_step_key", max_length=100)
+    sourceStepKey = OptionalTextField(max_length=100)
 
 
 class RouteSerializer(FixedFieldsMixin, StrictModelSerializer):
     """A route with its steps."""
 
     id = IdField()
-    sourceSystem = serializers.ChoiceField(source="source_system", choices=RouteSource.choices, required=False)
-    sourceKey = OptionalTextField(source="source_key", max_length=100)
-    productCode = OptionalCodeField(source="product_code")
-    effectiveFrom = OffsetDateTimeField(source="effective_from", required=False, allow_null=True)
-    effectiveTo = OffsetDateTimeField(source="effective_to", required=False, allow_null=True)
-    isActive = serializers.BooleanField(source="is_active", required=False)
+    sourceSystem = serializers.ChoiceField(choices=RouteSource.choices, required=False)
+    sourceKey = OptionalTextField(max_length=100)
+    productCode = OptionalCodeField()
+    effectiveFrom = OffsetDateTimeField(required=False, allow_null=True)
+    effectiveTo = OffsetDateTimeField(required=False, allow_null=True)
+    isActive = serializers.BooleanField(required=False)
     faiTemplateCode = CodeRelatedField(
         source="fai_template",
         queryset=FaiTemplate.objects.all(),
@@ -83,7 +84,7 @@ class RouteSerializer(FixedFieldsMixin, StrictModelSerializer):
         allow_null=True,
     )
     steps = StepSerializer(many=True, required=False)
-    updatedAt = OffsetDateTimeField(source="updated_at", read_only=True)
+    updatedAt = OffsetDateTimeField(read_only=True)
 
     class Meta:
         model = Routing
@@ -133,9 +134,7 @@ def _steps_of(validated_data: dict[str, Any]) -> list[StepInput] | None:
 class ConfigValuesSerializer(StrictSerializer):
     """What a config says. Null lets a wider scope decide; an empty list of specs binds none."""
 
-    stationType = serializers.ChoiceField(
-        source="station_type", choices=StationType.choices, required=False, allow_null=True
-    )
+    stationType = serializers.ChoiceField(choices=StationType.choices, required=False, allow_null=True)
     stationGroupCode = CodeRelatedField(
         source="station_group",
         queryset=StationGroup.objects.all(),
@@ -143,15 +142,11 @@ class ConfigValuesSerializer(StrictSerializer):
         required=False,
         allow_null=True,
     )
-    allowedStationCodes = serializers.ListField(
-        source="allowed_station_codes", child=CodeField(), required=False, allow_null=True
-    )
-    requiresFAI = serializers.BooleanField(source="requires_fai", required=False, allow_null=True)
-    retestLimit = serializers.IntegerField(
-        source="retest_limit", min_value=0, max_value=LARGEST_RETEST_LIMIT, required=False, allow_null=True
-    )
-    dataSpecNames = serializers.ListField(source="data_spec_names", child=CodeField(), required=False, allow_null=True)
-    ingestMapping = serializers.JSONField(source="ingest_mapping", required=False, allow_null=True)
+    allowedStationCodes = serializers.ListField(child=CodeField(), required=False, allow_null=True)
+    requiresFAI = serializers.BooleanField(required=False, allow_null=True)
+    retestLimit = serializers.IntegerField(min_value=0, max_value=LARGEST_RETEST_LIMIT, required=False, allow_null=True)
+    dataSpecNames = serializers.ListField(child=CodeField(), required=False, allow_null=True)
+    ingestMapping = serializers.JSONField(required=False, allow_null=True)
 
 
 class ConfigSerializer(ConfigValuesSerializer):
@@ -160,12 +155,10 @@ class ConfigSerializer(ConfigValuesSerializer):
     id = IdField()
     scope = serializers.ChoiceField(choices=ConfigScope.choices)
     routeCode = serializers.CharField(source="routing.code", read_only=True, allow_null=True, default=None)
-    stepNo = serializers.IntegerField(
-        source="step_no", min_value=0, max_value=LARGEST_STEP_NO, required=False, allow_null=True
-    )
-    sourceStepKey = OptionalTextField(source="source_step_key", max_length=100)
+    stepNo = serializers.IntegerField(min_value=0, max_value=LARGEST_STEP_NO, required=False, allow_null=True)
+    sourceStepKey = OptionalTextField(max_length=100)
     operationCode = serializers.CharField(source="operation.code", required=False, allow_null=True)
-    updatedAt = OffsetDateTimeField(source="updated_at", read_only=True)
+    updatedAt = OffsetDateTimeField(read_only=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse another place for a config that exists, and a place that the scope does not have."""
@@ -266,14 +259,14 @@ SAVE_NOTE = "When this place has a config already, the fields that are sent chan
 # --- versions ---------------------------------------------------------------------------------------------
 
 
-class VersionSerializer(serializers.ModelSerializer):
+class VersionSerializer(RowSerializer):
     """A compiled version without its content. `drift` of the latest: compiling now would give another one."""
 
     id = IdField()
-    versionNo = serializers.IntegerField(source="version_no")
+    versionNo = serializers.IntegerField()
     errors = serializers.JSONField()  # type: ignore[assignment]
-    compiledAt = OffsetDateTimeField(source="compiled_at")
-    compiledBy = serializers.CharField(source="compiled_by")
+    compiledAt = OffsetDateTimeField()
+    compiledBy = serializers.CharField()
     drift = serializers.SerializerMethodField()
 
     class Meta:

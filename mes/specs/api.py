@@ -99,15 +99,15 @@ class SpecSerializer(FixedFieldsMixin, StrictModelSerializer):
     operationCode = CodeRelatedField(
         source="operation", queryset=Operation.objects.all(), not_found=errors.OperationNotFound
     )
-    itemType = serializers.ChoiceField(source="item_type", choices=ItemType.choices)
-    dataType = serializers.ChoiceField(source="data_type", choices=DataType.choices)
+    itemType = serializers.ChoiceField(choices=ItemType.choices)
+    dataType = serializers.ChoiceField(choices=DataType.choices)
     method = serializers.ChoiceField(choices=Method.choices)
-    triggerType = serializers.ChoiceField(source="trigger_type", choices=TriggerType.choices, required=False)
-    triggerRule = serializers.JSONField(source="trigger_rule", required=False, allow_null=True)
+    triggerType = serializers.ChoiceField(choices=TriggerType.choices, required=False)
+    triggerRule = serializers.JSONField(required=False, allow_null=True)
     limits = SpecLimitsSerializer()
     alarm = SpecAlarmSerializer()
-    isRequired = serializers.BooleanField(source="is_required", required=False)
-    isActive = serializers.BooleanField(source="is_active", required=False)
+    isRequired = serializers.BooleanField(required=False)
+    isActive = serializers.BooleanField(required=False)
 
     class Meta:
         model = DataCollectionSpec

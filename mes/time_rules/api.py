@@ -21,6 +21,7 @@ from mes.platform.http.master_data import FixedFieldsMixin, OptionalTextField, d
 from mes.platform.http.serializers import (
     IdField,
     OffsetDateTimeField,
+    RowSerializer,
     StrictModelSerializer,
     StrictSerializer,
     read,
@@ -44,26 +45,22 @@ class TimeRuleSerializer(FixedFieldsMixin, StrictModelSerializer):
     """A time rule. A condition names fields of the event, each with the value, or the values, that count."""
 
     id = IdField()
-    durationMinutes = serializers.IntegerField(source="duration_minutes", min_value=1, max_value=LONGEST_MINUTES)
-    warningMinutes = serializers.IntegerField(
-        source="warning_minutes", min_value=0, max_value=LONGEST_MINUTES, required=False
-    )
-    startEvent = serializers.ChoiceField(source="start_event", choices=EVENT_CHOICES)
-    startCondition = serializers.DictField(source="start_condition", required=False)
-    endEvent = serializers.ChoiceField(source="end_event", choices=EVENT_CHOICES)
-    endCondition = serializers.DictField(source="end_condition", required=False)
+    durationMinutes = serializers.IntegerField(min_value=1, max_value=LONGEST_MINUTES)
+    warningMinutes = serializers.IntegerField(min_value=0, max_value=LONGEST_MINUTES, required=False)
+    startEvent = serializers.ChoiceField(choices=EVENT_CHOICES)
+    startCondition = serializers.DictField(required=False)
+    endEvent = serializers.ChoiceField(choices=EVENT_CHOICES)
+    endCondition = serializers.DictField(required=False)
     scope = serializers.ChoiceField(choices=TimeRuleScope.choices, required=False)
-    scopeValue = OptionalTextField(source="scope_value", max_length=100, trim_whitespace=False)
+    scopeValue = OptionalTextField(max_length=100, trim_whitespace=False)
     routeOperationKinds = serializers.ListField(
-        source="route_operation_kinds", child=serializers.ChoiceField(choices=OperationKind.choices), required=False
+        child=serializers.ChoiceField(choices=OperationKind.choices), required=False
     )
     restarts = serializers.BooleanField(required=False)
     waivable = serializers.BooleanField(source="is_waivable", required=False)
-    isActive = serializers.BooleanField(source="is_active", required=False)
+    isActive = serializers.BooleanField(required=False)
     priority = serializers.IntegerField(min_value=-LARGEST_PRIORITY, max_value=LARGEST_PRIORITY, required=False)
-    notifiedRoles = serializers.ListField(
-        source="notified_roles", child=serializers.ChoiceField(choices=Role.choices), required=False
-    )
+    notifiedRoles = serializers.ListField(child=serializers.ChoiceField(choices=Role.choices), required=False)
 
     class Meta:
         model = TimeRuleDefinition
@@ -118,24 +115,24 @@ class TimeRuleViewSet(IdModelViewSet):
     search_fields = ("code", "name")
 
 
-class TimeRuleInstanceAnswer(serializers.ModelSerializer):
+class TimeRuleInstanceAnswer(RowSerializer):
     """A clock."""
 
     id = IdField()
-    definitionCode = serializers.CharField(source="definition_code")
-    entityType = serializers.CharField(source="entity_type")
-    entityId = serializers.CharField(source="entity_id")
+    definitionCode = serializers.CharField()
+    entityType = serializers.CharField()
+    entityId = serializers.CharField()
     runNo = serializers.CharField(source="run.run_no", allow_null=True, default=None)
     lineCode = serializers.CharField(source="line.code", allow_null=True, default=None)
-    startedAt = OffsetDateTimeField(source="started_at")
-    warningAt = OffsetDateTimeField(source="warning_at", allow_null=True)
-    expiresAt = OffsetDateTimeField(source="expires_at")
+    startedAt = OffsetDateTimeField()
+    warningAt = OffsetDateTimeField(allow_null=True)
+    expiresAt = OffsetDateTimeField()
     completedAt = serializers.SerializerMethodField(help_text="When it ended in time.")
-    endedAt = OffsetDateTimeField(source="ended_at", allow_null=True)
+    endedAt = OffsetDateTimeField(allow_null=True)
     remainingMinutes = serializers.SerializerMethodField(help_text="Begun minutes until it runs out; of running ones.")
-    decidedAt = OffsetDateTimeField(source="decided_at", allow_null=True)
-    decidedBy = serializers.CharField(source="decided_by", allow_blank=True)
-    decisionReason = serializers.CharField(source="decision_reason", allow_blank=True)
+    decidedAt = OffsetDateTimeField(allow_null=True)
+    decidedBy = serializers.CharField(allow_blank=True)
+    decisionReason = serializers.CharField(allow_blank=True)
 
     class Meta:
         model = TimeRuleInstance

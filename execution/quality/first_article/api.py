@@ -25,6 +25,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.serializers import (
     CodeField,
     OffsetDateTimeField,
+    RowSerializer,
     StrictSerializer,
     read,
 )
@@ -71,16 +72,16 @@ class FaiItemRequest(StrictSerializer):
     remark = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
 
 
-class FaiItemAnswer(serializers.ModelSerializer):
+class FaiItemAnswer(RowSerializer):
     """What was seen on a unit."""
 
     id = serializers.CharField(source="pk")
     unitSn = serializers.CharField(source="unit.sn")
-    itemName = serializers.CharField(source="item_name")
-    itemSpec = serializers.CharField(source="item_spec")
-    actualValue = serializers.CharField(source="actual_value")
-    recordedBy = serializers.CharField(source="recorded_by")
-    recordedAt = OffsetDateTimeField(source="recorded_at")
+    itemName = serializers.CharField()
+    itemSpec = serializers.CharField()
+    actualValue = serializers.CharField()
+    recordedBy = serializers.CharField()
+    recordedAt = OffsetDateTimeField()
 
     class Meta:
         model = FirstArticleItem
@@ -97,23 +98,23 @@ class FaiItemAnswer(serializers.ModelSerializer):
         )
 
 
-class FaiAnswer(serializers.ModelSerializer):
+class FaiAnswer(RowSerializer):
     """A first article inspection."""
 
     id = serializers.CharField(source="pk")
     runNo = serializers.CharField(source="run.run_no")
-    sampleQty = serializers.IntegerField(source="sample_qty")
-    createdBy = serializers.CharField(source="created_by")
-    createdAt = OffsetDateTimeField(source="created_at")
-    startedBy = serializers.CharField(source="started_by")
-    startedAt = OffsetDateTimeField(source="started_at", allow_null=True)
-    completedBy = serializers.CharField(source="completed_by")
-    completedAt = OffsetDateTimeField(source="completed_at", allow_null=True)
-    decisionRemark = serializers.CharField(source="decision_remark")
+    sampleQty = serializers.IntegerField()
+    createdBy = serializers.CharField()
+    createdAt = OffsetDateTimeField()
+    startedBy = serializers.CharField()
+    startedAt = OffsetDateTimeField(allow_null=True)
+    completedBy = serializers.CharField()
+    completedAt = OffsetDateTimeField(allow_null=True)
+    decisionRemark = serializers.CharField()
     isSigned = serializers.SerializerMethodField()
-    signedBy = serializers.CharField(source="signed_by")
-    signedAt = OffsetDateTimeField(source="signed_at", allow_null=True)
-    signRemark = serializers.CharField(source="sign_remark")
+    signedBy = serializers.CharField()
+    signedAt = OffsetDateTimeField(allow_null=True)
+    signRemark = serializers.CharField()
 
     class Meta:
         model = FirstArticle
@@ -199,7 +200,7 @@ class FirstArticleViewSet(mixins.ListModelMixin, GenericViewSet):
         body = read(FaiRequest, request)
         fai = services.create(
             run_no=run_no,
-            sample_qty=body["sampleQty"],
+            sample_qty=body["sample_qty"],
             by=operator_name(request),
             remark=body.get("remark") or "",
         )
@@ -226,7 +227,7 @@ class FirstArticleViewSet(mixins.ListModelMixin, GenericViewSet):
     @action(detail=True, methods=["post"])
     def samples(self, request: Request, pk: str) -> Response:
         """Name it."""
-        sample = services.name_sample(fai_id=_number(pk), unit_sn=read(FaiSampleRequest, request)["unitSn"])
+        sample = services.name_sample(fai_id=_number(pk), unit_sn=read(FaiSampleRequest, request)["unit_sn"])
         return self._show(sample.first_article_id)
 
     @extend_schema(
@@ -248,10 +249,10 @@ class FirstArticleViewSet(mixins.ListModelMixin, GenericViewSet):
         body = read(FaiItemRequest, request)
         item = services.record_item(
             fai_id=_number(pk),
-            unit_sn=body["unitSn"],
-            item_name=body["itemName"],
-            item_spec=body.get("itemSpec"),
-            actual_value=body.get("actualValue") or "",
+            unit_sn=body["unit_sn"],
+            item_name=body["item_name"],
+            item_spec=body.get("item_spec"),
+            actual_value=body.get("actual_value") or "",
             result=body["result"],
             remark=body.get("remark") or "",
             by=operator_name(request),

@@ -1,6 +1,7 @@
 """One shape for every answer, and for every error the same with its code."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -46,6 +47,7 @@ _CODES = {
 # SQLSTATE: a retry helps, and nobody needs to look at it.
 _IDLE_FOR_TOO_LONG = "25P03"
 _CONTENTION = {"40001", "40P01", "55P03"}
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _UNIQUE_VIOLATION, _FOREIGN_KEY_VIOLATION, _CHECK_VIOLATION = "23505", "23503", "23514"
 
 
@@ -131,6 +133,11 @@ def camel_case(name: str) -> str:
     """Turn `step_no` into `stepNo`; camelCase stays as it is."""
     first, *rest = name.split("_")
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def snake_case(name: str) -> str:
+    """Turn `stepNo` into `step_no` and `requiresFAI` into `requires_fai`; snake_case stays as it is."""
+    return _HUMP.sub("_", name).lower()
 
 
 def flatten(errors: Any, path: str = "") -> dict[str, str]:

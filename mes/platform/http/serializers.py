@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
 from mes.errors import DomainError, NotFound
-from mes.platform.http.envelope import camel_case
+from mes.platform.http.envelope import camel_case, snake_case
 from mes.platform.validators import CODE_LENGTH, validate_code, validate_moment
 
 _WHOLE = api_settings.NON_FIELD_ERRORS_KEY
@@ -85,6 +85,30 @@ class CodeRelatedField(serializers.SlugRelatedField):
             raise self.not_found(code=data) from None
 
 
+# --- names ------------------------------------------------------------------------------------------------
+
+
+class SnakeCaseSources:
+    """A field `stepNo` reads and writes `step_no` unless it names another `source`."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Name the source of every field that names none."""
+        fields = super().get_fields()  # type: ignore[misc]
+        for name, field in fields.items():
+            source = snake_case(name)
+            if field.source is None and source != name:
+                field.source = source
+        return fields
+
+
+class RowSerializer(SnakeCaseSources, serializers.ModelSerializer):
+    """A row as it is shown."""
+
+
+class ObjectSerializer(SnakeCaseSources, serializers.Serializer):
+    """An object of Python as it is shown. What is a dict in the interface's names already takes a plain serializer."""
+
+
 # --- taking a body literally ------------------------------------------------------------------------------
 
 _TYPES: tuple[tuple[type[serializers.Field], tuple[type, ...], Any], ...] = (
@@ -140,7 +164,7 @@ def _is_a(value: Any, types: tuple[type, ...]) -> bool:
     return isinstance(value, types)
 
 
-class StrictSerializer(serializers.Serializer):
+class StrictSerializer(SnakeCaseSources, serializers.Serializer):
     """Refuses unknown fields and values of another JSON type. Fields that are read-only here may be sent back."""
 
     def to_internal_value(self, data: Any) -> Any:

@@ -14,6 +14,7 @@ from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import (
     IdField,
     OffsetDateTimeField,
+    RowSerializer,
     StrictSerializer,
     read,
 )
@@ -23,19 +24,19 @@ from mes.platform.outbox import dead_letters
 from mes.platform.outbox.models import EventType, MesEvent
 
 
-class OutboxEventItem(serializers.ModelSerializer):
+class OutboxEventItem(RowSerializer):
     """One event of the outbox."""
 
     id = IdField()
-    eventType = serializers.CharField(source="event_type")
+    eventType = serializers.CharField()
     key = serializers.CharField(source="idempotency_key")
-    entityType = serializers.CharField(source="entity_type")
-    entityId = serializers.CharField(source="entity_id")
-    occurredAt = OffsetDateTimeField(source="occurred_at")
-    createdAt = OffsetDateTimeField(source="created_at")
-    completedAt = OffsetDateTimeField(source="completed_at", allow_null=True)
-    nextAttemptAt = OffsetDateTimeField(source="next_attempt_at")
-    maxAttempts = serializers.IntegerField(source="max_attempts")
+    entityType = serializers.CharField()
+    entityId = serializers.CharField()
+    occurredAt = OffsetDateTimeField()
+    createdAt = OffsetDateTimeField()
+    completedAt = OffsetDateTimeField(allow_null=True)
+    nextAttemptAt = OffsetDateTimeField()
+    maxAttempts = serializers.IntegerField()
 
     class Meta:
         model = MesEvent
@@ -103,7 +104,7 @@ class EventViewSet(mixins.ListModelMixin, GenericViewSet):
     def retry_all(self, request: Request) -> Response:
         """Have all of a type tried again."""
         body = read(RetryAllRequest, request)
-        return Response({"retried": dead_letters.retry_all(event_type=body["eventType"], by=operator_name(request))})
+        return Response({"retried": dead_letters.retry_all(event_type=body["event_type"], by=operator_name(request))})
 
 
 def register(router: SimpleRouter) -> None:

@@ -31,10 +31,8 @@ MASTER_DATA = {"*": (Capability.MASTER_DATA,)}
 
 
 class LineSerializer(StrictModelSerializer):
-    processType = serializers.ChoiceField(source="process_type", choices=["SMT", "DIP"])
-    readinessChecks = serializers.ListField(
-        source="readiness_checks", child=serializers.CharField(), required=False, max_length=3
-    )
+    processType = serializers.ChoiceField(choices=["SMT", "DIP"])
+    readinessChecks = serializers.ListField(child=serializers.CharField(), required=False, max_length=3)
 
     class Meta:
         model = Line
@@ -46,7 +44,7 @@ class StationSerializer(StrictModelSerializer):
     lineCode = CodeRelatedField(
         source="line", queryset=Line.objects.all(), not_found=LineNotFound, required=False, allow_null=True
     )
-    stationType = serializers.CharField(source="station_type")
+    stationType = serializers.CharField()
 
     class Meta:
         model = Station
