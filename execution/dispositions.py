@@ -7,6 +7,7 @@ from execution.data import values
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
 from mes import errors
+from mes.labels import Action
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.outbox.emit import emit
 from mes.platform.outbox.models import EventType
@@ -40,7 +41,7 @@ def put_on_hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> Disposition | N
         unit.hold_reason = f"{unit.hold_reason} · {reason}"[:500]
     else:
         unit.held_from = before
-        unit.status = transitions.next_state(transitions.UNIT, action="hold", state=before, entity="unit")
+        unit.status = transitions.UNIT.next_state(Action.HOLD, before)
         unit.hold_reason = reason[:500]
     return _decision(unit, DispositionAction.HOLD, from_status=before, reason=reason, by=by)
 
@@ -71,7 +72,7 @@ def _lock(sn: str) -> Unit:
 def hold_unit(*, sn: str, reason: str, by: str) -> Unit:
     """Put a unit on hold by hand. Raises UnitNotFound, InvalidTransition."""
     unit = _lock(sn)
-    transitions.next_state(transitions.UNIT, action="hold", state=unit.status, entity="unit")
+    transitions.UNIT.next_state(Action.HOLD, unit.status)
     hold(unit, reason=reason, by=by)
     return unit
 
@@ -80,7 +81,7 @@ def hold_unit(*, sn: str, reason: str, by: str) -> Unit:
 def release_unit(*, sn: str, reason: str, by: str) -> Unit:
     """Give a held unit back the status it was held from, or where its closed track led. Raises InvalidTransition."""
     unit = _lock(sn)
-    transitions.next_state(transitions.UNIT, action="release", state=unit.status, entity="unit")
+    transitions.UNIT.next_state(Action.RELEASE, unit.status)
     unit.status, unit.held_from, unit.hold_reason = unit.held_from, "", ""
     unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
     _record(unit, DispositionAction.RELEASE, from_status=UnitStatus.ON_HOLD, reason=reason, by=by)
@@ -91,7 +92,7 @@ def release_unit(*, sn: str, reason: str, by: str) -> Unit:
 def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     """Scrap a unit; an open track is closed as FAIL. Raises UnitNotFound, InvalidTransition."""
     unit = _lock(sn)
-    status = transitions.next_state(transitions.UNIT, action="scrap", state=unit.status, entity="unit")
+    status = transitions.UNIT.next_state(Action.SCRAP, unit.status)
     _close_open_track(unit, override=ResultOverride.SCRAP)
     before, unit.status, unit.held_from, unit.hold_reason = unit.status, status, "", ""
     unit.scrap_reason = reason[:500]
@@ -114,7 +115,7 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
         raise errors.UnitRunNotFound(code=sn)
     locked.check(unit_ids=[unit.pk], run_ids=[run.pk])
     runs.check_open(run)
-    status = transitions.next_state(transitions.UNIT, action="rework", state=unit.status, entity="unit")
+    status = transitions.UNIT.next_state(Action.REWORK, unit.status)
     _close_open_track(unit, override=ResultOverride.REWORK)
     step_no = _choose_step(unit, run, to_step_no)
     before, unit.status, unit.held_from, unit.hold_reason = unit.status, status, "", ""

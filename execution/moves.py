@@ -20,6 +20,7 @@ from execution.outbox_events import alarm_event, alarm_reason, track_event
 from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState
 from mes import errors
+from mes.labels import Action
 from mes.platform.outbox.emit import NewEvent
 from mes.platform.outbox.models import EventType
 from mes.production import runs, transitions
@@ -120,7 +121,7 @@ def enter(
         is_time_doubtful=doubtful,
         is_entry_inferred=is_entry_inferred,
     )
-    unit.status = transitions.next_state(transitions.UNIT, action="enter", state=unit.status, entity="unit")
+    unit.status = transitions.UNIT.next_state(Action.ENTER, unit.status)
     event = track_event(EventType.TRACK_IN, track, unit=unit, run=run, step=step)
     return Move(state, track, is_entry=True, events=[event])
 
@@ -213,7 +214,7 @@ def _send_on(move: Move, step: StepSnapshot, snapshot: RouteSnapshot) -> int | N
     action = rules.leads_to(
         result=track.result, next_step_no=following, failures=failures, retest_limit=step.retest_limit
     )
-    status = transitions.next_state(transitions.UNIT, action=action, state=UnitStatus.IN_STATION, entity="unit")
+    status = transitions.UNIT.next_state(action, UnitStatus.IN_STATION)
     if unit.status == UnitStatus.ON_HOLD:
         unit.held_from = status
     else:

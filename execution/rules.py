@@ -7,6 +7,7 @@ from collections.abc import Iterable, Set
 from datetime import datetime, timedelta
 
 from mes import errors
+from mes.labels import Action
 from mes.plant.models import EQUIPMENT_NORMAL, Equipment, Station
 from mes.production.models import Run, RunStatus, Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
@@ -119,11 +120,11 @@ def check_required(step: StepSnapshot, *, on_track: Set[int], on_carrier: Set[in
         raise errors.RequiredDataMissing(names=missing)
 
 
-def leads_to(*, result: str, next_step_no: int | None, failures: int, retest_limit: int) -> str:
+def leads_to(*, result: str, next_step_no: int | None, failures: int, retest_limit: int) -> Action:
     """Return the action of the unit's state machine that a result calls for.
 
     `failures` counts the failed passes of this step since the last rework, this one included.
     """
     if result == "PASS":
-        return "finish" if next_step_no is None else "queue"
-    return "queue" if failures <= retest_limit else "fail"
+        return Action.FINISH if next_step_no is None else Action.QUEUE
+    return Action.QUEUE if failures <= retest_limit else Action.FAIL

@@ -31,6 +31,7 @@ from ingest.open_events import as_it_was, blocked_by, lock_open
 from ingest.settled_events import settle, settle_rest
 from ingest.unit_moves import StationCheck
 from mes import errors
+from mes.labels import Action, Entity
 from mes.platform.database.models import IdempotencyKey
 from mes.platform.http.whole_numbers import LARGEST
 from mes.production import locking
@@ -119,7 +120,7 @@ def _settled_meanwhile(sent: Sent) -> Outcome | errors.DomainError:
     """Return what another call made of a waiting event; one whose key is free again was refused."""
     if IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).exists():
         return known(sent)
-    return errors.InvalidTransition(action="replay", entity="ingest event", state=IngestStatus.REJECTED)
+    return errors.InvalidTransition(action=Action.REPLAY, entity=Entity.INGEST_EVENT, state=IngestStatus.REJECTED)
 
 
 def _waited_for_transaction(unopened: Named) -> errors.IngestPayloadInvalid:
@@ -139,7 +140,9 @@ def _retry_rest(event: IngestEvent, *, check_station: StationCheck) -> Outcome:
     rows = SettledIngestEvent.objects.select_for_update(no_key=True)
     settled = rows.get(pk=event.pk, received_at=event.received_at)
     if not settled.skipped:
-        raise errors.InvalidTransition(action="replay", entity="ingest event", state=settled.status)
+        raise errors.InvalidTransition(
+            action=Action.REPLAY, entity=Entity.INGEST_EVENT, state=IngestStatus(settled.status)
+        )
     whole = as_it_was(settled, decode(msgspec.json.encode(settled.payload)))
     rest = replace(whole, body={**whole.body, "sn": None, "sns": [one["sn"] for one in settled.skipped]})
     meant = candidates.read(rest)

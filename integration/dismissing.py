@@ -5,6 +5,8 @@ from django.utils import timezone
 
 from integration.models import FailedMessage, IntegrationMessage, MessageStatus, SettledMessage
 from mes import errors
+from mes.labels import Action, Entity
+from mes.platform.database.lookup import get_or_raise
 
 
 @transaction.atomic
@@ -15,13 +17,13 @@ def dismiss(*, message_id: int, reason: str, by: str) -> IntegrationMessage:
     """
     message = FailedMessage.objects.select_for_update().filter(pk=message_id, status=MessageStatus.FAILED).first()
     if message is None:
-        settled = IntegrationMessage.objects.filter(pk=message_id).first()
-        if settled is None:
-            raise errors.MessageNotFound(code=message_id)
-        raise errors.InvalidTransition(action="dismiss", entity="message", state=settled.status)
-    given = {field.attname: getattr(message, field.attname) for field in SettledMessage._meta.concrete_fields}
+        settled = get_or_raise(IntegrationMessage.objects, errors.MessageNotFound, pk=message_id)
+        raise errors.InvalidTransition(
+            action=Action.DISMISS, entity=Entity.MESSAGE, state=MessageStatus(settled.status)
+        )
+    values = {field.attname: getattr(message, field.attname) for field in SettledMessage._meta.concrete_fields}
     note = {**(message.note or {}), "dismissedBy": by, "reason": reason}
-    given |= {"status": MessageStatus.DISMISSED, "last_at": timezone.now(), "note": note}
+    values |= {"status": MessageStatus.DISMISSED, "last_at": timezone.now(), "note": note}
     message.delete()
-    SettledMessage.objects.bulk_create([SettledMessage(**given)])
+    SettledMessage.objects.bulk_create([SettledMessage(**values)])
     return IntegrationMessage.objects.get(pk=message_id)

@@ -17,6 +17,7 @@ from integration.outbound.retry import retry
 from integration.status import channels
 from integration.status import service as status
 from mes import errors
+from mes.labels import Action, Entity
 from mes.platform.inbound.digest import digest_of
 
 
@@ -58,7 +59,7 @@ def _find(message_id: int) -> FailedMessage:
     settled = IntegrationMessage.objects.filter(pk=message_id).first()
     if settled is None:
         raise errors.MessageNotFound(code=message_id)
-    raise errors.InvalidTransition(action="replay", entity="message", state=settled.status)
+    raise errors.InvalidTransition(action=Action.REPLAY, entity=Entity.MESSAGE, state=MessageStatus(settled.status))
 
 
 def _apply(
@@ -70,7 +71,7 @@ def _apply(
     else:
         received = _apply_device_data(message, spec_names, by=by, check_station=check_station)
     if received.is_duplicate and not messages.settle(message, record_id=received.record_id, by=by):
-        raise errors.InvalidTransition(action="replay", entity="message", state=MessageStatus.REPLAYED)
+        raise errors.InvalidTransition(action=Action.REPLAY, entity=Entity.MESSAGE, state=MessageStatus.REPLAYED)
     return received
 
 

@@ -6,14 +6,18 @@ A service raises; nothing returns failure from inside a transaction, because ret
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import Choices, TextChoices
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+from mes.labels import Action, Entity
 
 
 class DomainError(Exception):
     """A refusal the caller can act on. `code` is public interface: never rename one.
 
-    The message is formatted with the keyword arguments, which also become `details` (keys in camelCase).
+    The message is formatted with the keyword arguments, which also become `details` (keys in camelCase). A member of
+    choices stands in the message by its label and in `details` by its value.
     `keep` is called after the rollback by the service that owns the transaction: it writes what survives the refusal.
     """
 
@@ -23,11 +27,14 @@ class DomainError(Exception):
     keep: Callable[[], None] | None = None
 
     def __init__(self, /, **details: Any) -> None:
-        self.details = details
-        said = {
-            name: ", ".join(map(str, value)) if isinstance(value, list) else value for name, value in details.items()
-        }
-        super().__init__(str(self.message).format(**said))
+        self.details = {name: value.value if isinstance(value, Choices) else value for name, value in details.items()}
+        super().__init__(str(self.message).format(**{name: _in_words(value) for name, value in details.items()}))
+
+
+def _in_words(value: Any) -> Any:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return value.label if isinstance(value, Choices) else value
 
 
 class ValidationFailed(DomainError):
@@ -132,7 +139,7 @@ class RunNotFound(NotFound):
 
 
 class UnitNotFound(NotFound):
-    code, message = "UNIT_NOT_FOUND", _("Nobody knows a unit “{code}”.")
+    code, message = "UNIT_NOT_FOUND", _("There is no unit “{code}”.")
 
 
 class UnitRunNotFound(NotFound):
@@ -161,11 +168,11 @@ class StencilNotFound(NotFound):
 
 
 class ReadinessItemNotFound(NotFound):
-    code, message = "READINESS_ITEM_NOT_FOUND", _("No item “{code}” of this run's readiness fails.")
+    code, message = "READINESS_ITEM_NOT_FOUND", _("The readiness of this run has no failed item “{code}”.")
 
 
 class PrepPolicyNotFound(NotFound):
-    code, message = "PREP_POLICY_NOT_FOUND", _("There is no prep policy “{code}” here.")
+    code, message = "PREP_POLICY_NOT_FOUND", _("No prep policy “{code}” applies to this run.")
 
 
 class FaiNotFound(NotFound):
@@ -204,8 +211,13 @@ class InUse(DomainError):
 
 
 class InvalidTransition(DomainError):
+    """`state` is a member of the choices of the thing's status, or of `labels.State`."""
+
     code = "INVALID_TRANSITION"
-    message = _("“{action}” is not possible while the {entity} is {state}.")
+    message = _("“{action}” is not possible: {entity} is “{state}”.")
+
+    def __init__(self, *, action: Action, entity: Entity, state: TextChoices) -> None:
+        super().__init__(action=action, entity=entity, state=state)
 
 
 class RouteReadOnly(DomainError):
@@ -220,7 +232,7 @@ class RouteVersionNotReady(DomainError):
 
 class RouteAmbiguous(DomainError):
     code = "ROUTE_AMBIGUOUS"
-    message = _("Several routes of product “{product}” are effective alike: {routes}. Name one in the work order.")
+    message = _("Several routes of product “{product}” are in effect: {routes}. Name one in the work order.")
 
 
 class UnitsNotFinished(DomainError):
@@ -237,7 +249,7 @@ class RunNotAuthorized(DomainError):
 
 
 class RunOnHold(DomainError):
-    code, message = "RUN_ON_HOLD", _("Run “{run}” is on hold until it is decided upon.")
+    code, message = "RUN_ON_HOLD", _("Run “{run}” is on hold and waits for a decision.")
 
 
 class RunClosed(DomainError):
@@ -252,12 +264,14 @@ class ReadinessCheckFailed(DomainError):
 
 
 class ReadinessItemNotWaivable(DomainError):
-    code, message = "READINESS_ITEM_NOT_WAIVABLE", _("“{item}” cannot be waived; it must be put right.")
+    code, message = "READINESS_ITEM_NOT_WAIVABLE", _("“{item}” cannot be waived; it must be corrected.")
 
 
 class PrepSourceMismatch(DomainError):
     code = "PREP_SOURCE_MISMATCH"
-    message = _("“{name}” is not confirmed by {source}; its policy says: mode {confirm_mode}, source {data_source}.")
+    message = _(
+        "“{name}” is not confirmed this way (“{source}”); its policy says: “{confirm_mode}”, source “{data_source}”."
+    )
 
 
 class FaiNotPassed(DomainError):
@@ -269,7 +283,7 @@ class FaiNotSigned(DomainError):
 
 
 class FaiOpen(DomainError):
-    code, message = "FAI_OPEN", _("Run “{run}” has an unfinished first article inspection already; finish that one.")
+    code, message = "FAI_OPEN", _("Run “{run}” already has an unfinished first article inspection; finish that one.")
 
 
 class FaiItemsOpen(DomainError):
@@ -278,7 +292,7 @@ class FaiItemsOpen(DomainError):
 
 
 class FaiSamplesComplete(DomainError):
-    code, message = "FAI_SAMPLES_COMPLETE", _("The inspection has its {quantity} sample unit(s) already.")
+    code, message = "FAI_SAMPLES_COMPLETE", _("The inspection already has its {quantity} sample unit(s).")
 
 
 class FaiSignerIsInspector(DomainError):
@@ -292,7 +306,7 @@ class RunWorkOrderMismatch(DomainError):
 
 
 class RunQuantityExceeded(DomainError):
-    code, message = "RUN_QTY_EXCEEDED", _("Run “{run}” is planned for {plan} unit(s); {count} would be more.")
+    code, message = "RUN_QTY_EXCEEDED", _("Run “{run}” is planned for {plan} unit(s); {count} would exceed that.")
 
 
 class RunMismatch(DomainError):
@@ -333,19 +347,19 @@ class StationMismatch(DomainError):
 
 
 class StationServesNoStep(DomainError):
-    """Said of counts, which belong to no unit."""
+    """Counts came from a station that serves no such step; they belong to no unit."""
 
     code, message = "STATION_MISMATCH", _("Station “{station}” does not serve that step of run “{run}”.")
 
 
 class StepMismatch(DomainError):
-    code, message = "STEP_MISMATCH", _("The unit stands at step {current}, not at step {step_no}.")
+    code, message = "STEP_MISMATCH", _("The unit is at step {current}, not at step {step_no}.")
 
 
 class WaitExpired(StepMismatch):
     """An event waited for its unit to reach the step, and its time is over."""
 
-    message = _("Waited {waited_seconds} s for step {step_no}, but the unit stands at step {current}.")
+    message = _("Waited {waited_seconds} s for step {step_no}, but the unit is at step {current}.")
 
 
 class StationLineMismatch(DomainError):
@@ -353,7 +367,10 @@ class StationLineMismatch(DomainError):
 
 
 class EquipmentUnavailable(DomainError):
-    code, message = "EQUIPMENT_UNAVAILABLE", _("Equipment “{equipment}” of station “{station}” is {equipment_status}.")
+    code, message = (
+        "EQUIPMENT_UNAVAILABLE",
+        _("Equipment “{equipment}” of station “{station}” is not ready: its status is “{equipment_status}”."),
+    )
 
 
 class LineOccupied(DomainError):
@@ -375,11 +392,14 @@ class TimeRuleNotWaivable(DomainError):
 
 
 class OutboundOff(DomainError):
-    code, message = "OUTBOUND_OFF", _("There is no ERP to tell: set MES_ERP_URL and MES_ERP_SECRET first.")
+    code, message = "OUTBOUND_OFF", _("No ERP is configured: set MES_ERP_URL and MES_ERP_SECRET first.")
 
 
 class RemarkCorrected(DomainError):
-    code, message = "REMARK_CORRECTED", _("Somebody corrected this remark meanwhile; correct what they wrote.")
+    code, message = (
+        "REMARK_CORRECTED",
+        _("Somebody else has corrected this remark; read it again and correct the latest version."),
+    )
 
 
 class EventIdConflict(DomainError):
@@ -388,7 +408,7 @@ class EventIdConflict(DomainError):
 
 class DedupeKeyConflict(DomainError):
     code = "DEDUPE_KEY_CONFLICT"
-    message = _("Key “{key}” of {source_system} was used with other content.")
+    message = _("Key “{key}” of “{source_system}” was used with other content.")
 
 
 # --- 422: well-formed but cannot be applied ---------------------------------------------------------------
@@ -431,7 +451,7 @@ class IngestPayloadInvalid(Unprocessable):
 
 class StepAmbiguous(Unprocessable):
     code = "STEP_AMBIGUOUS"
-    message = _("Station “{station}” serves several steps of run “{run}” ({steps}): say which by stepNo.")
+    message = _("Station “{station}” serves several steps of run “{run}” ({steps}): name one by stepNo.")
 
 
 class EventTimeInFuture(Unprocessable):

@@ -7,11 +7,12 @@ from django.conf import settings
 from django.db import transaction
 
 from mes import errors
+from mes.labels import Action, Entity
 from mes.platform.http.serializers import OffsetDateTimeField
 from mes.platform.outbox.emit import NewEvent, emit
 from mes.platform.outbox.models import EventType, MesEvent
 from mes.production import runs
-from mes.production.models import OPEN_RUN_STATUSES, Run
+from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus
 from mes.production.queries import count_units
 
 RUN_COMPLETION = "RUN_COMPLETION_V1"
@@ -32,7 +33,9 @@ def report_completion(*, run_no: str) -> tuple[MesEvent, bool]:
     """
     run = runs.lock(run_no=run_no)
     if run.status in OPEN_RUN_STATUSES:
-        raise errors.InvalidTransition(action="report the completion", entity="run", state=run.status)
+        raise errors.InvalidTransition(
+            action=Action.REPORT_THE_COMPLETION, entity=Entity.RUN, state=RunStatus(run.status)
+        )
     if not settings.MES_ERP_URL:
         raise errors.OutboundOff()
     known = MesEvent.objects.filter(idempotency_key=_key(run)).first()

@@ -52,17 +52,17 @@ LOCK = f"WITH {_CTES.format(gate='')} SELECT {_LOCKED}"
 
 
 class Outdated(OperationalError):
-    """What was known before the locks were held is so no longer: the transaction must be begun anew.
+    """State changed before the locks were taken; restart the transaction.
 
-    Whoever meets it again and again is told to try again, as after a deadlock.
+    After `MOST_OUTDATED` restarts the caller is answered TRY_AGAIN, as after a deadlock.
     """
 
 
 def atomically(action: Callable[P, T]) -> Callable[P, T]:
-    """Have a function run in a transaction that is begun anew when it raises Outdated or loses a deadlock.
+    """Run a function in a transaction that is restarted when it raises Outdated or loses a deadlock.
 
-    Deadlocks are rare: two events name two runs crosswise, and one run starts between them. Each is noticed after a
-    second, so few are borne.
+    Deadlocks are rare: two events name two runs crosswise, and one run starts between them. PostgreSQL notices one
+    after a second, so few are tolerated.
     """
 
     @wraps(action)

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from mes.errors import InvalidTransition, LineNotFound, RouteNotFound, WorkOrderNotFound
+from mes.labels import Action, Entity, State
 from mes.plant.models import Line
 from mes.platform.database.lookup import get_or_raise
 from mes.production import transitions
@@ -43,9 +44,11 @@ def _update(order: WorkOrder, wanted: dict[str, object]) -> None:
     if not changed:
         return
     if order.status == WorkOrderStatus.COMPLETED:
-        raise InvalidTransition(action="change", entity="work order", state=order.status)
+        raise InvalidTransition(action=Action.CHANGE, entity=Entity.WORK_ORDER, state=WorkOrderStatus(order.status))
     if changed & {"product_code", "routing"} and order.runs.exists():
-        raise InvalidTransition(action="change product or route", entity="work order", state="in production")
+        raise InvalidTransition(
+            action=Action.CHANGE_PRODUCT_OR_ROUTE, entity=Entity.WORK_ORDER, state=State.IN_PRODUCTION
+        )
     for name in changed:
         setattr(order, name, wanted[name])
     order.save(update_fields=[*changed, "updated_at"])
@@ -56,11 +59,11 @@ def release(*, wo_no: str, line_code: str) -> WorkOrder:
     line = get_or_raise(Line.objects, LineNotFound, code=line_code)
     with transaction.atomic():
         order = lock(wo_no=wo_no)
-        order.status = transitions.next_state(
-            transitions.WORK_ORDER, action="release", state=order.status, entity="work order"
-        )
+        order.status = transitions.WORK_ORDER.next_state(Action.RELEASE, order.status)
         if order.line_id not in (None, line.pk) and order.runs.exists():
-            raise InvalidTransition(action="release to another line", entity="work order", state="in production")
+            raise InvalidTransition(
+                action=Action.RELEASE_TO_ANOTHER_LINE, entity=Entity.WORK_ORDER, state=State.IN_PRODUCTION
+            )
         order.line = line
         order.save(update_fields=["status", "line", "updated_at"])
         return order

@@ -24,6 +24,7 @@ from mes.errors import (
     UnitsNotFinished,
     ValidationFailed,
 )
+from mes.labels import Action, Entity
 from mes.plant.models import Line
 from mes.platform.database.lookup import get_or_raise
 from mes.production import hooks, orders, transitions
@@ -46,7 +47,9 @@ def create(
     with transaction.atomic():
         order = orders.lock(wo_no=wo_no)
         if order.status not in (WorkOrderStatus.RELEASED, WorkOrderStatus.IN_PROGRESS):
-            raise InvalidTransition(action="create a run", entity="work order", state=order.status)
+            raise InvalidTransition(
+                action=Action.CREATE_A_RUN, entity=Entity.WORK_ORDER, state=WorkOrderStatus(order.status)
+            )
         number = run_no or _next_run_no(order)
         if len(number) > 100:
             raise ValidationFailed({"runNo": _("Give a run number; one made from the order's would be too long.")})
@@ -129,7 +132,7 @@ def set_authorization(*, run_no: str, action: str, by: str, reason: str = "") ->
 def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run:
     with transaction.atomic():
         run = lock(run_no=run_no)
-        status = transitions.next_state(transitions.RUN, action=action.lower(), state=run.status, entity="run")
+        status = transitions.RUN.next_state(Action(action.lower()), run.status)
         if action == "AUTHORIZE":
             for gate in hooks.authorization_gates:
                 gate(run, by)
@@ -222,7 +225,7 @@ def close(*, run_no: str, by: str, reason: str = "") -> tuple[Run, list[str]]:
     """
     with transaction.atomic():
         run = lock(run_no=run_no)
-        run.status = transitions.next_state(transitions.RUN, action="close", state=run.status, entity="run")
+        run.status = transitions.RUN.next_state(Action.CLOSE, run.status)
         # Units are locked in one order; a track-in that is under way finishes first and is then counted.
         list(
             Unit.objects.select_for_update(no_key=True)

@@ -231,7 +231,7 @@ def _check_may_say(request: Request, source: str) -> None:
     """A system reports with the role of systems, a person confirms with a person's."""
     needed = {Capability.STATUS} if source == DataSource.SYSTEM else {Capability.BIND, Capability.AUTHORIZE}
     if role_capabilities(request.user).isdisjoint(needed):
-        raise errors.ConfirmationNotAllowed(source=source)
+        raise errors.ConfirmationNotAllowed(source=DataSource(source))
 
 
 def _pending(run_no: str, kind: str) -> dict[str, Any]:

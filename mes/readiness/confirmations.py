@@ -26,7 +26,10 @@ def confirm(
         policy = _find(run, code)
         if not _asks_for(policy, source):
             raise PrepSourceMismatch(
-                name=policy.name, source=source, confirm_mode=policy.confirm_mode, data_source=policy.data_source
+                name=policy.name,
+                source=DataSource(source),
+                confirm_mode=ConfirmMode(policy.confirm_mode),
+                data_source=DataSource(policy.data_source),
             )
         return PrepConfirmation.objects.create(
             run=run, code=code, source=source, is_done=is_done, confirmed_by=by, remark=remark

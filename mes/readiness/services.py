@@ -12,6 +12,7 @@ from mes.errors import (
     ReadinessItemNotFound,
     ReadinessItemNotWaivable,
 )
+from mes.labels import Action, Entity
 from mes.platform.database.lookup import get_or_raise
 from mes.production import runs
 from mes.production.models import Run
@@ -124,7 +125,7 @@ def waive_item(*, run_no: str, item_id: int, reason: str, by: str) -> ReadinessI
         items = ReadinessItem.objects.select_related("check_made").filter(check_made__run=run)
         item = get_or_raise(items, ReadinessItemNotFound, pk=str(item_id))
         if item.status != ItemStatus.FAILED:
-            raise InvalidTransition(action="waive", entity="readiness item", state=item.status)
+            raise InvalidTransition(action=Action.WAIVE, entity=Entity.READINESS_ITEM, state=ItemStatus(item.status))
         _check_waivable(item.item_type, item.item_key, waivable=item.waivable)
         waiver = _write_waiver(run, (item.item_type, item.item_key, item.code), reason=reason, by=by)
         _mark([item], waiver)

@@ -14,9 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mes import errors
+from mes.labels import Action, Entity, State
 from mes.platform.database.lookup import get_or_raise
 from mes.production.models import Unit, UnitStatus
-from mes.production.transitions import Table, next_state
+from mes.production.transitions import StateMachine
 from mes.time_rules import hooks, notifications
 from mes.time_rules.models import (
     Ending,
@@ -34,11 +35,15 @@ from mes.time_rules.rules import (
 )
 
 S = InstanceStatus
-TRANSITIONS: Table = {
-    "waive": {S.ACTIVE: S.WAIVED},
-    "acknowledge": {S.EXPIRED: S.EXPIRED},
-    "cancel": {S.ACTIVE: S.CANCELLED},
-}
+CLOCK = StateMachine(
+    Entity.CLOCK,
+    S,
+    {
+        Action.WAIVE: {S.ACTIVE: S.WAIVED},
+        Action.ACKNOWLEDGE: {S.EXPIRED: S.EXPIRED},
+        Action.CANCEL: {S.ACTIVE: S.CANCELLED},
+    },
+)
 SETTLED_FOR_GOOD = (S.WAIVED, S.CANCELLED)  # by a person; events change nothing of it
 SYSTEM = "system"
 
@@ -206,7 +211,7 @@ class _Followed:
 def waive(*, instance_id: int, reason: str, by: str) -> TimeRuleInstance:
     """Let a running clock not be obeyed. Raises TimeRuleInstanceNotFound, InvalidTransition, TimeRuleNotWaivable."""
     instance = _lock_instance(instance_id)
-    status = next_state(TRANSITIONS, action="waive", state=instance.status, entity="clock")
+    status = CLOCK.next_state(Action.WAIVE, instance.status)
     if not instance.definition.is_waivable:
         raise errors.TimeRuleNotWaivable(rule=instance.definition_code)
     instance.status = status
@@ -221,9 +226,9 @@ def acknowledge(*, instance_id: int, reason: str, by: str) -> TimeRuleInstance:
     Raises TimeRuleInstanceNotFound, InvalidTransition.
     """
     instance = _lock_instance(instance_id)
-    next_state(TRANSITIONS, action="acknowledge", state=instance.status, entity="clock")
+    CLOCK.next_state(Action.ACKNOWLEDGE, instance.status)
     if instance.decided_at is not None:
-        raise errors.InvalidTransition(action="acknowledge", entity="clock", state="EXPIRED and acknowledged")
+        raise errors.InvalidTransition(action=Action.ACKNOWLEDGE, entity=Entity.CLOCK, state=State.ACKNOWLEDGED)
     _decide(instance, reason=reason, by=by)
     if instance.definition.is_waivable and instance.ended_at is None:
         hooks.tell_released([instance])

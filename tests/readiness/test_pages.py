@@ -242,7 +242,7 @@ def test_a_sample_is_named_by_scanning_it(supervisor):
     post(inspector, f"{FAI}create/", sample_qty="1", start="1")
     assert "Scan a sample unit" in text_of(inspector.get(FAI))
     assert "role Quality" in text_of(supervisor.get(FAI))
-    assert "Nobody knows a unit" in post(inspector, f"{FAI}sample/", unit_sn="NOBODY")
+    assert "There is no unit" in post(inspector, f"{FAI}sample/", unit_sn="NOBODY")
     assert "B is a sample unit" in post(inspector, f"{FAI}sample/", unit_sn="B")
     assert "B is a sample unit" in post(inspector, f"{FAI}sample/", unit_sn="B")
     assert "sample unit(s) already" in post(inspector, f"{FAI}sample/", unit_sn="A")

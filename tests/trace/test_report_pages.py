@@ -149,7 +149,7 @@ def test_what_somebody_corrected_meanwhile_is_not_corrected_again(made: Plant) -
     first = records.add_remark(line_code="SMT-A", day=DAY, text="one", by="sue")
     records.correct_remark(remark_id=first.pk, text="two", by="sue")
     answer = remark(client, text="three", replaces=str(first.pk))
-    assert "Somebody corrected this remark meanwhile" in answer.content.decode()
+    assert "Somebody else has corrected this remark" in answer.content.decode()
     assert RecordRemark.objects.count() == 2
 
 

@@ -3,16 +3,21 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from execution.quality.first_article.models import FaiResult, FaiStatus
-from mes.production.transitions import Table
+from mes.labels import Action, Entity
+from mes.production.transitions import StateMachine
 from mes.routing.snapshots import FaiItem
 
-FAI: Table = {
-    "start": {FaiStatus.CREATED: FaiStatus.INSPECTING},
-    "record items": {FaiStatus.INSPECTING: FaiStatus.INSPECTING},
-    "pass": {FaiStatus.INSPECTING: FaiStatus.PASSED},
-    "fail": {FaiStatus.INSPECTING: FaiStatus.FAILED},
-    "sign": {FaiStatus.PASSED: FaiStatus.PASSED},
-}
+FAI = StateMachine(
+    Entity.FIRST_ARTICLE,
+    FaiStatus,
+    {
+        Action.START: {FaiStatus.CREATED: FaiStatus.INSPECTING},
+        Action.RECORD_ITEMS: {FaiStatus.INSPECTING: FaiStatus.INSPECTING},
+        Action.PASS: {FaiStatus.INSPECTING: FaiStatus.PASSED},
+        Action.FAIL: {FaiStatus.INSPECTING: FaiStatus.FAILED},
+        Action.SIGN: {FaiStatus.PASSED: FaiStatus.PASSED},
+    },
+)
 
 
 def find_open_items(

@@ -15,10 +15,10 @@ from execution.quality.first_article.models import (
     FirstArticleSample,
 )
 from mes import errors
+from mes.labels import Action, Entity, State
 from mes.platform.database.lookup import get_or_raise
 from mes.production import runs
 from mes.production.models import Run, Unit
-from mes.production.transitions import next_state
 
 OPEN = (FaiStatus.CREATED, FaiStatus.INSPECTING)
 
@@ -38,7 +38,7 @@ def create(*, run_no: str, sample_qty: int, by: str, remark: str = "") -> FirstA
 @transaction.atomic
 def start(*, fai_id: int, by: str) -> FirstArticle:
     """Begin to inspect; from now on sample units may run. Raises FaiNotFound, RunClosed, InvalidTransition."""
-    fai = _lock(fai_id, action="start")
+    fai = _lock(fai_id, action=Action.START)
     fai.started_by, fai.started_at = by, timezone.now()
     fai.save(update_fields=["status", "started_by", "started_at"])
     return fai
@@ -50,7 +50,7 @@ def name_sample(*, fai_id: int, unit_sn: str) -> FirstArticleSample:
 
     Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch, FaiSamplesComplete.
     """
-    fai = _lock(fai_id, action="record items")
+    fai = _lock(fai_id, action=Action.RECORD_ITEMS)
     unit = _get_unit(fai, unit_sn)
     known = fai.samples.filter(unit=unit).first()
     if known is not None:
@@ -76,7 +76,7 @@ def record_item(
 
     Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch.
     """
-    fai = _lock(fai_id, action="record items")
+    fai = _lock(fai_id, action=Action.RECORD_ITEMS)
     unit = _get_unit(fai, unit_sn)
     specs = {item.name: item.spec for item in runs.snapshot_of(fai.run).fai_items}
     return FirstArticleItem.objects.create(
@@ -94,7 +94,7 @@ def record_item(
 @transaction.atomic
 def complete(*, fai_id: int, decision: str, by: str, remark: str = "") -> FirstArticle:
     """Decide PASS or FAIL. Raises FaiNotFound, RunClosed, InvalidTransition, FaiItemsOpen (for PASS)."""
-    fai = _lock(fai_id, action="pass" if decision == FaiResult.PASS else "fail")
+    fai = _lock(fai_id, action=Action.PASS if decision == FaiResult.PASS else Action.FAIL)
     if decision == FaiResult.PASS and (items := list_open_items(fai)):
         raise errors.FaiItemsOpen(items=items)
     fai.completed_by, fai.completed_at, fai.decision_remark = by, timezone.now(), remark
@@ -108,9 +108,9 @@ def sign(*, fai_id: int, by: str, remark: str = "") -> FirstArticle:
 
     Raises FaiNotFound, RunClosed, InvalidTransition, FaiSignerIsInspector.
     """
-    fai = _lock(fai_id, action="sign")
+    fai = _lock(fai_id, action=Action.SIGN)
     if fai.signed_at is not None:
-        raise errors.InvalidTransition(action="sign", entity="first article", state="SIGNED")
+        raise errors.InvalidTransition(action=Action.SIGN, entity=Entity.FIRST_ARTICLE, state=State.SIGNED)
     inspectors = {fai.started_by, fai.completed_by, *fai.items.values_list("recorded_by", flat=True)}
     if by in inspectors:
         raise errors.FaiSignerIsInspector(signer=by)
@@ -140,7 +140,7 @@ def _get_unit(fai: FirstArticle, sn: str) -> Unit:
     return unit
 
 
-def _lock(fai_id: int, *, action: str) -> FirstArticle:
+def _lock(fai_id: int, *, action: Action) -> FirstArticle:
     """Return the inspection with its next status, its run and itself locked. Raises FaiNotFound, InvalidTransition."""
     run_numbers = FirstArticle.objects.values_list("run__run_no", flat=True)
     run_no = get_or_raise(run_numbers, errors.FaiNotFound, pk=str(fai_id))
@@ -148,5 +148,5 @@ def _lock(fai_id: int, *, action: str) -> FirstArticle:
     runs.check_open(run)
     fai = FirstArticle.objects.select_for_update(no_key=True, of=("self",)).get(pk=fai_id)
     fai.run = run
-    fai.status = next_state(rules.FAI, action=action, state=fai.status, entity="first article")
+    fai.status = rules.FAI.next_state(action, fai.status)
     return fai

@@ -73,7 +73,7 @@ def _token_text(header: bytes) -> str:
 def _recognise(text: str) -> TokenPrincipal:
     principal = load_token(text)
     if principal is None:
-        raise AuthenticationFailed(_("Nobody knows this token. Check that it was copied whole."))
+        raise AuthenticationFailed(_("This token is unknown. Check that it was copied completely."))
     if principal.revoked_at is not None:
         raise AuthenticationFailed(_("This token was revoked. Ask your administrator for a new one."))
     if principal.is_expired(at=timezone.now()):

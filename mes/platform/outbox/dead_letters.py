@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from mes import errors
+from mes.labels import Action, Entity
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.outbox.models import EventStatus, MesEvent
 
@@ -21,7 +22,7 @@ def retry(*, event_id: int, by: str) -> MesEvent:
     revived = _revive(MesEvent.objects.filter(pk=event_id), by=by)
     event = get_or_raise(MesEvent.objects, errors.EventNotFound, pk=event_id)
     if not revived:
-        raise errors.InvalidTransition(action="retry", entity="event", state=event.status)
+        raise errors.InvalidTransition(action=Action.RETRY, entity=Entity.EVENT, state=EventStatus(event.status))
     return event
 
 

@@ -234,7 +234,7 @@ def test_unknown_expired_and_revoked_tokens_are_told_apart(
     _token, expired = issue("expired", expires_at=timezone.now() + timedelta(seconds=5))
     pass_time(monkeypatch, seconds=5)
     messages = [call(text).json()["error"]["message"] for text in (revoked, expired, "lk_" + "x" * 43)]
-    assert ["revoked" in messages[0], "expired" in messages[1], "Nobody knows" in messages[2]] == [True] * 3
+    assert ["revoked" in messages[0], "expired" in messages[1], "unknown" in messages[2]] == [True] * 3
 
 
 @pytest.mark.parametrize(("role", "status"), [("INTEGRATION", 201), ("OPERATOR", 201), ("QUALITY", 403)])

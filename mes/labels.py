@@ -1,0 +1,63 @@
+"""The words of refusals: one table of the actions, things and states that their messages name.
+
+The values are stable and stand in the `details` of a refusal; the labels stand in its message. The states of a thing
+are the choices of its model; here are only those that no column holds.
+"""
+
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+
+class Action(TextChoices):
+    """What was asked for, as it stands in quotes."""
+
+    ACKNOWLEDGE = "acknowledge", _("Acknowledge")
+    AUTHORIZE = "authorize", _("Authorize")
+    CANCEL = "cancel", _("Cancel")
+    CHANGE = "change", _("Change")
+    CHANGE_PRODUCT_OR_ROUTE = "change product or route", _("Change product or route")
+    CLOSE = "close", _("Close")
+    CLOSE_FOR_REWORK = "close for rework", _("Close for rework")
+    COMPLETE = "complete", _("Complete")
+    CREATE_A_RUN = "create a run", _("Create a run")
+    DISMISS = "dismiss", _("Dismiss")
+    ENTER = "enter", _("Track in")
+    FAIL = "fail", _("Fail")
+    FINISH = "finish", _("Finish")
+    HOLD = "hold", _("Put on hold")
+    PASS = "pass", _("Pass")
+    QUEUE = "queue", _("Send to the next step")
+    RECORD_ITEMS = "record items", _("Record items")
+    RELEASE = "release", _("Release")
+    RELEASE_TO_ANOTHER_LINE = "release to another line", _("Release to another line")
+    REPLAY = "replay", _("Replay")
+    REPORT_THE_COMPLETION = "report the completion", _("Report the completion")
+    RETRY = "retry", _("Try again")
+    REVOKE = "revoke", _("Revoke the authorization")
+    REWORK = "rework", _("Rework")
+    SCRAP = "scrap", _("Scrap")
+    SIGN = "sign", _("Sign")
+    START = "start", _("Start")
+    WAIVE = "waive", _("Waive")
+
+
+class Entity(TextChoices):
+    """What the action was asked of, as the subject of a sentence."""
+
+    CLOCK = "clock", _("the clock")
+    EVENT = "event", _("the event")
+    FIRST_ARTICLE = "first article", _("the first article")
+    INGEST_EVENT = "ingest event", _("the machine event")
+    MESSAGE = "message", _("the message")
+    READINESS_ITEM = "readiness item", _("the readiness item")
+    RUN = "run", _("the run")
+    UNIT = "unit", _("the unit")
+    WORK_ORDER = "work order", _("the work order")
+
+
+class State(TextChoices):
+    """States that follow from more than one column."""
+
+    ACKNOWLEDGED = "EXPIRED and acknowledged", _("Expired and acknowledged")
+    IN_PRODUCTION = "in production", _("In production")
+    SIGNED = "SIGNED", _("Signed")
