@@ -396,10 +396,8 @@ class OutboundOff(DomainError):
 
 
 class RemarkCorrected(DomainError):
-    code, message = (
-        "REMARK_CORRECTED",
-        _("Somebody else has corrected this remark; read it again and correct the latest version."),
-    )
+    code = "REMARK_CORRECTED"
+    message = _("Somebody else has corrected this remark; read it again and correct the latest version.")
 
 
 class EventIdConflict(DomainError):

@@ -41,9 +41,9 @@ def test_of_two_runs_that_register_the_same_units_at_once_one_gets_all(order):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("is_begun_anew", [True, False], ids=["begun anew", "control"])
-def test_who_loses_a_deadlock_begins_anew(is_begun_anew, monkeypatch):
-    monkeypatch.setattr(locking, "MOST_DEADLOCKS", 3 if is_begun_anew else 0)
+@pytest.mark.parametrize("restarts", [True, False], ids=["restarted", "control"])
+def test_a_lost_deadlock_restarts_the_transaction(restarts, monkeypatch):
+    monkeypatch.setattr(locking, "MOST_DEADLOCKS", 3 if restarts else 0)
     plant = make_plant(units=0)
     make_run(plant, run_no="RUN-2", sns=[])
     meet = threading.Barrier(2)
@@ -65,7 +65,7 @@ def test_who_loses_a_deadlock_begins_anew(is_begun_anew, monkeypatch):
             return type(error.__cause__).__name__
 
     answers = at_once(lambda: make("RUN-1", "RUN-2"), lambda: make("RUN-2", "RUN-1"))
-    if is_begun_anew:
+    if restarts:
         assert set(answers) == {"RUN-1", "RUN-2"}
         assert sorted(attempts) == ["RUN-1", "RUN-2", "again"]
     else:

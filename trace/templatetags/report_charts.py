@@ -11,6 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mes.plant.models import Line
 from mes.production_counts.windows import Doubt
@@ -33,12 +34,12 @@ TREND = '<svg class="trend" width="{}" height="{}" role="img" aria-label="{}"><p
 Across = Callable[[datetime], float]
 Up = Callable[[float], float]
 DOUBTS = {
-    Doubt.GAP: _("For a time nothing was reported"),
-    Doubt.RESET: _("A counter was reset; what it counted before, after its last report, is lost"),
-    Doubt.BASE: _("A counter was set anew; what it counted since its last report is not known"),
-    Doubt.OVERLAP: _("Reports overlap in time"),
-    Doubt.CONTRADICTION: _("Reports contradict each other; the newest counts"),
-    Doubt.DIVIDED: _("A report reaches beyond this time and was divided"),
+    Doubt.GAP: gettext_lazy("For a time nothing was reported"),
+    Doubt.RESET: gettext_lazy("A counter was reset; what it counted before, after its last report, is lost"),
+    Doubt.BASE: gettext_lazy("A counter was set anew; what it counted since its last report is not known"),
+    Doubt.OVERLAP: gettext_lazy("Reports overlap in time"),
+    Doubt.CONTRADICTION: gettext_lazy("Reports contradict each other; the newest counts"),
+    Doubt.DIVIDED: gettext_lazy("A report reaches beyond this time and was divided"),
 }
 
 
