@@ -37,7 +37,6 @@ class IntegrationConfig(AppConfig):
                 _("Settled messages"),
                 "MES_MESSAGE_RETENTION",
                 tables=("integration_settledmessage",),
-                keep="status IN ('FAILED', 'RETRYING')",
             ),
         )
         open_work.kinds.register(

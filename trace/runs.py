@@ -19,7 +19,6 @@ from trace.readiness import RunReadiness, find_readiness
 from trace.reports.production import MachineRow, count_run
 
 PAGE_SIZE = 50
-ATTENTION = (UnitStatus.ON_HOLD, UnitStatus.OUT_FAILED)
 ATTENTION_FIRST = (
     UnitStatus.ON_HOLD,
     UnitStatus.OUT_FAILED,

@@ -1,6 +1,6 @@
 """Reads of checks: the latest, the history, and what failed or was waived in open runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
@@ -9,7 +9,7 @@ from mes.errors import RunNotFound
 from mes.plant.models import Line
 from mes.platform.database.lookup import get_or_raise
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus
-from mes.readiness.models import CheckKind, ItemStatus, ReadinessCheck, ReadinessItem
+from mes.readiness.models import ItemStatus, ReadinessCheck, ReadinessItem
 
 NEXT = (RunStatus.PREP, RunStatus.AUTHORIZED)
 ITEMS = Prefetch("items", ReadinessItem.objects.select_related("waiver").order_by("id"))
@@ -38,19 +38,6 @@ def list_exceptions() -> QuerySet[ReadinessItem]:
     open_runs = Run.objects.filter(status__in=OPEN_RUN_STATUSES).values(latest=Subquery(latest))
     items = ReadinessItem.objects.filter(check_made__in=open_runs, status__in=(ItemStatus.FAILED, ItemStatus.WAIVED))
     return items.select_related("check_made__run__line", "waiver").order_by("-id")
-
-
-def list_waived(runs: Iterable[Run]) -> dict[int, list[ReadinessItem]]:
-    """Return what was waived in the check each run was authorized by."""
-    latest = ReadinessCheck.objects.filter(run=OuterRef("pk"), kind=CheckKind.FORMAL, is_authorization=True).order_by(
-        "-id"
-    )
-    checks = Run.objects.filter(pk__in=[run.pk for run in runs]).values(latest=Subquery(latest.values("pk")[:1]))
-    items: dict[int, list[ReadinessItem]] = {}
-    rows = ReadinessItem.objects.filter(check_made__in=checks, status=ItemStatus.WAIVED)
-    for item in rows.select_related("check_made", "waiver").order_by("id"):
-        items.setdefault(item.check_made.run_id, []).append(item)
-    return items
 
 
 @dataclass(frozen=True)

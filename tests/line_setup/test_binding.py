@@ -32,8 +32,8 @@ def take_off(client: APIClient, kind: str, code: str, line: str = "SMT-A") -> An
 
 
 def current(line: str = "SMT-A") -> tuple[str | None, str | None]:
-    stencil, lot = queries.current_stencil(make_line(line)), queries.current_lot(make_line(line))
-    return stencil and stencil.stencil_id, lot and lot.lot_id
+    set_up = queries.get_set_up(make_line(line))
+    return set_up.stencil and set_up.stencil.code, set_up.solder_paste and set_up.solder_paste.code
 
 
 def test_a_scan_binds_what_nobody_knew_before(operator):

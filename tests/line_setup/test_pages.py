@@ -46,8 +46,8 @@ def post(client: Client, kind: str, action: str, code: str = "X-1", line: str = 
 
 
 def current() -> tuple[str | None, str | None]:
-    stencil, lot = queries.current_stencil(make_line("SMT-A")), queries.current_lot(make_line("SMT-A"))
-    return stencil and stencil.stencil_id, lot and lot.lot_id
+    set_up = queries.get_set_up(make_line("SMT-A"))
+    return set_up.stencil and set_up.stencil.code, set_up.solder_paste and set_up.solder_paste.code
 
 
 def test_an_empty_line_says_so_and_offers_to_scan(operator):

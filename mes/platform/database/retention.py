@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -60,14 +61,9 @@ class Rows(Policy):
 
 @dataclass(frozen=True)
 class Months(Policy):
-    """Partitioned tables whose months go together. `keep` is the SQL condition of rows that stay whatever their age.
-
-    A month goes when all of it is older than the cut-off, by dropping its tables. A month with rows to keep is
-    thinned out in batches instead.
-    """
+    """Partitioned tables whose months go together, by dropping them, when all of a month is older than the cut-off."""
 
     tables: tuple[str, ...]
-    keep: str = "false"
 
 
 @dataclass
@@ -167,14 +163,9 @@ def _steps(policy: Policy, cutoff: datetime) -> Iterator[tuple[int, list[str]]]:
         yield from ((rows, []) for rows in _until_empty(lambda: _delete_rows(policy, cutoff)))
     elif isinstance(policy, Months):
         for month in expired_months(policy, cutoff):
-            yield from _remove_month(policy, month)
-        late = f"received_at < '{cutoff.isoformat()}'"  # rows that came in while their month was missing
+            yield 0, _drop_month(policy, month)
         for table in policy.tables:
-            yield from _thin_out(policy, f"{table}_default", late)
-
-
-def _thin_out(policy: Months, table: str, condition: str) -> Iterator[tuple[int, list[str]]]:
-    yield from ((rows, []) for rows in _until_empty(lambda: _thin(policy, table, condition)))
+            yield from ((rows, []) for rows in _until_empty(partial(_delete_late, f"{table}_default", cutoff)))
 
 
 def _until_empty(delete: Callable[[], int]) -> Iterator[int]:
@@ -207,39 +198,20 @@ def _end_of(first: date) -> datetime:
     return datetime(after.year, after.month, after.day, tzinfo=UTC)
 
 
-def _remove_month(policy: Months, month: date) -> Iterator[tuple[int, list[str]]]:
-    names = [name for table in policy.tables if (name := list_months(table).get(month))]
-    if dropped := _drop(policy, names):
-        yield 0, dropped
-        return
-    for name in names:
-        yield from _thin_out(policy, name, "true")
-
-
-def _has_kept(policy: Months, table: str) -> bool:
-    """Say whether a month has rows to keep. Others wait for the answer: `keep` needs an index."""
-    if policy.keep == "false":
-        return False
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT EXISTS (SELECT FROM {table} WHERE {policy.keep})")
-        return bool(cursor.fetchone()[0])
-
-
-def _drop(policy: Months, names: list[str]) -> list[str]:
-    """Drop the tables of a month in one transaction; return none when they have rows to keep.
+def _drop_month(policy: Months, month: date) -> list[str]:
+    """Drop the tables of a month in one transaction; return their names.
 
     Dropping locks the whole partitioned table, and whoever uses it waits behind us. So we wait for the lock for a
     moment only, let the others through, and try again; a month that is in use for long (a backup reads it) goes
     another night. DETACH … CONCURRENTLY would not lock, but PostgreSQL refuses it beside a default partition.
     """
+    names = [name for table in policy.tables if (name := list_months(table).get(month))]
     for attempt in range(LOCK_TRIES):
         try:
             with transaction.atomic(), connection.cursor() as cursor:
                 _take_turn()
                 _wait_at_most(LOCK_TIMEOUT)
                 cursor.execute(f"LOCK TABLE ONLY {', '.join(policy.tables)} IN ACCESS EXCLUSIVE MODE")
-                if any(_has_kept(policy, name) for name in names):
-                    return []
                 cursor.execute(f"DROP TABLE {', '.join(names)}")
             return names
         except OperationalError as error:
@@ -249,13 +221,14 @@ def _drop(policy: Months, names: list[str]) -> list[str]:
     return []
 
 
-def _thin(policy: Months, table: str, condition: str) -> int:
-    """Delete one batch of a partition, without the rows to keep."""
+def _delete_late(table: str, cutoff: datetime) -> int:
+    """Delete one batch of the rows that came in while their month was missing."""
     with transaction.atomic(), connection.cursor() as cursor:
         _take_turn()
         cursor.execute(
-            f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE {condition} "
-            f"AND NOT ({policy.keep}) LIMIT {BATCH} FOR UPDATE SKIP LOCKED))"
+            f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE received_at < %s "
+            f"LIMIT {BATCH} FOR UPDATE SKIP LOCKED))",
+            [cutoff],
         )
         return int(cursor.rowcount)
 
