@@ -1,12 +1,22 @@
-"""Tracks, carriers and values in the admin site: for looking."""
+"""Tracks, carriers and values in the admin site: for looking. Gathers the registrations of quality for Django."""
+
+from importlib import import_module
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from execution.models import Carrier, CarrierTrack, DataValue, Track
+from execution.models import Carrier, CarrierLoad, CarrierTrack, DataValue, Track
 from mes.platform.http.admin import ReadOnlyAdmin, choice_filter
+from mes.production.admin import PRODUCTION
 from mes.specs.display import describe_limits
 from mes.specs.models import Method
+from mes.status_reports.admin import DEVICE_DATA
+
+for subject in ("quality", "quality.first_article"):
+    import_module(f"execution.{subject}.admin")
+
+PRODUCTION.add(Track, Carrier, CarrierLoad, CarrierTrack)
+DEVICE_DATA.add(DataValue)
 
 
 @admin.register(Track)

@@ -18,6 +18,9 @@ from mes.platform.http.admin import (
     choice_filter,
     pretty_json,
 )
+from mes.status_reports.admin import DEVICE_DATA
+
+DEVICE_DATA.add(IngestEvent)
 
 
 @admin.register(IngestEvent)

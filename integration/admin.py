@@ -21,6 +21,9 @@ from mes.platform.http.admin import (
     pretty_json,
 )
 from mes.specs.models import Method
+from mes.status_reports.admin import DEVICE_DATA
+
+DEVICE_DATA.add(IntegrationMessage, DeviceDataRecord)
 
 
 class ReasonForm(ActionForm):

@@ -1,19 +1,24 @@
 """Every page of the admin site opens, fast enough, and its actions say what they did."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from execution import tracking
 from execution.models import DataValue, Track
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, StationGroup
 from mes.platform.accounts.roles import Role
+from mes.platform.http.site import Section
 from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
 from mes.production.models import Run, Unit, WorkOrder
 from mes.routing.compilation import compile_route
@@ -171,6 +176,80 @@ def test_json_is_shown_escaped(plant: Plant, engineer: Client) -> None:
     page = engineer.get(address(DeviceDataRecord, "change", record.pk)).content.decode()
     assert "&lt;b&gt;Peak" in page
     assert "<b>Peak" not in page
+
+
+# --- the index --------------------------------------------------------------------------------------------
+
+
+def sections_of(client: Client) -> dict[str, list[str]]:
+    """Return the models' names by section, as the index shows them."""
+    return {
+        str(section["name"]): [entry["name"] for entry in section["models"]]
+        for section in client.get("/admin/").context["app_list"]
+    }
+
+
+def test_every_registered_model_is_in_one_section() -> None:
+    client = sign_in(make_user(is_superuser=True))
+    shown = [entry["model"] for section in client.get("/admin/").context["app_list"] for entry in section["models"]]
+    assert sorted(shown, key=str) == sorted(admin.site._registry, key=str)
+    assert list(sections_of(client)) == [
+        "Plant",
+        "Specs",
+        "Routes",
+        "Production",
+        "Line set-up",
+        "Time rules",
+        "Readiness",
+        "Quality",
+        "Counts and the production record",
+        "Device data and machine events",
+        "People and tokens",
+        "Operations",
+    ]
+
+
+def test_every_admin_module_is_loaded() -> None:
+    base = Path(settings.BASE_DIR)
+    files = [file for app in (*OURS, "ingest") for file in (base / app).rglob("admin.py")]
+    names = {".".join(file.relative_to(base).with_suffix("").parts) for file in files}
+    assert len(names) > 15
+    assert names - set(sys.modules) == set()
+
+
+def test_a_model_cannot_be_in_two_sections() -> None:
+    with pytest.raises(ValueError, match="Line is in section 'plant'"):
+        Section("twice", gettext_lazy("Twice"), order=1).add(Line)
+
+
+def test_the_index_shows_what_the_person_may_see(engineer: Client) -> None:
+    sections = sections_of(engineer)
+    assert sections["Plant"][:3] == ["Lines", "Station groups", "Stations"]
+    assert "Users" not in sections.get("People and tokens", [])
+
+
+def test_the_index_takes_a_fixed_number_of_queries(django_assert_num_queries: Any) -> None:
+    client = sign_in(make_user(is_superuser=True))
+    client.get("/admin/")
+    with django_assert_num_queries(3):  # session, user, recent actions
+        client.get("/admin/")
+
+
+def test_a_section_has_a_page_of_its_own(engineer: Client) -> None:
+    page = engineer.get(reverse("admin:section", args=["routes"]))
+    assert [str(section["name"]) for section in page.context["app_list"]] == ["Routes"]
+    assert "Execution configs" in page.content.decode()
+    assert engineer.get(reverse("admin:section", args=["nothing"])).status_code == 404
+    assert sign_in(make_user(is_staff=False)).get(reverse("admin:section", args=["routes"])).status_code == 302
+
+
+@pytest.mark.parametrize("app", [*OURS, "ingest", "auth", "django_q"])
+def test_the_page_of_an_app_and_the_way_there_stay(app: str) -> None:
+    client = sign_in(make_user(is_superuser=True))
+    page = client.get(reverse("admin:app_list", args=[app]))
+    assert [section["app_label"] for section in page.context["app_list"]] == [app]
+    model = page.context["app_list"][0]["models"][0]
+    assert f'href="{reverse("admin:app_list", args=[app])}"' in client.get(model["admin_url"]).content.decode()
 
 
 # --- master data ------------------------------------------------------------------------------------------

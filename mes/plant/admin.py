@@ -15,6 +15,10 @@ from mes.plant.hooks import list_choices, preset_for
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.platform.database.references import list_users
 from mes.platform.http.admin import StrictJSONField
+from mes.platform.http.site import Section
+
+PLANT = Section("plant", gettext_lazy("Plant"), order=10)
+PLANT.add(Line, StationGroup, Station, Equipment, Operation, Material, BomItem)
 
 
 class MasterDataAdmin(admin.ModelAdmin):

@@ -1,9 +1,14 @@
 """Work orders, runs and units in the admin site: for looking."""
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 
 from mes.platform.http.admin import ReadOnlyAdmin
+from mes.platform.http.site import Section
 from mes.production.models import Run, Unit, WorkOrder
+
+PRODUCTION = Section("production", _("Production"), order=40)
+PRODUCTION.add(WorkOrder, Run, Unit)
 
 
 @admin.register(WorkOrder)

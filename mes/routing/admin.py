@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.admin import ReadOnlyAdmin, attempt
+from mes.platform.http.site import Section
 from mes.routing import services, snapshots
 from mes.routing.compilation import compile_route, differs_from_live
 from mes.routing.models import (
@@ -30,6 +31,9 @@ from mes.routing.models import (
     VersionStatus,
 )
 from mes.specs.display import describe_alarm, describe_limits
+
+ROUTES = Section("routes", gettext_lazy("Routes"), order=30)
+ROUTES.add(Routing, RouteExecutionConfig, RouteVersion, FaiTemplate)
 
 # --- routes -----------------------------------------------------------------------------------------------
 

@@ -5,12 +5,16 @@ from django.utils.translation import gettext_lazy as _
 
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.http.admin import ReadOnlyAdmin, choice_filter
+from mes.platform.http.site import Section
 from mes.time_rules.models import (
     InstanceStatus,
     TimeRuleDefinition,
     TimeRuleInstance,
     TimeRuleMark,
 )
+
+TIME_RULES = Section("time-rules", _("Time rules"), order=60)
+TIME_RULES.add(TimeRuleDefinition, TimeRuleInstance, TimeRuleMark)
 
 
 @admin.register(TimeRuleDefinition)

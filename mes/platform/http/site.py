@@ -1,7 +1,43 @@
-"""The admin site. It registers nothing itself: the subjects' `admin` modules do (gathered in `mes.admin`)."""
+"""The admin site. It registers nothing itself: the subjects' `admin` modules do (gathered in `mes.admin`).
+
+Its index is grouped by subject, not by Django app: each `admin` module says which section its models belong to.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from django.contrib.admin import AdminSite
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+
+@dataclass(eq=False)
+class Section:
+    """A section of the index. Sections are sorted by `order`, models stand as they were added.
+
+    `key` is a slug, part of the section's address.
+    """
+
+    key: str
+    label: Promise
+    order: int
+    models: list[type[Model]] = field(default_factory=list, init=False)
+
+    def add(self, *models: type[Model]) -> None:
+        """Put models into this section. Raises ValueError for one that is in a section already."""
+        for model in models:
+            if model in _section_of:
+                raise ValueError(f"{model.__name__} is in section {_section_of[model].key!r} already.")
+            _section_of[model] = self
+            self.models.append(model)
+
+
+_section_of: dict[type[Model], Section] = {}
 
 
 class LinekeeperAdminSite(AdminSite):
@@ -11,3 +47,48 @@ class LinekeeperAdminSite(AdminSite):
     site_title = _("Linekeeper")
     index_title = _("Master data, routes and messages")
     site_url = "/"
+
+    def get_urls(self) -> list[Any]:
+        """Add the page of a section."""
+        section_page = path("sections/<slug:key>/", self.admin_view(self.section_index), name="section")
+        return [section_page, *super().get_urls()]
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return what the user may see by section; for the page of one app, by app as Django does."""
+        apps = super().get_app_list(request, app_label)
+        return apps if app_label else self._by_section(apps)
+
+    def _by_section(self, apps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Sort the models of Django's list into sections. What is in none stays under its app, last."""
+        entries = {entry["model"]: entry for app in apps for entry in app["models"]}
+        sections = []
+        for section in sorted(set(_section_of.values()), key=lambda section: section.order):
+            shown = [entries.pop(model) for model in section.models if model in entries]
+            if shown:
+                sections.append(self._describe(section, shown))
+        others = [{**app, "models": [e for e in app["models"] if e["model"] in entries]} for app in apps]
+        return sections + [app for app in others if app["models"]]
+
+    def _describe(self, section: Section, models: list[Any]) -> dict[str, Any]:
+        """Return a section in the shape in which the templates of the admin site take an app."""
+        return {
+            "name": section.label,
+            "app_label": section.key,
+            "app_url": reverse("admin:section", args=[section.key], current_app=self.name),
+            "has_module_perms": True,
+            "models": models,
+        }
+
+    def section_index(self, request: HttpRequest, key: str) -> HttpResponse:
+        """Show one section, as Django shows one app."""
+        sections = [entry for entry in self.get_app_list(request) if entry["app_label"] == key]
+        if not sections:
+            raise Http404
+        context = {
+            **self.each_context(request),
+            "title": sections[0]["name"],
+            "subtitle": None,
+            "app_list": sections,
+            "app_label": key,
+        }
+        return TemplateResponse(request, "admin/app_index.html", context)

@@ -2,9 +2,14 @@
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
+from django_q.models import Failure, OrmQ, Schedule, Success
 
 from mes.platform.http.admin import ReadOnlyAdmin, pretty_json
+from mes.platform.http.site import Section
 from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
+
+OPERATIONS = Section("operations", _("Operations"), order=120)
+OPERATIONS.add(MesEvent, WorkerHeartbeat, Schedule, OrmQ, Success, Failure)
 
 
 @admin.register(MesEvent)
