@@ -245,6 +245,6 @@ def test_a_sample_is_named_by_scanning_it(supervisor):
     assert "There is no unit" in post(inspector, f"{FAI}sample/", unit_sn="NOBODY")
     assert "B is a sample unit" in post(inspector, f"{FAI}sample/", unit_sn="B")
     assert "B is a sample unit" in post(inspector, f"{FAI}sample/", unit_sn="B")
-    assert "sample unit(s) already" in post(inspector, f"{FAI}sample/", unit_sn="A")
+    assert "already has its 1 sample unit(s)" in post(inspector, f"{FAI}sample/", unit_sn="A")
     assert track_in(api_client(), sn="A", run_no="RUN-2").status_code == 409
     assert_done(track_in(api_client(), sn="B", run_no="RUN-2"), 201)
