@@ -42,8 +42,9 @@ class MesConfig(AppConfig):
         schedules.tasks.register(*outbox.TASKS, retention_runs.TASK, sweep.TASK)
         task_outcomes.register()
         post_migrate.connect(make_months_after_migration, sender=self, dispatch_uid="mes.partitions")
-        post_migrate.connect(create_roles, sender=self, dispatch_uid="mes.roles")
         post_migrate.connect(schedules.create_schedules, sender=self, dispatch_uid="mes.schedules")
+        # Last, because it alone may fail: without roles, an installation must not start.
+        post_migrate.connect(create_roles, sender=self, dispatch_uid="mes.roles")
 
 
 class MesAdminConfig(AdminConfig):

@@ -1,8 +1,10 @@
 """Going through rows of which some may fail: a bad one stops no other, and none fails unseen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from types import TracebackType
+from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, connection
@@ -15,6 +17,33 @@ NAMED = 20
 
 class SweepIncomplete(Exception):
     """Raised at the end of a sweep in which rows failed: its scheduled task is shown as failed until one is whole."""
+
+
+class Batch:
+    """Some rows of a sweep, worked on together: at most `size`, none of those in `excluded`.
+
+    Whoever takes rows notes their `keys` before it works on them. An error in the block ends the batch, not the sweep.
+    """
+
+    def __init__(self, size: int, excluded: Sequence[Any]) -> None:
+        self.size = size
+        self.excluded = excluded
+        self.keys: Sequence[Any] = ()
+        self.error: Exception | None = None
+
+    @property
+    def done(self) -> int:
+        """How many rows were worked on."""
+        return 0 if self.error else len(self.keys)
+
+    def __enter__(self) -> "Batch":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        self.error = error if isinstance(error, Exception) else None
+        return self.error is not None
 
 
 class Sweep:
@@ -47,6 +76,39 @@ class Sweep:
         except Exception as error:
             self.note(key, error)
 
+    def batches(self, *, size: int, most: int | None = None, most_bad: int | None = None) -> Iterator[Batch]:
+        """Yield batches until one takes no rows. One that fails is taken again by halves, until the bad row is alone:
+        it is noted and left out, and the batches grow again.
+
+        `most` limits the batches; of more than `most_bad` bad rows, the error is raised, and so is that of a batch that
+        failed before it took any.
+
+        >>> for batch in sweep.batches(size=200):
+        ...     with batch, transaction.atomic():
+        ...         rows = list(due.exclude(pk__in=batch.excluded).select_for_update(skip_locked=True)[: batch.size])
+        ...         batch.keys = [row.pk for row in rows]
+        ...         expire(rows)
+        """
+        bad: list[Any] = []
+        wanted, suspected = size, 0  # rows of the next batch, and of those to come that a bad one is among
+        for _number in count() if most is None else range(most):
+            batch = Batch(wanted, tuple(bad))
+            yield batch
+            taken = len(batch.keys)
+            if batch.error is None:
+                if not taken:
+                    return
+                suspected = max(0, suspected - taken)
+                wanted = suspected // 2 or 1 if suspected else min(size, wanted * 2)
+                continue
+            if not taken or is_connection_lost(batch.error) or len(bad) == most_bad:
+                raise batch.error
+            if taken == 1:
+                self.note(batch.keys[0], batch.error)
+                bad.extend(batch.keys)
+            suspected = taken if taken > 1 else 0
+            wanted = taken // 2 or 1
+
     def note(self, key: object, error: Exception) -> None:
         """Note a row that failed. Raises the error where the connection is lost: no other row would fare better."""
         if is_connection_lost(error):
@@ -57,8 +119,8 @@ class Sweep:
     def describe(self) -> str:
         """Return which rows failed, and why, as far as there is room."""
         named = [f"{key}: {text}" for key, text in list(self.failed.items())[:NAMED]]
-        more = len(self.failed) - len(named)
-        return storable("\n".join([*named, *([f"… and {more} more"] if more else [])]))
+        more = [f"… and {len(self.failed) - NAMED} more"] if len(self.failed) > NAMED else []
+        return storable("\n".join([*named, *more]))
 
 
 def is_connection_lost(error: Exception) -> bool:

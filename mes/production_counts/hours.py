@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from mes.plant import calendar
 from mes.plant.calendar import Cut, Period
+from mes.platform.sweeps import Sweep
 from mes.production_counts.models import CountReport, CountStream, HourlyCount
 from mes.production_counts.windows import (
     COUNTERS,
@@ -97,7 +98,8 @@ def recount(*, line_code: str | None = None, since: datetime | None = None) -> i
     """Work out all hours anew, of a line or of all, of machines with reports since a time; return how many machines.
 
     By the shifts and the time zone of now. Each machine in a transaction of its own; may be broken off and run again.
-    Machines of which reports may have gone by retention keep their hours as they are.
+    Machines of which reports may have gone by retention keep their hours as they are. Raises SweepIncomplete when all
+    others are done, where machines failed.
     """
     streams = CountStream.objects.order_by("pk")
     if settings.MES_COUNT_REPORT_RETENTION is not None:
@@ -107,8 +109,10 @@ def recount(*, line_code: str | None = None, since: datetime | None = None) -> i
     if since is not None:
         streams = streams.filter(hours__last_at__gte=since).distinct()
     pks = list(streams.values_list("pk", flat=True))
-    for pk in pks:
-        recount_one(pk)
+    with Sweep("machines") as sweep:
+        for pk in pks:
+            with sweep.row(f"machine {pk}"):
+                recount_one(pk)
     return len(pks)
 
 

@@ -37,32 +37,16 @@ def sweep() -> dict[str, int]:
 
 
 def _work_off(due: Q, order: str, step: Step, now: datetime, clocks: Sweep) -> int:
-    """Take due clocks in batches, each batch with all its effects in one transaction; return how many were done.
-
-    When a batch fails, as many clocks go one by one, so that one that always fails delays no other.
-    """
-    done, singles, failed = 0, 0, set[int]()
-    for _batch in range(MOST_BATCHES):
-        taken: list[int] = []
-        try:
-            with transaction.atomic():
-                rows = TimeRuleInstance.objects.filter(due).exclude(pk__in=failed)
-                locked = rows.select_for_update(no_key=True, of=("self",), skip_locked=True)
-                batch = list(locked.select_related("definition").order_by(order, "pk")[: 1 if singles else BATCH])
-                taken = [instance.pk for instance in batch]
-                step(batch, now)
-        except Exception as error:
-            if not taken:
-                raise
-            if len(taken) == 1:
-                clocks.note(f"clock {taken[0]}", error)
-                failed.update(taken)
-            singles = singles - 1 if singles else len(taken)
-            continue
-        if not taken:
-            break
-        done += len(taken)
-        singles = max(singles - 1, 0)
+    """Take due clocks in batches, each batch with all its effects in one transaction; return how many were done."""
+    done = 0
+    for batch in clocks.batches(size=BATCH, most=MOST_BATCHES):
+        with batch, transaction.atomic():
+            rows = TimeRuleInstance.objects.filter(due).exclude(pk__in=batch.excluded)
+            locked = rows.select_for_update(no_key=True, of=("self",), skip_locked=True)
+            instances = list(locked.select_related("definition").order_by(order, "pk")[: batch.size])
+            batch.keys = [instance.pk for instance in instances]
+            step(instances, now)
+        done += batch.done
     return done
 
 

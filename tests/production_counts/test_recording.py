@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mes.plant.calendar import Cut, find_periods
 from mes.plant.models import Line
+from mes.production_counts import hours as hours_module
 from mes.production_counts.hours import recount
 from mes.production_counts.models import CountReport, CountStream, HourlyCount
 from mes.production_counts.windows import Doubt, Report, resolve
@@ -142,6 +143,26 @@ def test_recounting_follows_the_shifts_of_now(plant: Plant) -> None:
     assert recount(line_code="SMT-A") == 1
     assert [(h.shift, h.boards_out) for h in HourlyCount.objects.all()] == [("NIGHT", 3), ("DAY", 3)]
     assert recount(line_code="nobody's") == 0
+
+
+def test_a_machine_that_cannot_be_counted_anew_keeps_no_other(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2, 3):
+        keep(machine_of(plant, equipment=f"M{number}"), [reading(60, 6, id=number)])
+    Line.objects.update(shifts=SHIFTS)
+    resolve_reports = hours_module.resolve
+
+    def fail_for_one(reports: Any, **fields: Any) -> Any:
+        if any(report.id == 2 for report in reports):
+            raise ZeroDivisionError
+        return resolve_reports(reports, **fields)
+
+    monkeypatch.setattr(hours_module, "resolve", fail_for_one)
+    bad = CountStream.objects.get(equipment_id="M2")
+    with pytest.raises(CommandError, match=f"machine {bad.pk}: ZeroDivisionError"):
+        call_command("recount")
+    counted = {h.stream.equipment_id for h in HourlyCount.objects.select_related("stream") if h.shift}
+    assert counted == {"M1", "M3"}
+    assert HourlyCount.objects.filter(stream=bad, shift="").exists()  # what was counted before stays
 
 
 def test_shifts_changed_in_between_leave_the_hours_before_as_they_were(plant: Plant) -> None:

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from mes.plant.models import Line
+from mes.platform.sweeps import SweepIncomplete
 from mes.production_counts.hours import recount
 
 
@@ -29,4 +30,8 @@ class Command(BaseCommand):
         if code is not None and not Line.objects.filter(code=code).exists():
             raise CommandError(f"There is no line {code!r}.")
         at = None if since is None else timezone.make_aware(datetime.combine(since, time.min))
-        self.stdout.write(f"Machines counted anew: {recount(line_code=code, since=at)}")
+        try:
+            counted = recount(line_code=code, since=at)
+        except SweepIncomplete as error:
+            raise CommandError(f"All others are counted anew, but:\n{error}") from error
+        self.stdout.write(f"Machines counted anew: {counted}")

@@ -6,8 +6,10 @@ from typing import Any
 
 from django.apps import apps as installed_apps
 from django.contrib.auth.management import create_permissions
-from django.db import DEFAULT_DB_ALIAS, models, router
+from django.db import DEFAULT_DB_ALIAS, models, router, transaction
 from django.utils.translation import gettext_lazy as _
+
+from mes.platform.sweeps import Sweep
 
 
 class Role(models.TextChoices):
@@ -136,7 +138,7 @@ def create_roles(*, using: str = DEFAULT_DB_ALIAS, apps: Any = installed_apps, *
     """Make the groups and give them what is missing; a post_migrate receiver that may run any number of times.
 
     Permissions of apps that come later do not exist yet when the first app reports, so they are made here. What
-    somebody granted a group by hand stays.
+    somebody granted a group by hand stays. Raises SweepIncomplete when all others are made, where roles failed.
     """
     try:
         group_model = apps.get_model("auth", "Group")
@@ -148,12 +150,18 @@ def create_roles(*, using: str = DEFAULT_DB_ALIAS, apps: Any = installed_apps, *
     for config in installed_apps.get_app_configs():
         create_permissions(config, verbosity=0, using=using, apps=apps)
     permissions = permission_model.objects.using(using)
-    for role in Role:
-        group, _created = group_model.objects.using(using).get_or_create(name=role.group_name)
-        wanted = set(_permissions_of(role, permissions).values_list("pk", flat=True))
-        missing = wanted - set(group.permissions.values_list("pk", flat=True))
-        if missing:
-            group.permissions.add(*missing)
+    with Sweep("roles") as sweep:
+        for role in Role:
+            with sweep.row(role), transaction.atomic(using=using):
+                _create_group(role, group_model.objects.using(using), permissions)
+
+
+def _create_group(role: Role, groups: Any, permissions: Any) -> None:
+    group, _created = groups.get_or_create(name=role.group_name)
+    wanted = set(_permissions_of(role, permissions).values_list("pk", flat=True))
+    missing = wanted - set(group.permissions.values_list("pk", flat=True))
+    if missing:
+        group.permissions.add(*missing)
 
 
 def _permissions_of(role: Role, permissions: Any) -> Any:

@@ -9,9 +9,14 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
+import structlog
 from django.db import connection, migrations, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.utils import timezone
+
+from mes.platform.sweeps import Sweep, SweepIncomplete
+
+logger = structlog.get_logger(__name__)
 
 PARTITIONED_TABLES = (
     "execution_datavalue",
@@ -66,14 +71,16 @@ def month_bounds(first: date, months: int) -> Iterable[tuple[date, date]]:
 def make_months(tables: Iterable[str] = PARTITIONED_TABLES, *, ahead: int = MONTHS_AHEAD) -> list[str]:
     """Make the partitions of this month and of `ahead` more, where missing; return the names of the new ones.
 
-    Rows that fell into the default partition meanwhile are moved to their month.
+    Rows that fell into the default partition meanwhile are moved to their month. Raises SweepIncomplete when all
+    others are made, where months could not be.
     """
     made = []
-    for table in tables:
-        for start, end in month_bounds(timezone.now().date(), ahead + 1):
-            name = f"{table}_{start:%Y_%m}"
-            if _make_month(table, name, start, end):
-                made.append(name)
+    with Sweep("partitions") as sweep:
+        for table in tables:
+            for start, end in month_bounds(timezone.now().date(), ahead + 1):
+                name = f"{table}_{start:%Y_%m}"
+                with sweep.row(name):
+                    made += [name] if _make_month(table, name, start, end) else []
     return made
 
 
@@ -110,6 +117,13 @@ def list_months(table: str) -> dict[date, str]:
 
 
 def make_months_after_migration(**kwargs: Any) -> None:
-    """Make the partitions of the coming months after a migration, for the tables that exist by then."""
+    """Make the partitions of the coming months after a migration, for the tables that exist by then.
+
+    A month that cannot be made now keeps nothing from starting: rows go to the default partition, and the worker makes
+    it at night.
+    """
     existing = set(connection.introspection.table_names())
-    make_months([table for table in PARTITIONED_TABLES if table in existing])
+    try:
+        make_months([table for table in PARTITIONED_TABLES if table in existing])
+    except SweepIncomplete as error:
+        logger.warning("partitions are missing", problems=str(error))

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import structlog
@@ -21,10 +20,12 @@ from django.utils import timezone
 
 from mes.platform.database.partitions import list_months
 from mes.platform.hooks import Hook
+from mes.platform.sweeps import Batch, Sweep, describe_error
 
 logger = structlog.get_logger(__name__)
 
 BATCH = 1000  # rows of one transaction
+MOST_BAD = 100  # rows of a policy that cannot be deleted; of more, the night goes to finding them
 PAUSE = 0.02  # seconds between two of them, in which others have the disk
 LOCK_TIMEOUT = "200ms"  # whoever comes after us waits for as long as we do
 ROW_LOCK_TIMEOUT = "5s"  # others do not wait behind this one
@@ -119,8 +120,8 @@ def list_policies() -> list[Policy]:
 def run(*, budget: timedelta | None = None, now: datetime | None = None, skip: Collection[str] = ()) -> Outcome:
     """Remove what may go, until nothing is left or the time is spent. Safe to break off and to run again.
 
-    A policy that fails is noted and hinders no other; those named in `skip` are left out. A second run at the same
-    time ends with `is_busy`.
+    What fails is noted by policy, or by policy and month or row, and hinders nothing else; policies and months named in
+    `skip` as they were noted are left out. A second run at the same time ends with `is_busy`.
     """
     now = now or timezone.now()
     until = time.monotonic() + (float("inf") if budget is None else budget.total_seconds())
@@ -128,14 +129,16 @@ def run(*, budget: timedelta | None = None, now: datetime | None = None, skip: C
     for policy in list_policies():
         if policy.name in skip:
             continue
+        sweep = Sweep(policy.name)
         try:
-            _apply(policy, now, until, outcome)
+            _apply(policy, now, until, outcome, sweep, skip)
         except _Busy:
             outcome.is_busy = True
             break
         except Exception as error:
             logger.exception("retention failed", policy=policy.name)
-            outcome.errors[policy.name] = f"{type(error).__name__}: {error}"
+            outcome.errors[policy.name] = describe_error(error)
+        outcome.errors |= {_part(policy, key): text for key, text in sweep.failed.items()}
         if time.monotonic() >= until:
             outcome.is_finished = False
             break
@@ -143,11 +146,15 @@ def run(*, budget: timedelta | None = None, now: datetime | None = None, skip: C
     return outcome
 
 
-def _apply(policy: Policy, now: datetime, until: float, outcome: Outcome) -> None:
+def _part(policy: Policy, key: str) -> str:
+    return f"{policy.name} {key}"
+
+
+def _apply(policy: Policy, now: datetime, until: float, outcome: Outcome, sweep: Sweep, skip: Collection[str]) -> None:
     cutoff = policy.cutoff(now)
     if cutoff is None:
         return
-    for rows, tables in _steps(policy, cutoff):
+    for rows, tables in _steps(policy, cutoff, sweep, skip):
         if rows:
             outcome.rows[policy.name] = outcome.rows.get(policy.name, 0) + rows
         if tables:
@@ -157,34 +164,50 @@ def _apply(policy: Policy, now: datetime, until: float, outcome: Outcome) -> Non
         time.sleep(PAUSE)
 
 
-def _steps(policy: Policy, cutoff: datetime) -> Iterator[tuple[int, list[str]]]:
+def _steps(policy: Policy, cutoff: datetime, sweep: Sweep, skip: Collection[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield what each transaction removed: a number of rows, or the names of tables."""
     if isinstance(policy, Rows):
-        yield from ((rows, []) for rows in _until_empty(lambda: _delete_rows(policy, cutoff)))
+        yield from ((rows, []) for rows in _delete_rows(policy, cutoff, sweep))
     elif isinstance(policy, Months):
-        for month in expired_months(policy, cutoff):
-            yield 0, _drop_month(policy, month)
-        for table in policy.tables:
-            yield from ((rows, []) for rows in _until_empty(partial(_delete_late, f"{table}_default", cutoff)))
+        parts = {f"{month:%Y-%m}": _drop_month(policy, month) for month in expired_months(policy, cutoff)}
+        parts |= {table: _delete_late(f"{table}_default", cutoff) for table in policy.tables}
+        for key, steps in parts.items():
+            if _part(policy, key) not in skip:
+                yield from _guarded(key, steps, sweep)
 
 
-def _until_empty(delete: Callable[[], int]) -> Iterator[int]:
-    while rows := delete():
-        yield rows
+def _guarded(key: str, steps: Iterator[tuple[int, list[str]]], sweep: Sweep) -> Iterator[tuple[int, list[str]]]:
+    """Yield the steps of a month or table; one that fails hinders no other."""
+    try:
+        yield from steps
+    except _Busy:
+        raise
+    except Exception as error:
+        sweep.note(key, error)
 
 
-def _delete_rows(policy: Rows, cutoff: datetime) -> int:
+def _delete_rows(policy: Rows, cutoff: datetime, sweep: Sweep) -> Iterator[int]:
+    """Delete in batches; yield how many rows went. A row that cannot be deleted is left and noted; where many cannot,
+    the policy has failed.
+    """
+    for batch in sweep.batches(size=BATCH, most_bad=MOST_BAD):
+        with batch:
+            _delete_batch(policy, cutoff, batch)
+        if batch.done:
+            yield batch.done
+
+
+def _delete_batch(policy: Rows, cutoff: datetime, batch: Batch) -> None:
     """Delete one batch. The rows are locked while they still are what the policy selects; locked ones are left."""
     with transaction.atomic():
         _take_turn()
         _wait_at_most(ROW_LOCK_TIMEOUT)
-        expired = policy.expired(cutoff)
+        expired = policy.expired(cutoff).exclude(pk__in=batch.excluded)
         lone = isinstance(expired.model._meta.pk, CompositePrimaryKey)  # Django cannot name the table of one
         chosen = expired.select_for_update(skip_locked=True, of=() if lone else ("self",))
-        keys = list(chosen.values_list("pk", flat=True)[:BATCH])
-        if keys:
-            expired.model._base_manager.filter(pk__in=keys).delete()
-        return len(keys)
+        batch.keys = list(chosen.values_list("pk", flat=True)[: batch.size])
+        if batch.keys:
+            expired.model._base_manager.filter(pk__in=batch.keys).delete()
 
 
 def expired_months(policy: Months, cutoff: datetime) -> list[date]:
@@ -198,8 +221,8 @@ def _end_of(first: date) -> datetime:
     return datetime(after.year, after.month, after.day, tzinfo=UTC)
 
 
-def _drop_month(policy: Months, month: date) -> list[str]:
-    """Drop the tables of a month in one transaction; return their names.
+def _drop_month(policy: Months, month: date) -> Iterator[tuple[int, list[str]]]:
+    """Drop the tables of a month in one transaction; yield their names.
 
     Dropping locks the whole partitioned table, and whoever uses it waits behind us. So we wait for the lock for a
     moment only, let the others through, and try again; a month that is in use for long (a backup reads it) goes
@@ -213,16 +236,21 @@ def _drop_month(policy: Months, month: date) -> list[str]:
                 _wait_at_most(LOCK_TIMEOUT)
                 cursor.execute(f"LOCK TABLE ONLY {', '.join(policy.tables)} IN ACCESS EXCLUSIVE MODE")
                 cursor.execute(f"DROP TABLE {', '.join(names)}")
-            return names
+            break
         except OperationalError as error:
             if getattr(error.__cause__, "sqlstate", None) != "55P03" or attempt == LOCK_TRIES - 1:  # lock_not_available
                 raise
             time.sleep(LOCK_PAUSE)
-    return []
+    yield 0, names
 
 
-def _delete_late(table: str, cutoff: datetime) -> int:
-    """Delete one batch of the rows that came in while their month was missing."""
+def _delete_late(table: str, cutoff: datetime) -> Iterator[tuple[int, list[str]]]:
+    """Delete the rows that came in while their month was missing; yield how many of each batch."""
+    while rows := _delete_late_batch(table, cutoff):
+        yield rows, []
+
+
+def _delete_late_batch(table: str, cutoff: datetime) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         _take_turn()
         cursor.execute(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import FollowedLine, Notification, Severity
+from mes.platform.sweeps import Sweep
 
 BATCH = 1000
 
@@ -40,11 +42,23 @@ class _Person:
 
 
 def notify(notices: Sequence[Notice]) -> int:
-    """Tell everyone concerned, in the caller's transaction; return how many notifications were written."""
+    """Tell everyone concerned, in the caller's transaction; return how many notifications were written.
+
+    A notice that cannot be written is logged: what it tells of counts all the same, and the others are told.
+    """
     if not notices:
         return 0
     people = _list_people(roles=frozenset[str]().union(*(notice.roles for notice in notices)))
     now = timezone.now()
+    sweep = Sweep("notifications")
+    written = 0
+    for notice in notices:
+        with sweep.row(notice.key), transaction.atomic():
+            written += _write(notice, people, now)
+    return written
+
+
+def _write(notice: Notice, people: Sequence[_Person], now: datetime) -> int:
     rows = [
         Notification(
             recipient_id=person.user_id,
@@ -55,7 +69,6 @@ def notify(notices: Sequence[Notice]) -> int:
             line_id=notice.line_id,
             created_at=now,
         )
-        for notice in notices
         for person in people
         if person.wants(notice)
     ]
@@ -65,7 +78,7 @@ def notify(notices: Sequence[Notice]) -> int:
 
 def _list_people(*, roles: Collection[str]) -> list[_Person]:
     """Return who has one of the roles, with the lines they follow."""
-    role_of_group = {Role(role).group_name: role for role in roles}
+    role_of_group = {Role(role).group_name: role for role in roles if role in Role.values}
     members = User.objects.filter(is_active=True, groups__name__in=role_of_group)
     roles_of: dict[int, set[str]] = {}
     for user_id, group in members.values_list("pk", "groups__name"):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import structlog
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -34,7 +35,10 @@ def retry_all(*, event_type: str, by: str) -> int:
 def _revive(events: QuerySet[MesEvent], *, by: str) -> int:
     """Two at once revive each event once: the second finds it no longer DEAD."""
     again: dict[str, Any] = {"attempts": 0, "next_attempt_at": timezone.now(), "claim_token": None, "begun_at": None}
-    revived = events.filter(status=EventStatus.DEAD).update(status=EventStatus.PENDING, **again)
+    with transaction.atomic():
+        dead = events.filter(status=EventStatus.DEAD).select_for_update(no_key=True).order_by("pk")
+        ids = list(dead.values_list("pk", flat=True))
+        revived = MesEvent.objects.filter(pk__in=ids).update(status=EventStatus.PENDING, **again)
     if revived:
         logger.info("dead events retried", count=revived, by=by)
     return revived

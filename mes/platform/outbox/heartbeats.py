@@ -8,6 +8,7 @@ from django.utils import timezone
 from mes.platform.outbox.models import WorkerHeartbeat
 
 VARIABLE = "LINEKEEPER_WORKER"  # the processes of one worker share its name
+MOST_COUNTED = 2**31 - 1  # that the column holds
 
 
 def take_name() -> None:
@@ -22,7 +23,8 @@ def name() -> str:
 
 def beat(*, processed: int) -> None:
     """Say that the worker works events off, and how many it has handled since its start."""
-    WorkerHeartbeat.objects.update_or_create(name=name(), defaults={"beat_at": timezone.now(), "processed": processed})
+    counted = min(processed, MOST_COUNTED)
+    WorkerHeartbeat.objects.update_or_create(name=name(), defaults={"beat_at": timezone.now(), "processed": counted})
 
 
 def tick() -> None:

@@ -22,6 +22,7 @@ from mes.platform.outbox.emit import (
 )
 from mes.platform.outbox.models import EventStatus, MesEvent
 from mes.platform.outbox.time_limit import EventTooSlow, time_limit
+from mes.platform.sweeps import Sweep, describe_error, storable
 
 logger = structlog.get_logger(__name__)
 
@@ -44,22 +45,35 @@ CLAIM = """
 def process_due(*, budget: timedelta | None = None, is_stopping: Callable[[], bool] = lambda: False) -> int:
     """Handle due events in batches until none is due or the time is spent; return how many were handled.
 
-    Safe to run twice and in several workers at once. What was claimed and not begun is given back.
+    Safe to run twice and in several workers at once. What was claimed and not begun is given back. Raises
+    SweepIncomplete at the end, where how an event went could not even be recorded: its lease ends by itself.
     """
     until = time.monotonic() + (settings.MES_EVENT_TIME_BUDGET if budget is None else budget).total_seconds()
+
+    def is_over() -> bool:
+        return time.monotonic() >= until or is_stopping()
+
     handled = 0
-    while time.monotonic() < until and not is_stopping():
-        token = uuid.uuid4()
-        claimed = claim(token=token)
-        if not claimed:
-            break
-        for number, event_id in enumerate(claimed):
-            if time.monotonic() >= until or is_stopping():
-                give_back(event_ids=claimed[number:], token=token)
+    with Sweep("events") as sweep:
+        while not is_over():
+            done = _handle_batch(sweep, is_over)
+            if not done:
                 break
-            handle(event_id=event_id, token=token)
-            handled += 1
+            handled += done
     return handled
+
+
+def _handle_batch(sweep: Sweep, is_over: Callable[[], bool]) -> int:
+    """Claim due events and handle them until the time is over; return how many were handled."""
+    token = uuid.uuid4()
+    claimed = claim(token=token)
+    for number, event_id in enumerate(claimed):
+        if is_over():
+            give_back(event_ids=claimed[number:], token=token)
+            return number
+        with sweep.row(event_id):
+            handle(event_id=event_id, token=token)
+    return len(claimed)
 
 
 def claim(*, token: uuid.UUID, limit: int | None = None) -> list[int]:
@@ -159,8 +173,7 @@ def _tell(listener: FailureListener, event: MesEvent, error: Exception) -> None:
 
 
 def _describe(error: Exception) -> str:
-    text = str(error) if isinstance(error, TryAgain | GiveUp) else f"{type(error).__name__}: {error}"
-    return text[:4000].replace("\x00", "")
+    return storable(str(error)) if isinstance(error, TryAgain | GiveUp) else describe_error(error)
 
 
 def _later(event: MesEvent) -> datetime:

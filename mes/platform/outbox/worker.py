@@ -25,6 +25,7 @@ from django_q.cluster import Cluster
 
 from mes.platform.outbox import heartbeats
 from mes.platform.outbox.processor import process_due
+from mes.platform.sweeps import SweepIncomplete
 
 logger = structlog.get_logger(__name__)
 
@@ -63,11 +64,14 @@ def loop(stop: threading.Event, *, is_well: Callable[[], bool]) -> None:
     slice_ = timedelta(seconds=BEAT_SECONDS)
     handled, beat_at = 0, 0.0
     while not stop.is_set() and is_well():
+        if time.monotonic() >= beat_at:
+            beat(processed=handled)
+            beat_at = time.monotonic() + BEAT_SECONDS
+        done = 0
         try:
-            if time.monotonic() >= beat_at:
-                heartbeats.beat(processed=handled)
-                beat_at = time.monotonic() + BEAT_SECONDS
             done = process_due(budget=slice_, is_stopping=stop.is_set)
+        except SweepIncomplete:  # logged with each event; the others are handled
+            pass
         except Error as error:
             logger.warning("worker waits for the database", reason=str(error))
             connection.close()
@@ -76,6 +80,15 @@ def loop(stop: threading.Event, *, is_well: Callable[[], bool]) -> None:
         handled += done
         if not done:
             stop.wait(settings.MES_EVENT_POLL_SECONDS)
+
+
+def beat(*, processed: int) -> None:
+    """Say that the worker lives. Where that fails, events are handled all the same."""
+    try:
+        heartbeats.beat(processed=processed)
+    except Error as error:
+        logger.warning("heartbeat not written", reason=str(error))
+        connection.close()
 
 
 def stop_clock(cluster: Cluster) -> None:

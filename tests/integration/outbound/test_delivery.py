@@ -284,3 +284,17 @@ def test_nothing_is_logged_of_what_was_not_tried(ended, erp, monkeypatch):
     work_off()
     assert not FailedMessage.objects.exists()
     assert log.ERP == "ERP"
+
+
+def test_a_message_that_cannot_be_read_keeps_no_other(erp):
+    """Nor does one that the receiver refuses."""
+    payload = {"type": "RUN_COMPLETION_V1", "idempotencyKey": "good", "run": {}}
+    for number, given in enumerate(
+        ({**payload, "idempotencyKey": "first"}, {"nothing": "known"}, {**payload, "idempotencyKey": "last"})
+    ):
+        make_event(f"k{number}", due_ago=10 - number, event_type="OUTBOUND_FEEDBACK", payload=given)
+    assert process_due() == 3
+    assert set(erp.received) == {"first", "last"}
+    found = dict(MesEvent.objects.values_list("idempotency_key", "status"))
+    assert found == {"k0": "COMPLETED", "k1": "FAILED", "k2": "COMPLETED"}
+    assert "KeyError" in MesEvent.objects.get(idempotency_key="k1").error

@@ -1,10 +1,12 @@
 """Roles, the groups they are kept as, and what those may do in the admin site."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 
+from mes.platform.accounts import roles
 from mes.platform.accounts.roles import (
     GRANTS,
     Capability,
@@ -13,6 +15,7 @@ from mes.platform.accounts.roles import (
     role_capabilities,
     roles_with,
 )
+from mes.platform.sweeps import SweepIncomplete
 
 
 def test_every_capability_is_held_by_somebody_and_all_by_administrators() -> None:
@@ -22,7 +25,7 @@ def test_every_capability_is_held_by_somebody_and_all_by_administrators() -> Non
 
 
 @pytest.mark.parametrize(
-    ("needed", "roles"),
+    ("needed", "expected"),
     [
         ([Capability.READINGS, Capability.DEVICE_DATA], ["OPERATOR", "SUPERVISOR", "INTEGRATION", "ADMIN"]),
         ([Capability.WAIVE], ["SUPERVISOR", "QUALITY", "ADMIN"]),
@@ -30,8 +33,8 @@ def test_every_capability_is_held_by_somebody_and_all_by_administrators() -> Non
         ([], []),
     ],
 )
-def test_one_of_several_capabilities_is_enough(needed: Iterable[Capability], roles: list[str]) -> None:
-    assert roles_with(needed) == roles
+def test_one_of_several_capabilities_is_enough(needed: Iterable[Capability], expected: list[str]) -> None:
+    assert roles_with(needed) == expected
 
 
 @pytest.mark.django_db
@@ -77,3 +80,19 @@ def test_making_the_groups_again_changes_nothing_and_keeps_what_was_added_by_han
 
 def codenames(group: str) -> set[str]:
     return set(Group.objects.get(name=group).permissions.values_list("codename", flat=True))
+
+
+@pytest.mark.django_db
+def test_a_role_that_cannot_be_made_keeps_no_other_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = roles._permissions_of
+
+    def fail_for_quality(role: Role, permissions: Any) -> Any:
+        if role == Role.QUALITY:  # the third of six
+            raise ValueError("no way")
+        return find(role, permissions)
+
+    monkeypatch.setattr(roles, "_permissions_of", fail_for_quality)
+    Group.objects.all().delete()
+    with pytest.raises(SweepIncomplete, match="QUALITY: ValueError: no way"):
+        create_roles()
+    assert set(Group.objects.values_list("name", flat=True)) == {role.group_name for role in Role} - {"Quality"}
