@@ -13,17 +13,6 @@ from mes.production import locking
 from tests.cleaning import Cleaner
 from tests.remembering import take_for_fresh
 
-# What mostly waits: for real processes, real servers, real clocks.
-WAITING = (
-    "faults/",
-    "events/",
-    "database/",
-    "outbound/",
-    "ingest/test_kill.py",
-    "web/test_timeouts.py",
-    "test_supervision.py",
-)
-
 
 def pytest_configure() -> None:
     """Hash passwords by what is quick: none of them keeps anybody out."""
@@ -33,7 +22,7 @@ def pytest_configure() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what mostly waits, so that the other workers compute meanwhile; the end is then shared well."""
-    items.sort(key=lambda item: not item.nodeid.removeprefix("tests/").startswith(WAITING))
+    items.sort(key=lambda item: item.get_closest_marker("waiting") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,6 +20,8 @@ from mes.platform.server.supervisor import (
 )
 from tests.platform.outbox.support import eventually, free_port
 
+pytestmark = pytest.mark.waiting
+
 PROJECT = Path(__file__).resolve().parents[1]
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"

@@ -29,6 +29,8 @@ from tests.platform.outbox.support import (
     running,
 )
 
+pytestmark = pytest.mark.waiting
+
 GRANIAN = ["-m", "granian", "--interface", "wsgi", "mes.wsgi:application", "--no-ws", "--workers", "1"]
 
 

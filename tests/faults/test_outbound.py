@@ -17,6 +17,8 @@ from demo.erp import Erp, serve
 from mes.platform.outbox.models import MesEvent
 from tests.platform.outbox.support import PROJECT, eventually, test_database_url
 
+pytestmark = pytest.mark.waiting
+
 MESSAGES = 60
 WORKER = """
 import threading, django

@@ -17,6 +17,8 @@ import pytest
 from mes.platform.server.throwaway import make_folder, remove_folder
 from tests.platform.outbox.support import PROJECT, eventually, free_port
 
+pytestmark = pytest.mark.waiting
+
 MOMENTS = (0.4, 1.2, 2.5)  # seconds of a first start after which it is killed
 
 

@@ -12,6 +12,8 @@ from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
 from tests.faults.conftest import LEASE, ask, kill, make_events, not_completed
 from tests.platform.outbox.support import eventually
 
+pytestmark = pytest.mark.waiting
+
 KILLS = 20
 EVENTS = 2000
 OVERLAPS = """

@@ -25,6 +25,8 @@ from tests.factories import api_client, make_token
 from tests.ingest.support import final_test, inspected, make_ingest_plant, printed, push, reflowed
 from tests.platform.outbox.support import free_port, test_database_url
 
+pytestmark = pytest.mark.waiting
+
 PROJECT = Path(__file__).resolve().parents[2]
 SENDERS = 4
 UNITS = 12

@@ -13,6 +13,8 @@ import pytest
 from mes.platform.outbox.models import MesEvent
 from tests.platform.outbox.support import PROJECT, make_event, test_database_url
 
+pytestmark = pytest.mark.waiting
+
 
 def url_of(name: str) -> str:
     return urlunsplit(urlsplit(test_database_url())._replace(path=f"/{name}"))

@@ -17,6 +17,8 @@ from mes.platform.server.embedded import Cluster, EmbeddedServerError
 from mes.platform.server.placement import place
 from tests.platform.outbox.support import eventually
 
+pytestmark = pytest.mark.waiting
+
 PROJECT = Path(__file__).resolve().parents[3]
 HOLD = """
 import sys

@@ -12,6 +12,8 @@ from django.db import InternalError, OperationalError, connection, transaction
 
 from mes.platform.http import timeouts
 
+pytestmark = pytest.mark.waiting
+
 
 @pytest.fixture
 def limited(transactional_db: None, settings) -> Iterator[None]:

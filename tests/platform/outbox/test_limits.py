@@ -7,6 +7,8 @@ import pytest
 
 from mes.platform.outbox.time_limit import EventTooSlow, time_limit
 
+pytestmark = pytest.mark.waiting
+
 
 def left() -> float:
     return signal.getitimer(signal.ITIMER_REAL)[0]

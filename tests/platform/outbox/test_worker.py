@@ -17,6 +17,8 @@ from mes.platform.outbox.worker import STOP_SECONDS
 from mes.platform.server import supervisor
 from tests.platform.outbox.support import eventually, make_event, running
 
+pytestmark = pytest.mark.waiting
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
