@@ -1,5 +1,7 @@
 """Units held, released, reworked and scrapped. Each change happens under the unit's row lock."""
 
+from collections.abc import Sequence
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -44,6 +46,19 @@ def put_on_hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> Disposition | N
         unit.status = transitions.UNIT.next_state(Action.HOLD, before)
         unit.hold_reason = reason[:500]
     return _decision(unit, DispositionAction.HOLD, from_status=before, reason=reason, by=by)
+
+
+def save_holds(decisions: Sequence[Disposition]) -> None:
+    """Write the locked units that `put_on_hold` changed, and its decisions in their order: two statements for any
+    number.
+    """
+    if not decisions:
+        return
+    units = {decision.unit.pk: decision.unit for decision in decisions}
+    for unit in units.values():
+        unit.updated_at = timezone.now()
+    Unit.objects.bulk_update(units.values(), ["status", "held_from", "hold_reason", "updated_at"])
+    Disposition.objects.bulk_create(decisions)
 
 
 def _record(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> None:

@@ -20,6 +20,7 @@ from mes.platform.http.admin import (
     choice_filter,
     pretty_json,
 )
+from mes.platform.inbound.sender import Sender
 from mes.specs.models import Method
 from mes.status_reports.admin import DEVICE_DATA
 
@@ -89,11 +90,11 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
     @admin.action(description=gettext_lazy("Replay"), permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[IntegrationMessage]) -> None:
         """Apply the chosen messages as if they were sent now, oldest first; each by itself."""
-        by = request.user.get_username()
+        sender = Sender(request.user.get_username())
         done = 0
         for pk in sorted(queryset.values_list("pk", flat=True)):
             label = _("Message %(id)s") % {"id": pk}
-            done += attempt(request, label, partial(replay_message, message_id=pk, by=by)) is not None
+            done += attempt(request, label, partial(replay_message, message_id=pk, sender=sender)) is not None
         if done:
             messages.success(request, _("%(count)d message(s) replayed.") % {"count": done})
 

@@ -13,11 +13,11 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from integration import dismissing, replay
-from integration.device_data import service
+from integration.channels import DEVICE_DATA
 from integration.device_data.body import LARGEST_BATCH, DeviceDataEvent
 from integration.models import DeviceDataRecord, IntegrationMessage
 from mes import errors
-from mes.platform.accounts.permissions import operator_name, station_check
+from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
@@ -32,6 +32,8 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import whole_number
+from mes.platform.inbound.messages import Outcome, Received
+from mes.platform.inbound.sender import sender_of
 
 EVENT_SCHEMA = inline_schema(DeviceDataEvent)
 COUNTS_EXAMPLE = {
@@ -210,11 +212,7 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
     )
     def create(self, request: Request) -> Response:
         """Apply one event."""
-        received = service.receive(
-            parsing.read_body(request),
-            system=operator_name(request),
-            check_station=station_check(request),
-        )
+        received = DEVICE_DATA.receive(parsing.read_body(request), sender_of(request))
         return Response(received.answer, status=200 if received.is_duplicate else 201)
 
     @extend_schema(
@@ -228,14 +226,14 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
     @action(detail=False, methods=["post"])
     def batch(self, request: Request) -> Response:
         """Apply up to 1,000 events."""
-        outcomes = service.receive_batch(
-            parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT),
-            system=operator_name(request),
-            check_station=station_check(request),
-        )
+        raw = parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT)
+        outcomes = DEVICE_DATA.receive_batch(raw, sender_of(request))
         statuses = [_status(outcome) for _event_id, outcome in outcomes]
         counts = Counter(statuses)
-        results = [_result(*one, status=status) for one, status in zip(outcomes, statuses, strict=True)]
+        results = [
+            _result(event_id, outcome, status=status)
+            for (event_id, outcome), status in zip(outcomes, statuses, strict=True)
+        ]
         return Response(
             {
                 "results": results,
@@ -258,15 +256,15 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
         return super().list(request, *args, **kwargs)
 
 
-def _status(outcome: service.Outcome) -> str:
-    if isinstance(outcome, service.Received):
+def _status(outcome: Outcome) -> str:
+    if isinstance(outcome, Received):
         return "DUPLICATE" if outcome.is_duplicate else "CREATED"
     return "CONFLICT" if isinstance(outcome, errors.EventIdConflict) else "REJECTED"
 
 
-def _result(event_id: str | None, outcome: service.Outcome, *, status: str) -> Any:
+def _result(event_id: str | None, outcome: Outcome, *, status: str) -> Any:
     """Return what became of one event of a batch."""
-    if isinstance(outcome, service.Received):
+    if isinstance(outcome, Received):
         outcome.answer.status = status
         return outcome.answer
     return {"eventId": event_id, "status": status, "error": refusal_as_json(outcome)}
@@ -355,10 +353,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
         if message_id is None:
             raise errors.MessageNotFound(code=pk)
         received = replay.replay_message(
-            message_id=message_id,
-            spec_names=body.get("spec_names"),
-            by=operator_name(request),
-            check_station=station_check(request),
+            message_id=message_id, sender=sender_of(request), spec_names=body.get("spec_names")
         )
         return Response(received.answer)
 

@@ -12,16 +12,19 @@ class IntegrationConfig(AppConfig):
     verbose_name = _("Integration")
 
     def ready(self) -> None:
-        """Tell the ERP of runs that end; let device records and settled messages go in time."""
+        """Offer the ways in; tell the ERP of runs that end; let device records and settled messages go in time."""
+        from integration.channels import CHANNELS
         from integration.models import FailedMessage, MessageStatus
         from integration.outbound.completion import tell_erp
         from integration.outbound.delivery import deliver, note_failure
         from mes.platform.database.retention import Months, policies
+        from mes.platform.inbound.channels import channels
         from mes.platform.monitoring import open_work
         from mes.platform.outbox.emit import failure_listeners, handlers
         from mes.platform.outbox.models import EventType
         from mes.production.hooks import run_ended
 
+        channels.register(*CHANNELS)
         run_ended.register(tell_erp)
         handlers[EventType.OUTBOUND_FEEDBACK].register(deliver)
         failure_listeners[EventType.OUTBOUND_FEEDBACK].register(note_failure)

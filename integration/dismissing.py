@@ -1,9 +1,9 @@
 """Messages that need no replay: a person says so, with a reason, and they are work to do no longer."""
 
 from django.db import transaction
-from django.utils import timezone
 
-from integration.models import FailedMessage, IntegrationMessage, MessageStatus, SettledMessage
+from integration import messages
+from integration.models import FailedMessage, IntegrationMessage, MessageStatus
 from mes import errors
 from mes.labels import Action, Entity
 from mes.platform.database.lookup import get_or_raise
@@ -21,9 +21,6 @@ def dismiss(*, message_id: int, reason: str, by: str) -> IntegrationMessage:
         raise errors.InvalidTransition(
             action=Action.DISMISS, entity=Entity.MESSAGE, state=MessageStatus(settled.status)
         )
-    values = {field.attname: getattr(message, field.attname) for field in SettledMessage._meta.concrete_fields}
     note = {**(message.note or {}), "dismissedBy": by, "reason": reason}
-    values |= {"status": MessageStatus.DISMISSED, "last_at": timezone.now(), "note": note}
-    message.delete()
-    SettledMessage.objects.bulk_create([SettledMessage(**values)])
+    messages.move_to_history(message, status=MessageStatus.DISMISSED, note=note)
     return IntegrationMessage.objects.get(pk=message_id)

@@ -2,118 +2,55 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 from psycopg.types.json import Jsonb
 
 from integration.models import Direction, FailedMessage, MessageStatus, SettledMessage
-from mes.errors import DomainError
+from mes.errors import DomainError, KeyConflict
+from mes.platform.database.prepared import as_json, columns_of, fetch_all
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
+from mes.platform.inbound.messages import KEPT_RAW_BYTES, Message, Outcome, Received, raw_payload
+from mes.platform.inbound.sender import Sender
 
 DEVICE_DATA = "DEVICE_DATA"
 DEVICE_DATA_CHANNEL = "device-data"  # of the key table
-KEPT_RAW_BYTES = 64 * 1024
 
-
-class Incoming(msgspec.Struct, frozen=True, gc=False):
-    """A message as it came: who sent what under which key. The payload is decoded, or JSON word for word (Raw)."""
-
-    entity_type: str
-    key: str
-    system: str
-    payload: Any
-    digest: bytes
-    channel: str = DEVICE_DATA_CHANNEL
-
-    def decoded(self) -> Any:
-        """Return the payload decoded."""
-        return parsing.decode(bytes(self.payload)) if isinstance(self.payload, msgspec.Raw) else self.payload
-
-
-def log_repeats(duplicates: Sequence[tuple[Incoming, int]], conflicts: Sequence[tuple[Incoming, DomainError]]) -> None:
-    """Log messages whose key was used: (message, record of the first) with the same content, (message, error) with
-    other. A duplicate keeps no payload: its first message has it.
-    """
-    now = timezone.now()
-    rows = [
-        _settled(incoming, MessageStatus.DUPLICATE, at=now, record_id=record_id) for incoming, record_id in duplicates
-    ]
-    rows += [
-        _settled(
-            incoming,
-            MessageStatus.CONFLICT,
-            at=now,
-            payload=incoming.decoded(),
-            error_code=error.code,
-            error=refusal_as_json(error),
-        )
-        for incoming, error in conflicts
-    ]
-    if rows:
-        SettledMessage.objects.bulk_create(rows)
-
-
-def _settled(incoming: Incoming, status: MessageStatus, *, at: datetime, **fields: Any) -> SettledMessage:
-    return SettledMessage(
-        received_at=at,
-        direction=Direction.INBOUND,
-        system=incoming.system,
-        entity_type=incoming.entity_type,
-        business_key=incoming.key,
-        dedupe_key=incoming.key,
-        status=status,
-        last_at=at,
-        **fields,
+_REFUSED_TYPES = {
+    "key": "text",
+    "digest": "text",
+    "system": "text",
+    "payload": "jsonb",
+    "code": "text",
+    "error": "jsonb",
+    "count": "integer",
+}
+# The same message sent twice at once may be refused and, before that is kept, applied: then it is not kept. The rows
+# are written in one order, or batches that share failures would deadlock.
+KEEP_REFUSED = f"""
+    WITH refused AS MATERIALIZED (
+        SELECT {columns_of("message", _REFUSED_TYPES)}
+          FROM jsonb_array_elements(%(refused)s::jsonb) AS refused(message)
     )
-
-
-# Sent twice at once, the first may fail and the second be applied before the first is kept: then it is not kept.
-KEEP = """
     INSERT INTO integration_failedmessage
            (received_at, direction, system, entity_type, business_key, dedupe_key, status, payload, error_code, error,
             count, last_at, digest)
-    SELECT %(at)s, 'INBOUND', %(system)s, %(entity_type)s, %(key)s, %(key)s, 'FAILED', %(payload)s, %(code)s,
-           %(error)s, 1, %(at)s, %(digest)s
+    SELECT %(at)s::timestamptz, 'INBOUND', r.system, %(entity_type)s::text, r.key, r.key, 'FAILED', r.payload, r.code,
+           r.error, r.count, %(at)s::timestamptz, decode(r.digest, 'hex')
+      FROM refused r
      WHERE NOT EXISTS (SELECT FROM mes_idempotencykey k
-                        WHERE k.channel = %(channel)s AND k.key = %(key)s AND k.digest = %(digest)s)
+                        WHERE k.channel = %(channel)s::text AND k.key = r.key AND k.digest = decode(r.digest, 'hex'))
+     ORDER BY r.key, r.digest, r.code
     ON CONFLICT (entity_type, dedupe_key, digest, error_code) DO UPDATE
-       SET count = integration_failedmessage.count + 1, last_at = EXCLUDED.last_at, error = EXCLUDED.error
+       SET count = integration_failedmessage.count + EXCLUDED.count, last_at = EXCLUDED.last_at, error = EXCLUDED.error
+    RETURNING 1
 """
-
-
-def keep_failed(failed: Sequence[tuple[Incoming, DomainError]]) -> None:
-    """Keep messages that could not be applied, so that they can be replayed. The same failure counts up.
-
-    They are written in one order, or batches that share failures would deadlock.
-    """
-    if not failed:
-        return
-    now = timezone.now()
-    ordered = sorted(failed, key=lambda one: (one[0].key, one[0].digest, one[1].code))
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.executemany(KEEP, [_kept(incoming, error, now) for incoming, error in ordered])
-
-
-def _kept(incoming: Incoming, error: DomainError, at: datetime) -> dict[str, Any]:
-    return {
-        "at": at,
-        "system": incoming.system,
-        "entity_type": incoming.entity_type,
-        "key": incoming.key,
-        "payload": Jsonb(incoming.decoded()),
-        "code": error.code,
-        "error": Jsonb(refusal_as_json(error)),
-        "digest": incoming.digest,
-        "channel": incoming.channel,
-    }
-
-
 # Messages of the key that failed before are settled under their own ids.
 SETTLE_REOPENED = """
     WITH reopened AS (
@@ -128,36 +65,103 @@ SETTLE_REOPENED = """
 """
 
 
-def log_applied(incoming: Incoming, *, record_id: int, note: dict[str, Any] | None = None) -> None:
-    """Log a message that was applied, in its transaction. With a `note` it is the replay of an open message, which
-    gets no second one.
-    """
-    at = timezone.now()
-    if note is None:
-        applied = _settled(incoming, MessageStatus.SUCCESS, at=at, record_id=record_id, payload=incoming.decoded())
-        SettledMessage.objects.bulk_create([applied])
-    with connection.cursor() as cursor:
+@dataclass(frozen=True)
+class MessageLog:
+    """The messages of a kind, `entity_type`, and the channel that their keys are claimed in."""
+
+    entity_type: str
+    channel: str
+
+    def keep_malformed(self, malformed: Sequence[tuple[bytes, DomainError]], sender: Sender) -> list[str | None]:
+        """Keep bodies that are not well-formed, as far as they can be kept; return the ids they carry."""
+        messages = [_as_message(raw, sender) for raw, _error in malformed]
+        errors = [error for _raw, error in malformed]
+        self.keep_refused(list(zip(messages, errors, strict=True)))
+        return [message.key or None for message in messages]
+
+    def keep_refused(self, refused: Sequence[tuple[Message, DomainError]]) -> list[Outcome]:
+        """Keep messages that could not be applied, so that they can be replayed. The same failure counts up."""
+        same: dict[tuple[str, bytes, str], list[tuple[Message, DomainError]]] = {}
+        for message, error in refused:
+            same.setdefault((message.key, message.digest, error.code), []).append((message, error))
+        rows = [_refused_row(failures[0][0], failures[-1][1], count=len(failures)) for failures in same.values()]
+        names = {"entity_type": self.entity_type, "channel": self.channel}
+        fetch_all(KEEP_REFUSED, {"refused": as_json(rows), "at": timezone.now(), **names})
+        return [error for _message, error in refused]
+
+    def log_repeats(
+        self, duplicates: Sequence[tuple[Message, Received]], conflicts: Sequence[tuple[Message, KeyConflict]]
+    ) -> None:
+        """Log messages whose key was used. A duplicate keeps no payload: its first message has it."""
+        at = timezone.now()
+        rows = [
+            self._settled(message, MessageStatus.DUPLICATE, at=at, record_id=received.record_id)
+            for message, received in duplicates
+        ]
+        rows += [
+            self._settled(
+                message,
+                MessageStatus.CONFLICT,
+                at=at,
+                payload=message.decoded(),
+                error_code=error.code,
+                error=refusal_as_json(error),
+            )
+            for message, error in conflicts
+        ]
+        SettledMessage.objects.bulk_create(rows)
+
+    def log_applied(self, message: Message, *, record_id: int, note: dict[str, Any] | None = None) -> None:
+        """Log a message that was applied, in its transaction. With a `note` it is the replay of an open message, which
+        gets no second one.
+        """
+        at = timezone.now()
+        if note is None:
+            applied = self._settled(
+                message, MessageStatus.SUCCESS, at=at, record_id=record_id, payload=message.decoded()
+            )
+            SettledMessage.objects.bulk_create([applied])
         values: dict[str, Any] = {
-            "entity_type": incoming.entity_type,
-            "key": incoming.key,
+            "entity_type": self.entity_type,
+            "key": message.key,
             "at": at,
             "record_id": record_id,
             "note": None if note is None else Jsonb(note),
         }
-        cursor.execute(SETTLE_REOPENED, values)
+        with connection.cursor() as cursor:
+            cursor.execute(SETTLE_REOPENED, values)
+
+    def _settled(self, message: Message, status: MessageStatus, *, at: datetime, **fields: Any) -> SettledMessage:
+        return SettledMessage(
+            received_at=at,
+            direction=Direction.INBOUND,
+            system=message.system,
+            entity_type=self.entity_type,
+            business_key=message.key,
+            dedupe_key=message.key,
+            status=status,
+            last_at=at,
+            **fields,
+        )
 
 
-def malformed(body: bytes, *, entity_type: str, system: str, channel: str = DEVICE_DATA_CHANNEL) -> Incoming:
-    """Return a message that is not even well-formed, as far as it can be kept."""
+def _refused_row(message: Message, error: DomainError, *, count: int) -> tuple[Any, ...]:
+    """Return what KEEP_REFUSED is given of messages that say and lack the same, in the order of _REFUSED_TYPES."""
+    described = refusal_as_json(error)
+    return message.key, message.digest.hex(), message.system, message.decoded(), error.code, described, count
+
+
+def _as_message(raw: bytes, sender: Sender) -> Message:
+    """Return a body that is not well-formed as a message, as far as it can be kept."""
     try:
-        payload = parsing.decode(body)
+        payload = parsing.decode(raw)
     except DomainError:
         payload = None
-    if payload is None or len(body) > KEPT_RAW_BYTES:
-        payload = {"raw": body[:KEPT_RAW_BYTES].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")}
+    if payload is None or len(raw) > KEPT_RAW_BYTES:
+        payload = raw_payload(raw)
     key = payload.get("eventId") if isinstance(payload, dict) else None
     key = key[:200] if isinstance(key, str) and key.isprintable() else ""
-    return Incoming(entity_type, key, system, payload, hashlib.sha256(body).digest(), channel)
+    return Message(key, hashlib.sha256(raw).digest(), sender.system, payload)
 
 
 def note_failed_replay(message: FailedMessage, error: DomainError) -> None:
@@ -175,17 +179,20 @@ def note_failed_replay(message: FailedMessage, error: DomainError) -> None:
 def settle(message: FailedMessage, *, record_id: int, by: str) -> bool:
     """Move an open message, whose content turned out to be applied already, to history under its id.
 
-    Returns whether it still was open.
+    Returns whether it still was open: else whoever applied it settled it.
+    """
+    note = {"replayedBy": by}
+    return move_to_history(message, status=MessageStatus.REPLAYED, record_id=record_id, note=note)
+
+
+def move_to_history(message: FailedMessage, **settled: Any) -> bool:
+    """Move an open message to history under its id, with what changes; return whether it still was open.
+
+    In the caller's transaction.
     """
     deleted, _rows = FailedMessage.objects.filter(pk=message.pk).delete()
     if not deleted:
-        return False  # whoever applied it settled it
-    given = {field.attname: getattr(message, field.attname) for field in SettledMessage._meta.concrete_fields}
-    given |= {
-        "status": MessageStatus.REPLAYED,
-        "record_id": record_id,
-        "last_at": timezone.now(),
-        "note": {"replayedBy": by},
-    }
-    SettledMessage.objects.bulk_create([SettledMessage(**given)])
+        return False
+    kept = {field.attname: getattr(message, field.attname) for field in SettledMessage._meta.concrete_fields}
+    SettledMessage.objects.bulk_create([SettledMessage(**kept | {"last_at": timezone.now(), **settled})])
     return True

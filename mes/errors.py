@@ -400,11 +400,15 @@ class RemarkCorrected(DomainError):
     message = _("Somebody else has corrected this remark; read it again and correct the latest version.")
 
 
-class EventIdConflict(DomainError):
+class KeyConflict(DomainError):
+    """Base of the refusals of a key that was used with other content."""
+
+
+class EventIdConflict(KeyConflict):
     code, message = "EVENT_ID_CONFLICT", _("Event id “{event_id}” was used with other content.")
 
 
-class DedupeKeyConflict(DomainError):
+class DedupeKeyConflict(KeyConflict):
     code = "DEDUPE_KEY_CONFLICT"
     message = _("Key “{key}” of “{source_system}” was used with other content.")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from django.conf import settings
@@ -13,9 +13,6 @@ from mes import errors
 from mes.platform.validators import validate_moment
 from mes.production_counts.hours import LONGEST_DELTA
 from mes.production_counts.windows import COUNTERS, Counts
-
-if TYPE_CHECKING:
-    from integration.device_data.body import DeviceDataEvent
 
 LARGEST_COUNT = 10**15
 Count = Annotated[float, msgspec.Meta(ge=0, le=LARGEST_COUNT, multiple_of=1)]  # 5 may be written as 5.0
@@ -41,24 +38,14 @@ class Production(msgspec.Struct, rename="camel", kw_only=True):
         return tuple(None if count is None else int(count) for count in counts)
 
 
-def find_problems(event: "DeviceDataEvent", production: Production) -> dict[str, str]:
-    """Return what the decoder cannot tell about an event with counts: messages by field."""
-    needed = {"runNo": event.run_no, "stationCode": event.station_code}
-    foreign = {"unitSn": event.unit_sn, "trackId": event.track_id, "carrierTrackId": event.carrier_track_id}
-    found = {name: _("Required for production counts.") for name, value in needed.items() if value is None}
-    found |= {name: _("Not with production counts.") for name, value in foreign.items() if value is not None}
-    if (name := event.equipment_id) is not None and (not name.isprintable() or name != name.strip()):
-        found["equipmentId"] = _("Must not contain control characters nor have blank ends.")
-    return found | {f"production.{place}": message for place, message in _find_window_problems(production)}
-
-
-def _find_window_problems(production: Production) -> Iterator[tuple[str, str]]:
+def find_problems(production: Production) -> Iterator[tuple[str, str]]:
+    """Yield (field, message) of what the decoder cannot tell."""
     length = production.window_end - production.window_start
-    for place, at in (("windowStart", production.window_start), ("windowEnd", production.window_end)):
+    for name, at in (("windowStart", production.window_start), ("windowEnd", production.window_end)):
         try:
             validate_moment(at)
         except ValidationError as error:
-            yield place, " ".join(error.messages)
+            yield name, " ".join(error.messages)
     if production.mode == "DELTA" and not length:
         yield "windowEnd", _("Must lie after the start: nothing can be counted in no time.")
     elif length.total_seconds() < 0:

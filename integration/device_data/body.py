@@ -1,6 +1,6 @@
 """The body of device data: decoded once, checked for what a decoder cannot tell."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,12 +9,12 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from execution.data import judging
-from integration import messages
-from integration.counts import body
+from integration.counts import body as counts_body
 from integration.counts.body import Production
 from mes import errors
 from mes.platform.http import parsing
 from mes.platform.inbound.digest import digest_of
+from mes.platform.inbound.messages import Message
 from mes.platform.validators import validate_moment
 
 LARGEST_BATCH = 1000
@@ -50,21 +50,22 @@ class DeviceDataBatch(msgspec.Struct):
     events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=LARGEST_BATCH)]
 
 
-class Decoded(msgspec.Struct, frozen=True, gc=False):
+class DeviceDataMessage(Message, frozen=True, gc=False):
     """A well-formed event, with the message it came in."""
 
     event: DeviceDataEvent
-    incoming: messages.Incoming
 
 
-def decode_event(body: bytes, *, system: str, decode: Callable[[bytes], Any] = parsing.decode) -> Decoded:
+def decode_event(
+    raw: bytes, *, system: str, parse: Callable[[bytes], Any] = parsing.decode, needs_production: bool = False
+) -> DeviceDataMessage:
     """Decode and check one event. Raises ParseFailed, ValidationFailed."""
-    payload = decode(body)
+    payload = parse(raw)
     event = parsing.convert(payload, DeviceDataEvent)
+    if needs_production and event.production is None:
+        raise errors.ValidationFailed({"production": _("Required for production counts.")})
     check_event(event)
-    digest = digest_of(payload)
-    incoming = messages.Incoming(messages.DEVICE_DATA, event.event_id, system, msgspec.Raw(body), digest)
-    return Decoded(event, incoming)
+    return DeviceDataMessage(event.event_id, digest_of(payload), system, msgspec.Raw(raw), event)
 
 
 def check_event(event: DeviceDataEvent) -> None:
@@ -104,7 +105,18 @@ def _find_content_problems(event: DeviceDataEvent) -> dict[str, str]:
         return problems if event.data else {"data": _("Required, unless there is production."), **problems}
     if event.data:
         return {"production": _("Give either data or production.")}
-    return body.find_problems(event, event.production)
+    return dict(_find_count_problems(event, event.production))
+
+
+def _find_count_problems(event: DeviceDataEvent, production: Production) -> Iterator[tuple[str, str]]:
+    """Counts belong to a machine of a run; they name no unit and no track."""
+    needed = {"runNo": event.run_no, "stationCode": event.station_code}
+    foreign = {"unitSn": event.unit_sn, "trackId": event.track_id, "carrierTrackId": event.carrier_track_id}
+    yield from ((name, _("Required for production counts.")) for name, value in needed.items() if value is None)
+    yield from ((name, _("Not with production counts.")) for name, value in foreign.items() if value is not None)
+    if (name := event.equipment_id) is not None and (not name.isprintable() or name != name.strip()):
+        yield "equipmentId", _("Must not contain control characters nor have blank ends.")
+    yield from ((f"production.{field}", message) for field, message in counts_body.find_problems(production))
 
 
 def _find_target_problems(event: DeviceDataEvent) -> dict[str, str]:

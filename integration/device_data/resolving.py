@@ -1,21 +1,21 @@
-"""Which track a device means."""
+"""What an event belongs to: the track of its values, or the machine whose counts it brings."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import msgspec
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from integration.counts.targets import Names as CountNames
+from integration.counts.targets import ServedStep, find_served_steps
+from integration.device_data.body import DeviceDataEvent
 from mes import errors
 from mes.plant.models import Station
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
 from mes.platform.http.whole_numbers import whole_number
 from mes.production.models import Run, Unit
-
-if TYPE_CHECKING:
-    from integration.device_data.body import DeviceDataEvent
+from mes.routing.snapshots import StepSnapshot
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +35,12 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     version_digest: str
 
 
+class CountTarget(Target, frozen=True, kw_only=True):
+    """A station at a step of a run, without any track."""
+
+    line_id: int
+
+
 _PLACE_TYPES = {"run_no": "text", "station": "text", "step_no": "integer", "sns": "jsonb"}
 
 # One query for all events; what an event names is not read again, and what the events of a place share is looked up
@@ -45,8 +51,8 @@ _PLACE_TYPES = {"run_no": "text", "station": "text", "step_no": "integer", "sns"
 FIND = f"""
     WITH place AS MATERIALIZED (
         SELECT p.index, p.step_no, p.sns, r.id AS run_id, s.id AS station_id, r.route_version_id, v.digest
-          FROM (SELECT index, {columns_of("said", _PLACE_TYPES)}
-                  FROM jsonb_array_elements(%(places)s::jsonb) WITH ORDINALITY AS places(said, index)) AS p
+          FROM (SELECT index, {columns_of("place", _PLACE_TYPES)}
+                  FROM jsonb_array_elements(%(places)s::jsonb) WITH ORDINALITY AS places(place, index)) AS p
           JOIN mes_run r ON r.run_no = p.run_no
           JOIN mes_station s ON s.code = p.station
           JOIN mes_routeversion v ON v.id = r.route_version_id
@@ -85,7 +91,44 @@ Place = tuple[str | None, str | None, int | None]  # run, station, step
 Names = tuple[str | None, str | None, str | None, int | None]  # unit, and place
 
 
-def find_targets(events: "Sequence[DeviceDataEvent]") -> list[Target | errors.DomainError]:
+def find_targets(events: Sequence[DeviceDataEvent]) -> Sequence[Target | errors.DomainError]:
+    """Return what each event belongs to, or why to nothing: a track for values, a machine for counts.
+
+    A number of queries by what the events name, not by how many there are.
+    """
+    counts = [event for event in events if event.production is not None]
+    if not counts:
+        return find_tracks(events)
+    tracks = iter(find_tracks([event for event in events if event.production is None]))
+    machines = iter(find_machines(counts))
+    return [next(tracks if event.production is None else machines) for event in events]
+
+
+def find_machines(events: Sequence[DeviceDataEvent]) -> list[Target | errors.DomainError]:
+    """Return the station, step and run that counts belong to, or the refusal of `find_served_steps`."""
+    steps = find_served_steps([CountNames(event.run_no, event.station_code, event.step_no) for event in events])
+    return [_count_target(*step) if isinstance(step, ServedStep) else step for step in steps]
+
+
+def _count_target(run: Run, station: Station, step: StepSnapshot) -> CountTarget:
+    return CountTarget(
+        track_id=None,
+        carrier_track_id=None,
+        unit_id=None,
+        run_id=run.pk,
+        station_id=station.pk,
+        step_no=step.step_no,
+        operation_code=step.operation_code,
+        sn=None,
+        run_no=run.run_no,
+        station_code=station.code,
+        version_id=run.route_version_id,
+        version_digest=run.route_version.digest,
+        line_id=run.line_id,
+    )
+
+
+def find_tracks(events: Sequence[DeviceDataEvent]) -> list[Target | errors.DomainError]:
     """Return the track each event belongs to: by id, by the carrier's id, or the latest of run, unit, station and step.
 
     Where there is none, the refusal: TrackNotFound, CarrierTrackNotFound, RunNotFound, UnitNotFound, StationNotFound,
@@ -104,7 +147,7 @@ def find_targets(events: "Sequence[DeviceDataEvent]") -> list[Target | errors.Do
 
 
 def _choose(
-    event: "DeviceDataEvent",
+    event: DeviceDataEvent,
     tracks: dict[int, Target],
     carriers: dict[int, Target],
     named: dict[Names, Target | errors.DomainError],
@@ -120,7 +163,7 @@ def _choose(
     return missing if target is None else _find_disagreement(event, target) or target
 
 
-def _names(event: "DeviceDataEvent") -> Names:
+def _names(event: DeviceDataEvent) -> Names:
     return (event.unit_sn, event.run_no, event.station_code, event.step_no)
 
 
@@ -171,7 +214,7 @@ def _as_id(text: str) -> int:
     return whole_number(text) or 0
 
 
-def _find_disagreement(event: "DeviceDataEvent", target: Target) -> errors.DomainError | None:
+def _find_disagreement(event: DeviceDataEvent, target: Target) -> errors.DomainError | None:
     """Return the refusal of an event that names another run, unit, station or step than its track's."""
     if event.run_no not in (None, target.run_no) or (target.sn and event.unit_sn not in (None, target.sn)):
         return errors.UnitRunMismatch(sn=event.unit_sn or target.sn, run=event.run_no or target.run_no)

@@ -7,29 +7,14 @@ from typing import Any
 import msgspec
 
 from execution.data import judging, values
-from integration import messages
-from integration.device_data.body import DeviceDataEvent
-from integration.device_data.resolving import Target
-from mes.platform.database.models import IdempotencyKey
+from integration.device_data.judging import Accepted
+from integration.messages import DEVICE_DATA, DEVICE_DATA_CHANNEL
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
+from mes.platform.inbound.keys import claim_statement
+from mes.platform.inbound.messages import Received
+from mes.platform.inbound.models import IdempotencyKey
 
-
-class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """An event that passed every rule. With a `note` it is the replay of an open message."""
-
-    event: DeviceDataEvent
-    incoming: messages.Incoming
-    target: Target
-    judged: Sequence[judging.JudgedValue]
-    note: dict[str, Any] | None = None
-
-    @property
-    def needs_lock(self) -> bool:
-        """Whether a value may change the unit's verdict or raises an alarm."""
-        return any(value.alarmed or value.is_key_failure for value in self.judged)
-
-
-# What differs between the events of a batch, in the order of `_Row`; when they came is said once.
+# What differs between the events of a batch, in the order of `_Row`; when they came is given once.
 GIVEN_TYPES = {
     "key": "text",
     "digest": "text",
@@ -42,19 +27,19 @@ GIVEN_TYPES = {
     **{name: kind for name, kind in values.OWNER_TYPES.items() if name != "received_at"},
 }
 
-# Claims the keys and, only where that succeeded, writes record and values. Keys go in one order, or batches that share
-# some would deadlock. The record is the message as well. Messages of a key that failed before are settled under their
-# own id; an open replay is such a message, and its record is none.
+CLAIM = claim_statement(
+    f"""SELECT '{DEVICE_DATA_CHANNEL}', key, decode(digest, 'hex'), nextval('integration_settledmessage_id_seq'),
+               answer, received_at
+          FROM (SELECT key, digest, answer, received_at FROM given ORDER BY key) AS sorted""",
+    returning="key, record_id",
+)
+# Claims the keys and, only where that succeeded, writes record and values. The record is the message as well. Messages
+# of a key that failed before are settled under their own id; an open replay is such a message, and its record is none.
 WRITE = f"""
     WITH given AS MATERIALIZED (
         SELECT %(at)s::timestamptz AS received_at, {columns_of("event", GIVEN_TYPES)}
           FROM jsonb_array_elements(%(events)s::jsonb) AS given(event)
-    ), claimed AS (
-        INSERT INTO mes_idempotencykey (channel, key, digest, record_id, answer, created_at)
-        SELECT '{messages.DEVICE_DATA_CHANNEL}', key, decode(digest, 'hex'),
-               nextval('integration_settledmessage_id_seq'), answer, received_at
-          FROM (SELECT key, digest, answer, received_at FROM given ORDER BY key) AS sorted
-        ON CONFLICT DO NOTHING RETURNING key, record_id
+    ), claimed AS ({CLAIM}
     ), owners AS MATERIALIZED (
         SELECT c.record_id, g.* FROM claimed c JOIN given g USING (key)
     ), record AS (
@@ -68,7 +53,7 @@ WRITE = f"""
     ), stored AS ({values.INSERT_ROWS}
     ), reopened AS (
         DELETE FROM integration_failedmessage f USING owners o
-         WHERE f.entity_type = '{messages.DEVICE_DATA}' AND f.dedupe_key = o.key
+         WHERE f.entity_type = '{DEVICE_DATA}' AND f.dedupe_key = o.key
         RETURNING f.*, o.record_id AS applied_as, o.received_at AS applied_at, o.note AS applied_note
     ), settled AS (
         INSERT INTO integration_settledmessage
@@ -95,14 +80,6 @@ class Answer(msgspec.Struct, rename="camel", gc=False):
     is_duplicate: bool
     judge: str | None
     alarms: list[dict[str, Any]]
-
-
-class Received(msgspec.Struct, frozen=True, gc=False):
-    """An applied event: its record, and the body's `data`, which a repeat gets again as a duplicate."""
-
-    answer: Any  # an `Answer`; of other subjects a dict
-    record_id: int
-    is_duplicate: bool
 
 
 class _Kept(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
@@ -156,7 +133,7 @@ class _Row(msgspec.Struct, array_like=True, gc=False):
 
 def write(accepted: Sequence[Accepted], *, at: datetime) -> dict[str, Received]:
     """Write events with different keys once; return the answers by key of those whose key was free."""
-    rows = {one.event.event_id: _row(one) for one in accepted}
+    rows = {event.message.key: _row(event) for event in accepted}
     claimed = fetch_all(WRITE, {"events": as_json(list(rows.values())), "at": at})
     return {key: rows[key].answer.received(event_id=key, record_id=record_id, at=at) for key, record_id in claimed}
 
@@ -168,17 +145,18 @@ def answer_again(key: IdempotencyKey) -> Received:
     return kept.received(event_id=key.key, record_id=key.record_id, at=key.created_at, is_duplicate=True)
 
 
-def _row(one: Accepted) -> _Row:
-    event, incoming, target = one.event, one.incoming, one.target
+def _row(accepted: Accepted) -> _Row:
+    message, target = accepted.message, accepted.target
+    event = message.event
     return _Row(
-        event.event_id,
-        incoming.digest.hex(),
+        message.key,
+        message.digest.hex(),
         event.event_time,
         event.equipment_id or "",
-        incoming.system,
-        incoming.payload,
-        _kept(one),
-        one.note,
+        message.system,
+        message.payload,
+        _kept(accepted),
+        accepted.note,
         event.source,
         event.operator_id or "",
         target.unit_id,
@@ -188,17 +166,17 @@ def _row(one: Accepted) -> _Row:
         target.station_id,
         target.step_no,
         target.operation_code,
-        values.to_rows(one.judged),
+        values.to_rows(accepted.judged),
     )
 
 
-def _kept(one: Accepted) -> _Kept:
-    target = one.target
+def _kept(accepted: Accepted) -> _Kept:
+    target, judged = accepted.target, accepted.judged
     return _Kept(
-        len(one.judged),
+        len(judged),
         None if target.track_id is None else str(target.track_id),
         None if target.carrier_track_id is None else str(target.carrier_track_id),
-        judging.event_judge(one.judged),
+        judging.event_judge(judged),
         [
             {
                 "specName": value.spec.name,
@@ -207,7 +185,7 @@ def _kept(one: Accepted) -> _Kept:
                 "max": value.spec.alarm_max,
                 "action": value.spec.alarm_action or "ALARM_ONLY",
             }
-            for value in one.judged
+            for value in judged
             if value.alarmed
         ],
     )

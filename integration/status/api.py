@@ -10,16 +10,14 @@ from rest_framework.response import Response
 from rest_framework.routers import BaseRouter
 from rest_framework.viewsets import GenericViewSet
 
-from integration.device_data.service import any_station
-from integration.status import service
-from integration.status.channels import CHANNELS, Channel
-from mes.platform.accounts.permissions import operator_name, station_check
+from integration.status.channel import CHANNELS, StatusChannel
 from mes.platform.accounts.roles import Capability
 from mes.platform.http import parsing
 from mes.platform.http.envelope import camel_case
 from mes.platform.http.openapi import inline_schema
 from mes.platform.http.query_params import read_moment
 from mes.platform.http.serializers import IdField, OffsetDateTimeField
+from mes.platform.inbound.sender import sender_of
 from mes.status_reports.models import StatusReport
 
 RECEIVING = (
@@ -119,7 +117,7 @@ class StatusReportItem(serializers.ModelSerializer):
 class StatusViewSet(mixins.ListModelMixin, GenericViewSet):
     """What is reported of one kind of thing."""
 
-    channel: ClassVar[Channel]
+    channel: ClassVar[StatusChannel]
     queryset = StatusReport.objects.all()
     serializer_class = StatusReportItem
     parser_classes = []  # the body is decoded once, by the service
@@ -127,9 +125,9 @@ class StatusViewSet(mixins.ListModelMixin, GenericViewSet):
 
     def get_queryset(self) -> QuerySet[StatusReport]:
         """Reports of this kind, of the asked subject and period of event time."""
-        reports = super().get_queryset().filter(kind=self.channel.kind)
+        reports = super().get_queryset().filter(kind=self.channel.kind.report_kind)
         parameters = self.request.query_params
-        if subject := parameters.get(camel_case(self.channel.subject)):
+        if subject := parameters.get(camel_case(self.channel.kind.subject)):
             reports = reports.filter(subject=subject)
         if event_id := parameters.get("eventId"):
             reports = reports.filter(event_id=event_id)
@@ -143,13 +141,7 @@ class StatusViewSet(mixins.ListModelMixin, GenericViewSet):
 
     def create(self, request: Request) -> Response:
         """Apply one report."""
-        limited = getattr(request.user, "station_codes", None) is not None
-        received = service.receive(
-            self.channel,
-            parsing.read_body(request),
-            system=operator_name(request),
-            check_station=station_check(request) if limited else any_station,
-        )
+        received = self.channel.receive(parsing.read_body(request), sender_of(request))
         return Response(received.answer, status=200 if received.is_duplicate else 201)
 
 
@@ -164,12 +156,12 @@ def _describe(
 ) -> Any:
     """Make the viewset of a channel, with its documentation."""
     channel = CHANNELS[name]
-    subject = camel_case(channel.subject)
+    subject = camel_case(channel.kind.subject)
     documented = extend_schema_view(
         create=extend_schema(
             summary=f"Report {report}",
             description=f"{note}\n\n{RECEIVING}".strip(),
-            request=inline_schema(channel.body),
+            request=inline_schema(channel.kind.body),
             responses={201: answer, 200: answer},
             examples=[OpenApiExample("A report", value={"eventId": "evt-1", **ENVELOPE, **example}, request_only=True)],
         ),

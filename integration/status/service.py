@@ -1,107 +1,67 @@
-"""The one way of all inbound status: decode, claim the key, let it be applied, log it; all or nothing.
+"""Inbound status: a report is decoded, its key claimed, and it is applied and logged in one transaction.
 
-What cannot be applied is kept as FAILED and can be replayed once its cause is mended. A repeat is answered like the
-first time; other content under the same id is a conflict. Two of one event at once: the second waits for the first.
+A repeat is answered like the first time; other content under the same id is a conflict. Two of one report at once: the
+second waits for the first.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import DataError, connection, transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integration import messages
-from integration.device_data.service import Received, StationCheck, any_station
-from integration.models import FailedMessage
+from integration.messages import MessageLog
 from integration.status.bodies import SolderPasteUsageEvent, StatusEvent
-from integration.status.channels import Channel
+from integration.status.kinds import StatusKind
 from mes import errors
-from mes.platform.database.models import IdempotencyKey
 from mes.platform.http import parsing
 from mes.platform.http.envelope import camel_case
+from mes.platform.inbound import keys
 from mes.platform.inbound.digest import digest_of
+from mes.platform.inbound.messages import Message, Outcome, Received
+from mes.platform.inbound.models import IdempotencyKey
+from mes.platform.inbound.sender import Sender
 from mes.platform.validators import validate_code, validate_moment
 from mes.status_reports.history import Report
 
 ENVELOPE = frozenset(field.name for field in msgspec.structs.fields(StatusEvent))
 
-CLAIM = """
-    INSERT INTO mes_idempotencykey (channel, key, digest, answer, created_at)
-    VALUES (%s, %s, %s, '{}', %s) ON CONFLICT DO NOTHING
-"""
 
-
-@dataclass(frozen=True)
-class Decoded:
-    """A well-formed event, with the message it came in and what it says beside the envelope."""
+class StatusMessage(Message, frozen=True, gc=False):
+    """A well-formed event, with the message it came in and its fields beside the envelope."""
 
     event: StatusEvent
-    incoming: messages.Incoming
     content: dict[str, Any]
 
 
-def receive(channel: Channel, body: bytes, *, system: str, check_station: StationCheck = any_station) -> Received:
-    """Apply one report as it came over the wire; keep it as FAILED when it cannot be applied, and raise why.
-
-    Raises ParseFailed, ValidationFailed, StationNotAllowed, EventIdConflict, EventTimeInFuture, EventTooOld, and what
-    the channel's subject refuses.
-    """
-    try:
-        decoded = decode(channel, body, system=system)
-    except (errors.ParseFailed, errors.ValidationFailed) as error:
-        kept = messages.malformed(body, entity_type=channel.kind, system=system, channel=channel.name)
-        messages.keep_failed([(kept, error)])
-        raise
-    check_sender(channel, decoded.event, check_station)
-    try:
-        received = apply(channel, decoded)
-    except errors.EventIdConflict as error:
-        messages.log_repeats([], [(decoded.incoming, error)])
-        raise
-    except errors.DomainError as error:
-        messages.keep_failed([(decoded.incoming, error)])
-        raise
-    if received.is_duplicate:
-        messages.log_repeats([(decoded.incoming, received.record_id)], [])
-    return received
-
-
-def replay(channel: Channel, message: FailedMessage, *, by: str, check_station: StationCheck = any_station) -> Received:
-    """Apply a kept message as if it were sent now."""
-    decoded = decode(channel, msgspec.json.encode(message.payload), system=message.system)
-    check_sender(channel, decoded.event, check_station)
-    return apply(channel, decoded, note={"replayedBy": by})
-
-
-def check_sender(channel: Channel, event: StatusEvent, check_station: StationCheck) -> None:
+def check_sender(kind: StatusKind, event: StatusEvent, sender: Sender) -> None:
     """Raise StationNotAllowed when the sender is limited to other stations, or the report is about no station."""
-    if check_station is not any_station:
-        check_station(channel.station(event))
+    if sender.is_limited:
+        sender.check_station(kind.station(event))
 
 
 # --- decoding ----------------------------------------------------------------------------------------------
 
 
-def decode(channel: Channel, body: bytes, *, system: str) -> Decoded:
+def decode(
+    kind: StatusKind, raw: bytes, *, system: str, parse: Callable[[bytes], Any] = parsing.decode
+) -> StatusMessage:
     """Decode and check one event. Raises ParseFailed, ValidationFailed."""
-    payload = parsing.decode(body)
-    event = parsing.decode_as(body, channel.body)
+    payload = parse(raw)
+    event = parsing.convert(payload, kind.body)
     times = _times(event)
-    if problems := _find_problems(channel, event, times):
+    if problems := _find_problems(kind, event, times):
         raise errors.ValidationFailed(problems)
     # Sameness compares instants, however they are written.
-    said = {**payload, **{name: at.astimezone(UTC).isoformat() for name, at in times.items()}}
-    digest = digest_of(said)
-    incoming = messages.Incoming(channel.kind, event.event_id, system, payload, digest, channel.name)
+    body = {**payload, **{name: at.astimezone(UTC).isoformat() for name, at in times.items()}}
     fields = {camel_case(field.name) for field in msgspec.structs.fields(event) if field.name not in ENVELOPE}
-    content = {name: said[name] for name in sorted(fields) if said.get(name) is not None}
-    return Decoded(event, incoming, content)
+    content = {name: body[name] for name in sorted(fields) if body.get(name) is not None}
+    return StatusMessage(event.event_id, digest_of(body), system, payload, event, content)
 
 
 def _times(event: StatusEvent) -> dict[str, datetime]:
@@ -109,7 +69,7 @@ def _times(event: StatusEvent) -> dict[str, datetime]:
     return {name: value for name, value in values.items() if isinstance(value, datetime)}
 
 
-def _find_problems(channel: Channel, event: StatusEvent, times: Mapping[str, datetime]) -> dict[str, str]:
+def _find_problems(kind: StatusKind, event: StatusEvent, times: Mapping[str, datetime]) -> dict[str, str]:
     """Return what the decoder cannot tell, by field."""
     problems: dict[str, str] = {}
     if not event.event_id.strip() or not event.event_id.isprintable():
@@ -117,7 +77,7 @@ def _find_problems(channel: Channel, event: StatusEvent, times: Mapping[str, dat
     if event.source == "MANUAL" and not event.operator_id:
         problems["operatorId"] = _("Required for what people report (source MANUAL).")
     checks: list[tuple[str, Callable[[Any], None], Any]] = []
-    checks += [(camel_case(name), validate_code, getattr(event, name)) for name in channel.codes]
+    checks += [(camel_case(name), validate_code, getattr(event, name)) for name in kind.codes]
     checks += [(name, validate_moment, at) for name, at in times.items()]
     for name, check, value in checks:
         try:
@@ -141,56 +101,58 @@ def _find_usage_problems(event: StatusEvent) -> dict[str, str]:
 
 
 @transaction.atomic
-def apply(channel: Channel, decoded: Decoded, *, note: dict[str, Any] | None = None) -> Received:
-    """Apply an event once, or recognise it as a repeat. With a `note` it is the replay of an open message.
+def apply(kind: StatusKind, message: StatusMessage, log: MessageLog, *, note: dict[str, Any] | None = None) -> Outcome:
+    """Apply an event once, or recognise it as a repeat or a conflict. With a `note` it replays an open message.
 
-    Raises EventIdConflict, EventTimeInFuture, EventTooOld, and what the channel's subject refuses.
+    Raises EventTimeInFuture, EventTooOld, and what the kind's subject refuses.
     """
-    event, incoming = decoded.event, decoded.incoming
+    if not keys.claim(kind.name, message.key, message.digest):
+        return _recognise(kind, message)
     now = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM, [channel.name, incoming.key, incoming.digest, now])
-        is_first = cursor.rowcount == 1
-    if not is_first:
-        return _recognise(channel, incoming)
-    _check_times(channel, event, now=now)
-    report = Report(
-        event_id=event.event_id,
-        event_time=event.event_time,
-        source=event.source,
-        operator_id=event.operator_id or "",
-        content=decoded.content,
-        meta=event.meta,
-    )
+    _check_times(kind, message.event, now=now)
     try:
-        applied = channel.apply(event, report)
+        applied = kind.apply(message.event, _report(message))
     except DataError as error:
-        message = _("The database cannot keep this: {error}").format(error=error)
-        raise errors.ValidationFailed({parsing.WHOLE_BODY: message}) from error
+        reason = _("The database cannot keep this: {error}").format(error=error)
+        raise errors.ValidationFailed({parsing.WHOLE_BODY: reason}) from error
     answer = {
-        "eventId": event.event_id,
+        "eventId": message.key,
         "receivedAt": now.isoformat().replace("+00:00", "Z"),
         "isDuplicate": False,
         **applied.answer,
     }
-    key = IdempotencyKey.objects.filter(channel=channel.name, key=incoming.key)
-    key.update(record_id=applied.report_id, answer=answer)
-    messages.log_applied(incoming, record_id=applied.report_id, note=note)
+    keys.store_answer(kind.name, message.key, answer, record_id=applied.report_id)
+    log.log_applied(message, record_id=applied.report_id, note=note)
     return Received({"id": str(applied.report_id), **answer}, applied.report_id, is_duplicate=False)
 
 
-def _recognise(channel: Channel, incoming: messages.Incoming) -> Received:
-    """Return the answer that the same content got before. A statement of its own: it sees who won the race."""
-    key = IdempotencyKey.objects.get(channel=channel.name, key=incoming.key)
-    if bytes(key.digest) != incoming.digest:
-        raise errors.EventIdConflict(event_id=incoming.key)
-    assert key.record_id is not None  # claimed with its report
-    return Received({"id": str(key.record_id), **key.answer, "isDuplicate": True}, key.record_id, is_duplicate=True)
+def _report(message: StatusMessage) -> Report:
+    event = message.event
+    return Report(
+        event_id=event.event_id,
+        event_time=event.event_time,
+        source=event.source,
+        operator_id=event.operator_id or "",
+        content=message.content,
+        meta=event.meta,
+    )
 
 
-def _check_times(channel: Channel, event: StatusEvent, *, now: datetime) -> None:
-    told = [event.event_time, *(at for name in channel.past if (at := getattr(event, name)))]
-    if max(told) > now + settings.MES_CLOCK_SKEW:
-        raise errors.EventTimeInFuture(at=max(told).isoformat())
+def _recognise(kind: StatusKind, message: StatusMessage) -> Outcome:
+    claimed = keys.find_claimed(kind.name, [message.key])[message.key]
+    conflict = errors.EventIdConflict(event_id=message.key)
+    return keys.recognise(claimed, message.digest, repeat=_answer_again, conflict=conflict)
+
+
+def _answer_again(claimed: IdempotencyKey) -> Received:
+    assert claimed.record_id is not None  # claimed with its report
+    answer = {"id": str(claimed.record_id), **claimed.answer, "isDuplicate": True}
+    return Received(answer, claimed.record_id, is_duplicate=True)
+
+
+def _check_times(kind: StatusKind, event: StatusEvent, *, now: datetime) -> None:
+    latest = max([event.event_time, *(at for name in kind.past if (at := getattr(event, name)))])
+    if latest > now + settings.MES_CLOCK_SKEW:
+        raise errors.EventTimeInFuture(at=latest.isoformat())
     if event.event_time < now - settings.MES_KEY_LIFETIME:
         raise errors.EventTooOld(at=event.event_time.isoformat(), days=settings.MES_KEY_LIFETIME.days)

@@ -7,7 +7,7 @@ from rest_framework.test import APIClient
 
 from execution.models import Track
 from ingest.models import OpenIngestEvent, SettledIngestEvent
-from mes.platform.database.models import IdempotencyKey
+from mes.platform.inbound.models import IdempotencyKey
 from tests.ingest.conftest import Send
 from tests.ingest.support import IngestPlant, printed, push
 from tests.integration.helpers import nothing_changes

@@ -7,7 +7,7 @@ import pytest
 from execution.models import DataValue, Track
 from ingest.models import IngestEvent
 from mes.platform.accounts.roles import Role
-from mes.platform.database.models import IdempotencyKey
+from mes.platform.inbound.models import IdempotencyKey
 from mes.routing.models import RouteExecutionConfig
 from tests.factories import api_client
 from tests.ingest.support import (

@@ -13,7 +13,7 @@ from execution.models import Carrier, CarrierTrack, DataValue, Track
 from integration.models import DeviceDataRecord, FailedMessage, SettledMessage
 from mes.platform.accounts.roles import Role
 from mes.platform.accounts.tokens import issue_token
-from mes.platform.database.models import IdempotencyKey
+from mes.platform.inbound.models import IdempotencyKey
 from mes.production import runs
 from mes.production.models import Run, Unit, WorkOrder
 from tests.factories import Plant, api_client, make_operation, make_plant, make_spec

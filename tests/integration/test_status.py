@@ -11,11 +11,11 @@ from rest_framework.test import APIClient
 
 from execution.quality.models import Defect, InspectionResult
 from integration.models import FailedMessage, SettledMessage
-from integration.status.channels import CHANNELS
+from integration.status.kinds import KINDS
 from mes.line_setup.models import MaintenanceTask, SolderPasteLot, Stencil
 from mes.plant.models import Equipment
 from mes.platform.accounts.roles import Role
-from mes.platform.database.models import IdempotencyKey
+from mes.platform.inbound.models import IdempotencyKey
 from mes.production.models import Unit
 from mes.status_reports.models import StatusReport
 from tests.execution.support import assert_done, assert_refused
@@ -100,7 +100,7 @@ def send(client: APIClient, name: str, sent: dict[str, Any] | None = None, **fie
 
 
 def test_the_tests_know_every_channel():
-    assert set(BODIES) == set(OTHER) == set(CHANNELS)
+    assert set(BODIES) == set(OTHER) == set(KINDS)
 
 
 # --- once -------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_a_report_is_taken_kept_and_logged(sender, name):
     report = StatusReport.objects.get()
     assert (answer["id"], report.kind, report.source, report.meta) == (
         str(report.pk),
-        CHANNELS[name].kind,
+        KINDS[name].report_kind,
         "AUTO",
         {"line": 7},
     )
@@ -179,7 +179,7 @@ def test_a_malformed_envelope_is_refused_and_kept(sender, name, field, value, pr
     with nothing_changes():
         details = assert_refused(send(sender, name, **{field: value}), "VALIDATION_ERROR", 400)
     assert problem in details
-    assert FailedMessage.objects.get().entity_type == CHANNELS[name].kind
+    assert FailedMessage.objects.get().entity_type == KINDS[name].report_kind
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from rest_framework.test import APIClient
 
 from execution import moves
 from execution.models import DataValue, Track
-from integration.device_data import service
+from integration.device_data import consequences
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
-from mes.platform.database.models import IdempotencyKey
+from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.outbox.models import MesEvent
 from mes.production.models import Unit
 from tests.factories import make_plant
@@ -141,7 +141,7 @@ def test_a_failing_reading_is_never_passed_over(person: APIClient) -> None:
 
 def widen(slow: Callable[..., None]) -> None:
     slow(moves, "_send_on", before=0.1)  # after the values were read, before the commit
-    slow(service, "_list_units_failed_late", after=0.1)  # after the track was read, before the commit
+    slow(consequences, "_find_failed_late", after=0.1)  # after the track was read, before the commit
 
 
 def test_a_failing_reading_is_never_passed_over_though_both_take_long(

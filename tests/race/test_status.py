@@ -8,10 +8,10 @@ import pytest
 from rest_framework.test import APIClient
 
 from integration.models import SettledMessage
-from integration.status import service
 from mes.line_setup import usages
 from mes.line_setup.models import SolderPasteUsage, Stencil
-from mes.platform.database.models import IdempotencyKey
+from mes.platform.inbound import keys
+from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.outbox.models import MesEvent
 from mes.status_reports.models import Reported, StatusReport
 from tests.factories import make_line
@@ -49,7 +49,7 @@ def test_of_two_contents_of_one_id_one_wins(person):
 
 
 def test_control_without_the_key_an_event_counts_more_than_once(person, monkeypatch):
-    monkeypatch.setattr(service, "CLAIM", "SELECT %s::text, %s::text, %s::bytea, %s::timestamptz")
+    monkeypatch.setattr(keys, "CLAIM", "SELECT 1")
     at_once(send(person, "stencil-status", stencil_report(1)), times=4)
     assert StatusReport.objects.count() == 4
 

@@ -9,8 +9,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_q.models import OrmQ, Task
 
-from mes.platform.database.models import IdempotencyKey, RetentionRun
+from mes.platform.database.models import RetentionRun
 from mes.platform.database.retention import Rows
+from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.notifications.models import Notification
 from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
 

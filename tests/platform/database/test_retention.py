@@ -16,10 +16,11 @@ from django_q.models import OrmQ, Schedule, Task
 from integration.models import FailedMessage, SettledMessage
 from mes.plant.models import Line
 from mes.platform.database import partitions, retention
-from mes.platform.database.models import IdempotencyKey, RetentionRun
+from mes.platform.database.models import RetentionRun
 from mes.platform.database.partitions import PARTITIONED_TABLES
 from mes.platform.database.retention import Policy, Rows
 from mes.platform.hooks import Hook
+from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.monitoring import retention_runs
 from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
 from mes.platform.outbox.schedules import ScheduledTask

@@ -1,4 +1,4 @@
-"""Which kinds of inbound status there are: for each its address, its body, and who takes it in."""
+"""The kinds of inbound status: for each its address, its body, and what applies it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ _time = OffsetDateTimeField().to_representation
 
 @dataclass(frozen=True)
 class Applied:
-    """A report that was taken in: its row, and what is answered beside the envelope."""
+    """A report that was applied: its row, and what is answered beside the envelope."""
 
     report_id: int
     answer: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Channel:
+class StatusKind:
     """A kind of inbound status. Its name is its address below `/api/integration/` and its channel of the key table.
 
     `subject` is the field that says what a report is about, `codes` are fields whose first mention makes something,
@@ -46,7 +46,7 @@ class Channel:
     """
 
     name: str
-    kind: ReportKind
+    report_kind: ReportKind
     body: type[StatusEvent]
     subject: str
     apply: Callable[[Any, Report], Applied]
@@ -132,7 +132,9 @@ def _inspection_result(event: InspectionResultEvent, report: Report) -> Applied:
         step_no=event.step_no,
         inspection_type=event.inspection_type,
         result=event.result,
-        defects=[{"code": one.code, "location": one.location, "remark": one.remark} for one in event.defects],
+        defects=[
+            {"code": defect.code, "location": defect.location, "remark": defect.remark} for defect in event.defects
+        ],
     )
     answer = {
         "trackId": str(inspected.inspection.track_id),
@@ -158,10 +160,10 @@ def _station_of_machine(event: EquipmentStatusEvent | MaintenanceTaskEvent) -> s
     return codes.first() or NO_STATION
 
 
-CHANNELS = {
-    channel.name: channel
-    for channel in (
-        Channel(
+KINDS = {
+    kind.name: kind
+    for kind in (
+        StatusKind(
             "stencil-status",
             ReportKind.STENCIL_STATUS,
             StencilStatusEvent,
@@ -170,7 +172,7 @@ CHANNELS = {
             codes=("stencil_id",),
             past=("last_cleaned_at",),
         ),
-        Channel(
+        StatusKind(
             "solder-paste-status",
             ReportKind.SOLDER_PASTE_STATUS,
             SolderPasteStatusEvent,
@@ -179,7 +181,7 @@ CHANNELS = {
             codes=("lot_id",),
             past=("thawed_at", "stirred_at"),
         ),
-        Channel(
+        StatusKind(
             "solder-paste-usage",
             ReportKind.SOLDER_PASTE_USAGE,
             SolderPasteUsageEvent,
@@ -188,7 +190,7 @@ CHANNELS = {
             codes=("lot_id",),
             past=("received_at", "thawed_at", "issued_at", "returned_at"),
         ),
-        Channel(
+        StatusKind(
             "equipment-status",
             ReportKind.EQUIPMENT_STATUS,
             EquipmentStatusEvent,
@@ -196,7 +198,7 @@ CHANNELS = {
             _equipment_status,
             station=_station_of_machine,
         ),
-        Channel(
+        StatusKind(
             "maintenance-task",
             ReportKind.MAINTENANCE_TASK,
             MaintenanceTaskEvent,
@@ -205,7 +207,7 @@ CHANNELS = {
             codes=("task_no",),
             station=_station_of_machine,
         ),
-        Channel(
+        StatusKind(
             "inspection-result",
             ReportKind.INSPECTION_RESULT,
             InspectionResultEvent,
@@ -213,7 +215,7 @@ CHANNELS = {
             _inspection_result,
             station=lambda event: event.station_code,
         ),
-        Channel(
+        StatusKind(
             "station-data",
             ReportKind.STATION_DATA,
             StationDataEvent,
@@ -223,4 +225,3 @@ CHANNELS = {
         ),
     )
 }
-BY_KIND = {str(channel.kind): channel for channel in CHANNELS.values()}

@@ -1,0 +1,36 @@
+"""The ways in of device data: one for values and counts, one for counts alone. They share keys, log and replay."""
+
+from collections.abc import Sequence
+
+from integration.device_data.body import DeviceDataBatch, DeviceDataMessage, decode_event
+from integration.device_data.service import apply_all
+from integration.messages import DEVICE_DATA, DEVICE_DATA_CHANNEL, MessageLog
+from mes.platform.inbound.channels import Channel, Parse
+from mes.platform.inbound.messages import Outcome
+from mes.platform.inbound.sender import Sender
+
+LOG = MessageLog(DEVICE_DATA, DEVICE_DATA_CHANNEL)
+
+
+class DeviceDataChannel(Channel[DeviceDataMessage]):
+    """Takes in events with values of a track, or with counts of a machine; all of a batch together."""
+
+    name = DEVICE_DATA_CHANNEL
+    log = LOG
+    batch = DeviceDataBatch
+    needs_production = False
+
+    def decode(self, raw: bytes, sender: Sender, parse: Parse) -> DeviceDataMessage:
+        """Return the event of a body."""
+        return decode_event(raw, system=sender.system, parse=parse, needs_production=self.needs_production)
+
+    def apply(self, messages: Sequence[DeviceDataMessage], sender: Sender) -> list[Outcome]:
+        """Apply events, or recognise them."""
+        return apply_all(messages, sender)
+
+
+class ProductionCountsChannel(DeviceDataChannel):
+    """Takes in events with counts only."""
+
+    name = "production-counts"
+    needs_production = True

@@ -1,0 +1,132 @@
+"""The ways in, by name. Whoever brings a message, by HTTP, from a file or from a broker, hands it to its channel."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from mes.errors import DomainError, KeyConflict, ParseFailed, StationNotAllowed, ValidationFailed
+from mes.platform.hooks import Hook
+from mes.platform.http import parsing
+from mes.platform.inbound.messages import Outcome, Received
+from mes.platform.inbound.sender import Sender
+
+Parse = Callable[[bytes], Any]
+Result = tuple[str | None, Outcome]  # the message's key, where it can be read, and what became of it
+
+
+class Keyed(Protocol):
+    """A message has a key."""
+
+    @property
+    def key(self) -> str: ...
+
+
+M = TypeVar("M", bound=Keyed)
+M_contra = TypeVar("M_contra", bound=Keyed, contravariant=True)
+
+
+class MessageLog(Protocol[M_contra]):
+    """Where a channel keeps what was not taken in for the first time. Called after what was refused is rolled back."""
+
+    def keep_malformed(self, malformed: Sequence[tuple[bytes, DomainError]], sender: Sender) -> Sequence[str | None]:
+        """Keep bodies that are not well-formed, with why; return the keys they carry, as far as these can be read."""
+
+    def keep_refused(self, refused: Sequence[tuple[M_contra, DomainError]]) -> Sequence[Outcome]:
+        """Keep messages that could not be applied, with why; the same failure counts up. Return how each is answered:
+        by its refusal, unless it was applied in another request meanwhile.
+        """
+
+    def log_repeats(
+        self, duplicates: Sequence[tuple[M_contra, Received]], conflicts: Sequence[tuple[M_contra, KeyConflict]]
+    ) -> None:
+        """Log messages whose key was used, with the same content or with other."""
+
+
+class Channel(ABC, Generic[M]):
+    """A way in for messages of one kind.
+
+    What all channels have in common: a message is decoded, applied once, and answered again when it is repeated; what
+    is malformed or refused is kept. A station that the sender may not speak for is not its business: that is not kept.
+    """
+
+    name: str
+    log: MessageLog[M]
+    batch: ClassVar[type[parsing.Batch] | None] = None  # the body of many messages
+    is_sequential: ClassVar[bool] = False  # of many messages, each is settled before the next is looked at
+
+    @abstractmethod
+    def decode(self, raw: bytes, sender: Sender, parse: Parse) -> M:
+        """Return the message of a body that `parse` decodes. Raises ParseFailed, ValidationFailed."""
+
+    @abstractmethod
+    def apply(self, messages: Sequence[M], sender: Sender) -> Sequence[Outcome]:
+        """Apply messages in order, each by itself, or recognise them as repeats; return what became of each."""
+
+    def receive(self, raw: bytes, sender: Sender) -> Received:
+        """Take in one message; raise why it is not."""
+        [(_key, outcome)] = self.receive_all([raw], sender)
+        if isinstance(outcome, DomainError):
+            raise outcome
+        return outcome
+
+    def receive_batch(self, raw: bytes, sender: Sender) -> list[Result]:
+        """Take in the messages of a body, each by itself. Raises what is wrong around them, which is kept too."""
+        assert self.batch is not None
+        try:
+            bodies = parsing.split(raw, self.batch)
+        except (ParseFailed, ValidationFailed) as error:
+            self.log.keep_malformed([(raw, error)], sender)
+            raise
+        parse = parsing.decoder_of_parts(raw)
+        if self.is_sequential:
+            return [result for body in bodies for result in self.receive_all([body], sender, parse=parse)]
+        return self.receive_all(bodies, sender, parse=parse)
+
+    def receive_all(self, bodies: Sequence[bytes], sender: Sender, *, parse: Parse = parsing.decode) -> list[Result]:
+        """Take in messages, each by itself; return what became of them, in order."""
+        messages: list[M | None] = []
+        malformed: list[tuple[bytes, DomainError]] = []
+        for raw in bodies:
+            try:
+                messages.append(self.decode(raw, sender, parse))
+            except (ParseFailed, ValidationFailed) as error:
+                malformed.append((raw, error))
+                messages.append(None)
+        well_formed = [message for message in messages if message is not None]
+        outcomes = iter(self.accept(well_formed, sender))
+        if not malformed:
+            return [(message.key, next(outcomes)) for message in well_formed]
+        keys = self.log.keep_malformed(malformed, sender)
+        faults = iter([(key, error) for key, (_raw, error) in zip(keys, malformed, strict=True)])
+        return [next(faults) if message is None else (message.key, next(outcomes)) for message in messages]
+
+    def accept(self, messages: Sequence[M], sender: Sender) -> Sequence[Outcome]:
+        """Apply decoded messages and log what was not taken in for the first time; return how each is answered."""
+        outcomes = list(self.apply(messages, sender)) if messages else []
+        duplicates: list[tuple[M, Received]] = []
+        conflicts: list[tuple[M, KeyConflict]] = []
+        refused: dict[int, tuple[M, DomainError]] = {}
+        for index, (message, outcome) in enumerate(zip(messages, outcomes, strict=True)):
+            if isinstance(outcome, Received):
+                if outcome.is_duplicate:
+                    duplicates.append((message, outcome))
+            elif isinstance(outcome, KeyConflict):
+                conflicts.append((message, outcome))
+            elif not isinstance(outcome, StationNotAllowed):
+                refused[index] = (message, outcome)
+        if duplicates or conflicts:
+            self.log.log_repeats(duplicates, conflicts)
+        if refused:
+            answers = self.log.keep_refused(list(refused.values()))
+            for index, answer in zip(refused, answers, strict=True):
+                outcomes[index] = answer
+        return outcomes
+
+
+# Every channel, by name; whoever brings messages calls it outside of any transaction.
+channels: Hook[Channel[Any]] = Hook(key=lambda channel: channel.name)
+
+
+def get_channel(name: str) -> Channel[Any]:
+    """Return the channel of a name. Raises KeyError."""
+    return {channel.name: channel for channel in channels}[name]

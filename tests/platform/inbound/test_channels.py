@@ -1,0 +1,152 @@
+"""Every way in, by name and without HTTP: applied once, answered again, and what is malformed or refused is kept."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from ingest.models import OpenIngestEvent
+from integration.models import FailedMessage
+from mes.errors import DomainError, EventTooOld, KeyConflict, ParseFailed, StationNotAllowed, ValidationFailed
+from mes.platform.inbound.channels import Channel, channels, get_channel
+from mes.platform.inbound.models import IdempotencyKey
+from mes.platform.inbound.sender import Sender
+from tests.factories import Plant
+from tests.integration.helpers import changed, make_event, reading, state
+from tests.integration.test_production_counts import counts
+from tests.integration.test_status import BODIES, OTHER, body, make_plant_at_work
+
+SENDER = Sender("token:feeder")
+ELSEWHERE = Sender("token:limited", frozenset({"PLC-A9"}))
+LONG_AGO = "2020-01-01T00:00:00Z"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A good message of a channel, another under its key, and one that is too old; all well-formed."""
+
+    good: dict[str, Any]
+    other: dict[str, Any]
+    old: dict[str, Any]
+
+
+def sample(name: str) -> Sample:
+    if name in BODIES:
+        good, other = body(name), OTHER[name]
+    elif name == "production-counts":
+        good, other = counts(), {"equipmentId": "EQ-2"}
+    else:
+        good, other = make_event(), {"data": [reading(246)]}
+    return Sample(good, good | other, good | {"eventId": "evt-old", "eventTime": LONG_AGO})
+
+
+KNOWN = ("device-data", "production-counts", *BODIES)
+every_channel = pytest.mark.parametrize("name", KNOWN)
+
+
+@pytest.fixture
+def plant(db: None) -> Plant:
+    return make_plant_at_work()
+
+
+def feed(channel: Channel[Any], message: dict[str, Any] | bytes, sender: Sender = SENDER) -> Any:
+    return channel.receive(message if isinstance(message, bytes) else json.dumps(message).encode(), sender)
+
+
+def refuse(channel: Channel[Any], message: dict[str, Any] | bytes, error: type[DomainError], **options: Any) -> None:
+    """Feed what is refused; nothing but the log changes."""
+    before = state()
+    with pytest.raises(error):
+        feed(channel, message, **options)
+    assert changed(before, state()) == []
+
+
+def kept() -> list[tuple[str, int]]:
+    """Return the code of each open message, and how often it came."""
+    open_work = (FailedMessage.objects, OpenIngestEvent.objects)
+    return [kept for rows in open_work for kept in rows.order_by("id").values_list("error_code", "count")]
+
+
+def test_the_samples_are_of_all_channels() -> None:
+    assert sorted(channel.name for channel in channels) == sorted(KNOWN)
+
+
+@every_channel
+def test_a_message_is_taken_in_once_and_answered_again(plant: Plant, name: str) -> None:
+    channel, message = get_channel(name), sample(name).good
+    first = feed(channel, message)
+    assert not first.is_duplicate
+    before = state()
+    again = feed(channel, message | {"meta": {"try": 2}})
+    assert changed(before, state()) == []
+    assert (again.is_duplicate, again.record_id) == (True, first.record_id)
+    assert IdempotencyKey.objects.get().record_id == first.record_id
+    assert kept() == []
+
+
+@every_channel
+def test_other_content_under_its_key_is_a_conflict(plant: Plant, name: str) -> None:
+    channel = get_channel(name)
+    feed(channel, sample(name).good)
+    refuse(channel, sample(name).other, KeyConflict)
+    assert kept() == []
+
+
+@every_channel
+def test_what_is_malformed_is_kept_and_counts_up(plant: Plant, name: str) -> None:
+    channel = get_channel(name)
+    for _time in range(2):
+        refuse(channel, b'{"eventId": "evt-1", ', ParseFailed)
+        refuse(channel, b'{"eventId": "evt-1"}', ValidationFailed)
+    assert sorted(kept()) == [("PARSE_ERROR", 2), ("VALIDATION_ERROR", 2)]
+
+
+@every_channel
+def test_what_is_refused_is_kept_counts_up_and_leaves_its_key_free(plant: Plant, name: str) -> None:
+    channel, given = get_channel(name), sample(name)
+    for _time in range(2):
+        refuse(channel, given.old, EventTooOld)
+    assert kept() == [("EVENT_TOO_OLD", 2)]
+    corrected = given.old | {"eventTime": given.good["eventTime"]}
+    assert not feed(channel, corrected).is_duplicate
+
+
+@every_channel
+def test_what_is_not_the_sender_s_business_is_not_kept(plant: Plant, name: str) -> None:
+    refuse(get_channel(name), sample(name).good, StationNotAllowed, sender=ELSEWHERE)
+    assert kept() == []
+
+
+@pytest.mark.parametrize("name", ["device-data", "production-counts"])
+def test_of_a_batch_each_message_is_taken_in_by_itself(plant: Plant, name: str) -> None:
+    channel, given = get_channel(name), sample(name)
+    parts = [given.good, {"eventId": "bad"}, given.old, given.other, given.good]
+    results = channel.receive_batch(json.dumps({"events": parts}).encode(), SENDER)
+    key = given.good["eventId"]
+    assert [result_key for result_key, _outcome in results] == [key, "bad", "evt-old", key, key]
+    (_, first), (_, bad), (_, old), (_, other), (_, again) = results
+    assert (type(bad), type(old)) == (ValidationFailed, EventTooOld)
+    assert isinstance(other, KeyConflict)
+    assert (again.is_duplicate, again.record_id) == (True, first.record_id)
+    assert sorted(kept()) == [("EVENT_TOO_OLD", 1), ("VALIDATION_ERROR", 1)]
+    with pytest.raises(ParseFailed):
+        channel.receive_batch(b"{", SENDER)
+    assert ("PARSE_ERROR", 1) in kept()
+
+
+def test_counts_are_the_same_message_by_either_way(plant: Plant) -> None:
+    message = counts()
+    first = feed(get_channel("device-data"), message)
+    again = feed(get_channel("production-counts"), message)
+    assert (again.is_duplicate, again.record_id) == (True, first.record_id)
+
+
+def test_the_channel_of_counts_takes_no_values(plant: Plant) -> None:
+    refuse(get_channel("production-counts"), make_event(), ValidationFailed)
+    assert kept() == [("VALIDATION_ERROR", 1)]
+
+
+def test_a_channel_that_is_not_there() -> None:
+    with pytest.raises(KeyError):
+        get_channel("device-date")
