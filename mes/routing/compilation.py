@@ -22,6 +22,7 @@ from mes.routing.models import (
     RoutingStep,
     VersionStatus,
 )
+from mes.routing.step_mapping import parse_mapping
 from mes.specs.models import DataCollectionSpec
 
 SCOPE_ORDER = {scope.value: rank for rank, scope in enumerate(ConfigScope)}
@@ -174,7 +175,7 @@ def _freeze_step(
         requires_fai=bool(merged["requires_fai"]),
         retest_limit=merged["retest_limit"] or 0,
         specs=specs,
-        ingest_mapping=None if station_type == StationType.MANUAL else merged["ingest_mapping"],
+        mapping=None if station_type == StationType.MANUAL else parse_mapping(merged["ingest_mapping"]),
     )
 
 
@@ -195,7 +196,7 @@ def _find_config_problems(step: snapshots.StepSnapshot, station_codes: frozenset
                 _problem(no, "STATIONS_MISSING", _("A MANUAL step needs a station group or allowed stations."))
             )
         return problems
-    if step.ingest_mapping is None:
+    if step.mapping is None:
         return [
             *problems,
             _problem(
@@ -204,7 +205,7 @@ def _find_config_problems(step: snapshots.StepSnapshot, station_codes: frozenset
                 _("A step of type %(type)s needs an ingest mapping.") % {"type": step.station_type},
             ),
         ]
-    found = find_mapping_problems(step.ingest_mapping, station_type=step.station_type)
+    found = find_mapping_problems(step.mapping.document, station_type=step.station_type)
     return problems + [_problem(no, "INGEST_MAPPING_INVALID", str(problem)) for problem in found]
 
 

@@ -1,14 +1,15 @@
-"""What an ingest mapping may say, per station type. Pure: the reading of events by mappings is `ingest`'s."""
+"""What an ingest mapping may say, per station type: asked when one is saved and when a route is compiled. Pure."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
-import jmespath
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from jmespath.exceptions import JMESPathError
 
 from mes.plant.models import StationType
+from mes.routing.paths import find_path_problem
+from mes.routing.step_mapping import BATCH_POLICIES, LONGEST_WAIT_SECONDS, as_factor, is_number
 
 COMMON_KEYS = {
     "eventType",
@@ -41,16 +42,22 @@ PARTS = {
         "unitFactors": False,
     },
 }
-BATCH_POLICIES = ("ALL_OR_NOTHING", "PARTIAL")
+ANY_TYPE_KEYS = frozenset().union(*TYPE_KEYS.values())
 
 
-def find_mapping_problems(mapping: Any, *, station_type: str) -> list[str]:
-    """Return what is wrong with a mapping for a step of that station type; empty when nothing is."""
-    known = TYPE_KEYS.get(station_type)
-    if known is None:
-        return [_("A %(type)s step takes no mapping.") % {"type": station_type}]
+def find_mapping_problems(mapping: Any, *, station_type: str | None) -> list[str]:
+    """Return what is wrong with a mapping for a step of that station type; empty when nothing is.
+
+    Without a station type, which a wider config need not name, it is the one that the mapping names itself.
+    """
     if not isinstance(mapping, dict):
         return [_("A mapping is an object.")]
+    if station_type is None:
+        named = mapping.get("eventType")
+        station_type = named if isinstance(named, str) and named in TYPE_KEYS else None
+    known = ANY_TYPE_KEYS if station_type is None else TYPE_KEYS.get(station_type)
+    if known is None:
+        return [_("A %(type)s step takes no mapping.") % {"type": station_type}]
     problems = [_("Unknown key “%(key)s”.") % {"key": key} for key in mapping if key not in known]
     for key, value in mapping.items():
         if key in known:
@@ -60,19 +67,33 @@ def find_mapping_problems(mapping: Any, *, station_type: str) -> list[str]:
     return problems
 
 
-def _find_value_problems(key: str, value: Any, station_type: str) -> Iterator[str | Promise]:
+def _find_value_problems(key: str, value: Any, station_type: str | None) -> Iterator[str | Promise]:
     if key in PARTS:
         yield from _find_part_problems(key, value)
     elif key.endswith("Path"):
         yield from _find_path_problems(value)
-    elif key == "eventType" and value != station_type:
-        yield _(": must equal the step's station type %(type)s.") % {"type": station_type}
-    elif key == "waitSeconds" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-        yield _(": must be a whole number of seconds.")
+    elif key == "eventType":
+        yield from _find_type_problems(value, station_type)
+    elif key == "waitSeconds":
+        yield from _find_wait_problems(value)
     elif key == "batchPolicy" and value not in BATCH_POLICIES:
         yield _(": must be one of %(known)s.") % {"known": ", ".join(BATCH_POLICIES)}
     elif key == "dataSpecMap" and not _is_text_map(value):
         yield _(": must map measurement names to spec names.")
+
+
+def _find_type_problems(value: Any, station_type: str | None) -> Iterator[str | Promise]:
+    if station_type is None:
+        yield _(": must be one of %(known)s.") % {"known": ", ".join(TYPE_KEYS)}
+    elif value != station_type:
+        yield _(": must equal the step's station type %(type)s.") % {"type": station_type}
+
+
+def _find_wait_problems(value: Any) -> Iterator[str | Promise]:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        yield _(": must be a whole number of seconds.")
+    elif value > LONGEST_WAIT_SECONDS:
+        yield _(": must be at most %(seconds)d.") % {"seconds": LONGEST_WAIT_SECONDS}
 
 
 def _find_part_problems(part: str, value: Any) -> Iterator[str | Promise]:
@@ -96,18 +117,19 @@ def _find_part_problems(part: str, value: Any) -> Iterator[str | Promise]:
 def _find_factor_problems(value: Any) -> Iterator[str | Promise]:
     tables = list(value.values()) if isinstance(value, dict) else [None]
     factors = [factor for table in tables for factor in (table.values() if isinstance(table, dict) else [None])]
-    if any(not isinstance(factor, int | float) or isinstance(factor, bool) for factor in factors):
+    if not all(_is_factor(factor) for factor in factors):
         yield _(".unitFactors: must map units as reported to units of specs and their factors.")
+
+
+def _is_factor(value: Any) -> bool:
+    return is_number(value) and math.isfinite(as_factor(value))
 
 
 def _find_path_problems(path: Any) -> Iterator[str | Promise]:
     if not isinstance(path, str):
         yield _(": must be a JMESPath expression.")
-        return
-    try:
-        jmespath.compile(path)
-    except (JMESPathError, RecursionError) as error:
-        yield _(": is not a JMESPath expression: %(error)s") % {"error": str(error).splitlines()[0]}
+    elif (problem := find_path_problem(path)) is not None:
+        yield f": {problem}"
 
 
 def _is_text_map(value: Any) -> bool:

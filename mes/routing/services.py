@@ -16,7 +16,7 @@ from mes.errors import (
 )
 from mes.plant.models import Operation, Station
 from mes.platform.database.lookup import get_or_raise
-from mes.routing.mapping_problems import TYPE_KEYS, find_mapping_problems
+from mes.routing.mapping_problems import find_mapping_problems
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, Routing, RoutingStep
 
 
@@ -190,16 +190,11 @@ def find_config_problems(config: RouteExecutionConfig) -> dict[str, str]:
 
 
 def find_mapping_problems_of(config: RouteExecutionConfig) -> list[str]:
-    """Return what is wrong with the mapping of a config, as far as its own fields tell the station type."""
-    mapping = config.ingest_mapping
-    if mapping is None:
+    """Return what is wrong with the mapping of a config, for the station type that its own fields tell."""
+    if config.ingest_mapping is None:
         return []
-    if not isinstance(mapping, dict):
-        return [_("A mapping is an object.")]
-    station_type = config.station_type or mapping.get("eventType")
-    if not isinstance(station_type, str) or (not config.station_type and station_type not in TYPE_KEYS):
-        return []
-    return [str(problem) for problem in find_mapping_problems(mapping, station_type=station_type)]
+    problems = find_mapping_problems(config.ingest_mapping, station_type=config.station_type or None)
+    return [str(problem) for problem in problems]
 
 
 def find_unknown_stations(codes: Iterable[str] | None) -> list[str]:

@@ -13,6 +13,9 @@ from typing import Any
 
 import msgspec
 
+from mes.routing.models import RouteVersion
+from mes.routing.step_mapping import StepMapping, parse_mapping
+
 SCHEMA = 1
 KEPT_WITH_VALUES = ("id", "name", "item_type", "unit", "lsl", "usl", "target", "alarm_min", "alarm_max")
 
@@ -80,7 +83,12 @@ class StepSnapshot:
     requires_fai: bool
     retest_limit: int
     specs: tuple[SpecSnapshot, ...]
-    ingest_mapping: dict[str, Any] | None = field(default=None, hash=False, compare=False)
+    mapping: StepMapping | None = field(default=None, hash=False, compare=False)
+
+    @property
+    def ingest_mapping(self) -> Any:
+        """The mapping as JSON, for those who show it or hand it on."""
+        return None if self.mapping is None else self.mapping.document
 
     @cached_property
     def spec_index(self) -> SpecIndex:
@@ -232,7 +240,7 @@ def _step_from_document(document: dict[str, Any]) -> StepSnapshot:
         requires_fai=document["requiresFAI"],
         retest_limit=document["retestLimit"],
         specs=tuple(_spec_from_document(spec) for spec in document["dataSpecs"]),
-        ingest_mapping=document["ingestMapping"],
+        mapping=parse_mapping(document["ingestMapping"]),
     )
 
 
@@ -244,8 +252,6 @@ def digest_of(document: dict[str, Any], errors: list[dict[str, Any]]) -> str:
 
 @lru_cache(maxsize=256)
 def _load(version_id: int, digest: str) -> RouteSnapshot:
-    from mes.routing.models import RouteVersion
-
     return from_document(RouteVersion.objects.values_list("snapshot", flat=True).get(pk=version_id))
 
 

@@ -1,0 +1,145 @@
+"""The paths of mappings: JMESPath expressions, checked when a mapping is saved, compiled once."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import jmespath
+from django.utils.translation import gettext as _
+from jmespath.exceptions import JMESPathError
+
+from mes import errors
+
+REMEMBERED_PATHS = 2048
+_PLAIN_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+_UNREADABLE = (ValueError, RecursionError)  # JMESPath's own errors are ValueErrors; so is a number of 5,000 digits
+_INAPPLICABLE = (JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError)
+
+# The built-in functions of the specification: how many arguments each takes. JMESPath itself looks at them only when a
+# path is evaluated, and then only at those that it comes to.
+FUNCTIONS: Mapping[str, int] = {
+    "abs": 1,
+    "avg": 1,
+    "ceil": 1,
+    "contains": 2,
+    "ends_with": 2,
+    "floor": 1,
+    "join": 2,
+    "keys": 1,
+    "length": 1,
+    "map": 2,
+    "max": 1,
+    "max_by": 2,
+    "merge": 1,
+    "min": 1,
+    "min_by": 2,
+    "not_null": 1,
+    "reverse": 1,
+    "sort": 1,
+    "sort_by": 2,
+    "starts_with": 2,
+    "sum": 1,
+    "to_array": 1,
+    "to_number": 1,
+    "to_string": 1,
+    "type": 1,
+    "values": 1,
+}
+TAKE_MORE = frozenset({"merge", "not_null"})  # these take that many or more
+
+
+class Path:
+    """A compiled path. Those of one expression are one object, as long as it is remembered."""
+
+    __slots__ = ("_find", "expression")
+
+    def __init__(self, expression: str, find: Callable[[Any], Any]) -> None:
+        self.expression = expression
+        self._find = find
+
+    def search(self, root: Any) -> Any:
+        """Return what the path finds. Raises IngestPayloadInvalid when it cannot be applied to what is there."""
+        try:
+            return self._find(root)
+        except _INAPPLICABLE as error:
+            raise errors.IngestPayloadInvalid(problems=[f"{self.expression}: {_first_line(error)}"]) from None
+
+    def __repr__(self) -> str:
+        return f"Path({self.expression!r})"
+
+
+@lru_cache(maxsize=REMEMBERED_PATHS)
+def compile_path(expression: str) -> Path:
+    """Return a compiled path. One that is not JMESPath fails whenever it is searched, so that old documents load."""
+    if _PLAIN_PATH.fullmatch(expression):
+        return Path(expression, _members(expression.split(".")))
+    try:
+        return Path(expression, jmespath.compile(expression).search)
+    except _UNREADABLE as error:
+        return broken_path(expression, _first_line(error))
+
+
+def broken_path(expression: str, problem: str) -> Path:
+    """Return a path that fails whenever it is searched."""
+
+    def fail(_root: Any) -> Any:
+        raise ValueError(problem)
+
+    return Path(expression, fail)
+
+
+def _members(names: Sequence[str]) -> Callable[[Any], Any]:
+    """Return what follows the names of members: most paths name nothing else, which needs no interpreter."""
+
+    def follow(root: Any) -> Any:
+        for name in names:
+            if not isinstance(root, dict):
+                return None
+            root = root.get(name)
+        return root
+
+    return follow
+
+
+def syntax_tree(expression: str) -> dict[str, Any]:
+    """Return the nodes of an expression: `{"type", "children", "value"?}`. Raises ValueError, RecursionError."""
+    tree: dict[str, Any] = jmespath.compile(expression).parsed
+    return tree
+
+
+def find_path_problem(expression: str) -> str | None:
+    """Return what is wrong with an expression: its syntax, a function that there is not, a number of arguments."""
+    try:
+        calls = list(_calls(syntax_tree(expression)))
+    except _UNREADABLE as error:
+        return _("is not a JMESPath expression: %(error)s") % {"error": _first_line(error)}
+    for name, given in calls:
+        taken = FUNCTIONS.get(name)
+        if taken is None:
+            return _("there is no function “%(name)s”") % {"name": name}
+        if name in TAKE_MORE and given < taken:
+            return _("the function “%(name)s” takes at least %(taken)d argument") % {"name": name, "taken": taken}
+        if name not in TAKE_MORE and given != taken:
+            return _("the function “%(name)s” takes %(taken)d argument(s), not %(given)d") % {
+                "name": name,
+                "taken": taken,
+                "given": given,
+            }
+    return None
+
+
+def _calls(tree: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield the functions that an expression calls, with the number of arguments."""
+    nodes: list[Any] = [tree]
+    while nodes:
+        node = nodes.pop()
+        if not isinstance(node, dict):  # the bounds of a slice
+            continue
+        if node["type"] == "function_expression":
+            yield node["value"], len(node["children"])
+        nodes.extend(reversed(node["children"]))
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

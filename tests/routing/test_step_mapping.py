@@ -1,0 +1,160 @@
+"""The typed mapping: read once from its document, whatever was stored."""
+
+from typing import Any
+
+import pytest
+
+from mes import errors
+from mes.routing import snapshots
+from mes.routing.compilation import compile_route
+from mes.routing.mapping_problems import ANY_TYPE_KEYS, PARTS, find_mapping_problems
+from mes.routing.models import RouteVersion
+from mes.routing.step_mapping import LONGEST_WAIT_SECONDS, StepMapping, list_paths, parse_mapping
+from tests.factories import make_config, make_group, make_route
+
+WHOLE: dict[str, Any] = {
+    "occurredAtPath": "payload.at",
+    "stationCodePath": "payload.station",
+    "lineCodePath": "payload.line",
+    "unitsPath": "payload.units",
+    "snPath": "sn",
+    "snListPath": "payload.sns",
+    "positionPath": "pos",
+    "carrierCodePath": "payload.carrier",
+    "testResultIdPath": "payload.id",
+    "transactionIdPath": "payload.transaction",
+    "result": {"path": "result", "passValues": ["OK", True], "failValues": ["NG", 0]},
+    "phase": {"path": "payload.phase", "inValues": ["in"], "outValues": ["out"]},
+    "measurements": {
+        "itemsPath": "values",
+        "namePath": "name",
+        "valuePath": "value",
+        "unitPath": "unit",
+        "judgePath": "judge",
+        "unitFactors": {"mV": {"V": 0.001}},
+    },
+    "dataSpecMap": {"U": "Supply Voltage"},
+    "batchPolicy": "PARTIAL",
+    "waitSeconds": 60,
+}
+READ_ELSEWHERE = {"eventType"}  # says nothing that the step does not say itself
+
+
+def parsed(document: Any) -> StepMapping:
+    mapping = parse_mapping(document)
+    assert mapping is not None
+    return mapping
+
+
+def test_a_whole_mapping() -> None:
+    mapping = parsed(WHOLE)
+    assert mapping.document is WHOLE
+    assert mapping.result is not None
+    assert (mapping.result.path.expression, mapping.result.pass_values) == ("result", ("OK", True))
+    assert mapping.result.fail_values == ("NG", 0)
+    assert mapping.phase is not None
+    assert (mapping.phase.in_values, mapping.phase.out_values) == (("in",), ("out",))
+    assert mapping.measurements is not None
+    assert mapping.measurements.unit_factors == {"mV": {"V": 0.001}}
+    assert mapping.data_spec_map == {"U": "Supply Voltage"}
+    assert (mapping.is_partial, mapping.wait_seconds) == (True, 60)
+    assert mapping.units_path is not None
+    assert mapping.units_path.search({"payload": {"units": [1]}}) == [1]
+
+
+def test_an_empty_mapping_has_the_defaults() -> None:
+    mapping = parsed({})
+    assert (mapping.sn_path, mapping.result, mapping.phase, mapping.measurements) == (None, None, None, None)
+    assert (mapping.data_spec_map, mapping.is_partial, mapping.wait_seconds) == ({}, False, 0)
+    assert parse_mapping(None) is None
+
+
+def test_every_key_that_may_be_said_is_read() -> None:
+    """A key that is checked but not read would be accepted and have no effect."""
+    assert set(WHOLE) == ANY_TYPE_KEYS - READ_ELSEWHERE
+    assert all(set(WHOLE[part]) == set(keys) for part, keys in PARTS.items())
+    for key in WHOLE:
+        without = parsed({name: value for name, value in WHOLE.items() if name != key})
+        assert differing(parsed(WHOLE), without) == 1, key
+
+
+def differing(one: StepMapping, other: StepMapping) -> int:
+    names = [name for name in StepMapping.__dataclass_fields__ if name != "document"]
+    return sum(getattr(one, name) != getattr(other, name) for name in names)
+
+
+def test_paths_are_listed_as_they_are_written() -> None:
+    listed = {key: path.expression for key, path in list_paths(parsed(WHOLE))}
+    assert listed["snPath"] == "sn"
+    assert listed["result.path"] == "result"
+    assert listed["measurements.itemsPath"] == "values"
+    assert next(iter(listed)) == "occurredAtPath"
+    assert len(listed) == 17
+
+
+ODD: list[Any] = [
+    [],
+    "text",
+    7,
+    True,
+    {"unknown": 1},
+    {"snPath": "((("},
+    {"snPath": 7},
+    {"snPath": "nope(@)"},
+    {"snPath": ""},
+    {"result": "OK"},
+    {"result": {}},
+    {"result": {"path": 7, "passValues": "OK"}},
+    {"phase": []},
+    {"measurements": {"itemsPath": "a"}},
+    {"measurements": {"unitFactors": [], "itemsPath": "a", "namePath": "b", "valuePath": "c"}},
+    {"measurements": {"unitFactors": {"mV": [], "V": {"mV": "x", "kV": True, "MV": 10**400}}}},
+    {"dataSpecMap": [1]},
+    {"dataSpecMap": {"a": 1}},
+    {"batchPolicy": "SOME"},
+    {"batchPolicy": []},
+    {"waitSeconds": "60"},
+    {"waitSeconds": True},
+    {"waitSeconds": -1},
+    {"waitSeconds": 1e400},
+    {"waitSeconds": 10**30},
+]
+
+
+@pytest.mark.parametrize("document", ODD, ids=range(len(ODD)))
+def test_whatever_was_stored_is_read(document: Any) -> None:
+    mapping = parsed(document)
+    assert mapping.document is document
+    assert 0 <= mapping.wait_seconds <= LONGEST_WAIT_SECONDS
+    assert list(list_paths(mapping)) is not None
+
+
+@pytest.mark.parametrize("document", ["OK", {}, {"path": 7, "passValues": "OK"}, {"passValues": [None]}, []])
+def test_a_result_that_cannot_be_read_passes_nothing(document: Any) -> None:
+    """It does not count as absent, for without `result` leaving is passing."""
+    rule = parsed({"result": document}).result
+    assert rule is not None
+    with pytest.raises(errors.IngestPayloadInvalid):
+        rule.path.search({"path": "OK", "result": "OK"})
+
+
+def test_a_version_that_would_be_refused_today_still_loads(db: None) -> None:
+    """It was compiled before functions were looked at."""
+    mapping = {"snPath": "payload.sn || lenght(@)", "waitSeconds": 10**12}
+    assert find_mapping_problems(mapping, station_type="AUTO")
+    routing = make_route(code="OLD", steps=[(10, "PRINT")])
+    make_config(routing, station_type="AUTO", station_group=make_group(), ingest_mapping={"snPath": "payload.sn"})
+    version, _changed = compile_route(code="OLD")
+    document = {**version.snapshot}
+    document["steps"][0]["ingestMapping"] = mapping
+    digest = snapshots.digest_of(document, [])
+    old = RouteVersion.objects.create(
+        routing=routing, version_no=2, status="READY", snapshot=document, digest=digest, compiled_by=""
+    )
+    snapshot = snapshots.load(version_id=old.pk, digest=digest)
+    step = snapshot.steps[0]
+    assert step.mapping is not None
+    assert step.mapping.sn_path is not None
+    assert step.mapping.sn_path.search({"payload": {"sn": "SN-1"}}) == "SN-1"
+    assert step.ingest_mapping == mapping
+    assert snapshots.digest_of(snapshots.to_document(snapshot), []) == digest
