@@ -13,7 +13,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from execution import carriers
-from ingest import attempts, envelope, processing
+from ingest import envelope, processing
+from ingest.attempts import Outcome
 from ingest.models import IngestEvent
 from mes import errors
 from mes.platform.accounts.permissions import station_check
@@ -187,7 +188,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     )
     def create(self, request: Request) -> Response:
         """Apply one event."""
-        outcome = attempts.receive(parsing.read_body(request), check_station=station_check(request))
+        outcome = processing.receive(parsing.read_body(request), check_station=station_check(request))
         return Response(outcome.answer, status={"APPLIED": 201, "DUPLICATE": 200, "WAITING": 202}[outcome.status])
 
     @extend_schema(
@@ -200,7 +201,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     @action(detail=False, methods=["post"])
     def batch(self, request: Request) -> Response:
         """Apply up to 1,000 events."""
-        outcomes = attempts.receive_batch(
+        outcomes = processing.receive_batch(
             parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT),
             check_station=station_check(request),
         )
@@ -236,8 +237,8 @@ def _as_id(text: str) -> int:
     return number
 
 
-def _result(key: str | None, outcome: attempts.Outcome | errors.DomainError) -> dict[str, Any]:
-    if isinstance(outcome, attempts.Outcome):
+def _result(key: str | None, outcome: Outcome | errors.DomainError) -> dict[str, Any]:
+    if isinstance(outcome, Outcome):
         return {"dedupeKey": key, **outcome.answer, "status": outcome.status}
     status = "CONFLICT" if isinstance(outcome, errors.DedupeKeyConflict) else "REJECTED"
     return {"dedupeKey": key, "status": status, "error": refusal_as_json(outcome)}

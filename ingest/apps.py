@@ -15,7 +15,7 @@ class IngestConfig(AppConfig):
         """Hear of moves, which may let waiting events be applied; catch up by the clock; let old events go."""
         from execution.hooks import unit_moved
         from ingest.models import OpenIngestEvent
-        from ingest.waiting import catch_up, try_blocked
+        from ingest.processing import catch_up, try_blocked
         from mes.platform.database import retention
         from mes.platform.monitoring import open_work
         from mes.platform.outbox import schedules

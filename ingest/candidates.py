@@ -1,43 +1,55 @@
-"""What an event may mean before anything is known of its units: the steps whose mappings may read it, and the names
-that each of them finds.
+"""Which steps an event may be for, before anything is known of its units, and which units each of their mappings names.
 
 Candidates are the steps of the event's type in the named run's frozen route, else in the versions of all open runs.
 Which versions these are is remembered in the process. That cannot give a wrong answer: what is read after the units are
-locked says which they are now, and where that differs the event is read anew.
+locked tells which they are now, and where that differs the event is read again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from execution.models import CarrierLoad
-from ingest.envelope import Sent
-from ingest.mapping import extract as mappings
+from ingest.envelope import ReceivedEvent
+from ingest.mapping.extract import EventReading
+from ingest.mapping.paths import invalid
 from ingest.models import SettledIngestEvent
 from mes import errors
 from mes.production.models import OPEN_RUN_STATUSES, Run
 from mes.routing import snapshots
 from mes.routing.models import RouteVersion
+from mes.routing.paths import Path
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
+from mes.routing.step_mapping import StepMapping
 
 REMEMBERED_RUNS = 1024
-NAMING_KEYS = ("unitsPath", "snPath", "snListPath", "carrierCodePath", "transactionIdPath")
 Version = tuple[int, str]  # id and digest
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A step whose mapping may be meant, in a frozen route."""
+class CandidateStep:
+    """A step in a frozen route whose mapping reads events.
+
+    `naming_paths` are those that name units: by mappings with the same, an event names the same units.
+    """
 
     version_id: int
     snapshot: RouteSnapshot
     step: StepSnapshot
+    mapping: StepMapping
+    naming_paths: tuple[Path | None, ...]
 
-    @property
-    def mapping(self) -> Mapping[str, Any]:
-        """The mapping of the step."""
-        return self.step.ingest_mapping or {}
+    @classmethod
+    def of(cls, version_id: int, snapshot: RouteSnapshot, step: StepSnapshot, mapping: StepMapping) -> "CandidateStep":
+        """Return a step as a candidate."""
+        paths = (
+            mapping.units_path,
+            mapping.sn_path,
+            mapping.sn_list_path,
+            mapping.carrier_code_path,
+            mapping.transaction_id_path,
+        )
+        return cls(version_id, snapshot, step, mapping, paths)
 
     @property
     def is_first(self) -> bool:
@@ -46,15 +58,13 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """The serial numbers that an event names by a candidate's mapping, and the station.
+class NamedUnits:
+    """The serial numbers that an event names by a mapping.
 
     `carried` is what its carrier carries, serial numbers with their positions; `transaction_id` is of the transaction
-    whose units are meant, `others` are serial numbers that it may move besides.
+    whose units they are, `others` are serial numbers that the event may move besides.
     """
 
-    candidate: Candidate
-    station_code: str | None
     sns: Sequence[str] = ()
     others: Sequence[str] = ()
     carried: Sequence[tuple[str, str]] = ()
@@ -62,26 +72,42 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """All that an event may mean. `version_ids` are those searched: of the run it names, else of all open runs."""
+class Candidate:
+    """A step that an event may be for, with what the event says by its mapping."""
 
-    named: Sequence[Named]
-    version_ids: frozenset[int]
-    run_no: str | None
+    step: CandidateStep
+    reading: EventReading
+    station_code: str | None
+    units: NamedUnits
 
     @property
-    def sns(self) -> list[str]:
-        """The serial numbers of all that may move or lose their place on a carrier."""
-        return list(dict.fromkeys(sn for one in self.named for sn in (*one.sns, *one.others)))
+    def mapping(self) -> StepMapping:
+        """The mapping of the step."""
+        return self.step.mapping
 
-    def carried_by(self, candidate: Candidate) -> Sequence[tuple[str, str]]:
-        """Return what the carrier carries that the event names by a candidate's mapping."""
-        return next((one.carried for one in self.named if one.candidate is candidate), ())
+    @property
+    def sns(self) -> Sequence[str]:
+        """The serial numbers that the event names by the mapping."""
+        return self.units.sns
+
+
+@dataclass(frozen=True, slots=True)
+class EventCandidates:
+    """All steps that an event may be for.
+
+    `version_ids` are those searched: of the run it names, else of all open runs. `sns` are the serial numbers of all
+    that may move or lose their place on a carrier.
+    """
+
+    candidates: Sequence[Candidate]
+    version_ids: frozenset[int]
+    run_no: str | None
+    sns: Sequence[str]
 
     @property
     def station_codes(self) -> list[str]:
-        """The stations that may be meant."""
-        return list({one.station_code for one in self.named if one.station_code})
+        """The stations that the event may be of."""
+        return list({candidate.station_code for candidate in self.candidates if candidate.station_code})
 
 
 class _Remembered:
@@ -92,30 +118,31 @@ class _Remembered:
 
 
 def forget() -> None:
-    """Forget what is remembered of runs: it is so no longer."""
+    """Forget what is remembered of runs: it has changed."""
     _Remembered.open_versions, _Remembered.named = frozenset(), {}
 
 
-def read(sent: Sent) -> Meaning:
-    """Return what an event may mean. Raises RunNotFound, IngestMappingMissing."""
-    event = sent.said
-    run_no = event.get("runNo")
+def find_candidates(event: ReceivedEvent) -> EventCandidates:
+    """Return the steps that an event may be for. Raises RunNotFound, IngestMappingMissing."""
+    run_no, event_type = event.envelope.run_no, event.envelope.event_type
     versions = _find_versions(run_no)
-    candidates = list_candidates(event["eventType"], versions)
-    if not candidates:
+    steps = list_steps(event_type, versions)
+    if not steps:
         forget()
         versions = _find_versions(run_no)
-        candidates = list_candidates(event["eventType"], versions)
-    if not candidates:
-        raise errors.IngestMappingMissing(event_type=event["eventType"])
-    known: dict[Any, dict[str, Any]] = {}
-    named: list[Named] = []
-    for candidate in candidates:
-        paths = tuple(candidate.mapping.get(key) for key in NAMING_KEYS)
-        if paths not in known:
-            known[paths] = _names_of(candidate.mapping, sent)
-        named.append(Named(candidate, mappings.find_station_code(candidate.mapping, event), **known[paths]))
-    return Meaning(named, frozenset(version_id for version_id, _digest in versions), run_no)
+        steps = list_steps(event_type, versions)
+    if not steps:
+        raise errors.IngestMappingMissing(event_type=event_type)
+    known: dict[tuple[Path | None, ...], NamedUnits] = {}
+    candidates: list[Candidate] = []
+    for step in steps:
+        reading = event.read(step.mapping)
+        units = known.get(step.naming_paths)
+        if units is None:
+            units = known[step.naming_paths] = _find_units(reading, event)
+        candidates.append(Candidate(step, reading, reading.find_station_code(), units))
+    sns = dict.fromkeys(sn for units in known.values() for sn in (*units.sns, *units.others))
+    return EventCandidates(candidates, frozenset(version_id for version_id, _digest in versions), run_no, list(sns))
 
 
 def _find_versions(run_no: str | None) -> frozenset[Version]:
@@ -138,45 +165,49 @@ def _find_versions(run_no: str | None) -> frozenset[Version]:
 
 
 @lru_cache(maxsize=64)
-def list_candidates(event_type: str, versions: frozenset[Version]) -> tuple[Candidate, ...]:
+def list_steps(event_type: str, versions: frozenset[Version]) -> tuple[CandidateStep, ...]:
     """Return the steps of a type that take events, in these frozen routes."""
-    candidates = []
+    steps: list[CandidateStep] = []
     for version_id, digest in sorted(versions):
         try:
             snapshot = snapshots.load(version_id=version_id, digest=digest)
         except RouteVersion.DoesNotExist:  # its runs are gone, which what is read next tells
             continue
-        candidates += [
-            Candidate(version_id, snapshot, step)
+        steps += [
+            CandidateStep.of(version_id, snapshot, step, step.mapping)
             for step in snapshot.steps
-            if step.station_type == event_type and step.ingest_mapping is not None
+            if step.station_type == event_type and step.mapping is not None
         ]
-    return tuple(candidates)
+    return tuple(steps)
 
 
-def _names_of(mapping: Mapping[str, Any], sent: Sent) -> dict[str, Any]:
-    """Return what an event names by a mapping, as fields of `Named`.
+def _find_units(reading: EventReading, event: ReceivedEvent) -> NamedUnits:
+    """Return the units that an event names by a mapping; none where they cannot be read.
 
     One that names no unit means those of its carrier, or of the event that opened its transaction. What its carrier
     carries is locked along, and so are its items where the envelope names other units.
     """
-    event = sent.said
     try:
-        sns, carrier_no = mappings.find_names(mapping, event)
+        carrier_no, sns = reading.carrier_no, reading.sns
         if carrier_no is not None:
-            carried = list_carried(carrier_no) if sent.carried is None else sent.carried
-            on_it = [sn for sn, _position in carried]
-            now_on_it = on_it if sent.carried is None else [sn for sn, _position in list_carried(carrier_no)]
-            others = [*on_it, *now_on_it, *mappings.find_names_of_items(mapping, event)]
-            return {"sns": sns or on_it, "others": others, "carried": carried}
+            return _find_units_on(carrier_no, sns, reading, event)
         if sns:
-            return {"sns": sns, "others": mappings.find_names_of_items(mapping, event)}
-        transaction_id = mappings.find_transaction(mapping, event)
+            return NamedUnits(sns, others=reading.item_sns)
+        transaction_id = reading.transaction_id
     except errors.IngestPayloadInvalid:
-        return {}
+        return NamedUnits()
     if transaction_id is None:
-        return {}
-    return {"sns": list_of_transaction(event["sourceSystem"], transaction_id), "transaction_id": transaction_id}
+        return NamedUnits()
+    sns = list_of_transaction(event.envelope.source_system, transaction_id)
+    return NamedUnits(sns, transaction_id=transaction_id)
+
+
+def _find_units_on(carrier_no: str, sns: list[str], reading: EventReading, event: ReceivedEvent) -> NamedUnits:
+    now = list_carried(carrier_no)
+    carried = now if event.carried is None else event.carried
+    carried_sns = [sn for sn, _position in carried]
+    others = [*carried_sns, *(sn for sn, _position in now), *reading.item_sns]
+    return NamedUnits(sns or carried_sns, others, carried)
 
 
 def list_carried(carrier_no: str) -> list[tuple[str, str]]:
@@ -187,17 +218,17 @@ def list_carried(carrier_no: str) -> list[tuple[str, str]]:
 
 def list_of_transaction(source_system: str, transaction_id: str) -> list[str]:
     """Return the units of the event that opened a transaction: a machine may name them only once."""
-    opened = SettledIngestEvent.objects.filter(source_system=source_system, transaction_id=transaction_id)
-    return next(iter(opened.order_by("-id").values_list("sns", flat=True)[:1]), [])
+    opening = SettledIngestEvent.objects.filter(source_system=source_system, transaction_id=transaction_id)
+    return next(iter(opening.order_by("-id").values_list("sns", flat=True)[:1]), [])
 
 
 def no_unit_error(candidates: Iterable[Candidate]) -> errors.IngestPayloadInvalid:
     """Return the refusal of an event in which no candidate finds a unit."""
     paths = {
-        str(candidate.mapping.get(key))
-        for candidate in candidates
-        for key in ("snPath", "snListPath", "unitsPath", "carrierCodePath")
-        if candidate.mapping.get(key)
+        path.expression
+        for mapping in (candidate.mapping for candidate in candidates)
+        for path in (mapping.sn_path, mapping.sn_list_path, mapping.units_path, mapping.carrier_code_path)
+        if path is not None
     }
     problems = [f"{path}: finds no unit" for path in sorted(paths)] or ["no path names a unit"]
-    return mappings.invalid(*problems)
+    return invalid(*problems)

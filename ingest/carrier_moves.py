@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -12,26 +11,24 @@ from django.utils.translation import gettext as _
 from execution import carriers, moves
 from execution.data import judging, values
 from execution.models import Carrier, CarrierLoad, CarrierTrack
+from execution.moves import Move
 from execution.outbox_events import alarm_event
 from execution.unit_state import UnitState
-from ingest.envelope import Sent
-from ingest.mapping import extract as mappings
+from ingest.envelope import ReceivedEvent
 from ingest.mapping import measurements
 from ingest.mapping.extract import Extracted, UnitReport
-from ingest.matching import Choice
-from ingest.models import SettledIngestEvent
+from ingest.mapping.paths import invalid
+from ingest.matching import Match
 from mes.plant.models import Station
 from mes.platform.outbox.emit import emit
 from mes.production.locking import Locked
+from mes.production.models import Run, Unit
 from mes.routing.snapshots import StepSnapshot
 from mes.specs.models import TriggerType
 
-if TYPE_CHECKING:
-    from ingest.unit_moves import Applied
-
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class LockedCarrier:
     """A locked carrier, what it carries, and what it carried when the event was received: (serial number, position)."""
 
     carrier: Carrier
@@ -40,59 +37,48 @@ class Carried:
     is_past: bool
 
     @classmethod
-    def on(cls, carrier_no: str, sent: Sent, locked: Locked) -> "Carried":
+    def lock(cls, carrier_no: str, event: ReceivedEvent, locked: Locked) -> "LockedCarrier":
         """Lock a carrier, after its units. Raises Outdated when it carries one that is not locked."""
         carrier = carriers.lock_carrier(carrier_no)
         loads = carriers.list_loads(carrier)
         locked.check(unit_ids=[load.unit_id for load in loads], run_ids=())
-        if sent.carried is not None:
-            return cls(carrier, loads, sent.carried, is_past=True)
+        if event.carried is not None:
+            return cls(carrier, loads, event.carried, is_past=True)
         return cls(carrier, loads, [(load.unit.sn, load.position) for load in loads], is_past=False)
 
     @property
-    def by_position(self) -> dict[str, str]:
+    def sns_by_position(self) -> dict[str, str]:
         """The serial numbers by position at receipt, as far as positions are known."""
         return {position: sn for sn, position in self.received if position}
 
-    def find_or_record_pass(
-        self,
-        done: "Applied",
-        reports: Sequence[UnitReport],
-        units: Mapping[str, UnitState],
-        rest_of: SettledIngestEvent | None,
-    ) -> CarrierTrack:
-        """Return the pass that an event recorded when it was applied first, else record one.
+    def settle_loads(self, extracted: Extracted, reports: Sequence[UnitReport], units: Mapping[str, UnitState]) -> None:
+        """Have the carrier carry the units that the event lists; positions of the past say nothing of the present."""
+        if not extracted.units or (self.is_past and not any(report.sn for report in extracted.units)):
+            return
+        positions = {load.unit_id: load.position for load in self.loads}
+        placings: list[tuple[Unit, str]] = []
+        for report in reports:
+            unit = units[str(report.sn)].unit
+            placings.append((unit, report.position or positions.get(unit.pk, "")))
+        _check_positions([position for _unit, position in placings if position])
+        carriers.settle_loads(self.carrier, placings, at=extracted.occurred_at)
 
-        Units that the event lists are what the carrier carries; positions of the past say nothing of the present.
-        """
-        if rest_of is not None and rest_of.carrier_track_id is not None:
-            return CarrierTrack.objects.get(pk=rest_of.carrier_track_id)
-        extracted = done.extracted
-        if extracted.units and (not self.is_past or any(unit.sn for unit in extracted.units)):
-            positions = {load.unit_id: load.position for load in self.loads}
-            there = [(units[str(report.sn)].unit, report.position) for report in reports]
-            seen = [(unit, position or positions.get(unit.pk, "")) for unit, position in there]
-            _check_positions([position for _unit, position in seen if position])
-            carriers.settle_loads(self.carrier, seen, at=extracted.occurred_at)
+    def record_pass(self, *, run: Run, step: StepSnapshot, station: Station, at: datetime) -> CarrierTrack:
+        """Record that the carrier passed a station."""
         return carriers.record_pass(
-            self.carrier,
-            run=done.run,
-            step_no=done.step.step_no,
-            operation_code=done.step.operation_code,
-            station=done.station,
-            at=extracted.occurred_at,
+            self.carrier, run=run, step_no=step.step_no, operation_code=step.operation_code, station=station, at=at
         )
 
 
 def _check_positions(positions: Sequence[str]) -> None:
-    """Raise IngestPayloadInvalid when two units are said to be at one position."""
+    """Raise IngestPayloadInvalid when two units are reported at one position."""
     repeated = sorted(position for position, count in Counter(positions).items() if count > 1)
     if repeated:
-        raise mappings.invalid(_("positionPath: more than one unit at: {names}").format(names=", ".join(repeated)))
+        raise invalid(_("positionPath: more than one unit at: {names}").format(names=", ".join(repeated)))
 
 
 @dataclass
-class Shared:
+class BatchMeasurements:
     """Measurements of a whole batch: on the carrier's pass where a spec asks for that, else on each unit."""
 
     step: StepSnapshot
@@ -104,17 +90,17 @@ class Shared:
     on_pass: values.Earlier = values.NOTHING_EARLIER
 
     @classmethod
-    def of(cls, choice: Choice, extracted: Extracted) -> "Shared":
+    def of(cls, match: Match, extracted: Extracted) -> "BatchMeasurements":
         """Sort the measurements of the event by what their specs ask for."""
-        mapped = measurements.to_readings(choice.mapping, extracted.measurements, choice.step, at=extracted.occurred_at)
-        carried = {
+        mapped = measurements.to_readings(match.mapping, extracted.measurements, match.step, at=extracted.occurred_at)
+        carrier_specs = {
             spec.name
-            for spec in choice.step.specs
+            for spec in match.step.specs
             if spec.trigger_type == TriggerType.EACH_CARRIER and extracted.carrier_no is not None
         }
-        of_carrier = [reading for reading in mapped.readings if reading.spec_name in carried]
-        of_units = [reading for reading in mapped.readings if reading.spec_name not in carried]
-        return cls(choice.step, extracted.occurred_at, of_carrier, of_units, mapped.unmapped)
+        of_carrier = [reading for reading in mapped.readings if reading.spec_name in carrier_specs]
+        of_units = [reading for reading in mapped.readings if reading.spec_name not in carrier_specs]
+        return cls(match.step, extracted.occurred_at, of_carrier, of_units, mapped.unmapped)
 
     def judge(self, carrier_track: CarrierTrack, station: Station, *, is_new: bool) -> None:
         """Judge the values of the carrier's pass; store those of a new one, read what came for an earlier one."""
@@ -136,22 +122,20 @@ class Shared:
         values.store(self.judged, owner=owner, received_at=timezone.now(), source="AUTO")
         self.on_pass = values.on_carrier(self.judged)
 
-    def tell(self, done: "Applied", *, is_new: bool) -> None:
-        """Write the alarms of a new carrier's pass, and hold its units where one calls for it; after they moved."""
-        if done.carrier_track is None:
-            return
+    def raise_alarms(self, carrier_track: CarrierTrack, unit_moves: Sequence[Move], *, is_new: bool) -> None:
+        """Emit the alarms of a new carrier's pass, and hold its units where one calls for it; after they moved."""
         emit(
             *(
                 alarm_event(
                     value,
-                    key=f"carrier:{done.carrier_track.pk}:{index}",
+                    key=f"carrier:{carrier_track.pk}:{index}",
                     sn=None,
-                    run_id=done.run.pk,
-                    carrier_track_id=done.carrier_track.pk,
+                    run_id=carrier_track.run_id,
+                    carrier_track_id=carrier_track.pk,
                 )
                 for index, value in enumerate(self.judged)
                 if value.alarmed and is_new
             )
         )
-        for move in done.moves:
+        for move in unit_moves:
             moves.hold_for(move, [value for value in self.judged if value.holds])

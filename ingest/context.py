@@ -1,19 +1,16 @@
-"""What an event must know of the world: one statement claims its key and locks, a second reads."""
+"""Where the units of an event stand: one statement claims its key and locks them, a second reads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from django.utils import timezone
 
 from execution import unit_state
 from execution.unit_state import StationState, UnitState
-from ingest import candidates
-from ingest.candidates import Candidate, Meaning
-from ingest.envelope import Sent
-from ingest.mapping import extract as mappings
+from ingest import candidates, keys
+from ingest.candidates import Candidate, EventCandidates
+from ingest.envelope import ReceivedEvent
 from mes import errors
 from mes.plant.models import StationType
 from mes.platform.database.prepared import as_json, fetch_all
@@ -21,14 +18,10 @@ from mes.production import locking
 from mes.production.locking import Locked
 from mes.production.models import OPEN_RUN_STATUSES
 
-CLAIM = """
-    INSERT INTO mes_idempotencykey (channel, key, digest, answer, created_at)
-    VALUES (%(channel)s, %(key)s, %(digest)s, '{}', %(now)s) ON CONFLICT DO NOTHING RETURNING 1
-"""
-CLAIM_AND_LOCK = locking.claim_and_lock(CLAIM)
+CLAIM_AND_LOCK = locking.claim_and_lock(keys.CLAIM)
 
 _OPEN = ", ".join(f"'{status}'" for status in OPEN_RUN_STATUSES)
-LOOK = unit_state.statement(
+READ_CONTEXT = unit_state.statement(
     f"""CASE WHEN %(run_no)s::text IS NULL
              THEN (SELECT array_agg(DISTINCT route_version_id) FROM mes_run WHERE status IN ({_OPEN}))
              ELSE (SELECT array_agg(route_version_id) FROM mes_run WHERE run_no = %(run_no)s::text) END""",
@@ -46,8 +39,8 @@ LOOK = unit_state.statement(
 )
 
 
-class Blocked(msgspec.Struct, array_like=True, frozen=True):
-    """An open event that a unit's move to a step lets be tried. `is_own` is the very event that is looked for."""
+class BlockedEvent(msgspec.Struct, array_like=True, frozen=True):
+    """An open event that a unit's move to a step lets be tried. `is_own` is the very event that is being attempted."""
 
     unit_id: int
     step_no: int
@@ -55,102 +48,109 @@ class Blocked(msgspec.Struct, array_like=True, frozen=True):
     is_own: bool
 
 
-class Tested(msgspec.Struct, array_like=True, frozen=True):
+class ReportedTest(msgspec.Struct, array_like=True, frozen=True):
     """A test result that was reported, by the key of which event."""
 
-    test_id: str
+    test_result_id: str
     digest: str
     dedupe_key: str
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """Where the units that an event may mean stand, under their locks, and what else is known of them and of it.
+class EventContext:
+    """Where the units that an event may be for stand, under their locks, and what else is known of them and of it.
 
-    `asked` are the serial numbers looked for; `testing` are the test results that it may report, `tested` those of them
-    that were reported before; `event_id` is the id of the event when it is settled.
+    `sns` are the serial numbers looked for; `tests` are the test results that the event may report, with the candidates
+    that find them, `reported_tests` those of them that were reported before; `event_id` is the id that the event gets
+    when it is settled.
     """
 
-    asked: frozenset[str]
+    sns: frozenset[str]
     locked: Locked
     unit_states: Mapping[str, UnitState]
     station_states: Mapping[str, StationState]
     is_open: bool
-    blocked: Sequence[Blocked]
-    testing: Mapping[str, Sequence[Candidate]]
-    tested: tuple[Tested, ...]
+    blocked_events: Sequence[BlockedEvent]
+    tests: Mapping[str, Sequence[Candidate]]
+    reported_tests: tuple[ReportedTest, ...]
     event_id: int
 
     @property
-    def watched(self) -> frozenset[int]:
+    def watched_unit_ids(self) -> frozenset[int]:
         """The units whose moves open events wait for."""
-        return frozenset(one.unit_id for one in self.blocked)
+        return frozenset(blocked.unit_id for blocked in self.blocked_events)
 
 
-_decode_blocked = msgspec.json.Decoder(list[Blocked]).decode
-_decode_tested = msgspec.json.Decoder(tuple[Tested, ...]).decode
+_decode_blocked = msgspec.json.Decoder(list[BlockedEvent]).decode
+_decode_tests = msgspec.json.Decoder(tuple[ReportedTest, ...]).decode
 
 
-def claim(sent: Sent) -> bool:
-    """Claim the event's key; return whether it was free."""
-    return bool(fetch_all(CLAIM, _claimed(sent)))
-
-
-def claim_and_lock(sent: Sent, meant: Meaning) -> Locked | None:
-    """Claim the event's key and lock the runs and units it may mean; None, and nothing, where the key is taken."""
-    row = fetch_all(CLAIM_AND_LOCK, {**_claimed(sent), **locking.parameters(meant.sns, meant.run_no)})[0]
+def claim_and_lock(event: ReceivedEvent, event_candidates: EventCandidates) -> Locked | None:
+    """Claim the event's key and lock the runs and units it may be for; None, and nothing, where the key is taken."""
+    values = locking.parameters(event_candidates.sns, event_candidates.run_no)
+    row = fetch_all(CLAIM_AND_LOCK, {**keys.claim_parameters(event), **values})[0]
     return locking.as_locked(row) if row[0] else None
 
 
-def _claimed(sent: Sent) -> dict[str, Any]:
-    return {"channel": sent.channel, "key": sent.envelope.dedupe_key, "digest": sent.digest, "now": timezone.now()}
-
-
-def look(sent: Sent, meant: Meaning, locked: Locked | None) -> Scene:
+def load_context(event: ReceivedEvent, event_candidates: EventCandidates, locked: Locked | None) -> EventContext:
     """Read where the units stand. Raises Outdated when the event was read by other routes than are open now.
 
-    Without `locked`, it is only looked at.
+    Without `locked`, what is read may change at any moment.
     """
-    testing = _find_tests(sent, meant)
-    seen = unit_state.load_states(
-        meant.sns,
+    tests = _find_tests(event, event_candidates)
+    states = unit_state.load_states(
+        event_candidates.sns,
         locked=locked,
-        stations=meant.station_codes,
-        reading=LOOK,
+        stations=event_candidates.station_codes,
+        reading=READ_CONTEXT,
         given={
-            "run_no": meant.run_no,
-            "source_system": sent.envelope.source_system,
-            "key": sent.envelope.dedupe_key,
-            "test_channel": sent.test_channel,
-            "tests": as_json(list(testing)),
+            "run_no": event_candidates.run_no,
+            "source_system": event.envelope.source_system,
+            "key": event.envelope.dedupe_key,
+            "test_channel": event.test_channel,
+            "tests": as_json(list(tests)),
         },
     )
-    version_ids, open_id, tested, event_id = seen.more
-    if meant.version_ids != set(version_ids or ()):
+    version_ids, open_id, reported_tests, event_id = states.more
+    if event_candidates.version_ids != set(version_ids or ()):
         candidates.forget()
         raise locking.Outdated
-    return Scene(
-        asked=frozenset(meant.sns),
+    return EventContext(
+        sns=frozenset(event_candidates.sns),
         locked=locked or locking.NOTHING,
-        unit_states=seen.unit_states,
-        station_states=seen.station_states,
+        unit_states=states.unit_states,
+        station_states=states.station_states,
         is_open=open_id is not None,
-        blocked=[one for text in seen.of_units if text for one in _decode_blocked(text)],
-        testing=testing,
-        tested=_decode_tested(tested) if tested else (),
+        blocked_events=[blocked for text in states.of_units if text for blocked in _decode_blocked(text)],
+        tests=tests,
+        reported_tests=_decode_tests(reported_tests) if reported_tests else (),
         event_id=event_id,
     )
 
 
-def _find_tests(sent: Sent, meant: Meaning) -> dict[str, list[Candidate]]:
-    """Return the test results that an event may report, by id, with those whose mappings say so."""
-    found: dict[str, list[Candidate]] = {}
-    if sent.envelope.event_type == StationType.TEST:
-        for one in meant.named:
+def _find_tests(event: ReceivedEvent, event_candidates: EventCandidates) -> dict[str, list[Candidate]]:
+    """Return the test results that an event may report, by id, with the candidates that find units and the id."""
+    tests: dict[str, list[Candidate]] = {}
+    if event.envelope.event_type == StationType.TEST:
+        for candidate in event_candidates.candidates:
             try:
-                mappings.find_names(one.candidate.mapping, sent.said)
-                test_id = mappings.find_test_result_id(one.candidate.mapping, sent.said)
+                _sns, test_result_id = candidate.reading.sns, candidate.reading.test_result_id
             except errors.IngestPayloadInvalid:
                 continue
-            found.setdefault(test_id, []).append(one.candidate)
-    return found
+            tests.setdefault(test_result_id, []).append(candidate)
+    return tests
+
+
+def find_repeated_test(event: ReceivedEvent, context: EventContext) -> str | None:
+    """Return the key of another event that reported the same test result before, wherever its unit is by now.
+
+    Raises DedupeKeyConflict when other content was reported under its id.
+    """
+    for reported in context.reported_tests:
+        if reported.dedupe_key != event.envelope.dedupe_key:
+            candidates_of_test = context.tests.get(reported.test_result_id, ())
+            digests = {keys.digest_of_test(event, candidate.reading) for candidate in candidates_of_test}
+            is_same = bytes.fromhex(reported.digest) in digests
+            keys.check_same_test(event, reported.test_result_id, is_same=is_same)
+            return reported.dedupe_key
+    return None

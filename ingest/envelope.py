@@ -1,20 +1,28 @@
 """The body of an event: decoded once, checked for what a decoder cannot tell."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import msgspec
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from ingest.mapping.extract import EventReading
+from ingest.mapping.paths import EventDocument
 from mes import errors
 from mes.platform.http import parsing
 from mes.platform.inbound.digest import digest_of
 from mes.platform.validators import validate_code, validate_moment
+from mes.routing.step_mapping import StepMapping
 
 LARGEST_BATCH = 1000
+StationCheck = Callable[[str], None]  # raises StationNotAllowed for a station that the sender may not report for
+
+
+def any_station(code: str) -> None:
+    """The station check of a sender that may report for every station."""
 
 
 class Envelope(msgspec.Struct, rename="camel", kw_only=True):
@@ -38,22 +46,30 @@ class EventBatch(msgspec.Struct):
     events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=LARGEST_BATCH)]
 
 
-@dataclass(frozen=True)
-class Sent:
-    """An event as it was sent. `carried` is what its carrier carried at receipt, of one that waited since.
+@dataclass(slots=True)
+class ReceivedEvent:
+    """An event as it was sent, with what paths found in it so far. It never changes.
 
-    That is serial numbers with their positions.
+    `carried` is what its carrier carried at receipt, serial numbers with their positions, of one that waited since.
     """
 
     envelope: Envelope
     body: dict[str, Any]
     digest: bytes
     carried: tuple[tuple[str, str], ...] | None = None
+    document: EventDocument = field(init=False)
+    _readings: dict[StepMapping, EventReading] = field(init=False, default_factory=dict)
 
-    @cached_property
-    def said(self) -> dict[str, Any]:
-        """The event as mappings see it: null is absent."""
-        return {key: value for key, value in self.body.items() if value is not None}
+    def __post_init__(self) -> None:
+        """Make the document that mappings read: null is absent."""
+        self.document = EventDocument({key: value for key, value in self.body.items() if value is not None})
+
+    def read(self, mapping: StepMapping) -> EventReading:
+        """Return what the event says by a mapping; the same reading whenever the mapping is the same."""
+        reading = self._readings.get(mapping)
+        if reading is None:
+            reading = self._readings[mapping] = EventReading(self.document, mapping)
+        return reading
 
     @property
     def channel(self) -> str:
@@ -66,12 +82,12 @@ class Sent:
         return f"{self.channel}:test"
 
 
-def decode(body: bytes) -> Sent:
+def decode(body: bytes) -> ReceivedEvent:
     """Decode and check one event. Raises ParseFailed, ValidationFailed."""
     raw = parsing.decode(body)
     envelope = parsing.decode_as(body, Envelope)
     _check(envelope)
-    return Sent(envelope, raw, digest_of(raw))
+    return ReceivedEvent(envelope, raw, digest_of(raw))
 
 
 def _check(envelope: Envelope) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import jmespath
 import msgspec
 
 from ingest.mapping.preview import Preview, roots_of
+from mes.routing.paths import syntax_tree
 
 MOST_LINES = 3000
 CHANGES_CONTEXT = {"projection", "value_projection", "filter_projection", "flatten", "pipe"}
@@ -47,7 +47,7 @@ def list_lines(seen: Preview) -> list[Line]:
 def _list_marks(seen: Preview) -> Iterator[tuple[int, Place]]:
     places = {id(container): place for place, container in _containers(seen.event, ())}
     for number, entry in enumerate(seen.paths, start=1):
-        chains = list(_chains(jmespath.compile(entry["path"]).parsed))
+        chains = list(_chains(syntax_tree(entry["path"])))
         for root in roots_of(seen, entry["at"]):
             base = places.get(id(root))
             if base is None:

@@ -1,4 +1,4 @@
-"""Which mapping, which step, which units. Pure: what an event may mean, against where the units stand.
+"""Which step an event is for, and which units: its candidates against where the units stand. Pure.
 
 A candidate counts when it names a known unit of a run with its version. The unit's current step wins where the reported
 station may run it; else a later step that fits by type and station.
@@ -6,29 +6,22 @@ station may run it; else a later step that fits by type and station.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from execution import rules
 from execution.tracking import get_run
 from execution.unit_state import StationState, UnitState
-from ingest.candidates import (
-    Candidate,
-    Meaning,
-    Named,
-    no_unit_error,
-)
-from ingest.mapping import extract as mappings
+from ingest.candidates import Candidate, EventCandidates, no_unit_error
 from mes import errors
 from mes.production.models import Run
 from mes.routing.snapshots import StepSnapshot
+from mes.routing.step_mapping import StepMapping
 
-PARTIAL = "PARTIAL"
 UnitStates = Mapping[str, UnitState]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """The step that is meant, and the run and units it is meant for. `units` may miss one that is yet to be made."""
+class Match:
+    """The step that an event is for, with the run and the units. `units` may miss one that is yet to be made."""
 
     candidate: Candidate
     run: Run
@@ -37,138 +30,143 @@ class Choice:
 
     @property
     def step(self) -> StepSnapshot:
-        """The step that is meant."""
-        return self.candidate.step
+        """The step."""
+        return self.candidate.step.step
 
     @property
-    def mapping(self) -> Mapping[str, Any]:
+    def mapping(self) -> StepMapping:
         """The mapping that reads the event."""
         return self.candidate.mapping
 
     @property
-    def behind(self) -> UnitState:
+    def hindmost(self) -> UnitState:
         """The unit that is furthest behind."""
-        return min(self.units, key=lambda one: one.unit.current_step_no or 0)
+        return min(self.units, key=lambda state: state.unit.current_step_no or 0)
 
-    def mismatch(self, state: UnitState) -> errors.StepMismatch:
+    def step_mismatch(self, state: UnitState) -> errors.StepMismatch:
         """Return the refusal of an event for another step than the unit's, with the steps that are missing."""
-        current, meant = state.unit.current_step_no or 0, self.step.step_no
-        missing = self.candidate.snapshot.steps_between(current, meant) if current < meant else []
-        return errors.StepMismatch(current=current, step_no=meant, missing_steps=missing)
+        current, step_no = state.unit.current_step_no or 0, self.step.step_no
+        missing = self.candidate.step.snapshot.steps_between(current, step_no) if current < step_no else []
+        return errors.StepMismatch(current=current, step_no=step_no, missing_steps=missing)
 
     def wait_expired(self, seconds: int) -> errors.WaitExpired:
         """Return the refusal of an event that waited so long for the unit that is furthest behind."""
-        return errors.WaitExpired(**self.mismatch(self.behind).details, waited_seconds=seconds)
+        return errors.WaitExpired(**self.step_mismatch(self.hindmost).details, waited_seconds=seconds)
 
 
-def choose(meant: Meaning, unit_states: UnitStates, station_states: Mapping[str, StationState]) -> Choice:
-    """Return what an event means.
+def find_match(
+    event_candidates: EventCandidates, unit_states: UnitStates, station_states: Mapping[str, StationState]
+) -> Match:
+    """Return the step that an event is for, with its units.
 
     Raises RunNotFound, IngestMappingMissing, IngestPayloadInvalid, UnitNotFound, UnitRunMismatch, UnitRunNotFound,
     RunMismatch, StepMismatch.
     """
-    if not any(one.sns for one in meant.named):
-        raise no_unit_error(one.candidate for one in meant.named)
-    fitting = [one for one in meant.named if _fits(one, unit_states, meant.run_no)]
+    candidates, run_no = event_candidates.candidates, event_candidates.run_no
+    if not any(candidate.sns for candidate in candidates):
+        raise no_unit_error(candidates)
+    fitting = [candidate for candidate in candidates if _has_known_unit(candidate, unit_states, run_no)]
     if not fitting:
-        return _choose_new_unit(meant, unit_states)
-    best = _choose_best(fitting, unit_states, station_states)
-    return _settle(best.candidate, _in_runs(best, unit_states), meant.run_no)
+        return _match_new_unit(event_candidates, unit_states)
+    best = _find_best(fitting, unit_states, station_states)
+    return _match(best, _in_runs(best, unit_states), run_no)
 
 
-def _fits(one: Named, unit_states: UnitStates, run_no: str | None) -> bool:
+def _has_known_unit(candidate: Candidate, unit_states: UnitStates, run_no: str | None) -> bool:
     """Whether a known unit is in a run with this version (in the named run, if one is named)."""
-    for sn in one.sns:
+    for sn in candidate.sns:
         run = unit_states[sn].run if sn in unit_states else None
-        if run is not None and run.route_version_id == one.candidate.version_id and run_no in (None, run.run_no):
+        if run is not None and run.route_version_id == candidate.step.version_id and run_no in (None, run.run_no):
             return True
     return False
 
 
-def _in_runs(one: Named, unit_states: UnitStates) -> list[UnitState]:
-    """Return where the named units stand. One that is in no run stands nowhere, like one that is yet to be made."""
-    return [unit_states[sn] for sn in one.sns if sn in unit_states and unit_states[sn].run is not None]
+def _in_runs(candidate: Candidate, unit_states: UnitStates) -> list[UnitState]:
+    """Return the states of the named units that are in a run: the others are at no step, like one yet to be made."""
+    return [unit_states[sn] for sn in candidate.sns if sn in unit_states and unit_states[sn].run is not None]
 
 
-def _choose_best(
-    fitting: Sequence[Named], unit_states: UnitStates, station_states: Mapping[str, StationState]
-) -> Named:
-    """Return the candidate that is meant: by where the units stand and which steps the reported station may run."""
+def _find_best(
+    fitting: Sequence[Candidate], unit_states: UnitStates, station_states: Mapping[str, StationState]
+) -> Candidate:
+    """Return the candidate that fits best: by where the units stand and which steps the reported station may run."""
     if len(fitting) == 1:
         return fitting[0]
 
-    def rank(one: Named) -> tuple[int, int]:
-        code, step = one.station_code, one.candidate.step
+    def rank(candidate: Candidate) -> tuple[int, int]:
+        code, step = candidate.station_code, candidate.step.step
         runs_here = code is None or (
             code in station_states and rules.station_may_run(station_states[code].station, step)
         )
-        ahead = step.step_no - _stand(one.candidate, _in_runs(one, unit_states))
+        ahead = step.step_no - _current_step_no(candidate, _in_runs(candidate, unit_states))
         nearness = 0 if ahead == 0 else 1 if ahead > 0 else 2
         return (nearness if runs_here else nearness + 3 if nearness else 2, abs(ahead))
 
     return min(fitting, key=rank)
 
 
-def _stand(candidate: Candidate, units: Sequence[UnitState]) -> int:
+def _current_step_no(candidate: Candidate, units: Sequence[UnitState]) -> int:
     """Return the step that units stand at: of the one furthest behind. A PARTIAL batch needs only one at its step."""
-    steps = [one.unit.current_step_no or 0 for one in units]
-    if candidate.mapping.get("batchPolicy") == PARTIAL and candidate.step.step_no in steps:
-        return candidate.step.step_no
-    return min(steps, default=0)
+    step_nos = [state.unit.current_step_no or 0 for state in units]
+    if candidate.mapping.is_partial and candidate.step.step.step_no in step_nos:
+        return candidate.step.step.step_no
+    return min(step_nos, default=0)
 
 
-def _settle(candidate: Candidate, units: Sequence[UnitState], run_no: str | None) -> Choice:
-    """Return the choice for these units, or raise why it cannot be one."""
-    owners = {one.run.run_no: one.run for one in units if one.run is not None}
-    if len(owners) > 1:
-        raise errors.RunMismatch(runs=sorted(owners))
-    run = owners[run_no] if run_no in owners else next(iter(owners.values()))
-    current, meant = _stand(candidate, units), candidate.step.step_no
-    if meant < current:
-        raise errors.StepMismatch(current=current, step_no=meant, missing_steps=[])
-    return Choice(candidate, run, tuple(units), is_ahead=meant > current)
+def _match(candidate: Candidate, units: Sequence[UnitState], run_no: str | None) -> Match:
+    """Return the match of a candidate and these units, or raise why it cannot be one."""
+    runs = {state.run.run_no: state.run for state in units if state.run is not None}
+    if len(runs) > 1:
+        raise errors.RunMismatch(runs=sorted(runs))
+    run = runs[run_no] if run_no in runs else next(iter(runs.values()))
+    current, step_no = _current_step_no(candidate, units), candidate.step.step.step_no
+    if step_no < current:
+        raise errors.StepMismatch(current=current, step_no=step_no, missing_steps=[])
+    return Match(candidate, run, tuple(units), is_ahead=step_no > current)
 
 
-def _choose_new_unit(meant: Meaning, unit_states: UnitStates) -> Choice:
-    """Choose for units that are in no run with these versions: new ones of the named run, at its first step."""
-    known = [unit_states[sn] for one in meant.named for sn in one.sns if sn in unit_states]
-    run = None if meant.run_no is None else get_run(meant.run_no)
+def _match_new_unit(event_candidates: EventCandidates, unit_states: UnitStates) -> Match:
+    """Match units that are in no run with these versions: new ones of the named run, at its first step."""
+    candidates, run_no = event_candidates.candidates, event_candidates.run_no
+    known = [unit_states[sn] for candidate in candidates for sn in candidate.sns if sn in unit_states]
+    run = None if run_no is None else get_run(run_no)
     if known and known[0].run is not None:
         if run is not None:
             raise errors.UnitRunMismatch(sn=known[0].unit.sn, run=run.run_no)
-        raise errors.IngestMappingMissing(event_type=meant.named[0].candidate.step.station_type)
-    first = next((one for one in meant.named if one.candidate.is_first), None)
+        raise errors.IngestMappingMissing(event_type=candidates[0].step.step.station_type)
+    first = next((candidate for candidate in candidates if candidate.step.is_first), None)
     if run is not None and not run.units_registered and first is not None and first.sns:
-        return Choice(first.candidate, run, (), is_ahead=False)
+        return Match(first, run, (), is_ahead=False)
     if known:
         raise errors.UnitRunNotFound(code=known[0].unit.sn)
-    raise errors.UnitNotFound(code=next(sn for one in meant.named for sn in one.sns))
+    raise errors.UnitNotFound(code=next(sn for candidate in candidates for sn in candidate.sns))
 
 
-def find_unopened(meant: Meaning, event: Mapping[str, Any]) -> Named | None:
-    """Return how an event names only a transaction whose units no event has named yet, where it may wait for that.
+def find_unopened_transaction(event_candidates: EventCandidates) -> Candidate | None:
+    """Return a candidate by which an event names only a transaction whose units no event has named yet, where it may
+    wait for that.
 
     One that reports an entry is what others wait for.
     """
-    if any(one.sns for one in meant.named):
+    if any(candidate.sns for candidate in event_candidates.candidates):
         return None
     waiting = (
-        one
-        for one in meant.named
-        if one.transaction_id
-        and one.candidate.mapping.get("waitSeconds", 0) > 0
-        and not mappings.is_entry(one.candidate.mapping, event)
+        candidate
+        for candidate in event_candidates.candidates
+        if candidate.units.transaction_id
+        and candidate.mapping.wait_seconds > 0
+        and not candidate.reading.may_be_entry()
     )
     return next(waiting, None)
 
 
-def is_stale(choice: Choice, event: Mapping[str, Any]) -> bool:
+def is_stale(match: Match) -> bool:
     """Whether an event for a later step occurred before one of its units last was there: it is of an earlier pass."""
-    at = mappings.find_occurred_at(choice.mapping, event)
-    key = (choice.run.pk, choice.step.step_no)
+    at = match.candidate.reading.occurred_at_or_sent()
+    key = (match.run.pk, match.step.step_no)
     return any(
-        one.in_at >= at or (one.out_at is not None and one.out_at >= at)
-        for state in choice.units
-        for one in state.passes
-        if (one.run_id, one.step_no) == key
+        earlier.in_at >= at or (earlier.out_at is not None and earlier.out_at >= at)
+        for state in match.units
+        for earlier in state.passes
+        if (earlier.run_id, earlier.step_no) == key
     )

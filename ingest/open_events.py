@@ -10,90 +10,92 @@ from django.db.models import F
 from django.utils import timezone
 
 from execution.tracking import get_station
-from ingest import matching
-from ingest.candidates import Meaning
-from ingest.envelope import Envelope, Sent
+from ingest.candidates import EventCandidates
+from ingest.envelope import Envelope, ReceivedEvent
+from ingest.matching import Match
 from ingest.models import IngestBase, IngestStatus, OpenIngestEvent
 from mes import errors
 from mes.platform.http.envelope import refusal_as_json
 from mes.platform.validators import validate_code
 
 KEPT_RAW_BYTES = 64 * 1024
-
-
 KEPT_ATTEMPTS = 20
 
 
-def lock_open(sent: Sent) -> OpenIngestEvent | None:
+def lock_open(event: ReceivedEvent) -> OpenIngestEvent | None:
+    """Return the open event of a key, locked."""
     rows = OpenIngestEvent.objects.select_for_update(no_key=True)
-    return rows.filter(source_system=sent.envelope.source_system, dedupe_key=sent.envelope.dedupe_key).first()
+    return rows.filter(source_system=event.envelope.source_system, dedupe_key=event.envelope.dedupe_key).first()
 
 
 def upsert_open(
-    sent: Sent,
+    event: ReceivedEvent,
     *,
     status: IngestStatus,
     error: errors.DomainError,
     wait_until: datetime | None = None,
-    choice: matching.Choice | None = None,
-    meant: Meaning | None = None,
+    match: Match | None = None,
+    candidates: EventCandidates | None = None,
     transaction_id: str | None = None,
 ) -> OpenIngestEvent:
     """Write the open event of a key; what was sent before under this key stays among its attempts.
 
-    With a `choice`, the event is blocked until the move that lets it be applied; with a `transaction_id`, until another
-    event names the units of that transaction. `meant` is what it may mean, as far as that could be read.
+    With a `match`, the event is blocked until the move that lets it be applied; with a `transaction_id`, until another
+    event names the units of that transaction. `candidates` are those of the event, as far as it could be read.
     """
-    now = timezone.now()
-    envelope = sent.envelope
-    given: dict[str, Any] = {
-        "event_type": envelope.event_type,
-        "occurred_at": envelope.occurred_at,
-        "sns": _sns_of(envelope, choice, meant),
-        "unit_ids": [one.unit.pk for one in choice.units] if choice else [],
-        "run_id": choice.run.pk if choice else None,
-        "step_no": choice.step.step_no if choice else None,
+    columns = {
+        **_columns_of_event(event),
+        **_columns_of_match(match),
+        "sns": _sns_of(event.envelope, match, candidates),
         "transaction_id": transaction_id or "",
-        "payload": sent.body,
-        "normalized": _as_received(choice, meant),
-        "digest": sent.digest,
         "status": status,
         "wait_until": wait_until,
         "error_code": error.code,
         "error": refusal_as_json(error),
-        **blocked_by(choice),
-        "last_at": now,
+        "last_at": timezone.now(),
     }
-    if envelope.station_code:
-        try:
-            given["station_id"] = get_station(envelope.station_code).pk
-        except errors.StationNotFound:
-            given["station_id"] = None
-    OpenIngestEvent.objects.bulk_create(
-        [
-            OpenIngestEvent(
-                received_at=now, source_system=envelope.source_system, dedupe_key=envelope.dedupe_key, count=0, **given
-            )
-        ],
-        ignore_conflicts=True,
-    )
-    opened = OpenIngestEvent.objects.select_for_update(no_key=True).get(
-        source_system=envelope.source_system, dedupe_key=envelope.dedupe_key
-    )
-    if opened.count and bytes(opened.digest) != sent.digest:
-        given["attempts"] = with_earlier(opened)
-    OpenIngestEvent.objects.filter(pk=opened.pk).update(**given, count=F("count") + 1)
-    opened.refresh_from_db()
-    return opened
+    key = {"source_system": event.envelope.source_system, "dedupe_key": event.envelope.dedupe_key}
+    row = OpenIngestEvent(received_at=columns["last_at"], count=0, **key, **columns)
+    OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)
+    open_event = OpenIngestEvent.objects.select_for_update(no_key=True).get(**key)
+    if open_event.count and bytes(open_event.digest) != event.digest:
+        columns["attempts"] = _attempts_with_present(open_event)
+    OpenIngestEvent.objects.filter(pk=open_event.pk).update(**columns, count=F("count") + 1)
+    open_event.refresh_from_db()
+    return open_event
 
 
-def _sns_of(envelope: Envelope, choice: matching.Choice | None, meant: Meaning | None) -> list[str]:
-    """Return the units that an event is kept for: those that are meant, else those that anything of it names."""
-    if choice is not None and choice.units:
-        return [one.unit.sn for one in choice.units]
-    named = envelope.sns or ([envelope.sn] if envelope.sn else [])
-    found = next((one.sns for one in meant.named if one.sns), ()) if meant is not None and not named else ()
-    return [*named, *filter(_may_be_code, dict.fromkeys(found))]
+def _columns_of_event(event: ReceivedEvent) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        "event_type": event.envelope.event_type,
+        "occurred_at": event.envelope.occurred_at,
+        "payload": event.body,
+        "digest": event.digest,
+    }
+    if event.envelope.station_code:
+        columns["station_id"] = _find_station_id(event.envelope.station_code)
+    return columns
+
+
+def _columns_of_match(match: Match | None) -> dict[str, Any]:
+    return {
+        "unit_ids": [state.unit.pk for state in match.units] if match else [],
+        "run_id": match.run.pk if match else None,
+        "step_no": match.step.step_no if match else None,
+        "normalized": _carried_at_receipt(match),
+        **blocking_move(match),
+    }
+
+
+def _sns_of(envelope: Envelope, match: Match | None, candidates: EventCandidates | None) -> list[str]:
+    """Return the units that an event is kept for: those it is for, else those that any of its candidates names."""
+    if match is not None and match.units:
+        return [state.unit.sn for state in match.units]
+    if envelope.sns or envelope.sn:
+        return envelope.sns or [str(envelope.sn)]
+    named = candidates.candidates if candidates is not None else ()
+    sns = next((candidate.sns for candidate in named if candidate.sns), ())
+    return list(filter(_may_be_code, dict.fromkeys(sns)))
 
 
 def _may_be_code(text: str) -> bool:
@@ -104,36 +106,43 @@ def _may_be_code(text: str) -> bool:
     return True
 
 
-def _as_received(choice: matching.Choice | None, meant: Meaning | None) -> dict[str, Any] | None:
-    """Return what will be so no longer when the event is tried again: what its carrier carries."""
-    carried = meant.carried_by(choice.candidate) if choice is not None and meant is not None else ()
-    return {"carried": [list(one) for one in carried]} if carried else None
+def _find_station_id(code: str) -> int | None:
+    try:
+        return get_station(code).pk
+    except errors.StationNotFound:
+        return None
 
 
-def as_it_was(kept: IngestBase, sent: Sent) -> Sent:
+def _carried_at_receipt(match: Match | None) -> dict[str, Any] | None:
+    """Return what the carrier of an event carries: it may carry others when the event is tried again."""
+    carried = match.candidate.units.carried if match is not None else ()
+    return {"carried": [list(load) for load in carried]} if carried else None
+
+
+def with_carried_at_receipt(kept: IngestBase, event: ReceivedEvent) -> ReceivedEvent:
     """Return a kept event with what its carrier carried when it was received."""
     carried = (kept.normalized or {}).get("carried")
-    return sent if carried is None else replace(sent, carried=tuple((sn, position) for sn, position in carried))
+    return event if carried is None else replace(event, carried=tuple((sn, position) for sn, position in carried))
 
 
-def blocked_by(choice: matching.Choice | None) -> dict[str, Any]:
-    """Return the move that an event is blocked for: that of the unit furthest behind, to the step that is meant."""
-    if choice is None or not choice.units:
+def blocking_move(match: Match | None) -> dict[str, Any]:
+    """Return the columns of the move that an event waits for: that of its hindmost unit, to its step."""
+    if match is None or not match.units:
         return {"blocked_unit_id": None, "blocked_step_no": None}
-    return {"blocked_unit_id": choice.behind.unit.pk, "blocked_step_no": choice.step.step_no}
+    return {"blocked_unit_id": match.hindmost.unit.pk, "blocked_step_no": match.step.step_no}
 
 
-def attempts_before(sent: Sent, opened: OpenIngestEvent | None) -> list[dict[str, Any]]:
+def attempts_before(event: ReceivedEvent, open_event: OpenIngestEvent | None) -> list[dict[str, Any]]:
     """Return what else was sent under the key of an event that can be applied now."""
-    if opened is None:
+    if open_event is None:
         return []
-    return opened.attempts if bytes(opened.digest) == sent.digest else with_earlier(opened)
+    return open_event.attempts if bytes(open_event.digest) == event.digest else _attempts_with_present(open_event)
 
 
-def with_earlier(opened: OpenIngestEvent) -> list[dict[str, Any]]:
+def _attempts_with_present(open_event: OpenIngestEvent) -> list[dict[str, Any]]:
     """Return the earlier attempts of a key and the present one, which is about to be replaced."""
-    earlier = {"payload": opened.payload, "error": opened.error, "at": opened.last_at.isoformat()}
-    return [*opened.attempts, earlier][-KEPT_ATTEMPTS:]
+    present = {"payload": open_event.payload, "error": open_event.error, "at": open_event.last_at.isoformat()}
+    return [*open_event.attempts, present][-KEPT_ATTEMPTS:]
 
 
 def keep_malformed(body: bytes, error: errors.DomainError) -> None:

@@ -1,40 +1,123 @@
-"""Trying kept events again: as a replay, or because what they waited for came."""
+"""Machine events from receipt to their end: accepted once, tried again when what they wait for came, and by the clock.
 
+What follows a settled event is scheduled here, after its commit: events that waited for the move of a unit, or for
+somebody to name the units of a transaction.
+"""
+
+import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 
-import msgspec
-from django.db import DataError
+import structlog
+from django.db import DatabaseError, DataError, transaction
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from ingest import candidates, matching, unit_moves
-from ingest.attempts import (
-    Outcome,
-    accept,
-    any_station,
-    as_repeat,
-    check_sender,
-    claim_test,
-    find_tested,
-    keep_rejected,
-    known,
-    read_again,
-    take_answer,
-)
-from ingest.candidates import Named
-from ingest.context import look
-from ingest.envelope import Sent, decode
-from ingest.mapping import extract as mappings
+from ingest import attempts
+from ingest.attempts import Outcome, Overtakes
+from ingest.envelope import EventBatch, ReceivedEvent, StationCheck, any_station, decode, key_in
+from ingest.mapping.paths import invalid
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
-from ingest.open_events import as_it_was, blocked_by, lock_open
-from ingest.settled_events import settle, settle_rest
-from ingest.unit_moves import StationCheck
+from ingest.open_events import keep_malformed
 from mes import errors
-from mes.labels import Action, Entity
-from mes.platform.database.models import IdempotencyKey
-from mes.platform.http.whole_numbers import LARGEST
-from mes.production import locking
+from mes.platform.database.lookup import get_or_raise
+from mes.platform.http import parsing
+from mes.production.models import Unit
+
+logger = structlog.get_logger(__name__)
+_running = threading.local()
+
+CATCH_UP_LIMIT = 500
+MOST_FOLLOWERS = 100
+IS_OPENED = Exists(
+    SettledIngestEvent.objects.filter(
+        source_system=OuterRef("source_system"), transaction_id=OuterRef("transaction_id")
+    ).exclude(transaction_id="")
+)
+
+
+# --- receiving ---------------------------------------------------------------------------------------------
+
+
+def receive(body: bytes, *, check_station: StationCheck = any_station) -> Outcome:
+    """Apply one event as it came over the wire, or keep it and raise why it cannot be applied.
+
+    Raises the refusals of mapping, matching and guards; DedupeKeyConflict for other content under a used key.
+    """
+    try:
+        event = decode(body)
+    except (errors.ParseFailed, errors.ValidationFailed) as error:
+        keep_malformed(body, error)
+        raise
+    return accept(event, check_station=check_station)
+
+
+def receive_batch(
+    body: bytes, *, check_station: StationCheck = any_station
+) -> list[tuple[str | None, Outcome | errors.DomainError]]:
+    """Apply events in order, each by itself; return (key, outcome). Raises what is wrong with all of the body."""
+    results: list[tuple[str | None, Outcome | errors.DomainError]] = []
+    for event in split_batch(body):
+        try:
+            results.append((key_in(event), receive(event, check_station=check_station)))
+        except errors.DomainError as error:
+            results.append((key_in(event), error))
+    return results
+
+
+def split_batch(body: bytes) -> list[bytes]:
+    """Return the events of a batch unread. Raises what is wrong around them."""
+    try:
+        return parsing.split(body, EventBatch)
+    except (errors.ParseFailed, errors.ValidationFailed) as error:
+        keep_malformed(body, error)
+        raise
+
+
+def accept(event: ReceivedEvent, *, check_station: StationCheck = any_station) -> Outcome:
+    """Apply a decoded event once, let it wait, recognise it as a repeat, or keep it as REJECTED and raise why."""
+    if event.envelope.station_code is not None:
+        check_station(event.envelope.station_code)
+    try:
+        outcome = _attempt_in_turn(event, check_station=check_station)
+    except (errors.DedupeKeyConflict, errors.StationNotAllowed):
+        raise
+    except errors.DomainError as error:
+        return _reject(event, error)
+    except DataError as error:  # of a kind that no check foresaw: it would be refused for ever
+        return _reject(event, invalid(str(error).splitlines()[0]))
+    return _concluded(event, outcome)
+
+
+def _attempt_in_turn(event: ReceivedEvent, *, check_station: StationCheck) -> Outcome | errors.DomainError:
+    """Apply an event after the earlier ones of its units that a process, before it died, left waiting though ready."""
+    try:
+        return attempts.attempt(event, check_station=check_station)
+    except Overtakes as overtakes:
+        for unit_id in overtakes.unit_ids:
+            try_blocked(unit_id)
+        return attempts.attempt(event, check_station=check_station, is_in_turn=True)
+
+
+def _reject(event: ReceivedEvent, error: errors.DomainError) -> Outcome:
+    """Keep a refused event and raise why; when it was accepted by another call meanwhile, answer as that did."""
+    outcome = attempts.reject(event, error)
+    if outcome is None:
+        raise error
+    return outcome
+
+
+def _concluded(event: ReceivedEvent, outcome: Outcome | errors.DomainError) -> Outcome:
+    """Schedule what follows an outcome, and return it; raise a refusal that was kept."""
+    if isinstance(outcome, errors.DomainError):
+        raise outcome
+    if outcome.transaction_id is not None:
+        follow = partial(try_transaction, event.envelope.source_system, outcome.transaction_id)
+        transaction.on_commit(follow, robust=True)
+    return outcome
+
+
+# --- trying again ------------------------------------------------------------------------------------------
 
 
 def retry(event_id: int, *, check_station: StationCheck = any_station) -> Outcome:
@@ -43,117 +126,46 @@ def retry(event_id: int, *, check_station: StationCheck = any_station) -> Outcom
     Of an applied partial batch, the units it left out are tried. Raises IngestEventNotFound, InvalidTransition for one
     that is settled, and what still keeps it from being applied.
     """
-    opened = OpenIngestEvent.objects.filter(pk=event_id).first() if event_id <= LARGEST else None
-    if opened is None:
-        settled = IngestEvent.objects.filter(pk=event_id).first() if event_id <= LARGEST else None
-        if settled is None:
-            raise errors.IngestEventNotFound(code=event_id)
-        return _retry_rest(settled, check_station=check_station)
-    sent = as_it_was(opened, decode(msgspec.json.encode(opened.payload)))
-    if opened.status == IngestStatus.WAITING:
-        return _retry_waiting(opened, sent, check_station=check_station)
-    return accept(sent, check_station=check_station)
+    open_event = OpenIngestEvent.objects.filter(pk=event_id).first()
+    if open_event is None:
+        listed = get_or_raise(IngestEvent.objects, errors.IngestEventNotFound, pk=event_id)
+        return attempts.attempt_rest(listed, check_station=check_station)
+    event = attempts.reread(open_event)
+    if open_event.status == IngestStatus.WAITING:
+        return retry_waiting(open_event, event, check_station=check_station)
+    return accept(event, check_station=check_station)
 
 
-def _retry_waiting(opened: OpenIngestEvent, sent: Sent, *, check_station: StationCheck) -> Outcome:
+def retry_waiting(open_event: OpenIngestEvent, event: ReceivedEvent, *, check_station: StationCheck) -> Outcome:
     """Try a waiting event, whose key is spent: it is applied, goes on waiting, or is rejected and its key freed."""
     try:
-        outcome = _attempt_waiting(opened, sent, check_station=check_station)
+        outcome = attempts.attempt_waiting(open_event, event, check_station=check_station)
     except errors.DomainError as error:
-        outcome = _give_up(sent, error)
+        outcome = attempts.give_up(event, error)
     except DataError as error:
-        outcome = _give_up(sent, mappings.invalid(str(error).splitlines()[0]))
-    if isinstance(outcome, errors.DomainError):
-        raise outcome
-    return outcome
+        outcome = attempts.give_up(event, invalid(str(error).splitlines()[0]))
+    return _concluded(event, outcome)
 
 
-@locking.atomically
-def _attempt_waiting(
-    opened: OpenIngestEvent, sent: Sent, *, check_station: StationCheck
-) -> Outcome | errors.DomainError:
-    keys = IdempotencyKey.objects.select_for_update()
-    key = keys.filter(channel=sent.channel, key=sent.envelope.dedupe_key, record_id=opened.pk)
-    locked = lock_open(sent) if key.exists() else None
-    if locked is None or locked.status != IngestStatus.WAITING:
-        return _settled_meanwhile(sent)
-    meant = candidates.read(sent)
-    scene = look(sent, meant, locking.lock(meant.sns, run_no=meant.run_no))
-    is_over = locked.wait_until is not None and locked.wait_until <= timezone.now()
-    repeated = find_tested(sent, scene)
-    if repeated is not None:
-        return as_repeat(take_answer(sent, repeated, locked))
-    waits = Outcome("WAITING", {"eventId": str(opened.pk), "duplicate": False, "status": "WAITING"})
-    unopened = matching.find_unopened(meant, sent.said)
-    if unopened is not None and not is_over:
-        return waits
-    if unopened is not None:
-        raise _waited_for_transaction(unopened)
-    choice = matching.choose(meant, scene.unit_states, scene.station_states)
-    if choice.is_ahead and not is_over:
-        check_sender(sent, choice.candidate, check_station=check_station)
-        _wait_for(locked, choice)
-        return waits
-    if choice.is_ahead:
-        refusal = choice.wait_expired(choice.mapping["waitSeconds"])
-        keep_rejected(sent, refusal, choice=choice, meant=meant)
-        return refusal
-    repeated = claim_test(sent, choice)
-    if repeated is not None:
-        return as_repeat(take_answer(sent, repeated, locked))
-    applied = unit_moves.apply(sent, choice, scene, check_station=check_station)
-    return Outcome("APPLIED", settle(sent, applied, scene, locked))
+# --- what follows ------------------------------------------------------------------------------------------
 
 
-@locking.atomically
-def _give_up(sent: Sent, refusal: errors.DomainError) -> Outcome | errors.DomainError:
-    """Keep a waiting event that is refused as REJECTED, and free its key; return how it is answered."""
-    key = IdempotencyKey.objects.select_for_update().filter(channel=sent.channel, key=sent.envelope.dedupe_key)
-    locked = lock_open(sent) if key.exists() else None
-    if locked is None or locked.status != IngestStatus.WAITING:
-        return _settled_meanwhile(sent)
-    keep_rejected(sent, refusal, meant=read_again(sent))
-    return refusal
+def try_blocked(unit_id: int) -> None:
+    """Try the events that a unit's move may have unblocked, each in its own transaction, in order of occurrence.
 
-
-def _settled_meanwhile(sent: Sent) -> Outcome | errors.DomainError:
-    """Return what another call made of a waiting event; one whose key is free again was refused."""
-    if IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).exists():
-        return known(sent)
-    return errors.InvalidTransition(action=Action.REPLAY, entity=Entity.INGEST_EVENT, state=IngestStatus.REJECTED)
-
-
-def _waited_for_transaction(unopened: Named) -> errors.IngestPayloadInvalid:
-    reason = _("waited {seconds} s, and no event has named the units of transaction “{id}”")
-    seconds = unopened.candidate.mapping["waitSeconds"]
-    return mappings.invalid(reason.format(seconds=seconds, id=unopened.transaction_id))
-
-
-def _wait_for(opened: OpenIngestEvent, choice: matching.Choice) -> None:
-    """Let an event of several units wait for the one that is furthest behind now."""
-    OpenIngestEvent.objects.filter(pk=opened.pk).update(**blocked_by(choice))
-
-
-@locking.atomically
-def _retry_rest(event: IngestEvent, *, check_station: StationCheck) -> Outcome:
-    """Apply the units that an applied partial batch left out. Raises what still keeps the last of them out."""
-    rows = SettledIngestEvent.objects.select_for_update(no_key=True)
-    settled = rows.get(pk=event.pk, received_at=event.received_at)
-    if not settled.skipped:
-        raise errors.InvalidTransition(
-            action=Action.REPLAY, entity=Entity.INGEST_EVENT, state=IngestStatus(settled.status)
-        )
-    whole = as_it_was(settled, decode(msgspec.json.encode(settled.payload)))
-    rest = replace(whole, body={**whole.body, "sn": None, "sns": [one["sn"] for one in settled.skipped]})
-    meant = candidates.read(rest)
-    scene = look(rest, meant, locking.lock(meant.sns, run_no=meant.run_no))
-    choice = matching.choose(meant, scene.unit_states, scene.station_states)
-    if choice.is_ahead:
-        raise choice.mismatch(choice.behind)
-    if choice.step.step_no != settled.step_no:
-        raise errors.StepMismatch(current=choice.step.step_no, step_no=settled.step_no, missing_steps=[])
-    applied = unit_moves.apply(rest, choice, scene, check_station=check_station, rest_of=settled)
-    return Outcome("APPLIED", settle_rest(whole, settled, applied))
+    An event that is applied moves the unit on, which may unblock the next: that is done here in turn, not in depth.
+    """
+    pending: list[int] | None = getattr(_running, "pending", None)
+    if pending is not None:
+        pending.append(unit_id)
+        return
+    _running.pending = [unit_id]
+    try:
+        while _running.pending:
+            for event_id in list_ready(_running.pending.pop(0)):
+                _try(event_id)
+    finally:
+        _running.pending = None
 
 
 def list_ready(unit_id: int) -> Sequence[int]:
@@ -162,5 +174,38 @@ def list_ready(unit_id: int) -> Sequence[int]:
         OpenIngestEvent.objects.filter(blocked_unit_id=unit_id)
         .extra(where=["blocked_step_no = (SELECT current_step_no FROM mes_unit WHERE mes_unit.id = blocked_unit_id)"])
         .order_by("occurred_at", "id")
-        .values_list("pk", flat=True)[:100]
+        .values_list("pk", flat=True)[:MOST_FOLLOWERS]
     )
+
+
+def try_transaction(source_system: str, transaction_id: str) -> None:
+    """Try the events that wait for somebody to name the units of a transaction."""
+    waiting = OpenIngestEvent.objects.filter(
+        status=IngestStatus.WAITING, source_system=source_system, transaction_id=transaction_id
+    )
+    opened = waiting.filter(IS_OPENED).order_by("occurred_at", "id")
+    for event_id in opened.values_list("pk", flat=True)[:MOST_FOLLOWERS]:
+        _try(event_id)
+
+
+def _try(event_id: int) -> None:
+    try:
+        retry(event_id)
+    except errors.DomainError as error:  # kept with the event
+        logger.info("ingest event still refused", event_id=event_id, code=error.code)
+    except DatabaseError:  # the others go on; the task that catches up tries this one again
+        logger.exception("ingest event not tried", event_id=event_id)
+
+
+def catch_up() -> int:
+    """Try what was missed (a process died after its commit) and expire what waited long enough; return how many."""
+    step = Subquery(Unit.objects.filter(pk=OuterRef("blocked_unit_id")).values("current_step_no")[:1])
+    due = OpenIngestEvent.objects.annotate(unit_step=step).filter(
+        Q(unit_step=F("blocked_step_no"))
+        | Q(status=IngestStatus.WAITING, wait_until__lte=timezone.now())
+        | ~Q(transaction_id="") & Q(IS_OPENED, status=IngestStatus.WAITING)
+    )
+    ids = list(due.order_by("occurred_at", "id").values_list("pk", flat=True)[:CATCH_UP_LIMIT])
+    for event_id in ids:
+        _try(event_id)
+    return len(ids)

@@ -3,16 +3,16 @@
 from typing import Any
 
 import msgspec
-from django.db import transaction
 from django.utils import timezone
 
 from execution import carriers, moves_sql
-from ingest.context import Scene
-from ingest.envelope import Sent
+from ingest import keys
+from ingest.context import EventContext
+from ingest.envelope import ReceivedEvent
+from ingest.mapping.extract import Extracted
 from ingest.models import IngestEventUnit, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from ingest.open_events import attempts_before
-from ingest.unit_moves import Applied
-from mes.platform.database.models import IdempotencyKey
+from ingest.unit_moves import EventMoves
 from mes.platform.database.prepared import as_json
 from mes.platform.http.envelope import camel_case
 
@@ -60,111 +60,109 @@ SETTLE = f"""
 """
 
 
-def settle(sent: Sent, applied: Applied, scene: Scene, opened: OpenIngestEvent | None) -> dict[str, Any]:
-    """Write what an event moves and the event, under the id it had while it was open, and its answer beside the key."""
+def settle(
+    event: ReceivedEvent, event_moves: EventMoves, context: EventContext, open_event: OpenIngestEvent | None
+) -> dict[str, Any]:
+    """Write what an event moves and the event, under the id it had while it was open, and its answer beside the key.
+
+    Returns the answer.
+    """
     now = timezone.now()
-    event_id = opened.pk if opened else scene.event_id
-    answer = _answer(event_id, applied)
-    event = {
+    event_id = open_event.pk if open_event else context.event_id
+    answer = _answer(event_id, event_moves)
+    row = {
         "id": event_id,
-        "received_at": opened.received_at if opened else now,
+        "received_at": open_event.received_at if open_event else now,
         "status": IngestStatus.APPLIED.value,
-        "attempts": attempts_before(sent, opened),
+        "attempts": attempts_before(event, open_event),
         "last_at": now,
-        "channel": sent.channel,
+        "channel": event.channel,
         "answer": answer,
-        **_facts(sent, applied),
+        **_columns(event, event_moves),
     }
-    given = {"event": as_json(event)}
-    moves_sql.write(applied.moves, now=now, statement=SETTLE, given=given, watched=scene.watched)
-    if applied.extracted.transaction_id:
-        _tell_of_transaction(sent.envelope.source_system, applied.extracted.transaction_id)
-    _join_pass(applied)
-    if opened:
-        opened.delete()
+    given = {"event": as_json(row)}
+    moves_sql.write(event_moves.moves, now=now, statement=SETTLE, given=given, watched=context.watched_unit_ids)
+    _join_pass(event_moves)
+    if open_event:
+        open_event.delete()
     return answer
 
 
-def _tell_of_transaction(source_system: str, transaction_id: str) -> None:
-    """Have the events tried after the commit that wait for somebody to name the units of a transaction."""
-    from ingest.waiting import try_transaction  # knows this module
-
-    transaction.on_commit(lambda: try_transaction(source_system, transaction_id))
+def _join_pass(event_moves: EventMoves) -> None:
+    if event_moves.carrier_track is not None:
+        carriers.join_pass(event_moves.carrier_track, [move.track for move in event_moves.moves])
 
 
-def _join_pass(applied: Applied) -> None:
-    if applied.carrier_track is not None:
-        carriers.join_pass(applied.carrier_track, [move.track for move in applied.moves])
-
-
-def _facts(sent: Sent, applied: Applied) -> dict[str, Any]:
-    extracted = applied.extracted
-    results = {move.track.result for move in applied.moves if move.track.result}
+def _columns(event: ReceivedEvent, event_moves: EventMoves) -> dict[str, Any]:
+    extracted = event_moves.extracted
+    results = {move.track.result for move in event_moves.moves if move.track.result}
     return {
-        "source_system": sent.envelope.source_system,
-        "dedupe_key": sent.envelope.dedupe_key,
-        "event_type": sent.envelope.event_type,
+        "source_system": event.envelope.source_system,
+        "dedupe_key": event.envelope.dedupe_key,
+        "event_type": event.envelope.event_type,
         "occurred_at": extracted.occurred_at,
-        "run_id": applied.run.pk,
-        "station_id": applied.station.pk,
-        "step_no": applied.step.step_no,
+        "run_id": event_moves.run.pk,
+        "station_id": event_moves.station.pk,
+        "step_no": event_moves.step.step_no,
         "carrier_no": extracted.carrier_no or "",
-        "sns": [move.unit.sn for move in applied.moves],
-        "unit_ids": [move.unit.pk for move in applied.moves],
-        "track_ids": [move.track.pk for move in applied.moves],
-        "carrier_track_id": applied.carrier_track.pk if applied.carrier_track else None,
+        "sns": [move.unit.sn for move in event_moves.moves],
+        "unit_ids": [move.unit.pk for move in event_moves.moves],
+        "track_ids": [move.track.pk for move in event_moves.moves],
+        "carrier_track_id": event_moves.carrier_track.pk if event_moves.carrier_track else None,
         "result": results.pop() if len(results) == 1 else "",
         "test_result_id": extracted.test_result_id or "",
         "transaction_id": extracted.transaction_id or "",
-        "payload": sent.body,
-        "normalized": normalized(extracted) | _as_received(applied),
-        "skipped": applied.skipped,
-        "unmapped_count": len(applied.unmapped),
+        "payload": event.body,
+        "normalized": normalized(extracted) | _carried_at_receipt(event_moves),
+        "skipped": event_moves.skipped,
+        "unmapped_count": len(event_moves.unmapped),
     }
 
 
-def _as_received(applied: Applied) -> dict[str, Any]:
-    """Return what will be so no longer when the units left out are tried again: what their carrier carries."""
-    return {"carried": applied.carried} if applied.skipped and applied.carried else {}
+def _carried_at_receipt(event_moves: EventMoves) -> dict[str, Any]:
+    """Return what the carrier carried, where units were left out: it may carry others when they are tried again."""
+    return {"carried": event_moves.carried} if event_moves.skipped and event_moves.carried else {}
 
 
-def normalized(extracted: Any) -> dict[str, Any]:
+def normalized(extracted: Extracted) -> dict[str, Any]:
     """Return what a mapping extracted, as JSON."""
     return msgspec.to_builtins(
         {camel_case(name): getattr(extracted, name) for name in extracted.__dataclass_fields__}, enc_hook=str
     )
 
 
-def _answer(event_id: int, applied: Applied) -> dict[str, Any]:
+def _answer(event_id: int, event_moves: EventMoves) -> dict[str, Any]:
+    moves = event_moves.moves
     answer: dict[str, Any] = {
         "eventId": str(event_id),
         "duplicate": False,
         "status": IngestStatus.APPLIED.value,
-        "unitStatus": applied.moves[0].unit.status if len(applied.moves) == 1 else None,
-        "trackIds": [str(move.track.pk) for move in applied.moves],
+        "unitStatus": moves[0].unit.status if len(moves) == 1 else None,
+        "trackIds": [str(move.track.pk) for move in moves],
     }
-    if applied.skipped:
-        answer["skipped"] = [{"sn": one["sn"], "code": one["code"]} for one in applied.skipped]
+    if event_moves.skipped:
+        answer["skipped"] = [{"sn": skipped["sn"], "code": skipped["code"]} for skipped in event_moves.skipped]
     return answer
 
 
-def settle_rest(sent: Sent, settled: SettledIngestEvent, applied: Applied) -> dict[str, Any]:
+def settle_rest(event: ReceivedEvent, settled_event: SettledIngestEvent, event_moves: EventMoves) -> dict[str, Any]:
     """Write what the replay of an applied event moves and add it to the event; its skipped units are those still left
-    out.
+    out. Returns the answer.
     """
     now = timezone.now()
-    moves_sql.write(applied.moves, now=now)
-    _join_pass(applied)
-    settled.sns += [move.unit.sn for move in applied.moves]
-    settled.unit_ids += [move.unit.pk for move in applied.moves]
-    settled.track_ids += [move.track.pk for move in applied.moves]
-    settled.skipped, settled.last_at = applied.skipped, now
-    fields = {name: getattr(settled, name) for name in ("sns", "unit_ids", "track_ids", "skipped", "last_at")}
-    SettledIngestEvent.objects.filter(pk=settled.pk, received_at=settled.received_at).update(**fields)
+    moves_sql.write(event_moves.moves, now=now)
+    _join_pass(event_moves)
+    settled_event.sns += [move.unit.sn for move in event_moves.moves]
+    settled_event.unit_ids += [move.unit.pk for move in event_moves.moves]
+    settled_event.track_ids += [move.track.pk for move in event_moves.moves]
+    settled_event.skipped, settled_event.last_at = event_moves.skipped, now
+    fields = {name: getattr(settled_event, name) for name in ("sns", "unit_ids", "track_ids", "skipped", "last_at")}
+    SettledIngestEvent.objects.filter(pk=settled_event.pk, received_at=settled_event.received_at).update(**fields)
     IngestEventUnit.objects.bulk_create(
-        IngestEventUnit(received_at=settled.received_at, unit_id=move.unit.pk, event_id=settled.pk)
-        for move in applied.moves
+        IngestEventUnit(received_at=settled_event.received_at, unit_id=move.unit.pk, event_id=settled_event.pk)
+        for move in event_moves.moves
     )
-    answer = {**_answer(settled.pk, applied), "trackIds": [str(track_id) for track_id in settled.track_ids]}
-    IdempotencyKey.objects.filter(channel=sent.channel, key=sent.envelope.dedupe_key).update(answer=answer)
+    track_ids = [str(track_id) for track_id in settled_event.track_ids]
+    answer = {**_answer(settled_event.pk, event_moves), "trackIds": track_ids}
+    keys.write_answer(event, answer)
     return answer

@@ -1,10 +1,8 @@
 """Reading an event by a mapping. Pure: no query, no clock.
 
-Paths are JMESPath on the event root (`payload.device.code`); below `unitsPath` they are relative to the item.
-`docs/ingest.md` describes every key.
+`docs/ingest.md` describes every key. What an event says is read when it is first asked for, and each path but once.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,15 +12,11 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from ingest.mapping.measurements import Measurement, find_measurements
-from ingest.mapping.paths import (
-    invalid,
-    is_same,
-    list_at,
-    search,
-    text_at,
-)
+from ingest.mapping.paths import EventDocument, invalid, is_same, text_at
 from mes import errors
 from mes.platform.validators import validate_code, validate_moment
+from mes.routing.paths import Path
+from mes.routing.step_mapping import ResultRule, StepMapping
 
 LONGEST_ID = 200
 LONGEST_POSITION = 100
@@ -64,191 +58,229 @@ class Extracted:
         return [unit.sn for unit in self.units if unit.sn is not None]
 
 
-# --- who ---------------------------------------------------------------------------------------------------
+class EventReading:
+    """What an event says, read by a mapping. The envelope goes before paths.
 
-
-def find_names(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> tuple[list[str], str | None]:
-    """Return the serial numbers and the carrier that an event names by a mapping; the envelope goes before paths."""
-    if event.get("sn"):
-        return [event["sn"]], text_at(mapping.get("carrierCodePath"), event)
-    if event.get("sns"):
-        return list(event["sns"]), text_at(mapping.get("carrierCodePath"), event)
-    carrier = text_at(mapping.get("carrierCodePath"), event)
-    if "unitsPath" in mapping:
-        return find_names_of_items(mapping, event), carrier
-    if "snListPath" in mapping:
-        return [sn for sn in list_at(mapping["snListPath"], event) if isinstance(sn, str) and sn], carrier
-    sn = text_at(mapping.get("snPath"), event)
-    return [sn] if sn else [], carrier
-
-
-def find_names_of_items(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> list[str]:
-    """Return the serial numbers of the items that a mapping reads one by one; none where it reads no items."""
-    items = list_at(mapping["unitsPath"], event) if "unitsPath" in mapping else []
-    return [sn for item in items if (sn := text_at(mapping.get("snPath"), item))]
-
-
-def find_station_code(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:
-    """Return the station that an event reports; None where it reports none that could be read."""
-    try:
-        return event.get("stationCode") or text_at(mapping.get("stationCodePath"), event)
-    except errors.IngestPayloadInvalid:
-        return None
-
-
-def find_occurred_at(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> datetime:
-    """Return when an event occurred; where its mapping finds no time, what the envelope says."""
-    try:
-        return _occurred_at(mapping, event)
-    except errors.IngestPayloadInvalid:
-        return _occurred_at({}, event)
-
-
-def find_line_code(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:
-    """Return the line that an event reports; None where it reports none that could be read."""
-    try:
-        return text_at(mapping.get("lineCodePath"), event)
-    except errors.IngestPayloadInvalid:
-        return None
-
-
-def is_entry(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
-    """Whether an event reports that units enter, or something that its mapping cannot tell from that."""
-    try:
-        return _phase(mapping, event) == "IN"
-    except errors.IngestPayloadInvalid:
-        return True
-
-
-def find_transaction(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:
-    """Return the id of the transaction that an event belongs to, where the mapping names one."""
-    return text_at(mapping.get("transactionIdPath"), event)
-
-
-# --- what --------------------------------------------------------------------------------------------------
-
-
-def extract(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> Extracted:
-    """Return everything a mapping extracts. Raises IngestPayloadInvalid naming the path that finds nothing usable."""
-    names, carrier = find_names(mapping, event)
-    phase = _phase(mapping, event)
-    units, without_unit = _units(mapping, event, names, needs_result=phase != "IN")
-    for sn in (unit.sn for unit in units if unit.sn is not None):
-        _check_code(sn)
-    if carrier is not None:
-        _check_code(carrier)
-    transaction_id = find_transaction(mapping, event)
-    if transaction_id is not None and len(transaction_id) > LONGEST_ID:
-        raise invalid(_("{path}: finds no transaction id").format(path=mapping["transactionIdPath"]))
-    return Extracted(
-        units=units,
-        occurred_at=_occurred_at(mapping, event),
-        station_code=event.get("stationCode") or text_at(mapping.get("stationCodePath"), event),
-        line_code=text_at(mapping.get("lineCodePath"), event),
-        carrier_no=carrier,
-        test_result_id=find_test_result_id(mapping, event) if "testResultIdPath" in mapping else None,
-        transaction_id=transaction_id,
-        phase=phase,
-        result=_result(mapping, event, event) if not units and phase != "IN" else None,
-        measurements=find_measurements(mapping, event) if _is_of_the_carrier(mapping) else (),
-        positions_without_unit=without_unit,
-    )
-
-
-def _is_of_the_carrier(mapping: Mapping[str, Any]) -> bool:
-    """Whether measurements belong to the whole pass: a batch that does not report unit by unit."""
-    return "unitsPath" not in mapping and ("carrierCodePath" in mapping or "snListPath" in mapping)
-
-
-def _check_code(text: str) -> None:
-    try:
-        validate_code(text)
-    except ValidationError as error:
-        raise invalid(f"“{text[:100]}”: {' '.join(error.messages)}") from None
-
-
-def _units(
-    mapping: Mapping[str, Any], event: Mapping[str, Any], names: list[str], *, needs_result: bool
-) -> tuple[tuple[UnitReport, ...], int]:
-    """Return the units reported and how many positions of the report name none."""
-    if "unitsPath" not in mapping:
-        result = _result(mapping, event, event) if needs_result else None
-        measurements = () if _is_of_the_carrier(mapping) else find_measurements(mapping, event)
-        return tuple(UnitReport(sn, result=result, measurements=measurements) for sn in dict.fromkeys(names)), 0
-    units, without = [], 0
-    for item in list_at(mapping["unitsPath"], event):
-        sn, position = text_at(mapping.get("snPath"), item), text_at(mapping.get("positionPath"), item)
-        if sn is None and position is None:
-            without += 1
-            continue
-        if position is not None and len(position) > LONGEST_POSITION:
-            raise invalid(_("positionPath: longer than {limit} characters").format(limit=LONGEST_POSITION))
-        units.append(_unit_of_item(mapping, event, item, sn, position, needs_result=needs_result))
-    return tuple(units), without
-
-
-def _unit_of_item(
-    mapping: Mapping[str, Any],
-    event: Mapping[str, Any],
-    item: Any,
-    sn: str | None,
-    position: str | None,
-    *,
-    needs_result: bool,
-) -> UnitReport:
-    try:
-        result = _result(mapping, item, event) if needs_result else None
-        return UnitReport(sn, position, result, find_measurements(mapping, item))
-    except errors.IngestPayloadInvalid as error:
-        if sn is not None:
-            raise
-        return UnitReport(None, position, problem="; ".join(error.details["problems"]))
-
-
-def _result(mapping: Mapping[str, Any], root: Any, event: Mapping[str, Any]) -> str:
-    """Return PASS or FAIL; a mapping without `result` means that leaving is passing. Nothing unknown passes.
-
-    Where an item says nothing at the path, what the event says there holds for each of its items.
+    Everything raises IngestPayloadInvalid, naming the path, for what cannot be read; `find_…` returns None for it.
     """
-    rule = mapping.get("result")
-    if rule is None:
-        return "PASS"
-    found = search(rule["path"], root)
-    if found is None and root is not event:
-        found = search(rule["path"], event)
-    for verdict, words in (("PASS", rule["passValues"]), ("FAIL", rule["failValues"])):
+
+    __slots__ = ("_extracted", "document", "mapping")
+
+    def __init__(self, document: EventDocument, mapping: StepMapping) -> None:
+        self.document = document
+        self.mapping = mapping
+        self._extracted: Extracted | None = None
+
+    # --- who -----------------------------------------------------------------------------------------------
+
+    @property
+    def sns(self) -> list[str]:
+        """The serial numbers of the units that the event names."""
+        fields, mapping = self.document.fields, self.mapping
+        if fields.get("sn"):
+            return [fields["sn"]]
+        if fields.get("sns"):
+            return list(fields["sns"])
+        if mapping.units_path is not None:
+            return self.item_sns
+        if mapping.sn_list_path is not None:
+            return [sn for sn in self.document.list_at(mapping.sn_list_path) if isinstance(sn, str) and sn]
+        sn = self.document.text_at(mapping.sn_path)
+        return [sn] if sn else []
+
+    @property
+    def item_sns(self) -> list[str]:
+        """The serial numbers of the items that the mapping reads one by one; none where it reads no items."""
+        if self.mapping.units_path is None:
+            return []
+        return [sn for sn in self.document.texts_at_items(self.mapping.units_path, self.mapping.sn_path) if sn]
+
+    @property
+    def carrier_no(self) -> str | None:
+        """The carrier that the event names."""
+        return self.document.text_at(self.mapping.carrier_code_path)
+
+    @property
+    def transaction_id(self) -> str | None:
+        """The transaction that the event belongs to."""
+        return self.document.text_at(self.mapping.transaction_id_path)
+
+    @property
+    def test_result_id(self) -> str:
+        """The id of the test result that the event reports; a mapping without a path for it finds none."""
+        path = self.mapping.test_result_id_path
+        found = self.document.text_at(path)
+        if found is None or len(found) > LONGEST_ID:
+            raise invalid(_("{path}: finds no test result id").format(path=_expression(path, "testResultIdPath")))
+        return found
+
+    # --- where and when ------------------------------------------------------------------------------------
+
+    @property
+    def station_code(self) -> str | None:
+        """The station that the event reports."""
+        return self.document.fields.get("stationCode") or self.document.text_at(self.mapping.station_code_path)
+
+    @property
+    def line_code(self) -> str | None:
+        """The line that the event reports."""
+        return self.document.text_at(self.mapping.line_code_path)
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When the event occurred; by a mapping without a path for it, what the envelope says."""
+        path = self.mapping.occurred_at_path
+        text = self.document.fields["occurredAt"] if path is None else self.document.search(path)
+        return _as_moment(text, _expression(path, "occurredAt"))
+
+    def find_station_code(self) -> str | None:
+        """Return the station that the event reports; None where it reports none that could be read."""
+        try:
+            return self.station_code
+        except errors.IngestPayloadInvalid:
+            return None
+
+    def find_line_code(self) -> str | None:
+        """Return the line that the event reports; None where it reports none that could be read."""
+        try:
+            return self.line_code
+        except errors.IngestPayloadInvalid:
+            return None
+
+    def occurred_at_or_sent(self) -> datetime:
+        """Return when the event occurred; where the mapping finds no time, what the envelope says."""
+        try:
+            return self.occurred_at
+        except errors.IngestPayloadInvalid:
+            return _as_moment(self.document.fields["occurredAt"], "occurredAt")
+
+    # --- what ----------------------------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> str | None:
+        """IN, OUT, or None: in and out at once."""
+        rule = self.mapping.phase
+        if rule is None:
+            return None
+        found = self.document.search(rule.path)
+        for phase, words in (("IN", rule.in_values), ("OUT", rule.out_values)):
+            if any(is_same(found, word) for word in words):
+                return phase
+        raise invalid(_("phase.path: {found} is in neither inValues nor outValues").format(found=repr(found)[:200]))
+
+    def may_be_entry(self) -> bool:
+        """Whether the event reports that units enter, or something that the mapping cannot tell from that."""
+        try:
+            return self.phase == "IN"
+        except errors.IngestPayloadInvalid:
+            return True
+
+    def extract(self) -> Extracted:
+        """Return everything that the mapping extracts. Raises IngestPayloadInvalid naming the first path that finds
+        nothing usable.
+        """
+        if self._extracted is None:
+            self._extracted = self._extract()
+        return self._extracted
+
+    def _extract(self) -> Extracted:
+        mapping = self.mapping
+        carrier_no, sns, phase = self.carrier_no, self.sns, self.phase
+        units, without_unit = self._read_units(sns, needs_result=phase != "IN")
+        _check_codes(units, carrier_no)
+        transaction_id = self.transaction_id
+        if transaction_id is not None and len(transaction_id) > LONGEST_ID:
+            path = _expression(mapping.transaction_id_path, "transactionIdPath")
+            raise invalid(_("{path}: finds no transaction id").format(path=path))
+        return Extracted(
+            units=units,
+            occurred_at=self.occurred_at,
+            station_code=self.station_code,
+            line_code=self.line_code,
+            carrier_no=carrier_no,
+            test_result_id=None if mapping.test_result_id_path is None else self.test_result_id,
+            transaction_id=transaction_id,
+            phase=phase,
+            result=self._read_result() if not units and phase != "IN" else None,
+            measurements=self._read_measurements() if mapping.measures_batch else (),
+            positions_without_unit=without_unit,
+        )
+
+    def _read_units(self, sns: list[str], *, needs_result: bool) -> tuple[tuple[UnitReport, ...], int]:
+        """Return the units reported and how many positions of the report name none."""
+        if self.mapping.units_path is not None:
+            return self._read_items(self.mapping.units_path, needs_result=needs_result)
+        result = self._read_result() if needs_result else None
+        measurements = () if self.mapping.measures_batch else self._read_measurements()
+        return tuple(UnitReport(sn, result=result, measurements=measurements) for sn in dict.fromkeys(sns)), 0
+
+    def _read_items(self, items_path: Path, *, needs_result: bool) -> tuple[tuple[UnitReport, ...], int]:
+        units, without_unit = [], 0
+        items = self.document.list_at(items_path)
+        for item, sn in zip(items, self.document.texts_at_items(items_path, self.mapping.sn_path), strict=True):
+            position = text_at(self.mapping.position_path, item)
+            if sn is None and position is None:
+                without_unit += 1
+                continue
+            if position is not None and len(position) > LONGEST_POSITION:
+                raise invalid(_("positionPath: longer than {limit} characters").format(limit=LONGEST_POSITION))
+            units.append(self._read_item(item, sn, position, needs_result=needs_result))
+        return tuple(units), without_unit
+
+    def _read_item(self, item: Any, sn: str | None, position: str | None, *, needs_result: bool) -> UnitReport:
+        try:
+            result = self._read_result_of_item(item) if needs_result else None
+            return UnitReport(sn, position, result, find_measurements(self.mapping, item))
+        except errors.IngestPayloadInvalid as error:
+            if sn is not None:
+                raise
+            return UnitReport(None, position, problem="; ".join(error.details["problems"]))
+
+    def _read_measurements(self) -> tuple[Measurement, ...]:
+        rule = self.mapping.measurements
+        return () if rule is None else find_measurements(self.mapping, self.document.fields)
+
+    def _read_result(self) -> str:
+        """Return PASS or FAIL; a mapping without `result` means that leaving is passing."""
+        rule = self.mapping.result
+        return "PASS" if rule is None else _as_verdict(rule, self.document.search(rule.path))
+
+    def _read_result_of_item(self, item: Any) -> str:
+        """Return PASS or FAIL. Where an item says nothing at the path, what the event says there holds for each."""
+        rule = self.mapping.result
+        if rule is None:
+            return "PASS"
+        found = rule.path.search(item)
+        return _as_verdict(rule, self.document.search(rule.path) if found is None else found)
+
+
+def _as_verdict(rule: ResultRule, found: Any) -> str:
+    """Return PASS or FAIL for a word that was found. Nothing unknown passes."""
+    for verdict, words in (("PASS", rule.pass_values), ("FAIL", rule.fail_values)):
         if any(is_same(found, word) for word in words):
             return verdict
     raise invalid(_("result.path: {found} is in neither passValues nor failValues").format(found=repr(found)[:200]))
 
 
-def _phase(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:
-    rule = mapping.get("phase")
-    if rule is None:
-        return None
-    found = search(rule["path"], event)
-    for phase, words in (("IN", rule["inValues"]), ("OUT", rule["outValues"])):
-        if any(is_same(found, word) for word in words):
-            return phase
-    raise invalid(_("phase.path: {found} is in neither inValues nor outValues").format(found=repr(found)[:200]))
-
-
-def _occurred_at(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> datetime:
-    path = mapping.get("occurredAtPath")
-    text = search(path, event) if path else event["occurredAt"]
+def _as_moment(text: Any, expression: str) -> datetime:
     try:
         moment = msgspec.convert(text, datetime)
         validate_moment(moment)
     except (msgspec.ValidationError, ValidationError):
         reason = _("{path}: {text} is no time with an offset from UTC")
-        raise invalid(reason.format(path=path or "occurredAt", text=repr(text)[:100])) from None
+        raise invalid(reason.format(path=expression, text=repr(text)[:100])) from None
     return moment
 
 
-def find_test_result_id(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> str:
-    """Return the id of a test result. Raises IngestPayloadInvalid when its path finds none."""
-    path = str(mapping["testResultIdPath"])
-    found = text_at(path, event)
-    if found is None or len(found) > LONGEST_ID:
-        raise invalid(_("{path}: finds no test result id").format(path=path))
-    return found
+def _check_codes(units: tuple[UnitReport, ...], carrier_no: str | None) -> None:
+    """Raise IngestPayloadInvalid for a serial number, or a number of a carrier, that cannot be one."""
+    codes = [unit.sn for unit in units if unit.sn is not None]
+    for code in codes if carrier_no is None else [*codes, carrier_no]:
+        try:
+            validate_code(code)
+        except ValidationError as error:
+            raise invalid(f"“{code[:100]}”: {' '.join(error.messages)}") from None
+
+
+def _expression(path: Path | None, key: str) -> str:
+    return key if path is None else path.expression

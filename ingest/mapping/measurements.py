@@ -9,13 +9,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from execution.data.judging import Reading
-from ingest.mapping.paths import (
-    invalid,
-    is_same,
-    search,
-    text_at,
-)
+from ingest.mapping.paths import invalid, is_same, text_at
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
+from mes.routing.step_mapping import MeasurementRule, ResultRule, StepMapping
 
 JSON_TYPE = "JSON"
 
@@ -38,54 +34,54 @@ class Readings:
     unmapped: list[str] = field(default_factory=list)
 
 
-def find_measurements(mapping: Mapping[str, Any], root: Any) -> tuple[Measurement, ...]:
-    rule = mapping.get("measurements")
+def find_measurements(mapping: StepMapping, root: Any) -> tuple[Measurement, ...]:
+    """Return what a mapping finds measured in an event, or in an item of it. Raises IngestPayloadInvalid."""
+    rule = mapping.measurements
     if rule is None:
         return ()
-    found = search(rule["itemsPath"], root)
+    found = rule.items_path.search(root)
     if found is None:
         return ()
     if not isinstance(found, list):
         raise invalid(_("measurements.itemsPath: finds no list"))
-    return tuple(_measurement(rule, mapping, item) for item in found)
+    return tuple(_measurement(rule, mapping.result, item) for item in found)
 
 
-def _measurement(rule: Mapping[str, Any], mapping: Mapping[str, Any], item: Any) -> Measurement:
-    name = text_at(rule["namePath"], item)
+def _measurement(rule: MeasurementRule, words: ResultRule | None, item: Any) -> Measurement:
+    name = text_at(rule.name_path, item)
     if name is None:
         raise invalid(_("measurements.namePath: finds no name"))
     return Measurement(
         name=name,
-        value=search(rule["valuePath"], item),
-        measure=text_at(rule.get("unitPath"), item),
-        judge=_judge(rule, mapping, item),
+        value=rule.value_path.search(item),
+        measure=text_at(rule.unit_path, item),
+        judge=_judge(rule, words, item),
     )
 
 
-def _judge(rule: Mapping[str, Any], mapping: Mapping[str, Any], item: Any) -> str | None:
+def _judge(rule: MeasurementRule, words: ResultRule | None, item: Any) -> str | None:
     """Return what the machine says of a value, in the words of `result`; other words are no judgement."""
-    words = mapping.get("result")
-    if "judgePath" not in rule:
+    if rule.judge_path is None:
         return None
-    found = search(rule["judgePath"], item)
-    passing = words["passValues"] if words else ["PASS"]
-    failing = words["failValues"] if words else ["FAIL"]
+    found = rule.judge_path.search(item)
+    passing = words.pass_values if words else ("PASS",)
+    failing = words.fail_values if words else ("FAIL",)
     if any(is_same(found, word) for word in passing):
         return "PASS"
     return "FAIL" if any(is_same(found, word) for word in failing) else None
 
 
 def to_readings(
-    mapping: Mapping[str, Any], measurements: tuple[Measurement, ...], step: StepSnapshot, *, at: datetime
+    mapping: StepMapping, measurements: tuple[Measurement, ...], step: StepSnapshot, *, at: datetime
 ) -> Readings:
-    """Turn measurements into readings of the step's bound specs; those that map to none are named apart.
+    """Turn measurements into readings of the step's bound specs; the names of those that map to none are listed apart.
 
     Nothing is coerced: a value of another type than its spec's is refused later, by the same check as every value.
     Raises IngestPayloadInvalid when a unit of measure cannot be converted to the spec's.
     """
     result = Readings()
-    names = mapping.get("dataSpecMap") or {}
-    factors = (mapping.get("measurements") or {}).get("unitFactors") or {}
+    names = mapping.data_spec_map
+    factors = mapping.measurements.unit_factors if mapping.measurements is not None else {}
     for measurement in measurements:
         spec = step.spec_index.find(names.get(measurement.name, measurement.name))
         if spec is None or measurement.value is None:
@@ -96,7 +92,7 @@ def to_readings(
     return result
 
 
-def _converted(measurement: Measurement, spec: SpecSnapshot, factors: Mapping[str, Any]) -> Any:
+def _converted(measurement: Measurement, spec: SpecSnapshot, factors: Mapping[str, Mapping[str, float]]) -> Any:
     """Return the value in the spec's unit of measure, by the factors the mapping gives."""
     value, measure = measurement.value, measurement.measure
     if not measure or not spec.unit or measure == spec.unit:
@@ -107,7 +103,7 @@ def _converted(measurement: Measurement, spec: SpecSnapshot, factors: Mapping[st
         raise invalid(reason.format(name=measurement.name, measure=measure, unit=spec.unit))
     if not isinstance(value, int | float) or isinstance(value, bool):
         return value
-    converted = float(value) * float(factor)
+    converted = float(value) * factor
     if not math.isfinite(converted):
         raise invalid(_("{name}: is out of range in {unit}").format(name=measurement.name, unit=spec.unit))
     return converted

@@ -1,40 +1,69 @@
-"""Following a mapping's paths: JMESPath on the event, or on an item of it. Pure."""
+"""What paths find in an event, or in an item of it. Pure."""
 
-import re
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jmespath
-from jmespath.exceptions import JMESPathError
-
 from mes import errors
+from mes.routing.paths import Path
 
-_PLAIN_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
-
-
-@lru_cache(maxsize=2048)
-def _compiled(path: str) -> Callable[[Any], Any]:
-    if not _PLAIN_PATH.fullmatch(path):
-        return jmespath.compile(path).search
-    names = path.split(".")
-
-    def follow(root: Any) -> Any:  # most paths name nothing but members, which needs no interpreter
-        for name in names:
-            if not isinstance(root, dict):
-                return None
-            root = root.get(name)
-        return root
-
-    return follow
+_NOT_EVALUATED = object()
 
 
-def search(path: str, root: Any) -> Any:
-    """Return what a path finds. Raises IngestPayloadInvalid when the path cannot be applied to what is there."""
-    try:
-        return _compiled(path)(root)
-    except (JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
-        raise invalid(f"{path}: {str(error).splitlines()[0]}") from None
+class _Failure:
+    """What is kept of a path that could not be applied: it fails in the same words whenever it is asked for."""
+
+    __slots__ = ("problems",)
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = problems
+
+
+class EventDocument:
+    """An event as mappings see it (null is absent). A path is evaluated in it once, whichever mappings name it."""
+
+    __slots__ = ("_found", "fields")
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields = fields
+        self._found: dict[Any, Any] = {}
+
+    def search(self, path: Path) -> Any:
+        """Return what a path finds in the event. Raises IngestPayloadInvalid."""
+        found = self._found.get(path, _NOT_EVALUATED)
+        if found is _NOT_EVALUATED:
+            try:
+                found = path.search(self.fields)
+            except errors.IngestPayloadInvalid as error:
+                found = _Failure(error.details["problems"])
+            self._found[path] = found
+        return _unless_failed(found)
+
+    def text_at(self, path: Path | None) -> str | None:
+        """Return the text that a path finds in the event. Raises IngestPayloadInvalid."""
+        return None if path is None else as_text(self.search(path))
+
+    def list_at(self, path: Path) -> list[Any]:
+        """Return the list that a path finds in the event, else none. Raises IngestPayloadInvalid."""
+        found = self.search(path)
+        return found if isinstance(found, list) else []
+
+    def texts_at_items(self, items_path: Path, path: Path | None) -> list[str | None]:
+        """Return the text that a path finds in each item of a list. Raises IngestPayloadInvalid."""
+        key = (items_path, path)
+        found = self._found.get(key, _NOT_EVALUATED)
+        if found is _NOT_EVALUATED:
+            try:
+                found = [text_at(path, item) for item in self.list_at(items_path)]
+            except errors.IngestPayloadInvalid as error:
+                found = _Failure(error.details["problems"])
+            self._found[key] = found
+        return _unless_failed(found)
+
+
+def _unless_failed(found: Any) -> Any:
+    if isinstance(found, _Failure):
+        raise invalid(*found.problems)
+    return found
 
 
 def invalid(*problems: str) -> errors.IngestPayloadInvalid:
@@ -42,17 +71,16 @@ def invalid(*problems: str) -> errors.IngestPayloadInvalid:
     return errors.IngestPayloadInvalid(problems=list(problems))
 
 
-def text_at(path: str | None, root: Any) -> str | None:
-    """Return the text a path finds; numbers that name something are taken as they are written."""
-    found = search(path, root) if path else None
+def as_text(found: Any) -> str | None:
+    """Return what was found as a text; numbers that name something are taken as they are written."""
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
     return found if isinstance(found, str) and found else None
 
 
-def list_at(path: str, root: Any) -> list[Any]:
-    found = search(path, root)
-    return found if isinstance(found, list) else []
+def text_at(path: Path | None, item: Any) -> str | None:
+    """Return the text that a path finds in an item. Raises IngestPayloadInvalid."""
+    return None if path is None else as_text(path.search(item))
 
 
 def is_same(found: Any, word: Any) -> bool:

@@ -4,7 +4,7 @@ The same functions as for a real event do the reading; here a part of the mappin
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -17,34 +17,39 @@ from django.utils.translation import gettext as _
 from execution import rules, unit_state
 from execution.data import judging
 from ingest import envelope, unit_moves
-from ingest.mapping import extract as mappings
 from ingest.mapping import measurements
-from ingest.mapping.extract import Extracted, UnitReport
+from ingest.mapping.extract import EventReading, Extracted, UnitReport
 from ingest.mapping.measurements import Measurement
+from ingest.mapping.paths import EventDocument, invalid
 from mes import errors
 from mes.production.models import Unit
 from mes.routing import snapshots
 from mes.routing.compilation import build, load_sources
 from mes.routing.mapping_problems import find_mapping_problems
 from mes.routing.models import Routing, VersionStatus
+from mes.routing.paths import Path
 from mes.routing.snapshots import RouteSnapshot, SpecSnapshot, StepSnapshot
+from mes.routing.step_mapping import StepMapping, list_paths
 from mes.specs.models import TriggerType
 
 LIVE = "live"
-WHO = ("snPath", "snListPath", "unitsPath", "positionPath")
+WHO = ("sn_path", "sn_list_path", "units_path", "position_path")
 PARTS = (
-    "carrierCodePath",
-    "phase",
-    "result",
-    "occurredAtPath",
-    "stationCodePath",
-    "lineCodePath",
-    "transactionIdPath",
-    "testResultIdPath",
-    "measurements",
+    WHO,
+    ("carrier_code_path",),
+    ("phase",),
+    ("result",),
+    ("occurred_at_path",),
+    ("station_code_path",),
+    ("line_code_path",),
+    ("transaction_id_path",),
+    ("test_result_id_path",),
+    ("measurements", "data_spec_map"),
 )
+OF_MEASUREMENTS = tuple(f"measurements.{key}" for key in ("namePath", "valuePath", "unitPath", "judgePath"))
 OF_ITEMS = ("snPath", "positionPath", "result.path")  # relative to an item where there is a `unitsPath`
 MISFITS = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+NO_MAPPING = StepMapping()
 T = TypeVar("T")
 
 
@@ -64,9 +69,9 @@ class Preview:
     overridden: set[int | None] = field(default_factory=set)
 
     @property
-    def mapping(self) -> dict[str, Any]:
+    def mapping(self) -> StepMapping:
         """The mapping of the step."""
-        return self.step.ingest_mapping or {}
+        return self.step.mapping or NO_MAPPING
 
     def attempt(self, action: Callable[[], T]) -> T | None:
         """Return what the action returns; None when it is refused, which becomes a problem."""
@@ -74,16 +79,16 @@ class Preview:
             return action()
         except errors.DomainError as refusal:
             self.add(refusal)
-        except MISFITS as error:  # a mapping may be live, so perhaps it is not even one
-            self.add(mappings.invalid(str(error)[:200] or type(error).__name__))
+        except MISFITS as error:  # of whatever kind: what is looked at need not even be an event
+            self.add(invalid(str(error)[:200] or type(error).__name__))
         return None
 
     def add(self, refusal: errors.DomainError) -> None:
         """Note a refusal once."""
-        said = str(refusal)
+        message = str(refusal)
         if isinstance(refusal, errors.ValidationFailed):
-            said = "; ".join(f"{path}: {message}" for path, message in refusal.details.items())
-        problem = {"code": refusal.code, "message": said}
+            message = "; ".join(f"{path}: {problem}" for path, problem in refusal.details.items())
+        problem = {"code": refusal.code, "message": message}
         if problem not in self.problems:
             self.problems.append(problem)
 
@@ -144,16 +149,17 @@ def _check_envelope(seen: Preview, event: Any) -> None:
     }
     seen.event = {name: value for name, value in seen.event.items() if value is not None and sound.get(name, True)}
     try:
-        mappings.extract({}, {"occurredAt": seen.event.get("occurredAt")})
+        sent_at = EventDocument({"occurredAt": seen.event.get("occurredAt")})
+        EventReading(sent_at, NO_MAPPING).occurred_at_or_sent()
     except errors.DomainError:
         seen.event["occurredAt"] = timezone.now().isoformat()
 
 
 def _check_mapping(seen: Preview) -> bool:
-    if seen.step.ingest_mapping is None:
+    if seen.step.mapping is None:
         seen.add(errors.IngestMappingMissing(event_type=seen.step.station_type))
         return False
-    problems = find_mapping_problems(seen.step.ingest_mapping, station_type=seen.step.station_type)
+    problems = find_mapping_problems(seen.mapping.document, station_type=seen.step.station_type)
     seen.problems += [{"code": "INGEST_MAPPING_INVALID", "message": str(problem)} for problem in problems]
     return not problems
 
@@ -161,28 +167,28 @@ def _check_mapping(seen: Preview) -> bool:
 # --- paths ---------------------------------------------------------------------------------------------------
 
 
-def _list_paths(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _list_paths(mapping: StepMapping, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield every path with what it finds: one thing at the event, a list of things at the items of a list."""
-    items = _find_items(mapping.get("unitsPath"), event)
-    for key, path in _paths_of(mapping):
+    items = _find_items(mapping.units_path, event)
+    measured = _find_measured(mapping, event)
+    of_measurements = []
+    for key, path in list_paths(mapping):
         if key.startswith("measurements.") and key != "measurements.itemsPath":
-            continue
-        if items is not None and (key in OF_ITEMS or key == "measurements.itemsPath"):
+            of_measurements.append((key, path))
+        elif items is not None and (key in OF_ITEMS or key == "measurements.itemsPath"):
             yield _found_at_items(key, path, "unitsPath", items)
         else:
             yield _found(key, path, event)
-    rule = mapping.get("measurements") or {}
-    measured = _find_measured(mapping, event)
-    for key in ("namePath", "valuePath", "unitPath", "judgePath"):
-        if key in rule:
-            yield _found_at_items(f"measurements.{key}", rule[key], "measurements.itemsPath", measured)
+    for key, path in sorted(of_measurements, key=lambda entry: OF_MEASUREMENTS.index(entry[0])):
+        yield _found_at_items(key, path, "measurements.itemsPath", measured)
 
 
-def _find_measured(mapping: Mapping[str, Any], event: Mapping[str, Any]) -> list[Any]:
-    items = _find_items(mapping.get("unitsPath"), event)
+def _find_measured(mapping: StepMapping, event: dict[str, Any]) -> list[Any]:
+    if mapping.measurements is None:
+        return []
+    items = _find_items(mapping.units_path, event)
     roots = [event] if items is None else items
-    path = (mapping.get("measurements") or {}).get("itemsPath")
-    return [one for root in roots for one in _find_items(path, root) or ()]
+    return [item for root in roots for item in _find_items(mapping.measurements.items_path, root) or ()]
 
 
 def roots_of(seen: Preview, at: str) -> list[Any]:
@@ -190,44 +196,35 @@ def roots_of(seen: Preview, at: str) -> list[Any]:
     if at == "event":
         return [seen.event]
     if at == "unitsPath":
-        return _find_items(seen.mapping.get("unitsPath"), seen.event) or []
+        return _find_items(seen.mapping.units_path, seen.event) or []
     return _find_measured(seen.mapping, seen.event)
 
 
-def _paths_of(mapping: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, value in mapping.items():
-        if key.endswith("Path"):
-            yield key, value
-        elif key in ("result", "phase", "measurements"):
-            for inner, path in value.items():
-                if inner == "path" or inner.endswith("Path"):
-                    yield f"{key}.{inner}", path
-
-
-def _find_items(path: str | None, root: Any) -> list[Any] | None:
+def _find_items(path: Path | None, root: Any) -> list[Any] | None:
     """Return the items of a list that a path finds; None without a path."""
     if path is None:
         return None
     try:
-        found = mappings.search(path, root)
+        found = path.search(root)
     except (errors.IngestPayloadInvalid, *MISFITS):
         return []
     return found if isinstance(found, list) else []
 
 
-def _found(key: str, path: str, root: Any) -> dict[str, Any]:
-    entry: dict[str, Any] = {"key": key, "path": path, "at": "event", "found": None}
+def _found(key: str, path: Path, root: Any) -> dict[str, Any]:
+    entry: dict[str, Any] = {"key": key, "path": path.expression, "at": "event", "found": None}
     try:
-        entry["found"] = _plain(mappings.search(path, root))
+        entry["found"] = _plain(path.search(root))
     except (errors.IngestPayloadInvalid, *MISFITS) as error:
         entry["problem"] = str(error)
     return entry
 
 
-def _found_at_items(key: str, path: str, at: str, items: Sequence[Any]) -> dict[str, Any]:
+def _found_at_items(key: str, path: Path, at: str, items: Sequence[Any]) -> dict[str, Any]:
     entries = [_found(key, path, item) for item in items]
-    entry: dict[str, Any] = {"key": key, "path": path, "at": at, "found": [one["found"] for one in entries]}
-    problems = [one["problem"] for one in entries if "problem" in one]
+    found = [item["found"] for item in entries]
+    entry: dict[str, Any] = {"key": key, "path": path.expression, "at": at, "found": found}
+    problems = [item["problem"] for item in entries if "problem" in item]
     return {**entry, "problem": problems[0]} if problems else entry
 
 
@@ -243,29 +240,29 @@ def _plain(found: Any) -> Any:
 
 def _extract(seen: Preview) -> Extracted:
     """Extract by the whole mapping, or by those parts of it that fit."""
-    mapping, event = seen.mapping, seen.event
+    mapping, document = seen.mapping, EventDocument(seen.event)
     try:
-        whole = mappings.extract(mapping, event)
+        whole = EventReading(document, mapping).extract()
         for problem in dict.fromkeys(unit.problem for unit in whole.units if unit.problem):
-            seen.add(mappings.invalid(problem))
+            seen.add(invalid(problem))
         return whole
     except (errors.DomainError, *MISFITS):
         pass
-    fitting: dict[str, Any] = {}
-    best = mappings.extract({}, {"occurredAt": event["occurredAt"]})
-    for names in (WHO, *((part,) for part in PARTS)):
-        tried = fitting | {name: mapping[name] for name in names if name in mapping}
-        found = seen.attempt(lambda tried=tried: mappings.extract(tried, event))  # type: ignore[misc]
-        if found is not None:
-            fitting, best = tried, found
-    if "result" in mapping and "result" not in fitting:
+    fitting = NO_MAPPING
+    best = EventReading(EventDocument({"occurredAt": seen.event["occurredAt"]}), fitting).extract()
+    for names in PARTS:
+        tried = replace(fitting, **{name: getattr(mapping, name) for name in names})
+        extracted = seen.attempt(EventReading(document, tried).extract)
+        if extracted is not None:
+            fitting, best = tried, extracted
+    if fitting.result is not mapping.result:
         best = replace(best, result=None, units=tuple(replace(unit, result=None) for unit in best.units))
     return best
 
 
 def _check_who_and_where(seen: Preview, extracted: Extracted) -> None:
     if not (extracted.units or extracted.carrier_no or extracted.transaction_id):
-        seen.add(mappings.invalid(_("the event names no unit")))
+        seen.add(invalid(_("the event names no unit")))
     codes = [extracted.station_code] if extracted.station_code and "\0" not in extracted.station_code else []
     station_states = unit_state.load_states([], locked=None, stations=codes).station_states
     seen.attempt(lambda: unit_moves.find_station_state(extracted, seen.step, station_states))
@@ -276,7 +273,7 @@ def _check_who_and_where(seen: Preview, extracted: Extracted) -> None:
     seen.units = {unit.sn: unit for unit in Unit.objects.select_related("run").filter(sn__in=sns)}
     repeated = sorted({sn for sn in sns if sns.count(sn) > 1}) if len(sns) <= envelope.LARGEST_BATCH else []
     if repeated:
-        seen.add(mappings.invalid(_("named more than once: {sns}").format(sns=", ".join(repeated))))
+        seen.add(invalid(_("named more than once: {sns}").format(sns=", ".join(repeated))))
 
 
 # --- values --------------------------------------------------------------------------------------------------
@@ -299,7 +296,7 @@ def _read_measurements(
     specs: set[int] = set()
     sn = None if index is None else extracted.units[index].sn
     for measurement in measurements:
-        spec = seen.step.spec_index.find(_spec_name(seen.mapping, measurement))
+        spec = seen.step.spec_index.find(seen.mapping.data_spec_map.get(measurement.name, measurement.name))
         if spec is None or measurement.value is None:
             reason = _("no spec of this name is bound to the step") if spec is None else _("there is no value")
             seen.unmapped.append({**_as_measured(measurement), "sn": sn, "reason": reason})
@@ -311,10 +308,6 @@ def _read_measurements(
             if judged.is_key_failure:
                 seen.overridden.add(index)
     return specs
-
-
-def _spec_name(mapping: Mapping[str, Any], measurement: Measurement) -> str:
-    return (mapping.get("dataSpecMap") or {}).get(measurement.name, measurement.name)
 
 
 def _as_measured(measurement: Measurement) -> dict[str, Any]:
@@ -360,7 +353,7 @@ def _judge(
     except errors.DomainError as refusal:
         return None, refusal
     except MISFITS:
-        return None, mappings.invalid(_("{name}: the value cannot be converted").format(name=measurement.name))
+        return None, invalid(_("{name}: the value cannot be converted").format(name=measurement.name))
     return judged, None
 
 

@@ -11,7 +11,7 @@ from mes.plant.models import StationType
 from mes.production import orders, runs
 from mes.production.models import Run
 from mes.routing.compilation import compile_route
-from mes.routing.models import RouteVersion
+from mes.routing.models import RouteVersion, Routing
 from tests.factories import make_config, make_group, make_line, make_operation, make_route, make_spec, make_station
 from tests.remembering import remembered
 
@@ -94,6 +94,33 @@ def make_ingest_plant(
             retest_limit=1 if kind == StationType.TEST else 0,
         )
     _make_specs()
+    mapping_by_step = {no: step[3] for no, step in steps.items()}
+    return _start_run(routing, run_no=run_no, units=units, mappings=mapping_by_step, authorize=authorize)
+
+
+@remembered
+def make_two_sided_plant(*, first: dict[str, Any], second: dict[str, Any]) -> IngestPlant:
+    """Make line SMT-A with a route that passes the same stations twice: 10 PRINT and 30 PRINT-2 (AUTO, PRN-1), 20 AOI
+    and 40 AOI-2 (AUTO, AOI-1), which the mappings `first` and `second` read.
+    """
+    line = make_line("SMT-A")
+    steps = {10: ("PRINT", PRINTING), 20: ("AOI", first), 30: ("PRINT-2", PRINTING), 40: ("AOI-2", second)}
+    groups = {}
+    for name, station in (("PRINT", "PRN-1"), ("AOI", "AOI-1")):
+        groups[name] = make_group(f"{name}-GROUP")
+        make_station(station, line=line, group=groups[name], station_type=StationType.AUTO)
+    routing = make_route(code="TWO-SIDED", steps=[(no, operation) for no, (operation, _mapping) in steps.items()])
+    for step_no, (operation, mapping) in steps.items():
+        group = groups[operation.removesuffix("-2")]
+        make_config(
+            routing, step_no=step_no, station_type=StationType.AUTO, station_group=group, ingest_mapping=mapping
+        )
+    return _start_run(routing, run_no="RUN-1", units=3, mappings={no: step[1] for no, step in steps.items()})
+
+
+def _start_run(
+    routing: Routing, *, run_no: str, units: int, mappings: dict[int, dict[str, Any]], authorize: bool = True
+) -> IngestPlant:
     version, _changed = compile_route(code=routing.code)
     assert version.status == "READY", version.errors
     orders.receive(
@@ -106,7 +133,7 @@ def make_ingest_plant(
         runs.register_units(run_no=run_no, sns=sns)
     if authorize:
         runs.set_authorization(run_no=run_no, action="AUTHORIZE", by="test")
-    return IngestPlant(Run.objects.get(pk=run.pk), version, sns, {no: step[3] for no, step in steps.items()})
+    return IngestPlant(Run.objects.get(pk=run.pk), version, sns, mappings)
 
 
 def _make_specs() -> None:

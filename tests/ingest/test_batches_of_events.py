@@ -117,15 +117,15 @@ def test_what_the_database_cannot_keep_is_refused_alone(
 
     from ingest import unit_moves
 
-    apply = unit_moves.apply
+    decide_moves = unit_moves.decide_moves
 
-    def poisoned(sent: Any, *args: Any, **kwargs: Any) -> Any:
-        if sent.body["payload"].get("poison"):
+    def poisoned(event: Any, *args: Any, **kwargs: Any) -> Any:
+        if event.body["payload"].get("poison"):
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1/0")
-        return apply(sent, *args, **kwargs)
+        return decide_moves(event, *args, **kwargs)
 
-    monkeypatch.setattr(unit_moves, "apply", poisoned)
+    monkeypatch.setattr(unit_moves, "decide_moves", poisoned)
     results = post(client, [printed(plant.sns[0], poison=True), printed(plant.sns[0])])
     assert [result["status"] for result in results] == ["REJECTED", "APPLIED"]
     assert results[0]["error"]["code"] == "INGEST_PAYLOAD_INVALID"

@@ -18,7 +18,7 @@ from django.conf import settings
 
 from execution.models import CarrierLoad, CarrierTrack, DataValue, Track
 from ingest.models import OpenIngestEvent, SettledIngestEvent
-from ingest.waiting import catch_up
+from ingest.processing import catch_up
 from mes.platform.outbox.models import MesEvent
 from mes.production.models import Run, Unit
 from tests.factories import api_client, make_token

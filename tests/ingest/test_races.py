@@ -2,7 +2,7 @@
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from time import sleep
 from typing import Any
@@ -14,10 +14,10 @@ from rest_framework.test import APIClient
 
 from execution import carriers
 from execution.models import CarrierLoad, CarrierTrack, DataValue, Track
-from ingest import attempts, candidates, context
-from ingest.envelope import Sent
+from ingest import candidates, context, keys
+from ingest.envelope import ReceivedEvent
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
-from ingest.waiting import catch_up
+from ingest.processing import catch_up
 from mes.production import locking
 from mes.production.models import Run, Unit
 from tests.factories import api_client
@@ -141,14 +141,14 @@ def test_a_repeat_at_the_moment_the_event_is_given_up(client: APIClient, monkeyp
     body = inspected(make_ingest_plant().sns[0], "end")
     assert push(client, body)() == (202, "WAITING")
     OpenIngestEvent.objects.update(wait_until=timezone.now() - timedelta(seconds=1))
-    known = attempts.known
+    earlier_answer = keys.earlier_answer
 
-    def give_up_first(sent: Sent) -> attempts.Outcome:
+    def give_up_first(event: ReceivedEvent) -> Mapping[str, Any]:
         at_once(catch_up, times=1)
         assert OpenIngestEvent.objects.get().status == "REJECTED"
-        return known(sent)
+        return earlier_answer(event)
 
-    monkeypatch.setattr(attempts, "known", give_up_first)
+    monkeypatch.setattr(keys, "earlier_answer", give_up_first)
     assert push(client, body)() == (202, "WAITING")
     assert OpenIngestEvent.objects.get().status == "WAITING"
 

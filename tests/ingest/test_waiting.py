@@ -10,10 +10,9 @@ from rest_framework.test import APIClient
 
 from execution.models import Track
 from ingest import processing
-from ingest.attempts import any_station
-from ingest.envelope import decode
+from ingest.envelope import any_station, decode
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
-from ingest.waiting import catch_up
+from ingest.processing import catch_up
 from mes import errors
 from mes.production.models import Unit
 from tests.execution.support import track_in, track_out
@@ -126,9 +125,9 @@ def test_one_that_another_call_gives_up_meanwhile(plant: IngestPlant, send: Send
     Unit.objects.update(current_step_no=20)
     assert catch_up() == 1
     assert OpenIngestEvent.objects.get().status == "REJECTED"
-    sent = decode(msgspec.json.encode(stale.payload))
+    event = decode(msgspec.json.encode(stale.payload))
     with pytest.raises(errors.InvalidTransition):
-        processing._retry_waiting(stale, sent, check_station=any_station)
+        processing.retry_waiting(stale, event, check_station=any_station)
     assert OpenIngestEvent.objects.get().status == "REJECTED"
 
 

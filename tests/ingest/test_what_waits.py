@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from execution.models import CarrierLoad, CarrierTrack, Track
 from ingest.models import OpenIngestEvent, SettledIngestEvent
-from ingest.waiting import catch_up
+from ingest.processing import catch_up
 from mes.production.models import Unit
 from tests.factories import api_client
 from tests.ingest.conftest import Send
