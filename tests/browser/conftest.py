@@ -1,0 +1,114 @@
+"""A real browser on the real pages: the system's Chromium, driven by Playwright.
+
+Every page that a test opens is watched: an error of a script or of the content policy, a failed request or a request to
+another host fails the test. What the page showed when a test failed is kept in `var/browser/`.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from mes.platform.accounts.roles import Role
+from tests.factories import make_user
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+ARGUMENTS = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
+PICTURES = Path(settings.BASE_DIR) / "var" / "browser"
+TABLET = {"width": 1024, "height": 768}
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+
+SignIn = Callable[..., Page]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser, and skip it where there is none."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason=f"no browser: none of {', '.join(NAMES)} is installed"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep a picture of the page on which a test failed."""
+    report = yield
+    page = getattr(item, "funcargs", {}).get("page")
+    if report.when == "call" and report.failed and page is not None and not page.is_closed():
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        path = PICTURES / f"{item.name}.png"
+        page.screenshot(path=path, full_page=True)
+        report.sections.append(("browser", f"{page.url}\nThe page as it was: {path}"))
+    return report
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start the browser once. Playwright runs a loop in this thread, in which Django would refuse to read."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        options: dict[str, Any] = {"executable_path": CHROMIUM, "chromium_sandbox": os.getuid() != 0}
+        started = playwright.chromium.launch(args=list(ARGUMENTS), **options)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def context(browser: Browser, live_server: LiveServer) -> Iterator[BrowserContext]:
+    """A browser of a tablet's size that has never been here."""
+    context = browser.new_context(base_url=live_server.url, viewport=TABLET)
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
+    """A page that is watched for everything that must not happen."""
+    problems: list[str] = []
+    host = urlsplit(live_server.url).netloc
+
+    def see_request(request: Request) -> None:
+        if urlsplit(request.url).scheme.startswith("http") and urlsplit(request.url).netloc != host:
+            problems.append(f"asks another host: {request.url}")
+
+    def see_response(response: Response) -> None:
+        if response.status >= 400:
+            problems.append(f"{response.status} for {response.request.method} {response.url}")
+
+    page = context.new_page()
+    page.on("request", see_request)
+    page.on("response", see_response)
+    page.on("pageerror", lambda error: problems.append(f"script: {error}"))
+    page.on("console", lambda entry: problems.append(f"console: {entry.text}") if entry.type == "error" else None)
+    yield page
+    page.close()
+    assert problems == []
+
+
+@pytest.fixture
+def sign_in(page: Page) -> SignIn:
+    """Return a function that signs in somebody of a role through the form and opens a page."""
+
+    def sign_in(role: Role, path: str = "/") -> Page:
+        name = make_user(role, username=f"b-{role.lower()}").get_username()
+        page.goto(path)
+        enter(page, name)
+        return page
+
+    return sign_in
+
+
+def enter(page: Page, name: str, password: str = "secret") -> None:
+    """Fill in the form of the sign-in page and send it."""
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
