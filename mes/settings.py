@@ -264,6 +264,7 @@ MES_TASK_TIMEOUT = timedelta(seconds=120)
 Q_CLUSTER = {
     "name": "linekeeper",
     "orm": "default",
+    "broker_class": "mes.platform.outbox.broker.RegisteredTasksBroker",  # runs nothing that is not registered
     "workers": _number("WORKER_PROCESSES", default=1),
     "timeout": int(MES_TASK_TIMEOUT.total_seconds()),
     "retry": 180,

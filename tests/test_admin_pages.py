@@ -252,6 +252,31 @@ def test_the_page_of_an_app_and_the_way_there_stay(app: str) -> None:
     assert f'href="{reverse("admin:app_list", args=[app])}"' in client.get(model["admin_url"]).content.decode()
 
 
+@pytest.mark.django_db
+def test_what_libraries_keep_is_for_looking_only_for_superusers_too() -> None:
+    """A schedule typed here ran os.system as the worker's user."""
+    client = sign_in(make_user(is_superuser=True))
+    request = client.get("/admin/").wsgi_request
+    of_libraries = [model for model in admin.site._registry if model._meta.app_label not in OUR_APPS]
+    assert {model._meta.label for model in of_libraries} >= {"django_q.Schedule", "django_q.OrmQ", "django_q.Failure"}
+    for model in of_libraries:
+        model_admin = admin.site._registry[model]
+        may = {
+            model_admin.has_add_permission(request),
+            model_admin.has_change_permission(request),
+            model_admin.has_delete_permission(request),
+        }
+        assert may == {model._meta.label_lower in EDITABLE_LIBRARY_MODELS}, model
+    assert client.post(reverse("admin:django_q_schedule_add"), {"func": "os.system"}).status_code == 403
+    schedule = Schedule.objects.latest("pk")
+    change = reverse("admin:django_q_schedule_change", args=[schedule.pk])
+    assert client.get(change).status_code == 200
+    assert client.post(change, {"func": "os.system"}).status_code == 403
+    again = {"action": "resubmit_task", "_selected_action": ["x"]}
+    client.post(reverse("admin:django_q_success_changelist"), again)
+    assert not OrmQ.objects.exists()
+
+
 # --- master data ------------------------------------------------------------------------------------------
 
 

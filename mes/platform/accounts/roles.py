@@ -113,7 +113,10 @@ def _capabilities_of_person(user: Any) -> frozenset[Capability]:
 
 # --- groups and what they may do in the admin site ----------------------------------------------------------
 
-_OUR_APPS = ("mes", "execution", "ingest", "integration", "trace")
+# Models of libraries that may be changed in the admin site; all others are for looking, for superusers too.
+EDITABLE_LIBRARY_MODELS = ("auth.user", "auth.group")
+
+OUR_APPS = ("mes", "execution", "ingest", "integration", "trace")
 _SECRET = ("devicetoken", "devicetokenstation")
 _MASTER_DATA = (
     "line",
@@ -135,10 +138,11 @@ _MASTER_DATA = (
 
 
 def create_roles(*, using: str = DEFAULT_DB_ALIAS, apps: Any = installed_apps, **_kwargs: Any) -> None:
-    """Make the groups and give them what is missing; a post_migrate receiver that may run any number of times.
+    """Make the groups of the roles, each with exactly its permissions; a post_migrate receiver that may run again.
 
-    Permissions of apps that come later do not exist yet when the first app reports, so they are made here. What
-    somebody granted a group by hand stays. Raises SweepIncomplete when all others are made, where roles failed.
+    Permissions of apps that come later do not exist yet when the first app reports, so they are made here. What a plant
+    wants to grant besides goes into a group of its own: a role must not keep what it should no longer have. Raises
+    SweepIncomplete when all others are made, where roles failed.
     """
     try:
         group_model = apps.get_model("auth", "Group")
@@ -153,22 +157,19 @@ def create_roles(*, using: str = DEFAULT_DB_ALIAS, apps: Any = installed_apps, *
     with Sweep("roles") as sweep:
         for role in Role:
             with sweep.row(role), transaction.atomic(using=using):
-                _create_group(role, group_model.objects.using(using), permissions)
-
-
-def _create_group(role: Role, groups: Any, permissions: Any) -> None:
-    group, _created = groups.get_or_create(name=role.group_name)
-    wanted = set(_permissions_of(role, permissions).values_list("pk", flat=True))
-    missing = wanted - set(group.permissions.values_list("pk", flat=True))
-    if missing:
-        group.permissions.add(*missing)
+                group, _created = group_model.objects.using(using).get_or_create(name=role.group_name)
+                group.permissions.set(_permissions_of(role, permissions))
 
 
 def _permissions_of(role: Role, permissions: Any) -> Any:
-    """Everyone sees our tables, engineers keep the master data, administrators do all."""
+    """Everyone sees our tables, engineers keep the master data, administrators do all but change libraries."""
     if role == Role.ADMIN:
-        return permissions.all()
-    ours = models.Q(content_type__app_label__in=_OUR_APPS) & ~models.Q(content_type__model__in=_SECRET)
+        editable = models.Q(content_type__app_label__in=OUR_APPS)
+        for label in EDITABLE_LIBRARY_MODELS:
+            app_label, model = label.split(".")
+            editable |= models.Q(content_type__app_label=app_label, content_type__model=model)
+        return permissions.filter(editable | models.Q(codename__startswith="view_"))
+    ours = models.Q(content_type__app_label__in=OUR_APPS) & ~models.Q(content_type__model__in=_SECRET)
     allowed = ours & models.Q(codename__startswith="view_")
     if role == Role.ENGINEER:
         allowed |= models.Q(content_type__app_label="mes", content_type__model__in=_MASTER_DATA)

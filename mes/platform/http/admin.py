@@ -42,13 +42,8 @@ class BoundedPaginator(Paginator):
         return rows.order_by()[: self.bound].count()
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """For looking. What may be done is an action with a permission of its own."""
-
-    paginator = BoundedPaginator
-    show_full_result_count = False
-    list_per_page = 50
-    list_max_show_all = 200
+class LookOnly:
+    """Mixin of admin classes: nothing is added, changed or deleted, by superusers neither."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""
@@ -61,6 +56,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""
         return False
+
+
+class ReadOnlyAdmin(LookOnly, admin.ModelAdmin):
+    """For looking. What may be done is an action with a permission of its own."""
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 200
 
 
 def choice_filter(field: str, title: Any, choices: Sequence[tuple[str, Any]]) -> type[admin.SimpleListFilter]:

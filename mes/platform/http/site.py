@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib.admin import AdminSite
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.db.models import Model
+from django.db.models.base import ModelBase
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+from mes.platform.accounts.roles import EDITABLE_LIBRARY_MODELS, OUR_APPS
+from mes.platform.http.admin import LookOnly
 
 
 @dataclass(eq=False)
@@ -40,6 +44,14 @@ class Section:
 _section_of: dict[type[Model], Section] = {}
 
 
+class LibraryAdmin(LookOnly):
+    """Mixin for admin classes of libraries. Their actions go too: one may queue a task."""
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """None."""
+        return {}
+
+
 class LinekeeperAdminSite(AdminSite):
     """Where engineers edit specs, routes and configurations."""
 
@@ -47,6 +59,19 @@ class LinekeeperAdminSite(AdminSite):
     site_title = _("Linekeeper")
     index_title = _("Master data, routes and messages")
     site_url = "/"
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register models; those of libraries for looking only, unless they are named as editable.
+
+        A library's own admin may offer to change what only code should: a schedule of django-q2 names a function that
+        the worker calls. A library that is added later is safe in this way before anybody thinks of it.
+        """
+        models = [model_or_iterable] if isinstance(model_or_iterable, ModelBase) else model_or_iterable
+        for model in models:
+            looked_at = admin_class or ModelAdmin
+            if model._meta.app_label not in OUR_APPS and model._meta.label_lower not in EDITABLE_LIBRARY_MODELS:
+                looked_at = type(looked_at.__name__, (LibraryAdmin, looked_at), {})
+            super().register(model, looked_at, **options)
 
     def get_urls(self) -> list[Any]:
         """Add the page of a section."""
