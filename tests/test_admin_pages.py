@@ -12,12 +12,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
+from django_q.models import OrmQ, Schedule
 
 from execution import tracking
 from execution.models import DataValue, Track
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, StationGroup
-from mes.platform.accounts.roles import Role
+from mes.platform.accounts.roles import EDITABLE_LIBRARY_MODELS, OUR_APPS, Role
 from mes.platform.http.site import Section
 from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
 from mes.production.models import Run, Unit, WorkOrder
@@ -252,7 +253,6 @@ def test_the_page_of_an_app_and_the_way_there_stay(app: str) -> None:
     assert f'href="{reverse("admin:app_list", args=[app])}"' in client.get(model["admin_url"]).content.decode()
 
 
-@pytest.mark.django_db
 def test_what_libraries_keep_is_for_looking_only_for_superusers_too() -> None:
     """A schedule typed here ran os.system as the worker's user."""
     client = sign_in(make_user(is_superuser=True))

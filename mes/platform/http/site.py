@@ -3,7 +3,7 @@
 Its index is grouped by subject, not by Django app: each `admin` module says which section its models belong to.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +66,7 @@ class LinekeeperAdminSite(AdminSite):
         A library's own admin may offer to change what only code should: a schedule of django-q2 names a function that
         the worker calls. A library that is added later is safe in this way before anybody thinks of it.
         """
-        models = [model_or_iterable] if isinstance(model_or_iterable, ModelBase) else model_or_iterable
+        models: Iterable[Any] = [model_or_iterable] if isinstance(model_or_iterable, ModelBase) else model_or_iterable
         for model in models:
             looked_at = admin_class or ModelAdmin
             if model._meta.app_label not in OUR_APPS and model._meta.label_lower not in EDITABLE_LIBRARY_MODELS:
