@@ -1,4 +1,9 @@
-"""Carriers: which units they carry, and their own passes."""
+"""Carriers: which units they carry, and their own passes.
+
+The loads of a unit are changed by whoever holds the unit's row; what a carrier carries is changed by whoever holds its
+row, too, locked after its units. A unit that is done or scrapped leaves its carrier (`moves_sql`, `take_off`), or the
+next report of the carrier would mean it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +16,10 @@ from django.utils.translation import gettext as _
 from execution.models import Carrier, CarrierLoad, CarrierTrack, CarrierTrackUnit, Track
 from mes import errors
 from mes.plant.models import Station
-from mes.production.models import Run, Unit
+from mes.production import locking
+from mes.production.models import Run, Unit, UnitStatus
+
+OFF_CARRIER = (UnitStatus.DONE, UnitStatus.SCRAPPED)  # units that moves no carrier any more
 
 
 @dataclass(frozen=True)
@@ -38,10 +46,14 @@ def list_loads(carrier: Carrier) -> list[CarrierLoad]:
 def load(*, carrier_no: str, placings: Sequence[Placing], at: datetime | None = None) -> list[CarrierLoad]:
     """Put units on a carrier; return what it carries then. A unit is taken off any other carrier first.
 
-    Raises UnitNotFound, and ValidationFailed when a unit or a position is named twice or a position is taken.
+    Raises UnitNotFound, UnitScrapped, and ValidationFailed when a unit or a position is named twice or a position is
+    taken.
     """
     at = at or timezone.now()
     units = {unit.sn: unit for unit in lock_units([placing.sn for placing in placings])}
+    for unit in units.values():
+        if unit.status == UnitStatus.SCRAPPED:
+            raise errors.UnitScrapped(sn=unit.sn)
     carrier = lock_carrier(carrier_no)
     current = {item.unit_id: item for item in list_loads(carrier)}
     _check_placings(placings, stay=[item for item in current.values() if item.unit.sn not in units])
@@ -71,7 +83,7 @@ def _check_placings(placings: Sequence[Placing], *, stay: Sequence[CarrierLoad])
             )
 
 
-@transaction.atomic
+@locking.atomically
 def unload(*, carrier_no: str, sns: Sequence[str] | None = None, at: datetime | None = None) -> list[CarrierLoad]:
     """Take units, or all, off a carrier; return what it still carries. Raises CarrierNotFound."""
     at = at or timezone.now()
@@ -80,12 +92,24 @@ def unload(*, carrier_no: str, sns: Sequence[str] | None = None, at: datetime | 
     carried = CarrierLoad.objects.filter(carrier__carrier_no=carrier_no, unloaded_at=None)
     if sns is not None:
         carried = carried.filter(unit__sn__in=sns)
-    units = lock_units(list(carried.values_list("unit__sn", flat=True)))  # before the carrier, as everywhere
+    units = locking.lock_units(Unit.objects.filter(pk__in=list(carried.values_list("unit_id", flat=True))))
     carrier = lock_carrier(carrier_no)
-    loads = CarrierLoad.objects.filter(carrier=carrier, unloaded_at=None, unit__in=units)
-    loads.update(unloaded_at=at)
+    if not {unit.pk for unit in units}.issuperset(carried.values_list("unit_id", flat=True)):
+        raise locking.Outdated
+    carried.update(unloaded_at=at)
     _note_change(carrier, at)
     return list_loads(carrier)
+
+
+def take_off(unit: Unit, *, at: datetime) -> None:
+    """Take a locked unit off the carrier that carries it, if any (inside a transaction)."""
+    load = CarrierLoad.objects.select_related("carrier").filter(unit=unit, unloaded_at=None).first()
+    if load is None:
+        return
+    carrier = lock_carrier(load.carrier.carrier_no)
+    load.unloaded_at = max(at, load.loaded_at)
+    load.save(update_fields=["unloaded_at"])
+    _note_change(carrier, at)
 
 
 def _note_change(carrier: Carrier, at: datetime) -> None:
@@ -95,14 +119,16 @@ def _note_change(carrier: Carrier, at: datetime) -> None:
 def settle_loads(carrier: Carrier, units: Sequence[tuple[Unit, str]], *, at: datetime) -> None:
     """Make a locked carrier carry exactly these (unit, position): what a machine saw on it is what is on it.
 
-    What it saw before the carrier was loaded or unloaded, or a unit was put on another one, is so no longer.
+    What it saw before the carrier was loaded or unloaded, or a unit was put on another one, is so no longer. Units that
+    were done or scrapped before are not carried, whatever it saw.
     """
     if carrier.changed_at is not None and at < carrier.changed_at:
         return
     _note_change(carrier, at)
     later = CarrierLoad.objects.filter(unit__in=[unit for unit, _position in units], loaded_at__gt=at, unloaded_at=None)
     elsewhere = set(later.exclude(carrier=carrier).values_list("unit_id", flat=True))
-    wanted = {unit.pk: position for unit, position in units if unit.pk not in elsewhere}
+    carried = [(unit, position) for unit, position in units if unit.status not in OFF_CARRIER]
+    wanted = {unit.pk: position for unit, position in carried if unit.pk not in elsewhere}
     current = {item.unit_id: item for item in list_loads(carrier)}
     gone = [item.pk for unit_id, item in current.items() if wanted.get(unit_id) != item.position]
     CarrierLoad.objects.filter(pk__in=gone).update(unloaded_at=at)
@@ -129,8 +155,7 @@ def join_pass(carrier_track: CarrierTrack, tracks: Sequence[Track]) -> None:
 
 def lock_units(sns: Sequence[str]) -> list[Unit]:
     """Return units with their rows locked in one order, as named. Raises UnitNotFound for the first unknown."""
-    units = list(Unit.objects.select_for_update(no_key=True).filter(sn__in=sns).order_by("pk"))
-    by_sn = {unit.sn: unit for unit in units}
+    by_sn = {unit.sn: unit for unit in locking.lock_units(Unit.objects.filter(sn__in=sns))}
     for sn in sns:
         if sn not in by_sn:
             raise errors.UnitNotFound(code=sn)

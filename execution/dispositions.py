@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils import timezone
 
+from execution.carriers import take_off
 from execution.data import values
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
@@ -105,7 +106,7 @@ def release_unit(*, sn: str, reason: str, by: str) -> Unit:
 
 @transaction.atomic
 def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
-    """Scrap a unit; an open track is closed as FAIL. Raises UnitNotFound, InvalidTransition."""
+    """Scrap a unit and take it off its carrier; an open track is FAIL. Raises UnitNotFound, InvalidTransition."""
     unit = _lock(sn)
     status = transitions.UNIT.next_state(Action.SCRAP, unit.status)
     _close_open_track(unit, override=ResultOverride.SCRAP)
@@ -113,6 +114,7 @@ def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     unit.scrap_reason = reason[:500]
     unit.save(update_fields=["status", "held_from", "hold_reason", "scrap_reason", "updated_at"])
     _record(unit, DispositionAction.SCRAP, from_status=before, reason=reason, by=by)
+    take_off(unit, at=timezone.now())
     cancel_of_unit(unit.sn)
     return unit
 

@@ -50,8 +50,8 @@ _GIVEN_TYPES = {
     **{f"unit_{name}": kind for name, kind in _UNIT_TYPES.items()},
 }
 
-# A track that is entered and left at once is written closed. To be embedded in the statement of who moves units for a
-# reason that is written along.
+# A track that is entered and left at once is written closed; a unit that is done leaves its carrier. To be embedded in
+# the statement of who moves units for a reason that is written along.
 CTES = f"""
     moved AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(%(moves)s::jsonb)
@@ -66,6 +66,10 @@ CTES = f"""
     ), units AS (
         UPDATE mes_unit u SET {", ".join(f"{name} = m.unit_{name}" for name in _UNIT_TYPES)}, updated_at = %(now)s
           FROM moved m WHERE u.id = m.unit_id AND u.id = ANY(ARRAY(SELECT unit_id FROM moved))
+    ), unloaded AS (
+        UPDATE execution_carrierload SET unloaded_at = GREATEST(loaded_at, %(now)s)
+         WHERE unloaded_at IS NULL
+           AND unit_id = ANY(ARRAY(SELECT unit_id FROM moved WHERE 'DONE' IN (unit_status, unit_held_from)))
     ), owners AS (
         SELECT NULL::bigint AS record_id, NULL::bigint AS carrier_track_id, %(now)s::timestamptz AS received_at,
                values_source AS source, values_operator AS operator, unit_id, run_id, track_id, station_id, step_no,

@@ -15,7 +15,7 @@ from ingest.mapping.extract import EventReading
 from ingest.mapping.paths import invalid
 from ingest.models import SettledIngestEvent
 from mes import errors
-from mes.production.models import OPEN_RUN_STATUSES, Run
+from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
 from mes.routing import snapshots
 from mes.routing.models import RouteVersion
 from mes.routing.paths import Path
@@ -204,7 +204,7 @@ def _find_units(reading: EventReading, event: ReceivedEvent) -> NamedUnits:
 
 def _find_units_on(carrier_no: str, sns: list[str], reading: EventReading, event: ReceivedEvent) -> NamedUnits:
     now = list_carried(carrier_no)
-    carried = now if event.carried is None else event.carried
+    carried = now if event.carried is None else list_unscrapped(event.carried)
     carried_sns = [sn for sn, _position in carried]
     others = [*carried_sns, *(sn for sn, _position in now), *reading.item_sns]
     return NamedUnits(sns or carried_sns, others, carried)
@@ -214,6 +214,13 @@ def list_carried(carrier_no: str) -> list[tuple[str, str]]:
     """Return (serial number, position) of the units that a carrier carries now, by position."""
     loads = CarrierLoad.objects.filter(carrier__carrier_no=carrier_no, unloaded_at=None).order_by("position", "id")
     return list(loads.values_list("unit__sn", "position"))
+
+
+def list_unscrapped(carried: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return what a carrier carried when its event was received, without the units that were scrapped since."""
+    units = Unit.objects.filter(sn__in=[sn for sn, _position in carried], status=UnitStatus.SCRAPPED)
+    scrapped = set(units.values_list("sn", flat=True))
+    return [(sn, position) for sn, position in carried if sn not in scrapped]
 
 
 def list_of_transaction(source_system: str, transaction_id: str) -> list[str]:

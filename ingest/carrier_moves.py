@@ -14,6 +14,7 @@ from execution.models import Carrier, CarrierLoad, CarrierTrack
 from execution.moves import Move
 from execution.outbox_events import alarm_event
 from execution.unit_state import UnitState
+from ingest.candidates import list_unscrapped
 from ingest.envelope import ReceivedEvent
 from ingest.mapping import measurements
 from ingest.mapping.extract import Extracted, UnitReport
@@ -43,7 +44,7 @@ class LockedCarrier:
         loads = carriers.list_loads(carrier)
         locked.check(unit_ids=[load.unit_id for load in loads], run_ids=())
         if event.carried is not None:
-            return cls(carrier, loads, event.carried, is_past=True)
+            return cls(carrier, loads, list_unscrapped(event.carried), is_past=True)
         return cls(carrier, loads, [(load.unit.sn, load.position) for load in loads], is_past=False)
 
     @property

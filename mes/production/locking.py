@@ -10,9 +10,11 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import OperationalError, transaction
+from django.db.models import QuerySet
 from psycopg.errors import DeadlockDetected
 
 from mes.platform.database.prepared import as_json, fetch_all
+from mes.production.models import Unit
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,6 +95,14 @@ class Locked:
         """Raise Outdated unless these units and runs are held."""
         if not (self.units.issuperset(unit_ids) and self.runs.issuperset(run_ids)):
             raise Outdated
+
+
+def lock_units(units: QuerySet[Unit]) -> list[Unit]:
+    """Return units with their rows locked, in the order of their ids (inside a transaction).
+
+    Whoever changes units without their runs locks them by this, all at once.
+    """
+    return list(units.select_for_update(no_key=True, of=("self",)).order_by("pk"))
 
 
 NOTHING = Locked(frozenset(), frozenset(), frozenset())

@@ -2,7 +2,7 @@
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from time import sleep
 from typing import Any
@@ -258,17 +258,17 @@ def test_control_an_unload_that_locks_the_carrier_first_deadlocks(
     client: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The units are locked before the carrier, as by every event; the other way round, the two wait for each other."""
-    lock_units, lock_carrier = carriers.lock_units, carriers.lock_carrier
+    lock_units = locking.lock_units
 
-    def carrier_first(sns: Sequence[str]) -> list[Unit]:
+    def carrier_first(units: QuerySet[Unit]) -> list[Unit]:
         if "unload" in {frame.function for frame in inspect.stack()}:
-            lock_carrier("A")
+            carriers.lock_carrier("A")
         sleep(0.2)
-        units = lock_units(sns)
+        locked = lock_units(units)
         sleep(0.2)
-        return units
+        return locked
 
-    monkeypatch.setattr(carriers, "lock_units", carrier_first)
+    monkeypatch.setattr(locking, "lock_units", carrier_first)
     assert (503, "TRY_AGAIN") in load_and_unload(client)
 
 
