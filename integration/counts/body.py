@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from mes import errors
 from mes.platform.validators import validate_moment
-from mes.production_counts.hours import LONGEST_DELTA
+from mes.production_counts.stretches import LONGEST_DELTA
 from mes.production_counts.windows import COUNTERS, Counts
 
 LARGEST_COUNT = 10**15

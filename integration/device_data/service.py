@@ -25,7 +25,8 @@ from mes.platform.http.parsing import WHOLE_BODY
 from mes.platform.inbound import keys
 from mes.platform.inbound.messages import Outcome, Received
 from mes.platform.inbound.sender import Sender
-from mes.production_counts.hours import Machine, NewReport, record
+from mes.production_counts.hours import record
+from mes.production_counts.reports import Machine, NewReport
 
 Answers = dict[str, Received]  # by key
 Refusals = dict[str, errors.DomainError]

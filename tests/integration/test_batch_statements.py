@@ -238,6 +238,7 @@ KINDS = {
     "alarms": kind(of_each("alarm", reading(200, "Paste Height"), **AT_PRINTER), "CREATED"),
     "alarms that hold": kind(of_each("hold", reading(260)), "CREATED"),
     "counts of a machine": kind(counts_of(lambda index: "EQ-1"), "CREATED"),
+    "counts of many machines": kind(counts_of(lambda index: f"EQ-{index}"), "CREATED"),
 }
 
 

@@ -7,8 +7,9 @@ from itertools import count
 from django.utils import timezone
 
 from mes.production.models import Run
-from mes.production_counts.hours import Machine, NewReport, record
+from mes.production_counts.hours import record
 from mes.production_counts.models import HourlyCount
+from mes.production_counts.reports import Machine, NewReport
 from mes.production_counts.windows import COUNTERS, Counts, Report
 from tests.factories import Plant
 

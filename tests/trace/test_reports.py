@@ -15,7 +15,7 @@ from mes.plant.models import Line
 from mes.platform.accounts.roles import Role
 from mes.production.models import Run
 from mes.production_counts import records
-from mes.production_counts.hours import Machine
+from mes.production_counts.reports import Machine
 from mes.production_counts.windows import Report
 from tests.execution.support import make_run
 from tests.factories import Plant, api_client, make_line, make_plant

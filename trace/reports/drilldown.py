@@ -6,8 +6,8 @@ from datetime import datetime
 
 from integration.models import DeviceDataRecord
 from mes.plant.models import Line
-from mes.production_counts.hours import load_reports
 from mes.production_counts.models import CountReport, CountStream, HourlyCount
+from mes.production_counts.stretches import load_reports
 from mes.production_counts.windows import (
     COUNTERS,
     Counts,
