@@ -7,7 +7,6 @@ of it back, key included; `reject` and `give_up` then keep it. What follows a se
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -22,7 +21,7 @@ from ingest.envelope import ReceivedEvent, StationCheck, decode
 from ingest.mapping.paths import invalid
 from ingest.matching import Match
 from ingest.models import IngestBase, IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
-from ingest.open_events import blocking_move, lock_open, upsert_open, with_carried_at_receipt
+from ingest.open_events import keep_waiting, lock_open, upsert_open, with_carried_at_receipt
 from ingest.settled_events import settle, settle_rest
 from mes import errors
 from mes.labels import Action, Entity
@@ -176,9 +175,13 @@ def _keep_ahead(event: ReceivedEvent, match: Match, candidates: EventCandidates)
 def _keep_for_transaction(event: ReceivedEvent, unopened: Candidate, candidates: EventCandidates) -> Outcome:
     """Keep an event that overtook the one that names the units of its transaction."""
     transaction_id = str(unopened.units.transaction_id)
-    refusal = invalid(_("no event has named the units of transaction “{id}”").format(id=transaction_id))
-    seconds = unopened.mapping.wait_seconds
-    return _keep_waiting(event, seconds, error=refusal, candidates=candidates, transaction_id=transaction_id)
+    seconds, error = unopened.mapping.wait_seconds, _unopened_error(unopened)
+    return _keep_waiting(event, seconds, error=error, candidates=candidates, transaction_id=transaction_id)
+
+
+def _unopened_error(unopened: Candidate) -> errors.IngestPayloadInvalid:
+    reason = _("no event has named the units of transaction “{id}”")
+    return invalid(reason.format(id=unopened.units.transaction_id))
 
 
 def _keep_waiting(
@@ -194,7 +197,7 @@ def _keep_waiting(
         event,
         status=IngestStatus.WAITING,
         error=error,
-        wait_until=timezone.now() + timedelta(seconds=seconds),
+        wait_seconds=seconds,
         match=match,
         candidates=candidates,
         transaction_id=transaction_id,
@@ -276,17 +279,18 @@ def attempt_waiting(
     if first_key is not None:
         return _answer_like(first_key, event, open_event)
     unopened = matching.find_unopened_transaction(candidates)
-    if unopened is not None and not is_over:
-        return _waiting(open_event)
+    if unopened is not None and is_over:
+        raise _transaction_expired(unopened, open_event)
     if unopened is not None:
-        raise _waited_for_transaction(unopened)
+        keep_waiting(open_event, _unopened_error(unopened), match=None)
+        return _waiting(open_event)
     match = matching.find_match(candidates, context.unit_states, context.station_states)
     if match.is_ahead and not is_over:
         check_sender(match.candidate, check_station=check_station)
-        OpenIngestEvent.objects.filter(pk=open_event.pk).update(**blocking_move(match))
+        keep_waiting(open_event, match.step_mismatch(match.hindmost), match=match)
         return _waiting(open_event)
     if match.is_ahead:
-        refusal = match.wait_expired(match.mapping.wait_seconds)
+        refusal = match.wait_expired(open_event.wait_seconds or 0)
         keep_rejected(event, refusal, match=match, candidates=candidates)
         return refusal
     return _apply(event, match, context, open_event, check_station=check_station)
@@ -318,9 +322,9 @@ def _not_replayable(status: IngestStatus) -> errors.InvalidTransition:
     return errors.InvalidTransition(action=Action.REPLAY, entity=Entity.INGEST_EVENT, state=status)
 
 
-def _waited_for_transaction(unopened: Candidate) -> errors.IngestPayloadInvalid:
+def _transaction_expired(unopened: Candidate, open_event: OpenIngestEvent) -> errors.IngestPayloadInvalid:
     reason = _("waited {seconds} s, and no event has named the units of transaction “{id}”")
-    return invalid(reason.format(seconds=unopened.mapping.wait_seconds, id=unopened.units.transaction_id))
+    return invalid(reason.format(seconds=open_event.wait_seconds or 0, id=unopened.units.transaction_id))
 
 
 # --- the rest of a partial batch ---------------------------------------------------------------------------

@@ -65,11 +65,16 @@ class IngestBase(models.Model):
 class OpenIngestEvent(IngestBase):
     """Open work: an event that waits for its turn or was rejected. Small and unpartitioned.
 
-    `blocked_unit_id` and `blocked_step_no` name the move that lets it be tried again by itself.
+    `blocked_unit_id` and `blocked_step_no` name the move that lets it be tried again by itself; the clock tries what is
+    due in order of `next_attempt_at`, first what it has not tried yet. `failures` counts attempts since the last one
+    that came to an end that the product foresees.
     """
 
     digest = models.BinaryField()
+    wait_seconds = models.PositiveIntegerField(_("seconds it may wait"), null=True)
     wait_until = models.DateTimeField(_("waits until"), null=True)
+    failures = models.PositiveIntegerField(_("attempts that failed unexpectedly"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt"), null=True)
     blocked_unit_id = models.BigIntegerField(null=True)
     blocked_step_no = models.PositiveIntegerField(null=True)
 

@@ -2,10 +2,11 @@
 
 import hashlib
 from dataclasses import replace
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -20,6 +21,7 @@ from mes.platform.validators import validate_code
 
 KEPT_RAW_BYTES = 64 * 1024
 KEPT_ATTEMPTS = 20
+FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
 
 
 def lock_open(event: ReceivedEvent) -> OpenIngestEvent | None:
@@ -33,7 +35,7 @@ def upsert_open(
     *,
     status: IngestStatus,
     error: errors.DomainError,
-    wait_until: datetime | None = None,
+    wait_seconds: int | None = None,
     match: Match | None = None,
     candidates: EventCandidates | None = None,
     transaction_id: str | None = None,
@@ -43,19 +45,23 @@ def upsert_open(
     With a `match`, the event is blocked until the move that lets it be applied; with a `transaction_id`, until another
     event names the units of that transaction. `candidates` are those of the event, as far as it could be read.
     """
+    now = timezone.now()
     columns = {
         **_columns_of_event(event),
         **_columns_of_match(match),
         "sns": _sns_of(event.envelope, match, candidates),
         "transaction_id": transaction_id or "",
         "status": status,
-        "wait_until": wait_until,
+        "wait_seconds": wait_seconds,
+        "wait_until": None if wait_seconds is None else now + timedelta(seconds=wait_seconds),
+        "failures": 0,
+        "next_attempt_at": None,
         "error_code": error.code,
         "error": refusal_as_json(error),
-        "last_at": timezone.now(),
+        "last_at": now,
     }
     key = {"source_system": event.envelope.source_system, "dedupe_key": event.envelope.dedupe_key}
-    row = OpenIngestEvent(received_at=columns["last_at"], count=0, **key, **columns)
+    row = OpenIngestEvent(received_at=now, count=0, **key, **columns)
     OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)
     open_event = OpenIngestEvent.objects.select_for_update(no_key=True).get(**key)
     if open_event.count and bytes(open_event.digest) != event.digest:
@@ -63,6 +69,42 @@ def upsert_open(
     OpenIngestEvent.objects.filter(pk=open_event.pk).update(**columns, count=F("count") + 1)
     open_event.refresh_from_db()
     return open_event
+
+
+def keep_waiting(open_event: OpenIngestEvent, error: errors.DomainError, *, match: Match | None) -> None:
+    """Let a locked event go on waiting: for the unit that is hindmost now, or for its transaction without a `match`."""
+    OpenIngestEvent.objects.filter(pk=open_event.pk).update(
+        **blocking_move(match),
+        error_code=error.code,
+        error=refusal_as_json(error),
+        failures=0,
+        next_attempt_at=timezone.now(),
+    )
+
+
+@transaction.atomic
+def keep_failure(event_id: int, problem: str) -> None:
+    """Keep with an open event that an attempt at it failed unexpectedly, so that people see it.
+
+    From the second failure on, the clock leaves the event alone for longer and longer. `problem` is the error as text.
+    """
+    open_event = OpenIngestEvent.objects.select_for_update(no_key=True).filter(pk=event_id).first()
+    if open_event is None:
+        return
+    failures = open_event.failures + 1
+    error = errors.IngestAttemptFailed(problem=problem, failures=failures)
+    OpenIngestEvent.objects.filter(pk=event_id).update(
+        error_code=error.code,
+        error=refusal_as_json(error),
+        failures=failures,
+        next_attempt_at=timezone.now() + delay_after(failures),
+    )
+
+
+def delay_after(failures: int) -> timedelta:
+    """Return how long the clock leaves an event alone after so many failures in a row: not at all after the first."""
+    doublings = min(failures - 2, 20)
+    return timedelta(0) if failures < 2 else min(FIRST_DELAY * 2**doublings, LONGEST_DELAY)
 
 
 def _columns_of_event(event: ReceivedEvent) -> dict[str, Any]:

@@ -47,6 +47,7 @@ ADVICE = {  # code → what to do about it
     "REQUIRED_DATA_MISSING": gettext_lazy("Send the missing values for the pass, then replay."),
     "EVENT_TIME_IN_FUTURE": gettext_lazy("Set the machine's clock, then replay once the time has come."),
     "EVENT_TIME_OUT_OF_ORDER": gettext_lazy("Look at the machine's clock."),
+    "INTERNAL_ERROR": gettext_lazy("A defect of Linekeeper, or of the database: the log has more."),
     "VALIDATION_ERROR": gettext_lazy("The sender must be mended: it did not send an event."),
     "PARSE_ERROR": gettext_lazy("The sender must be mended: it did not send JSON."),
 }

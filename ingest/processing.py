@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import structlog
-from django.db import DatabaseError, DataError, transaction
+from django.db import DataError, transaction
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
@@ -18,10 +18,11 @@ from ingest.attempts import Outcome, Overtakes
 from ingest.envelope import EventBatch, ReceivedEvent, StationCheck, any_station, decode, key_in
 from ingest.mapping.paths import invalid
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
-from ingest.open_events import keep_malformed
+from ingest.open_events import keep_failure, keep_malformed
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http import parsing
+from mes.platform.sweeps import describe_error, is_connection_lost
 from mes.production.models import Unit
 
 logger = structlog.get_logger(__name__)
@@ -189,23 +190,50 @@ def try_transaction(source_system: str, transaction_id: str) -> None:
 
 
 def _try(event_id: int) -> None:
+    """Try an open event. Whatever goes wrong with it is kept with it, and the others go on.
+
+    Raises only what leaves no connection to keep it by: then no other event would fare better.
+    """
     try:
         retry(event_id)
     except errors.DomainError as error:  # kept with the event
         logger.info("ingest event still refused", event_id=event_id, code=error.code)
-    except DatabaseError:  # the others go on; the task that catches up tries this one again
+    except Exception as error:
+        if is_connection_lost(error):
+            raise
         logger.exception("ingest event not tried", event_id=event_id)
+        keep_failure(event_id, describe_error(error))
+
+
+# --- by the clock ------------------------------------------------------------------------------------------
 
 
 def catch_up() -> int:
     """Try what was missed (a process died after its commit) and expire what waited long enough; return how many."""
+    event_ids = _claim_due()
+    for event_id in event_ids:
+        _try(event_id)
+    return len(event_ids)
+
+
+@transaction.atomic
+def _claim_due() -> list[int]:
+    """Return the open events that are due, in order of occurrence.
+
+    Of more than can be tried at once, those come first that no sweep has tried, then those that were tried longest ago.
+    That is noted before they are tried, so that even one that kills the process gives way to the others.
+    """
+    now = timezone.now()
     step = Subquery(Unit.objects.filter(pk=OuterRef("blocked_unit_id")).values("current_step_no")[:1])
     due = OpenIngestEvent.objects.annotate(unit_step=step).filter(
+        Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),
         Q(unit_step=F("blocked_step_no"))
-        | Q(status=IngestStatus.WAITING, wait_until__lte=timezone.now())
-        | ~Q(transaction_id="") & Q(IS_OPENED, status=IngestStatus.WAITING)
+        | Q(status=IngestStatus.WAITING, wait_until__lte=now)
+        | ~Q(transaction_id="") & Q(IS_OPENED, status=IngestStatus.WAITING),
     )
-    ids = list(due.order_by("occurred_at", "id").values_list("pk", flat=True)[:CATCH_UP_LIMIT])
-    for event_id in ids:
-        _try(event_id)
-    return len(ids)
+    rows = due.select_for_update(no_key=True, skip_locked=True, of=("self",))
+    claimed = rows.order_by(F("next_attempt_at").asc(nulls_first=True), "occurred_at", "id")[:CATCH_UP_LIMIT]
+    rows_in_order = sorted(claimed.values_list("occurred_at", "pk"), key=lambda row: (row[0] or now, row[1]))
+    event_ids = [event_id for _occurred_at, event_id in rows_in_order]
+    OpenIngestEvent.objects.filter(pk__in=event_ids).update(next_attempt_at=now)
+    return event_ids

@@ -447,6 +447,13 @@ class IngestMappingMissing(Unprocessable):
     message = _("No step of type {event_type} with an ingest mapping is in the routes of the open runs concerned.")
 
 
+class IngestAttemptFailed(DomainError):
+    """Kept with a machine event whose attempt ended in a way that nobody foresaw. No answer has it."""
+
+    code, status = "INTERNAL_ERROR", 500
+    message = _("It could not be tried again ({problem}). It is kept and tried by itself, less and less often.")
+
+
 class IngestPayloadInvalid(Unprocessable):
     code, message = "INGEST_PAYLOAD_INVALID", _("The mapping does not fit the payload: {problems}")
 
