@@ -1,0 +1,50 @@
+#!/usr/bin/env python
+"""Makes the old database of the upgrade test: `python tests/upgrade/make_dump.py CHECKOUT` (about two minutes).
+
+With `--answers` the database stays as it is and only the answers are made anew: after a question or a case was added.
+
+CHECKOUT is a clean checkout of the version before, with what it needs installed in the Python that runs this. Its own
+code migrates an empty database and fills it over its HTTP interface (`history/`). Then are written beside this file:
+
+    before.sql.xz      the database, by pg_dump
+    before.json.xz     what that version answered: to every question (`answers.py`), to every message sent again, and to
+                       each of the cases that `cases.py` tells, each from the database as it was dumped
+
+When it is made anew before a release, what the version to come adds (statuses, kinds of mappings, messages) is told in
+`history/`, and `differences.py` is emptied: there is none between a version and itself.
+"""
+
+import os
+import runpy
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Run the history in the old code's own `manage.py`, which gives it a database."""
+    checkout = Path(sys.argv[1]).resolve()
+    sys.path[0] = str(checkout)
+    sys.path.append(str(FOLDER.parent))
+    from upgrade.history import erp
+
+    with tempfile.TemporaryDirectory(prefix="linekeeper-dump-") as folder, erp.running() as address:
+        Path(folder).chmod(0o755)  # the service account of the database must be able to enter
+        os.environ.pop("DATABASE_URL", None)
+        os.environ |= {
+            "MES_DATA_DIR": folder,
+            "MES_ERP_URL": address,
+            "MES_ERP_SECRET": "secret of the dump",
+            "LOG_LEVEL": "CRITICAL",
+        }
+        os.chdir(checkout)
+        what = "dumping.answer_anew" if "--answers" in sys.argv else "whole.make"
+        code = f"from upgrade.history import dumping, whole; {what}()"
+        sys.argv = ["manage.py", "shell", "--no-imports", "-c", code]
+        runpy.run_path("manage.py", run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
