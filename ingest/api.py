@@ -286,7 +286,7 @@ class CarrierViewSet(GenericViewSet):
     def load(self, request: Request, carrier_no: str) -> Response:
         """Load it."""
         body = read(LoadRequest, request)
-        placings = [carriers.Placing(one["sn"], one.get("position") or "") for one in body["units"]]
+        placings = [carriers.Placing(unit["sn"], unit.get("position") or "") for unit in body["units"]]
         return _carried(carrier_no, carriers.load(carrier_no=_code(carrier_no), placings=placings))
 
     @extend_schema(

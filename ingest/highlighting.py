@@ -29,26 +29,26 @@ class Line:
         return "  " * self.depth
 
 
-def list_lines(seen: Preview) -> list[Line]:
+def list_lines(preview: Preview) -> list[Line]:
     """Return the event of a preview line by line, each with the numbers of the paths that read it."""
     marks: dict[Place, list[int]] = {}
-    for number, place in _list_marks(seen):
+    for number, place in _list_marks(preview):
         numbers = marks.setdefault(place, [])
         if number not in numbers:
             numbers.append(number)
     lines: list[Line] = []
-    for line in _lines("", seen.event, (), marks):
+    for line in _lines("", preview.event, (), marks):
         if len(lines) == MOST_LINES:
             return [*lines, Line(0, "", "…")]
         lines.append(line)
     return lines
 
 
-def _list_marks(seen: Preview) -> Iterator[tuple[int, Place]]:
-    places = {id(container): place for place, container in _containers(seen.event, ())}
-    for number, entry in enumerate(seen.paths, start=1):
+def _list_marks(preview: Preview) -> Iterator[tuple[int, Place]]:
+    places = {id(container): place for place, container in _containers(preview.event, ())}
+    for number, entry in enumerate(preview.paths, start=1):
         chains = list(_chains(syntax_tree(entry["path"])))
-        for root in roots_of(seen, entry["at"]):
+        for root in roots_of(preview, entry["at"]):
             base = places.get(id(root))
             if base is None:
                 continue

@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from ingest import highlighting, processing
-from ingest.mapping import presets, preview
-from ingest.mapping.preview import Preview
+from ingest.mapping import presets
+from ingest.mapping.preview import LIVE, Preview, as_json, preview_event
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent
 from mes.errors import DomainError
 from mes.plant.models import StationType
@@ -58,7 +58,7 @@ ADVICE = {  # code → what to do about it
 
 @dataclass
 class PreviewForm:
-    """What somebody chose, as it was typed."""
+    """What was chosen, as it was typed."""
 
     route: str = ""
     version: str = ""
@@ -72,7 +72,7 @@ class PreviewForm:
     def wanted_version(self) -> int | str | None:
         """The version as the service takes it."""
         number = whole_number(self.version)
-        return number if number is not None else preview.LIVE if self.version == preview.LIVE else None
+        return number if number is not None else LIVE if self.version == LIVE else None
 
 
 @needs(Capability.MAPPINGS)
@@ -94,14 +94,14 @@ def preview_page(request: HttpRequest) -> HttpResponse:
 
 
 def _read_form(request: HttpRequest) -> PreviewForm:
-    said = request.POST if request.method == "POST" else request.GET
-    route, version, step = (said.get(name, "").strip()[:100] for name in ("route", "version", "step"))
+    fields = request.POST if request.method == "POST" else request.GET
+    route, version, step = (fields.get(name, "").strip()[:100] for name in ("route", "version", "step"))
     form = PreviewForm(route, version, step)
     if request.method == "POST":
         form.event = request.POST.get("event", "")
     elif code := request.GET.get("preset"):
-        found = next((one for one in presets.list_presets() if one.code == code), None)
-        form.event = _pretty(found.event) if found else ""
+        preset = next((preset for preset in presets.list_presets() if preset.code == code), None)
+        form.event = _pretty(preset.event) if preset else ""
     elif (event_id := whole_number(request.GET.get("event", ""))) is not None:
         _take_event(form, event_id)
     return form
@@ -135,30 +135,34 @@ def _show(form: PreviewForm) -> dict[str, Any]:
     try:
         event = parsing.decode(form.event.encode("utf-8", "replace"))
         step_no = whole_number(form.step)
-        seen = preview.preview(
+        preview = preview_event(
             route_code=form.route, step_no=-1 if step_no is None else step_no, event=event, version=form.wanted_version
         )
     except DomainError as refusal:
         form.problem = _say(refusal)
         return {}
     return {
-        "seen": seen,
-        "data": preview.as_json(seen),
-        "paths": [{**entry, "shown": _short(entry["found"])} for entry in seen.paths],
-        "lines": highlighting.list_lines(seen),
-        "carried_fails": None in seen.overridden,
-        "would": _verdict(seen),
+        "seen": preview,
+        "data": as_json(preview),
+        "paths": [{**entry, "shown": _short(entry["found"])} for entry in preview.paths],
+        "lines": highlighting.list_lines(preview),
+        "carried_fails": None in preview.overridden,
+        "would": _verdict(preview),
     }
 
 
-def _verdict(seen: Preview) -> str:
+def _verdict(preview: Preview) -> str:
     return (
-        "bad" if seen.problems else "hold" if seen.overridden or any(one["alarmed"] for one in seen.values) else "good"
+        "bad"
+        if preview.problems
+        else "hold"
+        if preview.overridden or any(value["alarmed"] for value in preview.values)
+        else "good"
     )
 
 
-def _short(found: Any) -> str:
-    text = msgspec.json.encode(found, enc_hook=str).decode("utf-8", "replace")
+def _short(value: Any) -> str:
+    text = msgspec.json.encode(value, enc_hook=str).decode("utf-8", "replace")
     return text if len(text) <= LONGEST_FOUND else f"{text[:LONGEST_FOUND]}…"
 
 
@@ -201,13 +205,13 @@ def events_page(request: HttpRequest) -> HttpResponse:
         "chosen": chosen,
         "events": [{"event": event, "advice": _advise(event)} for event in shown],
         "statuses": [
-            (value, label, sum(one["count"] for one in counts if one["status"] == value), chosen.query(status=value))
+            (value, label, sum(row["count"] for row in counts if row["status"] == value), chosen.query(status=value))
             for value, label in IngestStatus.choices
             if value != IngestStatus.APPLIED
         ],
-        "total": sum(one["count"] for one in counts),
+        "total": sum(row["count"] for row in counts),
         "everything": chosen.query(status=""),
-        "codes": sorted({one["error_code"] for one in counts if one["error_code"]}),
+        "codes": sorted({row["error_code"] for row in counts if row["error_code"]}),
         "next": chosen.query(before=shown[-1].pk) if len(rows) > PAGE_SIZE else "",
         "here": chosen.query(before=chosen.before),
     }
@@ -215,14 +219,14 @@ def events_page(request: HttpRequest) -> HttpResponse:
 
 
 def _read_filter(request: HttpRequest) -> EventFilter:
-    said = {
+    texts = {
         name: request.GET.get(name, "").strip()[:200].replace("\0", "") for name in ("status", "code", "station", "q")
     }
     return EventFilter(
-        status=said["status"] if said["status"] in IngestStatus.values else "",
-        code=said["code"],
-        station=said["station"],
-        text=said["q"],
+        status=texts["status"] if texts["status"] in IngestStatus.values else "",
+        code=texts["code"],
+        station=texts["station"],
+        text=texts["q"],
         before=whole_number(request.GET.get("before", "")),
     )
 

@@ -10,7 +10,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from ingest.api import EVENT_EXAMPLE
-from ingest.mapping import presets, preview
+from ingest.mapping import presets
+from ingest.mapping.preview import LIVE, as_json, preview_event
 from ingest.models import IngestEvent
 from mes.platform.accounts.roles import Capability
 from mes.platform.http import parsing
@@ -35,7 +36,7 @@ PREVIEW_SCHEMA = {
         "properties": {
             "stepNo": {"type": "integer", "minimum": 0, "maximum": LARGEST_NUMBER},
             "event": {"description": "The body of `POST /api/ingest/events`."},
-            "version": {"nullable": True, "oneOf": [{"type": "integer"}, {"type": "string", "enum": [preview.LIVE]}]},
+            "version": {"nullable": True, "oneOf": [{"type": "integer"}, {"type": "string", "enum": [LIVE]}]},
         },
     }
 }
@@ -78,8 +79,8 @@ class PreviewViewSet(GenericViewSet):
     def create(self, request: Request, code: str) -> Response:
         """Read it."""
         body = parsing.decode_as(parsing.read_body(request), PreviewRequest)
-        seen = preview.preview(route_code=code, step_no=body.step_no, event=body.event, version=body.version)
-        return Response(preview.as_json(seen))
+        preview = preview_event(route_code=code, step_no=body.step_no, event=body.event, version=body.version)
+        return Response(as_json(preview))
 
 
 class PresetItem(serializers.Serializer):

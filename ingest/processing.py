@@ -1,7 +1,7 @@
 """Machine events from receipt to their end: accepted once, tried again when what they wait for came, and by the clock.
 
 What follows a settled event is scheduled here, after its commit: events that waited for the move of a unit, or for
-somebody to name the units of a transaction.
+an event that names the units of a transaction.
 """
 
 import threading
@@ -30,6 +30,7 @@ _running = threading.local()
 
 CATCH_UP_LIMIT = 500
 MOST_FOLLOWERS = 100
+STEP_NO_OF_UNIT = Subquery(Unit.objects.filter(pk=OuterRef("blocked_unit_id")).values("current_step_no")[:1])
 IS_OPENED = Exists(
     SettledIngestEvent.objects.filter(
         source_system=OuterRef("source_system"), transaction_id=OuterRef("transaction_id")
@@ -171,16 +172,13 @@ def try_blocked(unit_id: int) -> None:
 
 def list_ready(unit_id: int) -> Sequence[int]:
     """Return the open events that a unit's present step lets be tried, in order of occurrence."""
-    return list(
-        OpenIngestEvent.objects.filter(blocked_unit_id=unit_id)
-        .extra(where=["blocked_step_no = (SELECT current_step_no FROM mes_unit WHERE mes_unit.id = blocked_unit_id)"])
-        .order_by("occurred_at", "id")
-        .values_list("pk", flat=True)[:MOST_FOLLOWERS]
-    )
+    blocked = OpenIngestEvent.objects.filter(blocked_unit_id=unit_id)
+    ready = blocked.alias(step_no_of_unit=STEP_NO_OF_UNIT).filter(blocked_step_no=F("step_no_of_unit"))
+    return list(ready.order_by("occurred_at", "id").values_list("pk", flat=True)[:MOST_FOLLOWERS])
 
 
 def try_transaction(source_system: str, transaction_id: str) -> None:
-    """Try the events that wait for somebody to name the units of a transaction."""
+    """Try the events that wait for an event that names the units of a transaction."""
     waiting = OpenIngestEvent.objects.filter(
         status=IngestStatus.WAITING, source_system=source_system, transaction_id=transaction_id
     )
@@ -224,10 +222,9 @@ def _claim_due() -> list[int]:
     That is noted before they are tried, so that even one that kills the process gives way to the others.
     """
     now = timezone.now()
-    step = Subquery(Unit.objects.filter(pk=OuterRef("blocked_unit_id")).values("current_step_no")[:1])
-    due = OpenIngestEvent.objects.annotate(unit_step=step).filter(
+    due = OpenIngestEvent.objects.alias(step_no_of_unit=STEP_NO_OF_UNIT).filter(
         Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),
-        Q(unit_step=F("blocked_step_no"))
+        Q(blocked_step_no=F("step_no_of_unit"))
         | Q(status=IngestStatus.WAITING, wait_until__lte=now)
         | ~Q(transaction_id="") & Q(IS_OPENED, status=IngestStatus.WAITING),
     )

@@ -109,10 +109,10 @@ class EventReading:
     def test_result_id(self) -> str:
         """The id of the test result that the event reports; a mapping without a path for it finds none."""
         path = self.mapping.test_result_id_path
-        found = self.document.text_at(path)
-        if found is None or len(found) > LONGEST_ID:
+        test_result_id = self.document.text_at(path)
+        if test_result_id is None or len(test_result_id) > LONGEST_ID:
             raise invalid(_("{path}: finds no test result id").format(path=_expression(path, "testResultIdPath")))
-        return found
+        return test_result_id
 
     # --- where and when ------------------------------------------------------------------------------------
 

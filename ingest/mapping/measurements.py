@@ -39,12 +39,12 @@ def find_measurements(mapping: StepMapping, root: Any) -> tuple[Measurement, ...
     rule = mapping.measurements
     if rule is None:
         return ()
-    found = rule.items_path.search(root)
-    if found is None:
+    items = rule.items_path.search(root)
+    if items is None:
         return ()
-    if not isinstance(found, list):
+    if not isinstance(items, list):
         raise invalid(_("measurements.itemsPath: finds no list"))
-    return tuple(_measurement(rule, mapping.result, item) for item in found)
+    return tuple(_measurement(rule, mapping.result, item) for item in items)
 
 
 def _measurement(rule: MeasurementRule, words: ResultRule | None, item: Any) -> Measurement:

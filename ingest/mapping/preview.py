@@ -93,7 +93,7 @@ class Preview:
             self.problems.append(problem)
 
 
-def preview(*, route_code: str, step_no: int, event: Any, version: int | str | None = None) -> Preview:
+def preview_event(*, route_code: str, step_no: int, event: Any, version: int | str | None = None) -> Preview:
     """Read an event by the mapping of a step: of the latest READY version, of the one named, or as configured now.
 
     Raises RouteNotFound, RouteVersionNotFound, RouteVersionNotReady, ValidationFailed for an unknown step. Whatever is
@@ -103,15 +103,15 @@ def preview(*, route_code: str, step_no: int, event: Any, version: int | str | N
     step = snapshot.step(step_no)
     if step is None:
         raise errors.ValidationFailed({"stepNo": _("The route has no step {number}.").format(number=step_no)})
-    seen = Preview(step, label, event if isinstance(event, dict) else {})
-    _check_envelope(seen, event)
-    if not _check_mapping(seen):
-        return seen
-    seen.paths = list(_list_paths(seen.mapping, seen.event))
-    seen.extracted = _extract(seen)
-    _check_who_and_where(seen, seen.extracted)
-    _read_values(seen, seen.extracted)
-    return seen
+    preview = Preview(step, label, event if isinstance(event, dict) else {})
+    _check_envelope(preview, event)
+    if not _check_mapping(preview):
+        return preview
+    preview.paths = list(_list_paths(preview.mapping, preview.event))
+    preview.extracted = _extract(preview)
+    _check_who_and_where(preview, preview.extracted)
+    _read_values(preview, preview.extracted)
+    return preview
 
 
 def _find_snapshot(route_code: str, version: int | str | None) -> tuple[RouteSnapshot, int | str]:
@@ -122,45 +122,47 @@ def _find_snapshot(route_code: str, version: int | str | None) -> tuple[RouteSna
         return build(load_sources(routing))[0], LIVE
     versions = routing.versions.defer("snapshot").order_by("-version_no")
     if version is None:
-        found = versions.filter(status=VersionStatus.READY).first()
-        if found is None:
+        chosen = versions.filter(status=VersionStatus.READY).first()
+        if chosen is None:
             raise errors.RouteVersionNotReady(reason=_("compile the route, or ask for the live configuration."))
     else:
-        found = versions.filter(version_no=version).first()
-        if found is None:
+        chosen = versions.filter(version_no=version).first()
+        if chosen is None:
             raise errors.RouteVersionNotFound(route=route_code, code=version)
-    return snapshots.load(version_id=found.pk, digest=found.digest), found.version_no
+    return snapshots.load(version_id=chosen.pk, digest=chosen.digest), chosen.version_no
 
 
 # --- is it an event, is it a mapping -------------------------------------------------------------------------
 
 
-def _check_envelope(seen: Preview, event: Any) -> None:
+def _check_envelope(preview: Preview, event: Any) -> None:
     """Check what every event must have, and leave out what cannot be read, so that the rest still can."""
-    seen.attempt(lambda: envelope.decode(msgspec.json.encode(event)))
-    kind = seen.event.get("eventType")
-    if isinstance(kind, str) and kind != seen.step.station_type:
-        seen.add(errors.IngestMappingMissing(event_type=kind))
-    sns = seen.event.get("sns")
+    preview.attempt(lambda: envelope.decode(msgspec.json.encode(event)))
+    kind = preview.event.get("eventType")
+    if isinstance(kind, str) and kind != preview.step.station_type:
+        preview.add(errors.IngestMappingMissing(event_type=kind))
+    sns = preview.event.get("sns")
     sound = {
-        "sn": isinstance(seen.event.get("sn"), str),
+        "sn": isinstance(preview.event.get("sn"), str),
         "sns": isinstance(sns, list) and all(isinstance(sn, str) for sn in sns),
-        "stationCode": isinstance(seen.event.get("stationCode"), str),
+        "stationCode": isinstance(preview.event.get("stationCode"), str),
     }
-    seen.event = {name: value for name, value in seen.event.items() if value is not None and sound.get(name, True)}
+    preview.event = {
+        name: value for name, value in preview.event.items() if value is not None and sound.get(name, True)
+    }
     try:
-        sent_at = EventDocument({"occurredAt": seen.event.get("occurredAt")})
+        sent_at = EventDocument({"occurredAt": preview.event.get("occurredAt")})
         EventReading(sent_at, NO_MAPPING).occurred_at_or_sent()
     except errors.DomainError:
-        seen.event["occurredAt"] = timezone.now().isoformat()
+        preview.event["occurredAt"] = timezone.now().isoformat()
 
 
-def _check_mapping(seen: Preview) -> bool:
-    if seen.step.mapping is None:
-        seen.add(errors.IngestMappingMissing(event_type=seen.step.station_type))
+def _check_mapping(preview: Preview) -> bool:
+    if preview.step.mapping is None:
+        preview.add(errors.IngestMappingMissing(event_type=preview.step.station_type))
         return False
-    problems = find_mapping_problems(seen.mapping.document, station_type=seen.step.station_type)
-    seen.problems += [{"code": "INGEST_MAPPING_INVALID", "message": str(problem)} for problem in problems]
+    problems = find_mapping_problems(preview.mapping.document, station_type=preview.step.station_type)
+    preview.problems += [{"code": "INGEST_MAPPING_INVALID", "message": str(problem)} for problem in problems]
     return not problems
 
 
@@ -191,13 +193,13 @@ def _find_measured(mapping: StepMapping, event: dict[str, Any]) -> list[Any]:
     return [item for root in roots for item in _find_items(mapping.measurements.items_path, root) or ()]
 
 
-def roots_of(seen: Preview, at: str) -> list[Any]:
+def roots_of(preview: Preview, at: str) -> list[Any]:
     """Return what the paths of a list are relative to: the event, the items of `unitsPath`, the measurements."""
     if at == "event":
-        return [seen.event]
+        return [preview.event]
     if at == "unitsPath":
-        return _find_items(seen.mapping.units_path, seen.event) or []
-    return _find_measured(seen.mapping, seen.event)
+        return _find_items(preview.mapping.units_path, preview.event) or []
+    return _find_measured(preview.mapping, preview.event)
 
 
 def _find_items(path: Path | None, root: Any) -> list[Any] | None:
@@ -228,31 +230,31 @@ def _found_at_items(key: str, path: Path, at: str, items: Sequence[Any]) -> dict
     return {**entry, "problem": problems[0]} if problems else entry
 
 
-def _plain(found: Any) -> Any:
-    """Leave out what JSON cannot say: an expression that a path returned, or a number that is none."""
-    if isinstance(found, float) and not math.isfinite(found):
+def _plain(value: Any) -> Any:
+    """Leave out what JSON cannot hold: an expression that a path returned, or a number that is infinite or none."""
+    if isinstance(value, float) and not math.isfinite(value):
         return None
-    return found if isinstance(found, str | int | float | list | dict) else None
+    return value if isinstance(value, str | int | float | list | dict) else None
 
 
 # --- extracting ----------------------------------------------------------------------------------------------
 
 
-def _extract(seen: Preview) -> Extracted:
+def _extract(preview: Preview) -> Extracted:
     """Extract by the whole mapping, or by those parts of it that fit."""
-    mapping, document = seen.mapping, EventDocument(seen.event)
+    mapping, document = preview.mapping, EventDocument(preview.event)
     try:
         whole = EventReading(document, mapping).extract()
         for problem in dict.fromkeys(unit.problem for unit in whole.units if unit.problem):
-            seen.add(invalid(problem))
+            preview.add(invalid(problem))
         return whole
     except (errors.DomainError, *MISFITS):
         pass
     fitting = NO_MAPPING
-    best = EventReading(EventDocument({"occurredAt": seen.event["occurredAt"]}), fitting).extract()
+    best = EventReading(EventDocument({"occurredAt": preview.event["occurredAt"]}), fitting).extract()
     for names in PARTS:
         tried = replace(fitting, **{name: getattr(mapping, name) for name in names})
-        extracted = seen.attempt(EventReading(document, tried).extract)
+        extracted = preview.attempt(EventReading(document, tried).extract)
         if extracted is not None:
             fitting, best = tried, extracted
     if fitting.result is not mapping.result:
@@ -260,53 +262,53 @@ def _extract(seen: Preview) -> Extracted:
     return best
 
 
-def _check_who_and_where(seen: Preview, extracted: Extracted) -> None:
+def _check_who_and_where(preview: Preview, extracted: Extracted) -> None:
     if not (extracted.units or extracted.carrier_no or extracted.transaction_id):
-        seen.add(invalid(_("the event names no unit")))
+        preview.add(invalid(_("the event names no unit")))
     codes = [extracted.station_code] if extracted.station_code and "\0" not in extracted.station_code else []
     station_states = unit_state.load_states([], locked=None, stations=codes).station_states
-    seen.attempt(lambda: unit_moves.find_station_state(extracted, seen.step, station_states))
+    preview.attempt(lambda: unit_moves.find_station_state(extracted, preview.step, station_states))
     skew = settings.MES_CLOCK_SKEW
     at = extracted.occurred_at
-    seen.attempt(lambda: rules.check_time(at, now=timezone.now(), previous=None, skew=skew))
+    preview.attempt(lambda: rules.check_time(at, now=timezone.now(), previous=None, skew=skew))
     sns = [sn for sn in extracted.sns if "\0" not in sn]
-    seen.units = {unit.sn: unit for unit in Unit.objects.select_related("run").filter(sn__in=sns)}
+    preview.units = {unit.sn: unit for unit in Unit.objects.select_related("run").filter(sn__in=sns)}
     repeated = sorted({sn for sn in sns if sns.count(sn) > 1}) if len(sns) <= envelope.LARGEST_BATCH else []
     if repeated:
-        seen.add(invalid(_("named more than once: {sns}").format(sns=", ".join(repeated))))
+        preview.add(invalid(_("named more than once: {sns}").format(sns=", ".join(repeated))))
 
 
 # --- values --------------------------------------------------------------------------------------------------
 
 
-def _read_values(seen: Preview, extracted: Extracted) -> None:
+def _read_values(preview: Preview, extracted: Extracted) -> None:
     """Map, convert and judge every measurement by itself, so that one that is refused hides no other."""
-    shared = _read_measurements(seen, extracted, extracted.measurements, index=None)
+    shared = _read_measurements(preview, extracted, extracted.measurements, index=None)
     for index, unit in enumerate(extracted.units):
-        own = _read_measurements(seen, extracted, unit.measurements, index=index)
-        _check_required(seen, extracted, unit, own | shared)
+        own = _read_measurements(preview, extracted, unit.measurements, index=index)
+        _check_required(preview, extracted, unit, own | shared)
     if not extracted.units:
-        _check_required(seen, extracted, UnitReport(None, result=extracted.result), shared)
+        _check_required(preview, extracted, UnitReport(None, result=extracted.result), shared)
 
 
 def _read_measurements(
-    seen: Preview, extracted: Extracted, measurements: Sequence[Measurement], *, index: int | None
+    preview: Preview, extracted: Extracted, measurements: Sequence[Measurement], *, index: int | None
 ) -> set[int]:
     """Add the values of a unit, or of the whole event; return the ids of the specs that get one."""
     specs: set[int] = set()
     sn = None if index is None else extracted.units[index].sn
     for measurement in measurements:
-        spec = seen.step.spec_index.find(seen.mapping.data_spec_map.get(measurement.name, measurement.name))
+        spec = preview.step.spec_index.find(preview.mapping.data_spec_map.get(measurement.name, measurement.name))
         if spec is None or measurement.value is None:
             reason = _("no spec of this name is bound to the step") if spec is None else _("there is no value")
-            seen.unmapped.append({**_as_measured(measurement), "sn": sn, "reason": reason})
+            preview.unmapped.append({**_as_measured(measurement), "sn": sn, "reason": reason})
             continue
-        entry, judged = _read_value(seen, extracted, measurement, spec)
-        seen.values.append({**entry, "sn": sn})
+        entry, judged = _read_value(preview, extracted, measurement, spec)
+        preview.values.append({**entry, "sn": sn})
         if judged is not None:
             specs.add(spec.id)
             if judged.is_key_failure:
-                seen.overridden.add(index)
+                preview.overridden.add(index)
     return specs
 
 
@@ -314,8 +316,12 @@ def _as_measured(measurement: Measurement) -> dict[str, Any]:
     return {"name": measurement.name, "value": _plain(measurement.value), "unit": measurement.measure}
 
 
+def _as_judged(measurement: Measurement) -> dict[str, Any]:
+    return {**_as_measured(measurement), "judge": measurement.judge}
+
+
 def _read_value(
-    seen: Preview, extracted: Extracted, measurement: Measurement, spec: SpecSnapshot
+    preview: Preview, extracted: Extracted, measurement: Measurement, spec: SpecSnapshot
 ) -> tuple[dict[str, Any], judging.JudgedValue | None]:
     entry: dict[str, Any] = {
         "name": measurement.name,
@@ -331,10 +337,10 @@ def _read_value(
         "reportedJudge": measurement.judge,
         "alarmed": False,
     }
-    judged, refusal = _judge(seen, extracted.occurred_at, measurement)
+    judged, refusal = _judge(preview, extracted.occurred_at, measurement)
     if refusal is not None:
         entry["problem"] = {"code": refusal.code, "message": str(refusal)}
-        seen.add(refusal)
+        preview.add(refusal)
     if judged is None:
         return entry, None
     reading = judged.reading
@@ -343,13 +349,13 @@ def _read_value(
 
 
 def _judge(
-    seen: Preview, at: datetime, measurement: Measurement
+    preview: Preview, at: datetime, measurement: Measurement
 ) -> tuple[judging.JudgedValue | None, errors.DomainError | None]:
     """Convert, check and judge a measurement; return it, or why it is refused."""
     try:
-        mapped = measurements.to_readings(seen.mapping, (measurement,), seen.step, at=at)
+        mapped = measurements.to_readings(preview.mapping, (measurement,), preview.step, at=at)
         judging.check_shape(mapped.readings)
-        [judged] = judging.collect(mapped.readings, seen.step, source="AUTO", default_time=at)
+        [judged] = judging.collect(mapped.readings, preview.step, source="AUTO", default_time=at)
     except errors.DomainError as refusal:
         return None, refusal
     except MISFITS:
@@ -357,35 +363,35 @@ def _judge(
     return judged, None
 
 
-def _check_required(seen: Preview, extracted: Extracted, unit: UnitReport, specs: set[int]) -> None:
+def _check_required(preview: Preview, extracted: Extracted, unit: UnitReport, specs: set[int]) -> None:
     """Say which required values the event itself does not bring; they may have come before, by another way."""
     if extracted.phase == "IN" or unit.result != "PASS":
         return
-    on_carrier = {spec.id for spec in seen.step.specs if spec.trigger_type == TriggerType.EACH_CARRIER} & specs
-    seen.attempt(lambda: rules.check_required(seen.step, on_track=specs, on_carrier=on_carrier))
+    on_carrier = {spec.id for spec in preview.step.specs if spec.trigger_type == TriggerType.EACH_CARRIER} & specs
+    preview.attempt(lambda: rules.check_required(preview.step, on_track=specs, on_carrier=on_carrier))
 
 
 # --- as JSON -------------------------------------------------------------------------------------------------
 
 
-def as_json(seen: Preview) -> dict[str, Any]:
+def as_json(preview: Preview) -> dict[str, Any]:
     """Return a preview in the words of the HTTP interface."""
     return {
-        "stepNo": seen.step.step_no,
-        "version": seen.version,
-        "stationType": seen.step.station_type,
-        "mapping": seen.step.ingest_mapping,
-        "extracted": None if seen.extracted is None else _extracted_as_json(seen, seen.extracted),
-        "paths": seen.paths,
-        "values": seen.values,
-        "unmapped": seen.unmapped,
-        "problems": seen.problems,
+        "stepNo": preview.step.step_no,
+        "version": preview.version,
+        "stationType": preview.step.station_type,
+        "mapping": preview.step.ingest_mapping,
+        "extracted": None if preview.extracted is None else _extracted_as_json(preview, preview.extracted),
+        "paths": preview.paths,
+        "values": preview.values,
+        "unmapped": preview.unmapped,
+        "problems": preview.problems,
     }
 
 
-def _extracted_as_json(seen: Preview, extracted: Extracted) -> dict[str, Any]:
+def _extracted_as_json(preview: Preview, extracted: Extracted) -> dict[str, Any]:
     return {
-        "units": [_unit_as_json(seen, unit, index) for index, unit in enumerate(extracted.units)],
+        "units": [_unit_as_json(preview, unit, index) for index, unit in enumerate(extracted.units)],
         "occurredAt": extracted.occurred_at,
         "stationCode": extracted.station_code,
         "lineCode": extracted.line_code,
@@ -394,22 +400,22 @@ def _extracted_as_json(seen: Preview, extracted: Extracted) -> dict[str, Any]:
         "result": extracted.result,
         "testResultId": extracted.test_result_id,
         "transactionId": extracted.transaction_id,
-        "measurements": [_as_measured(one) for one in extracted.measurements],
+        "measurements": [_as_measured(measurement) for measurement in extracted.measurements],
         "positionsWithoutUnit": extracted.positions_without_unit,
     }
 
 
-def _unit_as_json(seen: Preview, report: UnitReport, index: int) -> dict[str, Any]:
-    known = seen.units.get(report.sn or "")
-    is_overridden = report.result == "PASS" and not seen.overridden.isdisjoint({index, None})
+def _unit_as_json(preview: Preview, report: UnitReport, index: int) -> dict[str, Any]:
+    unit = preview.units.get(report.sn or "")
+    is_overridden = report.result == "PASS" and not preview.overridden.isdisjoint({index, None})
     return {
         "sn": report.sn,
         "position": report.position,
         "result": report.result,
         "resultOverride": "DATA" if is_overridden else None,
-        "measurements": [{**_as_measured(one), "judge": one.judge} for one in report.measurements],
-        "isKnown": known is not None,
-        "status": known.status if known else None,
-        "currentStepNo": known.current_step_no if known else None,
-        "runNo": known.run.run_no if known and known.run else None,
+        "measurements": [_as_judged(measurement) for measurement in report.measurements],
+        "isKnown": unit is not None,
+        "status": unit.status if unit else None,
+        "currentStepNo": unit.current_step_no if unit else None,
+        "runNo": unit.run.run_no if unit and unit.run else None,
     }
