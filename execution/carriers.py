@@ -59,9 +59,12 @@ def load(*, carrier_no: str, placings: Sequence[Placing], at: datetime | None = 
     _check_placings(placings, stay=[item for item in current.values() if item.unit.sn not in units])
     here = {item.unit.sn: item.position for item in current.values()}
     moved = [placing for placing in placings if here.get(placing.sn) != placing.position]
-    CarrierLoad.objects.filter(unit__in=[units[one.sn] for one in moved], unloaded_at=None).update(unloaded_at=at)
+    CarrierLoad.objects.filter(unit__in=[units[placing.sn] for placing in moved], unloaded_at=None).update(
+        unloaded_at=at
+    )
     CarrierLoad.objects.bulk_create(
-        CarrierLoad(carrier=carrier, unit=units[one.sn], position=one.position, loaded_at=at) for one in moved
+        CarrierLoad(carrier=carrier, unit=units[placing.sn], position=placing.position, loaded_at=at)
+        for placing in moved
     )
     _note_change(carrier, at)
     return list_loads(carrier)
@@ -69,13 +72,13 @@ def load(*, carrier_no: str, placings: Sequence[Placing], at: datetime | None = 
 
 def _check_placings(placings: Sequence[Placing], *, stay: Sequence[CarrierLoad]) -> None:
     """Raise ValidationFailed when a unit or a position is named twice, or a position holds one of those that stay."""
-    taken = {item.position: item.unit.sn for item in stay if item.position}
+    holders = {item.position: item.unit.sn for item in stay if item.position}
     seen: set[str] = set()
     for index, placing in enumerate(placings):
         if placing.sn in seen:
             raise errors.ValidationFailed({f"units.{index}.sn": _("Named more than once.")})
         seen.add(placing.sn)
-        holder = taken.setdefault(placing.position, placing.sn) if placing.position else placing.sn
+        holder = holders.setdefault(placing.position, placing.sn) if placing.position else placing.sn
         if holder != placing.sn:
             message = _("Position “{position}” holds unit “{sn}”; unload it first.")
             raise errors.ValidationFailed(
@@ -117,10 +120,10 @@ def _note_change(carrier: Carrier, at: datetime) -> None:
 
 
 def settle_loads(carrier: Carrier, units: Sequence[tuple[Unit, str]], *, at: datetime) -> None:
-    """Make a locked carrier carry exactly these (unit, position): what a machine saw on it is what is on it.
+    """Make a locked carrier carry exactly these (unit, position): the machine saw them on it at `at`.
 
-    What it saw before the carrier was loaded or unloaded, or a unit was put on another one, is so no longer. Units that
-    were done or scrapped before are not carried, whatever it saw.
+    A report from before the carrier was last loaded or unloaded changes nothing; a unit that was put on another carrier
+    since then stays there. Units that were done or scrapped before are not carried, whatever it saw.
     """
     if carrier.changed_at is not None and at < carrier.changed_at:
         return

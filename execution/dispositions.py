@@ -22,13 +22,13 @@ SYSTEM = "system"
 
 
 def hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> bool:
-    """Put a locked unit on hold and keep who decided it; return whether it was not held before."""
-    decided = put_on_hold(unit, reason=reason, by=by)
-    if decided is None:
+    """Put a locked unit on hold and record who decided it; return whether it was not held before."""
+    disposition = put_on_hold(unit, reason=reason, by=by)
+    if disposition is None:
         return False
     unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
-    decided.save()
-    return decided.from_status != UnitStatus.ON_HOLD
+    disposition.save()
+    return disposition.from_status != UnitStatus.ON_HOLD
 
 
 def put_on_hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> Disposition | None:
@@ -63,7 +63,7 @@ def save_holds(decisions: Sequence[Disposition]) -> None:
 
 
 def _record(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> None:
-    """Keep who decided what about a unit, and why."""
+    """Record who decided what about a unit, and why."""
     _decision(unit, action, from_status=from_status, reason=reason, by=by).save()
 
 

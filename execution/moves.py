@@ -1,8 +1,9 @@
-"""What units do at stations, decided from where they stand: pure but for the clock. Nothing is written here.
+"""Moves of units, decided from their state: pure but for the clock. Nothing is written here.
 
-The one exception: a unit that enters while its run is in preparation becomes a sample of the first article (`trials`).
+The one exception: a unit that enters while its run is in preparation becomes a sample of the first article
+(`trial_units`).
 
-`enter` and `leave` are the one way, for operators and machines alike; `execution.moves_sql` writes what they decide.
+Operators and machines both go through `enter` and `leave`; `execution.moves_sql` writes what they decide.
 """
 
 from collections.abc import Sequence
@@ -130,7 +131,7 @@ def enter(
 
 
 def of_open_track(state: UnitState, earlier: values.Earlier) -> Move:
-    """Return the beginning of a move that closes the open track, which has these values by now."""
+    """Return a move that will close the open track, which has the values `earlier` already."""
     assert state.open_track is not None
     return Move(state, state.open_track, is_entry=False, earlier=earlier)
 
@@ -161,7 +162,7 @@ def leave(
         track.is_time_doubtful = True
     failed = values.is_failed(move.earlier, move.judged)
     _close(track, claimed_result=str(claimed_result), failed=failed, at=at, operator=operator, defect=defect)
-    move.next_step_no = _send_on(move, step, snapshot)
+    move.next_step_no = _advance(move, step, snapshot)
     move.events.append(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))
     move.events += [
         alarm_event(value, key=f"track-out:{track.pk}:{index}", track_id=track.pk, sn=unit.sn, run_id=track.run_id)
@@ -174,8 +175,8 @@ def leave(
 def hold_for(move: Move, alarms: Sequence[judging.JudgedValue]) -> None:
     """Put the unit on hold for values that alarm with HOLD; after it moved."""
     if alarms:
-        decided = put_on_hold(move.unit, reason=alarm_reason([value.spec.name for value in alarms]))
-        move.dispositions += [decided] if decided else []
+        disposition = put_on_hold(move.unit, reason=alarm_reason([value.spec.name for value in alarms]))
+        move.dispositions += [disposition] if disposition else []
 
 
 def _collect(
@@ -189,8 +190,8 @@ def _collect(
 ) -> list[judging.JudgedValue]:
     """Check required data first, then types: the order decides the code of a refusal."""
     if claimed_result == TrackResult.PASS and any(spec.is_required for spec in step.specs):
-        given = {spec.id for reading in readings for spec in step.specs if reading.spec_name == spec.name}
-        rules.check_required(step, on_track=earlier.on_track | given, on_carrier=earlier.on_carrier)
+        given_specs = {spec.id for reading in readings for spec in step.specs if reading.spec_name == spec.name}
+        rules.check_required(step, on_track=earlier.on_track | given_specs, on_carrier=earlier.on_carrier)
     return judging.collect(readings, step, source=source, default_time=default_time) if readings else []
 
 
@@ -206,7 +207,7 @@ def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime, ope
     track.defect_code, track.defect_location, track.defect_remark = defect.code, defect.location, defect.remark
 
 
-def _send_on(move: Move, step: StepSnapshot, snapshot: RouteSnapshot) -> int | None:
+def _advance(move: Move, step: StepSnapshot, snapshot: RouteSnapshot) -> int | None:
     """Move the unit where the result leads; return the next step. A held unit stays held; its release goes there."""
     unit, track = move.unit, move.track
     following = snapshot.next_step_no(track.step_no)

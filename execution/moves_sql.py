@@ -89,10 +89,10 @@ def write(
     given: Mapping[str, Any] | None = None,
     watched: Container[int] | None = None,
 ) -> None:
-    """Write moves in the caller's transaction, and whatever `statement` writes along; tell of them after the commit.
+    """Write moves in the caller's transaction, and whatever `statement` writes along; announce them after the commit.
 
-    An authorized run is started by the first of its moves that enters. `watched` are the units of which somebody wants
-    to hear, where the caller knows.
+    An authorized run is started by the first of its moves that enters. `watched` are the units for which open
+    events wait, where the caller knows.
     """
     emit.check_transaction()
     for move in decided:
@@ -107,7 +107,7 @@ def write(
             **(given or {}),
         },
     )
-    if dispositions := [one for move in decided for one in move.dispositions]:
+    if dispositions := [disposition for move in decided for disposition in move.dispositions]:
         Disposition.objects.bulk_create(dispositions)
     for move in decided:
         if watched is None or move.unit.pk in watched:

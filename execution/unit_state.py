@@ -1,4 +1,4 @@
-"""Where units stand: all that decides what they may do, read in one statement after their rows are locked."""
+"""The state of units: everything that decides what they may do, read in one statement after their rows are locked."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,12 +52,12 @@ class UnitState:
 
     def count_attempts(self, run_id: int, step_no: int) -> int:
         """Return how many tracks a step has had in a run."""
-        return sum(1 for one in self.passes if (one.run_id, one.step_no) == (run_id, step_no))
+        return sum(1 for track in self.passes if (track.run_id, track.step_no) == (run_id, step_no))
 
     def count_failures(self, track: Track) -> int:
         """Return how many earlier tracks of a track's step failed since the last rework."""
         key = (track.run_id, track.step_no, track.rework_no, TrackResult.FAIL)
-        return sum(1 for one in self.passes if (one.run_id, one.step_no, one.rework_no, one.result) == key)
+        return sum(1 for past in self.passes if (past.run_id, past.step_no, past.rework_no, past.result) == key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class StationState:
 class LoadedStates:
     """The units asked for, as far as they exist, and stations by code.
 
-    `of_units` and `more` are what the caller wanted to know besides, of each unit and once.
+    `of_units` and `more` are what the caller asked for in addition, of each unit and once.
     """
 
     unit_states: Mapping[str, UnitState]
@@ -86,7 +86,7 @@ def _columns(model: type[Model], alias: str) -> list[str]:
 
 
 def _names(model: type[Model]) -> list[str]:
-    return [str(one.column) for one in model._meta.concrete_fields]
+    return [str(column.column) for column in model._meta.concrete_fields]
 
 
 _UNIT, _RUN, _TRACK = _columns(Unit, "u"), _columns(Run, "r"), _columns(Track, "t")
@@ -103,7 +103,7 @@ _PASSES = """
 """
 _STATION = ("id", "code", "name", "line_id", "group_id", "station_type")
 _EQUIPMENT = ("id", "code", "name", "station_id", "status")
-_PLACES = f"""
+_STATIONS = f"""
     (SELECT json_agg(json_build_array(
                 json_build_array({", ".join(f"s.{name}" for name in _STATION)}),
                 (SELECT code FROM mes_line WHERE id = s.line_id),
@@ -116,15 +116,14 @@ _PLACES = f"""
 
 
 def statement(*once: str, of_unit: str = "NULL") -> str:
-    """Return the statement that reads a states, with scalars that a caller wants to know besides, once or of each
-    unit `u`.
+    """Return the statement that reads states, with scalars that a caller needs in addition, once or of each unit `u`.
 
-    The plan is made once, perhaps while tables are small: subselects and limits have it find rows by index for ever.
+    The plan is made once, perhaps while tables are small: subselects and limits have it find rows by index always.
     """
     return f"""
         SELECT {", ".join([*_UNIT, *_RUN, *_TRACK, *_OTHERS])}, {_PASSES},
                CASE WHEN u.id IS NOT NULL THEN nextval('execution_track_id_seq') END, {of_unit},
-               {", ".join((_PLACES, *once))}
+               {", ".join((_STATIONS, *once))}
           FROM (SELECT 1) AS always
           LEFT JOIN mes_unit u ON u.sn = ANY(ARRAY(SELECT jsonb_array_elements_text(%(sns)s::jsonb)))
           LEFT JOIN LATERAL (SELECT * FROM mes_run WHERE id = u.run_id LIMIT 1) r ON true
@@ -150,41 +149,42 @@ def load_states(
     reading: str = READ,
     given: Mapping[str, Any] | None = None,
 ) -> LoadedStates:
-    """Read where units stand. Raises Outdated when one of them, or its run, is not among those that are `locked`.
+    """Read the states of units. Raises Outdated when one of them, or its run, is not among those that are `locked`.
 
-    Without `locked`, they are the caller's own, just made, or only looked at.
+    Without `locked`, the units are the caller's own, just made, or only read.
     """
-    asked = {"sns": as_json(sns), "stations": as_json(stations)}
-    rows = fetch_all(reading, asked | dict(given or {}))
+    parameters = {"sns": as_json(sns), "stations": as_json(stations)}
+    rows = fetch_all(reading, parameters | dict(given or {}))
     runs: dict[int, Run] = {}
-    found = {one.unit.sn: one for row in rows if row[0] is not None and (one := _standing(row, runs))}
-    unit_states = {sn: found[sn] for sn in sns if sn in found}
-    # The rows come in any order; the tracks of one report are to count up in its own.
-    for one, track_id in zip(unit_states.values(), sorted(one.next_track_id for one in found.values()), strict=True):
-        one.next_track_id = track_id
+    by_sn = {state.unit.sn: state for row in rows if row[0] is not None and (state := _unit_state(row, runs))}
+    unit_states = {sn: by_sn[sn] for sn in sns if sn in by_sn}
+    # The rows come in any order; the ids of the tracks of one report count up in its own.
+    track_ids = sorted(state.next_track_id for state in by_sn.values())
+    for state, track_id in zip(unit_states.values(), track_ids, strict=True):
+        state.next_track_id = track_id
     if locked is not None:
-        locked.check(unit_ids=[one.unit.pk for one in unit_states.values()], run_ids=runs)
+        locked.check(unit_ids=[state.unit.pk for state in unit_states.values()], run_ids=runs)
     station_states, *more = rows[0][_PASSES_AT + 3 :]
     return LoadedStates(unit_states, _station_states(station_states), [row[_PASSES_AT + 2] for row in rows], more)
 
 
-def _standing(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
+def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
     digest, line_code, wo_no, station_code, carrier_track_id = row[_OTHERS_AT:_PASSES_AT]
-    unit = _made(Unit, row[:_RUN_AT])
+    unit = _from_row(Unit, row[:_RUN_AT])
     run = None
     if unit.run_id is not None:
         run = runs.get(unit.run_id)
         if run is None:
-            run = runs[unit.run_id] = _made(Run, row[_RUN_AT:_TRACK_AT])
-            run.line = _partly(Line, id=run.line_id, code=line_code)
-            run.route_version = _partly(RouteVersion, id=run.route_version_id, digest=digest)
-            run.work_order = _partly(WorkOrder, id=run.work_order_id, wo_no=wo_no)
+            run = runs[unit.run_id] = _from_row(Run, row[_RUN_AT:_TRACK_AT])
+            run.line = _from_columns(Line, id=run.line_id, code=line_code)
+            run.route_version = _from_columns(RouteVersion, id=run.route_version_id, digest=digest)
+            run.work_order = _from_columns(WorkOrder, id=run.work_order_id, wo_no=wo_no)
         unit.run = run
     track = None
     if row[_TRACK_AT] is not None:
-        track = _made(Track, row[_TRACK_AT:_OTHERS_AT])
+        track = _from_row(Track, row[_TRACK_AT:_OTHERS_AT])
         track.unit = unit
-        track.station = _partly(Station, id=track.station_id, code=station_code)
+        track.station = _from_columns(Station, id=track.station_id, code=station_code)
         if run is not None and track.run_id == run.pk:
             track.run = run
     passes, next_track_id = row[_PASSES_AT : _PASSES_AT + 2]
@@ -192,17 +192,17 @@ def _standing(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
 
 
 _FIELDS: Mapping[type[Model], list[str]] = {
-    model: [one.attname for one in model._meta.concrete_fields] for model in (Unit, Run, Track)
+    model: [column.attname for column in model._meta.concrete_fields] for model in (Unit, Run, Track)
 }
 
 
-def _made(model: type[M], values: Sequence[Any]) -> M:
-    """Return a row of all columns, as the ORM would (none of these models has a field that needs decoding)."""
+def _from_row(model: type[M], values: Sequence[Any]) -> M:
+    """Return an instance with all columns, as the ORM would (none of these models has a field that needs decoding)."""
     return model.from_db("default", _FIELDS[model], values)
 
 
-def _partly(model: type[M], **values: Any) -> M:
-    """Return a row of which only these columns are known; the others would be read when asked for."""
+def _from_columns(model: type[M], **values: Any) -> M:
+    """Return an instance with only these columns; the ORM reads the others on access."""
     return model.from_db("default", list(values), list(values.values()))
 
 
@@ -210,17 +210,17 @@ def _station_states(text: str | None) -> dict[str, StationState]:
     station_states = {}
     for columns, line_code, group_code, machines in msgspec.json.decode(text) if text else ():
         station = Station.from_db("default", _STATION, columns)
-        station.line = _partly(Line, id=station.line_id, code=line_code) if station.line_id else None
-        station.group = _partly(StationGroup, id=station.group_id, code=group_code) if station.group_id else None
+        station.line = _from_columns(Line, id=station.line_id, code=line_code) if station.line_id else None
+        station.group = _from_columns(StationGroup, id=station.group_id, code=group_code) if station.group_id else None
         station_states[station.code] = StationState(
-            station, [Equipment.from_db("default", _EQUIPMENT, one) for one in machines or ()]
+            station, [Equipment.from_db("default", _EQUIPMENT, row) for row in machines or ()]
         )
     return station_states
 
 
 def find_earlier(unit_states: Iterable[UnitState]) -> dict[int, values.Earlier]:
     """Return the values of open tracks and their carriers' passes, by track; one query, none where no track is open."""
-    tracks = {one.open_track: one.carrier_track_id for one in unit_states if one.open_track is not None}
+    tracks = {state.open_track: state.carrier_track_id for state in unit_states if state.open_track is not None}
     if not tracks:
         return {}
     passes = [values.Passing(track.unit_id, track.pk, carrier_track_id) for track, carrier_track_id in tracks.items()]

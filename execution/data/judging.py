@@ -102,16 +102,18 @@ def resolve_specs(
 
     Raises DataSpecNotFound for names the operation does not know or that are inactive, SpecNotBound for the others.
     """
-    found = _find_specs(step.spec_index, readings)
-    if all(found):
-        return found  # type: ignore[return-value]
-    known = _find_specs(SpecIndex(map(spec_of, lookup(step.operation_code, readings))), readings)
-    unknown = [r.label for r, bound, spec in zip(readings, found, known, strict=True) if not bound and not spec]
+    bound_specs = _find_specs(step.spec_index, readings)
+    if all(bound_specs):
+        return bound_specs  # type: ignore[return-value]
+    live_specs = _find_specs(SpecIndex(map(spec_of, lookup(step.operation_code, readings))), readings)
+    unknown = [
+        r.label for r, bound, spec in zip(readings, bound_specs, live_specs, strict=True) if not bound and not spec
+    ]
     if unknown:
         raise errors.DataSpecNotFound(names=unknown)
     if step.specs:
-        raise errors.SpecNotBound(names=[r.label for r, bound in zip(readings, found, strict=True) if not bound])
-    return known  # type: ignore[return-value]
+        raise errors.SpecNotBound(names=[r.label for r, bound in zip(readings, bound_specs, strict=True) if not bound])
+    return live_specs  # type: ignore[return-value]
 
 
 def _find_specs(index: SpecIndex, readings: Sequence[Reading]) -> list[SpecSnapshot | None]:
@@ -190,9 +192,9 @@ def collect_live(
 
     Raises DataSpecNotFound, SpecNotAuto, DataTypeMismatch.
     """
-    found = _find_specs(SpecIndex(map(spec_of, find_live_specs(operation_code, readings))), readings)
-    if unknown := [reading.label for reading, spec in zip(readings, found, strict=True) if spec is None]:
+    live_specs = _find_specs(SpecIndex(map(spec_of, find_live_specs(operation_code, readings))), readings)
+    if unknown := [reading.label for reading, spec in zip(readings, live_specs, strict=True) if spec is None]:
         raise errors.DataSpecNotFound(names=unknown)
-    specs = [spec for spec in found if spec is not None]
+    specs = [spec for spec in live_specs if spec is not None]
     check_fit(readings, specs, source=source)
     return judge_all(readings, specs, default_time=default_time)

@@ -61,8 +61,8 @@ INSERT_ROWS = f"""
     SELECT o.received_at, o.record_id, o.source, o.operator,
            {", ".join(f"o.{name}" for name in OWNER_COLUMNS)}, s.*, v.*
       FROM owners o CROSS JOIN LATERAL jsonb_array_elements(o.rows) AS given(value)
-           CROSS JOIN LATERAL (SELECT given.value->0 AS said OFFSET 0) AS spec
-           CROSS JOIN LATERAL (SELECT {columns_of("spec.said", SPEC_COLUMNS)}) AS s
+           CROSS JOIN LATERAL (SELECT given.value->0 AS content OFFSET 0) AS spec
+           CROSS JOIN LATERAL (SELECT {columns_of("spec.content", SPEC_COLUMNS)}) AS s
            CROSS JOIN LATERAL (SELECT {columns_of("given.value", READING_COLUMNS, first=1)}) AS v
 """
 OWNER_TYPES = {
@@ -128,7 +128,7 @@ def store(
     """Store the judged values of a track or carrier track, in the caller's transaction."""
     if not values:
         return
-    given = {
+    owner_row = {
         **msgspec.structs.asdict(owner),
         "received_at": received_at,
         "source": source,
@@ -136,7 +136,7 @@ def store(
         "rows": to_rows(values),
     }
     with connection.cursor() as cursor:
-        cursor.execute(STORE, {"given": as_json(given)})  # type: ignore[dict-item]
+        cursor.execute(STORE, {"given": as_json(owner_row)})  # type: ignore[dict-item]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Earlier:
         """Return these and those of the carrier's pass that the track becomes part of."""
         judges = dict(self.judges)
         for spec_id, judged in other.judges.items():
-            judges[spec_id] = max(judges.get(spec_id, judged), judged, key=lambda one: one[0])
+            judges[spec_id] = max(judges.get(spec_id, judged), judged, key=lambda verdict: verdict[0])
         return Earlier(self.on_track | other.on_track, self.on_carrier | other.on_carrier, judges)
 
 
@@ -191,25 +191,27 @@ def find_earlier(passes: Sequence[Passing], *, created_since: datetime) -> dict[
     `created_since` is when the first of these tracks and passes was recorded, which spares the older partitions. Two
     web servers may stamp a track and its values, so a day more is searched.
     """
-    own = [one for one in passes if one.unit_id is not None]
-    carrier_tracks = {one.carrier_track_id for one in passes if one.carrier_track_id is not None}
-    found = fetch_all(
+    own = [passing for passing in passes if passing.unit_id is not None]
+    carrier_tracks = {passing.carrier_track_id for passing in passes if passing.carrier_track_id is not None}
+    rows = fetch_all(
         FIND_EARLIER,
         {
             "since": created_since - timedelta(days=1),
-            "units": _as_array(one.unit_id for one in own if one.unit_id is not None),
-            "tracks": _as_array(one.track_id for one in own),
+            "units": _as_array(passing.unit_id for passing in own if passing.unit_id is not None),
+            "tracks": _as_array(passing.track_id for passing in own),
             "carrier_tracks": _as_array(carrier_tracks),
         },
     )
     of_tracks: dict[int, list[tuple[Any, ...]]] = {}
     of_carriers: dict[int, list[tuple[Any, ...]]] = {}
-    for track_id, carrier_track_id, *rest in found:
+    for track_id, carrier_track_id, *value in rows:
         owners, owner = (of_tracks, track_id) if track_id is not None else (of_carriers, carrier_track_id)
-        owners.setdefault(owner, []).append(tuple(rest))
+        owners.setdefault(owner, []).append(tuple(value))
     return {
-        one.track_id: _earlier(of_tracks.get(one.track_id, []), of_carriers.get(one.carrier_track_id or 0, []))
-        for one in passes
+        passing.track_id: _earlier(
+            of_tracks.get(passing.track_id, []), of_carriers.get(passing.carrier_track_id or 0, [])
+        )
+        for passing in passes
     }
 
 
@@ -263,4 +265,4 @@ def find_failed(tracks: Iterable[Track]) -> set[int]:
         [Passing(track.unit_id, pk, carried.get(pk)) for pk, track in of_units.items()],
         created_since=min([*(track.created_at for track in of_units.values()), *(at for _pk, _carrier, at in parts)]),
     )
-    return {track_id for track_id, one in earlier.items() if is_failed(one)}
+    return {track_id for track_id, earlier_values in earlier.items() if is_failed(earlier_values)}

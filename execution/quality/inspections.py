@@ -52,23 +52,25 @@ def report_inspection(
     assert unit is not None  # or there were no track
     inspection = InspectionResult.objects.filter(track=track, inspection_type=inspection_type).first()
     inspection = inspection or InspectionResult(track=track, inspection_type=inspection_type)
-    taken = inspection.apply_report({"result": result}, at=report.event_time, event_id=report.event_id, status="result")
-    if taken:
+    changed_fields = inspection.apply_report(
+        {"result": result}, at=report.event_time, event_id=report.event_id, status="result"
+    )
+    if changed_fields:
         inspection.defects, inspection.source, inspection.operator_id = list(defects), report.source, report.operator_id
         inspection.save()
         withdraw_defects(inspection)
         if result == InspectionVerdict.FAIL:
             record_defects(inspection, track)
         if track.out_at is None:
-            _mark(track)
+            _note_override(track)
         elif result == InspectionVerdict.FAIL:
             _hold(unit, track, inspection)
     kept = keep(report, kind=ReportKind.INSPECTION_RESULT, subject=unit.sn)
-    return Inspected(kept, inspection, unit, bool(taken))
+    return Inspected(kept, inspection, unit, bool(changed_fields))
 
 
-def _mark(track: Track) -> None:
-    """Keep on an open track whether any inspection fails it as things stand; under the unit's lock."""
+def _note_override(track: Track) -> None:
+    """Note on an open track whether an inspection fails it at present; under the unit's lock."""
     track.inspection_override = InspectionResult.objects.filter(track=track, result=InspectionVerdict.FAIL).exists()
     track.save(update_fields=["inspection_override"])
 
@@ -76,7 +78,7 @@ def _mark(track: Track) -> None:
 def record_defects(inspection: InspectionResult, track: Track) -> None:
     """Make the defects of an inspection that fails a track; one named like the inspection where it names none."""
     assert inspection.status_at is not None  # it was reported
-    found = inspection.defects or [{"code": inspection.inspection_type}]
+    defects = inspection.defects or [{"code": inspection.inspection_type}]
     Defect.objects.bulk_create(
         Defect(
             unit_id=track.unit_id,
@@ -89,7 +91,7 @@ def record_defects(inspection: InspectionResult, track: Track) -> None:
             remark=defect.get("remark") or "",
             found_at=inspection.status_at,
         )
-        for defect in found
+        for defect in defects
     )
 
 

@@ -14,10 +14,10 @@ def find(spec_id: int, line_id: int, since: datetime, until: datetime) -> Device
     value = values.select_related("station").order_by("-collected_at", "-id").first()
     if value is None or value.station is None:
         return None
-    shown = (value.value_number, value.value_text, value.value_boolean, value.value_json)
+    fields = (value.value_number, value.value_text, value.value_boolean, value.value_json)
     return DeviceValue(
         id=value.pk,
-        value=next(one for one in shown if one is not None),
+        value=next(content for content in fields if content is not None),
         unit=value.measure,
         is_good=value.judge != Judge.FAIL and not value.alarmed,
         collected_at=value.collected_at,

@@ -72,7 +72,7 @@ def first_article(request: HttpRequest, run_no: str) -> HttpResponse:
     latest = inspections[0] if inspections else None
     sheet = load_sheet(latest, run) if latest else None
     is_waiting = latest is not None and latest.status == FaiStatus.INSPECTING and run.status == RunStatus.PREP
-    blocked = [one for one in evaluate(run).failed if one.item_type != ITEM_TYPE] if is_waiting else []
+    blocked = [finding for finding in evaluate(run).failed if finding.item_type != ITEM_TYPE] if is_waiting else []
     context = {
         "blocked": blocked,
         "run": run,
@@ -82,8 +82,8 @@ def first_article(request: HttpRequest, run_no: str) -> HttpResponse:
         "first_step": snapshot_of(run).steps[0],
         "route_items": snapshot_of(run).fai_items,
     }
-    seen = [] if latest is None else [latest.status, latest.signed_at, len(blocked), *_marks(sheet)]
-    mark = hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+    state = [] if latest is None else [latest.status, latest.signed_at, len(blocked), *_marks(sheet)]
+    mark = hashlib.sha256(repr(state).encode()).hexdigest()[:16]
     template = "first_article/_sheet_live.html"
     return show_live(request, "first_article/page.html", template, context, mark=mark)
 
@@ -91,8 +91,13 @@ def first_article(request: HttpRequest, run_no: str) -> HttpResponse:
 def _marks(sheet: Sheet | None) -> list[Any]:
     samples = sheet.samples if sheet else ()
     return [
-        (one.unit.sn, one.unit.status, one.unit.current_step_no, [line.latest and line.latest.pk for line in one.lines])
-        for one in samples
+        (
+            sample.unit.sn,
+            sample.unit.status,
+            sample.unit.current_step_no,
+            [line.latest and line.latest.pk for line in sample.lines],
+        )
+        for sample in samples
     ]
 
 
@@ -142,11 +147,11 @@ def act(request: HttpRequest, run_no: str, action: str) -> HttpResponse:
         raise PermissionDenied(_("You may not inspect first articles."))
     run = _get_run(run_no)
     try:
-        said = ACTIONS[action](request, run)
+        message = ACTIONS[action](request, run)
     except DomainError as refusal:
         messages.error(request, str(refusal))
     else:
-        messages.success(request, said)
+        messages.success(request, message)
     return redirect("first-article", run_no=run_no)
 
 

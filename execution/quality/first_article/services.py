@@ -52,9 +52,9 @@ def name_sample(*, fai_id: int, unit_sn: str) -> FirstArticleSample:
     """
     fai = _lock(fai_id, action=Action.RECORD_ITEMS)
     unit = _get_unit(fai, unit_sn)
-    known = fai.samples.filter(unit=unit).first()
-    if known is not None:
-        return known
+    sample = fai.samples.filter(unit=unit).first()
+    if sample is not None:
+        return sample
     if fai.samples.count() >= fai.sample_qty:
         raise errors.FaiSamplesComplete(quantity=fai.sample_qty)
     return FirstArticleSample.objects.create(first_article=fai, unit=unit)
