@@ -33,25 +33,25 @@ class Binding:
 def bind(*, line_code: str, kind: SetUpKind, code: str, by: str, replace: bool = False) -> Binding:
     """Bind a stencil or lot, which exists from its first mention, to a line. Scanning it again changes nothing.
 
-    What stands in the way (another one on the line, or this one on another line) is unbound with `replace`, and
-    refused without. Raises LineNotFound, LineOccupied, BoundElsewhere.
+    A conflicting binding (of another one to the line, or of this one to another line) is ended with `replace`, and a
+    reason to refuse without. Raises LineNotFound, LineOccupied, BoundElsewhere.
     """
     line = get_or_raise(Line.objects, errors.LineNotFound, code=line_code)
     lock_line_setup()
-    thing = lock_stencil(code) if kind == SetUpKind.STENCIL else lock_lot(code)
+    item = lock_stencil(code) if kind == SetUpKind.STENCIL else lock_lot(code)
     name = FIELDS[kind]
     open_bindings = LineBinding.objects.select_for_update(of=("self",)).select_related("line", "stencil", "lot")
-    in_the_way = list(open_bindings.filter(Q(line=line, kind=kind) | Q(**{name: thing}), unbound_at=None))
-    same = next((one for one in in_the_way if one.line_id == line.pk and getattr(one, name) == thing), None)
-    if same is not None:
-        return Binding(same, changed=False)
-    if in_the_way and not replace:
-        raise _refusal(in_the_way, line=line, code=code)
+    conflicting = list(open_bindings.filter(Q(line=line, kind=kind) | Q(**{name: item}), unbound_at=None))
+    for current in conflicting:
+        if current.line_id == line.pk and getattr(current, name) == item:
+            return Binding(current, changed=False)
+    if conflicting and not replace:
+        raise _refusal(conflicting, line=line, code=code)
     now = timezone.now()
-    for one in in_the_way:
-        _end(one, at=now, by=by)
-    binding = LineBinding.objects.create(line=line, kind=kind, bound_at=now, bound_by=by, **{name: thing})
-    return Binding(binding, changed=True, replaced=in_the_way)
+    for replaced_binding in conflicting:
+        _end(replaced_binding, at=now, by=by)
+    binding = LineBinding.objects.create(line=line, kind=kind, bound_at=now, bound_by=by, **{name: item})
+    return Binding(binding, changed=True, replaced=conflicting)
 
 
 @transaction.atomic
@@ -91,11 +91,11 @@ def lock_line_setup() -> None:
         cursor.execute(LOCK)
 
 
-def _refusal(in_the_way: Sequence[LineBinding], *, line: Line, code: str) -> errors.DomainError:
-    on_line = next((one for one in in_the_way if one.line_id == line.pk), None)
+def _refusal(conflicting: Sequence[LineBinding], *, line: Line, code: str) -> errors.DomainError:
+    on_line = next((binding for binding in conflicting if binding.line_id == line.pk), None)
     if on_line is not None:
         return errors.LineOccupied(line=line.code, bound=on_line.code)
-    return errors.BoundElsewhere(code=code, line=in_the_way[0].line.code)
+    return errors.BoundElsewhere(code=code, line=conflicting[0].line.code)
 
 
 def _end(binding: LineBinding, *, at: datetime, by: str) -> None:

@@ -22,67 +22,70 @@ from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind, StatusReport
 
 T = TypeVar("T")
-Taken = tuple[StatusReport, T, bool]  # the report, what it is about, whether its status counts
+Recorded = tuple[StatusReport, T, bool]  # the report, its subject, whether its status counts
 
 
-def report_stencil_status(report: Report, *, stencil_id: str, **said: Any) -> Taken[Stencil]:
-    """Take the status of a stencil.
+def report_stencil_status(report: Report, *, stencil_id: str, **fields: Any) -> Recorded[Stencil]:
+    """Record the status of a stencil.
 
-    `said`: version, status, tension_value (N/cm), last_cleaned_at. A later cleaning begins a new count of uses.
+    `fields`: version, status, tension_value (N/cm), last_cleaned_at. A later cleaning begins a new count of uses.
     """
     stencil = lock_stencil(stencil_id)
     cleaned_before = stencil.last_cleaned_at
-    taken = stencil.apply_report(said, at=report.event_time, event_id=report.event_id)
-    if "last_cleaned_at" in taken and stencil.last_cleaned_at != cleaned_before:
+    applied = stencil.apply_report(fields, at=report.event_time, event_id=report.event_id)
+    if "last_cleaned_at" in applied and stencil.last_cleaned_at != cleaned_before:
         stencil.usage_count = 0
     stencil.save()
-    return keep(report, kind=ReportKind.STENCIL_STATUS, subject=stencil_id), stencil, "status" in taken
+    return keep(report, kind=ReportKind.STENCIL_STATUS, subject=stencil_id), stencil, "status" in applied
 
 
-def report_solder_paste_status(report: Report, *, lot_id: str, **said: Any) -> Taken[SolderPasteLot]:
-    """Take the status of a lot.
+def report_solder_paste_status(report: Report, *, lot_id: str, **fields: Any) -> Recorded[SolderPasteLot]:
+    """Record the status of a lot.
 
-    `said`: status, expires_at, thawed_at, stirred_at.
+    `fields`: status, expires_at, thawed_at, stirred_at.
     """
     lot = lock_lot(lot_id)
-    taken = lot.apply_report(said, at=report.event_time, event_id=report.event_id)
+    applied = lot.apply_report(fields, at=report.event_time, event_id=report.event_id)
     lot.save()
-    return keep(report, kind=ReportKind.SOLDER_PASTE_STATUS, subject=lot_id), lot, "status" in taken
+    return keep(report, kind=ReportKind.SOLDER_PASTE_STATUS, subject=lot_id), lot, "status" in applied
 
 
 def report_solder_paste_usage(report: Report, *, lot_id: str) -> tuple[StatusReport, SolderPasteUsage | None]:
-    """Take a report of a lot's use (its content names it); return (report, the usage it belongs to).
+    """Record a report of a lot's use (its content names it); return (report, the usage it belongs to).
 
-    A return whose issue is not known yet, and what is told before the issue, belong to no usage until it is. Raises
+    A return or receipt whose issue was not reported yet belongs to no usage until it is. Raises
     LineNotFound, RunNotFound.
     """
     usages.check_names(report.content)
     lot = lock_lot(lot_id)
     kept = keep(report, kind=ReportKind.SOLDER_PASTE_USAGE, subject=lot_id)
-    known = {usage.issued_at: usage for usage in usages.refresh(lot)}
-    issued_at = find_issue(usages.read_report(report.event_time, report.event_id, report.content), sorted(known))
-    return kept, known[issued_at] if issued_at is not None else None
+    usages_by_issue = {usage.issued_at: usage for usage in usages.refresh(lot)}
+    usage_report = usages.read_report(report.event_time, report.event_id, report.content)
+    issued_at = find_issue(usage_report, sorted(usages_by_issue))
+    return kept, usages_by_issue[issued_at] if issued_at is not None else None
 
 
-def report_equipment_status(report: Report, *, equipment_code: str, status: str) -> Taken[Equipment]:
-    """Take the status of a machine. Raises EquipmentNotFound."""
+def report_equipment_status(report: Report, *, equipment_code: str, status: str) -> Recorded[Equipment]:
+    """Record the status of a machine. Raises EquipmentNotFound."""
     equipment = _lock_equipment(equipment_code)
-    taken = equipment.apply_report({"status": status}, at=report.event_time, event_id=report.event_id)
+    applied = equipment.apply_report({"status": status}, at=report.event_time, event_id=report.event_id)
     equipment.save(update_fields=["status", "status_at", "field_sources"])
-    return keep(report, kind=ReportKind.EQUIPMENT_STATUS, subject=equipment_code), equipment, bool(taken)
+    return keep(report, kind=ReportKind.EQUIPMENT_STATUS, subject=equipment_code), equipment, bool(applied)
 
 
-def report_maintenance_task(report: Report, *, equipment_code: str, number: str, **said: Any) -> Taken[MaintenanceTask]:
-    """Take the state of a maintenance task.
+def report_maintenance_task(
+    report: Report, *, equipment_code: str, number: str, **fields: Any
+) -> Recorded[MaintenanceTask]:
+    """Record the state of a maintenance task.
 
-    `said`: is_open, title, is_blocking, due_at. Raises EquipmentNotFound.
+    `fields`: is_open, title, is_blocking, due_at. Raises EquipmentNotFound.
     """
     equipment = _lock_equipment(equipment_code)
     task = MaintenanceTask.objects.filter(equipment=equipment, number=number).first()
     task = task or MaintenanceTask(equipment=equipment, number=number)
-    taken = task.apply_report(said, at=report.event_time, event_id=report.event_id, status="is_open")
+    applied = task.apply_report(fields, at=report.event_time, event_id=report.event_id, status="is_open")
     task.save()
-    return keep(report, kind=ReportKind.MAINTENANCE_TASK, subject=equipment_code), task, "is_open" in taken
+    return keep(report, kind=ReportKind.MAINTENANCE_TASK, subject=equipment_code), task, "is_open" in applied
 
 
 def _lock_equipment(code: str) -> Equipment:

@@ -69,10 +69,10 @@ def find_issue(report: UsageReport, issued: Sequence[datetime]) -> datetime | No
         return report.issued_at
     if report.returned_at is not None:
         return _latest_until(issued, report.returned_at)
-    told = max((at for at in (report.received_at, report.thawed_at) if at), default=None)
-    if told is None:
+    reported_at = max((at for at in (report.received_at, report.thawed_at) if at), default=None)
+    if reported_at is None:
         return None
-    index = bisect_left(issued, told)
+    index = bisect_left(issued, reported_at)
     return issued[index] if index < len(issued) else None
 
 

@@ -38,17 +38,17 @@ def refresh(lot: SolderPasteLot) -> list[SolderPasteUsage]:
     An issue and an end that were not known before are told to the outbox at their own times. An end that turns out
     to have been earlier is told again: who watches the time of the lot must know.
     """
-    known = {usage.issued_at: usage for usage in lot.usages.select_related("line", "run")}
+    usages_by_issue = {usage.issued_at: usage for usage in lot.usages.select_related("line", "run")}
     scans = LineBinding.objects.filter(lot=lot, unbound_at__isnull=False).values_list("unbound_at", flat=True)
-    told = merge_usages(list_reports(lot), unbound_at=[at for at in scans if at], issues=known)
-    lines = {line.code: line for line in Line.objects.filter(code__in={usage.line_code for usage in told})}
-    runs = {run.run_no: run for run in Run.objects.filter(run_no__in={usage.run_no for usage in told})}
+    merged = merge_usages(list_reports(lot), unbound_at=[at for at in scans if at], issues=usages_by_issue)
+    lines = {line.code: line for line in Line.objects.filter(code__in={usage.line_code for usage in merged})}
+    runs = {run.run_no: run for run in Run.objects.filter(run_no__in={usage.run_no for usage in merged})}
     events: list[NewEvent] = []
     usages = []
-    for one in told:
-        usage = known.get(one.issued_at) or SolderPasteUsage(lot=lot, issued_at=one.issued_at)
+    for reported in merged:
+        usage = usages_by_issue.get(reported.issued_at) or SolderPasteUsage(lot=lot, issued_at=reported.issued_at)
         before, is_new = usage.returned_at, usage.pk is None
-        if _merge(usage, one, lines, runs):
+        if _merge(usage, reported, lines, runs):
             usage.save()
         events += _events(usage, is_new=is_new, returned_before=before)
         usages.append(usage)
@@ -64,26 +64,26 @@ def list_reports(lot: SolderPasteLot) -> list[UsageReport]:
 
 def read_report(event_time: datetime, event_id: str, content: Mapping[str, Any]) -> UsageReport:
     """Return the report that a content tells: names, and times as RFC 3339 text."""
-    said: dict[str, Any] = {name: content.get(key) for key, name in NAMES.items()}
-    said |= {name: _read_time(content.get(key)) for key, name in TIMES.items()}
-    return UsageReport(event_time, event_id, **said)
+    fields: dict[str, Any] = {name: content.get(key) for key, name in NAMES.items()}
+    fields |= {name: _read_time(content.get(key)) for key, name in TIMES.items()}
+    return UsageReport(event_time, event_id, **fields)
 
 
 def _read_time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _merge(usage: SolderPasteUsage, told: Usage, lines: Mapping[str, Line], runs: Mapping[str, Run]) -> bool:
+def _merge(usage: SolderPasteUsage, reported: Usage, lines: Mapping[str, Line], runs: Mapping[str, Run]) -> bool:
     """Take over what is told; return whether anything changed. What reports said that are no longer kept stays."""
     values: dict[str, Any] = {
-        "line": lines.get(told.line_code or ""),
-        "run": runs.get(told.run_no or ""),
-        "received_at": told.received_at,
-        "thawed_at": told.thawed_at,
+        "line": lines.get(reported.line_code or ""),
+        "run": runs.get(reported.run_no or ""),
+        "received_at": reported.received_at,
+        "thawed_at": reported.thawed_at,
     }
     values = {name: value for name, value in values.items() if value is not None}
-    if told.is_reported or told.returned_at is not None:
-        values["returned_at"] = told.returned_at  # perhaps none: a later issue may have taken the return over
+    if reported.is_reported or reported.returned_at is not None:
+        values["returned_at"] = reported.returned_at  # perhaps none: a later issue may have taken the return over
     changed = usage.pk is None
     for name, value in values.items():
         if value != getattr(usage, name):

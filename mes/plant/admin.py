@@ -35,8 +35,8 @@ class MasterDataAdmin(admin.ModelAdmin):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[Any, Any, Any, list[Any]]:
         """Add users that no foreign key knows of to those that keep things from being deleted."""
-        found, counts, missing, protected = super().get_deleted_objects(objs, request)
-        return found, counts, missing, [*protected, *_users_of(objs)]
+        to_delete, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return to_delete, counts, missing, [*protected, *_users_of(objs)]
 
 
 def _users_of(things: Any) -> list[str]:

@@ -55,15 +55,15 @@ class Period:
 
 def list_shifts(shifts: Shifts, zone: ZoneInfo, first: date, last: date) -> list[ShiftTime]:
     """Return the shifts that begin on the days from `first` to `last`, in order."""
-    found = []
+    times = []
     for offset in range((last - first).days + 1):
         day = first + timedelta(days=offset)
         for shift in shifts:
             if day.isoweekday() in shift["weekdays"]:
                 start, end = time.fromisoformat(shift["start"]), time.fromisoformat(shift["end"])
                 next_day = day + timedelta(days=1) if end <= start else day
-                found.append(ShiftTime(shift["code"], day, _instant(day, start, zone), _instant(next_day, end, zone)))
-    return sorted(found, key=lambda shift: (shift.started_at, shift.ended_at))
+                times.append(ShiftTime(shift["code"], day, _instant(day, start, zone), _instant(next_day, end, zone)))
+    return sorted(times, key=lambda shift: (shift.started_at, shift.ended_at))
 
 
 def _instant(day: date, at: time, zone: ZoneInfo) -> datetime:
@@ -106,9 +106,9 @@ Place = tuple[date, str, datetime | None]  # day, shift, when that shift began
 class _Calendar:
     """The shifts of some days, to be asked for instants among them."""
 
-    def __init__(self, found: Sequence[ShiftTime], zone: ZoneInfo) -> None:
-        self._shifts = found
-        self._starts = [shift.started_at for shift in found]
+    def __init__(self, shifts: Sequence[ShiftTime], zone: ZoneInfo) -> None:
+        self._shifts = shifts
+        self._starts = [shift.started_at for shift in shifts]
         self._zone = zone
 
     def place(self, at: datetime) -> Place:

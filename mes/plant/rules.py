@@ -41,15 +41,15 @@ def find_shift_problems(shifts: Any) -> dict[str, str | Promise]:
     if not isinstance(shifts, list):
         return {"": _("Must be a list of shifts.")}
     problems: dict[str, str | Promise] = {}
-    taken: set[tuple[str, int]] = set()
+    days_of_codes: set[tuple[str, int]] = set()
     for index, shift in enumerate(shifts):
-        found = dict(_find_problems_of_one(shift))
-        if not found:
+        shift_problems = dict(_find_problems_of_one(shift))
+        if not shift_problems:
             days = {(shift["code"], day) for day in shift["weekdays"]}
-            if days & taken:
-                found = {"code": _("Another shift of this code is on the same weekday.")}
-            taken |= days
-        problems |= {f"{index}.{place}".rstrip("."): message for place, message in found.items()}
+            if days & days_of_codes:
+                shift_problems = {"code": _("Another shift of this code is on the same weekday.")}
+            days_of_codes |= days
+        problems |= {f"{index}.{place}".rstrip("."): message for place, message in shift_problems.items()}
     return problems or _find_overlaps(shifts)
 
 

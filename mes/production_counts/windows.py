@@ -111,16 +111,16 @@ class Tally:
 
 def build_windows(reports: Iterable[Report], *, known_until: datetime | None = None) -> Windows:
     """Turn reports into windows. Readings up to `known_until` only say where the counters stood."""
-    found = Windows()
+    windows = Windows()
     every = list(reports)
-    _add_readings(found, sorted((r for r in every if r.is_cumulative), key=_in_time), known_until)
+    _add_readings(windows, sorted((r for r in every if r.is_cumulative), key=_in_time), known_until)
     ends = sorted({report.end for report in every})
     for report in sorted((r for r in every if not r.is_cumulative), key=_in_time):
         start = _near(report.start, ends, before=report.end)
         for index, count in enumerate(report.counts):
             if count is not None:
-                found.of[index].append(Window(start, report.end, count, report.id))
-    return found
+                windows.of[index].append(Window(start, report.end, count, report.id))
+    return windows
 
 
 def _in_time(report: Report) -> tuple[datetime, bool, int]:
@@ -134,31 +134,31 @@ def _near(start: datetime, ends: Sequence[datetime], *, before: datetime) -> dat
     return min(near, key=lambda end: abs(end - start), default=start)
 
 
-def _add_readings(found: Windows, readings: Sequence[Report], known_until: datetime | None) -> None:
+def _add_readings(windows: Windows, readings: Sequence[Report], known_until: datetime | None) -> None:
     level: list[int | None] = [None] * len(COUNTERS)
     since: list[datetime | None] = [None] * len(COUNTERS)
-    for reading in _once_each(readings, found):
-        found.read_at.append(reading.end)
+    for reading in _once_each(readings, windows):
+        windows.read_at.append(reading.end)
         is_known = known_until is not None and reading.end <= known_until
         if reading.is_base:
-            _set_base(found, reading, level, since, is_known=is_known)
+            _set_base(windows, reading, level, since, is_known=is_known)
         else:
-            is_reset = not is_known and _note_reset(found, reading, level, since)
+            is_reset = not is_known and _note_reset(windows, reading, level, since)
             is_beginning = known_until is None
-            _read(found, reading, level, since, is_known=is_known, is_beginning=is_beginning, is_reset=is_reset)
+            _read(windows, reading, level, since, is_known=is_known, is_beginning=is_beginning, is_reset=is_reset)
 
 
-def _once_each(readings: Sequence[Report], found: Windows) -> Iterator[Report]:
+def _once_each(readings: Sequence[Report], windows: Windows) -> Iterator[Report]:
     """Yield one reading, and one base, for each instant: the newest. Readings are in order."""
     for reading, following in zip(readings, [*readings[1:], None], strict=False):
         if following is None or (following.end, following.is_base) != (reading.end, reading.is_base):
             yield reading
         elif following.counts != reading.counts:
-            found.doubts.append(Doubtful(reading.end - MICROSECOND, reading.end, Doubt.CONTRADICTION))
+            windows.doubts.append(Doubtful(reading.end - MICROSECOND, reading.end, Doubt.CONTRADICTION))
 
 
 def _set_base(
-    found: Windows, base: Report, level: list[int | None], since: list[datetime | None], *, is_known: bool
+    windows: Windows, base: Report, level: list[int | None], since: list[datetime | None], *, is_known: bool
 ) -> None:
     for index, count in enumerate(base.counts):
         if count is None:
@@ -166,25 +166,25 @@ def _set_base(
         before = since[index]
         if before is not None and before < base.end and not is_known:
             if level[index] == count and count:  # of zero nobody knows whether it is still or again
-                found.of[index].append(Window(before, base.end, 0, base.id))
+                windows.of[index].append(Window(before, base.end, 0, base.id))
             else:
-                found.doubts.append(Doubtful(before, base.end, Doubt.BASE))
+                windows.doubts.append(Doubtful(before, base.end, Doubt.BASE))
         level[index], since[index] = count, base.end
 
 
-def _note_reset(found: Windows, reading: Report, level: list[int | None], since: Sequence[datetime | None]) -> bool:
+def _note_reset(windows: Windows, reading: Report, level: list[int | None], since: Sequence[datetime | None]) -> bool:
     """One counter that falls resets all: a machine that starts again starts all its counters again."""
     pairs = zip(level, reading.counts, strict=True)
     if not any(before is not None and now is not None and now < before for before, now in pairs):
         return False
-    known = [at for at in since if at is not None]
-    found.doubts.append(Doubtful(min(known), reading.end, Doubt.RESET))
+    read_before = [at for at in since if at is not None]
+    windows.doubts.append(Doubtful(min(read_before), reading.end, Doubt.RESET))
     level[:] = [None if before is None else 0 for before in level]
     return True
 
 
 def _read(
-    found: Windows,
+    windows: Windows,
     reading: Report,
     level: list[int | None],
     since: list[datetime | None],
@@ -200,11 +200,11 @@ def _read(
         if is_known:
             pass
         elif before is None or at is None:
-            found.of[index].append(Window(reading.start, reading.end, count, reading.id))
+            windows.of[index].append(Window(reading.start, reading.end, count, reading.id))
             if not is_beginning:  # it was read long ago, or never
-                found.doubts.append(Doubtful(reading.start, reading.end, Doubt.BASE))
+                windows.doubts.append(Doubtful(reading.start, reading.end, Doubt.BASE))
         else:
-            found.of[index].append(Window(at, reading.end, count - before, reading.id, is_least=is_reset))
+            windows.of[index].append(Window(at, reading.end, count - before, reading.id, is_least=is_reset))
         level[index], since[index] = count, reading.end
 
 

@@ -172,8 +172,8 @@ class RunReadinessViewSet(GenericViewSet):
         """Return the latest check."""
         kind = _kind(request)
         run = queries.get_run(run_no)
-        found = queries.find_latest(run, kind)
-        return Response(ReadinessCheckAnswer(found).data if found else _pending(run_no, kind))
+        check = queries.find_latest(run, kind)
+        return Response(ReadinessCheckAnswer(check).data if check else _pending(run_no, kind))
 
     @extend_schema(
         summary="List the checks of a run, newest first", parameters=[_TYPE], responses=ReadinessCheckAnswer(many=True)

@@ -27,5 +27,5 @@ device_value_finders: Hook[FindDeviceValue] = Hook()
 
 def find_device_value(spec_id: int, line_id: int, since: datetime, until: datetime) -> DeviceValue | None:
     """Return the latest device value of a spec on a line in a time."""
-    found = [value for find in device_value_finders if (value := find(spec_id, line_id, since, until)) is not None]
-    return max(found, key=lambda value: value.collected_at, default=None)
+    values = [value for find in device_value_finders if (value := find(spec_id, line_id, since, until)) is not None]
+    return max(values, key=lambda value: value.collected_at, default=None)

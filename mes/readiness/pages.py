@@ -42,9 +42,9 @@ def next_runs(request: HttpRequest) -> HttpResponse:
 @require_POST
 def check_all(request: HttpRequest) -> HttpResponse:
     """Check every run in preparation, so that the board tells what is true now."""
-    for one in queries.list_next_runs():
-        if not one.is_authorized:
-            _try(request, services.make_check, run_no=one.run.run_no, kind=CheckKind.PRECHECK, by=_name(request))
+    for next_run in queries.list_next_runs():
+        if not next_run.is_authorized:
+            _try(request, services.make_check, run_no=next_run.run.run_no, kind=CheckKind.PRECHECK, by=_name(request))
     return redirect("readiness-next")
 
 
@@ -95,8 +95,8 @@ def _authorize(request: HttpRequest, run_no: str) -> None:
         runs.set_authorization(run_no=run_no, action="AUTHORIZE", by=_name(request))
     except DomainError as refusal:
         count = len(refusal.details.get("items", ()))
-        said = ngettext("Not authorized: %d item is not right.", "Not authorized: %d items are not right.", count)
-        messages.error(request, said % count if count else str(refusal))
+        text = ngettext("Not authorized: %d item is not right.", "Not authorized: %d items are not right.", count)
+        messages.error(request, text % count if count else str(refusal))
     else:
         messages.success(request, _("The run is authorized: its first unit may enter."))
 

@@ -80,12 +80,12 @@ def list_next_runs(limit: int = 200) -> list[NextRun]:
 def list_lines_ahead() -> list[LineAhead]:
     """Return every line with what is made there and what comes next, in five queries; idle lines last."""
     waiting: dict[int, list[NextRun]] = {}
-    for one in list_next_runs():
-        waiting.setdefault(one.run.line_id, []).append(one)
+    for next_run in list_next_runs():
+        waiting.setdefault(next_run.run.line_id, []).append(next_run)
     current: dict[int, list[Run]] = {}
     for run in Run.objects.filter(status=RunStatus.IN_PROGRESS).select_related("work_order").order_by("id"):
         current.setdefault(run.line_id, []).append(run)
     lines = [
         LineAhead(line, current.get(line.pk, []), waiting.get(line.pk, [])) for line in Line.objects.order_by("code")
     ]
-    return sorted(lines, key=lambda one: not one.waiting)
+    return sorted(lines, key=lambda line_ahead: not line_ahead.waiting)

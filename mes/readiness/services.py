@@ -140,12 +140,12 @@ def waive_finding(*, run_no: str, item_type: str, item_key: str, code: str, reas
     with transaction.atomic():
         run = runs.lock(run_no=run_no)
         runs.check_open(run)
-        wanted = (item_type, item_key, code)
-        found = next((one for one in evaluate(run).failed if (one.item_type, one.key, one.code) == wanted), None)
-        if found is None:
+        identity = (item_type, item_key, code)
+        failed = {(finding.item_type, finding.key, finding.code): finding for finding in evaluate(run).failed}
+        if identity not in failed:
             raise ReadinessItemNotFound(code=f"{item_type} {item_key}".strip())
-        _check_waivable(item_type, item_key, waivable=found.waivable)
-        waiver = _write_waiver(run, wanted, reason=reason, by=by)
+        _check_waivable(item_type, item_key, waivable=failed[identity].waivable)
+        waiver = _write_waiver(run, identity, reason=reason, by=by)
         latest = run.readiness_checks.order_by("-id").first()
         if latest is not None:
             same = latest.items.filter(item_type=item_type, item_key=item_key, code=code, status=ItemStatus.FAILED)

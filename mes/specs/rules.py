@@ -24,32 +24,32 @@ LIMIT_FIELDS = ("lsl", "usl", "target", "alarm_min", "alarm_max")
 
 def find_limit_problems(spec: HasLimits) -> dict[str, str | Promise]:
     """Return a message for each limit field that contradicts the others; empty when they agree."""
-    given = {name: value for name in LIMIT_FIELDS if (value := getattr(spec, name)) is not None}
+    limits = {name: value for name in LIMIT_FIELDS if (value := getattr(spec, name)) is not None}
     if spec.data_type != "NUMBER":
-        return {name: _("Only a NUMBER spec has limits.") for name in given}
+        return {name: _("Only a NUMBER spec has limits.") for name in limits}
     problems: dict[str, str | Promise] = {
-        name: _("Must be a finite number.") for name, value in given.items() if not math.isfinite(value)
+        name: _("Must be a finite number.") for name, value in limits.items() if not math.isfinite(value)
     }
     if problems:
         return problems
-    _refuse_above(problems, given, "lsl", "usl", "usl", _("Must not be below the lower limit."))
-    _refuse_above(problems, given, "lsl", "target", "target", _("Must not be below the lower limit."))
-    _refuse_above(problems, given, "target", "usl", "target", _("Must not be above the upper limit."))
-    _refuse_above(problems, given, "alarm_min", "alarm_max", "alarm_max", _("Must not be below the lower alarm."))
-    _refuse_above(problems, given, "alarm_min", "lsl", "alarm_min", _("Must not lie inside the limits."))
-    _refuse_above(problems, given, "usl", "alarm_max", "alarm_max", _("Must not lie inside the limits."))
-    if spec.alarm_action and not ({"alarm_min", "alarm_max"} & given.keys()):
+    _refuse_above(problems, limits, "lsl", "usl", "usl", _("Must not be below the lower limit."))
+    _refuse_above(problems, limits, "lsl", "target", "target", _("Must not be below the lower limit."))
+    _refuse_above(problems, limits, "target", "usl", "target", _("Must not be above the upper limit."))
+    _refuse_above(problems, limits, "alarm_min", "alarm_max", "alarm_max", _("Must not be below the lower alarm."))
+    _refuse_above(problems, limits, "alarm_min", "lsl", "alarm_min", _("Must not lie inside the limits."))
+    _refuse_above(problems, limits, "usl", "alarm_max", "alarm_max", _("Must not lie inside the limits."))
+    if spec.alarm_action and not ({"alarm_min", "alarm_max"} & limits.keys()):
         problems["alarm_action"] = _("An alarm needs a lower or an upper bound.")
     return problems
 
 
 def _refuse_above(
     problems: dict[str, str | Promise],
-    given: dict[str, float],
+    limits: dict[str, float],
     lower: str,
     upper: str,
     blamed: str,
     message: str | Promise,
 ) -> None:
-    if lower in given and upper in given and given[lower] > given[upper]:
+    if lower in limits and upper in limits and limits[lower] > limits[upper]:
         problems.setdefault(blamed, message)

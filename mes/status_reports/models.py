@@ -22,7 +22,7 @@ class Reported(models.Model):
         abstract = True
 
     def apply_report(
-        self, said: Mapping[str, Any], *, at: datetime, event_id: str, status: str = "status"
+        self, fields: Mapping[str, Any], *, at: datetime, event_id: str, status: str = "status"
     ) -> list[str]:
         """Set the fields for which this report is the latest so far; return their names. Nulls say nothing.
 
@@ -31,17 +31,17 @@ class Reported(models.Model):
         the outcome does not depend on the order of arrival.
         """
         stamp = [at.isoformat(), event_id]
-        taken = []
-        for name, value in said.items():
-            known = self.field_sources.get(name)
-            if value is None or (known is not None and _order(stamp) <= _order(known)):
+        applied = []
+        for name, value in fields.items():
+            current_stamp = self.field_sources.get(name)
+            if value is None or (current_stamp is not None and _order(stamp) <= _order(current_stamp)):
                 continue
             setattr(self, name, value)
             self.field_sources[name] = stamp
-            taken.append(name)
-        if status in taken:
+            applied.append(name)
+        if status in applied:
             self.status_at = at
-        return taken
+        return applied
 
     def note_typed(self, *names: str, status: str = "status") -> None:
         """Note that a person set these fields now: reports of earlier times no longer count for them."""

@@ -20,8 +20,8 @@ Problem = tuple[str, str]
 Test = Callable[[Any], str]  # returns what is wrong with a value, or nothing
 
 
-def _one_of(*known: str) -> Test:
-    return lambda value: "" if value in known else _("must be one of %(known)s") % {"known": ", ".join(known)}
+def _one_of(*choices: str) -> Test:
+    return lambda value: "" if value in choices else _("must be one of %(known)s") % {"known": ", ".join(choices)}
 
 
 def _is_code(value: Any) -> str:
@@ -118,24 +118,24 @@ def _problems_of_scope(rule: Definition) -> Iterator[Problem]:
 
 
 def _problems_of_condition(place: str, event: str, condition: Any) -> Iterator[Problem]:
-    known = FIELDS.get(event)
-    if known is None:
+    fields = FIELDS.get(event)
+    if fields is None:
         return  # the event itself is refused
     if not isinstance(condition, Mapping):
         yield place, _('Must be an object, for example {"operationKind": ["REFLOW"], "result": ["PASS"]}.')
         return
     for name, values in condition.items():
-        if name not in known:
+        if name not in fields:
             yield (
                 place,
                 _("This event has no field “%(name)s”; it has %(known)s.")
                 % {
                     "name": name,
-                    "known": ", ".join(known),
+                    "known": ", ".join(fields),
                 },
             )
             continue
-        yield from ((place, f"{name}: {message}") for message in _problems_of_values(values, known[name]))
+        yield from ((place, f"{name}: {message}") for message in _problems_of_values(values, fields[name]))
     codes = [code for code in as_list(condition.get("operationCode", [])) if isinstance(code, str)]
     missing = set(codes) - set(Operation.objects.filter(code__in=codes).values_list("code", flat=True))
     for code in sorted(missing):
@@ -143,11 +143,11 @@ def _problems_of_condition(place: str, event: str, condition: Any) -> Iterator[P
 
 
 def _problems_of_values(values: Any, test: Test) -> Iterator[str]:
-    given = as_list(values)
-    if not given or len(given) > MOST_VALUES:
+    listed = as_list(values)
+    if not listed or len(listed) > MOST_VALUES:
         yield _("give from 1 to %(most)d values") % {"most": MOST_VALUES}
         return
-    for value in given:
+    for value in listed:
         problem = test(value) if isinstance(value, str | int) else _("must be a text or a number")
         if problem:
             yield f"“{str(value)[:100]}” {problem}"

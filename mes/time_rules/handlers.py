@@ -30,10 +30,11 @@ def register() -> None:
 
 
 def handle(event: MesEvent) -> None:
-    """Keep what an event starts and ends, and let the clocks follow. Twice has the effect of once."""
+    """Record what an event starts and ends, and update the clocks. Twice has the effect of once."""
     definitions = list(TimeRuleDefinition.objects.all())
-    starting = [one for one in definitions if one.is_active and _starts(one, event)]
-    ends = [one.pk for one in definitions if _ends(one, event) and _may_have_started(one, event)]
+    starting = [definition for definition in definitions if definition.is_active and _starts(definition, event)]
+    ending = [definition for definition in definitions if _ends(definition, event)]
+    ends = [definition.pk for definition in ending if _may_have_started(definition, event)]
     run = _run(event) if starting else None
     chosen = _choose(starting, definitions, _context(event, run))
     if chosen or ends:
@@ -60,9 +61,9 @@ def _choose(
     starting: list[TimeRuleDefinition], definitions: list[TimeRuleDefinition], context: Context
 ) -> list[TimeRuleDefinition]:
     """Return the definitions that start a clock: those that apply where the event happened, one of each code."""
-    codes = {one.code for one in starting}
-    applying = choose([one for one in definitions if one.code in codes], context)
-    return [one for one in applying if one in starting]
+    codes = {definition.code for definition in starting}
+    applying = choose([definition for definition in definitions if definition.code in codes], context)
+    return [definition for definition in applying if definition in starting]
 
 
 def _context(event: MesEvent, run: Run | None) -> Context:
@@ -91,7 +92,7 @@ def _line_code(event: MesEvent) -> str | None:
 
 
 def _mark(event: MesEvent, run: Run | None, chosen: list[TimeRuleDefinition], ends: list[int]) -> TimeRuleMark:
-    terms = {one.pk: Terms(one.duration_minutes, one.warning_minutes, one.restarts) for one in chosen}
+    terms = {rule.pk: Terms(rule.duration_minutes, rule.warning_minutes, rule.restarts) for rule in chosen}
     return TimeRuleMark(
         event_key=event.idempotency_key,
         event_type=event.event_type,
@@ -100,7 +101,7 @@ def _mark(event: MesEvent, run: Run | None, chosen: list[TimeRuleDefinition], en
         at=event.occurred_at,
         sequence=_sequence(event),
         belongs_at=_use_begun(event) or event.occurred_at,
-        starts={str(pk): one.as_document() for pk, one in terms.items()},
+        starts={str(pk): rule_terms.as_document() for pk, rule_terms in terms.items()},
         ends=ends,
         run_id=run.pk if run else None,
         line_id=_line_id(event, run) if chosen else None,

@@ -56,7 +56,7 @@ def _notice(what: str, severity: Severity, group: list[TimeRuleInstance], lines:
 
 
 def _text(what: str, group: list[TimeRuleInstance], line: Line | None) -> str:
-    names = ", ".join(one.entity_id for one in group[:NAMED]) + (" …" if len(group) > NAMED else "")
+    names = ", ".join(clock.entity_id for clock in group[:NAMED]) + (" …" if len(group) > NAMED else "")
     values = {
         "rule": group[0].definition.name,
         "names": names,

@@ -72,19 +72,19 @@ def clocks(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     chosen = _read_filter(request)
     lines = list(Line.objects.order_by("code"))
-    line = next((one for one in lines if one.code == chosen.line), None)
+    line = next((choice for choice in lines if choice.code == chosen.line), None)
     if chosen.line and line is None:
         raise Http404(_("There is no such line."))
-    found = list(list_open(line_id=line.pk if line else None, code=chosen.rule)[: SHOWN + 1])
-    rows = _make_rows(found[:SHOWN], lines, now)
+    clocks_shown = list(list_open(line_id=line.pk if line else None, code=chosen.rule)[: SHOWN + 1])
+    rows = _make_rows(clocks_shown[:SHOWN], lines, now)
     context = {
         "rows": rows,
         "now": now,
         "chosen": chosen,
         "query": chosen.query(),
         "line": line,
-        "has_more": len(found) > SHOWN,
-        "lines": [(one.code, chosen.query(line=one.code)) for one in lines],
+        "has_more": len(clocks_shown) > SHOWN,
+        "lines": [(choice.code, chosen.query(line=choice.code)) for choice in lines],
         "all_lines": chosen.query(line=""),
         "rules": [(code, name, chosen.query(rule=code)) for code, name in _list_rules()],
         "all_rules": chosen.query(rule=""),
@@ -104,18 +104,18 @@ def _list_rules() -> list[tuple[str, str]]:
 
 def _make_rows(instances: Sequence[Any], lines: Sequence[Line], now: datetime) -> list[Row]:
     by_id = {line.pk: line for line in lines}
-    sns = [one.entity_id for one in instances if one.entity_type == EntityType.UNIT]
+    sns = [instance.entity_id for instance in instances if instance.entity_type == EntityType.UNIT]
     units = {unit.sn: unit for unit in Unit.objects.filter(sn__in=sns)} if sns else {}
     return [
         Row(
-            instance=one,
-            line=by_id.get(one.place_id),
-            unit=units.get(one.entity_id) if one.entity_type == EntityType.UNIT else None,
-            look=look_at(one, now=now),
-            share=share_left(one, now=now),
-            decision=_possible(one),
+            instance=instance,
+            line=by_id.get(instance.place_id),
+            unit=units.get(instance.entity_id) if instance.entity_type == EntityType.UNIT else None,
+            look=look_at(instance, now=now),
+            share=share_left(instance, now=now),
+            decision=_possible(instance),
         )
-        for one in instances
+        for instance in instances
     ]
 
 

@@ -55,8 +55,8 @@ def list_blocking(*, line_id: int, now: datetime) -> QuerySet[TimeRuleInstance]:
 
 def list_of_entity(*, entity_type: str, entity_id: str) -> Sequence[TimeRuleInstance]:
     """Return every clock of a unit or lot, in the order they started."""
-    found = TimeRuleInstance.objects.filter(entity_type=entity_type, entity_id=entity_id)
-    return list(found.select_related("definition", "run").order_by("started_at", "id"))
+    instances = TimeRuleInstance.objects.filter(entity_type=entity_type, entity_id=entity_id)
+    return list(instances.select_related("definition", "run").order_by("started_at", "id"))
 
 
 def count_urgent(run_id: int, *, now: datetime) -> tuple[int, int]:

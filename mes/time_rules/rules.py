@@ -99,8 +99,8 @@ def in_order(marks: Iterable[Mark]) -> list[Mark]:
 
     Of a lot, what belongs to an earlier use goes before what belongs to a later one.
     """
-    found = list(marks)
-    by_steps = all(mark.sequence is not None for mark in found)
+    listed = list(marks)
+    by_steps = all(mark.sequence is not None for mark in listed)
 
     def place(mark: Mark) -> tuple[Any, ...]:
         ends_only = mark.is_end and mark.terms is None
@@ -108,7 +108,7 @@ def in_order(marks: Iterable[Mark]) -> list[Mark]:
             return (mark.sequence, mark.key)
         return (mark.at, mark.belongs_at or mark.at, ends_only, mark.key)
 
-    return sorted(found, key=place)
+    return sorted(listed, key=place)
 
 
 def _begins_anew(running: Clock, mark: Mark, waived: Mapping[str, datetime]) -> bool:
@@ -165,7 +165,7 @@ def choose(definitions: Iterable[Any], context: Context) -> list[Any]:
     highest priority decides.
     """
     chosen: dict[str, Any] = {}
-    fitting = [one for one in definitions if one.is_active and applies(one, context)]
-    for one in sorted(fitting, key=lambda one: (SPECIFICITY[one.scope], one.priority)):
-        chosen[one.code] = one
+    fitting = [definition for definition in definitions if definition.is_active and applies(definition, context)]
+    for definition in sorted(fitting, key=lambda definition: (SPECIFICITY[definition.scope], definition.priority)):
+        chosen[definition.code] = definition
     return list(chosen.values())

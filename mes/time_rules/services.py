@@ -67,11 +67,11 @@ def record(mark: TimeRuleMark, *, definitions: Iterable[TimeRuleDefinition]) -> 
     """
     lock_entity(mark.entity_type, mark.entity_id)
     marks = list(TimeRuleMark.objects.filter(entity_type=mark.entity_type, entity_id=mark.entity_id))
-    if any(one.event_key == mark.event_key for one in marks):
+    if any(earlier.event_key == mark.event_key for earlier in marks):
         return False
     mark.save(force_insert=True)
     concerned = {int(key) for key in mark.starts} | set(mark.ends)
-    _follow_marks([*marks, mark], definitions=[one for one in definitions if one.pk in concerned])
+    _follow_marks([*marks, mark], definitions=[definition for definition in definitions if definition.pk in concerned])
     return True
 
 
@@ -79,19 +79,20 @@ def _follow_marks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRule
     """Bring the clocks of a locked entity in line with all of its marks."""
     entity_type, entity_id = marks[-1].entity_type, marks[-1].entity_id
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition")
-    known = list(
+    instances = list(
         rows.filter(entity_type=entity_type, entity_id=entity_id, definition__in=definitions).order_by(
             "started_at", "pk"
         )
     )
     followed = _Followed(now=timezone.now(), entity=(entity_type, entity_id))
     for definition in definitions:
-        mine = [instance for instance in known if instance.definition_id == definition.pk]
-        waived = {one.start_key: one.decided_at for one in mine if one.status == S.WAIVED and one.decided_at}
+        mine = [instance for instance in instances if instance.definition_id == definition.pk]
+        decided = [instance for instance in mine if instance.status == S.WAIVED]
+        waived = {instance.start_key: instance.decided_at for instance in decided if instance.decided_at}
         for clock in read_clocks(_marks_of(definition, marks), waived=waived):
-            found = [one for one in mine if one.start_key in clock.start_keys]
-            followed.drop(found[1:])
-            followed.follow(found[0] if found else _new(definition, entity_type, entity_id), clock)
+            matching = [instance for instance in mine if instance.start_key in clock.start_keys]
+            followed.drop(matching[1:])
+            followed.follow(matching[0] if matching else _new(definition, entity_type, entity_id), clock)
     followed.tell()
 
 
@@ -107,12 +108,12 @@ def _new(definition: TimeRuleDefinition, entity_type: str, entity_id: str) -> Ti
 
 def _marks_of(definition: TimeRuleDefinition, marks: Iterable[TimeRuleMark]) -> list[Mark]:
     """Return the marks as one definition sees them."""
-    found = []
+    seen = []
     for mark in marks:
         terms, is_end = mark.starts.get(str(definition.pk)), definition.pk in mark.ends
         if terms is None and not is_end:
             continue
-        found.append(
+        seen.append(
             Mark(
                 key=mark.event_key,
                 at=mark.at,
@@ -124,7 +125,7 @@ def _marks_of(definition: TimeRuleDefinition, marks: Iterable[TimeRuleMark]) -> 
                 line_id=mark.line_id,
             )
         )
-    return found
+    return seen
 
 
 class _Followed:
@@ -237,12 +238,12 @@ def acknowledge(*, instance_id: int, reason: str, by: str) -> TimeRuleInstance:
 
 def _lock_instance(instance_id: int) -> TimeRuleInstance:
     """Lock the entity, then the row: in the order in which events are handled."""
-    found = get_or_raise(
+    entity = get_or_raise(
         TimeRuleInstance.objects.values_list("entity_type", "entity_id"),
         errors.TimeRuleInstanceNotFound,
         pk=instance_id,
     )
-    lock_entity(*found)
+    lock_entity(*entity)
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition", "run")
     return rows.get(pk=instance_id)
 
@@ -264,7 +265,7 @@ def cancel_of_unit(sn: str) -> None:
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition")
     mine = list(rows.filter(entity_type=EntityType.UNIT, entity_id=sn, status__in=[S.ACTIVE, S.EXPIRED]).order_by("pk"))
     now = timezone.now()
-    lifted = [one for one in mine if one.status == S.EXPIRED and one.ended_at is None]
+    released = [clock for clock in mine if clock.status == S.EXPIRED and clock.ended_at is None]
     for instance in mine:
         if instance.status == S.ACTIVE:
             instance.status = S.CANCELLED
@@ -273,7 +274,7 @@ def cancel_of_unit(sn: str) -> None:
         if instance.ended_at is None:
             instance.ended_at, instance.ending = now, Ending.SCRAP
         instance.save(update_fields=["status", "ended_at", "ending", "decided_at", "decided_by", "decision_reason"])
-    hooks.tell_released(lifted)
+    hooks.tell_released(released)
 
 
 def _settle_for_scrap(instance: TimeRuleInstance, now: datetime) -> None:

@@ -29,8 +29,8 @@ class Command(BaseCommand):
         """Issue the token and print it."""
         role = options["role"].upper()
         if role not in Role:
-            known = ", ".join(role.value.lower() for role in Role)
-            raise CommandError(f"There is no role “{options['role']}”. Take one of: {known}.")
+            role_names = ", ".join(role.value.lower() for role in Role)
+            raise CommandError(f"There is no role “{options['role']}”. Take one of: {role_names}.")
         try:
             token, text = issue_token(
                 name=options["name"],

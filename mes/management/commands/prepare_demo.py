@@ -39,16 +39,16 @@ class Command(BaseCommand):
         if not settings.DEMO:
             raise CommandError("This is not the demo (DEMO=0), so no demo users are made.")
         path = settings.DATA_DIR / "demo.json"
-        known = read_notes(path)
+        saved_notes = read_notes(path)
         with transaction.atomic():
-            password = known_password(known) or make_password()
+            password = known_password(saved_notes) or make_password()
             made = [make_person(role, password) for role in ROLES]
             notes = {
                 "users": [user for user in made if user],
-                "token": make_token(str(known.get("token", ""))),
-                "signerToken": make_token(str(known.get("signerToken", "")), name=SIGNER_NAME, role=Role.QUALITY),
+                "token": make_token(str(saved_notes.get("token", ""))),
+                "signerToken": make_token(str(saved_notes.get("signerToken", "")), name=SIGNER_NAME, role=Role.QUALITY),
             }
-            if notes != known:
+            if notes != saved_notes:
                 write_notes(path, notes)
         for role, user in zip(ROLES, made, strict=True):
             if user is None:
@@ -86,8 +86,8 @@ def known_password(notes: dict[str, Any]) -> str:
     """Return the one password of the demo users, if there is one."""
     users = notes.get("users")
     passwords = {user.get("password") for user in users if isinstance(user, dict)} if isinstance(users, list) else set()
-    found = passwords.pop() if len(passwords) == 1 else ""
-    return found if isinstance(found, str) else ""
+    password = passwords.pop() if len(passwords) == 1 else ""
+    return password if isinstance(password, str) else ""
 
 
 def make_password() -> str:

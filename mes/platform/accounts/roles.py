@@ -94,11 +94,11 @@ def roles_with(capabilities: Iterable[Capability]) -> list[Role]:
 
 def role_capabilities(user: Any) -> frozenset[Capability]:
     """Return what a user or the principal of a token may do. Remembered on the user for the request."""
-    known = getattr(user, "capabilities", None)
-    if known is None:
-        known = _capabilities_of_person(user)
-        user.capabilities = known
-    return known
+    capabilities = getattr(user, "capabilities", None)
+    if capabilities is None:
+        capabilities = _capabilities_of_person(user)
+        user.capabilities = capabilities
+    return capabilities
 
 
 def _capabilities_of_person(user: Any) -> frozenset[Capability]:

@@ -22,9 +22,9 @@ def request_id(get_response: Handler) -> Handler:
     """Take a sane X-Request-ID or make one; it stands in every log line, error and answer."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        sent_id = request.META.get("HTTP_X_REQUEST_ID", "")
         # Only has to differ, so the system, which would be asked beside the interpreter's lock, is not.
-        identity = given if _GIVEN_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+        identity = sent_id if _GIVEN_ID.fullmatch(sent_id) else f"{getrandbits(128):032x}"
         request.request_id = identity  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=identity)

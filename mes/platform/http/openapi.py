@@ -136,12 +136,12 @@ def inline_schema(struct: type[msgspec.Struct]) -> dict[str, Any]:
 
 def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
     if isinstance(schema, list):
-        return [_inlined(one, definitions) for one in schema]
+        return [_inlined(part, definitions) for part in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
         return _inlined(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
     if {"type": "null"} in schema.get("anyOf", ()):  # OpenAPI 3.0 says `nullable`
-        [kind] = (one for one in schema["anyOf"] if one != {"type": "null"})
+        [kind] = (part for part in schema["anyOf"] if part != {"type": "null"})
         return {**_inlined(kind, definitions), "nullable": True}
     return {key: _inlined(value, definitions) for key, value in schema.items() if (key, value) != ("required", [])}

@@ -119,12 +119,12 @@ def split(body: bytes, type: type[Batch]) -> list[bytes]:
 
 def _found(parts: Sequence[bytes], text: bytes, other: bytes) -> list[bytes]:
     """Return what stands in `other` where the parts stand, in order, in a text of the same length."""
-    found, end = [], 0
+    parts_of_other, end = [], 0
     for part in parts:
         start = text.index(part, end)
         end = start + len(part)
-        found.append(other[start:end])
-    return found
+        parts_of_other.append(other[start:end])
+    return parts_of_other
 
 
 def decoder_of_parts(body: bytes) -> Callable[[bytes], Any]:

@@ -67,8 +67,8 @@ def _typed(model: type[models.Model], lookup: str, parameter: str, text: str) ->
         if text not in _BOOLEANS:
             raise errors.ValidationFailed({parameter: _("Must be true or false.")})
         return _BOOLEANS[text]
-    if field is not None and (known := _choices_of(field)) and text not in known:
-        raise errors.ValidationFailed({parameter: _("Must be one of %(known)s.") % {"known": ", ".join(known)}})
+    if field is not None and (choices := _choices_of(field)) and text not in choices:
+        raise errors.ValidationFailed({parameter: _("Must be one of %(known)s.") % {"known": ", ".join(choices)}})
     if isinstance(field, models.AutoField | models.IntegerField) and whole_number(text.removeprefix("-")) is None:
         raise errors.ValidationFailed({parameter: _("Must be a whole number.")})
     try:
@@ -87,8 +87,8 @@ def _schema_of(field: models.Field | None) -> dict[str, Any]:
     """Describe what a field is compared with."""
     if isinstance(field, models.BooleanField):
         return {"type": "boolean"}
-    known = [] if field is None else _choices_of(field)
-    return {"type": "string", "enum": known} if known else {"type": "string"}
+    choices = [] if field is None else _choices_of(field)
+    return {"type": "string", "enum": choices} if choices else {"type": "string"}
 
 
 def _field_of(model: type[models.Model] | None, lookup: str) -> models.Field | None:

@@ -68,6 +68,6 @@ def retry_all(request: HttpRequest) -> HttpResponse:
         messages.error(request, _("There is no such type of event."))
         return redirect("operations")
     count = dead_letters.retry_all(event_type=event_type, by=request.user.get_username())
-    said = ngettext("%(count)d event is tried again.", "%(count)d events are tried again.", count)
-    messages.success(request, said % {"count": count})
+    text = ngettext("%(count)d event is tried again.", "%(count)d events are tried again.", count)
+    messages.success(request, text % {"count": count})
     return redirect("operations")

@@ -25,11 +25,11 @@ def mine(request: HttpRequest) -> HttpResponse:
     before = whole_number(request.GET.get("before", ""))
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    found = list(rows.order_by("-pk")[: PAGE_SIZE + 1])
+    notifications = list(rows.order_by("-pk")[: PAGE_SIZE + 1])
     followed = set(FollowedLine.objects.filter(user=request.user.pk).values_list("line_id", flat=True))
     context = {
-        "notifications": found[:PAGE_SIZE],
-        "next": found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None,
+        "notifications": notifications[:PAGE_SIZE],
+        "next": notifications[PAGE_SIZE - 1].pk if len(notifications) > PAGE_SIZE else None,
         "unread_only": unread_only,
         "unread": _count_unread(request),
         "lines": [(line, line.pk in followed) for line in services.list_lines()],
@@ -60,8 +60,9 @@ def read(request: HttpRequest) -> HttpResponse:
         services.mark_read(request.user)
         return redirect("notifications")
     services.mark_read(request.user, ids=[chosen])
-    found = Notification.objects.filter(recipient=request.user.pk, pk=chosen).first()
-    return redirect(found.address if found and found.address and "open" in request.POST else "notifications")
+    notification = Notification.objects.filter(recipient=request.user.pk, pk=chosen).first()
+    address = notification.address if notification is not None and "open" in request.POST else ""
+    return redirect(address or "notifications")
 
 
 @signed_in

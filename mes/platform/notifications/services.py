@@ -87,7 +87,8 @@ def _list_people(*, roles: Collection[str]) -> list[_Person]:
     for user_id, line_id in FollowedLine.objects.filter(user__in=roles_of).values_list("user_id", "line_id"):
         lines_of.setdefault(user_id, set()).add(line_id)
     return [
-        _Person(user_id, frozenset(found), frozenset(lines_of.get(user_id, ()))) for user_id, found in roles_of.items()
+        _Person(user_id, frozenset(own_roles), frozenset(lines_of.get(user_id, ())))
+        for user_id, own_roles in roles_of.items()
     ]
 
 

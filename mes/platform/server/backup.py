@@ -57,11 +57,11 @@ def _run(program: str, arguments: Sequence[str]) -> None:
         path = find_binaries() / "bin" / program
     except EmbeddedServerError as error:
         raise CommandError(str(error)) from error
-    known = connection.settings_dict
+    settings_dict = connection.settings_dict
     names = {"PGHOST": "HOST", "PGPORT": "PORT", "PGUSER": "USER", "PGPASSWORD": "PASSWORD", "PGDATABASE": "NAME"}
-    given = {name: str(known[key]) for name, key in names.items() if known[key]}
+    environment = {name: str(settings_dict[key]) for name, key in names.items() if settings_dict[key]}
     done = subprocess.run(
-        [str(path), *arguments], env={**os.environ, **given}, capture_output=True, text=True, check=False
+        [str(path), *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise CommandError(f"{program} failed:\n{done.stderr.strip()[-2000:]}")

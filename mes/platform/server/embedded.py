@@ -151,11 +151,12 @@ class Cluster:
     def _adopt(self) -> int | None:
         """Return the port of the running server; wait for one that is just starting or stopping."""
         deadline = time.monotonic() + START_TIMEOUT
-        while found := self.postmaster():
-            if found[2] == "ready":
-                return found[1]
+        while postmaster := self.postmaster():
+            pid, port, state = postmaster
+            if state == "ready":
+                return port
             if time.monotonic() > deadline:
-                raise EmbeddedServerError(f"The database server (process {found[0]}) stays in state {found[2]!r}.")
+                raise EmbeddedServerError(f"The database server (process {pid}) stays in state {state!r}.")
             time.sleep(0.05)
         return None
 

@@ -311,12 +311,12 @@ def _members(note: dict[str, object]) -> list[int]:
     leader = start_time(pid) if isinstance(pid, int) else None
     if not isinstance(started, int) or note["boot"] != boot_id() or leader not in (None, started):
         return []  # unknown, or the number now belongs to another process
-    found = []
+    members = []
     for path in Path("/proc").glob("[0-9]*"):
         fields = _stat(int(path.name))
         if fields and fields[0] != "Z" and int(fields[3]) == pid and int(fields[19]) >= started:
-            found.append(int(path.name))
-    return found
+            members.append(int(path.name))
+    return members
 
 
 def _stat(pid: int) -> list[str]:

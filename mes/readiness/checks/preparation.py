@@ -38,9 +38,9 @@ def evaluate(facts: Facts) -> Iterator[Finding]:
     confirmations = _list_confirmations(facts)
     for policy in policies:
         yield _judge(policy, facts, confirmations)
-    known = {policy.code for policy in policies}
+    defined_codes = {policy.code for policy in policies}
     for code in facts.run.line.readiness_checks:
-        if code.startswith(PREFIX) and code not in known:
+        if code.startswith(PREFIX) and code not in defined_codes:
             yield Finding(
                 code,
                 facts.run.line.code,
@@ -55,8 +55,8 @@ def list_policies(facts: Facts) -> list[PrepPolicy]:
     """Return the active policies of the run's line and route by code. Of two, the route's counts."""
     line, routing = facts.run.line_id, facts.run.route_version.routing_id
     rows = PrepPolicy.objects.filter(Q(line=line) | Q(routing=routing), is_active=True)
-    found = {policy.code: policy for policy in sorted(facts.read(rows.order_by("pk")), key=_is_of_route)}
-    return [found[code] for code in sorted(found)]
+    by_code = {policy.code: policy for policy in sorted(facts.read(rows.order_by("pk")), key=_is_of_route)}
+    return [by_code[code] for code in sorted(by_code)]
 
 
 def _is_of_route(policy: PrepPolicy) -> bool:
@@ -75,9 +75,9 @@ def _judge(policy: PrepPolicy, facts: Facts, confirmations: dict[tuple[str, str]
     if policy.data_source == DataSource.DEVICE:
         fault = _judge_device(policy, facts, evidence)
     elif policy.data_source == DataSource.SYSTEM:
-        fault = _judge_said(policy, facts, confirmations, evidence, source=DataSource.SYSTEM)
+        fault = _judge_confirmation(policy, facts, confirmations, evidence, source=DataSource.SYSTEM)
     if policy.confirm_mode == ConfirmMode.MANUAL:
-        unconfirmed = _judge_said(policy, facts, confirmations, evidence, source=DataSource.MANUAL)
+        unconfirmed = _judge_confirmation(policy, facts, confirmations, evidence, source=DataSource.MANUAL)
         fault = fault or unconfirmed
     key, waivable = policy.name, policy.gate == Gate.SOFT
     if fault is None:
@@ -85,7 +85,7 @@ def _judge(policy: PrepPolicy, facts: Facts, confirmations: dict[tuple[str, str]
     return Finding(policy.code, key, fault.code, fault.reason, fault.action, evidence, waivable)
 
 
-def _judge_said(
+def _judge_confirmation(
     policy: PrepPolicy,
     facts: Facts,
     confirmations: dict[tuple[str, str], PrepConfirmation],
@@ -94,22 +94,23 @@ def _judge_said(
     source: str,
 ) -> Fault | None:
     """Look for a confirmation by a person or a report of another system that is neither taken back nor too old."""
-    said = confirmations.get((policy.code, source))
+    confirmation = confirmations.get((policy.code, source))
     by_person = source == DataSource.MANUAL
-    if said is not None:
+    if confirmation is not None:
         evidence |= {
-            "confirmedBy" if by_person else "reportedBy": said.confirmed_by,
-            "confirmedAt" if by_person else "reportedAt": said.confirmed_at.isoformat(),
-            "isDone" if by_person else "reportedDone": said.is_done,
-            "remark" if by_person else "report": said.remark,
+            "confirmedBy" if by_person else "reportedBy": confirmation.confirmed_by,
+            "confirmedAt" if by_person else "reportedAt": confirmation.confirmed_at.isoformat(),
+            "isDone" if by_person else "reportedDone": confirmation.is_done,
+            "remark" if by_person else "report": confirmation.remark,
         }
     age = timedelta(minutes=policy.max_age_minutes) if policy.max_age_minutes else None
-    if said is not None and said.is_done and (age is None or said.confirmed_at + age >= facts.now):
+    is_recent = confirmation is not None and (age is None or confirmation.confirmed_at + age >= facts.now)
+    if confirmation is not None and confirmation.is_done and is_recent:
         return None
     todo = policy.instruction or (
         _("Do it, then confirm it here.") if by_person else _("The other system must report it as done.")
     )
-    if said is not None and said.is_done:
+    if confirmation is not None and confirmation.is_done:
         return Fault("PREP_LAPSED", _("“%(name)s” was confirmed too long ago to count.") % {"name": policy.name}, todo)
     reason = _("“%(name)s” is not confirmed.") if by_person else _("“%(name)s” is not reported as done.")
     return Fault("PREP_NOT_CONFIRMED" if by_person else "PREP_NOT_REPORTED", reason % {"name": policy.name}, todo)

@@ -28,12 +28,12 @@ def evaluate(facts: Facts) -> Iterator[Finding]:
 
 def _tell(clock: TimeRuleInstance) -> Finding:
     until = date_format(timezone.localtime(clock.expires_at), "DATETIME_FORMAT")
-    said = {"rule": clock.definition.name, "entity": clock.entity_id, "until": until}
+    values = {"rule": clock.definition.name, "entity": clock.entity_id, "until": until}
     if clock.entity_type == EntityType.SOLDER_PASTE_LOT:
-        reason = _("The time of solder paste “%(entity)s” (%(rule)s) was over at %(until)s.") % said
+        reason = _("The time of solder paste “%(entity)s” (%(rule)s) was over at %(until)s.") % values
         action = _("Take the container off the line and bind another.")
     else:
-        reason = _("The time of unit “%(entity)s” (%(rule)s) was over at %(until)s.") % said
+        reason = _("The time of unit “%(entity)s” (%(rule)s) was over at %(until)s.") % values
         action = _("Do the step it waits for, or decide about the unit; the clock then no longer counts.")
     return Finding(
         ITEM_TYPE,
