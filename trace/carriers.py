@@ -63,8 +63,8 @@ class UnitCarriers:
         """The passes, newest first."""
         of_pass = _group_by_pass(self.values)
         return [
-            CarrierPass(one.carrier_track, [one], of_pass.get(one.carrier_track_id, []))
-            for one in reversed(self.passes)
+            CarrierPass(part.carrier_track, [part], of_pass.get(part.carrier_track_id, []))
+            for part in reversed(self.passes)
         ]
 
 
@@ -77,9 +77,9 @@ def get_carrier_trace(*, carrier_no: str) -> CarrierTrace:
     )
     ids = [track.pk for track in tracks]
     units: dict[int, list[CarrierTrackUnit]] = {}
-    taking_part = CarrierTrackUnit.objects.filter(carrier_track_id__in=ids).select_related("track__unit")
-    for one in taking_part.order_by("id"):
-        units.setdefault(one.carrier_track_id, []).append(one)
+    parts = CarrierTrackUnit.objects.filter(carrier_track_id__in=ids).select_related("track__unit")
+    for part in parts.order_by("id"):
+        units.setdefault(part.carrier_track_id, []).append(part)
     values = _group_by_pass(DataValue.objects.filter(carrier_track_id__in=ids).order_by("collected_at", "id"))
     passes = [CarrierPass(track, units.get(track.pk, []), values.get(track.pk, [])) for track in tracks]
     return CarrierTrace(carrier, list(loads), passes)
@@ -137,16 +137,16 @@ def as_json(trace: CarrierTrace) -> dict[str, Any]:
     return {
         "carrier": {"carrierNo": trace.carrier.carrier_no, "createdAt": trace.carrier.created_at},
         "carrierLoads": [{**load_as_json(load), "sn": load.unit.sn} for load in trace.loads],
-        "carrierTracks": [_pass_as_json(one) for one in trace.passes],
+        "carrierTracks": [_pass_as_json(carrier_pass) for carrier_pass in trace.passes],
     }
 
 
-def _pass_as_json(one: CarrierPass) -> dict[str, Any]:
+def _pass_as_json(carrier_pass: CarrierPass) -> dict[str, Any]:
     return {
-        **track_as_json(one.track),
+        **track_as_json(carrier_pass.track),
         "units": [
-            {"sn": each.track.unit.sn, "trackId": str(each.track_id), "result": each.track.result or None}
-            for each in one.units
+            {"sn": part.track.unit.sn, "trackId": str(part.track_id), "result": part.track.result or None}
+            for part in carrier_pass.units
         ],
-        "dataValues": [value_as_json(value) for value in one.values],
+        "dataValues": [value_as_json(value) for value in carrier_pass.values],
     }

@@ -32,7 +32,7 @@ def list_clocks_of(sn: str) -> Sequence[TimeRuleInstance]:
 def as_shown(instances: Sequence[TimeRuleInstance]) -> list[UnitClock]:
     """Return clocks with how they look now, the newest first."""
     now = timezone.now()
-    return [UnitClock(one, look_at(one, now=now)) for one in reversed(instances)]
+    return [UnitClock(instance, look_at(instance, now=now)) for instance in reversed(instances)]
 
 
 def as_json(instance: TimeRuleInstance) -> dict[str, Any]:

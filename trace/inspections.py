@@ -37,7 +37,7 @@ def as_json(inspection: InspectionResult) -> dict[str, Any]:
 
 def defects_as_json(tracks: Sequence[Track], defects: Sequence[Defect]) -> list[dict[str, Any]]:
     """The defects of a unit: what people saw at track-out, and what inspections found."""
-    seen = [
+    typed = [
         {
             "trackId": str(track.pk),
             "stepNo": track.step_no,
@@ -50,7 +50,7 @@ def defects_as_json(tracks: Sequence[Track], defects: Sequence[Defect]) -> list[
         for track in tracks
         if track.defect_code or track.defect_remark
     ]
-    found = [
+    recorded = [
         {
             "trackId": str(defect.track_id),
             "stepNo": defect.step_no,
@@ -62,4 +62,4 @@ def defects_as_json(tracks: Sequence[Track], defects: Sequence[Defect]) -> list[
         }
         for defect in defects
     ]
-    return seen + found
+    return typed + recorded

@@ -71,14 +71,14 @@ def home(request: HttpRequest) -> HttpResponse:
 def search(request: HttpRequest) -> HttpResponse:
     """Find a unit, run, work order or carrier; what is called exactly so is shown at once."""
     text = request.GET.get("q", "").strip()[:100]
-    found = searching.find(text) if text else None
-    if found and found.exact_sn:
-        return redirect("unit", sn=found.exact_sn)
-    if found and found.exact_run_no:
-        return redirect("run", run_no=found.exact_run_no)
-    if found and found.exact_carrier_no:
-        return redirect("carrier", carrier_no=found.exact_carrier_no)
-    context = {"text": text, "found": found, "recent": runs.list_recent_runs()}
+    results = searching.find(text) if text else None
+    if results and results.exact_sn:
+        return redirect("unit", sn=results.exact_sn)
+    if results and results.exact_run_no:
+        return redirect("run", run_no=results.exact_run_no)
+    if results and results.exact_carrier_no:
+        return redirect("carrier", carrier_no=results.exact_carrier_no)
+    context = {"text": text, "results": results, "recent": runs.list_recent_runs()}
     return render(request, "trace/search.html", context)
 
 
@@ -130,10 +130,10 @@ def carrier(request: HttpRequest, carrier_no: str) -> HttpResponse:
 
 def _show_pass(request: HttpRequest, trace: units.UnitTrace, track_id: int) -> HttpResponse:
     """What was collected on an older pass; asked for when somebody unfolds it."""
-    found = next((item for item in trace.passes if item.track.pk == track_id), None)
-    if found is None:
+    chosen = next((item for item in trace.passes if item.track.pk == track_id), None)
+    if chosen is None:
         raise Http404
-    return render(request, "trace/_pass_inside.html", {"trace": trace, "pass": found})
+    return render(request, "trace/_pass_inside.html", {"trace": trace, "pass": chosen})
 
 
 @signed_in

@@ -41,11 +41,11 @@ def find_readiness(run: Run) -> RunReadiness | None:
     return RunReadiness(check, list(check.items.all())) if check else None
 
 
-def as_json(found: RunReadiness | None) -> list[dict[str, Any]]:
+def as_json(readiness: RunReadiness | None) -> list[dict[str, Any]]:
     """Return it in the words of the HTTP interface."""
-    if found is None:
+    if readiness is None:
         return []
-    check = found.check
+    check = readiness.check
     return [
         {
             "checkId": str(check.pk),
@@ -54,7 +54,7 @@ def as_json(found: RunReadiness | None) -> list[dict[str, Any]]:
             "isAuthorization": check.is_authorization,
             "checkedAt": check.checked_at,
             "checkedBy": check.checked_by,
-            "items": [_item_as_json(item) for item in found.items],
+            "items": [_item_as_json(item) for item in readiness.items],
         }
     ]
 

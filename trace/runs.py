@@ -245,8 +245,8 @@ def _list_yields(state: RunState) -> list[StepYield]:
     tracks = Track.objects.filter(run=state.run, attempt=1, out_at__isnull=False).order_by()
     passed = Count("id", filter=Q(result=TrackResult.PASS))
     rows = tracks.values_list("step_no").annotate(finished=Count("id"), passed=passed)
-    found = {step_no: (finished, passed) for step_no, finished, passed in rows}
-    return [StepYield(step, *found.get(step.step_no, (0, 0))) for step in state.snapshot.steps]
+    counts = {step_no: (finished, passed) for step_no, finished, passed in rows}
+    return [StepYield(step, *counts.get(step.step_no, (0, 0))) for step in state.snapshot.steps]
 
 
 def _list_units(state: RunState, chosen: Filter, matching: int) -> list[UnitRow]:

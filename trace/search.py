@@ -39,9 +39,9 @@ def find(text: str) -> Found:
     Each kind is one query over an index; a unit goes before a run of the same name. A work order leads to its run when
     it has just one.
     """
-    found = _find(text)
+    results = _find(text)
     capitals = text.upper()
-    return _find(capitals) if found.is_empty and capitals != text else found
+    return _find(capitals) if results.is_empty and capitals != text else results
 
 
 def _find(text: str) -> Found:

@@ -157,7 +157,7 @@ class UnitTrace:
             *((event.pk, event.status, event.count) for event in self.events),
             *((load.pk, load.unloaded_at) for load in self.carriers.loads),
             *((clock.pk, clock.status, clock.ended_at, clock.decided_at) for clock in self.clocks),
-            *((one.pk, one.result, one.status_at) for one in self.inspections),
+            *((inspection.pk, inspection.result, inspection.status_at) for inspection in self.inspections),
             *(len(rows) for rows in (self.carriers.passes, self.carriers.values)),
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -277,11 +277,11 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         "deviceData": [_record_as_json(record) for record in trace.records],
         "carrierTracks": [
             {
-                **carriers.track_as_json(one.carrier_track),
-                "carrierNo": one.carrier_track.carrier.carrier_no,
-                "trackId": str(one.track_id),
+                **carriers.track_as_json(part.carrier_track),
+                "carrierNo": part.carrier_track.carrier.carrier_no,
+                "trackId": str(part.track_id),
             }
-            for one in trace.carriers.passes
+            for part in trace.carriers.passes
         ],
         "carrierLoads": [
             {**carriers.load_as_json(load), "carrierNo": load.carrier.carrier_no} for load in trace.carriers.loads
@@ -291,7 +291,7 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         ],
         "defects": inspections.defects_as_json(trace.tracks, trace.defects),
         "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
-        "inspections": [inspections.as_json(one) for one in trace.inspections],
+        "inspections": [inspections.as_json(inspection) for inspection in trace.inspections],
         "timeRules": [clocks.as_json(clock) for clock in trace.clocks],
         "readiness": readiness_as_json(trace.readiness),
         "materials": [],

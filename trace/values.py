@@ -11,7 +11,7 @@ VALUE_FIELDS = ("value_number", "value_text", "value_boolean", "value_json")
 
 def value_of(value: DataValue) -> Any:
     """Return the one typed value."""
-    return next((found for name in VALUE_FIELDS if (found := getattr(value, name)) is not None), None)
+    return next((content for name in VALUE_FIELDS if (content := getattr(value, name)) is not None), None)
 
 
 def value_as_json(value: DataValue) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Tracked:
 class Counts:
     """Tracks by run, line, day and shift, as far as the question tells them apart."""
 
-    found: dict[tuple[int, date | None, str | None], Tracked] = field(default_factory=dict)
+    tracked: dict[tuple[int, date | None, str | None], Tracked] = field(default_factory=dict)
     are_counted: bool = True
 
     def of(self, runs: Collection[int], day: date | None, shift: str | None) -> Tracked:
@@ -38,9 +38,9 @@ class Counts:
         ended: dict[tuple[str, int], int] = {}
         made = 0
         for run in runs:
-            tracked = self.found.get((run, day, shift), Tracked(made=0))
-            made += tracked.made or 0
-            for place, count in tracked.ended.items():
+            part = self.tracked.get((run, day, shift), Tracked(made=0))
+            made += part.made or 0
+            for place, count in part.ended.items():
                 ended[place] = ended.get(place, 0) + count
         return Tracked(ended, made)
 
@@ -61,14 +61,14 @@ def count(question: Question, runs: Sequence[Run]) -> Counts:
     """Count the tracks of runs that ended in the period: one query for each line."""
     if question.days[1] - question.days[0] > LONGEST:
         return NOT_COUNTED
-    found: dict[tuple[int, date | None, str | None], Tracked] = {}
+    tracks: dict[tuple[int, date | None, str | None], Tracked] = {}
     for line in question.lines:
         since, until = question.bounds(line)
         of_line = [run for run in runs if run.line_id == line.pk]
         if of_line and since < until:
             slots = _list_slots(question, line.shifts, since, until)
-            _add(found, _query(of_line, slots, since, until), slots, {run.pk: run for run in of_line})
-    return Counts(found)
+            _add(tracks, _query(of_line, slots, since, until), slots, {run.pk: run for run in of_line})
+    return Counts(tracks)
 
 
 def _list_slots(question: Question, shifts: calendar.Shifts, since: datetime, until: datetime) -> list[Slot]:
@@ -101,15 +101,15 @@ def _query(runs: Sequence[Run], slots: Sequence[Slot], since: datetime, until: d
 
 
 def _add(
-    found: dict[tuple[int, date | None, str | None], Tracked],
+    tracks: dict[tuple[int, date | None, str | None], Tracked],
     rows: Iterable[tuple[Any, ...]],
     slots: Sequence[Slot],
     runs: dict[int, Run],
 ) -> None:
     for run_id, step_no, station, slot, ended, passed in rows:
         _start, day, shift = slots[slot - 1]
-        tracked = found.setdefault((run_id, day, shift), Tracked(made=0))
+        tracked = tracks.setdefault((run_id, day, shift), Tracked(made=0))
         place = (station, step_no)
         tracked.ended[place] = tracked.ended.get(place, 0) + ended
         if step_no == snapshot_of(runs[run_id]).steps[-1].step_no:
-            found[run_id, day, shift] = Tracked(tracked.ended, (tracked.made or 0) + passed)
+            tracks[run_id, day, shift] = Tracked(tracked.ended, (tracked.made or 0) + passed)

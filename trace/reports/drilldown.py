@@ -51,8 +51,8 @@ class MachineDetail:
     def sums(self) -> list[int | None]:
         """The sums of the hours."""
         columns = [[getattr(hour, name) for hour in self.hours] for name in COUNTERS]
-        known = [[number for number in column if number is not None] for column in columns]
-        return [sum(column) if column else None for column in known]
+        reported = [[number for number in column if number is not None] for column in columns]
+        return [sum(column) if column else None for column in reported]
 
     @property
     def doubts(self) -> Doubt:
@@ -73,11 +73,11 @@ def get_details(line: Line, since: datetime, until: datetime, streams: Collectio
     by_stream: dict[int, list[HourlyCount]] = {}
     for hour in hours[:20_000]:
         by_stream.setdefault(hour.stream_id, []).append(hour)
-    found = CountStream.objects.select_related("station", "run__work_order").in_bulk(list(by_stream)[:MOST_MACHINES])
-    ordered = sorted(found.values(), key=lambda stream: (stream.run_id, stream.step_no, stream.equipment_id))
+    machines = CountStream.objects.select_related("station", "run__work_order").in_bulk(list(by_stream)[:MOST_MACHINES])
+    ordered = sorted(machines.values(), key=lambda stream: (stream.run_id, stream.step_no, stream.equipment_id))
     return [
         MachineDetail(
-            stream, by_stream[stream.pk], *(_list_reports(stream, since, until) if len(found) < 3 else ([], False))
+            stream, by_stream[stream.pk], *(_list_reports(stream, since, until) if len(machines) < 3 else ([], False))
         )
         for stream in ordered
     ]

@@ -77,8 +77,8 @@ def remarks_table(report: Report) -> Table:
     heads = [_("Date"), _("Line"), _("Station"), _("Remark"), _("Written by"), _("Written at")]
     written = (remark.now for remark in report.remarks)
     return heads, (
-        [one.date, one.line.code, one.station and one.station.code, one.text, one.written_by, one.written_at]
-        for one in written
+        [row.date, row.line.code, row.station and row.station.code, row.text, row.written_by, row.written_at]
+        for row in written
     )
 
 

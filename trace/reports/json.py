@@ -33,13 +33,13 @@ def _row(row: Row) -> dict[str, Any]:
         "machines": [_machine(machine) for machine in row.machines],
         "boardsByTracks": [
             {
-                "stationCode": one.station_code,
-                "stepNo": one.step_no,
-                "tracked": one.tracked,
-                "counted": one.counted,
-                "difference": one.difference,
+                "stationCode": difference.station_code,
+                "stepNo": difference.step_no,
+                "tracked": difference.tracked,
+                "counted": difference.counted,
+                "difference": difference.difference,
             }
-            for one in row.differences
+            for difference in row.differences
         ],
         "remarks": [_remark(remark) for remark in row.remarks],
     }

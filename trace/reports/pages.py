@@ -126,19 +126,19 @@ def made_of(request: HttpRequest) -> HttpResponse:
 @require_POST
 def remark(request: HttpRequest) -> HttpResponse:
     """Write a remark, or correct one."""
-    given = request.POST
+    form = request.POST
     try:
-        if (remark_id := whole_number(given.get("replaces", ""))) is not None:
-            records.correct_remark(remark_id=remark_id, text=given.get("text", ""), by=_name(request))
+        if (remark_id := whole_number(form.get("replaces", ""))) is not None:
+            records.correct_remark(remark_id=remark_id, text=form.get("text", ""), by=_name(request))
         else:
             records.add_remark(
-                line_code=given.get("line", ""),
-                day=_day(given.get("date", "")) or timezone.localdate(),
-                text=given.get("text", ""),
+                line_code=form.get("line", ""),
+                day=_day(form.get("date", "")) or timezone.localdate(),
+                text=form.get("text", ""),
                 by=_name(request),
-                run_no=given.get("run") or None,
-                station_code=given.get("station") or None,
-                hour=read_moment(given, "hour"),
+                run_no=form.get("run") or None,
+                station_code=form.get("station") or None,
+                hour=read_moment(form, "hour"),
             )
     except DomainError as refusal:
         messages.error(request, " ".join(map(str, refusal.details.values())) if refusal.status == 400 else str(refusal))
@@ -193,18 +193,18 @@ def _mark(figures: dict[str, Any]) -> str:
 
 def _read(request: HttpRequest) -> Chosen | None:
     """Read what to show; what is not said is the first line, now. None without any line."""
-    given = request.POST if request.method == "POST" else request.GET
+    parameters = request.POST if request.method == "POST" else request.GET
     lines = tuple(Line.objects.order_by("code"))
     if not lines:
         return None
-    code = given.get("line", "")
-    line = next((one for one in lines if one.code == code), None)
+    code = parameters.get("line", "")
+    line = next((choice for choice in lines if choice.code == code), None)
     if line is None and code:
         raise Http404(_("There is no line “%(code)s”.") % {"code": code})
     line = line or lines[0]
     zone = timezone.get_default_timezone()
-    day = _day(given.get("date", "")) or calendar.date_of(line.shifts, zone, timezone.now())
-    return Chosen(line, lines, day, given.get("shift", "")[:100])
+    day = _day(parameters.get("date", "")) or calendar.date_of(line.shifts, zone, timezone.now())
+    return Chosen(line, lines, day, parameters.get("shift", "")[:100])
 
 
 def _day(text: str) -> date | None:
@@ -248,7 +248,7 @@ def _frame(chosen: Chosen) -> dict[str, Any]:
         "today": chosen.query(date=chosen.today.isoformat()),
         "previous": chosen.query(date=(chosen.day - timedelta(days=1)).isoformat()),
         "next": chosen.query(date=(chosen.day + timedelta(days=1)).isoformat()),
-        "lines": [(one.code, chosen.query(line=one.code, shift="")) for one in chosen.lines],
+        "lines": [(choice.code, chosen.query(line=choice.code, shift="")) for choice in chosen.lines],
         "shifts": [(code, chosen.query(shift=code)) for code in dict.fromkeys(s["code"] for s in chosen.line.shifts)],
         "all_shifts": chosen.query(shift=""),
     }
@@ -258,5 +258,5 @@ def _export(request: HttpRequest, report: str, chosen: Chosen, **asked: str) -> 
     """Return the addresses of the same figures as files."""
     day = chosen.day.isoformat()
     query = {"lineCode": chosen.line.code, "from": day, "to": day, "shift": chosen.shift, **asked}
-    given = {name: value for name, value in query.items() if value}
-    return {kind: f"/api/reports/{report}?{urlencode(given | {'format': kind})}" for kind in ("csv", "xlsx")}
+    parameters = {name: value for name, value in query.items() if value}
+    return {kind: f"/api/reports/{report}?{urlencode(parameters | {'format': kind})}" for kind in ("csv", "xlsx")}

@@ -164,8 +164,8 @@ class Report:
 
 
 def _sum(numbers: Iterable[int | None]) -> int | None:
-    known = [number for number in numbers if number is not None]
-    return sum(known) if known else None
+    counted = [number for number in numbers if number is not None]
+    return sum(counted) if counted else None
 
 
 def add_up(machines: Sequence[Counted]) -> Counted:
@@ -179,11 +179,11 @@ def add_up(machines: Sequence[Counted]) -> Counted:
 
 def get_report(question: Question, *, with_tracks: bool = True) -> Report:
     """Load a report in five queries, however many rows it has. Raises ValidationFailed when they are too many."""
-    found, totals = _query(question)
-    runs = _load_runs(found)
+    table, totals = _query(question)
+    runs = _load_runs(table)
     entries = load_entries(question)
     tracked = board_tracks.count(question, list(runs.values())) if with_tracks else board_tracks.NOT_COUNTED
-    rows = list(_rows(question, found, runs, entries, tracked))
+    rows = list(_rows(question, table, runs, entries, tracked))
     return Report(question, rows, [_machine(row) for row in totals], entries.on_days())
 
 
@@ -225,8 +225,8 @@ def _query(question: Question) -> tuple[Rows, Rows]:
     """
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        found = cursor.fetchall()
-    of_rows, of_totals = ([row[2:] for row in found if row[0] is is_total] for is_total in (False, True))
+        report_rows = cursor.fetchall()
+    of_rows, of_totals = ([row[2:] for row in report_rows if row[0] is is_total] for is_total in (False, True))
     if len(of_rows) > MOST_ROWS:
         raise errors.ValidationFailed({"to": _("This report has too many rows; ask for a shorter period, or by week.")})
     return of_rows, of_totals
@@ -235,7 +235,9 @@ def _query(question: Question) -> tuple[Rows, Rows]:
 def _select(keys: Sequence[str], place: str, doubt: str, condition: str) -> str:
     """Return the statement that adds up each machine by these keys, one row more than a report may have at most."""
     names = ("day", "shift", "run_id", "product", "line", "line_id")
-    key = ", ".join(f"{one} AS {name}" for one, name in zip([*keys, *place.split(", ")], names, strict=True))
+    key = ", ".join(
+        f"{expression} AS {name}" for expression, name in zip([*keys, *place.split(", ")], names, strict=True)
+    )
     sums = ", ".join(f"sum(h.{name})::bigint AS {name}" for name in COUNTERS)
     divided = f"CASE WHEN {doubt} AND h.doubts = 0 THEN {Doubt.DIVIDED.value} ELSE h.doubts END"
     return f"""
@@ -268,21 +270,21 @@ def _machine(row: tuple[Any, ...]) -> MachineRow:
     )
 
 
-def _load_runs(found: Iterable[tuple[Any, ...]]) -> dict[int, Run]:
-    pks = {pk for row in found for pk in row[-1]}
+def _load_runs(table: Iterable[tuple[Any, ...]]) -> dict[int, Run]:
+    pks = {pk for row in table for pk in row[-1]}
     runs = Run.objects.select_related("work_order", "line", "route_version").defer("route_version__snapshot")
     return runs.in_bulk(pks)
 
 
 def _rows(
     question: Question,
-    found: Iterable[tuple[Any, ...]],
+    table: Iterable[tuple[Any, ...]],
     runs: dict[int, Run],
     entries: Entries,
     tracked: board_tracks.Counts,
 ) -> Iterator[Row]:
     is_of_day = question.group in (Group.SHIFT, Group.DAY)
-    for key, group in groupby(found, key=lambda row: row[:6]):
+    for key, group in groupby(table, key=lambda row: row[:6]):
         day, shift, run_id, product, line_code, line_id = key
         machines = [_machine(row) for row in group]
         concerned = sorted({pk for machine in machines for pk in machine.run_ids})

@@ -33,19 +33,19 @@ class Entries:
 
     def on_hour(self, line_id: int, day: date, hour: datetime) -> list[Remark]:
         """Return the remarks on an hour of the in/out record."""
-        return [one for one in self.remarks if _is_of(one.now, line_id, day) and one.now.hour == hour]
+        return [remark for remark in self.remarks if _is_of(remark.now, line_id, day) and remark.now.hour == hour]
 
     def on_runs(self, line_id: int, day: date | None, runs: Collection[int]) -> list[Remark]:
         """Return the remarks on some runs, of a day or of the whole period."""
         return [
-            one
-            for one in self.remarks
-            if _is_of(one.now, line_id, day) and one.now.hour is None and one.now.run_id in runs
+            remark
+            for remark in self.remarks
+            if _is_of(remark.now, line_id, day) and remark.now.hour is None and remark.now.run_id in runs
         ]
 
     def on_days(self) -> list[Remark]:
         """Return the remarks on days as a whole."""
-        return [one for one in self.remarks if one.now.hour is None and one.now.run_id is None]
+        return [remark for remark in self.remarks if remark.now.hour is None and remark.now.run_id is None]
 
 
 def _is_of(remark: RecordRemark, line_id: int, day: date | None) -> bool:
@@ -60,14 +60,14 @@ def load_entries(question: Question) -> Entries:
     by_pk = {remark.pk: remark for remark in written}
     replaced = {remark.replaces_id for remark in written}
     return Entries(
-        remarks=[Remark(one, _earlier(one, by_pk)) for one in written if one.pk not in replaced],
-        signatures={(one.line_id, one.date, one.hour): one for one in signatures},
+        remarks=[Remark(record, _earlier(record, by_pk)) for record in written if record.pk not in replaced],
+        signatures={(signature.line_id, signature.date, signature.hour): signature for signature in signatures},
     )
 
 
 def _earlier(remark: RecordRemark, by_pk: Mapping[int, RecordRemark]) -> list[RecordRemark]:
-    found = []
+    replaced = []
     while remark.replaces_id is not None:
         remark = by_pk[remark.replaces_id]  # a correction is of the same line and day
-        found.append(remark)
-    return found
+        replaced.append(remark)
+    return replaced

@@ -122,8 +122,8 @@ def _hour_labels(hours: Sequence[HourOut], across: Across) -> Iterator[tuple[str
 @register.simple_tag
 def loss_trend(machine: MachineLoss) -> SafeString:
     """Draw the loss rate of the last days as a line; a day on which nothing was picked leaves a hole."""
-    known = [ppm for ppm in machine.trend if ppm is not None]
-    low, high = min([0, *known]), max([1, *known])
+    reported = [ppm for ppm in machine.trend if ppm is not None]
+    low, high = min([0, *reported]), max([1, *reported])
     step = (TREND_WIDTH - 8) / max(1, len(machine.trend) - 1)
     points = [
         None if ppm is None else (4 + number * step, 4 + (TREND_HEIGHT - 8) * (1 - (ppm - low) / (high - low)))

@@ -39,10 +39,10 @@ class Scale:
 def choose_scale(value: DataValue) -> Scale | None:
     """Return a scale on which the value's limits can be told apart; None without limits."""
     limits = [value.alarm_min, value.lsl, value.target, value.usl, value.alarm_max]
-    known = [limit for limit in limits if limit is not None]
-    if not known or value.value_number is None:
+    set_limits = [limit for limit in limits if limit is not None]
+    if not set_limits or value.value_number is None:
         return None
-    low, high = min(known), max(known)
+    low, high = min(set_limits), max(set_limits)
     if value.lsl is None and value.alarm_min is None:  # open below: the value's side is part of the picture
         low = min(low, value.value_number)
     if value.usl is None and value.alarm_max is None:

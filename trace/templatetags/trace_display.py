@@ -169,12 +169,12 @@ def compact(value: Any) -> str:
 @register.filter
 def shown(value: DataValue) -> str:
     """Write a value as text, whatever its type."""
-    found = value_of(value)
-    if isinstance(found, bool) and value.value_boolean is not None:
-        return _("Yes") if found else _("No")
+    content = value_of(value)
+    if isinstance(content, bool) and value.value_boolean is not None:
+        return _("Yes") if content else _("No")
     if value.value_number is not None:
         return number(value.value_number)
-    return found if isinstance(found, str) and value.value_text is not None else compact(found)
+    return content if isinstance(content, str) and value.value_text is not None else compact(content)
 
 
 @register.filter
