@@ -131,14 +131,15 @@ def settle_loads(carrier: Carrier, units: Sequence[tuple[Unit, str]], *, at: dat
     later = CarrierLoad.objects.filter(unit__in=[unit for unit, _position in units], loaded_at__gt=at, unloaded_at=None)
     elsewhere = set(later.exclude(carrier=carrier).values_list("unit_id", flat=True))
     carried = [(unit, position) for unit, position in units if unit.status not in OFF_CARRIER]
-    wanted = {unit.pk: position for unit, position in carried if unit.pk not in elsewhere}
+    positions = {unit.pk: position for unit, position in carried if unit.pk not in elsewhere}
     current = {item.unit_id: item for item in list_loads(carrier)}
-    gone = [item.pk for unit_id, item in current.items() if wanted.get(unit_id) != item.position]
-    CarrierLoad.objects.filter(pk__in=gone).update(unloaded_at=at)
-    fresh = [unit_id for unit_id in wanted if unit_id not in current or current[unit_id].pk in gone]
-    CarrierLoad.objects.filter(unit__in=fresh, unloaded_at=None).update(unloaded_at=at)
+    replaced_loads = [item.pk for unit_id, item in current.items() if positions.get(unit_id) != item.position]
+    CarrierLoad.objects.filter(pk__in=replaced_loads).update(unloaded_at=at)
+    new_unit_ids = [unit_id for unit_id in positions if unit_id not in current or current[unit_id].pk in replaced_loads]
+    CarrierLoad.objects.filter(unit__in=new_unit_ids, unloaded_at=None).update(unloaded_at=at)
     CarrierLoad.objects.bulk_create(
-        CarrierLoad(carrier=carrier, unit_id=unit_id, position=wanted[unit_id], loaded_at=at) for unit_id in fresh
+        CarrierLoad(carrier=carrier, unit_id=unit_id, position=positions[unit_id], loaded_at=at)
+        for unit_id in new_unit_ids
     )
 
 

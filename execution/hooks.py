@@ -17,10 +17,10 @@ unit_moved: Hook[Callable[[int], None]] = Hook()
 def announce(unit_id: int) -> None:
     """Call the listeners once the present transaction is committed."""
     if unit_moved:
-        transaction.on_commit(lambda: _tell(unit_id))
+        transaction.on_commit(lambda: _call_listeners(unit_id))
 
 
-def _tell(unit_id: int) -> None:
+def _call_listeners(unit_id: int) -> None:
     for listener in unit_moved:
         try:
             listener(unit_id)

@@ -42,7 +42,7 @@ def get_station_queue(station: Station) -> dict[str, Any]:
 def _list_waiting(station: Station) -> list[dict[str, Any]]:
     """Return queued units whose step the station may run: by run and step, so that only those are read."""
     open_runs = Run.objects.filter(status__in=(RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS))
-    wanted = Q(pk=None)
+    waiting = Q(pk=None)
     for run in open_runs.select_related("route_version").defer("route_version__snapshot"):
         steps = [
             step.step_no
@@ -50,8 +50,8 @@ def _list_waiting(station: Station) -> list[dict[str, Any]]:
             if rules.station_may_run(station, step) and rules.line_fits(station, step, run)
         ]
         if steps:
-            wanted |= Q(run=run, current_step_no__in=steps)
-    units = Unit.objects.filter(wanted, status=UnitStatus.QUEUED).select_related("run").order_by("updated_at", "id")
+            waiting |= Q(run=run, current_step_no__in=steps)
+    units = Unit.objects.filter(waiting, status=UnitStatus.QUEUED).select_related("run").order_by("updated_at", "id")
     return [
         {"sn": unit.sn, "runNo": unit.run.run_no, "stepNo": unit.current_step_no}
         for unit in units[:QUEUE_LIMIT]

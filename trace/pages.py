@@ -185,11 +185,13 @@ def _step_number(text: str) -> int | None:
 def _links(page: runs.RunPage) -> dict[str, Any]:
     """The addresses by which the filter is changed, each keeping the rest of it."""
     chosen = page.chosen
-    kept = {"status": chosen.status, "step": chosen.step_no, "order": chosen.order}
+    parameters = {"status": chosen.status, "step": chosen.step_no, "order": chosen.order}
     number = min(chosen.page, page.pages)
 
     def link(**changes: Any) -> str:
-        arguments = {key: value for key, value in {**kept, **changes}.items() if value not in ("", None, "attention")}
+        arguments = {
+            key: value for key, value in {**parameters, **changes}.items() if value not in ("", None, "attention")
+        }
         return f"?{urlencode(arguments)}#units"
 
     return {

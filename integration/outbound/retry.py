@@ -12,10 +12,10 @@ def retry(*, event_id: int, by: str) -> MesEvent:
 
     Raises EventNotFound, and InvalidTransition when it is delivered or in work.
     """
-    ours = MesEvent.objects.filter(event_type=EventType.OUTBOUND_FEEDBACK)
-    if not ours.filter(pk=event_id).exists():
+    messages = MesEvent.objects.filter(event_type=EventType.OUTBOUND_FEEDBACK)
+    if not messages.filter(pk=event_id).exists():
         raise errors.EventNotFound(code=event_id)
-    waiting = ours.filter(pk=event_id, status=EventStatus.FAILED)
+    waiting = messages.filter(pk=event_id, status=EventStatus.FAILED)
     if waiting.update(next_attempt_at=timezone.now()):
-        return ours.get(pk=event_id)
+        return messages.get(pk=event_id)
     return dead_letters.retry(event_id=event_id, by=by)

@@ -176,15 +176,17 @@ def _check_line(request: Request, code: str) -> None:
 def _bind(request: Request, line_code: str, kind: SetUpKind, code: str, *, replace: bool) -> Response:
     _check_line(request, line_code)
     done = bindings.bind(line_code=line_code, kind=kind, code=code, by=operator_name(request), replace=replace)
-    return _scanned(done, status=201 if done.changed else 200)
+    return _binding_answer(done, status=201 if done.changed else 200)
 
 
 def _unbind(request: Request, line_code: str, kind: SetUpKind, code: str) -> Response:
     _check_line(request, line_code)
-    return _scanned(bindings.unbind(line_code=line_code, kind=kind, code=code, by=operator_name(request)), status=200)
+    return _binding_answer(
+        bindings.unbind(line_code=line_code, kind=kind, code=code, by=operator_name(request)), status=200
+    )
 
 
-def _scanned(done: bindings.Binding, *, status: int) -> Response:
+def _binding_answer(done: bindings.Binding, *, status: int) -> Response:
     replaced = BindingAnswer(done.replaced, many=True).data
     return Response({**BindingAnswer(done.binding).data, "replaced": replaced}, status=status)
 

@@ -73,7 +73,7 @@ def scan(request: HttpRequest, code: str, kind: str, action: str) -> HttpRespons
     request.session.pop(IN_THE_WAY, None)
     try:
         validate_code(scanned)
-        messages.success(request, _act(request, code, KINDS[kind], action, scanned))
+        messages.success(request, _run_action(request, code, KINDS[kind], action, scanned))
     except ValidationError as problem:
         messages.error(request, _("Nothing was bound: %(why)s") % {"why": " ".join(problem.messages)})
     except (errors.LineOccupied, errors.BoundElsewhere) as refusal:
@@ -88,7 +88,7 @@ def scan(request: HttpRequest, code: str, kind: str, action: str) -> HttpRespons
     return redirect("line-set-up", code=code)
 
 
-def _act(request: HttpRequest, line_code: str, kind: SetUpKind, action: str, code: str) -> str:
+def _run_action(request: HttpRequest, line_code: str, kind: SetUpKind, action: str, code: str) -> str:
     """Do it and return what to say about it."""
     by = request.user.get_username()
     changes: dict[str, Any] = {

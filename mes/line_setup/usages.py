@@ -97,16 +97,16 @@ def _events(usage: SolderPasteUsage, *, is_new: bool, returned_before: datetime 
     if is_new:
         events.append(_event(EventType.SOLDER_PASTE_USAGE_CREATE, usage, at=usage.issued_at))
     if usage.returned_at is not None and (returned_before is None or usage.returned_at < returned_before):
-        again = "" if returned_before is None else f":{usage.returned_at.astimezone(UTC).isoformat()}"
-        events.append(_event(EventType.SOLDER_PASTE_USAGE_UNBIND, usage, at=usage.returned_at, again=again))
+        suffix = "" if returned_before is None else f":{usage.returned_at.astimezone(UTC).isoformat()}"
+        events.append(_event(EventType.SOLDER_PASTE_USAGE_UNBIND, usage, at=usage.returned_at, suffix=suffix))
     return events
 
 
-def _event(event_type: EventType, usage: SolderPasteUsage, *, at: datetime, again: str = "") -> NewEvent:
+def _event(event_type: EventType, usage: SolderPasteUsage, *, at: datetime, suffix: str = "") -> NewEvent:
     line = usage.line or line_of_lot(usage.lot)
     return NewEvent(
         event_type=event_type,
-        key=f"{event_type.value.lower().replace('_', '-')}:{usage.pk}{again}",
+        key=f"{event_type.value.lower().replace('_', '-')}:{usage.pk}{suffix}",
         entity_type="SOLDER_PASTE_LOT",
         entity_id=usage.lot.lot_id,
         occurred_at=at,

@@ -100,5 +100,5 @@ def _find_problems_of_one(shift: Any) -> Iterator[Problem]:
 def _are_weekdays(days: Any) -> bool:
     if not isinstance(days, list) or not days:
         return False
-    whole = [day for day in days if isinstance(day, int) and not isinstance(day, bool) and 1 <= day <= 7]
-    return len(whole) == len(days) == len(set(whole))
+    valid_days = [day for day in days if isinstance(day, int) and not isinstance(day, bool) and 1 <= day <= 7]
+    return len(valid_days) == len(days) == len(set(valid_days))

@@ -299,9 +299,9 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
     def units(self, request: Request, run_no: str) -> Response:
         """Register the serial numbers."""
         body = read(UnitsRequest, request)
-        run, fresh = runs.register_units(run_no=run_no, sns=body["sns"])
-        answer = {"runNo": run.run_no, "registered": fresh, "total": run.units.count()}
-        return Response(answer, status=201 if fresh else 200)
+        run, new_sns = runs.register_units(run_no=run_no, sns=body["sns"])
+        answer = {"runNo": run.run_no, "registered": new_sns, "total": run.units.count()}
+        return Response(answer, status=201 if new_sns else 200)
 
     @extend_schema(
         summary="Authorize a run, or revoke its authorization",

@@ -69,16 +69,16 @@ def atomically(action: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(action)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        left = {Outdated: MOST_OUTDATED, DeadlockDetected: MOST_DEADLOCKS}
+        restarts_left = {Outdated: MOST_OUTDATED, DeadlockDetected: MOST_DEADLOCKS}
         while True:
             try:
                 with transaction.atomic():
                     return action(*args, **kwargs)
             except OperationalError as error:
                 kind = Outdated if isinstance(error, Outdated) else type(error.__cause__)
-                if not left.get(kind):
+                if not restarts_left.get(kind):
                     raise
-                left[kind] -= 1
+                restarts_left[kind] -= 1
 
     return run
 

@@ -100,8 +100,8 @@ def _choose_route(product_code: str, at: datetime) -> Routing:
     if not routes:
         reason = _("no active route of product “%(product)s” is effective now.") % {"product": product_code}
         raise RouteVersionNotReady(reason=reason, product=product_code)
-    first, rest = routes[0], routes[1:]
-    if rest and _rank(first) == _rank(rest[0]):
+    first, others = routes[0], routes[1:]
+    if others and _rank(first) == _rank(others[0]):
         alike = [route.code for route in routes if _rank(route) == _rank(first)]
         raise RouteAmbiguous(product=product_code, routes=", ".join(alike))
     return first
@@ -177,10 +177,10 @@ def add_units(run: Run, sns: Sequence[str]) -> None:
     )
     other = Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id").first()
     if other is not None:
-        raise _why_not_in_run(other, run)
+        raise _membership_refusal(other, run)
 
 
-def _why_not_in_run(unit: Unit, run: Run) -> DomainError:
+def _membership_refusal(unit: Unit, run: Run) -> DomainError:
     """Return why a unit cannot be put into a run: what was decided about it holds in every run."""
     if unit.run_id is None and unit.status == UnitStatus.SCRAPPED:
         return UnitScrapped(sn=unit.sn)

@@ -78,11 +78,11 @@ def recount(*, line_code: str | None = None, since: datetime | None = None) -> i
 
 def _lock_streams(machines: Sequence[Machine], *, at: datetime) -> dict[tuple[int, int, int, str], CountStream]:
     """Return the rows of machines, made where missing, locked in the order of their ids."""
-    wanted = Q()
+    streams = Q()
     for machine in machines:
         run_id, station_id, step_no, equipment_id = machine.key
-        wanted |= Q(run=run_id, station=station_id, step_no=step_no, equipment_id=equipment_id)
-    locked = {_key(stream): stream for stream in _locked(CountStream.objects.filter(wanted))}
+        streams |= Q(run=run_id, station=station_id, step_no=step_no, equipment_id=equipment_id)
+    locked = {_key(stream): stream for stream in _locked(CountStream.objects.filter(streams))}
     missing = [machine for machine in machines if machine.key not in locked]
     if not missing:
         return locked
@@ -101,7 +101,7 @@ def _lock_streams(machines: Sequence[Machine], *, at: datetime) -> dict[tuple[in
         ),
         ignore_conflicts=True,  # another made it at the same moment
     )
-    return {_key(stream): stream for stream in _locked(CountStream.objects.filter(wanted))}
+    return {_key(stream): stream for stream in _locked(CountStream.objects.filter(streams))}
 
 
 def _locked(streams: QuerySet[CountStream]) -> Iterable[CountStream]:

@@ -116,7 +116,7 @@ def build_windows(reports: Iterable[Report], *, known_until: datetime | None = N
     _add_readings(windows, sorted((r for r in every if r.is_cumulative), key=_in_time), known_until)
     ends = sorted({report.end for report in every})
     for report in sorted((r for r in every if not r.is_cumulative), key=_in_time):
-        start = _near(report.start, ends, before=report.end)
+        start = _snap_start(report.start, ends, before=report.end)
         for index, count in enumerate(report.counts):
             if count is not None:
                 windows.of[index].append(Window(start, report.end, count, report.id))
@@ -127,7 +127,7 @@ def _in_time(report: Report) -> tuple[datetime, bool, int]:
     return report.end, report.is_base, report.id
 
 
-def _near(start: datetime, ends: Sequence[datetime], *, before: datetime) -> datetime:
+def _snap_start(start: datetime, ends: Sequence[datetime], *, before: datetime) -> datetime:
     """Return the end of a window that a start is meant to touch, or the start itself."""
     place = bisect_left(ends, start - TOLERANCE)
     near = [end for end in ends[place : place + 3] if abs(end - start) <= TOLERANCE and end < before]
@@ -137,18 +137,20 @@ def _near(start: datetime, ends: Sequence[datetime], *, before: datetime) -> dat
 def _add_readings(windows: Windows, readings: Sequence[Report], known_until: datetime | None) -> None:
     level: list[int | None] = [None] * len(COUNTERS)
     since: list[datetime | None] = [None] * len(COUNTERS)
-    for reading in _once_each(readings, windows):
+    for reading in _newest_by_instant(readings, windows):
         windows.read_at.append(reading.end)
         is_known = known_until is not None and reading.end <= known_until
         if reading.is_base:
-            _set_base(windows, reading, level, since, is_known=is_known)
+            _add_base(windows, reading, level, since, is_known=is_known)
         else:
             is_reset = not is_known and _note_reset(windows, reading, level, since)
             is_beginning = known_until is None
-            _read(windows, reading, level, since, is_known=is_known, is_beginning=is_beginning, is_reset=is_reset)
+            _add_reading(
+                windows, reading, level, since, is_known=is_known, is_beginning=is_beginning, is_reset=is_reset
+            )
 
 
-def _once_each(readings: Sequence[Report], windows: Windows) -> Iterator[Report]:
+def _newest_by_instant(readings: Sequence[Report], windows: Windows) -> Iterator[Report]:
     """Yield one reading, and one base, for each instant: the newest. Readings are in order."""
     for reading, following in zip(readings, [*readings[1:], None], strict=False):
         if following is None or (following.end, following.is_base) != (reading.end, reading.is_base):
@@ -157,7 +159,7 @@ def _once_each(readings: Sequence[Report], windows: Windows) -> Iterator[Report]
             windows.doubts.append(Doubtful(reading.end - MICROSECOND, reading.end, Doubt.CONTRADICTION))
 
 
-def _set_base(
+def _add_base(
     windows: Windows, base: Report, level: list[int | None], since: list[datetime | None], *, is_known: bool
 ) -> None:
     for index, count in enumerate(base.counts):
@@ -183,7 +185,7 @@ def _note_reset(windows: Windows, reading: Report, level: list[int | None], sinc
     return True
 
 
-def _read(
+def _add_reading(
     windows: Windows,
     reading: Report,
     level: list[int | None],
@@ -278,7 +280,7 @@ class Resolved:
 
     def _resolve(self, windows: Sequence[Window]) -> Course:
         course = Course()
-        for knot in _knots(windows):
+        for knot in _overlapping_groups(windows):
             base = course.counted[-1] if course.counted else 0
             solved = _solve(knot) if len(knot) <= MOST_TANGLED else None
             if solved is None:
@@ -321,7 +323,7 @@ def _overlapping(
     return [(s, e) for s, e in spans if s < end and e > start]
 
 
-def _knots(windows: Iterable[Window]) -> Iterator[list[Window]]:
+def _overlapping_groups(windows: Iterable[Window]) -> Iterator[list[Window]]:
     """Yield windows that overlap, directly or by others, together; in order of time."""
     knot: list[Window] = []
     end: datetime | None = None
@@ -355,11 +357,11 @@ def _solve(knot: Sequence[Window]) -> Solved | None:
     if most is None or least is None:
         return None
     is_sure = [high == -low for high, low in zip(most, least, strict=True)]
-    counted = most if all(is_sure) else _near_the_guess(_guess(knot, times), steps, back)
+    counted = most if all(is_sure) else _fit_near(_spread_evenly(knot, times), steps, back)
     return [(instant, n // FINE, sure) for instant, n, sure in zip(times, counted, is_sure, strict=True)]
 
 
-def _guess(knot: Sequence[Window], times: Sequence[datetime]) -> list[int]:
+def _spread_evenly(knot: Sequence[Window], times: Sequence[datetime]) -> list[int]:
     """Return what was counted by each instant if every window counted evenly, where they overlap by their average."""
     lengths = [(window.end - window.start) / MICROSECOND for window in knot]
     changes = [(window.start, 1, window.count / length) for window, length in zip(knot, lengths, strict=True)]
@@ -376,7 +378,7 @@ def _guess(knot: Sequence[Window], times: Sequence[datetime]) -> list[int]:
     return guess
 
 
-def _near_the_guess(guess: Sequence[int], steps: Sequence[Step], back: Sequence[Step]) -> list[int]:
+def _fit_near(guess: Sequence[int], steps: Sequence[Step], back: Sequence[Step]) -> list[int]:
     """Return numbers that fit every window, near a guess: half way between the next below it and the next above."""
     below, above = _shortest(guess, steps), _shortest([-n for n in guess], back)
     if below is None or above is None:
@@ -419,10 +421,10 @@ def _newest_first(knot: Sequence[Window]) -> Solved:
     covered: list[tuple[datetime, datetime]] = []
     pieces: list[tuple[datetime, datetime, int]] = []
     for window in sorted(knot, key=lambda window: (not window.is_least, window.id), reverse=True):
-        whole = (window.end - window.start) // MICROSECOND
+        length = (window.end - window.start) // MICROSECOND
         for start, end in _uncovered(covered, window.start, window.end):
-            before = window.count * ((start - window.start) // MICROSECOND) // whole
-            upto = window.count * ((end - window.start) // MICROSECOND) // whole
+            before = window.count * ((start - window.start) // MICROSECOND) // length
+            upto = window.count * ((end - window.start) // MICROSECOND) // length
             insort(pieces, (start, end, upto - before))
         covered = _join(covered, window.start, window.end)
     solved: Solved = [(pieces[0][0], 0, True)]

@@ -58,8 +58,8 @@ class ReadinessItemAnswer(RowSerializer):
 
     def to_representation(self, instance: ReadinessItem) -> dict[str, Any]:
         """An item that passed has no code, and neither reason nor action."""
-        shown = super().to_representation(instance)
-        return {**shown, **{name: shown[name] or None for name in ("code", "reason", "action")}}
+        fields = super().to_representation(instance)
+        return {**fields, **{name: fields[name] or None for name in ("code", "reason", "action")}}
 
 
 class ReadinessCheckAnswer(RowSerializer):
@@ -159,8 +159,8 @@ class RunReadinessViewSet(GenericViewSet):
         return self._make(request, run_no, CheckKind.FORMAL)
 
     def _make(self, request: Request, run_no: str, kind: CheckKind) -> Response:
-        made = services.make_check(run_no=run_no, kind=kind, by=operator_name(request))
-        return Response(ReadinessCheckAnswer(queries.list_checks_of(made.run).get(pk=made.pk)).data, status=201)
+        check = services.make_check(run_no=run_no, kind=kind, by=operator_name(request))
+        return Response(ReadinessCheckAnswer(queries.list_checks_of(check.run).get(pk=check.pk)).data, status=201)
 
     @extend_schema(
         summary="Read the latest check of a run",
@@ -215,7 +215,7 @@ class RunReadinessViewSet(GenericViewSet):
         """Keep the confirmation."""
         body = read(PreparationRequest, request)
         source = body.get("source") or DataSource.MANUAL
-        _check_may_say(request, source)
+        _check_may_confirm(request, source)
         confirmation = confirmations.confirm(
             run_no=run_no,
             code=code,
@@ -227,7 +227,7 @@ class RunReadinessViewSet(GenericViewSet):
         return Response(PreparationAnswer(confirmation).data, status=201)
 
 
-def _check_may_say(request: Request, source: str) -> None:
+def _check_may_confirm(request: Request, source: str) -> None:
     """A system reports with the role of systems, a person confirms with a person's."""
     needed = {Capability.STATUS} if source == DataSource.SYSTEM else {Capability.BIND, Capability.AUTHORIZE}
     if role_capabilities(request.user).isdisjoint(needed):

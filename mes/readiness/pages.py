@@ -44,7 +44,9 @@ def check_all(request: HttpRequest) -> HttpResponse:
     """Check every run in preparation, so that the board tells what is true now."""
     for next_run in queries.list_next_runs():
         if not next_run.is_authorized:
-            _try(request, services.make_check, run_no=next_run.run.run_no, kind=CheckKind.PRECHECK, by=_name(request))
+            _attempt(
+                request, services.make_check, run_no=next_run.run.run_no, kind=CheckKind.PRECHECK, by=_name(request)
+            )
     return redirect("readiness-next")
 
 
@@ -58,13 +60,13 @@ def run_board(request: HttpRequest, run_no: str) -> HttpResponse:
         raise Http404(str(missing)) from missing
     if run.status not in OPEN_RUN_STATUSES:
         return redirect("run", run_no=run_no)  # what it was authorized by is told there
-    shown = board.build(evaluate(run), role_capabilities(request.user))
-    scans = [row for row in shown.rows if row.scan]
+    readiness_board = board.build(evaluate(run), role_capabilities(request.user))
+    scans = [row for row in readiness_board.rows if row.scan]
     unbound = (row.scan for row in scans if row.judged.finding.code.endswith("_NOT_BOUND"))
-    context = {"board": shown, "run": run, "scans": scans, "focus": next(unbound, "")}
+    context = {"board": readiness_board, "run": run, "scans": scans, "focus": next(unbound, "")}
     # The forms carry tokens that differ each time, so the page is told apart by what was found.
-    seen = repr(([(row.judged.finding, row.status) for row in shown.rows], run.status))
-    mark = hashlib.sha256(seen.encode()).hexdigest()[:16]
+    state = repr(([(row.judged.finding, row.status) for row in readiness_board.rows], run.status))
+    mark = hashlib.sha256(state.encode()).hexdigest()[:16]
     return show_live(request, "readiness/board.html", "readiness/_board_live.html", context, mark=mark)
 
 
@@ -85,9 +87,9 @@ def act(request: HttpRequest, run_no: str, action: str) -> HttpResponse:
 
 
 def _precheck(request: HttpRequest, run_no: str) -> None:
-    made = _try(request, services.make_check, run_no=run_no, kind=CheckKind.PRECHECK, by=_name(request))
-    if made is not None:
-        messages.info(request, _("Checked and kept: %(status)s.") % {"status": made.get_status_display()})
+    check = _attempt(request, services.make_check, run_no=run_no, kind=CheckKind.PRECHECK, by=_name(request))
+    if check is not None:
+        messages.info(request, _("Checked and kept: %(status)s.") % {"status": check.get_status_display()})
 
 
 def _authorize(request: HttpRequest, run_no: str) -> None:
@@ -104,7 +106,7 @@ def _authorize(request: HttpRequest, run_no: str) -> None:
 def _revoke(request: HttpRequest, run_no: str) -> None:
     reason = _read_reason(request)
     revoke = {"run_no": run_no, "action": "REVOKE", "by": _name(request), "reason": reason}
-    if reason is not None and _try(request, runs.set_authorization, **revoke):
+    if reason is not None and _attempt(request, runs.set_authorization, **revoke):
         messages.success(request, _("The authorization is taken back."))
 
 
@@ -130,7 +132,7 @@ def _confirm(request: HttpRequest, run_no: str) -> None:
         "is_done": request.POST.get("done") != "0",
         "remark": _clean(request.POST.get("remark", "")),
     }
-    if _try(request, confirmations.confirm, **confirmation):
+    if _attempt(request, confirmations.confirm, **confirmation):
         messages.success(request, _("Confirmed.") if confirmation["is_done"] else _("Taken back."))
 
 
@@ -143,7 +145,7 @@ ACTIONS: dict[str, tuple[tuple[Capability, ...], Callable[[HttpRequest, str], No
 }
 
 
-def _try(request: HttpRequest, service: Callable[..., Any], **arguments: Any) -> Any:
+def _attempt(request: HttpRequest, service: Callable[..., Any], **arguments: Any) -> Any:
     """Return what a service returns; a refusal becomes a message, and None is returned."""
     try:
         return service(**arguments)

@@ -72,8 +72,8 @@ def list_next_runs(limit: int = 200) -> list[NextRun]:
     latest = ReadinessCheck.objects.filter(run=OuterRef("pk")).order_by("-id").values("pk")[:1]
     rows = Run.objects.filter(status__in=NEXT).select_related("work_order", "line")
     waiting = list(rows.annotate(latest=Subquery(latest)).order_by("line__code", "id")[:limit])
-    wanted = [run.latest for run in waiting if run.latest is not None]
-    checks = {check.run_id: check for check in ReadinessCheck.objects.filter(pk__in=wanted).prefetch_related(ITEMS)}
+    check_ids = [run.latest for run in waiting if run.latest is not None]
+    checks = {check.run_id: check for check in ReadinessCheck.objects.filter(pk__in=check_ids).prefetch_related(ITEMS)}
     return [NextRun(run, checks.get(run.pk)) for run in waiting]
 
 

@@ -410,8 +410,8 @@ class RouteViewSet(CodeModelViewSet):
     def version(self, request: Request, code: str, no: str) -> Response:
         """The snapshot is what runs execute: operations, stations, specs with their limits, mappings."""
         routing = self.get_object()
-        wanted = routing.versions.select_related("routing")
-        version = wanted.filter(version_no=int(no)).first() if _NUMBER.fullmatch(no) else None
+        versions = routing.versions.select_related("routing")
+        version = versions.filter(version_no=int(no)).first() if _NUMBER.fullmatch(no) else None
         if version is None:
             raise errors.RouteVersionNotFound(route=code, code=no)
         context = {"latest": _latest_version_no(routing)}

@@ -59,7 +59,7 @@ def update_route(*, code: str, steps: Sequence[StepInput] | None = None, **field
             raise RouteReadOnly(route=code)
         routing.full_clean()
         routing.save(update_fields=[*fields, "updated_at"])
-        if steps is not None and _differ(routing, steps):
+        if steps is not None and _steps_differ(routing, steps):
             if before == RouteSource.ERP:
                 raise RouteReadOnly(route=code)
             routing.steps.all().delete()
@@ -84,7 +84,7 @@ def check_step_numbers(steps: Sequence[StepInput]) -> None:
         raise ValidationFailed(problems)
 
 
-def _differ(routing: Routing, steps: Iterable[StepInput]) -> bool:
+def _steps_differ(routing: Routing, steps: Iterable[StepInput]) -> bool:
     present = routing.steps.values_list("step_no", "operation__code", "source_step_key")
     return set(present) != {(step.step_no, step.operation_code, step.source_step_key) for step in steps}
 

@@ -64,11 +64,11 @@ class SpecLimitsSerializer(_WholeSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return every column; what was not sent is empty."""
-        lower, upper = _either(attrs, "lsl", "min"), _either(attrs, "usl", "max")
+        lower, upper = _one_of_aliases(attrs, "lsl", "min"), _one_of_aliases(attrs, "usl", "max")
         return {"lsl": lower, "usl": upper, "target": attrs.get("target"), "unit": attrs.get("unit", "")}
 
 
-def _either(attrs: dict[str, Any], name: str, alias: str) -> float | None:
+def _one_of_aliases(attrs: dict[str, Any], name: str, alias: str) -> float | None:
     values = {attrs[key] for key in (name, alias) if attrs.get(key) is not None}
     if len(values) > 1:
         message = _("“%(alias)s” and “%(name)s” mean the same and differ.")

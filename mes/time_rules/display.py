@@ -74,5 +74,5 @@ def in_words(span: timedelta) -> str:
 
 def share_left(instance: TimeRuleInstance, *, now: datetime) -> float:
     """Return how much of a running clock's time is left, from 0 to 100 percent."""
-    whole = (instance.expires_at - instance.started_at).total_seconds()
-    return max(0.0, min(100.0, 100 * (instance.expires_at - now).total_seconds() / whole))
+    duration = (instance.expires_at - instance.started_at).total_seconds()
+    return max(0.0, min(100.0, 100 * (instance.expires_at - now).total_seconds() / duration))

@@ -100,7 +100,7 @@ def _mark(event: MesEvent, run: Run | None, chosen: list[TimeRuleDefinition], en
         entity_id=event.entity_id,
         at=event.occurred_at,
         sequence=_sequence(event),
-        belongs_at=_use_begun(event) or event.occurred_at,
+        belongs_at=_use_started_at(event) or event.occurred_at,
         starts={str(pk): rule_terms.as_document() for pk, rule_terms in terms.items()},
         ends=ends,
         run_id=run.pk if run else None,
@@ -117,7 +117,7 @@ def _line_id(event: MesEvent, run: Run | None) -> int | None:
     return None
 
 
-def _use_begun(event: MesEvent) -> datetime | None:
+def _use_started_at(event: MesEvent) -> datetime | None:
     """When the use of a lot began that an event tells of."""
     try:
         begun = datetime.fromisoformat(str(event.payload.get("issuedAt")))

@@ -61,8 +61,8 @@ class Chosen:
 
     def query(self, **changes: str) -> str:
         """Return the query string with these changes."""
-        kept = {"line": self.line, "rule": self.rule, **changes}
-        return urlencode({name: value for name, value in kept.items() if value})
+        parameters = {"line": self.line, "rule": self.rule, **changes}
+        return urlencode({name: value for name, value in parameters.items() if value})
 
 
 @signed_in

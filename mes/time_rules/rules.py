@@ -84,11 +84,11 @@ def read_clocks(marks: Iterable[Mark], *, waived: Mapping[str, datetime] | None 
             running = None
         if mark.terms is None:
             continue
-        if running is not None and not _begins_anew(running, mark, waived or {}):
+        if running is not None and not _starts_new_clock(running, mark, waived or {}):
             running.start_keys.add(mark.key)
             continue
         if running is not None:
-            _leave_behind(running, mark)
+            _end_superseded(running, mark)
         running = Clock(start=mark, terms=mark.terms, start_keys={mark.key})
         clocks.append(running)
     return clocks
@@ -111,14 +111,14 @@ def in_order(marks: Iterable[Mark]) -> list[Mark]:
     return sorted(listed, key=place)
 
 
-def _begins_anew(running: Clock, mark: Mark, waived: Mapping[str, datetime]) -> bool:
+def _starts_new_clock(running: Clock, mark: Mark, waived: Mapping[str, datetime]) -> bool:
     assert mark.terms is not None
     if mark.terms.restarts or mark.at > running.expires_at:
         return True
     return any(key in waived and mark.at > waived[key] for key in running.start_keys)
 
 
-def _leave_behind(running: Clock, mark: Mark) -> None:
+def _end_superseded(running: Clock, mark: Mark) -> None:
     """A new clock begins: the running one was restarted, or goes without an end."""
     assert mark.terms is not None
     if mark.terms.restarts:

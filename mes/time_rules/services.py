@@ -71,11 +71,11 @@ def record(mark: TimeRuleMark, *, definitions: Iterable[TimeRuleDefinition]) -> 
         return False
     mark.save(force_insert=True)
     concerned = {int(key) for key in mark.starts} | set(mark.ends)
-    _follow_marks([*marks, mark], definitions=[definition for definition in definitions if definition.pk in concerned])
+    _update_clocks([*marks, mark], definitions=[definition for definition in definitions if definition.pk in concerned])
     return True
 
 
-def _follow_marks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRuleDefinition]) -> None:
+def _update_clocks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRuleDefinition]) -> None:
     """Bring the clocks of a locked entity in line with all of its marks."""
     entity_type, entity_id = marks[-1].entity_type, marks[-1].entity_id
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition")
@@ -84,7 +84,7 @@ def _follow_marks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRule
             "started_at", "pk"
         )
     )
-    followed = _Followed(now=timezone.now(), entity=(entity_type, entity_id))
+    followed = _ClockUpdates(now=timezone.now(), entity=(entity_type, entity_id))
     for definition in definitions:
         mine = [instance for instance in instances if instance.definition_id == definition.pk]
         decided = [instance for instance in mine if instance.status == S.WAIVED]
@@ -92,11 +92,11 @@ def _follow_marks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRule
         for clock in read_clocks(_marks_of(definition, marks), waived=waived):
             matching = [instance for instance in mine if instance.start_key in clock.start_keys]
             followed.drop(matching[1:])
-            followed.follow(matching[0] if matching else _new(definition, entity_type, entity_id), clock)
+            followed.follow(matching[0] if matching else _new_instance(definition, entity_type, entity_id), clock)
     followed.tell()
 
 
-def _new(definition: TimeRuleDefinition, entity_type: str, entity_id: str) -> TimeRuleInstance:
+def _new_instance(definition: TimeRuleDefinition, entity_type: str, entity_id: str) -> TimeRuleInstance:
     return TimeRuleInstance(
         definition=definition,
         definition_code=definition.code,
@@ -128,7 +128,7 @@ def _marks_of(definition: TimeRuleDefinition, marks: Iterable[TimeRuleMark]) -> 
     return seen
 
 
-class _Followed:
+class _ClockUpdates:
     """Clocks written after their marks, and what is to be told of them."""
 
     def __init__(self, *, now: datetime, entity: tuple[str, str]) -> None:

@@ -95,7 +95,7 @@ def test_a_start_while_its_unit_is_scrapped_is_cancelled(transactional_db: None,
 def test_control_without_the_lock_clocks_of_scrapped_units_run(
     transactional_db: None, slow: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow(services._Followed, "_end", after=0.1)  # between asking whether the unit is scrapped and writing
+    slow(services._ClockUpdates, "_end", after=0.1)  # between asking whether the unit is scrapped and writing
     monkeypatch.setattr(services, "lock_entity", lambda *args: None)
     assert "ACTIVE" in race_start_and_scrap()
 

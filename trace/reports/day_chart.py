@@ -108,15 +108,15 @@ def _list_hours(line: Line, day: date, to_make: int) -> list[HourOut]:
     periods = [p for p in calendar.find_periods(line.shifts, zone, since, until) if p.date == day]
     in_shift = [p for p in periods if p.shift] or periods
     minutes = sum((p.ended_at - p.started_at) / timedelta(minutes=1) for p in in_shift) or 1
-    made = in_out.get_in_out(Question(Group.HOUR, line=line, first=day, last=day)).rows
+    hours = in_out.get_in_out(Question(Group.HOUR, line=line, first=day, last=day)).rows
     return [
         HourOut(
             started_at=p.started_at,
             ended_at=p.ended_at,
             shift=p.shift,
-            out=_sum([row.boards_out for row in made if p.started_at <= row.started_at < p.ended_at]),
+            out=_sum([row.boards_out for row in hours if p.started_at <= row.started_at < p.ended_at]),
             planned=to_make * ((p.ended_at - p.started_at) / timedelta(minutes=1)) / minutes if p in in_shift else 0,
-            doubtful=any(row.doubtful for row in made if p.started_at <= row.started_at < p.ended_at),
+            doubtful=any(row.doubtful for row in hours if p.started_at <= row.started_at < p.ended_at),
         )
         for p in periods
     ]

@@ -90,8 +90,8 @@ def _list_reports(stream: CountStream, since: datetime, until: datetime) -> tupl
     for index, of_counter in enumerate(windows):
         for window in of_counter:
             counts.setdefault(window.id, [None] * len(COUNTERS))[index] = window.count
-    wanted = [report.id for report in reports if report.end > since and report.start < until]
-    rows = CountReport.objects.filter(stream=stream, pk__in=wanted).order_by("window_end", "id")
+    report_ids = [report.id for report in reports if report.end > since and report.start < until]
+    rows = CountReport.objects.filter(stream=stream, pk__in=report_ids).order_by("window_end", "id")
     shown = list(rows[: MOST_REPORTS + 1])
     records = DeviceDataRecord.objects.filter(
         pk__in=[row.pk for row in shown], received_at__in={row.received_at for row in shown}

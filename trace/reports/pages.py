@@ -38,8 +38,8 @@ class Chosen:
 
     def query(self, **changes: Any) -> str:
         """Return the query string with these changes."""
-        kept = {"line": self.line.code, "date": self.day.isoformat(), "shift": self.shift, **changes}
-        return urlencode({name: value for name, value in kept.items() if value})
+        parameters = {"line": self.line.code, "date": self.day.isoformat(), "shift": self.shift, **changes}
+        return urlencode({name: value for name, value in parameters.items() if value})
 
     def question(self, group: Group) -> Question:
         """Return the question that the page answers."""
@@ -97,9 +97,9 @@ def day_picture(request: HttpRequest) -> HttpResponse:
     chosen = _read(request)
     if chosen is None:
         return render(request, "trace/reports/no_line.html")
-    seen = day_chart.get_picture(chosen.line, chosen.day)
-    rates = [machine.loss_ppm or 0 for machine in seen.losses]
-    context = _frame(chosen) | {"picture": seen, "most_ppm": max([1, *rates])}
+    picture = day_chart.get_picture(chosen.line, chosen.day)
+    rates = [machine.loss_ppm or 0 for machine in picture.losses]
+    context = _frame(chosen) | {"picture": picture, "most_ppm": max([1, *rates])}
     is_over = chosen.day != chosen.today
     page, part = "trace/reports/picture.html", "trace/reports/_picture_live.html"
     return show_live(request, page, part, context, is_over=is_over)

@@ -60,8 +60,8 @@ def made_of(line: Line, since: datetime | None, until: datetime | None, streams:
     """Return the address of what a number is made of; empty when nothing was reported."""
     if since is None or until is None:
         return ""
-    asked = [("line", line.code), ("from", since.isoformat()), ("to", until.isoformat())]
-    return f"{reverse('report-made-of')}?{urlencode([*asked, *(('machine', pk) for pk in streams)])}"
+    parameters = [("line", line.code), ("from", since.isoformat()), ("to", until.isoformat())]
+    return f"{reverse('report-made-of')}?{urlencode([*parameters, *(('machine', pk) for pk in streams)])}"
 
 
 @register.simple_tag

@@ -42,15 +42,15 @@ class Command(BaseCommand):
         saved_notes = read_notes(path)
         with transaction.atomic():
             password = known_password(saved_notes) or make_password()
-            made = [make_person(role, password) for role in ROLES]
+            people = [make_person(role, password) for role in ROLES]
             notes = {
-                "users": [user for user in made if user],
+                "users": [user for user in people if user],
                 "token": make_token(str(saved_notes.get("token", ""))),
                 "signerToken": make_token(str(saved_notes.get("signerToken", "")), name=SIGNER_NAME, role=Role.QUALITY),
             }
             if notes != saved_notes:
                 write_notes(path, notes)
-        for role, user in zip(ROLES, made, strict=True):
+        for role, user in zip(ROLES, people, strict=True):
             if user is None:
                 self.stderr.write(f"“{role.value.lower()}” is not a user of the demo and is left as it is.")
 

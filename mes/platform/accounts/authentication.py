@@ -51,7 +51,7 @@ class DeviceTokenAuthentication(BaseAuthentication):
         header = get_authorization_header(request)
         if not header:
             return None
-        principal = _recognise(_token_text(header))
+        principal = _load_principal(_token_text(header))
         user = TokenUser(f"token:{principal.name}", principal.capabilities, principal.station_codes)
         return user, principal
 
@@ -70,7 +70,7 @@ def _token_text(header: bytes) -> str:
     return text.decode("ascii")
 
 
-def _recognise(text: str) -> TokenPrincipal:
+def _load_principal(text: str) -> TokenPrincipal:
     principal = load_token(text)
     if principal is None:
         raise AuthenticationFailed(_("This token is unknown. Check that it was copied completely."))

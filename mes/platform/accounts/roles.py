@@ -88,8 +88,8 @@ _ROLE_OF_GROUP = {role.group_name: role for role in Role}
 
 def roles_with(capabilities: Iterable[Capability]) -> list[Role]:
     """Return the roles that have at least one of these."""
-    wanted = frozenset(capabilities)
-    return [role for role, granted in GRANTS.items() if granted & wanted]
+    asked_for = frozenset(capabilities)
+    return [role for role, granted in GRANTS.items() if granted & asked_for]
 
 
 def role_capabilities(user: Any) -> frozenset[Capability]:

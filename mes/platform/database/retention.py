@@ -212,8 +212,8 @@ def _delete_batch(policy: Rows, cutoff: datetime, batch: Batch) -> None:
 
 def expired_months(policy: Months, cutoff: datetime) -> list[date]:
     """Return the first days of the months that lie before the cut-off as a whole, oldest first."""
-    months = {month for table in policy.tables for month in list_months(table)}
-    return sorted(first for first in months if _end_of(first) <= cutoff)
+    found = {month for table in policy.tables for month in list_months(table)}
+    return sorted(first for first in found if _end_of(first) <= cutoff)
 
 
 def _end_of(first: date) -> datetime:

@@ -27,8 +27,8 @@ def accept_chunks(application: Application, *, limit: int) -> Application:
 def _read(stream: IO[bytes], most: int) -> bytes:
     """Read up to `most` bytes; a server may hand out less at a time."""
     parts: list[bytes] = []
-    left = most
-    while left and (part := stream.read(left)):
+    remaining = most
+    while remaining and (part := stream.read(remaining)):
         parts.append(part)
-        left -= len(part)
+        remaining -= len(part)
     return b"".join(parts)

@@ -96,7 +96,7 @@ def _decode_plain(body: bytes) -> Any:
     except RecursionError:
         raise _too_deep() from None
     except msgspec.DecodeError as error:
-        raise _unreadable(body, error) from None
+        raise _describe_decode_error(body, error) from None
 
 
 class Batch(Protocol):
@@ -113,11 +113,11 @@ def split(body: bytes, type: type[Batch]) -> list[bytes]:
             events = list(map(bytes, _decoder(kind).decode(text).events))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        return events if text is body else _found(events, text, body)
+        return events if text is body else _corresponding_parts(events, text, body)
     return [bytes(raw) for raw in decode_as(body, type).events]  # says what is wrong
 
 
-def _found(parts: Sequence[bytes], text: bytes, other: bytes) -> list[bytes]:
+def _corresponding_parts(parts: Sequence[bytes], text: bytes, other: bytes) -> list[bytes]:
     """Return what stands in `other` where the parts stand, in order, in a text of the same length."""
     parts_of_other, end = [], 0
     for part in parts:
@@ -151,7 +151,7 @@ def decode_as(body: bytes, type: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise ValidationFailed(describe(error)) from None
     except msgspec.DecodeError as error:
-        raise _unreadable(body, error) from None
+        raise _describe_decode_error(body, error) from None
     _check_depth(body)
     if _is_suspicious(body):
         decode(body)  # also what the type does not ask for must be sound
@@ -216,13 +216,13 @@ def _check_depth(body: bytes) -> None:
 def _brackets(body: bytes) -> bytes:
     """All brackets of the structure, braces written as brackets, without those inside strings."""
     if b"\\" not in body:
-        left = body.translate(_BRACES_AS_BRACKETS, _NOT_STRUCTURE).replace(b'""', b"")
-        if b'"' not in left:  # no string holds a bracket: every quote stood beside its partner
-            return left
+        structure = body.translate(_BRACES_AS_BRACKETS, _NOT_STRUCTURE).replace(b'""', b"")
+        if b'"' not in structure:  # no string holds a bracket: every quote stood beside its partner
+            return structure
     return _STRING.sub(b"", body).translate(_BRACES_AS_BRACKETS, _NOT_STRUCTURE)
 
 
-def _unreadable(body: bytes, error: msgspec.DecodeError) -> ParseFailed | ValidationFailed:
+def _describe_decode_error(body: bytes, error: msgspec.DecodeError) -> ParseFailed | ValidationFailed:
     """Say why a body is no JSON. Lone surrogates are the one fault that has a path."""
     if _is_suspicious(body):
         _check_depth(body)
@@ -264,16 +264,16 @@ def _faults(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     elif isinstance(value, str):
         yield from _text_faults(value, path)
     elif isinstance(value, int) and abs(value) > sys.float_info.max:
-        yield _written(path), _("The number is out of range.")
+        yield _printable_path(path), _("The number is out of range.")
 
 
 def _text_faults(text: str, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     if "\0" in text:
-        yield _written(path), _("NUL characters are not allowed.")
+        yield _printable_path(path), _("NUL characters are not allowed.")
     elif _SURROGATE.search(text):
-        yield _written(path), _("Lone surrogates are not allowed.")
+        yield _printable_path(path), _("Lone surrogates are not allowed.")
 
 
-def _written(path: tuple[str, ...]) -> str:
+def _printable_path(path: tuple[str, ...]) -> str:
     dotted = ".".join(path) or WHOLE_BODY
     return _SURROGATE.sub("\ufffd", dotted).replace("\0", "\ufffd")

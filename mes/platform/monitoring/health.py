@@ -78,20 +78,20 @@ def check_worker() -> dict[str, Any]:
     """A worker has shown itself within the last ticks, and the clock ticks (or its worker started just now)."""
     limit = HEARTBEAT_TICKS * settings.MES_TICK_SECONDS
     lately = timezone.now() - timedelta(seconds=limit)
-    seen = WorkerHeartbeat.objects.aggregate(
+    heartbeats = WorkerHeartbeat.objects.aggregate(
         alive=Count("pk", filter=Q(beat_at__gt=lately)),
         beat=Max("beat_at"),
         tick=Max("ticked_at"),
         start=Max("started_at", filter=Q(beat_at__gt=lately)),
     )
-    ticks = [moment for moment in (seen["tick"], seen["start"]) if moment is not None]
-    ok = seen["alive"] > 0 and max(ticks) > lately
+    ticks = [moment for moment in (heartbeats["tick"], heartbeats["start"]) if moment is not None]
+    ok = heartbeats["alive"] > 0 and max(ticks) > lately
     return {
         "ok": ok,
-        "alive": seen["alive"],
-        "lastBeatAt": seen["beat"],
-        "lastTickAt": seen["tick"],
-        "ageSeconds": _age(seen["beat"]),
+        "alive": heartbeats["alive"],
+        "lastBeatAt": heartbeats["beat"],
+        "lastTickAt": heartbeats["tick"],
+        "ageSeconds": _age(heartbeats["beat"]),
         "limitSeconds": limit,
     }
 

@@ -83,7 +83,7 @@ class Storage:
 
 def read_live() -> Live:
     """Return how workers and events are doing now."""
-    lately = _lately()
+    lately = _alive_since()
     workers = _list_workers()
     alive = [worker for worker in workers if worker.beat_at > lately]
     ticks = [worker.ticked_at for worker in workers if worker.ticked_at]
@@ -104,10 +104,10 @@ def read_live() -> Live:
 
 def read_tasks() -> list[TaskStatus]:
     """Return every scheduled task, those that somebody must look at first."""
-    return list_statuses(_list_workers(), lately=_lately())
+    return list_statuses(_list_workers(), lately=_alive_since())
 
 
-def _lately() -> datetime:
+def _alive_since() -> datetime:
     """Return since when a worker must have shown itself to count as alive."""
     return timezone.now() - timedelta(seconds=HEARTBEAT_TICKS * settings.MES_TICK_SECONDS)
 

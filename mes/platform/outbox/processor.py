@@ -110,7 +110,7 @@ def handle(*, event_id: int, token: uuid.UUID) -> None:
         return
     try:
         with transaction.atomic():
-            event = _own(event_id=event_id, token=token)
+            event = _lock_claimed(event_id=event_id, token=token)
             if event is None:
                 return
             if event.attempts > event.max_attempts:
@@ -138,7 +138,7 @@ def _log(error: Exception, *, event_id: int) -> None:
         logger.error("event failed", event_id=event_id, exc_info=error)
 
 
-def _own(*, event_id: int, token: uuid.UUID) -> MesEvent | None:
+def _lock_claimed(*, event_id: int, token: uuid.UUID) -> MesEvent | None:
     """Lock the event, or return None when its lease ended and another worker took it."""
     mine = MesEvent.objects.filter(pk=event_id, claim_token=token, status=EventStatus.PROCESSING)
     return mine.select_for_update(no_key=True).first()
@@ -147,7 +147,7 @@ def _own(*, event_id: int, token: uuid.UUID) -> MesEvent | None:
 def record_failure(*, event_id: int, token: uuid.UUID, error: Exception) -> None:
     """Put a failed event back for later, or give it up when its attempts are used or its handler says so."""
     with transaction.atomic():
-        event = _own(event_id=event_id, token=token)
+        event = _lock_claimed(event_id=event_id, token=token)
         if event is None:
             return
         event.error = _describe(error)
@@ -157,13 +157,13 @@ def record_failure(*, event_id: int, token: uuid.UUID, error: Exception) -> None
         else:
             event.status = EventStatus.FAILED
             event.attempts -= 0 if counts else 1
-            event.next_attempt_at = error.at if isinstance(error, TryAgain) else _later(event)
+            event.next_attempt_at = error.at if isinstance(error, TryAgain) else _next_attempt_at(event)
         event.save(update_fields=["status", "error", "attempts", "next_attempt_at"])
         for listener in failure_listeners.get(event.event_type, ()):
-            _tell(listener, event, error)
+            _call_listener(listener, event, error)
 
 
-def _tell(listener: FailureListener, event: MesEvent, error: Exception) -> None:
+def _call_listener(listener: FailureListener, event: MesEvent, error: Exception) -> None:
     """Whatever goes wrong in telling of a failure, the failure itself must be recorded."""
     try:
         with transaction.atomic():
@@ -176,7 +176,7 @@ def _describe(error: Exception) -> str:
     return storable(str(error)) if isinstance(error, TryAgain | GiveUp) else describe_error(error)
 
 
-def _later(event: MesEvent) -> datetime:
+def _next_attempt_at(event: MesEvent) -> datetime:
     return timezone.now() + backoff(attempts=event.attempts)
 
 

@@ -29,14 +29,14 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise EventTooSlow(f"It took longer than {seconds:g} s.")
 
     began = time.monotonic()
-    left, _interval = signal.getitimer(signal.ITIMER_REAL)
+    remaining, _interval = signal.getitimer(signal.ITIMER_REAL)
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, min(seconds, left or seconds))
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, remaining or seconds))
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        rest = left - (time.monotonic() - began)
+        rest = remaining - (time.monotonic() - began)
         if rest > 0:
             signal.setitimer(signal.ITIMER_REAL, rest)

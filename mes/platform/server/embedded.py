@@ -81,8 +81,8 @@ def running(data_dir: Path, *, durable: bool = True, say: Callable[[str], None] 
             yield url
         finally:
             _in_use[:] = [entry for entry in _in_use if entry[1] is not cluster]
-            with _unhurried(), _locked(guard):
-                if _became_exclusive(users):
+            with _signals_ignored(), _locked(guard):
+                if _try_exclusive(users):
                     cluster.stop()
     finally:
         os.close(users)
@@ -111,7 +111,7 @@ class Cluster:
 
     def ensure_started(self, say: Callable[[str], None]) -> str:
         """Adopt the running server or start one, made anew if there is none yet; return its URL."""
-        port = self._adopt()
+        port = self._find_running()
         if port is None:
             if self.placement.note:
                 say(self.placement.note)
@@ -148,7 +148,7 @@ class Cluster:
                 return
         raise EmbeddedServerError(f"The database server did not stop: {done.stderr.strip()}")
 
-    def _adopt(self) -> int | None:
+    def _find_running(self) -> int | None:
         """Return the port of the running server; wait for one that is just starting or stopping."""
         deadline = time.monotonic() + START_TIMEOUT
         while postmaster := self.postmaster():
@@ -162,25 +162,25 @@ class Cluster:
 
     def _make_home(self) -> None:
         self.home.mkdir(mode=0o700, exist_ok=True)
-        self._give(self.home)
+        self._give_to_account(self.home)
 
     def _create(self) -> None:
         """Make the cluster beside its place and rename it when complete."""
-        fresh = self.home / "data.new"
-        shutil.rmtree(fresh, ignore_errors=True)
+        new_data = self.home / "data.new"
+        shutil.rmtree(new_data, ignore_errors=True)
         password = self.home / "password"
         write_whole(password, secrets.token_hex(16) + "\n")
-        self._give(password)
+        self._give_to_account(password)
         options = [
             f"--set={name}={value}" for name, value in (SETTINGS | ({} if self.durable else NOT_DURABLE)).items()
         ]
         if not self.durable:
             options.append("--no-sync")
-        options += [f"--pgdata={fresh}", f"--username={NAME}", f"--pwfile={password}", "--encoding=UTF8"]
+        options += [f"--pgdata={new_data}", f"--username={NAME}", f"--pwfile={password}", "--encoding=UTF8"]
         options += ["--locale-provider=builtin", "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256"]
-        self._must("initdb", *options)
-        self._must("postgres", "--single", "-D", str(fresh), "postgres", stdin=f"CREATE DATABASE {NAME};\n")
-        fresh.rename(self.data)
+        self._run_checked("initdb", *options)
+        self._run_checked("postgres", "--single", "-D", str(new_data), "postgres", stdin=f"CREATE DATABASE {NAME};\n")
+        new_data.rename(self.data)
         sync_folder(self.home)
 
     def _check_version(self) -> None:
@@ -202,7 +202,7 @@ class Cluster:
             arguments = ["-D", str(self.data), "-l", str(log), "-w", "-t", str(START_TIMEOUT), "-o", options]
             done = self._run("pg_ctl", "start", *arguments)
             if done.returncode == 0:
-                self._remember(port)
+                self._note_port(port)
                 return port
             tail = self._log_tail(log)
             if not any(text in tail for text in WORTH_RETRYING):
@@ -210,11 +210,11 @@ class Cluster:
             time.sleep(0.3)
         raise EmbeddedServerError(f"The database server did not start: {done.stderr.strip()}\n{tail}")
 
-    def _remember(self, port: int) -> None:
+    def _note_port(self, port: int) -> None:
         path = self.home / "port"
         path.unlink(missing_ok=True)
         path.write_text(f"{port}\n")
-        self._give(path)
+        self._give_to_account(path)
 
     def _last_port(self) -> int:
         try:
@@ -234,7 +234,7 @@ class Cluster:
         """
         lock = self.data / "postmaster.pid"
         try:
-            pid, *rest = lock.read_text().splitlines(keepends=True)
+            pid, *other_lines = lock.read_text().splitlines(keepends=True)
             alive = bool(_command_line(int(pid)))
         except FileNotFoundError:
             return
@@ -242,18 +242,18 @@ class Cluster:
             lock.unlink()
             return
         if alive:
-            lock.write_text("".join([f"{NOBODYS_PID}\n", *rest]))
+            lock.write_text("".join([f"{NOBODYS_PID}\n", *other_lines]))
 
     def _log_tail(self, start_log: Path) -> str:
         logs = sorted((self.data / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)[-1:]
         texts = [path.read_text(errors="replace") for path in (start_log, *logs) if path.exists()]
         return "\n".join("\n".join(text.splitlines()[-10:]) for text in texts)
 
-    def _give(self, path: Path) -> None:
+    def _give_to_account(self, path: Path) -> None:
         if self.placement.account:
             os.chown(path, self.placement.account.uid, self.placement.account.gid)
 
-    def _must(self, program: str, *arguments: str, stdin: str = "") -> None:
+    def _run_checked(self, program: str, *arguments: str, stdin: str = "") -> None:
         done = self._run(program, *arguments, stdin=stdin)
         if done.returncode != 0 or "ERROR:" in done.stderr:
             lines = "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
@@ -314,7 +314,7 @@ def _locked(path: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _became_exclusive(lock: int) -> bool:
+def _try_exclusive(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -323,7 +323,7 @@ def _became_exclusive(lock: int) -> bool:
 
 
 @contextlib.contextmanager
-def _unhurried() -> Iterator[None]:
+def _signals_ignored() -> Iterator[None]:
     """Ignore Ctrl-C and SIGTERM: a stop that is under way is carried through."""
     if threading.current_thread() is not threading.main_thread():
         yield

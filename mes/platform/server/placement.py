@@ -110,7 +110,7 @@ def _place_as_root(data_dir: Path, binaries: Path) -> Placement:
         account = _owner(home) or account
         reasons.append(f"{account.name}, who runs it, cannot enter {data_dir}")
     if not _can_run(account, binaries):
-        binaries = _copied(binaries)
+        binaries = _copy_binaries(binaries)
     note = f"The database is kept in {home}: {', '.join(reasons)}." if reasons else ""
     return Placement(home, binaries, account, note)
 
@@ -202,7 +202,7 @@ def _named_home(pointer: Path) -> Path | None:
     return None if copied else home
 
 
-def _copied(binaries: Path) -> Path:
+def _copy_binaries(binaries: Path) -> Path:
     """Return a copy of the binaries that every account can read; one per version on the machine.
 
     The programs find their libraries in `<package>.libs` beside the package, so both are copied.
@@ -217,7 +217,7 @@ def _copied(binaries: Path) -> Path:
         for source in (binaries, *([libraries] if libraries.is_dir() else [])):
             copy = partial / source.relative_to(binaries.parent.parent)
             shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns("include"))
-        _open_to_all(partial)
+        _make_readable(partial)
         try:
             partial.rename(target)
         except OSError:  # another start was quicker
@@ -225,7 +225,7 @@ def _copied(binaries: Path) -> Path:
     return target / PACKAGE / INSTALLATION
 
 
-def _open_to_all(folder: Path) -> None:
+def _make_readable(folder: Path) -> None:
     """Let every account read a folder of ours, whatever the umask was."""
     for inside, _, files in os.walk(folder):
         for path in [Path(inside), *(Path(inside, name) for name in files)]:

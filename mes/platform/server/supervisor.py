@@ -248,15 +248,15 @@ def kill_leftovers(data_dir: Path, grace: float = 3) -> None:
         return
     deadline = time.monotonic() + grace
     first = True
-    while left := [pid for note in notes for pid in _members(note)]:
-        for pid in left:
+    while survivors := [pid for note in notes for pid in _members(note)]:
+        for pid in survivors:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 if first and pid in [note["pid"] for note in notes]:
                     os.kill(pid, signal.SIGTERM)
                 elif time.monotonic() > deadline:
                     os.kill(pid, signal.SIGKILL)
         if time.monotonic() > deadline + 5:
-            raise SupervisionError(f"Processes of an earlier run do not end: {', '.join(map(str, left))}.")
+            raise SupervisionError(f"Processes of an earlier run do not end: {', '.join(map(str, survivors))}.")
         first = False
         time.sleep(0.1)
 
@@ -348,10 +348,10 @@ def _only_one(data_dir: Path) -> Iterator[None]:
 
 
 def _advice(child: Child, pause: float) -> str:
-    again = f"it is started again in {pause:.0f} s."
+    start_notice = f"it is started again in {pause:.0f} s."
     if child.deaths < KEEPS_DYING:
-        return again
-    return f"the {child.deaths}th time in a row: something must be mended, see below. Until then {again}"
+        return start_notice
+    return f"the {child.deaths}th time in a row: something must be mended, see below. Until then {start_notice}"
 
 
 def _ending(code: int) -> str:

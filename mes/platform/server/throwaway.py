@@ -28,7 +28,7 @@ STILL_STARTING = 60  # seconds in which a new folder may not have its locks yet
 @contextlib.contextmanager
 def throwaway() -> Iterator[str]:
     """Yield the DATABASE_URL of a new server; it and its files are removed at the end."""
-    _sweep()
+    _remove_abandoned()
     folder = make_folder()
     try:
         with running(folder, durable=False, say=lambda text: None) as url:
@@ -55,17 +55,21 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _sweep() -> None:
+def _remove_abandoned() -> None:
     """Stop and remove what killed runs left behind: folders of ours that nobody uses."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError, EmbeddedServerError):
             made_by = folder.stat()
-            if made_by.st_uid == os.geteuid() and time.time() - made_by.st_mtime > STILL_STARTING and _unused(folder):
+            if (
+                made_by.st_uid == os.geteuid()
+                and time.time() - made_by.st_mtime > STILL_STARTING
+                and _is_abandoned(folder)
+            ):
                 Cluster(place(folder)).stop()
                 remove_folder(folder)
 
 
-def _unused(folder: Path) -> bool:
+def _is_abandoned(folder: Path) -> bool:
     """Say whether a server was started here and nobody holds its locks any more."""
     with (folder / "database.lock").open() as guard, (folder / "database.users").open() as users:
         try:

@@ -62,11 +62,11 @@ def _faults(stencil: Stencil, facts: Facts) -> Iterator[Fault]:
 def _find_wear(stencil: Stencil, facts: Facts, named: dict[str, Any]) -> Iterator[Fault]:
     least, most = stencil.tension_min, stencil.max_uses
     if limits.is_tension_low(stencil):
-        seen = _("not measured") if stencil.tension_value is None else f"{stencil.tension_value:g} N/cm"
+        tension = _("not measured") if stencil.tension_value is None else f"{stencil.tension_value:g} N/cm"
         yield (
             "STENCIL_TENSION_LOW",
             _("The tension of stencil “%(stencil)s” is %(seen)s; it must be at least %(least)g N/cm.")
-            % {**named, "seen": seen, "least": least},
+            % {**named, "seen": tension, "least": least},
             _("Have it measured again, or take another stencil."),
         )
     if limits.is_used_too_often(stencil):

@@ -21,12 +21,12 @@ def evaluate(facts: Facts) -> Iterator[Finding]:
     """Yield an item for each expired clock of the line, or one that says there is none."""
     expired = list(list_blocking(line_id=facts.run.line_id, now=facts.now))
     for clock in expired:
-        yield _tell(clock)
+        yield _finding_of(clock)
     if not expired:
         yield Finding(ITEM_TYPE, facts.run.line.code)
 
 
-def _tell(clock: TimeRuleInstance) -> Finding:
+def _finding_of(clock: TimeRuleInstance) -> Finding:
     until = date_format(timezone.localtime(clock.expires_at), "DATETIME_FORMAT")
     values = {"rule": clock.definition.name, "entity": clock.entity_id, "until": until}
     if clock.entity_type == EntityType.SOLDER_PASTE_LOT:

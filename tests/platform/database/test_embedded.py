@@ -205,7 +205,7 @@ def test_below_a_closed_folder(data_dir):
 
 def test_a_copy_of_the_binaries_works(data_dir, monkeypatch):
     monkeypatch.setattr(placement, "SHARED_STATE", data_dir / "state")
-    binaries = placement._copied(placement.find_binaries())
+    binaries = placement._copy_binaries(placement.find_binaries())
     assert binaries.is_relative_to(data_dir)
     with monkeypatch.context() as patch:
         patch.setattr(placement, "find_binaries", lambda: binaries)
@@ -260,11 +260,11 @@ def test_a_throwaway_server_of_a_killed_run_is_swept_away(data_dir):
     holder.stdout.readline()
     pid = postmaster_pid(data_dir)
     os.utime(data_dir, (0, 0))
-    throwaway._sweep()
+    throwaway._remove_abandoned()
     assert postmaster_pid(data_dir) == pid
     holder.kill()
     holder.communicate()
     os.utime(data_dir, (0, 0))
-    throwaway._sweep()
+    throwaway._remove_abandoned()
     assert not data_dir.exists()
     eventually(lambda: supervisor.start_time(pid) is None)
