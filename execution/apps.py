@@ -5,8 +5,6 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ExecutionConfig(AppConfig):
-    """`execution`."""
-
     name = "execution"
     verbose_name = _("Execution")
 

@@ -1,4 +1,4 @@
-"""What other rooms are told of when units move."""
+"""Hooks for other rooms: what runs after a unit has moved."""
 
 from collections.abc import Callable
 

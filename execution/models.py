@@ -268,7 +268,7 @@ class DataValue(models.Model):
         verbose_name_plural = _("data values")
         constraints = [
             models.CheckConstraint(
-                # PostgreSQL reads a condition anew for every statement that inserts: a short one is quickly read.
+                # PostgreSQL parses a condition again for every statement that inserts: a short one is quickly read.
                 # Only the database checks it: validating an instance, Django would count a None as JSON's null.
                 condition=Exact(
                     Func(

@@ -250,7 +250,7 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
-# The ERP that is told when runs end. Without an address, nothing is told.
+# The ERP that is notified when runs end. Without an address, nothing is sent.
 MES_ERP_URL = _address("MES_ERP_URL")
 MES_ERP_SECRET = env.str("MES_ERP_SECRET", default="")
 MES_ERP_CONNECT_TIMEOUT = _number("MES_ERP_CONNECT_TIMEOUT_SECONDS", default=3)
@@ -304,7 +304,7 @@ MES_INGEST_RETENTION = _kept_for("MES_INGEST_RETENTION_DAYS", default=None, leas
 MES_MESSAGE_RETENTION = _kept_for("MES_MESSAGE_RETENTION_DAYS", default=400)
 MES_KEY_RETENTION = MES_KEY_LIFETIME + MES_CLOCK_SKEW + timedelta(days=1)  # longer than a repeat can be accepted
 MES_READINESS_RETENTION = _kept_for("MES_READINESS_RETENTION_DAYS", default=400)
-# Longer than a late report can be accepted: what was counted is worked out anew from the reports around it.
+# Longer than a late report can be accepted: what was counted is recomputed from the reports around it.
 MES_COUNT_REPORT_RETENTION = _kept_for(
     "MES_COUNT_REPORT_RETENTION_DAYS", default=None, least=MES_KEY_LIFETIME.days + 31
 )

@@ -5,7 +5,5 @@ from django.utils.translation import gettext_lazy as _
 
 
 class TraceConfig(AppConfig):
-    """`trace`."""
-
     name = "trace"
     verbose_name = _("Trace")

@@ -24,7 +24,7 @@ NAMES = {"lineCode": "line_code", "runNo": "run_no"}
 
 
 def check_names(content: Mapping[str, Any]) -> None:
-    """Raise LineNotFound or RunNotFound for a line or run that a report names and nobody knows."""
+    """Raise LineNotFound or RunNotFound for a line or run that a report names and that does not exist."""
     line_code, run_no = content.get("lineCode"), content.get("runNo")
     if line_code is not None and not Line.objects.filter(code=line_code).exists():
         raise errors.LineNotFound(code=line_code)
@@ -33,10 +33,10 @@ def check_names(content: Mapping[str, Any]) -> None:
 
 
 def refresh(lot: SolderPasteLot) -> list[SolderPasteUsage]:
-    """Bring the usages of a lot, whose row is locked, to what all reports and scans say; return them, earliest first.
+    """Update the usages of a lot, whose row is locked, from all reports and scans; return them, earliest first.
 
-    An issue and an end that were not known before are told to the outbox at their own times. An end that turns out
-    to have been earlier is told again: who watches the time of the lot must know.
+    An issue and an end that are new become outbox events at their own times. An end that turns out to have been
+    earlier becomes another event, because a clock of the lot depends on it.
     """
     usages_by_issue = {usage.issued_at: usage for usage in lot.usages.select_related("line", "run")}
     scans = LineBinding.objects.filter(lot=lot, unbound_at__isnull=False).values_list("unbound_at", flat=True)
@@ -74,7 +74,7 @@ def _read_time(text: str | None) -> datetime | None:
 
 
 def _merge(usage: SolderPasteUsage, reported: Usage, lines: Mapping[str, Line], runs: Mapping[str, Run]) -> bool:
-    """Take over what is told; return whether anything changed. What reports said that are no longer kept stays."""
+    """Copy what was reported; return whether anything changed. What came from reports that have expired stays."""
     values: dict[str, Any] = {
         "line": lines.get(reported.line_code or ""),
         "run": runs.get(reported.run_no or ""),

@@ -1,4 +1,4 @@
-"""What other rooms have a say in, or are told of, in the life of a run."""
+"""Hooks for other rooms in the life of a run: what may refuse a step of it, and what runs after one."""
 
 from collections.abc import Callable
 

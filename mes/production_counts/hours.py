@@ -1,7 +1,7 @@
-"""Taking reports of machines, and working out anew what was counted around each, under the lock of their machine.
+"""Recording reports of machines, and recomputing what was counted around each, under the lock of their machine.
 
 A report changes what was counted in its own time and next to it: a late reading changes the difference to the one
-after it, a window may overlap others. The hours that it may change are worked out anew from the reports around them
+after it, a window may overlap others. The hours that it may change are recomputed from the reports around them
 (`windows`), so that the order of arrival makes no difference, and a repeat of the work none either.
 """
 
@@ -52,7 +52,7 @@ def record(reports: Sequence[NewReport]) -> None:
 
 
 def recount(*, line_code: str | None = None, since: datetime | None = None) -> int:
-    """Work out all hours anew, of a line or of all, of machines with reports since a time; return how many machines.
+    """Recompute all hours, of a line or of all, of machines with reports since a time; return how many machines.
 
     By the shifts and the time zone of now. Each machine in a transaction of its own; may be broken off and run again.
     Machines of which reports may have gone by retention keep their hours as they are. Raises SweepIncomplete when all
@@ -137,7 +137,7 @@ DELETE_HOURS = """
 
 @transaction.atomic
 def recount_one(pk: int) -> None:
-    """Work out all hours of a machine anew."""
+    """Recompute all hours of a machine."""
     [stream] = _locked(CountStream.objects.filter(pk=pk))
     # None was received before the machine's row was made, so earlier months are not looked at.
     reports = CountReport.objects.filter(stream=stream, received_at__gte=stream.created_at - timedelta(days=1))

@@ -88,7 +88,7 @@ class CountReport(Counters):
 class HourlyCount(Counters):
     """What a machine counted in one hour of the clock, or in the part of it that lies in one shift of one day.
 
-    Worked out from the reports, in the transaction that takes one; `manage.py recount` does it anew. Line, day and
+    Worked out from the reports, in the transaction that takes one; `manage.py recount` recomputes it. Line, day and
     shift are those that applied then. `doubts` are reasons of `windows.Doubt`; `doubt_at_start` and
     `doubt_at_end` say how large a boundary (`mes.plant.calendar.Cut`) divides a window there: the sum of an hour may
     be doubtful and that of its shift not.

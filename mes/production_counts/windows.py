@@ -35,7 +35,7 @@ class Doubt(IntFlag):
 
     GAP = 1  # nothing was reported for a time between two reports
     RESET = 2  # a counter fell: what it counted before it was reset, after the last reading, is lost
-    BASE = 4  # a counter was set anew: what it counted since the last reading is not known
+    BASE = 4  # a counter was set: what it counted since the last reading is not known
     OVERLAP = 8  # windows overlap, and how much was counted in both is not known
     CONTRADICTION = 16  # windows say different things about the same time
     DIVIDED = 32  # a window reaches beyond the stretch, and its count was divided by time
@@ -83,7 +83,7 @@ class Windows:
 
     of: list[list[Window]] = field(default_factory=lambda: [[] for _name in COUNTERS])
     doubts: list[Doubtful] = field(default_factory=list)
-    read_at: list[datetime] = field(default_factory=list)  # up to there, a counter's reading tells of any gap
+    read_at: list[datetime] = field(default_factory=list)  # until then, a reading of a counter shows any gap
 
     def spans(self) -> list[tuple[datetime, datetime]]:
         """Return the times of all windows in order, without repetition."""
@@ -167,7 +167,7 @@ def _add_base(
             continue
         before = since[index]
         if before is not None and before < base.end and not is_known:
-            if level[index] == count and count:  # of zero nobody knows whether it is still or again
+            if level[index] == count and count:  # zero may mean unchanged or set again
                 windows.of[index].append(Window(before, base.end, 0, base.id))
             else:
                 windows.doubts.append(Doubtful(before, base.end, Doubt.BASE))

@@ -59,12 +59,12 @@ def run_board(request: HttpRequest, run_no: str) -> HttpResponse:
     except RunNotFound as missing:
         raise Http404(str(missing)) from missing
     if run.status not in OPEN_RUN_STATUSES:
-        return redirect("run", run_no=run_no)  # what it was authorized by is told there
+        return redirect("run", run_no=run_no)  # that page shows the check it was authorized by
     readiness_board = board.build(evaluate(run), role_capabilities(request.user))
     scans = [row for row in readiness_board.rows if row.scan]
     unbound = (row.scan for row in scans if row.judged.finding.code.endswith("_NOT_BOUND"))
     context = {"board": readiness_board, "run": run, "scans": scans, "focus": next(unbound, "")}
-    # The forms carry tokens that differ each time, so the page is told apart by what was found.
+    # The forms carry tokens that differ each time, so the page is compared by its findings.
     state = repr(([(row.judged.finding, row.status) for row in readiness_board.rows], run.status))
     mark = hashlib.sha256(state.encode()).hexdigest()[:16]
     return show_live(request, "readiness/board.html", "readiness/_board_live.html", context, mark=mark)

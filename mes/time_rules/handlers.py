@@ -118,7 +118,7 @@ def _line_id(event: MesEvent, run: Run | None) -> int | None:
 
 
 def _use_started_at(event: MesEvent) -> datetime | None:
-    """When the use of a lot began that an event tells of."""
+    """When the use of the lot began, according to the event."""
     try:
         begun = datetime.fromisoformat(str(event.payload.get("issuedAt")))
     except ValueError:

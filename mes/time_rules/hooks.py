@@ -1,4 +1,4 @@
-"""What other rooms are told of clocks.
+"""Hooks for other rooms: what runs when clocks expire or stop blocking.
 
 Listeners are called inside the transaction that changes the clocks, with all of them at once; they may be called again
 for the same clocks. They must not raise, and take no lock of a run or unit: who holds those may be waiting for the
@@ -21,14 +21,14 @@ clocks_released: Hook[Listener] = Hook()
 
 
 def tell_expired(instances: Sequence[TimeRuleInstance]) -> None:
-    """Tell the listeners that these clocks expired."""
+    """Notify the listeners that these clocks expired."""
     if instances:
         for listener in clocks_expired:
             listener(instances)
 
 
 def tell_released(instances: Sequence[TimeRuleInstance]) -> None:
-    """Tell the listeners that the expiry of these clocks no longer blocks."""
+    """Notify the listeners that the expiry of these clocks no longer blocks."""
     if instances:
         for listener in clocks_released:
             listener(instances)

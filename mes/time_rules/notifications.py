@@ -1,4 +1,4 @@
-"""What people are told about clocks. Clocks of one rule and line that run out together make one notification."""
+"""Notifications of people about clocks. Clocks of one rule and line that run out together make one notification."""
 
 from collections.abc import Sequence
 from urllib.parse import urlencode
@@ -23,12 +23,12 @@ def tell_warned(instances: Instances) -> None:
 
 
 def tell_expired(instances: Instances) -> None:
-    """Tell that clocks ran out."""
+    """Notify people that clocks expired."""
     _tell("expired", Severity.ALERT, instances)
 
 
 def tell_withdrawn(instances: Instances) -> None:
-    """Tell that clocks that had run out ended in time after all."""
+    """Notify people that clocks that had expired ended in time after all."""
     _tell("withdrawn", Severity.INFO, instances)
 
 

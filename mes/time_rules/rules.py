@@ -119,7 +119,7 @@ def _starts_new_clock(running: Clock, mark: Mark, waived: Mapping[str, datetime]
 
 
 def _end_superseded(running: Clock, mark: Mark) -> None:
-    """A new clock begins: the running one was restarted, or goes without an end."""
+    """End the running clock where a new one starts: it was restarted, or lapses without an end."""
     assert mark.terms is not None
     if mark.terms.restarts:
         running.end, running.is_restarted = mark, True

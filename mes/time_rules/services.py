@@ -1,4 +1,4 @@
-"""Writing clocks: reading them anew from the marks of an entity, waiving, acknowledging, cancelling.
+"""Writing clocks: computing them from the marks of an entity, waiving, acknowledging, cancelling.
 
 Everything here happens under the lock of the entity (`lock_entity`): a start and an end handled at once by two workers
 would each not see the other's mark, and the clock would run for ever. Who holds a unit's row may take the entity's
@@ -61,9 +61,9 @@ def lock_entity(entity_type: str, entity_id: str) -> None:
 
 @transaction.atomic(savepoint=False)  # of each event there is: what fails here fails as a whole
 def record(mark: TimeRuleMark, *, definitions: Iterable[TimeRuleDefinition]) -> bool:
-    """Keep a mark and let the clocks of the definitions it names follow from it; return False when it was known.
+    """Store a mark and update the clocks of the definitions it names; return False when it was stored before.
 
-    Once, however often it comes. `definitions`: those it names, and perhaps others.
+    `definitions`: those it names, and perhaps others.
     """
     lock_entity(mark.entity_type, mark.entity_id)
     marks = list(TimeRuleMark.objects.filter(entity_type=mark.entity_type, entity_id=mark.entity_id))
@@ -76,7 +76,7 @@ def record(mark: TimeRuleMark, *, definitions: Iterable[TimeRuleDefinition]) -> 
 
 
 def _update_clocks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRuleDefinition]) -> None:
-    """Bring the clocks of a locked entity in line with all of its marks."""
+    """Recompute the clocks of a locked entity from all of its marks."""
     entity_type, entity_id = marks[-1].entity_type, marks[-1].entity_id
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition")
     instances = list(
@@ -107,7 +107,7 @@ def _new_instance(definition: TimeRuleDefinition, entity_type: str, entity_id: s
 
 
 def _marks_of(definition: TimeRuleDefinition, marks: Iterable[TimeRuleMark]) -> list[Mark]:
-    """Return the marks as one definition sees them."""
+    """Return the marks that concern a definition."""
     seen = []
     for mark in marks:
         terms, is_end = mark.starts.get(str(definition.pk)), definition.pk in mark.ends
@@ -129,7 +129,7 @@ def _marks_of(definition: TimeRuleDefinition, marks: Iterable[TimeRuleMark]) -> 
 
 
 class _ClockUpdates:
-    """Clocks written after their marks, and what is to be told of them."""
+    """Clocks that were recomputed, and the notifications that follow."""
 
     def __init__(self, *, now: datetime, entity: tuple[str, str]) -> None:
         self.now = now
@@ -198,7 +198,7 @@ class _ClockUpdates:
                 _settle_for_scrap(instance, self.now)
 
     def tell(self) -> None:
-        """Tell listeners and people."""
+        """Notify listeners and people."""
         hooks.tell_expired(self.expired)
         hooks.tell_released(self.lifted)
         notifications.tell_expired(self.expired)
@@ -210,7 +210,10 @@ class _ClockUpdates:
 
 @transaction.atomic
 def waive(*, instance_id: int, reason: str, by: str) -> TimeRuleInstance:
-    """Let a running clock not be obeyed. Raises TimeRuleInstanceNotFound, InvalidTransition, TimeRuleNotWaivable."""
+    """Waive a running clock: it is ignored from now on.
+
+    Raises TimeRuleInstanceNotFound, InvalidTransition, TimeRuleNotWaivable.
+    """
     instance = _lock_instance(instance_id)
     status = CLOCK.next_state(Action.WAIVE, instance.status)
     if not instance.definition.is_waivable:
@@ -222,7 +225,7 @@ def waive(*, instance_id: int, reason: str, by: str) -> TimeRuleInstance:
 
 @transaction.atomic
 def acknowledge(*, instance_id: int, reason: str, by: str) -> TimeRuleInstance:
-    """Say what was done about an expired clock, which stays expired.
+    """Record what was done about an expired clock, which stays expired.
 
     Raises TimeRuleInstanceNotFound, InvalidTransition.
     """

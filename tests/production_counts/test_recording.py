@@ -186,7 +186,7 @@ def test_the_command_counts_anew(plant: Plant) -> None:
     Line.objects.update(shifts=SHIFTS)
     said = StringIO()
     call_command("recount", "--line", "SMT-A", "--since", "2026-03-09", stdout=said)
-    assert said.getvalue().strip() == "Machines counted anew: 1"
+    assert said.getvalue().strip() == "Machines recounted: 1"
     assert [h.shift for h in HourlyCount.objects.all()] == ["NIGHT", "DAY"]
     call_command("recount", "--since", "2026-03-12", stdout=said)
     assert said.getvalue().strip().endswith(": 0")

@@ -36,7 +36,7 @@ Up = Callable[[float], float]
 DOUBTS = {
     Doubt.GAP: gettext_lazy("For a time nothing was reported"),
     Doubt.RESET: gettext_lazy("A counter was reset; what it counted before, after its last report, is lost"),
-    Doubt.BASE: gettext_lazy("A counter was set anew; what it counted since its last report is not known"),
+    Doubt.BASE: gettext_lazy("A counter was set again; what it counted since its last report is not known"),
     Doubt.OVERLAP: gettext_lazy("Reports overlap in time"),
     Doubt.CONTRADICTION: gettext_lazy("Reports contradict each other; the newest counts"),
     Doubt.DIVIDED: gettext_lazy("A report reaches beyond this time and was divided"),

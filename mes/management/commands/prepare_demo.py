@@ -73,7 +73,7 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 
 def write_notes(path: Path, notes: dict[str, Any]) -> None:
-    """Write the file anew, readable by its owner only."""
+    """Replace the file; only its owner can read it."""
     partial = path.with_suffix(".json.new")
     partial.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)

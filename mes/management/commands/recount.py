@@ -1,4 +1,4 @@
-"""`manage.py recount [--line CODE] [--since DATE]`: work out anew what machines counted, from their reports.
+"""`manage.py recount [--line CODE] [--since DATE]`: recompute what machines counted, from their reports.
 
 After the shifts of a line or the plant's time zone were changed, where the past should follow them. Machines may
 report meanwhile; broken off, it may be run again.
@@ -17,9 +17,9 @@ from mes.production_counts.hours import recount
 
 
 class Command(BaseCommand):
-    """Work out hours anew."""
+    """Recompute hours."""
 
-    help = "Work out anew what machines counted in each hour, by the shifts of now."
+    help = "Recompute what machines counted in each hour, by the present shifts."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--line", metavar="CODE", help="of this line only")
@@ -33,5 +33,5 @@ class Command(BaseCommand):
         try:
             counted = recount(line_code=code, since=at)
         except SweepIncomplete as error:
-            raise CommandError(f"All others are counted anew, but:\n{error}") from error
-        self.stdout.write(f"Machines counted anew: {counted}")
+            raise CommandError(f"All others were recounted, but:\n{error}") from error
+        self.stdout.write(f"Machines recounted: {counted}")

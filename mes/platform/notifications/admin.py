@@ -15,7 +15,7 @@ PEOPLE.add(User, Group, DeviceToken, FollowedLine, Notification)
 
 @admin.register(Notification)
 class NotificationAdmin(ReadOnlyAdmin):
-    """Who was told what, and when it was read."""
+    """Notifications of people, and when they were read."""
 
     list_display = ("id", "recipient", "severity", "text", "created_at", "read_at")
     list_display_links = ("id", "text")
@@ -25,7 +25,7 @@ class NotificationAdmin(ReadOnlyAdmin):
 
 @admin.register(FollowedLine)
 class FollowedLineAdmin(admin.ModelAdmin):
-    """The lines a person is told about; none means all."""
+    """The lines whose notifications a person gets; none means all."""
 
     list_display = ("user", "line")
     list_select_related = ("user", "line")

@@ -1,4 +1,4 @@
-"""What people are told inside the application, and the lines they follow."""
+"""Notifications of people inside the application, and the lines they follow."""
 
 from django.conf import settings
 from django.db import models
@@ -49,7 +49,7 @@ class Notification(models.Model):
 
 
 class FollowedLine(models.Model):
-    """A line that a person wants to be told about. Who follows none is told about all."""
+    """A line whose notifications a person wants. Who follows none gets those of all."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="followed_lines", db_index=False

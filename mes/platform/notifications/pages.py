@@ -18,7 +18,7 @@ MOST_COUNTED = 99
 @signed_in
 @require_GET
 def mine(request: HttpRequest) -> HttpResponse:
-    """What one was told, newest first."""
+    """The notifications of the signed-in person, newest first."""
     own = Notification.objects.filter(recipient=request.user.pk).select_related("line")
     unread_only = request.GET.get("show") == "unread"
     rows = own.filter(read_at=None) if unread_only else own
@@ -41,7 +41,7 @@ def mine(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_GET
 def bell(request: HttpRequest) -> HttpResponse:
-    """How many one has not read; asked for by every page, from time to time."""
+    """The number of unread notifications; every page polls it."""
     return render(request, "notifications/_bell.html", {"unread": _count_unread(request)})
 
 
@@ -68,7 +68,7 @@ def read(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_POST
 def follow(request: HttpRequest) -> HttpResponse:
-    """Choose the lines one is told about."""
+    """Choose the lines whose notifications one gets."""
     services.follow(request.user, line_codes=request.POST.getlist("line"))
     messages.success(request, _("Your lines are saved."))
     return redirect("notifications")

@@ -42,9 +42,9 @@ class _Person:
 
 
 def notify(notices: Sequence[Notice]) -> int:
-    """Tell everyone concerned, in the caller's transaction; return how many notifications were written.
+    """Notify everyone concerned, in the caller's transaction; return how many notifications were written.
 
-    A notice that cannot be written is logged: what it tells of counts all the same, and the others are told.
+    A notice that cannot be written is logged; the others are still written.
     """
     if not notices:
         return 0

@@ -17,7 +17,7 @@ NOT_OURS = """
 
 
 def dump(target: Path) -> None:
-    """Write everything in the database, as of one moment, into one file. Nobody is held up meanwhile."""
+    """Write everything in the database, as of one moment, into one file. Others can go on working meanwhile."""
     partial = target.with_name(f"{target.name}.partial")
     try:
         partial.touch(mode=0o600, exist_ok=False)  # it holds password hashes

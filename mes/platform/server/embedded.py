@@ -42,7 +42,7 @@ SETTINGS = {  # kept in postgresql.conf, where the operator may change them
     "maintenance_work_mem": "64MB",
     "max_parallel_workers_per_gather": "1",
     "max_wal_size": "2GB",
-    "min_wal_size": "1GB",  # files of the log are used again, not made anew while machines wait
+    "min_wal_size": "1GB",  # files of the log are reused, not allocated while machines wait
     "random_page_cost": "1.1",
     "fsync": "on",
     "synchronous_commit": "on",
@@ -110,7 +110,7 @@ class Cluster:
         return f"postgresql://{NAME}:{password}@127.0.0.1:{port}/{NAME}"
 
     def ensure_started(self, say: Callable[[str], None]) -> str:
-        """Adopt the running server or start one, made anew if there is none yet; return its URL."""
+        """Adopt the running server or start one, made first if there is none yet; return its URL."""
         port = self._find_running()
         if port is None:
             if self.placement.note:
