@@ -1,4 +1,4 @@
-"""What inspections said of a unit, and the defects they left."""
+"""The inspections of a unit and its defects."""
 
 from collections.abc import Sequence
 from typing import Any

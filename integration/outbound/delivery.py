@@ -36,7 +36,7 @@ _http = urllib3.PoolManager(num_pools=1, maxsize=1, retries=False)
 
 @dataclass(frozen=True)
 class Answer:
-    """What the receiver said, as far as it is kept."""
+    """The answer of the receiver, cut to what is kept."""
 
     status: int
     body: str

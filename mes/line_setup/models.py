@@ -1,7 +1,7 @@
 """What a line is set up with: stencils, solder paste, and the maintenance its machines wait for.
 
 Stencils and lots exist from their first mention. What other systems report of them comes in any order: each reported
-field remembers when it was said (`mes.status_reports.models.Reported`), and the latest counts.
+field remembers when it was reported (`mes.status_reports.models.Reported`), and the latest counts.
 """
 
 from django.db import models

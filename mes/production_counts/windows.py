@@ -259,7 +259,7 @@ class Resolved:
         self._touched = [_merge((window.start, window.end) for window in of) for of in windows.of]
 
     def tally(self, start: datetime, end: datetime) -> Tally | None:
-        """Return what was counted in a stretch of time; None when nothing is said about it."""
+        """Return what was counted in a stretch of time; None when nothing is reported about it."""
         inside = [(max(s, start), min(e, end)) for s, e in _overlapping(self._spans, start, end)]
         doubts = Doubt(0)
         for doubt in self.doubts:

@@ -29,7 +29,7 @@ class StatusReportAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("content"))
     def content_shown(self, report: StatusReport) -> str:
-        """What was said."""
+        """The content of the report."""
         return pretty_json(report.content)
 
     @admin.display(description=_("meta"))

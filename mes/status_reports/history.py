@@ -10,7 +10,7 @@ from mes.status_reports.models import ReportKind, StatusReport
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Who said when what. `content` is the body as it was sent, without what every report carries."""
+    """A report: who reported what and when. `content` is the body as it was sent, without what every report carries."""
 
     event_id: str
     event_time: datetime

@@ -14,7 +14,7 @@ SPECIFICITY = {"GLOBAL": 0, "LINE": 1, "ROUTING": 2, "PRODUCT": 3}
 
 @dataclass(frozen=True)
 class Terms:
-    """What a definition said when a start was recorded; durations in minutes."""
+    """The terms of a definition when a start was recorded; durations in minutes."""
 
     duration: int
     warning: int
@@ -161,7 +161,7 @@ def applies(definition: Any, context: Context) -> bool:
 def choose(definitions: Iterable[Any], context: Context) -> list[Any]:
     """Return the definition of each code that applies: the most specific (product, route, line, everywhere).
 
-    What is said of a product knows most of what is made; a route is one way to make it; a line makes many. Then the
+    A product is more specific than a route, which is one way to make it; a line makes many products. Then the
     highest priority decides.
     """
     chosen: dict[str, Any] = {}

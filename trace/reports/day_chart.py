@@ -18,7 +18,7 @@ TREND_DAYS = 14
 
 @dataclass(frozen=True)
 class HourOut:
-    """What came out in an hour, or the part of it in one shift. `out` is None where nobody has said anything yet."""
+    """What came out in an hour, or the part of it in one shift. `out` is None where nothing is reported yet."""
 
     started_at: datetime
     ended_at: datetime

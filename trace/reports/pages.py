@@ -192,7 +192,7 @@ def _mark(figures: dict[str, Any]) -> str:
 
 
 def _read(request: HttpRequest) -> Chosen | None:
-    """Read what to show; what is not said is the first line, now. None without any line."""
+    """Read what to show, by default the first line now; None without any line."""
     parameters = request.POST if request.method == "POST" else request.GET
     lines = tuple(Line.objects.order_by("code"))
     if not lines:

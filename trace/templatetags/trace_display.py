@@ -232,7 +232,7 @@ def defect_in_words(track: Track) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Where a unit is and whether it is good, in one sentence and one line below it."""
+    """The place and state of a unit: a headline and a line below it."""
 
     tone: str
     symbol: str
@@ -249,18 +249,18 @@ def verdict(trace: UnitTrace) -> Verdict:
     return Verdict(tone, name, headline, detail, since)
 
 
-Said = tuple[str, str, datetime | None]
+Sentence = tuple[str, str, datetime | None]  # headline, detail, since when
 
 
 def step_name(trace: UnitTrace) -> str:
-    """Name the step a unit stands at."""
+    """Return the name of the unit's current step."""
     current = trace.snapshot.step(trace.unit.current_step_no) if trace.snapshot else None
     return (
         _("step %(number)d %(name)s") % {"number": current.step_no, "name": current.operation_name} if current else ""
     )
 
 
-def _queued(trace: UnitTrace) -> Said:
+def _queued(trace: UnitTrace) -> Sentence:
     step, last = trace.current_step, trace.tracks[-1] if trace.tracks else None
     if step is None:
         return _("In no run"), _("It waits to be registered in a run"), None
@@ -276,7 +276,7 @@ def _queued(trace: UnitTrace) -> Said:
     return _("Waits for %(step)s") % {"step": step_name(trace)}, left, last.out_at
 
 
-def _in_station(trace: UnitTrace) -> Said:
+def _in_station(trace: UnitTrace) -> Sentence:
     track = trace.open_track
     if track is None:
         return _("In work at %(step)s") % {"step": step_name(trace)}, "", None
@@ -284,12 +284,12 @@ def _in_station(trace: UnitTrace) -> Said:
     return headline % {"step": step_name(trace), "station": track.station.code}, "", track.in_at
 
 
-def _done(trace: UnitTrace) -> Said:
+def _done(trace: UnitTrace) -> Sentence:
     last = trace.tracks[-1] if trace.tracks else None
     return _("Done – all steps passed"), "", last.out_at if last else None
 
 
-def _out_failed(trace: UnitTrace) -> Said:
+def _out_failed(trace: UnitTrace) -> Sentence:
     last = next((track for track in reversed(trace.tracks) if track.result == TrackResult.FAIL), None)
     headline = _("Failed at %(step)s – waits for a decision") % {"step": step_name(trace)}
     if last is None:
@@ -297,7 +297,7 @@ def _out_failed(trace: UnitTrace) -> Said:
     return headline, defect_in_words(last) or override_in_words(last), last.out_at
 
 
-def _on_hold(trace: UnitTrace) -> Said:
+def _on_hold(trace: UnitTrace) -> Sentence:
     decided = _last_decision(trace, DispositionAction.HOLD)
     if trace.unit.held_from == UnitStatus.DONE:
         where = _("It had passed all steps")
@@ -310,7 +310,7 @@ def _on_hold(trace: UnitTrace) -> Said:
     return headline, where, decided.decided_at if decided else None
 
 
-def _scrapped(trace: UnitTrace) -> Said:
+def _scrapped(trace: UnitTrace) -> Sentence:
     decided = _last_decision(trace, DispositionAction.SCRAP)
     detail = _("Decided by %(person)s") % {"person": decided.decided_by} if decided else ""
     headline = _("Scrapped – %(reason)s") % {"reason": trace.unit.scrap_reason}

@@ -72,7 +72,7 @@ def record_item(
     actual_value: str = "",
     remark: str = "",
 ) -> FirstArticleItem:
-    """Record what was seen on a unit of the run. What it should be comes from the route where it is not said.
+    """Record an item inspected on a unit of the run. Without `item_spec` it comes from the route.
 
     Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch.
     """

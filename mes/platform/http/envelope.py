@@ -119,7 +119,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
 
 
 def internal_error_message() -> str:
-    """What is said about an unforeseen error, without its text."""
+    """The body for an unforeseen error, without its text."""
     return _("Something went wrong here, not with you. Tell your administrator the request id.")
 
 
@@ -181,7 +181,7 @@ def _as_api_exception(exc: Exception) -> Exception:
 
 
 def _as_domain_error(exc: Exception) -> DomainError | None:
-    """What other layers raise, said in our own words."""
+    """Return the refusal that stands for an error of another layer."""
     if isinstance(exc, DomainError):
         return exc
     if isinstance(exc, exceptions.ValidationError):
