@@ -140,7 +140,7 @@ def test_a_failing_reading_is_never_passed_over(person: APIClient) -> None:
 
 
 def widen(slow: Callable[..., None]) -> None:
-    slow(moves, "_send_on", before=0.1)  # after the values were read, before the commit
+    slow(moves, "_advance", before=0.1)  # after the values were read, before the commit
     slow(consequences, "_find_failed_late", after=0.1)  # after the track was read, before the commit
 
 

@@ -265,7 +265,7 @@ def test_a_unit_held_while_it_leaves_is_held_from_where_it_is(person: APIClient)
 def test_control_without_locks_a_hold_is_lost(person: APIClient, slow: Slow, without_locks: None) -> None:
     make_plant(units=1)
     put_into_oven(person, "SN-1")
-    slow(moves, "_send_on", before=0.4)
+    slow(moves, "_advance", before=0.4)
     _held, left = hold_and_leave(person, "SN-1", after=0.15)
     assert not is_consistent("SN-1", left)
 
