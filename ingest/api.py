@@ -19,6 +19,7 @@ from ingest.models import IngestEvent
 from mes import errors
 from mes.platform.accounts.permissions import station_check
 from mes.platform.accounts.roles import Capability
+from mes.platform.database.lookup import get_or_raise
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
 from mes.platform.http.openapi import inline_schema
@@ -27,11 +28,12 @@ from mes.platform.http.serializers import (
     CodeField,
     IdField,
     OffsetDateTimeField,
+    RowSerializer,
     StrictSerializer,
     read,
 )
 from mes.platform.http.viewsets import ExactFilter
-from mes.platform.http.whole_numbers import whole_number
+from mes.platform.http.whole_numbers import id_or_raise
 
 EVENT_SCHEMA = inline_schema(envelope.Envelope)
 EVENT_EXAMPLE = {
@@ -91,21 +93,21 @@ class EventBatchAnswer(serializers.Serializer):
     results = EventResult(many=True)
 
 
-class EventItem(serializers.ModelSerializer):
+class EventItem(RowSerializer):
     """An event and what became of it."""
 
     id = IdField()
-    dedupeKey = serializers.CharField(source="dedupe_key")
-    sourceSystem = serializers.CharField(source="source_system")
-    eventType = serializers.CharField(source="event_type")
-    occurredAt = OffsetDateTimeField(source="occurred_at", allow_null=True)
-    receivedAt = OffsetDateTimeField(source="received_at")
+    dedupeKey = serializers.CharField()
+    sourceSystem = serializers.CharField()
+    eventType = serializers.CharField()
+    occurredAt = OffsetDateTimeField(allow_null=True)
+    receivedAt = OffsetDateTimeField()
     runNo = serializers.CharField(source="run.run_no", default=None, allow_null=True)
     stationCode = serializers.CharField(source="station.code", default=None, allow_null=True)
-    stepNo = serializers.IntegerField(source="step_no", allow_null=True)
-    carrierNo = serializers.CharField(source="carrier_no")
+    stepNo = serializers.IntegerField(allow_null=True)
+    carrierNo = serializers.CharField()
     trackIds = serializers.SerializerMethodField()
-    unmappedCount = serializers.IntegerField(source="unmapped_count")
+    unmappedCount = serializers.IntegerField()
 
     class Meta:
         model = IngestEvent
@@ -168,11 +170,10 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
 
     def get_object(self) -> IngestEvent:
         """Return the event the address names."""
-        event_id = _as_id(self.kwargs["pk"])
-        event = IngestEvent.objects.select_related("run", "station").filter(pk=event_id).first()
-        if event is None:
-            raise errors.IngestEventNotFound(code=self.kwargs["pk"])
-        return event
+        pk = self.kwargs["pk"]
+        _as_id(pk)
+        rows = IngestEvent.objects.select_related("run", "station")
+        return get_or_raise(rows, errors.IngestEventNotFound, pk=pk)
 
     def get_parsers(self) -> list[Any]:
         """The body of an event is decoded once, by the service; a replay has none."""
@@ -231,10 +232,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
 
 def _as_id(text: str) -> int:
     """Return an opaque id as a row's number. Raises IngestEventNotFound for what is none."""
-    number = whole_number(text)
-    if number is None:
-        raise errors.IngestEventNotFound(code=text)
-    return number
+    return id_or_raise(text, errors.IngestEventNotFound)
 
 
 def _result(key: str | None, outcome: Outcome | errors.DomainError) -> dict[str, Any]:

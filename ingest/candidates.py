@@ -15,6 +15,7 @@ from ingest.mapping.extract import EventReading
 from ingest.mapping.paths import invalid
 from ingest.models import SettledIngestEvent
 from mes import errors
+from mes.platform.database.lookup import get_or_raise
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
 from mes.routing import snapshots
 from mes.routing.models import RouteVersion
@@ -156,9 +157,8 @@ def _find_versions(run_no: str | None) -> frozenset[Version]:
         return open_versions
     version = _Remembered.named.get(run_no)
     if version is None:
-        version = Run.objects.filter(run_no=run_no).values_list("route_version_id", "route_version__digest").first()
-        if version is None:
-            raise errors.RunNotFound(code=run_no)
+        versions = Run.objects.values_list("route_version_id", "route_version__digest")
+        version = get_or_raise(versions, errors.RunNotFound, run_no=run_no)
         lately = dict(list(_Remembered.named.items())[-REMEMBERED_RUNS:])
         _Remembered.named = {**lately, run_no: version}
     return frozenset([version])

@@ -31,7 +31,7 @@ from mes.platform.http.serializers import (
     read,
 )
 from mes.platform.http.viewsets import ExactFilter
-from mes.platform.http.whole_numbers import whole_number
+from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.inbound.messages import Outcome, Received
 from mes.platform.inbound.sender import sender_of
 
@@ -349,9 +349,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     def replay(self, request: Request, pk: str) -> Response:
         """Apply it now."""
         body = read(ReplayRequest, request)
-        message_id = whole_number(pk)
-        if message_id is None:
-            raise errors.MessageNotFound(code=pk)
+        message_id = id_or_raise(pk, errors.MessageNotFound)
         received = replay.replay_message(
             message_id=message_id, sender=sender_of(request), spec_names=body.get("spec_names")
         )
@@ -369,8 +367,6 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     def dismiss(self, request: Request, pk: str) -> Response:
         """Settle it without applying it."""
         body = read(DismissRequest, request)
-        message_id = whole_number(pk)
-        if message_id is None:
-            raise errors.MessageNotFound(code=pk)
+        message_id = id_or_raise(pk, errors.MessageNotFound)
         message = dismissing.dismiss(message_id=message_id, reason=body["reason"], by=operator_name(request))
         return Response(MessageItem(message).data)

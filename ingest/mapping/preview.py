@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ from ingest.mapping.extract import EventReading, Extracted, UnitReport
 from ingest.mapping.measurements import Measurement
 from ingest.mapping.paths import EventDocument, invalid
 from mes import errors
+from mes.platform.database.lookup import get_or_raise
 from mes.production.models import Unit
 from mes.routing import snapshots
 from mes.routing.compilation import build, load_sources
@@ -115,9 +117,7 @@ def preview_event(*, route_code: str, step_no: int, event: Any, version: int | s
 
 
 def _find_snapshot(route_code: str, version: int | str | None) -> tuple[RouteSnapshot, int | str]:
-    routing = Routing.objects.filter(code=route_code).first()
-    if routing is None:
-        raise errors.RouteNotFound(code=route_code)
+    routing = get_or_raise(Routing.objects, errors.RouteNotFound, code=route_code)
     if version == LIVE:
         return build(load_sources(routing))[0], LIVE
     versions = routing.versions.defer("snapshot").order_by("-version_no")
@@ -126,9 +126,7 @@ def _find_snapshot(route_code: str, version: int | str | None) -> tuple[RouteSna
         if chosen is None:
             raise errors.RouteVersionNotReady(reason=_("compile the route, or ask for the live configuration."))
     else:
-        chosen = versions.filter(version_no=version).first()
-        if chosen is None:
-            raise errors.RouteVersionNotFound(route=route_code, code=version)
+        chosen = get_or_raise(versions, partial(errors.RouteVersionNotFound, route=route_code), version_no=version)
     return snapshots.load(version_id=chosen.pk, digest=chosen.digest), chosen.version_no
 
 

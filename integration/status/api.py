@@ -16,7 +16,7 @@ from mes.platform.http import parsing
 from mes.platform.http.envelope import camel_case
 from mes.platform.http.openapi import inline_schema
 from mes.platform.http.query_params import read_moment
-from mes.platform.http.serializers import IdField, OffsetDateTimeField
+from mes.platform.http.serializers import IdField, OffsetDateTimeField, RowSerializer
 from mes.platform.inbound.sender import sender_of
 from mes.status_reports.models import StatusReport
 
@@ -100,14 +100,14 @@ class StationDataAnswer(ReportAnswer):
     alarms = serializers.ListField(child=serializers.CharField())
 
 
-class StatusReportItem(serializers.ModelSerializer):
+class StatusReportItem(RowSerializer):
     """An accepted report."""
 
     id = IdField()
-    eventId = serializers.CharField(source="event_id")
-    eventTime = OffsetDateTimeField(source="event_time")
-    receivedAt = OffsetDateTimeField(source="received_at")
-    operatorId = serializers.CharField(source="operator_id")
+    eventId = serializers.CharField()
+    eventTime = OffsetDateTimeField()
+    receivedAt = OffsetDateTimeField()
+    operatorId = serializers.CharField()
 
     class Meta:
         model = StatusReport
