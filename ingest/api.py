@@ -146,6 +146,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
 
     queryset = IngestEvent.objects.select_related("run", "station")
     serializer_class = EventItem
+    parser_classes = [parsing.UnreadJSON]  # the body of an event is decoded once, by the service; a replay has none
     lookup_value_regex = "[^/]+"
     filter_backends = [ExactFilter]
     filters = {"status": "status", "runNo": "run__run_no", "stationCode": "station__code", "code": "error_code"}
@@ -174,10 +175,6 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         _as_id(pk)
         rows = IngestEvent.objects.select_related("run", "station")
         return get_or_raise(rows, errors.IngestEventNotFound, pk=pk)
-
-    def get_parsers(self) -> list[Any]:
-        """The body of an event is decoded once, by the service; a replay has none."""
-        return []
 
     @extend_schema(
         summary="Push a machine event",

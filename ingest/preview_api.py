@@ -61,11 +61,8 @@ class PreviewViewSet(GenericViewSet):
 
     queryset = IngestEvent.objects.none()
     serializer_class = PreviewAnswer
+    parser_classes = [parsing.UnreadJSON]  # the body is decoded once, here
     capabilities = {"*": (Capability.MAPPINGS,)}
-
-    def get_parsers(self) -> list[Any]:
-        """The body is decoded once, here."""
-        return []
 
     @extend_schema(
         summary="Preview a machine event",

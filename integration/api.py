@@ -171,7 +171,7 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
 
     queryset = DeviceDataRecord.objects.select_related("run", "unit", "station")
     serializer_class = DeviceDataItem
-    parser_classes = []  # the body is decoded once, by the service
+    parser_classes = [parsing.UnreadJSON]  # the body is decoded once, by the service
     filter_backends = [ExactFilter]
     filters = {
         "eventId": "event_id",

@@ -120,7 +120,7 @@ class StatusViewSet(mixins.ListModelMixin, GenericViewSet):
     channel: ClassVar[StatusChannel]
     queryset = StatusReport.objects.all()
     serializer_class = StatusReportItem
-    parser_classes = []  # the body is decoded once, by the service
+    parser_classes = [parsing.UnreadJSON]  # the body is decoded once, by the service
     filter_backends = []
 
     def get_queryset(self) -> QuerySet[StatusReport]:
