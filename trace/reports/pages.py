@@ -6,8 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -229,9 +229,9 @@ def _name(request: HttpRequest) -> str:
 def _back(request: HttpRequest) -> HttpResponse:
     """Return to the page somebody came from."""
     address = request.POST.get("back", "")
-    if not url_has_allowed_host_and_scheme(address, allowed_hosts=None):
+    if not address.startswith("/") or not url_has_allowed_host_and_scheme(address, allowed_hosts=None):
         address = reverse("report-record")
-    return redirect(address)
+    return HttpResponseRedirect(address)
 
 
 def _frame(chosen: Chosen) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -23,11 +24,23 @@ class StrictJSONField(forms.JSONField):
     def to_python(self, value: Any) -> Any:
         """Return the decoded value, or refuse it at its field."""
         if isinstance(value, str) and value.strip():
-            try:
-                parsing.decode(value.encode("utf-8", "surrogatepass"))
-            except DomainError as refusal:
-                raise ValidationError(str(refusal)) from None
+            _check_json(value)
         return super().to_python(value)
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Return what the form shows again; what is refused stays as it was typed."""
+        try:
+            _check_json(data or "")
+        except ValidationError:
+            return InvalidJSONInput(data)
+        return super().bound_data(data, initial)
+
+
+def _check_json(text: str) -> None:
+    try:
+        parsing.decode(text.encode("utf-8", "surrogatepass"))
+    except DomainError as refusal:
+        raise ValidationError(str(refusal)) from None
 
 
 class BoundedPaginator(Paginator):

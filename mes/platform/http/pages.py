@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -24,7 +24,8 @@ View = Callable[..., HttpResponse]
 def needs(*capabilities: Capability) -> Callable[[View], View]:
     """Let people in who have one of these; with none named, everyone who is signed in.
 
-    Who is not signed in is sent to sign in; a live part that polls makes its whole page do so.
+    Who is not signed in is sent to sign in; a live part that polls makes its whole page do so. A form with a NUL is
+    refused.
     """
 
     def decorate(view: View) -> View:
@@ -37,6 +38,7 @@ def needs(*capabilities: Capability) -> Callable[[View], View]:
                 return redirect_to_login(request.get_full_path())
             if capabilities and role_capabilities(request.user).isdisjoint(capabilities):
                 raise PermissionDenied(_("You may not do this."))
+            _check_form(request)
             return view(request, *args, **kwargs)
 
         return checked
@@ -45,6 +47,12 @@ def needs(*capabilities: Capability) -> Callable[[View], View]:
 
 
 signed_in = needs()
+
+
+def _check_form(request: HttpRequest) -> None:
+    """Raise BadRequest for a form with a NUL, which nobody can type and PostgreSQL cannot keep."""
+    if any("\0" in value for _name, values in request.POST.lists() for value in values):
+        raise BadRequest(_("A field of the form contains a NUL character."))
 
 
 # --- live parts ---------------------------------------------------------------------------------------------
