@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import PermissionDenied
-from django.db.models import ForeignKey, OuterRef, QuerySet, Subquery
+from django.db.models import ForeignKey, JSONField, OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.accounts.roles import Capability, role_capabilities
-from mes.platform.http.admin import ReadOnlyAdmin, attempt
+from mes.platform.http.admin import ReadOnlyAdmin, StrictJSONField, attempt
 from mes.platform.http.site import Section
 from mes.routing import services, snapshots
 from mes.routing.compilation import compile_route, differs_from_live
@@ -243,6 +243,7 @@ class RouteExecutionConfigAdmin(admin.ModelAdmin):
     """How steps run. Narrow scopes win field by field: step, operation, route, everywhere."""
 
     form = ConfigForm
+    formfield_overrides = {JSONField: {"form_class": StrictJSONField}}
     list_display = (
         "id",
         "scope",
