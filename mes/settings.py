@@ -70,9 +70,9 @@ DEBUG = _flag("DEBUG", default=False)
 
 def _secret_key() -> str:
     """The key of sessions and cursors: given, or made once and kept in the data folder."""
-    given = env.str("SECRET_KEY", default="")
-    if given:
-        return given
+    key_from_env = env.str("SECRET_KEY", default="")
+    if key_from_env:
+        return key_from_env
     path = DATA_DIR / "secret_key"
     try:
         if not path.exists() or not path.read_text():

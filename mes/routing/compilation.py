@@ -61,8 +61,8 @@ def load_sources(routing: Routing) -> Sources:
     for spec in DataCollectionSpec.objects.filter(operation__in=operations).order_by("name"):
         specs.setdefault(spec.operation_id, {})[spec.name] = spec
     named = {code for config in configs for code in config.allowed_station_codes or ()}
-    known = Station.objects.filter(code__in=named).values_list("code", flat=True)
-    return Sources(routing, steps, list(configs), specs, frozenset(known))
+    existing_codes = Station.objects.filter(code__in=named).values_list("code", flat=True)
+    return Sources(routing, steps, list(configs), specs, frozenset(existing_codes))
 
 
 def applies(config: RouteExecutionConfig, step: RoutingStep) -> bool:
@@ -138,12 +138,12 @@ def _find_step_problems(steps: Sequence[RoutingStep]) -> list[Problem]:
 
 
 def _bind_specs(
-    names: list[str] | None, known: dict[str, DataCollectionSpec], step: RoutingStep
+    names: list[str] | None, specs: dict[str, DataCollectionSpec], step: RoutingStep
 ) -> tuple[tuple[snapshots.SpecSnapshot, ...], list[Problem]]:
     """Resolve bound spec names: None takes all active specs of the operation, an empty list takes none."""
     if names is None:
-        return tuple(snapshots.spec_of(spec) for spec in known.values() if spec.is_active), []
-    wanted = list(dict.fromkeys(names))
+        return tuple(snapshots.spec_of(spec) for spec in specs.values() if spec.is_active), []
+    bound_names = list(dict.fromkeys(names))
     problems = [
         _problem(
             step.step_no,
@@ -151,10 +151,10 @@ def _bind_specs(
             _("Operation %(operation)s has no active spec “%(name)s”.")
             % {"operation": step.operation.code, "name": name},
         )
-        for name in wanted
-        if name not in known or not known[name].is_active
+        for name in bound_names
+        if name not in specs or not specs[name].is_active
     ]
-    bound = tuple(snapshots.spec_of(known[name]) for name in wanted if name in known and known[name].is_active)
+    bound = tuple(snapshots.spec_of(specs[name]) for name in bound_names if name in specs and specs[name].is_active)
     return bound, problems
 
 
@@ -205,8 +205,8 @@ def _find_config_problems(step: snapshots.StepSnapshot, station_codes: frozenset
                 _("A step of type %(type)s needs an ingest mapping.") % {"type": step.station_type},
             ),
         ]
-    found = find_mapping_problems(step.mapping.document, station_type=step.station_type)
-    return problems + [_problem(no, "INGEST_MAPPING_INVALID", str(problem)) for problem in found]
+    mapping_problems = find_mapping_problems(step.mapping.document, station_type=step.station_type)
+    return problems + [_problem(no, "INGEST_MAPPING_INVALID", str(problem)) for problem in mapping_problems]
 
 
 def compile_route(*, code: str, compiled_by: str = "") -> tuple[RouteVersion, bool]:

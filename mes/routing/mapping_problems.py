@@ -55,12 +55,12 @@ def find_mapping_problems(mapping: Any, *, station_type: str | None) -> list[str
     if station_type is None:
         named = mapping.get("eventType")
         station_type = named if isinstance(named, str) and named in TYPE_KEYS else None
-    known = ANY_TYPE_KEYS if station_type is None else TYPE_KEYS.get(station_type)
-    if known is None:
+    allowed_keys = ANY_TYPE_KEYS if station_type is None else TYPE_KEYS.get(station_type)
+    if allowed_keys is None:
         return [_("A %(type)s step takes no mapping.") % {"type": station_type}]
-    problems = [_("Unknown key “%(key)s”.") % {"key": key} for key in mapping if key not in known]
+    problems = [_("Unknown key “%(key)s”.") % {"key": key} for key in mapping if key not in allowed_keys]
     for key, value in mapping.items():
-        if key in known:
+        if key in allowed_keys:
             problems.extend(f"{key}{problem}" for problem in _find_value_problems(key, value, station_type))
     if station_type == StationType.TEST and "testResultIdPath" not in mapping:
         problems.append(_("“testResultIdPath” is required for TEST."))
@@ -100,17 +100,17 @@ def _find_part_problems(part: str, value: Any) -> Iterator[str | Promise]:
     if not isinstance(value, dict):
         yield _(": must be an object.")
         return
-    known = PARTS[part]
-    for key in value.keys() - known.keys():
+    allowed_keys = PARTS[part]
+    for key in value.keys() - allowed_keys.keys():
         yield _(".%(key)s: unknown key.") % {"key": key}
-    for key in (key for key, required in known.items() if required and key not in value):
+    for key in (key for key, required in allowed_keys.items() if required and key not in value):
         yield _(".%(key)s: missing.") % {"key": key}
     for key, inner in value.items():
         if key.endswith("Path") or key == "path":
             yield from (f".{key}{problem}" for problem in _find_path_problems(inner))
         elif key == "unitFactors":
             yield from _find_factor_problems(inner)
-        elif key in known and not isinstance(inner, list):
+        elif key in allowed_keys and not isinstance(inner, list):
             yield _(".%(key)s: must be a list.") % {"key": key}
 
 

@@ -200,8 +200,8 @@ def find_mapping_problems_of(config: RouteExecutionConfig) -> list[str]:
 def find_unknown_stations(codes: Iterable[str] | None) -> list[str]:
     """Return the codes that name no station, in order."""
     wanted = list(dict.fromkeys(codes or ()))
-    known = set(Station.objects.filter(code__in=wanted).values_list("code", flat=True)) if wanted else set()
-    return [code for code in wanted if code not in known]
+    existing_codes = set(Station.objects.filter(code__in=wanted).values_list("code", flat=True)) if wanted else set()
+    return [code for code in wanted if code not in existing_codes]
 
 
 def _has_step(config: RouteExecutionConfig) -> bool:

@@ -49,8 +49,8 @@ class SpecSnapshot:
         """What is kept of a spec with each of its values: a JSON array in the order of KEPT_WITH_VALUES, encoded once.
         Numbers are texts, which PostgreSQL need not read as decimals first.
         """
-        said = [getattr(self, name) for name in KEPT_WITH_VALUES]
-        return msgspec.Raw(msgspec.json.encode([None if one is None else str(one) for one in said]))
+        fields = [getattr(self, name) for name in KEPT_WITH_VALUES]
+        return msgspec.Raw(msgspec.json.encode([None if field is None else str(field) for field in fields]))
 
 
 class SpecIndex:
@@ -137,9 +137,9 @@ class RouteSnapshot:
         """Return the number of the step after `step_no` in order; None after the last."""
         return next((step.step_no for step in self.steps if step.step_no > step_no), None)
 
-    def steps_between(self, current: int, meant: int) -> list[int]:
-        """Return the numbers of the steps from `current` up to, but without, `meant`."""
-        return [step.step_no for step in self.steps if current <= step.step_no < meant]
+    def steps_between(self, current: int, target: int) -> list[int]:
+        """Return the numbers of the steps from `current` up to, but without, `target`."""
+        return [step.step_no for step in self.steps if current <= step.step_no < target]
 
 
 def _spec_to_document(spec: SpecSnapshot) -> dict[str, Any]:
