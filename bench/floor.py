@@ -7,13 +7,12 @@ reads and writes what the product does. MARK in a parameter becomes a pgbench va
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
-import psycopg
+from django.db import connection
 from django.test import Client
 from django.utils.module_loading import import_string
 from psycopg import sql
@@ -22,14 +21,13 @@ from psycopg.types.json import Jsonb
 from bench.case import MARK, BenchError, Case, Plant, number
 from bench.measure import Measurement
 from bench.plant import FIRST_IDS, FLOOR_UNITS
-from mes.platform.database.connection.base import DatabaseWrapper
 from mes.platform.database.prepared import numbered
 from mes.platform.server.placement import find_binaries
 
 SCRIPTS = 16  # as many requests are taken as examples; pgbench chooses among them
 THREADS = 2
 _COLON_BEFORE_NAME = re.compile(r":(?=[A-Za-z_])")
-Statement = tuple[Any, Any]  # text or bytes, with its parameters by name or by place
+Statement = tuple[Any, Any]  # text, with its parameters by name or by place
 _CAST = re.compile(r"'(::[\w ]+(?:\[\])?)$")
 _IDS = {"unit_id": r"\b7000\d{6}\b", "number": r"\b[89]000\d{6}\b"}  # tracks and events get new ids
 
@@ -68,22 +66,14 @@ def _handle(client: Client, case: Case, body: bytes, count: int) -> tuple[list[S
 
 @contextmanager
 def recorded() -> Iterator[list[Statement]]:
-    """Note every statement that the database is given, by a cursor or past it."""
+    """Note every statement that Django gives the database, with its parameters."""
     ran: list[Statement] = []
-    execute, fetch_prepared = psycopg.Cursor.execute, DatabaseWrapper.fetch_prepared
 
-    def note(cursor: Any, query: Any, params: Any = None, **options: Any) -> Any:
+    def note(execute: Callable[..., Any], query: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         ran.append((query, params or {}))
-        return execute(cursor, query, params, **options)
+        return execute(query, params, many, context)
 
-    def note_prepared(wrapper: DatabaseWrapper, query: bytes, values: Sequence[Any]) -> Any:
-        ran.append((query, values))
-        return fetch_prepared(wrapper, query, values)
-
-    with (
-        mock.patch.object(psycopg.Cursor, "execute", note),
-        mock.patch.object(DatabaseWrapper, "fetch_prepared", note_prepared),
-    ):
+    with connection.execute_wrapper(note):
         yield ran
 
 

@@ -36,10 +36,13 @@ def as_json(value: Any) -> Jsonb:
 
 
 @lru_cache(maxsize=128)
-def numbered(statement: str) -> tuple[bytes, tuple[str, ...]]:
-    """Return a statement with $1, $2 … in the place of its %(names)s, and the names in that order."""
+def numbered(statement: str) -> tuple[str, tuple[str, ...]]:
+    """Return a statement with $1, $2 … in the place of its %(names)s, and the names in that order.
+
+    psycopg would number a statement longer than 4 KiB each time it runs.
+    """
     names = tuple(dict.fromkeys(_NAME.findall(statement)))
-    return _NAME.sub(lambda found: f"${names.index(found[1]) + 1}", statement).encode(), names
+    return _NAME.sub(lambda match: f"${names.index(match[1]) + 1}", statement), names
 
 
 def fetch_all(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:

@@ -1,5 +1,6 @@
 """Connections that are kept: a server that went away is noticed before the first statement, mostly without asking."""
 
+import contextlib
 import os
 import signal
 import time
@@ -27,6 +28,7 @@ from django.db import (
 )
 from django.db.backends.postgresql.base import DatabaseWrapper as Original
 from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
 
 from mes.platform.database.connection.base import DatabaseWrapper
 from mes.platform.database.prepared import as_json, fetch_all
@@ -145,7 +147,7 @@ def test_a_restart_of_the_server_costs_no_request() -> None:
 # --- statements that are prepared -----------------------------------------------------------------------------
 
 
-INSERT = b"INSERT INTO noted VALUES ($1) RETURNING name"
+INSERT = "INSERT INTO noted VALUES ($1) RETURNING name"
 
 
 def make_table(wrapper: DatabaseWrapper) -> None:
@@ -154,49 +156,118 @@ def make_table(wrapper: DatabaseWrapper) -> None:
         cursor.execute("CREATE TEMPORARY TABLE noted (name text PRIMARY KEY)")
 
 
-def prepared_on_server(wrapper: DatabaseWrapper) -> int:
+def prepared_on_server(wrapper: DatabaseWrapper, word: str = "said") -> list[str]:
+    """Return the names of the prepared statements with a word in them."""
     with wrapper.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%%said%%'")
-        return int(cursor.fetchone()[0])
+        cursor.execute("SELECT name FROM pg_prepared_statements WHERE statement LIKE %s", [f"%{word}%"])
+        return [row[0] for row in cursor.fetchall()]
 
 
 def test_rows_are_what_a_cursor_would_return(kept: DatabaseWrapper) -> None:
     at = datetime(2026, 11, 21, 10, 30, 0, 250_000, UTC)
     values = [7, "Löt\n\\", at, as_json({"µ": [1, None]}), None, True, [1, 2], Decimal("0.10")]
     columns = "$1::bigint, $2::text, $3::timestamptz, $4::jsonb, $5::text, $6::bool, $7::bigint[], $8::numeric"
-    [row] = kept.fetch_prepared(f"SELECT {columns}".encode(), values)
+    [row] = kept.fetch_prepared(f"SELECT {columns}", values)
     assert row == (7, "Löt\n\\", at, '{"µ": [1, null]}', None, True, [1, 2], Decimal("0.10"))
-    assert kept.fetch_prepared(b"SELECT 1 WHERE $1::bool", [False]) == []
+    assert kept.fetch_prepared("SELECT 1 WHERE $1::bool", [False]) == []
 
 
 def test_a_statement_is_prepared_once_for_each_connection(kept: DatabaseWrapper) -> None:
     for value in (1, 2, 3):
-        assert kept.fetch_prepared(b"SELECT $1::bigint AS said", [value]) == [(value,)]
-    assert prepared_on_server(kept) == 1
-    kept.set_autocommit(False)
-    kept.rollback()
-    kept.set_autocommit(True)
-    assert kept.fetch_prepared(b"SELECT $1::bigint AS said", [4]) == [(4,)]
-    assert prepared_on_server(kept) == 1
+        assert kept.fetch_prepared("SELECT $1::bigint AS said", [value]) == [(value,)]
+    assert len(prepared_on_server(kept)) == 1
     end_backend(ask(kept))
     begin_request(kept)
-    assert kept.fetch_prepared(b"SELECT $1::bigint AS said", [5]) == [(5,)]
-    assert prepared_on_server(kept) == 1
+    assert prepared_on_server(kept) == []
+    assert kept.fetch_prepared("SELECT $1::bigint AS said", [5]) == [(5,)]
+    assert len(prepared_on_server(kept)) == 1
+
+
+def test_what_is_prepared_outlives_rollbacks(kept: DatabaseWrapper) -> None:
+    """Or each refused event would have the next one planned anew."""
+    with in_transaction(kept):
+        kept.fetch_prepared("SELECT $1::bigint AS said", [1])
+        savepoint = kept.savepoint()
+        kept.fetch_prepared("SELECT $1::bigint AS said", [2])
+        kept.savepoint_rollback(savepoint)
+        kept.fetch_prepared("SELECT $1::bigint AS said", [3])
+        [name] = prepared_on_server(kept)
+        with pytest.raises(DataError):
+            kept.fetch_prepared("SELECT 1 / $1::bigint", [0])
+    kept.fetch_prepared("SELECT $1::bigint AS said", [4])
+    assert prepared_on_server(kept) == [name]
+
+
+def test_statements_of_django_are_not_prepared(kept: DatabaseWrapper) -> None:
+    kept.fetch_prepared("SELECT 1", [])
+    for _ in range(10):
+        ask(kept)
+    assert prepared_on_server(kept, "backend_pid") == []
+
+
+def test_an_own_threshold_is_kept() -> None:
+    wrapper = keep({"OPTIONS": {"prepare_threshold": 3}})
+    with contextlib.closing(wrapper):
+        wrapper.fetch_prepared("SELECT 1", [])
+        assert wrapper.connection.prepare_threshold == 3
+
+
+def test_wrappers_and_the_log_of_queries_see_it(kept: DatabaseWrapper) -> None:
+    seen: list[Any] = []
+
+    def note(execute: Any, query: Any, values: Any, many: bool, context: Any) -> Any:
+        seen.append((query, values, many, context["connection"]))
+        return execute(query, values, many, context)
+
+    with kept.execute_wrapper(note), CaptureQueriesContext(kept) as queries:
+        assert kept.fetch_prepared("SELECT $1::bigint AS said", [1]) == [(1,)]
+    assert seen == [("SELECT $1::bigint AS said", [1], False, kept)]
+    assert [query["sql"] for query in queries] == ["SELECT $1::bigint AS said"]
+
+
+def test_a_wrapper_may_run_others_meanwhile(kept: DatabaseWrapper) -> None:
+    def explain(execute: Any, query: Any, *rest: Any) -> Any:
+        done = execute(query, *rest)
+        if not query.startswith("EXPLAIN"):
+            assert kept.fetch_prepared(f"EXPLAIN {query}", [1])
+        return done
+
+    kept.fetch_prepared("SELECT 1", [])
+    with kept.execute_wrapper(explain):
+        assert kept.fetch_prepared("SELECT $1::bigint AS said", [1]) == [(1,)]
+
+
+def test_a_wrapper_may_refuse_it(kept: DatabaseWrapper) -> None:
+    def refuse(*args: Any) -> None:
+        raise PermissionError
+
+    with kept.execute_wrapper(refuse), pytest.raises(PermissionError):
+        kept.fetch_prepared("SELECT 1", [])
+    assert kept.fetch_prepared("SELECT 1", []) == [(1,)]
 
 
 def test_values_of_another_type_are_no_trouble(kept: DatabaseWrapper) -> None:
     for value in (None, 1, 2**40, "12", None):
-        assert kept.fetch_prepared(b"SELECT $1::bigint", [value]) == [(None if value is None else int(value),)]
+        assert kept.fetch_prepared("SELECT $1::bigint", [value]) == [(None if value is None else int(value),)]
+
+
+@contextlib.contextmanager
+def in_transaction(wrapper: DatabaseWrapper) -> Iterator[None]:
+    """A transaction as a refused request leaves it: rolled back."""
+    wrapper.set_autocommit(False)
+    try:
+        yield
+    finally:
+        wrapper.rollback()
+        wrapper.set_autocommit(True)
 
 
 def test_it_begins_the_transaction_that_django_asked_for(kept: DatabaseWrapper) -> None:
     make_table(kept)
-    kept.set_autocommit(False)
-    assert kept.fetch_prepared(INSERT, ["one"]) == [("one",)]
-    assert kept.fetch_prepared(INSERT, ["two"]) == [("two",)]
-    kept.rollback()
-    kept.set_autocommit(True)
-    assert kept.fetch_prepared(b"SELECT name FROM noted", []) == []
+    with in_transaction(kept):
+        assert kept.fetch_prepared(INSERT, ["one"]) == [("one",)]
+        assert kept.fetch_prepared(INSERT, ["two"]) == [("two",)]
+    assert kept.fetch_prepared("SELECT name FROM noted", []) == []
     assert kept.fetch_prepared(INSERT, ["one"]) == [("one",)]
     kept.close()
 
@@ -204,10 +275,10 @@ def test_it_begins_the_transaction_that_django_asked_for(kept: DatabaseWrapper) 
 def test_its_errors_are_those_of_django(kept: DatabaseWrapper) -> None:
     make_table(kept)
     with pytest.raises(ProgrammingError, match="nowhere"):
-        kept.fetch_prepared(b"SELECT * FROM nowhere", [])
+        kept.fetch_prepared("SELECT * FROM nowhere", [])
     with pytest.raises(DataError, match="zero"):
-        kept.fetch_prepared(b"SELECT 1 / $1::bigint", [0])
-    assert kept.fetch_prepared(b"SELECT 1 / $1::bigint", [1]) == [(1,)]
+        kept.fetch_prepared("SELECT 1 / $1::bigint", [0])
+    assert kept.fetch_prepared("SELECT 1 / $1::bigint", [1]) == [(1,)]
     assert kept.fetch_prepared(INSERT, ["one"]) == [("one",)]
     with pytest.raises(IntegrityError, match="noted_pkey"):
         kept.fetch_prepared(INSERT, ["one"])
@@ -227,17 +298,16 @@ def test_a_connection_that_ends_before_it_says_why(kept: DatabaseWrapper) -> Non
     begin_request(kept)
     end_backend(ask(kept))
     with pytest.raises(OperationalError) as raised:
-        kept.fetch_prepared(b"SELECT 1", [])
+        kept.fetch_prepared("SELECT 1", [])
     assert isinstance(raised.value.__cause__, psycopg.errors.AdminShutdown)
     begin_request(kept)
-    assert kept.fetch_prepared(b"SELECT 1", []) == [(1,)]
+    assert kept.fetch_prepared("SELECT 1", []) == [(1,)]
 
 
 def test_it_begins_with_the_isolation_that_the_connection_has(kept: DatabaseWrapper) -> None:
     kept.connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
-    kept.set_autocommit(False)
-    assert kept.fetch_prepared(b"SELECT current_setting('transaction_isolation')", []) == [("serializable",)]
-    kept.rollback()
+    with in_transaction(kept):
+        assert kept.fetch_prepared("SELECT current_setting('transaction_isolation')", []) == [("serializable",)]
 
 
 @pytest.fixture
@@ -255,7 +325,7 @@ def other(kept: DatabaseWrapper) -> Iterator[psycopg.Connection[Any]]:
 def test_it_is_interrupted_while_it_waits_for_a_lock(
     kept: DatabaseWrapper, other: psycopg.Connection[Any], is_prepared: bool
 ) -> None:
-    statement = b"SELECT number FROM seen_by_both"
+    statement = "SELECT number FROM seen_by_both"
     if is_prepared:
         assert kept.fetch_prepared(statement, []) == []
     with kept.cursor() as cursor:
@@ -266,25 +336,111 @@ def test_it_is_interrupted_while_it_waits_for_a_lock(
         kept.fetch_prepared(statement, [])
     assert time.monotonic() - started < 4
     other.rollback()
-    assert kept.fetch_prepared(b"SELECT 1", []) == [(1,)]
+    assert kept.fetch_prepared("SELECT 1", []) == [(1,)]
     assert kept.fetch_prepared(statement, []) == []
 
 
-def test_it_is_prepared_anew_after_its_tables_were_changed(
+READ = "SELECT number FROM seen_by_both"
+
+
+def alter(other: psycopg.Connection[Any], kind: str = "bigint") -> None:
+    other.execute(f"ALTER TABLE seen_by_both ALTER number TYPE {kind}")
+    other.commit()
+
+
+def test_it_is_prepared_anew_after_its_tables_were_altered(
     kept: DatabaseWrapper, other: psycopg.Connection[Any]
 ) -> None:
-    statement = b"SELECT number FROM seen_by_both"
-    assert kept.fetch_prepared(statement, []) == []
-    other.execute("ALTER TABLE seen_by_both ALTER number TYPE bigint")
-    other.commit()
-    with pytest.raises(NotSupportedError):
-        kept.fetch_prepared(statement, [])
-    assert kept.fetch_prepared(statement, []) == []
-    with kept.cursor() as cursor:
-        cursor.execute("DEALLOCATE ALL")
-    with pytest.raises(ProgrammingError):
-        kept.fetch_prepared(statement, [])
-    assert kept.fetch_prepared(statement, []) == []
+    for kind in ("bigint", "text"):
+        assert kept.fetch_prepared(READ, []) == []
+        alter(other, kind)
+    assert kept.fetch_prepared(READ, []) == []
+    assert len(prepared_on_server(kept, "seen_by_both")) == 1
+
+
+def test_a_transaction_fails_once_after_tables_were_altered(
+    kept: DatabaseWrapper, other: psycopg.Connection[Any]
+) -> None:
+    kept.fetch_prepared(READ, [])
+    alter(other)
+    with in_transaction(kept), pytest.raises(NotSupportedError):
+        kept.fetch_prepared(READ, [])
+    with in_transaction(kept):
+        assert kept.fetch_prepared(READ, []) == []
+
+
+def test_a_savepoint_fails_once_after_tables_were_altered(
+    kept: DatabaseWrapper, other: psycopg.Connection[Any]
+) -> None:
+    kept.fetch_prepared(READ, [])
+    alter(other)
+    with in_transaction(kept):
+        assert kept.fetch_prepared("SELECT 1", []) == [(1,)]
+        savepoint = kept.savepoint()
+        with pytest.raises(NotSupportedError):
+            kept.fetch_prepared(READ, [])
+        kept.savepoint_rollback(savepoint)
+        assert kept.fetch_prepared(READ, []) == []
+
+
+def test_it_is_prepared_anew_after_the_session_was_reset(kept: DatabaseWrapper) -> None:
+    for _ in range(3):
+        assert kept.fetch_prepared("SELECT 1", []) == [(1,)]
+        with kept.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")
+
+
+def test_what_is_never_supported_fails(kept: DatabaseWrapper, other: psycopg.Connection[Any]) -> None:
+    with pytest.raises(NotSupportedError, match="FOR UPDATE"):
+        kept.fetch_prepared("SELECT count(*) FROM seen_by_both FOR UPDATE", [])
+    assert kept.fetch_prepared(READ, []) == []
+
+
+# --- Django's pool of connections ------------------------------------------------------------------------------
+
+
+POOL = {"min_size": 1, "max_size": 1, "timeout": 5}
+
+
+def draw() -> DatabaseWrapper:
+    """Return what a thread has that draws from a pool of one connection."""
+    changed = {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": {"pool": POOL}}
+    return DatabaseWrapper({**connection.settings_dict, **changed}, alias="pooled")
+
+
+@pytest.fixture
+def pooled() -> Iterator[DatabaseWrapper]:
+    wrapper = draw()
+    yield wrapper
+    wrapper.close()
+    wrapper.close_pool()
+
+
+def test_a_pool_keeps_what_is_prepared(pooled: DatabaseWrapper) -> None:
+    for value in (1, 2, 3):
+        assert pooled.fetch_prepared("SELECT $1::bigint AS said", [value]) == [(value,)]
+        assert len(prepared_on_server(pooled)) == 1
+        pooled.close()  # ends a request
+        begin_request(pooled)
+
+
+def test_a_connection_of_a_pool_that_the_server_ended_is_replaced(pooled: DatabaseWrapper) -> None:
+    pid = ask(pooled)
+    pooled.fetch_prepared("SELECT 1", [])
+    pooled.close()
+    end_backend(pid)
+    assert pooled.fetch_prepared("SELECT 1", []) == [(1,)]
+    assert ask(pooled) != pid
+
+
+def test_tables_may_be_altered_under_a_pool(pooled: DatabaseWrapper, other: psycopg.Connection[Any]) -> None:
+    pooled.fetch_prepared(READ, [])
+    alter(other)
+    with in_transaction(pooled), pytest.raises(NotSupportedError):
+        pooled.fetch_prepared(READ, [])
+    pooled.close()
+    with contextlib.closing(draw()) as another, in_transaction(another):
+        assert another.fetch_prepared(READ, []) == []
 
 
 def crash(folder: Path) -> None:

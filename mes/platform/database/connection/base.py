@@ -1,4 +1,4 @@
-"""The connection: Django's own, with a health check that mostly costs no statement.
+"""The connection: Django's own, which prepares the statements of the hot paths and mostly checks itself without asking.
 
 Django asks `SELECT 1` before the first statement of each request; for a reading, that would be one of three. A server
 that goes away closes its connections, which the socket tells at once: it has something to read though nothing was
@@ -6,27 +6,75 @@ asked. Only what closes nothing (a cable, a host without power) stays unseen, so
 """
 
 import select
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Sequence
+from functools import lru_cache
 from time import monotonic
-from typing import Any
+from typing import Any, Self
 
 import psycopg
-from django.db.backends.postgresql import base
-from psycopg.adapt import PyFormat, Transformer
-from psycopg.generators import execute
-from psycopg.pq import ExecStatus, TransactionStatus
-from psycopg.pq.abc import PGresult
+from django.db.backends.postgresql import base, operations
+from psycopg.pq import TransactionStatus
 
 PROOF_LASTS = 1.0  # seconds in which a silent socket is enough
+OUTDATED = (  # what a prepared statement fails with before it does anything
+    psycopg.errors.FeatureNotSupported,  # its tables were altered: "cached plan must not change result type"
+    psycopg.errors.InvalidSqlStatementName,  # the server's session was reset, by a pooler perhaps
+)
+_encoded = lru_cache(maxsize=128)(str.encode)  # psycopg looks a statement up by its bytes: hashing new ones takes 6 µs
+
+
+class PreparedCursor(psycopg.RawCursor[tuple[Any, ...]]):
+    """A cursor for statements with $1, $2 …, which are prepared when the connection runs them for the first time.
+
+    Django's connections prepare nothing: their `prepare_threshold` is None. Here it is set while a statement runs, and
+    no longer: psycopg would keep the texts of all other statements to count them, and forget what is prepared at every
+    rollback to a savepoint, so that the event after a refused one would be planned anew.
+    """
+
+    is_outdated = False  # whether something prepared fails, and could not be forgotten yet
+
+    def execute(
+        self, query: Any, params: Any = None, *, prepare: bool | None = True, binary: bool | None = None
+    ) -> Self:
+        """Run a statement, prepared. Raises what any cursor of psycopg would.
+
+        Outside a transaction, an outdated statement is prepared anew and run again. Within one it fails, because the
+        transaction is lost, and is prepared anew afterwards.
+        """
+        before, self.connection.prepare_threshold = self.connection.prepare_threshold, 0
+        try:
+            if self.is_outdated:
+                self._forget()
+            try:
+                return super().execute(_encoded(query), params, prepare=prepare, binary=binary)
+            except OUTDATED:
+                self.is_outdated = True
+                if self.connection.info.transaction_status != TransactionStatus.IDLE:
+                    raise
+                self._forget()
+                return super().execute(_encoded(query), params, prepare=prepare, binary=binary)
+        finally:
+            self.connection.prepare_threshold = before
+
+    def _forget(self) -> None:
+        super().execute("DEALLOCATE ALL", prepare=False)
+        self.is_outdated = False
+
+
+class DatabaseOperations(operations.DatabaseOperations):
+    """What differs between databases."""
+
+    def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> Any:
+        """Return what `connection.queries` shows: of a prepared statement its text, since psycopg does not keep it."""
+        return sql if isinstance(cursor, PreparedCursor) else super().last_executed_query(cursor, sql, params)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection to PostgreSQL."""
 
+    ops_class = DatabaseOperations
     proven_at = float("-inf")
-    prepared: dict[tuple[bytes, tuple[int, ...]], bytes]  # by statement and types of its values: its name
-    _numbers: Iterator[int]  # for such names
+    prepared_cursor: PreparedCursor | None = None
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return what to connect with: prepared statements are planned once, not five times more for their values."""
@@ -34,54 +82,35 @@ class DatabaseWrapper(base.DatabaseWrapper):
         options = f"{parameters.get('options', '')} -c plan_cache_mode=force_generic_plan"
         return {**parameters, "options": options.strip()}
 
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Connect; nothing is prepared yet."""
-        self.prepared = {}
-        self._numbers = count()
-        return super().get_new_connection(conn_params)
-
-    def fetch_prepared(self, query: bytes, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def fetch_prepared(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run a statement with $1, $2 … in the transaction if there is one, prepared; return its rows.
 
-        It goes past psycopg's cursor, which would take a tenth of the web's time for a reading. Adapting, errors, and
-        waiting, which signals interrupt, are psycopg's. A statement that returns no rows at all is none for here.
+        Like any statement of Django it passes `execute_wrapper` and is noted in `queries`. Raises Django's errors, also
+        for a statement that returns no rows at all. The cursor is kept, because making one costs as much as it does.
         """
         self.close_if_health_check_failed()
         self.ensure_connection()
-        self.validate_no_broken_transaction()
-        with self.wrap_database_errors:
-            pgconn = self.connection.pgconn
-            if not self.connection.autocommit and pgconn.transaction_status == TransactionStatus.IDLE:
-                pgconn.send_query(self.connection._get_tx_start_command())
-                self._result(ExecStatus.COMMAND_OK)
-            adapt = Transformer(self.connection)
-            given = adapt.dump_sequence(values, [PyFormat.AUTO] * len(values))
-            result = self._run(query, adapt.types or (), given, adapt.formats)
-            adapt.set_pgresult(result)
-            return adapt.load_rows(0, result.ntuples, tuple)
-
-    def _run(self, query: bytes, types: tuple[int, ...], given: Sequence[Any], formats: Any) -> PGresult:
-        pgconn = self.connection.pgconn
-        name = self.prepared.get((query, types))
-        if name is None:
-            name = b"fetch_%d" % next(self._numbers)  # never again: an interrupted one may be known to the server
-            pgconn.send_prepare(name, query, types)
-            self._result(ExecStatus.COMMAND_OK)
-            self.prepared[query, types] = name
-        pgconn.send_query_prepared(name, given, formats)
+        kept: Any = self.prepared_cursor
+        self.prepared_cursor = None  # whatever else is run meanwhile, by a wrapper perhaps, gets another
+        if kept is None or kept.connection is not self.connection:
+            kept = PreparedCursor(self.connection)
         try:
-            return self._result(ExecStatus.TUPLES_OK)
-        except (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName):
-            del self.prepared[query, types]  # its tables were changed, or the server was made to forget it
-            raise
+            cursor = self.make_debug_cursor(kept) if self.queries_logged else self.make_cursor(kept)
+            cursor.execute(query, values)
+            with self.wrap_database_errors:
+                rows: list[tuple[Any, ...]] = kept.fetchall()
+            return rows
+        finally:
+            self.prepared_cursor = kept
 
-    def _result(self, expected: ExecStatus) -> PGresult:
-        """Wait for the result of what was sent. Raises what psycopg's cursor would."""
-        results = self.connection.wait(execute(self.connection.pgconn))
-        for result in results:  # of several, the first says why the server ended the session
-            if result.status != expected:
-                raise psycopg.errors.error_from_result(result, self.connection.info.encoding)
-        return results[0]
+    def rollback(self) -> None:
+        """Roll back, and keep what is prepared: psycopg's own rollback forgets it, and has nothing left to do here."""
+        self.validate_no_atomic_block()
+        kept = self.prepared_cursor
+        if kept is not None and kept.connection is self.connection and not kept.is_outdated:
+            with self.wrap_database_errors:
+                self.connection.execute("ROLLBACK")
+        super().rollback()
 
     def is_usable(self) -> bool:
         """Whether statements can be sent. After errors, and when the last proof is old, the server is asked."""
