@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import structlog
-from django.db import DataError, transaction
+from django.db import DatabaseError, DataError, transaction
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
@@ -200,7 +200,17 @@ def _try(event_id: int) -> None:
         if is_connection_lost(error):
             raise
         logger.exception("ingest event not tried", event_id=event_id)
+        _keep_failure(event_id, error)
+
+
+def _keep_failure(event_id: int, error: Exception) -> None:
+    """Keep a failure with its event. Where that fails too (another attempt holds the event), the log alone has it."""
+    try:
         keep_failure(event_id, describe_error(error))
+    except DatabaseError as further:
+        if is_connection_lost(further):
+            raise
+        logger.exception("failure of an ingest event not kept", event_id=event_id)
 
 
 # --- by the clock ------------------------------------------------------------------------------------------

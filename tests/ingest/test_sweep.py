@@ -194,6 +194,19 @@ def test_a_move_goes_on_to_the_next_event_too(plant: IngestPlant, send: Send, fa
     assert OpenIngestEvent.objects.get(pk=first).error_code == "INTERNAL_ERROR"
 
 
+def test_the_others_go_on_where_the_failure_cannot_be_kept_either(
+    plant: IngestPlant, send: Send, fail: Fail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(event_id: int, problem: str) -> None:
+        raise OperationalError("canceling statement due to lock timeout")
+
+    first, *_others = waiting(plant, send)
+    fail(first)
+    monkeypatch.setattr(processing, "keep_failure", busy)
+    assert catch_up() == 3
+    assert [steps(sn) for sn in plant.sns] == [[], [20], [20]]
+
+
 def test_a_lost_connection_ends_the_sweep(
     plant: IngestPlant, send: Send, fail: Fail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
