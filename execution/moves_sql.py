@@ -86,7 +86,7 @@ def write(
     *,
     now: datetime,
     statement: str = WRITE,
-    given: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
     watched: Container[int] | None = None,
 ) -> None:
     """Write moves in the caller's transaction, and whatever `statement` writes along; announce them after the commit.
@@ -104,7 +104,7 @@ def write(
             "moves": as_json([_row(move) for move in decided]),
             "events": as_json(emit.to_rows([event for move in decided for event in move.events])),
             "now": now,
-            **(given or {}),
+            **(parameters or {}),
         },
     )
     if dispositions := [disposition for move in decided for disposition in move.dispositions]:

@@ -147,14 +147,14 @@ def load_states(
     locked: Locked | None,
     stations: Sequence[str] = (),
     reading: str = READ,
-    given: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> LoadedStates:
     """Read the states of units. Raises Outdated when one of them, or its run, is not among those that are `locked`.
 
     Without `locked`, the units are the caller's own, just made, or only read.
     """
-    parameters = {"sns": as_json(sns), "stations": as_json(stations)}
-    rows = fetch_all(reading, parameters | dict(given or {}))
+    own = {"sns": as_json(sns), "stations": as_json(stations)}
+    rows = fetch_all(reading, own | dict(parameters or {}))
     runs: dict[int, Run] = {}
     by_sn = {state.unit.sn: state for row in rows if row[0] is not None and (state := _unit_state(row, runs))}
     unit_states = {sn: by_sn[sn] for sn in sns if sn in by_sn}

@@ -103,7 +103,7 @@ def load_context(event: ReceivedEvent, event_candidates: EventCandidates, locked
         locked=locked,
         stations=event_candidates.station_codes,
         reading=READ_CONTEXT,
-        given={
+        parameters={
             "run_no": event_candidates.run_no,
             "source_system": event.envelope.source_system,
             "key": event.envelope.dedupe_key,

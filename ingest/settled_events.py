@@ -80,8 +80,10 @@ def settle(
         "answer": answer,
         **_columns(event, event_moves),
     }
-    given = {"event": as_json(row)}
-    moves_sql.write(event_moves.moves, now=now, statement=SETTLE, given=given, watched=context.watched_unit_ids)
+    parameters = {"event": as_json(row)}
+    moves_sql.write(
+        event_moves.moves, now=now, statement=SETTLE, parameters=parameters, watched=context.watched_unit_ids
+    )
     _join_pass(event_moves)
     if open_event:
         open_event.delete()
