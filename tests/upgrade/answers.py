@@ -6,18 +6,15 @@ import json
 import lzma
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.test import APIClient
 
+from .installation import PERSON, RECORD
+
 Answer = dict[str, Any]
-FOLDER = Path(__file__).resolve().parent
-DUMP, RECORD = FOLDER / "before.sql.xz", FOLDER / "before.json.xz"
-PERSON = "admin"  # who looks at the pages
-PASSWORD = "secret-of-the-dump"  # everybody's
 
 
 def read_answers() -> dict[str, Any]:

@@ -29,6 +29,7 @@ def main() -> None:
     sys.path[0] = str(checkout)
     sys.path.append(str(FOLDER.parent))
     from upgrade.history import erp
+    from upgrade.installation import SECRET_KEY
 
     with tempfile.TemporaryDirectory(prefix="linekeeper-dump-") as folder, erp.running() as address:
         Path(folder).chmod(0o755)  # the service account of the database must be able to enter
@@ -37,6 +38,7 @@ def main() -> None:
             "MES_DATA_DIR": folder,
             "MES_ERP_URL": address,
             "MES_ERP_SECRET": "secret of the dump",
+            "SECRET_KEY": SECRET_KEY,
             "LOG_LEVEL": "CRITICAL",
         }
         os.chdir(checkout)

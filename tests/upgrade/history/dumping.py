@@ -13,9 +13,10 @@ from typing import Any
 from django.db import connection, connections
 
 from .. import cases
-from ..answers import DUMP, api_client, of_api, of_page, page_client, read_answers, write_answers
+from ..answers import api_client, of_api, of_page, page_client, read_answers, write_answers
 from ..clock import Clock
 from ..databases import copied, loaded
+from ..installation import DUMP
 from .questions import list_api, list_pages
 
 Message = dict[str, Any]

@@ -17,8 +17,8 @@ from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.utils import timezone
 
-from ..answers import PASSWORD
 from ..clock import Clock
+from ..installation import PASSWORD
 from . import dumping, hand, leftovers, machines, plant, reports, watching
 from .calls import Interface, Pages, make_token, scheduled
 

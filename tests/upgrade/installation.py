@@ -1,0 +1,9 @@
+"""The installation whose database was dumped: where the dump is, and what opens it."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+DUMP, RECORD = FOLDER / "before.sql.xz", FOLDER / "before.json.xz"
+SECRET_KEY = "of the installation that was dumped"  # by which its queued tasks are signed
+PASSWORD = "secret-of-the-dump"  # everybody's
+PERSON = "admin"  # who looks at the pages
