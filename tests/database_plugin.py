@@ -10,24 +10,29 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+import psycopg
 import pytest
 
 from mes.platform.server.embedded import EmbeddedServerError
 from mes.platform.server.throwaway import throwaway
+from tests import databases
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
-    """Start the server before pytest-django looks at the settings; stop it when pytest ends."""
-    if not os.environ.get("DATABASE_URL"):
+    """Have a server, without databases of earlier runs, before pytest-django looks at the settings."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         stack = contextlib.ExitStack()
         early_config.add_cleanup(stack.close)
         signal.signal(signal.SIGTERM, _unwind)
         try:
-            os.environ["DATABASE_URL"] = stack.enter_context(throwaway())
-        except EmbeddedServerError as error:
+            if not os.environ.get("DATABASE_URL"):
+                os.environ["DATABASE_URL"] = stack.enter_context(throwaway())
+                stack.callback(os.environ.pop, "DATABASE_URL", None)
+            databases.drop_all()
+        except (EmbeddedServerError, psycopg.OperationalError) as error:
             raise pytest.UsageError(str(error)) from error
-        stack.callback(os.environ.pop, "DATABASE_URL", None)
+        stack.callback(databases.drop_all)
     return (yield)
 
 

@@ -1,25 +1,29 @@
 """Things that tests need, made with sane defaults: plain functions, every field may be given.
 
-`make_plant()` gives a small plant ready to work; the others make one thing each.
+`make_plant()` gives a small plant ready to work; the others make one thing each. Hundreds of tests begin with a plant,
+so rows are written as the services would write them, many at once, and not through the services.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import Group, User
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.plant.models import Line, Operation, OperationKind, Station, StationGroup, StationType
 from mes.platform.accounts.roles import Role
 from mes.platform.accounts.tokens import issue_token
-from mes.production import orders, runs
-from mes.production.models import Run, Unit, WorkOrder
+from mes.production import runs
+from mes.production.models import Run, RunStatus, Unit, WorkOrder, WorkOrderStatus
+from mes.readiness.models import CheckKind, CheckStatus, ReadinessCheck
 from mes.routing.compilation import compile_route
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteVersion, Routing, RoutingStep
 from mes.specs.models import DataCollectionSpec
-from tests.remembering import remembered
+
+Coded = TypeVar("Coded", Line, StationGroup, Station, Operation)
 
 _numbers = count(1)
 
@@ -51,29 +55,56 @@ def api_client(role: Role | str = Role.ADMIN, stations: Iterable[str] = ()) -> A
 # --- plant ------------------------------------------------------------------------------------------------
 
 
+def save(built: Sequence[Coded]) -> dict[str, Coded]:
+    """Save what is built, but for those whose code is taken; return all as they are in the database, by code."""
+    if not built:
+        return {}
+    known = type(built[0]).objects.in_bulk([thing.code for thing in built], field_name="code")
+    type(built[0]).objects.bulk_create([thing for thing in built if thing.code not in known])
+    return {thing.code: known.get(thing.code, thing) for thing in built}
+
+
+def build_line(code: str, **fields: Any) -> Line:
+    return Line(code=code, **{"name": f"Line {code}", "process_type": "SMT", **fields})
+
+
+def build_group(code: str, **fields: Any) -> StationGroup:
+    return StationGroup(code=code, **{"name": f"Group {code}", **fields})
+
+
+def build_station(code: str, **fields: Any) -> Station:
+    return Station(code=code, **{"name": f"Station {code}", "station_type": StationType.MANUAL, **fields})
+
+
+def build_operation(code: str, **fields: Any) -> Operation:
+    kind = code if code in OperationKind.values else OperationKind.OTHER
+    defaults = {"name": code.capitalize(), "kind": kind, "default_station_type": StationType.MANUAL}
+    return Operation(code=code, **{**defaults, **fields})
+
+
 def make_line(code: str = "SMT-A", **fields: Any) -> Line:
     """Make a line, or return the one of that code."""
-    return Line.objects.get_or_create(code=code, defaults={"name": f"Line {code}", "process_type": "SMT", **fields})[0]
+    return save([build_line(code, **fields)])[code]
 
 
 def make_group(code: str = "PRINTERS", **fields: Any) -> StationGroup:
     """Make a station group, or return the one of that code."""
-    return StationGroup.objects.get_or_create(code=code, defaults={"name": f"Group {code}", **fields})[0]
+    return save([build_group(code, **fields)])[code]
 
 
 def make_station(code: str = "SMT-01", **fields: Any) -> Station:
     """Make a station, or return the one of that code: MANUAL, without line and group unless given."""
-    defaults = {"name": f"Station {code}", "station_type": StationType.MANUAL, **fields}
-    return Station.objects.get_or_create(code=code, defaults=defaults)[0]
+    return save([build_station(code, **fields)])[code]
 
 
 def make_operation(code: str = "PRINT", **fields: Any) -> Operation:
     """Make an operation, or return the one of that code. Its kind is its code where that is a kind."""
-    kind = code if code in OperationKind.values else OperationKind.OTHER
-    return Operation.objects.get_or_create(
-        code=code,
-        defaults={"name": code.capitalize(), "kind": kind, "default_station_type": StationType.MANUAL, **fields},
-    )[0]
+    return save([build_operation(code, **fields)])[code]
+
+
+def build_spec(operation: Operation, name: str, **fields: Any) -> DataCollectionSpec:
+    defaults = {"item_type": "KEY", "data_type": "NUMBER", "method": "AUTO"}
+    return DataCollectionSpec(operation=operation, name=name, **{**defaults, **fields})
 
 
 def make_spec(
@@ -81,8 +112,9 @@ def make_spec(
 ) -> DataCollectionSpec:
     """Make a spec: KEY, NUMBER, AUTO, each unit, without limits unless given."""
     owner = make_operation(operation) if isinstance(operation, str) else operation
-    defaults = {"item_type": "KEY", "data_type": "NUMBER", "method": "AUTO"}
-    return DataCollectionSpec.objects.create(operation=owner, name=name, **{**defaults, **fields})
+    spec = build_spec(owner, name, **fields)
+    spec.save()
+    return spec
 
 
 # --- routes -----------------------------------------------------------------------------------------------
@@ -93,24 +125,75 @@ def make_route(
 ) -> Routing:
     """Make a route of these (step number, operation code)."""
     routing = Routing.objects.create(code=code, **{"name": f"Route {code}", "product_code": "BOARD-1", **fields})
+    operations = save([build_operation(code) for code in sorted({operation for _step_no, operation in steps})])
     RoutingStep.objects.bulk_create(
-        RoutingStep(routing=routing, step_no=step_no, operation=make_operation(operation))
-        for step_no, operation in steps
+        RoutingStep(routing=routing, step_no=step_no, operation=operations[operation]) for step_no, operation in steps
     )
     return routing
+
+
+def build_config(
+    routing: Routing | None = None, *, step_no: int | None = None, operation: Operation | None = None, **fields: Any
+) -> RouteExecutionConfig:
+    if routing is not None:
+        scope = ConfigScope.ROUTE if step_no is None and not fields.get("source_step_key") else ConfigScope.STEP
+    else:
+        scope = ConfigScope.GLOBAL if operation is None else ConfigScope.OPERATION
+    return RouteExecutionConfig(scope=scope, routing=routing, step_no=step_no, operation=operation, **fields)
 
 
 def make_config(
     routing: Routing | None = None, *, step_no: int | None = None, operation: Operation | None = None, **fields: Any
 ) -> RouteExecutionConfig:
     """Make an execution config; what is given decides its scope: a step, an operation, a route, or everywhere."""
-    if routing is not None:
-        scope = ConfigScope.ROUTE if step_no is None and not fields.get("source_step_key") else ConfigScope.STEP
-    else:
-        scope = ConfigScope.GLOBAL if operation is None else ConfigScope.OPERATION
-    return RouteExecutionConfig.objects.create(
-        scope=scope, routing=routing, step_no=step_no, operation=operation, **fields
+    config = build_config(routing, step_no=step_no, operation=operation, **fields)
+    config.save()
+    return config
+
+
+# --- runs -------------------------------------------------------------------------------------------------
+
+
+def make_run(
+    version: RouteVersion,
+    line: Line,
+    *,
+    run_no: str = "RUN-1",
+    sns: Sequence[str] = (),
+    plan_qty: int = 100,
+    authorize: bool = True,
+) -> Run:
+    """Make a run of a route version on a line, with its released order and its registered units."""
+    routing = version.routing
+    order = WorkOrder.objects.create(
+        wo_no=f"WO-{run_no}",
+        product_code=routing.product_code,
+        planned_qty=plan_qty,
+        routing=routing,
+        line=line,
+        status=WorkOrderStatus.RELEASED,
     )
+    run = Run(
+        run_no=run_no,
+        work_order=order,
+        line=line,
+        route_version=version,
+        plan_qty=plan_qty,
+        units_registered=bool(sns),
+    )
+    if authorize:
+        run.status, run.status_by = RunStatus.AUTHORIZED, "test"
+        run.authorized_at, run.authorized_by = timezone.now(), "test"
+    run.save()
+    if authorize:
+        ReadinessCheck.objects.create(
+            run=run, kind=CheckKind.FORMAL, status=CheckStatus.PASSED, is_authorization=True, checked_by="test"
+        )
+    first_step_no = runs.snapshot_of(run).first_step_no
+    Unit.objects.bulk_create(
+        Unit(sn=sn, run=run, work_order=order, current_step_no=first_step_no) for sn in sorted(sns)
+    )
+    return run
 
 
 # --- a whole plant ----------------------------------------------------------------------------------------
@@ -139,7 +222,6 @@ class Plant:
         return [unit.sn for unit in self.units]
 
 
-@remembered
 def make_plant(*, units: int = 2, authorize: bool = True, plan_qty: int = 100, run_no: str = "RUN-1") -> Plant:
     """Make three MANUAL steps (10 PRINT, 20 REFLOW, 30 TEST) on line SMT-A, compiled, with an authorized run.
 
@@ -148,19 +230,18 @@ def make_plant(*, units: int = 2, authorize: bool = True, plan_qty: int = 100, r
     """
     line = make_line("SMT-A")
     places = {"PRINT": ("PRINTERS", "SMT-01"), "REFLOW": ("OVENS", "REF-01"), "TEST": ("TESTERS", "TST-01")}
-    groups = {group: make_group(group) for group, _station in places.values()}
-    stations = {code: make_station(code, line=line, group=groups[group]) for group, code in places.values()}
-    operations = {code: make_operation(code) for code in places}
+    groups = save([build_group(group) for group, _station in places.values()])
+    stations = save([build_station(code, line=line, group=groups[group]) for group, code in places.values()])
+    operations = save([build_operation(code) for code in places])
     peak, speed, voltage = _make_specs(operations)
     routing = make_route(steps=[(10, "PRINT"), (20, "REFLOW"), (30, "TEST")])
-    for step_no, (group, _station) in zip((10, 20, 30), places.values(), strict=True):
-        make_config(routing, step_no=step_no, station_type=StationType.MANUAL, station_group=groups[group])
+    RouteExecutionConfig.objects.bulk_create(
+        build_config(routing, step_no=step_no, station_type=StationType.MANUAL, station_group=groups[group])
+        for step_no, (group, _station) in zip((10, 20, 30), places.values(), strict=True)
+    )
     version, _changed = compile_route(code=routing.code)
-    order, run = _make_run(routing, line, plan_qty=plan_qty, run_no=run_no)
-    if units:
-        runs.register_units(run_no=run_no, sns=[f"SN-{number}" for number in range(1, units + 1)])
-    if authorize:
-        runs.set_authorization(run_no=run_no, action="AUTHORIZE", by="test")
+    sns = [f"SN-{number}" for number in range(1, units + 1)]
+    run = make_run(version, line, run_no=run_no, sns=sns, plan_qty=plan_qty, authorize=authorize)
     return Plant(
         line=line,
         groups=groups,
@@ -171,14 +252,14 @@ def make_plant(*, units: int = 2, authorize: bool = True, plan_qty: int = 100, r
         voltage=voltage,
         routing=routing,
         version=version,
-        order=order,
-        run=Run.objects.get(pk=run.pk),
-        units=list(Unit.objects.filter(run=run).order_by("id")),
+        order=run.work_order,
+        run=run,
+        units=list(run.units.order_by("id")),
     )
 
 
-def _make_specs(operations: dict[str, Operation]) -> tuple[DataCollectionSpec, DataCollectionSpec, DataCollectionSpec]:
-    peak = make_spec(
+def _make_specs(operations: dict[str, Operation]) -> list[DataCollectionSpec]:
+    peak = build_spec(
         operations["REFLOW"],
         "Peak Temperature",
         lsl=235,
@@ -189,18 +270,8 @@ def _make_specs(operations: dict[str, Operation]) -> tuple[DataCollectionSpec, D
         alarm_max=255,
         alarm_action="HOLD",
     )
-    speed = make_spec(operations["REFLOW"], "Conveyor Speed", item_type="OBSERVATION", lsl=55, usl=65, unit="cm/min")
-    voltage = make_spec(
+    speed = build_spec(operations["REFLOW"], "Conveyor Speed", item_type="OBSERVATION", lsl=55, usl=65, unit="cm/min")
+    voltage = build_spec(
         operations["TEST"], "Supply Voltage", method="MANUAL", lsl=3.2, usl=3.4, unit="V", is_required=True
     )
-    return peak, speed, voltage
-
-
-def _make_run(routing: Routing, line: Line, *, plan_qty: int, run_no: str) -> tuple[WorkOrder, Run]:
-    wo_no = f"WO-{run_no}"
-    orders.receive(
-        wo_no=wo_no, product_code=routing.product_code, planned_qty=plan_qty, optional={"routing_code": routing.code}
-    )
-    order = orders.release(wo_no=wo_no, line_code=line.code)
-    run = runs.create(wo_no=wo_no, line_code=line.code, plan_qty=plan_qty, run_no=run_no)
-    return order, run
+    return DataCollectionSpec.objects.bulk_create([peak, speed, voltage])

@@ -3,15 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
-from io import BytesIO
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.pq import TransactionStatus
+from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from integration.models import FailedMessage
@@ -20,11 +19,9 @@ from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate
-from mes.wsgi import application
 from tests.bad_input.endpoints import THINGS, Endpoint, list_endpoints
-from tests.factories import api_client, make_config, make_plant, make_spec, make_token
-from tests.integration.helpers import changed, into_oven, make_event, reading, state, track_in
-from tests.remembering import remembered
+from tests.factories import api_client, make_config, make_plant, make_spec
+from tests.integration.helpers import changed, into_oven, make_event, reading, state
 
 ENDPOINTS = list_endpoints()
 WRITES = [endpoint for endpoint in ENDPOINTS if endpoint.method in ("POST", "PATCH")]
@@ -219,13 +216,20 @@ class Asker:
             assert changed(self.before, state()) == [], (status, content[:200])
 
 
+@pytest.fixture(scope="module")
+def things(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Make what the addresses name once, in a transaction around those of the tests."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        THINGS.update(make_things())
+        yield
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def asker(db: None) -> Asker:
-    THINGS.update(make_things())
+def asker(things: None, db: None) -> Asker:
     return Asker(api_client(Role.ADMIN))
 
 
-@remembered
 def make_things() -> dict[str, dict[str, str]]:
     """Make one of each that the addresses name, and a unit in the oven; return the names."""
     plant, client = make_plant(), api_client(Role.ADMIN)
@@ -373,69 +377,6 @@ def test_no_authorization_breaks_it(db: None, header: str) -> None:
     for endpoint in ENDPOINTS:
         answer = asker.ask(endpoint.method, endpoint.url, b"{}", HTTP_AUTHORIZATION=header)
         assert answer.status_code == 401
-
-
-# --- serial numbers and codes that are odd but right ------------------------------------------------------
-
-ODD = ["SN.1", "SN+1", "SN:1", "SN#1", "SN 1", "100%", "%41", "a?b=c&d", "ünï😀", "..", ".", "a\\b", "'; --", "x" * 100]
-
-
-@pytest.mark.parametrize("sn", ODD)
-def test_an_odd_serial_number_is_found_by_every_address(db: None, sn: str) -> None:
-    make_plant(units=0)
-    client = api_client(Role.ADMIN)
-    track_in(client, "SMT-01", sn)
-    part = quote(sn, safe="")
-    for url in (f"trace/units/{part}", f"stations/resolve-unit/{part}", f"stations/SMT-01/unit/{part}/data-specs"):
-        answer = client.get(f"/api/{url}")
-        assert answer.status_code == 200, (url, answer.content)
-    answer = client.post(f"/api/units/{part}/hold", {"reason": "odd"})
-    assert (answer.status_code, answer.json()["data"]["sn"]) == (200, sn)
-
-
-# --- chunked ----------------------------------------------------------------------------------------------
-
-
-def send_chunked(body: bytes, token: str) -> tuple[int, Any]:
-    """Send a body without a length through the whole application."""
-    seen: list[str] = []
-    environ = {
-        "REQUEST_METHOD": "POST",
-        "PATH_INFO": "/api/integration/device-data",
-        "SCRIPT_NAME": "",
-        "QUERY_STRING": "",
-        "SERVER_NAME": "testserver",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "CONTENT_TYPE": "application/json",
-        "HTTP_TRANSFER_ENCODING": "chunked",
-        "HTTP_AUTHORIZATION": f"Bearer {token}",
-        "wsgi.input": BytesIO(body),
-        "wsgi.input_terminated": True,
-        "wsgi.errors": BytesIO(),
-        "wsgi.url_scheme": "http",
-        "wsgi.version": (1, 0),
-    }
-    parts = application(environ, lambda status, headers, exc_info=None: seen.append(status))
-    return int(seen[0].split()[0]), json.loads(b"".join(parts))
-
-
-@pytest.mark.django_db(transaction=True)  # the application closes connections that are in a transaction
-def test_a_chunked_body_is_read_like_any_other() -> None:
-    make_plant()
-    into_oven(api_client(Role.ADMIN))
-    token = make_token(Role.INTEGRATION)
-    assert send_chunked(json.dumps(make_event()).encode(), token)[0] == 201
-    before = state()
-    for body, status, code in (
-        (b"", 400, "VALIDATION_ERROR"),
-        (b"[" * 100_000, 400, "PARSE_ERROR"),
-        (b" " * (1024 * 1024 + 1), 413, "PAYLOAD_TOO_LARGE"),
-        (b" " * (17 * 1024 * 1024), 413, "PAYLOAD_TOO_LARGE"),
-    ):
-        answer = send_chunked(body, token)
-        assert (answer[0], answer[1]["error"]["code"]) == (status, code)
-    assert changed(before, state()) == []
 
 
 # --- anything at all --------------------------------------------------------------------------------------

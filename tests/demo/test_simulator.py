@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from django.core.servers.basehttp import WSGIRequestHandler
+from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from demo import line as demo_line
 from demo import oven, plant, readiness, set_up
@@ -17,8 +19,8 @@ from demo.machines import Fault, Instrument
 from demo.mail import Letter, Mail
 from demo.mischief import REFUSALS, Chances, Mischief
 from demo.simulator import Simulator
+from tests import databases
 from tests.factories import make_token
-from tests.remembering import remembered
 
 RATE = 1e6  # boards per minute: as fast as the server answers
 OVERHEATED = Fault("REFLOW", "Zone 3 Top Temperature", 264.0, 1.0)
@@ -27,12 +29,25 @@ BRIDGED = Fault("AOI", "Defect Count", 2.0, 1.0)
 LOW_VOLTAGE = Fault("FCT", "3V3 Rail", 3.195, 1.0)
 
 
+@pytest.fixture(scope="module")
+def with_plant(live_server: Any, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """The name of a database that has the plant: that takes a hundred requests, so it is made once."""
+    name = f"{databases.own()}_with_plant"
+    with pytest.MonkeyPatch.context() as patch, django_db_blocker.unblock():
+        patch.setattr(WSGIRequestHandler, "disable_nagle_algorithm", True)
+        with closing(Client(live_server.url, make_token(), patience=60)) as client:
+            assert plant.make(client)
+        connection.close()
+        databases.copy(databases.own(), name)
+        yield name
+
+
 @pytest.fixture
-def client(live_server: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+def client(with_plant: str, live_server: Any) -> Iterator[Client]:
     """A client of a live server that has the plant."""
-    monkeypatch.setattr(WSGIRequestHandler, "disable_nagle_algorithm", True)
+    connection.close()
+    databases.copy(with_plant, databases.own())
     client = Client(live_server.url, make_token(), patience=60)
-    assert remembered(lambda: plant.make(client))()
     yield client
     client.close()
     while _signers:

@@ -9,9 +9,9 @@ from rest_framework.test import APIClient
 
 from execution.models import CarrierTrack, DataValue, Disposition, Track
 from mes.platform.outbox.models import MesEvent
-from mes.production import orders, runs
 from mes.production.models import Run, Unit, WorkOrder
 from mes.routing.compilation import compile_route
+from tests import factories
 from tests.factories import Plant
 
 WRITTEN: tuple[type[models.Model], ...] = (WorkOrder, Run, Unit, Track, CarrierTrack, DataValue, MesEvent, Disposition)
@@ -75,15 +75,5 @@ def put_at(step_no: int, sn: str = "SN-1") -> None:
 
 def make_run(plant: Plant, *, run_no: str, sns: list[str], plan_qty: int = 100, authorize: bool = True) -> Run:
     """Compile the plant's route as it is now and make another run of it, with its own order."""
-    compile_route(code=plant.routing.code)
-    wo_no = f"WO-{run_no}"
-    orders.receive(
-        wo_no=wo_no, product_code="BOARD-1", planned_qty=plan_qty, optional={"routing_code": plant.routing.code}
-    )
-    orders.release(wo_no=wo_no, line_code=plant.line.code)
-    runs.create(wo_no=wo_no, line_code=plant.line.code, plan_qty=plan_qty, run_no=run_no)
-    if sns:
-        runs.register_units(run_no=run_no, sns=sns)
-    if authorize:
-        runs.set_authorization(run_no=run_no, action="AUTHORIZE", by="test")
-    return Run.objects.get(run_no=run_no)
+    version, _changed = compile_route(code=plant.routing.code)
+    return factories.make_run(version, plant.line, run_no=run_no, sns=sns, plan_qty=plan_qty, authorize=authorize)

@@ -12,7 +12,8 @@ from django.db import connection
 from django.utils import timezone
 
 from mes.platform.outbox.models import EventStatus, MesEvent
-from tests.platform.outbox.support import PROJECT, eventually, test_database_url
+from tests import databases
+from tests.platform.outbox.support import PROJECT, eventually
 
 LEASE = 2  # seconds
 
@@ -36,7 +37,7 @@ def start(effects: None, tmp_path: Path) -> Iterator[Callable[[], int]]:
     """Start a worker; return its process id."""
     environment = {
         **os.environ,
-        "DATABASE_URL": test_database_url(),
+        "DATABASE_URL": databases.own_url(),
         "MES_EVENT_LEASE_SECONDS": str(LEASE),
         "MES_EVENT_BACKOFF_SECONDS": "1",
         "LOG_LEVEL": "CRITICAL",

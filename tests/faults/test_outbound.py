@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from demo.erp import Erp, serve
 from mes.platform.outbox.models import MesEvent
-from tests.platform.outbox.support import PROJECT, eventually, test_database_url
+from tests import databases
+from tests.platform.outbox.support import PROJECT, eventually
 
 pytestmark = pytest.mark.waiting
 
@@ -50,7 +51,7 @@ def start(transactional_db: None, erp: tuple[Erp, str], tmp_path: Path) -> Itera
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "mes.settings",
-        "DATABASE_URL": test_database_url(),
+        "DATABASE_URL": databases.own_url(),
         "MES_EVENT_LEASE_SECONDS": "2",
         "MES_EVENT_BACKOFF_SECONDS": "1",
         "MES_ERP_URL": erp[1],

@@ -39,7 +39,8 @@ def port() -> int:
 
 def serve(folder: Path, port: int, **environment: str) -> subprocess.Popen:
     given = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    given |= {"MES_DATA_DIR": str(folder), "PORT": str(port), "DEMO": "0", **environment}
+    given |= {"DJANGO_SETTINGS_MODULE": "mes.settings", "MES_DATA_DIR": str(folder), "PORT": str(port), "DEMO": "0"}
+    given |= environment
     return subprocess.Popen(
         [sys.executable, "manage.py", "serve"],
         cwd=PROJECT,

@@ -8,12 +8,24 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.plant.models import StationType
-from mes.production import orders, runs
 from mes.production.models import Run
 from mes.routing.compilation import compile_route
-from mes.routing.models import RouteVersion, Routing
-from tests.factories import make_config, make_group, make_line, make_operation, make_route, make_spec, make_station
-from tests.remembering import remembered
+from mes.routing.models import RouteExecutionConfig, RouteVersion, Routing
+from mes.specs.models import DataCollectionSpec
+from tests.factories import (
+    build_config,
+    build_group,
+    build_operation,
+    build_spec,
+    build_station,
+    make_config,
+    make_group,
+    make_line,
+    make_route,
+    make_run,
+    make_station,
+    save,
+)
 
 _numbers = count(1)
 RESULT = {"path": "payload.result", "passValues": ["OK"], "failValues": ["NG"]}
@@ -55,7 +67,6 @@ class IngestPlant:
     mappings: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
-@remembered
 def make_ingest_plant(
     *,
     units: int = 3,
@@ -81,24 +92,29 @@ def make_ingest_plant(
     }
     steps = {no: step for no, step in steps.items() if only in (None, no)}
     routing = make_route(code=f"ROUTE-{next(_numbers)}", steps=[(no, step[0]) for no, step in steps.items()])
-    for step_no, (operation, kind, station, mapping) in steps.items():
-        make_operation(operation)
-        group = make_group(f"{operation}-GROUP")
-        make_station(station, line=line, group=group, station_type=kind)
-        make_config(
+    groups = save([build_group(f"{operation}-GROUP") for operation, *_rest in steps.values()])
+    save(
+        [
+            build_station(station, line=line, group=groups[f"{operation}-GROUP"], station_type=kind)
+            for operation, kind, station, _mapping in steps.values()
+        ]
+    )
+    RouteExecutionConfig.objects.bulk_create(
+        build_config(
             routing,
             step_no=step_no,
             station_type=kind,
-            station_group=None if step_no == ungrouped else group,
+            station_group=None if step_no == ungrouped else groups[f"{operation}-GROUP"],
             ingest_mapping=mapping,
             retest_limit=1 if kind == StationType.TEST else 0,
         )
+        for step_no, (operation, kind, _station, mapping) in steps.items()
+    )
     _make_specs()
     mapping_by_step = {no: step[3] for no, step in steps.items()}
     return _start_run(routing, run_no=run_no, units=units, mappings=mapping_by_step, authorize=authorize)
 
 
-@remembered
 def make_two_sided_plant(*, first: dict[str, Any], second: dict[str, Any]) -> IngestPlant:
     """Make line SMT-A with a route that passes the same stations twice: 10 PRINT and 30 PRINT-2 (AUTO, PRN-1), 20 AOI
     and 40 AOI-2 (AUTO, AOI-1), which the mappings `first` and `second` read.
@@ -123,37 +139,20 @@ def _start_run(
 ) -> IngestPlant:
     version, _changed = compile_route(code=routing.code)
     assert version.status == "READY", version.errors
-    orders.receive(
-        wo_no=f"WO-{run_no}", product_code="BOARD-1", planned_qty=1000, optional={"routing_code": routing.code}
-    )
-    orders.release(wo_no=f"WO-{run_no}", line_code="SMT-A")
-    run = runs.create(wo_no=f"WO-{run_no}", line_code="SMT-A", plan_qty=1000, run_no=run_no)
     sns = [f"{run_no}-SN-{number}" for number in range(1, units + 1)]
-    if sns:
-        runs.register_units(run_no=run_no, sns=sns)
-    if authorize:
-        runs.set_authorization(run_no=run_no, action="AUTHORIZE", by="test")
-    return IngestPlant(Run.objects.get(pk=run.pk), version, sns, mappings)
+    run = make_run(version, make_line("SMT-A"), run_no=run_no, sns=sns, plan_qty=1000, authorize=authorize)
+    return IngestPlant(run, version, sns, mappings)
 
 
 def _make_specs() -> None:
-    from mes.specs.models import DataCollectionSpec
-
-    if DataCollectionSpec.objects.filter(name="Paste Height").exists():
-        return
-    make_spec("PRINT", "Paste Height", item_type="OBSERVATION", lsl=80, usl=160, unit="µm")
-    make_spec(
-        "REFLOW",
-        "Peak Temperature",
-        trigger_type="EACH_CARRIER",
-        lsl=235,
-        usl=250,
-        unit="°C",
-        alarm_min=230,
-        alarm_max=255,
-        alarm_action="HOLD",
-    )
-    make_spec("TEST", "Supply Voltage", lsl=3.2, usl=3.4, unit="V", is_required=True)
+    operations = save([build_operation(code) for code in ("PRINT", "REFLOW", "TEST")])
+    limits = {"lsl": 235, "usl": 250, "unit": "°C", "alarm_min": 230, "alarm_max": 255, "alarm_action": "HOLD"}
+    specs = [
+        build_spec(operations["PRINT"], "Paste Height", item_type="OBSERVATION", lsl=80, usl=160, unit="µm"),
+        build_spec(operations["REFLOW"], "Peak Temperature", trigger_type="EACH_CARRIER", **limits),
+        build_spec(operations["TEST"], "Supply Voltage", lsl=3.2, usl=3.4, unit="V", is_required=True),
+    ]
+    DataCollectionSpec.objects.bulk_create(specs, ignore_conflicts=True)  # another plant may have made them
 
 
 def event(kind: str, payload: dict[str, Any], **fields: Any) -> dict[str, Any]:

@@ -21,9 +21,10 @@ from ingest.models import OpenIngestEvent, SettledIngestEvent
 from ingest.processing import catch_up
 from mes.platform.outbox.models import MesEvent
 from mes.production.models import Run, Unit
+from tests import databases
 from tests.factories import api_client, make_token
 from tests.ingest.support import final_test, inspected, make_ingest_plant, printed, push, reflowed
-from tests.platform.outbox.support import free_port, test_database_url
+from tests.platform.outbox.support import free_port
 
 pytestmark = pytest.mark.waiting
 
@@ -38,7 +39,7 @@ SERVER = [sys.executable, "-m", "granian", "--interface", "wsgi", "mes.wsgi:appl
 def serving(log: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run a web server on the tests' database; yield its port and process. All of its group is killed at the end."""
     port = free_port()
-    environment = {**os.environ, "DATABASE_URL": test_database_url(), "SECRET_KEY": settings.SECRET_KEY}
+    environment = {**os.environ, "DATABASE_URL": databases.own_url(), "SECRET_KEY": settings.SECRET_KEY}
     command = [*SERVER, "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--blocking-threads", "4"]
     with log.open("ab") as output:
         process = subprocess.Popen(

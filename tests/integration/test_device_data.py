@@ -33,7 +33,6 @@ from tests.integration.helpers import (
     track_in,
     track_out,
 )
-from tests.remembering import remembered
 
 FAR = 4_000_000_000
 UNKNOWN_IDS = [str(FAR), "0", "-1", "abc", "1.0", "", "٣", " 1", "9" * 19, "9" * 400, "1e3"]
@@ -526,7 +525,6 @@ def listed(db: None) -> APIClient:
     return api_client(Role.INTEGRATION)
 
 
-@remembered
 def make_three_events() -> None:
     """Make a plant and three events: SN-1 and SN-2 in the oven, SN-1 at the printer by hand, a day before."""
     make_plant()

@@ -29,7 +29,6 @@ from tests.integration.helpers import (
     track_in,
     track_out,
 )
-from tests.remembering import remembered
 
 pytestmark = pytest.mark.django_db
 
@@ -76,7 +75,6 @@ def plant() -> Plant:
     return make_plant_at_work()
 
 
-@remembered
 def make_plant_at_work() -> Plant:
     """Make a plant with a machine and a unit in the oven."""
     plant = make_plant()

@@ -5,28 +5,24 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
 from mes.platform.outbox.models import MesEvent
-from tests.platform.outbox.support import PROJECT, make_event, test_database_url
+from tests import databases
+from tests.platform.outbox.support import PROJECT, make_event
 
 pytestmark = pytest.mark.waiting
-
-
-def url_of(name: str) -> str:
-    return urlunsplit(urlsplit(test_database_url())._replace(path=f"/{name}"))
 
 
 @pytest.fixture
 def other(transactional_db: None) -> Iterator[str]:
     """The address of an empty database beside the tests' own."""
     name = f"restored_{os.getpid()}"
-    with psycopg.connect(test_database_url(), autocommit=True) as connection:
+    with psycopg.connect(databases.own_url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-        yield url_of(name)
+        yield databases.url_of(name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -39,7 +35,7 @@ def manage(url: str, *arguments: object) -> subprocess.CompletedProcess:
 def test_a_backup_is_restored_and_work_goes_on_there(other, tmp_path: Path):
     event = make_event("k", payload={"text": "µ „x“"})
     file = tmp_path / "today.backup"
-    done = manage(test_database_url(), "backup", file)
+    done = manage(databases.own_url(), "backup", file)
     assert done.returncode == 0, done.stderr
     assert file.stat().st_mode & 0o777 == 0o600
     done = manage(other, "restore", file)
@@ -64,5 +60,5 @@ def test_a_backup_is_restored_and_work_goes_on_there(other, tmp_path: Path):
 
 
 def test_a_file_that_cannot_be_written_is_named(transactional_db):
-    done = manage(test_database_url(), "backup", "/proc/no.backup")
+    done = manage(databases.own_url(), "backup", "/proc/no.backup")
     assert (done.returncode, "/proc/no.backup cannot be written" in done.stderr) == (1, True)

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-from django.db import connection
 from django.utils import timezone
 
 from mes.platform.outbox.models import MesEvent
+from tests import databases
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -29,19 +28,15 @@ def make_event(key: str, *, due_ago: float = 1, **fields: Any) -> MesEvent:
     return MesEvent.objects.create(idempotency_key=key, next_attempt_at=due, **{**values, **fields})
 
 
-def test_database_url() -> str:
-    """Return the DATABASE_URL of the database that the tests use, for a process of its own."""
-    parts = urlsplit(os.environ["DATABASE_URL"])
-    return urlunsplit(parts._replace(path=f"/{connection.settings_dict['NAME']}"))
-
-
-test_database_url.__test__ = False  # type: ignore[attr-defined]
-
-
 @contextlib.contextmanager
 def running(command: list[str], log: Path, **environment: str) -> Iterator[subprocess.Popen]:
     """Run a program of the product on the tests' database; end it and all of its group afterwards."""
-    given = {**os.environ, "DATABASE_URL": test_database_url(), "SECRET_KEY": "x", "PYTHONUNBUFFERED": "1"}
+    given = {
+        **os.environ,
+        "DATABASE_URL": databases.own_url(),
+        "SECRET_KEY": "x",
+        "PYTHONUNBUFFERED": "1",
+    }
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, *command],

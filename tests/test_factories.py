@@ -1,0 +1,54 @@
+"""The factories write rows themselves; they must be what the services write."""
+
+from typing import Any
+
+import pytest
+from django.db import models
+
+from mes.production import orders, runs
+from mes.production.models import Run, Unit, WorkOrder
+from mes.readiness.models import ReadinessCheck
+from tests.factories import Plant, make_plant, make_run
+
+pytestmark = pytest.mark.django_db
+
+OF_EACH = {"id", "run_no", "wo_no", "sn", "work_order_id", "run_id"}  # what no two of them have in common
+
+
+def make_by_services(plant: Plant, *, authorize: bool) -> None:
+    """Make the run RUN-2 with two units, and RUN-3 with none, by what the pages and the interface call."""
+    for run_no, sns in (("RUN-2", ["SN-3", "SN-4"]), ("RUN-3", [])):
+        wo_no = f"WO-{run_no}"
+        routing = {"routing_code": plant.routing.code}
+        orders.receive(wo_no=wo_no, product_code="BOARD-1", planned_qty=100, optional=routing)
+        orders.release(wo_no=wo_no, line_code=plant.line.code)
+        runs.create(wo_no=wo_no, line_code=plant.line.code, plan_qty=100, run_no=run_no)
+        if sns:
+            runs.register_units(run_no=run_no, sns=sns)
+        if authorize:
+            runs.set_authorization(run_no=run_no, action="AUTHORIZE", by="test")
+
+
+def rows(model: type[models.Model], **names: Any) -> list[dict[str, Any]]:
+    """Return what rows hold: of times, only whether there is one."""
+    return [
+        {
+            field: bool(value) if isinstance(model._meta.get_field(field), models.DateTimeField) else value
+            for field, value in row.items()
+            if field not in OF_EACH
+        }
+        for row in model._default_manager.filter(**names).order_by("pk").values()
+    ]
+
+
+@pytest.mark.parametrize("authorize", [True, False])
+def test_runs_are_what_the_services_make(authorize: bool) -> None:
+    plant = make_plant(authorize=authorize)
+    make_run(plant.version, plant.line, run_no="RUN-4", authorize=authorize)
+    make_by_services(plant, authorize=authorize)
+    for own, by_services in (("RUN-1", "RUN-2"), ("RUN-4", "RUN-3")):
+        assert rows(WorkOrder, runs__run_no=own) == rows(WorkOrder, runs__run_no=by_services) != []
+        assert rows(Run, run_no=own) == rows(Run, run_no=by_services) != []
+        assert rows(Unit, run__run_no=own) == rows(Unit, run__run_no=by_services)
+        assert rows(ReadinessCheck, run__run_no=own) == rows(ReadinessCheck, run__run_no=by_services)
+    assert len(rows(Unit, run__run_no="RUN-1")) == 2
