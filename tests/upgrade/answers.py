@@ -92,3 +92,33 @@ class _Reader(HTMLParser):
         text = re.sub(r"\s+", " ", data).strip()
         if self._is_main and not self._hidden and text:
             self.lines.append(text)
+
+
+class NewIds:
+    """Names the ids of events and tracks made after the dump by their order: numbers may be left out, and are.
+
+    They are taken from their sequence when an event is read, so how many are left out depends on what a process
+    remembers. `last` are the last ones of the dump: `event`, `track`.
+    """
+
+    KINDS = {"eventId": "event", "ingestEventId": "event", "trackId": "track", "trackIds": "track"}
+
+    def __init__(self, **last: int) -> None:
+        self._last = last
+        self._names: dict[str, str] = {}
+
+    def named(self, answer: Answer) -> Answer:
+        """Return an answer with such ids named. Called for the answers of one case, in order."""
+        listed = "event" if answer["asked"].startswith("ingest/events") else ""
+        return dict(self._named(answer, "", listed))
+
+    def _named(self, value: Any, key: str, listed: str) -> Any:
+        if isinstance(value, dict):
+            inside = {"tracks": "track", "ingestEvents": "event"}.get(key, listed)
+            return {name: self._named(inner, name, inside) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self._named(inner, key, listed) for inner in value]
+        kind = listed if key == "id" else self.KINDS.get(key, "")
+        if not kind or not isinstance(value, str) or not value.isdigit() or int(value) <= self._last[kind]:
+            return value
+        return self._names.setdefault(f"{kind} {value}", f"{kind} #{len(self._names)}")
