@@ -80,8 +80,8 @@ def _make(days: int) -> None:
 
     today = timezone.now().date()
     first = today - timedelta(days=days)
-    for start, end in partitions.month_bounds(first, (today.year - first.year) * 12 + today.month - first.month + 1):
-        partitions._make_month("mes_countreport", f"mes_countreport_{start:%Y_%m}", start, end)
+    for month in partitions.months_from(first, (today.year - first.year) * 12 + today.month - first.month + 1):
+        partitions.make_month("mes_countreport", month)
     _timed("runs", lambda: _make_runs(first, days))
     for name, statement in (("machines", MAKE_STREAMS), ("reports", MAKE_REPORTS), ("hours", MAKE_HOURS)):
         _timed(name, partial(_execute, statement, {"machines": MACHINES}))

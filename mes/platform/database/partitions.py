@@ -1,19 +1,21 @@
 """Tables partitioned by month of `received_at`, the server's clock.
 
-A device's clock of 1970 must not choose the partition. Months are made ahead by a daily task; the default
+A device's clock of 1970 must not choose the partition. Months are made ahead by an hourly task; the default
 partition catches what the task missed, so that an insert never fails, and is emptied when the month is made.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
 import structlog
-from django.db import connection, migrations, transaction
+from django.db import connection, migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
+from mes.platform.database.table_changes import change_tables
 from mes.platform.sweeps import Sweep, SweepIncomplete
 
 logger = structlog.get_logger(__name__)
@@ -59,13 +61,17 @@ class CreatePartitionedModel(migrations.CreateModel):
         return f"Create partitioned model {self.name}"
 
 
-def month_bounds(first: date, months: int) -> Iterable[tuple[date, date]]:
-    """Yield (first day, first day of the next month) for `months` months from the month of `first`."""
-    year, month = first.year, first.month
-    for _ in range(months):
-        start = date(year, month, 1)
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
-        yield start, date(year, month, 1)
+def next_month(first: date) -> date:
+    """Return the first day of the month after one, given by its first day."""
+    return date(first.year + first.month // 12, first.month % 12 + 1, 1)
+
+
+def months_from(day: date, number: int) -> Iterator[date]:
+    """Yield the first days of so many months, from the month of `day` on."""
+    first = day.replace(day=1)
+    for _ in range(number):
+        yield first
+        first = next_month(first)
 
 
 def make_months(tables: Iterable[str] = PARTITIONED_TABLES, *, ahead: int = MONTHS_AHEAD) -> list[str]:
@@ -77,30 +83,52 @@ def make_months(tables: Iterable[str] = PARTITIONED_TABLES, *, ahead: int = MONT
     made = []
     with Sweep("partitions") as sweep:
         for table in tables:
-            for start, end in month_bounds(timezone.now().date(), ahead + 1):
-                name = f"{table}_{start:%Y_%m}"
-                with sweep.row(name):
-                    made += [name] if _make_month(table, name, start, end) else []
+            for first in months_from(timezone.now().date(), ahead + 1):
+                with sweep.row(_name_of(table, first)):
+                    made += make_month(table, first)
     return made
 
 
-def _make_month(table: str, name: str, start: date, end: date) -> bool:
-    """Make one partition, filled from the default partition first: PostgreSQL refuses to attach it otherwise."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s)", [name])
-        if cursor.fetchone()[0] is not None:
-            return False
-        period = f"received_at >= '{start} 00:00+00' AND received_at < '{end} 00:00+00'"
-        cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
-        cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
-        cursor.execute(
-            f"WITH moved AS (DELETE FROM {table}_default WHERE {period} RETURNING *) "
-            f"INSERT INTO {name} SELECT * FROM moved"
-        )
-        cursor.execute(
-            f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{start} 00:00+00') TO ('{end} 00:00+00')"
-        )
-        return True
+def make_month(table: str, first: date) -> list[str]:
+    """Make the partition of a month, given by its first day, where it is missing; return its name if it was made.
+
+    Who writes into the table waits for a moment. Raises OperationalError where the default partition is in use for
+    longer (`mes.platform.database.table_changes`).
+    """
+    if _exists(_name_of(table, first)):
+        return []
+    return change_tables(lambda cursor: _attach_month(cursor, table, first))
+
+
+def _attach_month(cursor: CursorWrapper, table: str, first: date) -> list[str]:
+    """Attach a partition that is filled from the default partition first: PostgreSQL refuses it otherwise.
+
+    The table is locked for writing, or a row on its way to the default partition would be refused there. That partition
+    is locked by attaching at the latest; it is asked for before rows are moved in vain.
+    """
+    name = _name_of(table, first)
+    start, end = f"'{first} 00:00+00'", f"'{next_month(first)} 00:00+00'"
+    cursor.execute(f"LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE")
+    if _exists(name):  # another worker was quicker
+        return []
+    cursor.execute(f"LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE")
+    cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
+    cursor.execute(
+        f"WITH moved AS (DELETE FROM {table}_default WHERE received_at >= {start} AND received_at < {end} RETURNING *) "
+        f"INSERT INTO {name} SELECT * FROM moved"
+    )
+    cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})")
+    return [name]
+
+
+def _name_of(table: str, first: date) -> str:
+    return f"{table}_{first:%Y_%m}"
+
+
+def _exists(table: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s)", [table])
+        return cursor.fetchone()[0] is not None
 
 
 def list_months(table: str) -> dict[date, str]:

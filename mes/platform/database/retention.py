@@ -14,11 +14,13 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import CompositePrimaryKey, QuerySet
 from django.utils import timezone
 
-from mes.platform.database.partitions import list_months
+from mes.platform.database.partitions import list_months, next_month
+from mes.platform.database.table_changes import change_tables, limit_lock_wait
 from mes.platform.hooks import Hook
 from mes.platform.sweeps import Batch, Sweep, describe_error
 
@@ -27,10 +29,7 @@ logger = structlog.get_logger(__name__)
 BATCH = 1000  # rows of one transaction
 MOST_BAD = 100  # rows of a policy that cannot be deleted; of more, the night goes to finding them
 PAUSE = 0.02  # seconds between two of them, in which others have the disk
-LOCK_TIMEOUT = "200ms"  # whoever comes after us waits for as long as we do
-ROW_LOCK_TIMEOUT = "5s"  # others do not wait behind this one
-LOCK_TRIES = 20
-LOCK_PAUSE = 0.5  # seconds
+ROW_LOCK_TIMEOUT = "5s"  # nobody waits behind this one
 MOST_COUNTED = 100_000  # a dry run stops counting there
 VARIABLES = {"MES_KEY_RETENTION": "MES_KEY_DAYS", "MES_SESSION_RETENTION": "", "MES_HEARTBEAT_RETENTION": ""}
 ADVISORY_LOCK = 0x4C4B_5245_5445  # one run at a time
@@ -201,7 +200,7 @@ def _delete_batch(policy: Rows, cutoff: datetime, batch: Batch) -> None:
     """Delete one batch. The rows are locked while they still are what the policy selects; locked ones are left."""
     with transaction.atomic():
         _take_turn()
-        _wait_at_most(ROW_LOCK_TIMEOUT)
+        limit_lock_wait(ROW_LOCK_TIMEOUT)
         expired = policy.expired(cutoff).exclude(pk__in=batch.excluded)
         lone = isinstance(expired.model._meta.pk, CompositePrimaryKey)  # Django cannot name the table of one
         chosen = expired.select_for_update(skip_locked=True, of=() if lone else ("self",))
@@ -217,30 +216,23 @@ def expired_months(policy: Months, cutoff: datetime) -> list[date]:
 
 
 def _end_of(first: date) -> datetime:
-    after = date(first.year + 1, 1, 1) if first.month == 12 else date(first.year, first.month + 1, 1)
-    return datetime(after.year, after.month, after.day, tzinfo=UTC)
+    return datetime.combine(next_month(first), datetime.min.time(), tzinfo=UTC)
 
 
 def _drop_month(policy: Months, month: date) -> Iterator[tuple[int, list[str]]]:
     """Drop the tables of a month in one transaction; yield their names.
 
-    Dropping locks the whole partitioned table, and whoever uses it waits behind us. So we wait for the lock for a
-    moment only, let the others through, and try again; a month that is in use for long (a backup reads it) goes
-    another night. DETACH … CONCURRENTLY would not lock, but PostgreSQL refuses it beside a default partition.
+    A month that is in use for long (a backup reads it) goes another night. DETACH … CONCURRENTLY would lock nobody out,
+    but PostgreSQL refuses it beside a default partition.
     """
     names = [name for table in policy.tables if (name := list_months(table).get(month))]
-    for attempt in range(LOCK_TRIES):
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                _take_turn()
-                _wait_at_most(LOCK_TIMEOUT)
-                cursor.execute(f"LOCK TABLE ONLY {', '.join(policy.tables)} IN ACCESS EXCLUSIVE MODE")
-                cursor.execute(f"DROP TABLE {', '.join(names)}")
-            break
-        except OperationalError as error:
-            if getattr(error.__cause__, "sqlstate", None) != "55P03" or attempt == LOCK_TRIES - 1:  # lock_not_available
-                raise
-            time.sleep(LOCK_PAUSE)
+
+    def drop(cursor: CursorWrapper) -> None:
+        _take_turn()
+        cursor.execute(f"LOCK TABLE ONLY {', '.join(policy.tables)} IN ACCESS EXCLUSIVE MODE")
+        cursor.execute(f"DROP TABLE {', '.join(names)}")
+
+    change_tables(drop)
     yield 0, names
 
 
@@ -267,12 +259,6 @@ def _take_turn() -> None:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
         if not cursor.fetchone()[0]:
             raise _Busy
-
-
-def _wait_at_most(patience: str) -> None:
-    """Give up waiting for a lock after so long, in this transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{patience}'")
 
 
 # --- looking ahead -----------------------------------------------------------------------------------------------

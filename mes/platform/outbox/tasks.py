@@ -24,5 +24,5 @@ def make_partitions() -> list[str]:
 
 TASKS = (
     ScheduledTask("tick", _("Handling of due events"), tick, cron="* * * * * */30"),
-    ScheduledTask("partitions", _("Partitions of the coming months"), make_partitions, cron="15 2 * * *"),
+    ScheduledTask("partitions", _("Partitions of the coming months"), make_partitions, cron="15 * * * *"),
 )

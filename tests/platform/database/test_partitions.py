@@ -1,0 +1,172 @@
+"""Months are made while others read and write: nobody waits for long, and what is in use is tried again."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date
+from typing import Any
+
+import pytest
+from django.db import DataError, OperationalError, connection, connections, transaction
+from django.utils import timezone
+
+from integration.models import SettledMessage
+from mes.platform.database import partitions, table_changes
+from mes.platform.sweeps import SweepIncomplete
+from tests.platform.outbox.support import eventually
+
+TABLE = "integration_settledmessage"
+FAR = date(2190, 1, 1)
+LONGEST_WAIT = 1.5  # seconds, of a machine that has other things to do; a lock is waited for 0.2
+
+
+@pytest.fixture
+def months(transactional_db: None) -> Iterator[None]:
+    """Without the months that a test makes, afterwards."""
+    before = set(partitions.list_months(TABLE).values())
+    yield
+    with connection.cursor() as cursor:
+        for name in set(partitions.list_months(TABLE).values()) - before:
+            cursor.execute(f"DROP TABLE {name}")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_changes, "TRIES", 4)
+    monkeypatch.setattr(table_changes, "PAUSE", 0.1)
+
+
+@contextmanager
+def in_thread(work: Callable[[], None]) -> Iterator[None]:
+    """Run `work` beside the block, with a connection of its own; raise what it raises."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(run)
+        try:
+            yield
+        finally:
+            future.result(timeout=30)
+
+
+@contextmanager
+def reading(*, seconds: float = 20) -> Iterator[None]:
+    """Hold what `pg_dump` holds of the table and all its partitions, until the block ends or for so long."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {TABLE} IN ACCESS SHARE MODE")
+            begun.set()
+            ended.wait(seconds)
+
+    with in_thread(read):
+        assert begun.wait(10)
+        try:
+            yield
+        finally:
+            ended.set()
+
+
+class Writer:
+    """A line that reports all the time. `longest` is how many seconds its slowest insert took."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.written = 0
+        self.stop = threading.Event()
+
+    def write(self) -> None:
+        while not self.stop.is_set():
+            start = time.monotonic()
+            SettledMessage.objects.create(
+                received_at=timezone.now(), direction="INBOUND", entity_type="X", dedupe_key="x", status="SUCCESS"
+            )
+            self.longest = max(self.longest, time.monotonic() - start)
+            self.written += 1
+            time.sleep(0.002)
+
+
+@contextmanager
+def writing() -> Iterator[Writer]:
+    writer = Writer()
+    with in_thread(writer.write):
+        eventually(lambda: writer.written > 0)
+        try:
+            yield writer
+        finally:
+            writer.stop.set()
+
+
+def drop_month(first: date) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {partitions.list_months(TABLE)[first]}")
+
+
+def count(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table}")
+        return int(cursor.fetchone()[0])
+
+
+def test_months_follow_each_other() -> None:
+    firsts = [date(2026, 11, 1), date(2026, 12, 1), date(2027, 1, 1), date(2027, 2, 1)]
+    assert list(partitions.months_from(date(2026, 11, 30), 4)) == firsts
+
+
+def test_no_line_waits_for_a_month_that_waits_for_a_backup(months: None) -> None:
+    with reading(seconds=10), writing() as writer, pytest.raises(OperationalError, match="lock timeout"):
+        partitions.make_month(TABLE, FAR)
+    assert writer.longest < LONGEST_WAIT, "a line waited behind a reader"
+    assert partitions.make_month(TABLE, FAR) == [f"{TABLE}_2190_01"]
+    assert partitions.make_month(TABLE, FAR) == []
+
+
+def test_it_is_told_which_months_are_missing(months: None) -> None:
+    last = max(partitions.list_months(TABLE))
+    drop_month(last)
+    with reading(), pytest.raises(SweepIncomplete, match=f"^{TABLE}_{last:%Y_%m}: OperationalError: .*lock timeout"):
+        partitions.make_months([TABLE])
+    assert partitions.make_months([TABLE]) == [f"{TABLE}_{last:%Y_%m}"]
+
+
+def test_it_is_tried_again_until_a_reader_is_through(months: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_changes, "TRIES", 40)
+    with reading(seconds=1):
+        assert partitions.make_month(TABLE, FAR) == [f"{TABLE}_2190_01"]
+
+
+def test_what_arrives_while_a_late_month_is_made_is_kept_in_it(months: None) -> None:
+    this_month = timezone.now().date().replace(day=1)
+    drop_month(this_month)
+    with writing() as writer:
+        [name] = partitions.make_month(TABLE, this_month)
+        before = writer.written
+        eventually(lambda: writer.written > before + 3)
+    assert (count(f"{TABLE}_default"), count(name)) == (0, writer.written)
+
+
+def test_two_workers_make_a_month_once(months: None) -> None:
+    made: list[str] = []
+    with in_thread(lambda: made.extend(partitions.make_month(TABLE, FAR))):
+        made += partitions.make_month(TABLE, FAR)
+    assert made == [f"{TABLE}_2190_01"]
+
+
+def test_only_a_lock_is_waited_for(transactional_db: None) -> None:
+    tries = []
+
+    def fail(cursor: Any) -> None:
+        tries.append(1)
+        cursor.execute("SELECT 1 / 0")
+
+    with pytest.raises(DataError):
+        table_changes.change_tables(fail)
+    assert len(tries) == 1
