@@ -231,9 +231,10 @@ class ConfigForm(forms.ModelForm):
         data["data_spec_names"] = names
         return data
 
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]
-        if not self.errors:
+    def full_clean(self) -> None:
+        """Look for what the fields do not show by themselves, when all else is right."""
+        super().full_clean()
+        if self.is_bound and not self.errors:
             for name, message in services.find_config_problems(self.instance).items():
                 self.add_error(name, message)
 

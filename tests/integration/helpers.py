@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
 from datetime import timedelta
 from functools import cache
 from threading import Barrier
@@ -186,6 +187,4 @@ def at_once(*calls: Callable[[], T], times: int = 1) -> list[T]:
 
 def another(client: APIClient) -> APIClient:
     """Return a client of the same token for another thread."""
-    twin = APIClient()
-    twin.credentials(**client._credentials)
-    return twin
+    return copy(client)

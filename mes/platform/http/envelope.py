@@ -13,7 +13,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, RequestDa
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, InternalError, OperationalError
 from django.db.models import ProtectedError, RestrictedError
-from django.http import Http404, HttpRequest
+from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
 from django.utils.encoding import force_str
@@ -125,8 +125,7 @@ def internal_error_message() -> str:
 
 def request_id(request: Any) -> str | None:
     """The id that the middleware gave to a Django or REST framework request."""
-    plain: HttpRequest | None = getattr(request, "_request", request)
-    return getattr(plain, "request_id", None)
+    return getattr(request, "request_id", None)
 
 
 def camel_case(name: str) -> str:

@@ -72,38 +72,30 @@ class EnvelopeSchema(AutoSchema):
         roles = ", ".join(str(role.label) for role in roles_with(needed))
         return _("Needs %(capabilities)s (roles: %(roles)s).") % {"capabilities": names or "—", "roles": roles or "—"}
 
-    def _resolve_path_parameters(self, variables: list[str]) -> list[dict[str, Any]]:
-        parameters = super()._resolve_path_parameters(variables)
-        for parameter in parameters:
-            if parameter["name"] in _OPAQUE:
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        """What a view does, as it is sent: ids are texts, answers lie in the envelope, errors have one shape."""
+        operation = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        for parameter in operation.get("parameters", []):
+            if parameter["in"] == "path" and parameter["name"] in _OPAQUE:
                 parameter["schema"] = {"type": "string"}
-        return parameters
+        self._complete(operation["responses"])
+        return operation
 
-    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
-        responses = super()._get_response_bodies(direction)
+    def _complete(self, responses: dict[str, Any]) -> None:
+        in_envelope = self._answers_in_envelope()
+        for status, response in responses.items():
+            if in_envelope and "200" <= status < "300":
+                _wrap(status, response)
         if self.method == "DELETE" and "204" in responses:
             del responses["204"]
             responses["200"] = {"description": _("Deleted."), "content": _json(_envelope({"nullable": True}))}
-        if direction == "response" and self._answers_in_envelope():
+        if in_envelope:
             reference = self._error_reference()
             for status, description in _ERROR_STATUSES.items():
-                if status in _WRITE_ERRORS and self.method in READING_METHODS:
-                    continue
-                responses.setdefault(status, {"description": description, "content": _json(reference)})
-        return responses
-
-    def _get_response_for_code(
-        self, serializer: Any, status_code: str, media_types: Any = None, direction: Any = "response"
-    ) -> dict[str, Any]:
-        response = super()._get_response_for_code(serializer, status_code, media_types, direction)
-        if direction != "response" or not self._answers_in_envelope() or not "200" <= str(status_code) < "300":
-            return response
-        content = response.get("content", {}).get("application/json")
-        if content is not None:
-            content["schema"] = _envelope(content.get("schema", {}))
-        elif "content" not in response and str(status_code) != "204":
-            response["content"] = _json(_envelope({"nullable": True}))
-        return response
+                if status not in _WRITE_ERRORS or self.method not in READING_METHODS:
+                    responses.setdefault(status, {"description": description, "content": _json(reference)})
 
     def _answers_in_envelope(self) -> bool:
         return any(issubclass(renderer, EnvelopeRenderer) for renderer in self.view.renderer_classes)
@@ -114,6 +106,15 @@ class EnvelopeSchema(AutoSchema):
         )
         self.registry.register_on_missing(component)
         return component.ref
+
+
+def _wrap(status: str, response: dict[str, Any]) -> None:
+    """Put the body of an answer into the envelope."""
+    content = response.get("content", {}).get("application/json")
+    if content is not None:
+        content["schema"] = _envelope(content.get("schema", {}))
+    elif "content" not in response and status != "204":
+        response["content"] = _json(_envelope({"nullable": True}))
 
 
 def _envelope(schema: dict[str, Any]) -> dict[str, Any]:

@@ -44,19 +44,19 @@ _FIELD = re.compile(r"Object (?P<fault>missing required|contains unknown) field 
 
 def read_body(request: HttpRequest | Request, *, limit: int | None = None) -> bytes:
     """Return the JSON body, or b"" if there is none. Never reads more than `limit` bytes (default: MES_BODY_LIMIT)."""
-    plain: HttpRequest = request._request if isinstance(request, Request) else request
     limit = settings.MES_BODY_LIMIT if limit is None else limit
-    length = _content_length(plain)
+    length = _content_length(request)
     if length > limit:
         raise PayloadTooLarge(limit=limit)
     if length <= 0:
         return b""
-    if plain.content_type not in _JSON_TYPES:
-        raise UnsupportedMediaType(plain.content_type or _("(none)"))
-    return plain.body
+    media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if media_type not in _JSON_TYPES:
+        raise UnsupportedMediaType(media_type or _("(none)"))
+    return request.body
 
 
-def _content_length(request: HttpRequest) -> int:
+def _content_length(request: HttpRequest | Request) -> int:
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:

@@ -232,9 +232,6 @@ class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer):
     def _candidate(self, attrs: dict[str, Any]) -> models.Model:
         model: Any = self.Meta.model
         candidate = copy.copy(self.instance) if isinstance(self.instance, models.Model) else model()
-        if isinstance(self.instance, models.Model):
-            candidate._state = copy.copy(self.instance._state)
-            candidate._state.fields_cache = dict(self.instance._state.fields_cache)
         plain = {field.name for field in model._meta.fields}
         for name, value in attrs.items():
             if name in plain and value is not empty:

@@ -28,8 +28,11 @@ class _Answering(APIView):
     permission_classes: ClassVar[Sequence[Any]] = []
     seen: ClassVar[list[weakref.ref[HttpRequest]]] = []
 
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        self.seen.append(weakref.ref(request))
+        return super().initialize_request(request, *args, **kwargs)
+
     def post(self, request: Request) -> Response:
-        self.seen.append(weakref.ref(request._request))
         if request.data.get("refuse"):
             raise errors.ValidationFailed({"refuse": "It was asked for."})
         return Response({"said": request.data})

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.http.request import RawPostDataException
 from django.test import RequestFactory
 from rest_framework.exceptions import UnsupportedMediaType
 
@@ -172,7 +173,9 @@ def test_a_larger_body_is_refused_unread() -> None:
     request = post(b"x" * 11)
     with pytest.raises(PayloadTooLarge):
         parsing.read_body(request, limit=10)
-    assert not request._read_started
+    request.read(1)
+    with pytest.raises(RawPostDataException):  # because it is still to be read
+        _body = request.body
 
 
 def test_the_default_limit_is_the_setting(settings: Any) -> None:
