@@ -11,7 +11,7 @@ from rest_framework.viewsets import GenericViewSet
 from execution import dispositions, queries, tracking
 from execution.data.judging import Reading, check_shape
 from execution.models import Track, TrackResult
-from mes.platform.accounts.permissions import check_station, operator_name
+from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import (
     CodeField,
@@ -19,6 +19,7 @@ from mes.platform.http.serializers import (
     StrictSerializer,
     read,
 )
+from mes.platform.inbound.sender import sender_of
 from mes.production.models import Unit
 
 
@@ -133,7 +134,7 @@ class StationWorkViewSet(GenericViewSet):
     @extend_schema(summary="List the units in a station and waiting for it", responses=QueueAnswer)
     def queue(self, request: Request, code: str) -> Response:
         """Return the queue."""
-        check_station(request, code)
+        sender_of(request).check_station(code)
         return Response(queries.get_station_queue(tracking.get_station(code)))
 
     @extend_schema(summary="Find the run of a scanned unit", responses=ResolvedUnit)
@@ -144,7 +145,7 @@ class StationWorkViewSet(GenericViewSet):
     @extend_schema(summary="List what is to be collected for a unit here", responses=DataSpecsAnswer)
     def data_specs(self, request: Request, code: str, sn: str) -> Response:
         """Return the specs of the unit's step."""
-        check_station(request, code)
+        sender_of(request).check_station(code)
         return Response(queries.get_data_specs(tracking.get_station(code), sn))
 
     @extend_schema(
@@ -156,7 +157,7 @@ class StationWorkViewSet(GenericViewSet):
     )
     def track_in(self, request: Request, code: str) -> Response:
         """Open a track."""
-        check_station(request, code)
+        sender_of(request).check_station(code)
         body = read(TrackInRequest, request)
         track, unit, created = tracking.track_in(
             run_no=body["run_no"],
@@ -195,7 +196,7 @@ class StationWorkViewSet(GenericViewSet):
     )
     def track_out(self, request: Request, code: str) -> Response:
         """Close the open track."""
-        check_station(request, code)
+        sender_of(request).check_station(code)
         body = read(TrackOutRequest, request)
         departure = tracking.track_out(
             run_no=body["run_no"],

@@ -18,6 +18,7 @@ from mes.platform.http.admin import (
     choice_filter,
     pretty_json,
 )
+from mes.platform.inbound.sender import Sender
 from mes.status_reports.admin import DEVICE_DATA
 
 DEVICE_DATA.add(IngestEvent)
@@ -95,9 +96,10 @@ class IngestEventAdmin(ReadOnlyAdmin):
     @admin.action(description=gettext_lazy("Replay"), permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: QuerySet[IngestEvent]) -> None:
         """Try the chosen events now, in order of occurrence; each by itself."""
+        sender = Sender(request.user.get_username())
         done = 0
         for pk in queryset.order_by("occurred_at", "pk").values_list("pk", flat=True):
-            outcome = attempt(request, _("Event %(id)s") % {"id": pk}, partial(processing.retry, pk))
+            outcome = attempt(request, _("Event %(id)s") % {"id": pk}, partial(processing.retry, pk, sender=sender))
             done += outcome is not None and outcome.status != IngestStatus.WAITING
         if done:
             messages.success(request, _("%(count)d event(s) applied.") % {"count": done})

@@ -14,10 +14,9 @@ from rest_framework.viewsets import GenericViewSet
 
 from execution import carriers
 from ingest import envelope, processing
-from ingest.attempts import Outcome
+from ingest.attempts import Answered
 from ingest.models import IngestEvent
 from mes import errors
-from mes.platform.accounts.permissions import station_check
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http import parsing
@@ -34,6 +33,8 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import id_or_raise
+from mes.platform.inbound.messages import Outcome, Received
+from mes.platform.inbound.sender import sender_of
 
 EVENT_SCHEMA = inline_schema(envelope.Envelope)
 EVENT_EXAMPLE = {
@@ -186,8 +187,8 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     )
     def create(self, request: Request) -> Response:
         """Apply one event."""
-        outcome = processing.receive(parsing.read_body(request), check_station=station_check(request))
-        return Response(outcome.answer, status={"APPLIED": 201, "DUPLICATE": 200, "WAITING": 202}[outcome.status])
+        received = processing.CHANNEL.receive(parsing.read_body(request), sender_of(request))
+        return Response(received.answer, status={"APPLIED": 201, "DUPLICATE": 200, "WAITING": 202}[_status(received)])
 
     @extend_schema(
         summary="Push machine events",
@@ -199,10 +200,8 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     @action(detail=False, methods=["post"])
     def batch(self, request: Request) -> Response:
         """Apply up to 1,000 events."""
-        outcomes = processing.receive_batch(
-            parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT),
-            check_station=station_check(request),
-        )
+        raw = parsing.read_body(request, limit=settings.MES_BATCH_BODY_LIMIT)
+        outcomes = processing.CHANNEL.receive_batch(raw, sender_of(request))
         results = [_result(key, outcome) for key, outcome in outcomes]
         counts = Counter(result["status"] for result in results)
         return Response({"results": results, "counts": dict(counts)})
@@ -223,8 +222,8 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, pk: str) -> Response:
         """Apply it now."""
-        outcome = processing.retry(_as_id(pk), check_station=station_check(request))
-        return Response(outcome.answer, status=202 if outcome.status == "WAITING" else 200)
+        answered = processing.retry(_as_id(pk), sender=sender_of(request))
+        return Response(answered.answer, status=202 if answered.status == "WAITING" else 200)
 
 
 def _as_id(text: str) -> int:
@@ -232,10 +231,16 @@ def _as_id(text: str) -> int:
     return id_or_raise(text, errors.IngestEventNotFound)
 
 
-def _result(key: str | None, outcome: Outcome | errors.DomainError) -> dict[str, Any]:
-    if isinstance(outcome, Outcome):
-        return {"dedupeKey": key, **outcome.answer, "status": outcome.status}
-    status = "CONFLICT" if isinstance(outcome, errors.DedupeKeyConflict) else "REJECTED"
+def _status(received: Received) -> str:
+    """Return APPLIED, DUPLICATE or WAITING."""
+    assert isinstance(received, Answered)
+    return received.status
+
+
+def _result(key: str | None, outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Received):
+        return {"dedupeKey": key, **outcome.answer, "status": _status(outcome)}
+    status = "CONFLICT" if isinstance(outcome, errors.KeyConflict) else "REJECTED"
     return {"dedupeKey": key, "status": status, "error": refusal_as_json(outcome)}
 
 

@@ -12,14 +12,16 @@ class IngestConfig(AppConfig):
     verbose_name = _("Ingest")
 
     def ready(self) -> None:
-        """Hear of moves, which may let waiting events be applied; catch up by the clock; let old events go."""
+        """Offer the way in; hear of moves, which may free waiting events; catch up by the clock; let old events go."""
         from execution.hooks import unit_moved
         from ingest.models import OpenIngestEvent
-        from ingest.processing import catch_up, try_blocked
+        from ingest.processing import CHANNEL, catch_up, try_blocked
         from mes.platform.database import retention
+        from mes.platform.inbound.channels import channels
         from mes.platform.monitoring import open_work
         from mes.platform.outbox import schedules
 
+        channels.register(CHANNEL)
         unit_moved.register(try_blocked)
         schedules.tasks.register(
             schedules.ScheduledTask("ingest waiting", _("Machine events that waited"), catch_up, cron="* * * * * */30")

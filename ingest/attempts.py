@@ -6,7 +6,7 @@ of it back, key included; `reject` and `give_up` then keep it. What follows a se
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from ingest import keys, matching, unit_moves
 from ingest.candidates import Candidate, EventCandidates, find_candidates
 from ingest.context import EventContext, claim_and_lock, find_repeated_test, load_context
-from ingest.envelope import ReceivedEvent, StationCheck, decode
+from ingest.envelope import ReceivedEvent, decode
 from ingest.mapping.paths import invalid
 from ingest.matching import Match
 from ingest.models import IngestBase, IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
@@ -25,19 +25,27 @@ from ingest.open_events import keep_waiting, lock_open, upsert_open, with_carrie
 from ingest.settled_events import settle, settle_rest
 from mes import errors
 from mes.labels import Action, Entity
+from mes.platform.inbound.messages import Received
+from mes.platform.inbound.sender import Sender
 from mes.production import locking
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an event: APPLIED, DUPLICATE or WAITING, and the answer's data.
+class Answered(Received, frozen=True, gc=False):
+    """An event that was applied, waits, or was recognised as a repeat of one of these.
 
     `transaction_id` is the transaction whose units it names or waits for.
     """
 
-    status: str
-    answer: dict[str, Any]
     transaction_id: str | None = None
+
+    @property
+    def status(self) -> str:
+        """APPLIED, DUPLICATE or WAITING."""
+        return "DUPLICATE" if self.is_duplicate else self.answer["status"]
+
+
+def _answered(answer: dict[str, Any], transaction_id: str | None = None) -> Answered:
+    return Answered(answer, int(answer["eventId"]), is_duplicate=False, transaction_id=transaction_id)
 
 
 class Overtakes(Exception):
@@ -47,9 +55,9 @@ class Overtakes(Exception):
         self.unit_ids = unit_ids
 
 
-def repeat_of(answer: Mapping[str, Any]) -> Outcome:
-    """Return the outcome of a repeat of what was answered so."""
-    return Outcome("DUPLICATE", {**answer, "duplicate": True})
+def repeat_of(answer: Mapping[str, Any]) -> Answered:
+    """Return how a repeat of what was answered so is answered."""
+    return Answered({**answer, "duplicate": True}, int(answer["eventId"]), is_duplicate=True)
 
 
 def reread(kept: IngestBase) -> ReceivedEvent:
@@ -61,9 +69,7 @@ def reread(kept: IngestBase) -> ReceivedEvent:
 
 
 @locking.atomically
-def attempt(
-    event: ReceivedEvent, *, check_station: StationCheck, is_in_turn: bool = False
-) -> Outcome | errors.DomainError:
+def attempt(event: ReceivedEvent, *, sender: Sender, is_in_turn: bool = False) -> Answered | errors.DomainError:
     """Claim the key and apply the event in one transaction. Raises Overtakes unless it is known to be its turn.
 
     An event that is ahead of its unit is kept in this transaction, while the unit is locked: whoever moves the unit
@@ -81,15 +87,15 @@ def attempt(
         return _answer_like(first_key, event, open_event)
     unopened = matching.find_unopened_transaction(candidates)
     if unopened is not None:
-        check_sender(unopened, check_station=check_station)
+        check_sender(unopened, sender=sender)
         return _keep_for_transaction(event, unopened, candidates)
     match = matching.find_match(candidates, context.unit_states, context.station_states)
     if match.is_ahead:
-        check_sender(match.candidate, check_station=check_station)
+        check_sender(match.candidate, sender=sender)
         return _keep_ahead(event, match, candidates)
     if not is_in_turn and (unit_ids := _list_units_with_earlier(event, match, context)):
         raise Overtakes(unit_ids)
-    return _apply(event, match, context, open_event, check_station=check_station)
+    return _apply(event, match, context, open_event, sender=sender)
 
 
 def _apply(
@@ -98,18 +104,18 @@ def _apply(
     context: EventContext,
     open_event: OpenIngestEvent | None,
     *,
-    check_station: StationCheck,
-) -> Outcome:
+    sender: Sender,
+) -> Answered:
     """Apply an event whose units are at its step, unless the test result it reports was reported before."""
     first_key = keys.claim_test(event, match.candidate.reading)
     if first_key is not None:
         return _answer_like(first_key, event, open_event)
-    event_moves = unit_moves.decide_moves(event, match, context, check_station=check_station)
+    event_moves = unit_moves.decide_moves(event, match, context, sender=sender)
     answer = settle(event, event_moves, context, open_event)
-    return Outcome("APPLIED", answer, event_moves.extracted.transaction_id)
+    return _answered(answer, event_moves.extracted.transaction_id)
 
 
-def _answer_like(first_key: str, event: ReceivedEvent, open_event: OpenIngestEvent | None) -> Outcome:
+def _answer_like(first_key: str, event: ReceivedEvent, open_event: OpenIngestEvent | None) -> Answered:
     """Answer a repeat under another key like the first; nothing is left to be done for it."""
     answer = keys.copy_answer(event, first_key)
     if open_event is not None:
@@ -141,7 +147,7 @@ def check_age(event: ReceivedEvent) -> None:
         raise errors.EventTooOld(at=at.isoformat(), days=settings.MES_KEY_LIFETIME.days)
 
 
-def check_sender(candidate: Candidate, *, check_station: StationCheck) -> None:
+def check_sender(candidate: Candidate, *, sender: Sender) -> None:
     """Raise StationNotAllowed for an event that will be applied later without its sender, whose token may be for other
     stations than the one it reports or, where it reports none, implies.
     """
@@ -149,13 +155,13 @@ def check_sender(candidate: Candidate, *, check_station: StationCheck) -> None:
     if code is None:
         code = unit_moves.find_implied_station(candidate.step.step, candidate.reading.find_line_code())
     if code is not None:
-        check_station(code)
+        sender.check_station(code)
 
 
 # --- keeping what cannot be applied ------------------------------------------------------------------------
 
 
-def _keep_ahead(event: ReceivedEvent, match: Match, candidates: EventCandidates) -> Outcome | errors.DomainError:
+def _keep_ahead(event: ReceivedEvent, match: Match, candidates: EventCandidates) -> Answered | errors.DomainError:
     """Keep an event that overtook its predecessor, in the transaction that claimed its key and holds its units.
 
     Where its mapping lets it wait, its key is spent meanwhile, so that a repeat is a duplicate; else it is refused. One
@@ -172,7 +178,7 @@ def _keep_ahead(event: ReceivedEvent, match: Match, candidates: EventCandidates)
     return _keep_waiting(event, seconds, error=refusal, match=match, candidates=candidates)
 
 
-def _keep_for_transaction(event: ReceivedEvent, unopened: Candidate, candidates: EventCandidates) -> Outcome:
+def _keep_for_transaction(event: ReceivedEvent, unopened: Candidate, candidates: EventCandidates) -> Answered:
     """Keep an event that overtook the one that names the units of its transaction."""
     transaction_id = str(unopened.units.transaction_id)
     seconds, error = unopened.mapping.wait_seconds, _unopened_error(unopened)
@@ -192,7 +198,7 @@ def _keep_waiting(
     candidates: EventCandidates,
     match: Match | None = None,
     transaction_id: str | None = None,
-) -> Outcome:
+) -> Answered:
     open_event = upsert_open(
         event,
         status=IngestStatus.WAITING,
@@ -202,18 +208,18 @@ def _keep_waiting(
         candidates=candidates,
         transaction_id=transaction_id,
     )
-    outcome = _waiting(open_event, transaction_id)
-    keys.write_answer(event, outcome.answer, record_id=open_event.pk)
-    return outcome
+    answered = _waiting(open_event, transaction_id)
+    keys.store_answer(event, answered.answer, record_id=open_event.pk)
+    return answered
 
 
-def _waiting(open_event: OpenIngestEvent, transaction_id: str | None = None) -> Outcome:
+def _waiting(open_event: OpenIngestEvent, transaction_id: str | None = None) -> Answered:
     answer = {"eventId": str(open_event.pk), "duplicate": False, "status": IngestStatus.WAITING.value}
-    return Outcome("WAITING", answer, transaction_id)
+    return _answered(answer, transaction_id)
 
 
 @locking.atomically
-def reject(event: ReceivedEvent, error: errors.DomainError) -> Outcome | None:
+def reject(event: ReceivedEvent, error: errors.DomainError) -> Answered | None:
     """Keep a refused event with its reason, after what it did is rolled back.
 
     The key is held for it, so that an event that another call accepts meanwhile is not kept as refused: returns that.
@@ -262,9 +268,7 @@ def keep_rejected(
 
 
 @locking.atomically
-def attempt_waiting(
-    waiting: OpenIngestEvent, event: ReceivedEvent, *, check_station: StationCheck
-) -> Outcome | errors.DomainError:
+def attempt_waiting(waiting: OpenIngestEvent, event: ReceivedEvent, *, sender: Sender) -> Answered | errors.DomainError:
     """Apply a waiting event, whose key is spent, or let it go on waiting.
 
     One whose time is over is kept as REJECTED, and its refusal returned, not raised, so that this commits.
@@ -286,18 +290,18 @@ def attempt_waiting(
         return _waiting(open_event)
     match = matching.find_match(candidates, context.unit_states, context.station_states)
     if match.is_ahead and not is_over:
-        check_sender(match.candidate, check_station=check_station)
+        check_sender(match.candidate, sender=sender)
         keep_waiting(open_event, match.step_mismatch(match.hindmost), match=match)
         return _waiting(open_event)
     if match.is_ahead:
         refusal = match.wait_expired(open_event.wait_seconds or 0)
         keep_rejected(event, refusal, match=match, candidates=candidates)
         return refusal
-    return _apply(event, match, context, open_event, check_station=check_station)
+    return _apply(event, match, context, open_event, sender=sender)
 
 
 @locking.atomically
-def give_up(event: ReceivedEvent, refusal: errors.DomainError) -> Outcome | errors.DomainError:
+def give_up(event: ReceivedEvent, refusal: errors.DomainError) -> Answered | errors.DomainError:
     """Keep a waiting event that is refused as REJECTED, and free its key; return how it is answered."""
     if _lock_waiting(event) is None:
         return _settled_meanwhile(event)
@@ -311,7 +315,7 @@ def _lock_waiting(event: ReceivedEvent, *, record_id: int | None = None) -> Open
     return open_event if open_event is not None and open_event.status == IngestStatus.WAITING else None
 
 
-def _settled_meanwhile(event: ReceivedEvent) -> Outcome | errors.DomainError:
+def _settled_meanwhile(event: ReceivedEvent) -> Answered | errors.DomainError:
     """Return what another call made of a waiting event; one whose key is free again was refused."""
     if keys.is_spent(event):
         return repeat_of(keys.earlier_answer(event))
@@ -331,7 +335,7 @@ def _transaction_expired(unopened: Candidate, open_event: OpenIngestEvent) -> er
 
 
 @locking.atomically
-def attempt_rest(listed: IngestEvent, *, check_station: StationCheck) -> Outcome:
+def attempt_rest(listed: IngestEvent, *, sender: Sender) -> Answered:
     """Apply the units that an applied partial batch left out. Raises InvalidTransition where there are none, and what
     still keeps the last of them out.
     """
@@ -349,5 +353,5 @@ def attempt_rest(listed: IngestEvent, *, check_station: StationCheck) -> Outcome
         raise match.step_mismatch(match.hindmost)
     if match.step.step_no != settled_event.step_no:
         raise errors.StepMismatch(current=match.step.step_no, step_no=settled_event.step_no, missing_steps=[])
-    event_moves = unit_moves.decide_moves(rest, match, context, check_station=check_station, rest_of=settled_event)
-    return Outcome("APPLIED", settle_rest(event, settled_event, event_moves))
+    event_moves = unit_moves.decide_moves(rest, match, context, sender=sender, rest_of=settled_event)
+    return _answered(settle_rest(event, settled_event, event_moves))

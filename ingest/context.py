@@ -14,11 +14,12 @@ from ingest.envelope import ReceivedEvent
 from mes import errors
 from mes.plant.models import StationType
 from mes.platform.database.prepared import as_json, fetch_all
+from mes.platform.inbound.keys import CLAIM
 from mes.production import locking
 from mes.production.locking import Locked
 from mes.production.models import OPEN_RUN_STATUSES
 
-CLAIM_AND_LOCK = locking.claim_and_lock(keys.CLAIM)
+CLAIM_AND_LOCK = locking.claim_and_lock(CLAIM)
 
 _OPEN = ", ".join(f"'{status}'" for status in OPEN_RUN_STATUSES)
 READ_CONTEXT = unit_state.statement(

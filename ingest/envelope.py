@@ -18,11 +18,6 @@ from mes.platform.validators import validate_code, validate_moment
 from mes.routing.step_mapping import StepMapping
 
 LARGEST_BATCH = 1000
-StationCheck = Callable[[str], None]  # raises StationNotAllowed for a station that the sender may not report for
-
-
-def any_station(code: str) -> None:
-    """The station check of a sender that may report for every station."""
 
 
 class Envelope(msgspec.Struct, rename="camel", kw_only=True):
@@ -72,6 +67,11 @@ class ReceivedEvent:
         return reading
 
     @property
+    def key(self) -> str:
+        """What tells it from other events of its source system."""
+        return self.envelope.dedupe_key
+
+    @property
     def channel(self) -> str:
         """The channel of the key table."""
         return f"ingest:{self.envelope.source_system}"
@@ -82,12 +82,12 @@ class ReceivedEvent:
         return f"{self.channel}:test"
 
 
-def decode(body: bytes) -> ReceivedEvent:
+def decode(raw: bytes, parse: Callable[[bytes], Any] = parsing.decode) -> ReceivedEvent:
     """Decode and check one event. Raises ParseFailed, ValidationFailed."""
-    raw = parsing.decode(body)
-    envelope = parsing.decode_as(body, Envelope)
+    body = parse(raw)
+    envelope = parsing.convert(body, Envelope)
     _check(envelope)
-    return ReceivedEvent(envelope, raw, digest_of(raw))
+    return ReceivedEvent(envelope, body, digest_of(body))
 
 
 def _check(envelope: Envelope) -> None:

@@ -3,48 +3,36 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils import timezone
-
 from ingest.envelope import ReceivedEvent
 from ingest.mapping.extract import EventReading
 from mes import errors
-from mes.platform.database.models import IdempotencyKey
-from mes.platform.database.prepared import as_json, fetch_all
+from mes.platform.inbound import keys
 from mes.platform.inbound.digest import digest_of
+from mes.platform.inbound.models import IdempotencyKey
 from mes.production.locking import Outdated
-
-CLAIM = """
-    INSERT INTO mes_idempotencykey (channel, key, digest, answer, created_at)
-    VALUES (%(channel)s, %(key)s, %(digest)s, '{}', %(now)s) ON CONFLICT DO NOTHING RETURNING 1
-"""
-CLAIM_TEST = """
-    INSERT INTO mes_idempotencykey (channel, key, digest, answer, created_at)
-    VALUES (%(channel)s, %(key)s, %(digest)s, %(answer)s::jsonb, %(now)s) ON CONFLICT DO NOTHING RETURNING 1
-"""
-
 
 # --- events ------------------------------------------------------------------------------------------------
 
 
 def claim_parameters(event: ReceivedEvent) -> dict[str, Any]:
-    """Return what `CLAIM` is given."""
-    return {"channel": event.channel, "key": event.envelope.dedupe_key, "digest": event.digest, "now": timezone.now()}
+    """Return the parameters of the statement that claims an event's key."""
+    return keys.claim_parameters(event.channel, event.key, event.digest)
 
 
 def claim(event: ReceivedEvent) -> bool:
     """Claim the event's key; return whether it was free."""
-    return bool(fetch_all(CLAIM, claim_parameters(event)))
+    return keys.claim(event.channel, event.key, event.digest)
 
 
 def lock(event: ReceivedEvent, *, record_id: int | None = None) -> bool:
     """Lock the event's key; return whether it is spent (for that record, where one is named)."""
-    keys = IdempotencyKey.objects.select_for_update().filter(channel=event.channel, key=event.envelope.dedupe_key)
-    return (keys if record_id is None else keys.filter(record_id=record_id)).exists()
+    claimed = keys.lock_claimed(event.channel, event.key)
+    return claimed is not None and record_id in (None, claimed.record_id)
 
 
 def is_spent(event: ReceivedEvent) -> bool:
     """Whether the event's key is spent."""
-    return IdempotencyKey.objects.filter(channel=event.channel, key=event.envelope.dedupe_key).exists()
+    return bool(keys.find_claimed(event.channel, [event.key]))
 
 
 def earlier_answer(event: ReceivedEvent) -> Mapping[str, Any]:
@@ -52,30 +40,36 @@ def earlier_answer(event: ReceivedEvent) -> Mapping[str, Any]:
 
     Raises Outdated where the key is free again: the event that waited under it was given up at this moment.
     """
-    key = IdempotencyKey.objects.filter(channel=event.channel, key=event.envelope.dedupe_key).first()
-    if key is None:
+    claimed = keys.find_claimed(event.channel, [event.key]).get(event.key)
+    if claimed is None:
         raise Outdated
-    if bytes(key.digest) != event.digest:
-        raise errors.DedupeKeyConflict(key=event.envelope.dedupe_key, source_system=event.envelope.source_system)
-    return key.answer
+    conflict = errors.DedupeKeyConflict(key=event.key, source_system=event.envelope.source_system)
+    answer = keys.recognise(claimed, event.digest, repeat=_stored_answer, conflict=conflict)
+    if isinstance(answer, errors.KeyConflict):
+        raise answer
+    return answer
 
 
-def write_answer(event: ReceivedEvent, answer: Mapping[str, Any], **columns: Any) -> None:
-    """Keep what repeats of the event are answered, and other columns of its key."""
-    keys = IdempotencyKey.objects.filter(channel=event.channel, key=event.envelope.dedupe_key)
-    keys.update(answer=answer, **columns)
+def _stored_answer(claimed: IdempotencyKey) -> Mapping[str, Any]:
+    return claimed.answer
+
+
+def store_answer(event: ReceivedEvent, answer: Mapping[str, Any], *, record_id: int) -> None:
+    """Store what repeats of the event are answered, and the row of the event."""
+    keys.store_answer(event.channel, event.key, answer, record_id=record_id)
 
 
 def copy_answer(event: ReceivedEvent, dedupe_key: str) -> Mapping[str, Any]:
     """Give a repeat under another key the answer of the first event; return it."""
-    first = IdempotencyKey.objects.get(channel=event.channel, key=dedupe_key)
-    write_answer(event, first.answer, record_id=first.record_id)
+    first = keys.find_claimed(event.channel, [dedupe_key])[dedupe_key]
+    assert first.record_id is not None  # answered with its event
+    store_answer(event, first.answer, record_id=first.record_id)
     return first.answer
 
 
 def free(event: ReceivedEvent) -> None:
     """Free the event's key: sent again, the event is tried afresh."""
-    IdempotencyKey.objects.filter(channel=event.channel, key=event.envelope.dedupe_key).delete()
+    keys.free(event.channel, event.key)
 
 
 # --- test results ------------------------------------------------------------------------------------------
@@ -94,11 +88,11 @@ def claim_test(event: ReceivedEvent, reading: EventReading) -> str | None:
     if reading.mapping.test_result_id_path is None:
         return None
     test_result_id, digest = reading.test_result_id, digest_of_test(event, reading)
-    answer = {"dedupeKey": event.envelope.dedupe_key}
-    values = {"channel": event.test_channel, "key": test_result_id, "digest": digest, "now": timezone.now()}
-    if fetch_all(CLAIM_TEST, {**values, "answer": as_json(answer)}):
+    answer = {"dedupeKey": event.key}
+    if keys.claim(event.test_channel, test_result_id, digest, answer=answer):
         return None
-    first = IdempotencyKey.objects.select_for_update().get(channel=event.test_channel, key=test_result_id)
+    first = keys.lock_claimed(event.test_channel, test_result_id)
+    assert first is not None  # the key of a test result is never freed
     if first.answer == answer:
         return None
     check_same_test(event, test_result_id, is_same=bytes(first.digest) == digest)

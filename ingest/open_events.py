@@ -17,9 +17,9 @@ from ingest.matching import Match
 from ingest.models import IngestBase, IngestStatus, OpenIngestEvent
 from mes import errors
 from mes.platform.http.envelope import refusal_as_json
+from mes.platform.inbound.messages import raw_payload
 from mes.platform.validators import validate_code
 
-KEPT_RAW_BYTES = 64 * 1024
 KEPT_ATTEMPTS = 20
 FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
 
@@ -191,13 +191,12 @@ def keep_malformed(body: bytes, error: errors.DomainError) -> None:
     """Keep what is not even well-formed, under a key made of its content; the same counts up."""
     digest = hashlib.sha256(body).digest()
     now = timezone.now()
-    payload = {"raw": body[:KEPT_RAW_BYTES].decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")}
     key = f"malformed:{digest.hex()}"
     row = OpenIngestEvent(
         received_at=now,
         source_system="",
         dedupe_key=key,
-        payload=payload,
+        payload=raw_payload(body),
         digest=digest,
         status=IngestStatus.REJECTED,
         error_code=error.code,

@@ -23,6 +23,7 @@ from mes.platform.accounts.roles import Capability
 from mes.platform.http import parsing
 from mes.platform.http.pages import needs
 from mes.platform.http.whole_numbers import whole_number
+from mes.platform.inbound.sender import Sender
 from mes.production.models import Unit
 from mes.routing.compilation import build, load_sources
 from mes.routing.models import RouteVersion, Routing
@@ -259,7 +260,7 @@ def _select(chosen: EventFilter) -> QuerySet[OpenIngestEvent]:
 def replay(request: HttpRequest, event_id: int) -> HttpResponse:
     """Try an event again; what comes of it is shown on the list."""
     try:
-        outcome = processing.retry(event_id)
+        outcome = processing.retry(event_id, sender=Sender(request.user.get_username()))
     except DomainError as refusal:
         messages.error(request, _("Still refused: %(reason)s") % {"reason": _say(refusal)})
     else:

@@ -14,20 +14,23 @@ from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from ingest import attempts
-from ingest.attempts import Outcome, Overtakes
-from ingest.envelope import EventBatch, ReceivedEvent, StationCheck, any_station, decode, key_in
+from ingest.attempts import Answered, Overtakes
+from ingest.envelope import EventBatch, ReceivedEvent, decode, key_in
 from ingest.mapping.paths import invalid
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from ingest.open_events import keep_failure, keep_malformed
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
-from mes.platform.http import parsing
+from mes.platform.inbound.channels import Channel, Parse
+from mes.platform.inbound.messages import KeptRefusal, Outcome, Received
+from mes.platform.inbound.sender import Sender
 from mes.platform.sweeps import describe_error, is_connection_lost
 from mes.production.models import Unit
 
 logger = structlog.get_logger(__name__)
 _running = threading.local()
 
+SYSTEM = Sender("system")  # tries kept events again by itself
 CATCH_UP_LIMIT = 500
 MOST_FOLLOWERS = 100
 STEP_NO_OF_UNIT = Subquery(Unit.objects.filter(pk=OuterRef("blocked_unit_id")).values("current_step_no")[:1])
@@ -41,88 +44,86 @@ IS_OPENED = Exists(
 # --- receiving ---------------------------------------------------------------------------------------------
 
 
-def receive(body: bytes, *, check_station: StationCheck = any_station) -> Outcome:
-    """Apply one event as it came over the wire, or keep it and raise why it cannot be applied.
+class MachineEventLog:
+    """Keeps what cannot be applied as open events; a repeat leaves no trace."""
 
-    Raises the refusals of mapping, matching and guards; DedupeKeyConflict for other content under a used key.
+    def keep_malformed(self, malformed: Sequence[tuple[bytes, errors.DomainError]], sender: Sender) -> list[str | None]:
+        """Keep bodies that are not well-formed; return the keys they carry, as far as these can be read."""
+        for raw, error in malformed:
+            keep_malformed(raw, error)
+        return [key_in(raw) for raw, _error in malformed]
+
+    def keep_refused(self, refused: Sequence[tuple[ReceivedEvent, errors.DomainError]]) -> list[Outcome]:
+        """Keep refused events; one that another call accepted meanwhile is answered as that did."""
+        return [attempts.reject(event, error) or error for event, error in refused]
+
+    def log_repeats(
+        self,
+        duplicates: Sequence[tuple[ReceivedEvent, Received]],
+        conflicts: Sequence[tuple[ReceivedEvent, errors.KeyConflict]],
+    ) -> None:
+        """Keep nothing."""
+
+
+class MachineEventChannel(Channel[ReceivedEvent]):
+    """Takes in machine events; of a batch one after the other, as each may move the unit that the next is for.
+
+    An event that overtook another waits for it: it is taken in, and answered by that.
     """
+
+    name = "machine-events"
+    log = MachineEventLog()
+    batch = EventBatch
+    is_sequential = True
+
+    def decode(self, raw: bytes, sender: Sender, parse: Parse) -> ReceivedEvent:
+        """Return the event of a body."""
+        return decode(raw, parse)
+
+    def apply(self, messages: Sequence[ReceivedEvent], sender: Sender) -> list[Outcome | KeptRefusal]:
+        """Apply events, let them wait, or recognise them."""
+        return [_apply(event, sender) for event in messages]
+
+
+CHANNEL = MachineEventChannel()
+
+
+def _apply(event: ReceivedEvent, sender: Sender) -> Outcome | KeptRefusal:
     try:
-        event = decode(body)
-    except (errors.ParseFailed, errors.ValidationFailed) as error:
-        keep_malformed(body, error)
-        raise
-    return accept(event, check_station=check_station)
-
-
-def receive_batch(
-    body: bytes, *, check_station: StationCheck = any_station
-) -> list[tuple[str | None, Outcome | errors.DomainError]]:
-    """Apply events in order, each by itself; return (key, outcome). Raises what is wrong with all of the body."""
-    results: list[tuple[str | None, Outcome | errors.DomainError]] = []
-    for event in split_batch(body):
-        try:
-            results.append((key_in(event), receive(event, check_station=check_station)))
-        except errors.DomainError as error:
-            results.append((key_in(event), error))
-    return results
-
-
-def split_batch(body: bytes) -> list[bytes]:
-    """Return the events of a batch unread. Raises what is wrong around them."""
-    try:
-        return parsing.split(body, EventBatch)
-    except (errors.ParseFailed, errors.ValidationFailed) as error:
-        keep_malformed(body, error)
-        raise
-
-
-def accept(event: ReceivedEvent, *, check_station: StationCheck = any_station) -> Outcome:
-    """Apply a decoded event once, let it wait, recognise it as a repeat, or keep it as REJECTED and raise why."""
-    if event.envelope.station_code is not None:
-        check_station(event.envelope.station_code)
-    try:
-        outcome = _attempt_in_turn(event, check_station=check_station)
-    except (errors.DedupeKeyConflict, errors.StationNotAllowed):
-        raise
+        if event.envelope.station_code is not None:
+            sender.check_station(event.envelope.station_code)
+        answered = _attempt_in_turn(event, sender)
     except errors.DomainError as error:
-        return _reject(event, error)
+        return error
     except DataError as error:  # of a kind that no check foresaw: it would be refused for ever
-        return _reject(event, invalid(str(error).splitlines()[0]))
-    return _concluded(event, outcome)
+        return invalid(str(error).splitlines()[0])
+    if isinstance(answered, errors.DomainError):
+        return KeptRefusal(answered)
+    _follow(event, answered)
+    return answered
 
 
-def _attempt_in_turn(event: ReceivedEvent, *, check_station: StationCheck) -> Outcome | errors.DomainError:
+def _attempt_in_turn(event: ReceivedEvent, sender: Sender) -> Answered | errors.DomainError:
     """Apply an event after the earlier ones of its units that a process, before it died, left waiting though ready."""
     try:
-        return attempts.attempt(event, check_station=check_station)
+        return attempts.attempt(event, sender=sender)
     except Overtakes as overtakes:
         for unit_id in overtakes.unit_ids:
             try_blocked(unit_id)
-        return attempts.attempt(event, check_station=check_station, is_in_turn=True)
+        return attempts.attempt(event, sender=sender, is_in_turn=True)
 
 
-def _reject(event: ReceivedEvent, error: errors.DomainError) -> Outcome:
-    """Keep a refused event and raise why; when it was accepted by another call meanwhile, answer as that did."""
-    outcome = attempts.reject(event, error)
-    if outcome is None:
-        raise error
-    return outcome
-
-
-def _concluded(event: ReceivedEvent, outcome: Outcome | errors.DomainError) -> Outcome:
-    """Schedule what follows an outcome, and return it; raise a refusal that was kept."""
-    if isinstance(outcome, errors.DomainError):
-        raise outcome
-    if outcome.transaction_id is not None:
-        follow = partial(try_transaction, event.envelope.source_system, outcome.transaction_id)
+def _follow(event: ReceivedEvent, answered: Answered) -> None:
+    """Schedule what follows an event after its commit."""
+    if answered.transaction_id is not None:
+        follow = partial(try_transaction, event.envelope.source_system, answered.transaction_id)
         transaction.on_commit(follow, robust=True)
-    return outcome
 
 
 # --- trying again ------------------------------------------------------------------------------------------
 
 
-def retry(event_id: int, *, check_station: StationCheck = any_station) -> Outcome:
+def retry(event_id: int, *, sender: Sender = SYSTEM) -> Answered:
     """Try an open event again, as a replay, or because what it waited for came.
 
     Of an applied partial batch, the units it left out are tried. Raises IngestEventNotFound, InvalidTransition for one
@@ -131,22 +132,29 @@ def retry(event_id: int, *, check_station: StationCheck = any_station) -> Outcom
     open_event = OpenIngestEvent.objects.filter(pk=event_id).first()
     if open_event is None:
         listed = get_or_raise(IngestEvent.objects, errors.IngestEventNotFound, pk=event_id)
-        return attempts.attempt_rest(listed, check_station=check_station)
+        return attempts.attempt_rest(listed, sender=sender)
     event = attempts.reread(open_event)
     if open_event.status == IngestStatus.WAITING:
-        return retry_waiting(open_event, event, check_station=check_station)
-    return accept(event, check_station=check_station)
+        return retry_waiting(open_event, event, sender)
+    [outcome] = CHANNEL.accept([event], sender)
+    if isinstance(outcome, errors.DomainError):
+        raise outcome
+    assert isinstance(outcome, Answered)
+    return outcome
 
 
-def retry_waiting(open_event: OpenIngestEvent, event: ReceivedEvent, *, check_station: StationCheck) -> Outcome:
+def retry_waiting(open_event: OpenIngestEvent, event: ReceivedEvent, sender: Sender) -> Answered:
     """Try a waiting event, whose key is spent: it is applied, goes on waiting, or is rejected and its key freed."""
     try:
-        outcome = attempts.attempt_waiting(open_event, event, check_station=check_station)
+        answered = attempts.attempt_waiting(open_event, event, sender=sender)
     except errors.DomainError as error:
-        outcome = attempts.give_up(event, error)
+        answered = attempts.give_up(event, error)
     except DataError as error:
-        outcome = attempts.give_up(event, invalid(str(error).splitlines()[0]))
-    return _concluded(event, outcome)
+        answered = attempts.give_up(event, invalid(str(error).splitlines()[0]))
+    if isinstance(answered, errors.DomainError):
+        raise answered
+    _follow(event, answered)
+    return answered
 
 
 # --- what follows ------------------------------------------------------------------------------------------

@@ -166,5 +166,5 @@ def settle_rest(event: ReceivedEvent, settled_event: SettledIngestEvent, event_m
     )
     track_ids = [str(track_id) for track_id in settled_event.track_ids]
     answer = {**_answer(settled_event.pk, event_moves), "trackIds": track_ids}
-    keys.write_answer(event, answer)
+    keys.store_answer(event, answer, record_id=settled_event.pk)
     return answer

@@ -23,7 +23,7 @@ from execution.unit_state import StationState, UnitState
 from ingest.candidates import list_of_transaction
 from ingest.carrier_moves import BatchMeasurements, LockedCarrier
 from ingest.context import EventContext
-from ingest.envelope import ReceivedEvent, StationCheck
+from ingest.envelope import ReceivedEvent
 from ingest.mapping import measurements
 from ingest.mapping.extract import Extracted, UnitReport
 from ingest.mapping.paths import invalid
@@ -31,6 +31,7 @@ from ingest.matching import Match
 from ingest.models import SettledIngestEvent
 from mes import errors
 from mes.plant.models import Station, StationType
+from mes.platform.inbound.sender import Sender
 from mes.production.locking import Outdated
 from mes.production.models import Run, RunStatus
 from mes.routing.snapshots import StepSnapshot
@@ -79,7 +80,7 @@ def decide_moves(
     match: Match,
     context: EventContext,
     *,
-    check_station: StationCheck,
+    sender: Sender,
     rest_of: SettledIngestEvent | None = None,
 ) -> EventMoves:
     """Decide how the units of an event move, or raise the first refusal (with policy PARTIAL: of the last unit left).
@@ -90,7 +91,7 @@ def decide_moves(
     extracted = match.candidate.reading.extract()
     rules.check_time(extracted.occurred_at, now=timezone.now(), previous=None, skew=settings.MES_CLOCK_SKEW)
     station_state = find_station_state(extracted, match.step, context.station_states)
-    check_station(station_state.station.code)
+    sender.check_station(station_state.station.code)
     carrier = None
     if extracted.carrier_no is not None:
         carrier = LockedCarrier.lock(extracted.carrier_no, event, context.locked)

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from execution.models import Track
 from ingest import processing
-from ingest.envelope import any_station, decode
+from ingest.envelope import decode
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
 from ingest.processing import catch_up
 from mes import errors
@@ -127,7 +127,7 @@ def test_one_that_another_call_gives_up_meanwhile(plant: IngestPlant, send: Send
     assert OpenIngestEvent.objects.get().status == "REJECTED"
     event = decode(msgspec.json.encode(stale.payload))
     with pytest.raises(errors.InvalidTransition):
-        processing.retry_waiting(stale, event, check_station=any_station)
+        processing.retry_waiting(stale, event, processing.SYSTEM)
     assert OpenIngestEvent.objects.get().status == "REJECTED"
 
 

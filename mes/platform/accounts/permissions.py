@@ -1,6 +1,5 @@
 """Who may call a view: reading needs a signed-in principal, writing one of the view's capabilities."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.utils.text import get_text_list
@@ -8,10 +7,9 @@ from django.utils.translation import gettext as _
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from mes.errors import StationNotAllowed
 from mes.platform.accounts.roles import Capability, role_capabilities, roles_with
 
-# What can be limited to stations; the views check which one is meant (`check_station`).
+# What can be limited to stations; the views check which one is meant (`Sender.check_station`).
 STATION_WORK = frozenset(
     {
         Capability.TRACK,
@@ -67,22 +65,6 @@ def _refusal(needed: tuple[Capability, ...]) -> str:
     if not roles:
         return _("Nobody may do this.")
     return _("You may not do this; it needs the role %(roles)s.") % {"roles": get_text_list(roles, _("or"))}
-
-
-def check_station(request: Request, code: str) -> None:
-    """Raise StationNotAllowed for a station that the request's token is not meant for."""
-    station_check(request)(code)
-
-
-def station_check(request: Request) -> Callable[[str], None]:
-    """Return the check of the stations that a request names."""
-    allowed = getattr(request.user, "station_codes", None)
-
-    def check(code: str) -> None:
-        if allowed is not None and code not in allowed:
-            raise StationNotAllowed(station=code, stations=sorted(allowed))
-
-    return check
 
 
 def operator_name(request: Request) -> str:

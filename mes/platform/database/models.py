@@ -4,8 +4,6 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mes.platform.inbound.models import IdempotencyKey as IdempotencyKey  # ingest still takes it from here
-
 
 class RetentionRun(models.Model):
     """One night's removal of what may go: what it removed and what failed. It ends when a worker saw it through."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from mes.errors import DomainError, KeyConflict, ParseFailed, StationNotAllowed, ValidationFailed
 from mes.platform.hooks import Hook
 from mes.platform.http import parsing
-from mes.platform.inbound.messages import Outcome, Received
+from mes.platform.inbound.messages import KeptRefusal, Outcome, Received
 from mes.platform.inbound.sender import Sender
 
 Parse = Callable[[bytes], Any]
@@ -59,7 +59,7 @@ class Channel(ABC, Generic[M]):
         """Return the message of a body that `parse` decodes. Raises ParseFailed, ValidationFailed."""
 
     @abstractmethod
-    def apply(self, messages: Sequence[M], sender: Sender) -> Sequence[Outcome]:
+    def apply(self, messages: Sequence[M], sender: Sender) -> Sequence[Outcome | KeptRefusal]:
         """Apply messages in order, each by itself, or recognise them as repeats; return what became of each."""
 
     def receive(self, raw: bytes, sender: Sender) -> Received:
@@ -102,18 +102,19 @@ class Channel(ABC, Generic[M]):
 
     def accept(self, messages: Sequence[M], sender: Sender) -> Sequence[Outcome]:
         """Apply decoded messages and log what was not taken in for the first time; return how each is answered."""
-        outcomes = list(self.apply(messages, sender)) if messages else []
         duplicates: list[tuple[M, Received]] = []
         conflicts: list[tuple[M, KeyConflict]] = []
         refused: dict[int, tuple[M, DomainError]] = {}
-        for index, (message, outcome) in enumerate(zip(messages, outcomes, strict=True)):
+        outcomes: list[Outcome] = []
+        for message, outcome in zip(messages, self.apply(messages, sender) if messages else (), strict=True):
             if isinstance(outcome, Received):
                 if outcome.is_duplicate:
                     duplicates.append((message, outcome))
             elif isinstance(outcome, KeyConflict):
                 conflicts.append((message, outcome))
-            elif not isinstance(outcome, StationNotAllowed):
-                refused[index] = (message, outcome)
+            elif not isinstance(outcome, StationNotAllowed | KeptRefusal):
+                refused[len(outcomes)] = (message, outcome)
+            outcomes.append(outcome.error if isinstance(outcome, KeptRefusal) else outcome)
         if duplicates or conflicts:
             self.log.log_repeats(duplicates, conflicts)
         if refused:

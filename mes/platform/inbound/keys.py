@@ -5,14 +5,15 @@ content is a conflict. Of several at once, one claims the key; the others wait f
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.utils import timezone
 
 from mes.errors import KeyConflict
 from mes.platform.database.prepared import as_json, fetch_all
-from mes.platform.inbound.messages import Outcome, Received
 from mes.platform.inbound.models import IdempotencyKey
+
+T = TypeVar("T")
 
 
 def claim_statement(rows: str, *, returning: str = "1") -> str:
@@ -27,23 +28,19 @@ def claim_statement(rows: str, *, returning: str = "1") -> str:
     """
 
 
+NO_ANSWER: dict[str, Any] = {}  # yet: it is stored when the message is applied
 CLAIM = claim_statement("VALUES (%(channel)s, %(key)s, %(digest)s, NULL, %(answer)s::jsonb, %(claimed_at)s)")
 
 
-def claim(channel: str, key: str, digest: bytes) -> bool:
+def claim(channel: str, key: str, digest: bytes, *, answer: Any = NO_ANSWER) -> bool:
     """Claim a key in the caller's transaction; return whether it was free."""
-    return bool(fetch_all(CLAIM, claim_parameters(channel, key, digest)))
+    return bool(fetch_all(CLAIM, claim_parameters(channel, key, digest, answer=answer)))
 
 
-def claim_parameters(channel: str, key: str, digest: bytes, *, answer: Any = None) -> dict[str, Any]:
+def claim_parameters(channel: str, key: str, digest: bytes, *, answer: Any = NO_ANSWER) -> dict[str, Any]:
     """Return the parameters of CLAIM, for statements that claim and do more."""
-    return {
-        "channel": channel,
-        "key": key,
-        "digest": digest,
-        "answer": as_json({} if answer is None else answer),
-        "claimed_at": timezone.now(),
-    }
+    answer = as_json(answer)
+    return {"channel": channel, "key": key, "digest": digest, "answer": answer, "claimed_at": timezone.now()}
 
 
 def store_answer(channel: str, key: str, answer: Any, *, record_id: int) -> None:
@@ -59,8 +56,20 @@ def find_claimed(channel: str, keys: Iterable[str]) -> dict[str, IdempotencyKey]
     return {claimed.key: claimed for claimed in IdempotencyKey.objects.filter(channel=channel, key__in=keys)}
 
 
+def lock_claimed(channel: str, key: str) -> IdempotencyKey | None:
+    """Lock a claimed key and return it, None for one that is free (inside a transaction)."""
+    return IdempotencyKey.objects.select_for_update().filter(channel=channel, key=key).first()
+
+
+def free(channel: str, key: str) -> None:
+    """Free a key: its message, sent again, is tried afresh."""
+    IdempotencyKey.objects.filter(channel=channel, key=key).delete()
+
+
 def recognise(
-    claimed: IdempotencyKey, digest: bytes, *, repeat: Callable[[IdempotencyKey], Received], conflict: KeyConflict
-) -> Outcome:
-    """Return what a message under a claimed key gets: the answer of the first time, or the conflict."""
+    claimed: IdempotencyKey, digest: bytes, *, repeat: Callable[[IdempotencyKey], T], conflict: KeyConflict
+) -> T | KeyConflict:
+    """Return what a message under a claimed key gets: the same content what `repeat` makes of the key, other content
+    the conflict.
+    """
     return repeat(claimed) if bytes(claimed.digest) == digest else conflict

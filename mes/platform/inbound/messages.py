@@ -40,6 +40,12 @@ class Received(msgspec.Struct, frozen=True, gc=False):
 Outcome = Received | DomainError
 
 
+class KeptRefusal(msgspec.Struct, frozen=True, gc=False):
+    """A refusal of a message that is kept already, in the transaction that found it."""
+
+    error: DomainError
+
+
 def raw_payload(raw: bytes) -> dict[str, str]:
     """Return what can be kept as JSON of a body that is not well-formed: its beginning, as text."""
     text = raw[:KEPT_RAW_BYTES].decode("utf-8", "replace")

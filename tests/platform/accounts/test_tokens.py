@@ -22,7 +22,7 @@ from mes.management.commands.create_token import parse_expiry
 from mes.plant.models import Station
 from mes.platform.accounts import tokens
 from mes.platform.accounts.models import DeviceToken
-from mes.platform.accounts.permissions import check_station, operator_name
+from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability, Role
 from mes.platform.accounts.tokens import (
     find_token,
@@ -30,6 +30,7 @@ from mes.platform.accounts.tokens import (
     load_token,
     revoke_token,
 )
+from mes.platform.inbound.sender import sender_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
@@ -41,7 +42,7 @@ class ReadingsView(APIView):
         return Response(operator_name(request))
 
     def post(self, request: Request) -> Response:
-        check_station(request, request.data["stationCode"])
+        sender_of(request).check_station(request.data["stationCode"])
         return Response(operator_name(request), status=201)
 
 

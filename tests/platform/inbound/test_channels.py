@@ -13,6 +13,7 @@ from mes.platform.inbound.channels import Channel, channels, get_channel
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.inbound.sender import Sender
 from tests.factories import Plant
+from tests.ingest.support import IngestPlant, make_ingest_plant, printed
 from tests.integration.helpers import changed, make_event, reading, state
 from tests.integration.test_production_counts import counts
 from tests.integration.test_status import BODIES, OTHER, body, make_plant_at_work
@@ -31,7 +32,14 @@ class Sample:
     old: dict[str, Any]
 
 
-def sample(name: str) -> Sample:
+def sample(name: str, plant: Plant | IngestPlant) -> Sample:
+    if name == "machine-events":
+        good = printed(plant.sns[0])
+        return Sample(
+            good,
+            good | {"payload": good["payload"] | {"panel": 2}},
+            good | {"dedupeKey": "evt-old", "occurredAt": LONG_AGO},
+        )
     if name in BODIES:
         good, other = body(name), OTHER[name]
     elif name == "production-counts":
@@ -41,13 +49,14 @@ def sample(name: str) -> Sample:
     return Sample(good, good | other, good | {"eventId": "evt-old", "eventTime": LONG_AGO})
 
 
-KNOWN = ("device-data", "production-counts", *BODIES)
+KNOWN = ("device-data", "machine-events", "production-counts", *BODIES)
 every_channel = pytest.mark.parametrize("name", KNOWN)
 
 
 @pytest.fixture
-def plant(db: None) -> Plant:
-    return make_plant_at_work()
+def plant(db: None, name: str) -> Plant | IngestPlant:
+    """A plant in which the sample of a channel can be applied."""
+    return make_ingest_plant() if name == "machine-events" else make_plant_at_work()
 
 
 def feed(channel: Channel[Any], message: dict[str, Any] | bytes, sender: Sender = SENDER) -> Any:
@@ -73,8 +82,8 @@ def test_the_samples_are_of_all_channels() -> None:
 
 
 @every_channel
-def test_a_message_is_taken_in_once_and_answered_again(plant: Plant, name: str) -> None:
-    channel, message = get_channel(name), sample(name).good
+def test_a_message_is_taken_in_once_and_answered_again(plant: Plant | IngestPlant, name: str) -> None:
+    channel, message = get_channel(name), sample(name, plant).good
     first = feed(channel, message)
     assert not first.is_duplicate
     before = state()
@@ -86,15 +95,15 @@ def test_a_message_is_taken_in_once_and_answered_again(plant: Plant, name: str) 
 
 
 @every_channel
-def test_other_content_under_its_key_is_a_conflict(plant: Plant, name: str) -> None:
-    channel = get_channel(name)
-    feed(channel, sample(name).good)
-    refuse(channel, sample(name).other, KeyConflict)
+def test_other_content_under_its_key_is_a_conflict(plant: Plant | IngestPlant, name: str) -> None:
+    channel, given = get_channel(name), sample(name, plant)
+    feed(channel, given.good)
+    refuse(channel, given.other, KeyConflict)
     assert kept() == []
 
 
 @every_channel
-def test_what_is_malformed_is_kept_and_counts_up(plant: Plant, name: str) -> None:
+def test_what_is_malformed_is_kept_and_counts_up(plant: Plant | IngestPlant, name: str) -> None:
     channel = get_channel(name)
     for _time in range(2):
         refuse(channel, b'{"eventId": "evt-1", ', ParseFailed)
@@ -103,27 +112,28 @@ def test_what_is_malformed_is_kept_and_counts_up(plant: Plant, name: str) -> Non
 
 
 @every_channel
-def test_what_is_refused_is_kept_counts_up_and_leaves_its_key_free(plant: Plant, name: str) -> None:
-    channel, given = get_channel(name), sample(name)
+def test_what_is_refused_is_kept_counts_up_and_leaves_its_key_free(plant: Plant | IngestPlant, name: str) -> None:
+    channel, given = get_channel(name), sample(name, plant)
     for _time in range(2):
         refuse(channel, given.old, EventTooOld)
     assert kept() == [("EVENT_TOO_OLD", 2)]
-    corrected = given.old | {"eventTime": given.good["eventTime"]}
+    corrected = given.old | {at: given.good[at] for at in ("eventTime", "occurredAt") if at in given.good}
     assert not feed(channel, corrected).is_duplicate
 
 
 @every_channel
-def test_what_is_not_the_sender_s_business_is_not_kept(plant: Plant, name: str) -> None:
-    refuse(get_channel(name), sample(name).good, StationNotAllowed, sender=ELSEWHERE)
+def test_what_is_not_the_sender_s_business_is_not_kept(plant: Plant | IngestPlant, name: str) -> None:
+    refuse(get_channel(name), sample(name, plant).good, StationNotAllowed, sender=ELSEWHERE)
     assert kept() == []
 
 
-@pytest.mark.parametrize("name", ["device-data", "production-counts"])
-def test_of_a_batch_each_message_is_taken_in_by_itself(plant: Plant, name: str) -> None:
-    channel, given = get_channel(name), sample(name)
-    parts = [given.good, {"eventId": "bad"}, given.old, given.other, given.good]
+@pytest.mark.parametrize("name", ["device-data", "machine-events", "production-counts"])
+def test_of_a_batch_each_message_is_taken_in_by_itself(plant: Plant | IngestPlant, name: str) -> None:
+    channel, given = get_channel(name), sample(name, plant)
+    key_name = "dedupeKey" if name == "machine-events" else "eventId"
+    parts = [given.good, {key_name: "bad"}, given.old, given.other, given.good]
     results = channel.receive_batch(json.dumps({"events": parts}).encode(), SENDER)
-    key = given.good["eventId"]
+    key = given.good[key_name]
     assert [result_key for result_key, _outcome in results] == [key, "bad", "evt-old", key, key]
     (_, first), (_, bad), (_, old), (_, other), (_, again) = results
     assert (type(bad), type(old)) == (ValidationFailed, EventTooOld)
@@ -135,15 +145,17 @@ def test_of_a_batch_each_message_is_taken_in_by_itself(plant: Plant, name: str) 
     assert ("PARSE_ERROR", 1) in kept()
 
 
-def test_counts_are_the_same_message_by_either_way(plant: Plant) -> None:
+@pytest.mark.parametrize("name", ["production-counts"])
+def test_counts_are_the_same_message_by_either_way(plant: Plant | IngestPlant, name: str) -> None:
     message = counts()
     first = feed(get_channel("device-data"), message)
-    again = feed(get_channel("production-counts"), message)
+    again = feed(get_channel(name), message)
     assert (again.is_duplicate, again.record_id) == (True, first.record_id)
 
 
-def test_the_channel_of_counts_takes_no_values(plant: Plant) -> None:
-    refuse(get_channel("production-counts"), make_event(), ValidationFailed)
+@pytest.mark.parametrize("name", ["production-counts"])
+def test_the_channel_of_counts_takes_no_values(plant: Plant | IngestPlant, name: str) -> None:
+    refuse(get_channel(name), make_event(), ValidationFailed)
     assert kept() == [("VALIDATION_ERROR", 1)]
 
 
