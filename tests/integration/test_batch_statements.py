@@ -169,8 +169,11 @@ def of_carriers(indexes: Sequence[int]) -> list[Body]:
 
 
 def counts_of(equipment: Callable[[int], str]) -> Events:
-    """Counts of a minute each, of the machines that the indexes name."""
-    first = timezone.now() - timedelta(minutes=1 + FEW + MANY)
+    """Counts of a minute each, of the machines that the indexes name.
+
+    The first begins with an hour, and no window reaches beyond the hours of its batch: what does costs another look.
+    """
+    first = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=8)
 
     def events(indexes: Sequence[int]) -> list[Body]:
         return [
