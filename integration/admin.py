@@ -65,7 +65,7 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("key"))
     def keys_shown(self, message: IntegrationMessage) -> str:
-        """The business key, and the key that repeats are told by where it is another."""
+        """The business key, and the key by which repeats are recognised where it is another."""
         return " · ".join(dict.fromkeys(filter(None, (message.business_key, message.dedupe_key))))
 
     @admin.display(description=gettext_lazy("error"))
@@ -155,5 +155,5 @@ class DeviceDataRecordAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("meta"))
     def meta_shown(self, record: DeviceDataRecord) -> str:
-        """What else the device said."""
+        """What else the device sent."""
         return pretty_json(record.meta)

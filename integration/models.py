@@ -64,7 +64,7 @@ class DeviceDataRecord(models.Model):
 
     @property
     def meta(self) -> dict[str, Any] | None:
-        """What else the device said."""
+        """What else the device sent."""
         return self.payload.get("meta")
 
 

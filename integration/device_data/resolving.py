@@ -181,11 +181,11 @@ def _query_names(names: set[Names]) -> dict[Names, Target]:
     places: dict[Place, list[Names]] = {}
     for name in names:
         places.setdefault(name[1:], []).append(name)
-    asked = list(places.items())
-    given = [(*place, [sn for sn, *_place in named]) for place, named in asked]
+    by_place = list(places.items())
+    rows = [(*place, [sn for sn, *_place in named]) for place, named in by_place]
     targets: dict[Names, Target] = {}
-    for place_no, index, track_id, *row in fetch_all(FIND, {"places": as_json(given)}):
-        name = asked[place_no - 1][1][index - 1]
+    for place_no, index, track_id, *row in fetch_all(FIND, {"places": as_json(rows)}):
+        name = by_place[place_no - 1][1][index - 1]
         earlier = targets.get(name)
         if earlier is None or earlier.track_id < track_id:
             targets[name] = _target(name, track_id, *row)
@@ -204,7 +204,7 @@ def _target(
 ) -> Target:
     """Return the track that is known by its names, from a row of FIND."""
     sn, run_no, station_code, step_no = name
-    assert run_no is not None and station_code is not None and step_no is not None  # or nothing were found
+    assert run_no is not None and station_code is not None and step_no is not None  # else nothing matches them
     ids = (track_id, None, unit_id, run_id, station_id, step_no)
     return Target(*ids, operation_code, sn, run_no, station_code, version_id, version_digest)
 

@@ -101,7 +101,7 @@ def _write(accepted: Sequence[Accepted]) -> tuple[Answers, Refusals]:
         return _write_together(accepted), {}
     except (DataError, IntegrityError):
         return _write_apart(
-            [replace(one, message=replace(one.message, payload=one.message.decoded())) for one in accepted]
+            [replace(event, message=replace(event.message, payload=event.message.decoded())) for event in accepted]
         )
 
 

@@ -68,7 +68,7 @@ WRITE = f"""
 
 
 class Answer(msgspec.Struct, rename="camel", gc=False):
-    """The answer to an applied event. `status` is said in answers to batches only."""
+    """The answer to an applied event. `status` is set in answers to batches only."""
 
     status: str | msgspec.UnsetType
     id: str
@@ -83,7 +83,7 @@ class Answer(msgspec.Struct, rename="camel", gc=False):
 
 
 class _Kept(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
-    """What an answer says that its key does not; this is kept for repeats."""
+    """What an answer holds beside the columns of its key; kept for repeats."""
 
     data_values_created: int
     track_id: str | None = None
@@ -92,7 +92,7 @@ class _Kept(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     alarms: list[dict[str, Any]] = []
 
     def received(self, *, event_id: str, record_id: int, at: datetime, is_duplicate: bool = False) -> Received:
-        """Return what the sender is told."""
+        """Return what the sender is answered."""
         answer = Answer(
             msgspec.UNSET,
             str(record_id),
@@ -139,7 +139,7 @@ def write(accepted: Sequence[Accepted], *, at: datetime) -> dict[str, Received]:
 
 
 def answer_again(key: IdempotencyKey) -> Received:
-    """Return what the sender of an event that was applied before is told."""
+    """Return what the sender of an event that was applied before is answered."""
     kept = msgspec.convert(key.answer, _Kept)
     assert key.record_id is not None  # claimed with its record
     return kept.received(event_id=key.key, record_id=key.record_id, at=key.created_at, is_duplicate=True)

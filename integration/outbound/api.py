@@ -51,7 +51,7 @@ class OutboundEventItem(RowSerializer):
 
 @extend_schema_view(list=extend_schema(summary="List messages to other systems"))
 class OutboundEventViewSet(mixins.ListModelMixin, GenericViewSet):
-    """What other systems are told."""
+    """Messages to other systems."""
 
     queryset = MesEvent.objects.filter(event_type=EventType.OUTBOUND_FEEDBACK)
     serializer_class = OutboundEventItem
@@ -75,7 +75,7 @@ class OutboundEventViewSet(mixins.ListModelMixin, GenericViewSet):
 
 
 class CompletionViewSet(GenericViewSet):
-    """The completion of a run, told to the ERP."""
+    """The completion of a run, reported to the ERP."""
 
     queryset = MesEvent.objects.none()
     serializer_class = OutboundEventItem

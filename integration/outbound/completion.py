@@ -1,4 +1,4 @@
-"""RUN_COMPLETION_V1: what the ERP is told when a run has ended."""
+"""RUN_COMPLETION_V1: what is reported to the ERP when a run has ended."""
 
 from datetime import datetime
 from typing import Any

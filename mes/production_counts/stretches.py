@@ -140,11 +140,12 @@ def load_reports(stream: CountStream, start: datetime, end: datetime) -> tuple[l
 def load(stretches: Sequence[Stretch]) -> list[LoadedStretch]:
     """Widen stretches, each of another machine, until no window reaches beyond them; return them with their reports."""
     loaded: dict[int, LoadedStretch] = {}
-    narrow = list(stretches)
+    narrow = list(stretches)  # those that may have to be wider
     for _widening in range(MOST_WIDENINGS):
-        found = {pk: _widen(one) for pk, one in _load(narrow).items()}
-        narrow = [found[one.stream.pk].stretch for one in narrow if found[one.stream.pk].stretch != one]
-        loaded |= found
+        widened = {pk: _widen(stretch) for pk, stretch in _load(narrow).items()}
+        loaded |= widened
+        wider = [(stretch, widened[stretch.stream.pk].stretch) for stretch in narrow]
+        narrow = [after for before, after in wider if after != before]
         if not narrow:
             break
     return [loaded[stretch.stream.pk] for stretch in stretches]
@@ -217,8 +218,8 @@ def _load(stretches: Sequence[Stretch]) -> dict[int, LoadedStretch]:
     rows = _query(LOAD, stretches, longest=LONGEST_DELTA + TOLERANCE, looked_back=READINGS_LOOKED_BACK)
     loaded = {stretch.stream.pk: LoadedStretch(stretch, [], None) for stretch in stretches}
     for pk, id, start, end, is_cumulative, *counts, known_until in rows:
-        one = loaded[pk]
-        one.reports.append(Report(id, start, end, is_cumulative, tuple(counts)))
-        if known_until is not None and one.known_until is None:
-            loaded[pk] = replace(one, known_until=known_until)
+        of_machine = loaded[pk]
+        of_machine.reports.append(Report(id, start, end, is_cumulative, tuple(counts)))
+        if known_until is not None and of_machine.known_until is None:
+            loaded[pk] = replace(of_machine, known_until=known_until)
     return loaded
