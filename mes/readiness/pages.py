@@ -114,7 +114,7 @@ def _waive(request: HttpRequest, run_no: str) -> None:
     reason = _read_reason(request)
     if reason is None:
         return
-    names = {name: request.POST.get(name, "")[:200].replace("\0", "") for name in ("item_type", "item_key", "code")}
+    names = {name: request.POST.get(name, "")[:200] for name in ("item_type", "item_key", "code")}
     try:
         services.waive_finding(run_no=run_no, reason=reason, by=_name(request), **names)
     except DomainError as refusal:
@@ -126,7 +126,7 @@ def _waive(request: HttpRequest, run_no: str) -> None:
 def _confirm(request: HttpRequest, run_no: str) -> None:
     confirmation = {
         "run_no": run_no,
-        "code": request.POST.get("code", "")[:100].replace("\0", ""),
+        "code": request.POST.get("code", "")[:100],
         "source": DataSource.MANUAL,
         "by": _name(request),
         "is_done": request.POST.get("done") != "0",

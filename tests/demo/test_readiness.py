@@ -8,9 +8,8 @@ import pytest
 from demo import plant, readiness, set_up
 from demo.client import Client, Refused
 from demo.simulator import TRY_PREFIX
-from tests.demo.test_simulator import client, counts_of, make_signer, simulator
-
-__all__ = ["client"]
+from tests.demo.conftest import make_signer
+from tests.demo.test_simulator import counts_of, simulator
 
 
 @pytest.fixture

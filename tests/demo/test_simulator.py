@@ -1,16 +1,13 @@
 """The plant and the simulator against a live server."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from django.core.servers.basehttp import WSGIRequestHandler
-from django.db import connection
-from pytest_django import DjangoDbBlocker
 
 from demo import line as demo_line
 from demo import oven, plant, readiness, set_up
@@ -19,7 +16,7 @@ from demo.machines import Fault, Instrument
 from demo.mail import Letter, Mail
 from demo.mischief import REFUSALS, Chances, Mischief
 from demo.simulator import Simulator
-from tests import databases
+from tests.demo.conftest import make_signer
 from tests.factories import make_token
 
 RATE = 1e6  # boards per minute: as fast as the server answers
@@ -27,40 +24,6 @@ OVERHEATED = Fault("REFLOW", "Zone 3 Top Temperature", 264.0, 1.0)
 LOW_PASTE = Fault("SPI", "Paste Volume", 54.0, 1.0)
 BRIDGED = Fault("AOI", "Defect Count", 2.0, 1.0)
 LOW_VOLTAGE = Fault("FCT", "3V3 Rail", 3.195, 1.0)
-
-
-@pytest.fixture(scope="module")
-def with_plant(live_server: Any, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """The name of a database that has the plant: that takes a hundred requests, so it is made once."""
-    name = f"{databases.own()}_with_plant"
-    with pytest.MonkeyPatch.context() as patch, django_db_blocker.unblock():
-        patch.setattr(WSGIRequestHandler, "disable_nagle_algorithm", True)
-        with closing(Client(live_server.url, make_token(), patience=60)) as client:
-            assert plant.make(client)
-        connection.close()
-        databases.copy(databases.own(), name)
-        yield name
-
-
-@pytest.fixture
-def client(with_plant: str, live_server: Any) -> Iterator[Client]:
-    """A client of a live server that has the plant."""
-    connection.close()
-    databases.copy(with_plant, databases.own())
-    client = Client(live_server.url, make_token(), patience=60)
-    yield client
-    client.close()
-    while _signers:
-        _signers.pop().close()
-
-
-_signers: list[Client] = []  # the fixture closes them
-
-
-def make_signer(client: Client) -> Client:
-    """A client that signs first articles."""
-    _signers.append(Client(client.url, make_token("QUALITY"), patience=60))
-    return _signers[-1]
 
 
 def simulator(

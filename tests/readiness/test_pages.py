@@ -113,7 +113,7 @@ def test_what_one_may_not_do_is_not_offered(db):
     assert "Scan a stencil" in page and f"{BOARD}waive/" not in page
 
 
-@pytest.mark.parametrize("reason", ["", "  ", "x" * 501, "a\u0000b"])
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 501, "a\u0007b"])
 def test_a_waiver_without_a_good_reason_is_refused(supervisor, reason):
     make_unready_plant("STENCIL")
     post(supervisor, f"{BOARD}waive/", item_type="STENCIL", item_key="SMT-A", code="STENCIL_NOT_BOUND", reason=reason)
@@ -122,9 +122,16 @@ def test_a_waiver_without_a_good_reason_is_refused(supervisor, reason):
 
 def test_what_does_not_fail_is_not_waived(supervisor):
     make_unready_plant("STENCIL")
-    for body in ({}, {"item_type": "STENCIL", "item_key": "\u0000", "code": "x" * 900}):
+    for body in ({}, {"item_type": "STENCIL", "item_key": "x", "code": "x" * 900}):
         post(supervisor, f"{BOARD}waive/", reason="because", **body)
-        post(supervisor, f"{BOARD}confirm/", code="\u0000")
+        post(supervisor, f"{BOARD}confirm/", code="x")
+    assert ReadinessWaiver.objects.count() == 0
+
+
+def test_a_form_with_a_nul_is_refused(supervisor):
+    make_unready_plant("STENCIL")
+    failed = {"item_type": "STENCIL", "item_key": "SMT-A", "code": "STENCIL_NOT_BOUND"}
+    assert supervisor.post(f"{BOARD}waive/", {**failed, "reason": "a\u0000b"}).status_code == 400
     assert ReadinessWaiver.objects.count() == 0
 
 
