@@ -1,10 +1,9 @@
 """What the worker does by the clock. Each subject registers its own tasks; django-q2 calls them by their names.
 
-Schedules are made or corrected after every migration. Whatever django-q2 would call that no longer exists, because a
-function was moved or removed, is dropped then: it would fail for ever.
+Schedules are made or corrected after every migration. Whatever django-q2 would call besides is dropped then, such as a
+function that was moved since: the worker would take it and drop it each time (`broker`).
 """
 
-import pydoc
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,10 +67,10 @@ def create_schedules(**kwargs: Any) -> None:
                     _correct(task)
             for schedule in Schedule.objects.order_by("pk"):
                 with sweep.row(schedule.name or schedule.pk), transaction.atomic():
-                    _drop_if_lost(schedule, schedule.func)
+                    _drop_unregistered(schedule, schedule.func)
             for queued in OrmQ.objects.order_by("pk"):
                 with sweep.row(f"queue {queued.pk}"), transaction.atomic():
-                    _drop_if_lost(queued, queued.task.get("func"))
+                    _drop_unregistered(queued, queued.task.get("func"))
             with sweep.row("outcomes"), transaction.atomic():
                 _match_outcomes()
     except SweepIncomplete:
@@ -98,11 +97,11 @@ def _correct(task: ScheduledTask) -> None:
         first.save(update_fields=changed)
 
 
-def _drop_if_lost(row: Schedule | OrmQ, func: object) -> None:
-    """Delete a schedule or a queued task whose function is gone, or, of a queued one, that cannot be read at all."""
-    if callable(func) or (isinstance(func, str) and pydoc.locate(func) is not None):
+def _drop_unregistered(row: Schedule | OrmQ, func: object) -> None:
+    """Delete a schedule or a queued task of another function than a registered one, or one that cannot be read."""
+    if func in {task.func for task in tasks}:
         return
-    logger.warning("dropped what no longer can be called", func=func, kind=type(row).__name__, row=row.pk)
+    logger.warning("dropped what is not registered", func=str(func), kind=type(row).__name__, row=row.pk)
     row.delete()
 
 
