@@ -50,7 +50,7 @@ def load(*, carrier_no: str, placings: Sequence[Placing], at: datetime | None = 
     taken.
     """
     at = at or timezone.now()
-    units = {unit.sn: unit for unit in lock_units([placing.sn for placing in placings])}
+    units = {unit.sn: unit for unit in locking.lock_named_units([placing.sn for placing in placings])}
     for unit in units.values():
         if unit.status == UnitStatus.SCRAPPED:
             raise errors.UnitScrapped(sn=unit.sn)
@@ -155,12 +155,3 @@ def record_pass(
 def join_pass(carrier_track: CarrierTrack, tracks: Sequence[Track]) -> None:
     """Record which passes of units were part of a carrier's."""
     CarrierTrackUnit.objects.bulk_create(CarrierTrackUnit(carrier_track=carrier_track, track=track) for track in tracks)
-
-
-def lock_units(sns: Sequence[str]) -> list[Unit]:
-    """Return units with their rows locked in one order, as named. Raises UnitNotFound for the first unknown."""
-    by_sn = {unit.sn: unit for unit in locking.lock_units(Unit.objects.filter(sn__in=sns))}
-    for sn in sns:
-        if sn not in by_sn:
-            raise errors.UnitNotFound(code=sn)
-    return [by_sn[sn] for sn in dict.fromkeys(sns)]

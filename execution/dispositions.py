@@ -81,7 +81,7 @@ def _decision(unit: Unit, action: DispositionAction, *, from_status: str, reason
 
 
 def _lock(sn: str) -> Unit:
-    return get_or_raise(Unit.objects.select_for_update(no_key=True, of=("self",)), errors.UnitNotFound, sn=sn)
+    return locking.lock_named_units([sn])[0]
 
 
 @transaction.atomic

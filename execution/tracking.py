@@ -98,7 +98,7 @@ def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool, 
     if run.pk not in locked.changing:
         raise locking.Outdated
     runs.check_quantity(run, more=1)
-    runs.add_units(run, [sn])
+    runs.add_units(run, [sn], held=locked.units)
 
 
 @locking.atomically

@@ -51,10 +51,23 @@ KEEP_REFUSED = f"""
        SET count = integration_failedmessage.count + EXCLUDED.count, last_at = EXCLUDED.last_at, error = EXCLUDED.error
     RETURNING 1
 """
+
+
+def lock_open(entity_type: str, keys: str) -> str:
+    """Return the statement that locks the open messages of keys, which a SELECT gives, in the order in which
+    `KEEP_REFUSED` locks them.
+    """
+    return f"""
+        SELECT id FROM integration_failedmessage WHERE entity_type = {entity_type} AND dedupe_key = ANY(ARRAY({keys}))
+         ORDER BY dedupe_key, digest, error_code FOR UPDATE
+    """
+
+
 # Messages of the key that failed before are settled under their own ids.
-SETTLE_REOPENED = """
+SETTLE_REOPENED = f"""
     WITH reopened AS (
-        DELETE FROM integration_failedmessage WHERE entity_type = %(entity_type)s AND dedupe_key = %(key)s RETURNING *
+        DELETE FROM integration_failedmessage
+         WHERE id = ANY(ARRAY({lock_open("%(entity_type)s", "SELECT %(key)s")})) RETURNING *
     )
     INSERT INTO integration_settledmessage
            (id, received_at, direction, system, entity_type, business_key, dedupe_key, status, payload, error_code,

@@ -33,8 +33,8 @@ class MesConfig(AppConfig):
         from mes.time_rules import sweep
 
         readiness.register()
+        handlers[EventType.TRACK_OUT].register(count_print)  # a stencil is locked before clocks
         time_rules.register()
-        handlers[EventType.TRACK_OUT].register(count_print)
         references.user_finders.register(find_users)
         retention.policies.register(
             *platform.POLICIES, production_counts.POLICY, status_reports.POLICY, time_rule_marks.POLICY

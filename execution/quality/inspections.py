@@ -17,6 +17,7 @@ from execution.models import Track, TrackResult
 from execution.quality.models import Defect, DefectStatus, InspectionResult, InspectionVerdict
 from mes import errors
 from mes.plant.models import Station
+from mes.production.locking import lock_units
 from mes.production.models import Run, Unit
 from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind, StatusReport
@@ -47,7 +48,7 @@ def report_inspection(
 
     `defects`: {code, location, remark}. Raises RunNotFound, UnitNotFound, StationNotFound, TrackNotFound.
     """
-    unit = Unit.objects.select_for_update(no_key=True, of=("self",)).filter(sn=unit_sn).first()
+    unit = next(iter(lock_units(Unit.objects.filter(sn=unit_sn))), None)
     track = _find_track(unit, run_no=run_no, station_code=station_code, unit_sn=unit_sn, step_no=step_no)
     assert unit is not None  # or there were no track
     inspection = InspectionResult.objects.filter(track=track, inspection_type=inspection_type).first()

@@ -12,6 +12,7 @@ from execution.outbox_events import alarm_event, alarm_reason, late_failure_reas
 from integration.device_data.judging import Accepted
 from integration.device_data.resolving import Target
 from mes.platform.outbox.emit import NewEvent, emit
+from mes.production.locking import lock_units
 from mes.production.models import Unit
 
 
@@ -48,7 +49,7 @@ def lock_passes(targets: Iterable[Target]) -> LockedPasses:
             members.setdefault(carrier_track_id, []).append((track_id, unit_id))
     unit_ids = {target.unit_id for target in targets if target.unit_id is not None}
     unit_ids |= {unit_id for of_carrier in members.values() for _track_id, unit_id in of_carrier}
-    units = Unit.objects.select_for_update(no_key=True).filter(pk__in=unit_ids).order_by("pk")
+    units = lock_units(Unit.objects.filter(pk__in=unit_ids))
     return LockedPasses({unit.pk: unit for unit in units}, members)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from execution.data import judging, values
 from integration.device_data.judging import Accepted
-from integration.messages import DEVICE_DATA, DEVICE_DATA_CHANNEL
+from integration.messages import DEVICE_DATA, DEVICE_DATA_CHANNEL, lock_open
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
 from mes.platform.inbound.keys import claim_statement
 from mes.platform.inbound.messages import Received
@@ -53,7 +53,7 @@ WRITE = f"""
     ), stored AS ({values.INSERT_ROWS}
     ), reopened AS (
         DELETE FROM integration_failedmessage f USING owners o
-         WHERE f.entity_type = '{DEVICE_DATA}' AND f.dedupe_key = o.key
+         WHERE f.dedupe_key = o.key AND f.id = ANY(ARRAY({lock_open(f"'{DEVICE_DATA}'", "SELECT key FROM owners")}))
         RETURNING f.*, o.record_id AS applied_as, o.received_at AS applied_at, o.note AS applied_note
     ), settled AS (
         INSERT INTO integration_settledmessage

@@ -11,12 +11,13 @@ from django.utils import timezone
 
 from mes import errors
 from mes.line_setup import usages
-from mes.line_setup.get_or_create import lock_lot, lock_stencil
-from mes.line_setup.models import LineBinding, SetUpKind
+from mes.line_setup.get_or_create import Item, lock_items
+from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot
 from mes.plant.models import Line
 from mes.platform.database.lookup import get_or_raise
 
 FIELDS = {SetUpKind.STENCIL: "stencil", SetUpKind.SOLDER_PASTE: "lot"}
+CODES = {SetUpKind.STENCIL: "stencil__stencil_id", SetUpKind.SOLDER_PASTE: "lot__lot_id"}
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('mes.line_setup'))"
 
 
@@ -38,19 +39,19 @@ def bind(*, line_code: str, kind: SetUpKind, code: str, by: str, replace: bool =
     """
     line = get_or_raise(Line.objects, errors.LineNotFound, code=line_code)
     lock_line_setup()
-    item = lock_stencil(code) if kind == SetUpKind.STENCIL else lock_lot(code)
-    name = FIELDS[kind]
-    open_bindings = LineBinding.objects.select_for_update(of=("self",)).select_related("line", "stencil", "lot")
-    conflicting = list(open_bindings.filter(Q(line=line, kind=kind) | Q(**{name: item}), unbound_at=None))
+    open_bindings = LineBinding.objects.filter(kind=kind, unbound_at=None).select_related("line", "stencil", "lot")
+    conflicting = list(open_bindings.filter(Q(line=line) | Q(**{CODES[kind]: code})))
     for current in conflicting:
-        if current.line_id == line.pk and getattr(current, name) == item:
+        if current.line_id == line.pk and current.code == code:
             return Binding(current, changed=False)
     if conflicting and not replace:
         raise _refusal(conflicting, line=line, code=code)
+    items = lock_items(kind, {code, *(replaced_binding.code for replaced_binding in conflicting)})
     now = timezone.now()
     for replaced_binding in conflicting:
-        _end(replaced_binding, at=now, by=by)
-    binding = LineBinding.objects.create(line=line, kind=kind, bound_at=now, bound_by=by, **{name: item})
+        _end(replaced_binding, items[replaced_binding.code], at=now, by=by)
+    given = {FIELDS[kind]: items[code]}
+    binding = LineBinding.objects.create(line=line, kind=kind, bound_at=now, bound_by=by, **given)
     return Binding(binding, changed=True, replaced=conflicting)
 
 
@@ -62,28 +63,23 @@ def unbind(*, line_code: str, kind: SetUpKind, code: str, by: str) -> Binding:
     """
     line = get_or_raise(Line.objects, errors.LineNotFound, code=line_code)
     lock_line_setup()
-    name = FIELDS[kind]
-    bindings = LineBinding.objects.select_for_update(of=("self",)).select_related("line", "stencil", "lot")
-    identity = "stencil__stencil_id" if kind == SetUpKind.STENCIL else "lot__lot_id"
+    bindings = LineBinding.objects.filter(kind=kind).select_related("line", "stencil", "lot")
     latest = get_or_raise(
-        bindings.filter(line=line, kind=kind).order_by("-id"),
-        partial(errors.NotBound, line=line.code),
-        **{identity: code},
+        bindings.filter(line=line).order_by("-id"), partial(errors.NotBound, line=line.code), **{CODES[kind]: code}
     )
     if latest.unbound_at is not None:
-        elsewhere = LineBinding.objects.filter(unbound_at=None, **{name: getattr(latest, name)})
-        if elsewhere.exists():
+        if bindings.filter(unbound_at=None, **{CODES[kind]: code}).exists():
             raise errors.NotBound(code=code, line=line.code)
         return Binding(latest, changed=False)
-    _end(latest, at=timezone.now(), by=by)
+    _end(latest, lock_items(kind, [code])[code], at=timezone.now(), by=by)
     return Binding(latest, changed=True)
 
 
 def lock_line_setup() -> None:
     """Let nobody bind or unbind anything until the transaction ends: one scan at a time in the plant.
 
-    A scan may concern two lines and two things, and nobody scans that often. Taken before the lock of any stencil,
-    lot or binding.
+    A scan may concern two lines and two things, and nobody scans that often. Taken before the lock of any stencil or
+    lot; bindings change under it alone, so their rows need no lock.
 
     What must hold at any time is held by constraints; the lock gives the second of two scans a clear answer.
     """
@@ -98,8 +94,9 @@ def _refusal(conflicting: Sequence[LineBinding], *, line: Line, code: str) -> er
     return errors.BoundElsewhere(code=code, line=conflicting[0].line.code)
 
 
-def _end(binding: LineBinding, *, at: datetime, by: str) -> None:
+def _end(binding: LineBinding, item: Item, *, at: datetime, by: str) -> None:
+    """End the binding of a locked stencil or lot."""
     binding.unbound_at, binding.unbound_by = max(at, binding.bound_at), by
     binding.save(update_fields=["unbound_at", "unbound_by"])
-    if binding.lot is not None:
-        usages.refresh(lock_lot(binding.lot.lot_id))
+    if isinstance(item, SolderPasteLot):
+        usages.refresh(item)

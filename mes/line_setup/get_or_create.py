@@ -1,23 +1,35 @@
 """Stencils and lots exist from their first mention."""
 
-from mes.line_setup.models import SolderPasteLot, Stencil
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mes.line_setup.models import SetUpKind, SolderPasteLot, Stencil
+
+Item = Stencil | SolderPasteLot
 
 
 def lock_stencil(stencil_id: str) -> Stencil:
     """Return a stencil with its row locked; the first mention makes it (inside a transaction)."""
-    rows = Stencil.objects.select_for_update(no_key=True)
-    stencil = rows.filter(stencil_id=stencil_id).first()
-    if stencil is None:  # made by two at once, both go on with the one row
-        Stencil.objects.bulk_create([Stencil(stencil_id=stencil_id)], ignore_conflicts=True)
-        stencil = rows.get(stencil_id=stencil_id)
-    return stencil
+    return _lock(Stencil, "stencil_id", [stencil_id])[stencil_id]
 
 
 def lock_lot(lot_id: str) -> SolderPasteLot:
     """Return a lot with its row locked; the first mention makes it (inside a transaction)."""
-    rows = SolderPasteLot.objects.select_for_update(no_key=True)
-    lot = rows.filter(lot_id=lot_id).first()
-    if lot is None:
-        SolderPasteLot.objects.bulk_create([SolderPasteLot(lot_id=lot_id)], ignore_conflicts=True)
-        lot = rows.get(lot_id=lot_id)
-    return lot
+    return _lock(SolderPasteLot, "lot_id", [lot_id])[lot_id]
+
+
+def lock_items(kind: SetUpKind, codes: Iterable[str]) -> Mapping[str, Item]:
+    """Return stencils or lots by their codes with their rows locked, those that are known in the order of their keys;
+    the first mention makes one (inside a transaction).
+    """
+    return _lock(Stencil, "stencil_id", codes) if kind == SetUpKind.STENCIL else _lock(SolderPasteLot, "lot_id", codes)
+
+
+def _lock(model: Any, name: str, codes: Iterable[str]) -> dict[str, Any]:
+    wanted = set(codes)
+    rows = model.objects.select_for_update(no_key=True).order_by("pk")
+    known = {getattr(row, name): row for row in rows.filter(**{f"{name}__in": wanted})}
+    if missing := sorted(wanted - known.keys()):  # made by two at once, both go on with the one row
+        model.objects.bulk_create([model(**{name: code}) for code in missing], ignore_conflicts=True)
+        known |= {getattr(row, name): row for row in rows.filter(**{f"{name}__in": missing})}
+    return known

@@ -1,6 +1,24 @@
-"""Runs and units locked in the one order: the run before its units, several in key order. One statement.
+"""Locks in one order, and runs with their units locked in one statement.
 
-What is read to decide comes in a statement of its own after this one: a statement that had to wait for a row lock still
+Whoever locks several things locks them in this order, several of a kind in the order of their ids and each once; what
+decides is read again after the lock. Two that wait for each other would else end in a deadlock:
+
+1. the key of a message, or the event of the outbox that is handled
+2. line
+3. runs
+4. the set-up of the lines (advisory, `line_setup.bindings`)
+5. units; those that are yet to be made come after them, in the order of their serial numbers
+6. carriers, each after the units on it
+7. holds
+8. lots and tools: stencils, lots of solder paste, machines' counters
+9. the clocks of a unit or lot (advisory, `time_rules.services`)
+10. work orders
+
+The gate of authorization also locks machines, prep policies and the first article of its run: nobody who holds one of
+these waits for more. The key of device data is claimed by the statement that writes it, after the units: nobody who
+holds such a key waits for a unit. Who takes what others leave (`SKIP LOCKED`) waits for nobody, in whatever order.
+
+What is read to decide comes in a statement of its own after these: a statement that had to wait for a row lock still
 sees the other tables as they were before it waited.
 """
 
@@ -13,6 +31,7 @@ from django.db import OperationalError, transaction
 from django.db.models import QuerySet
 from psycopg.errors import DeadlockDetected
 
+from mes.errors import UnitNotFound
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.production.models import Unit
 
@@ -22,7 +41,8 @@ MOST_OUTDATED = 20
 MOST_DEADLOCKS = 3
 
 # A run is held shared, so that its status stands still while units enter it, and exclusively where the entry may change
-# it: it starts with its first track, or gets a unit that nobody registered.
+# it: it starts with its first track, or gets a unit that nobody registered. `runs` locks one after the other, each
+# once: the laterals are carried out for each run in the order of the ids.
 #
 # Arrays, not joins: the plan is made once, perhaps while the tables are small, and must find rows by index for ever.
 _CTES = """
@@ -30,26 +50,30 @@ _CTES = """
         SELECT id, run_id FROM mes_unit
          WHERE sn = ANY(ARRAY(SELECT jsonb_array_elements_text(%(sns)s::jsonb))) {gate}
     ), affected AS MATERIALIZED (
-        SELECT id, status IN ('PREP', 'AUTHORIZED') OR (
+        SELECT id, status IN ('PREP', 'AUTHORIZED') OR coalesce(
                    run_no = %(run_no)s::text AND NOT units_registered
-                   AND jsonb_array_length(%(sns)s::jsonb) > (SELECT count(run_id) FROM named)) AS may_change
+                   AND jsonb_array_length(%(sns)s::jsonb) > (SELECT count(run_id) FROM named), false) AS may_change
           FROM mes_run
          WHERE id = ANY(ARRAY(SELECT run_id FROM named
                               UNION ALL SELECT id FROM mes_run WHERE run_no = %(run_no)s::text {gate}))
-    ), changing AS MATERIALIZED (
-        SELECT id FROM mes_run WHERE id = ANY(ARRAY(SELECT id FROM affected WHERE may_change))
-         ORDER BY id FOR NO KEY UPDATE
-    ), entered AS MATERIALIZED (
-        SELECT id FROM mes_run
-         WHERE id = ANY(ARRAY(SELECT id FROM affected)) AND (SELECT count(*) FROM changing) >= 0
-         ORDER BY id FOR SHARE
-    ), locked AS MATERIALIZED (
+         ORDER BY id
+    ), runs AS MATERIALIZED (
+        SELECT affected.id, changing.id IS NOT NULL AS may_change
+          FROM affected
+          LEFT JOIN LATERAL (
+            SELECT id FROM mes_run WHERE id = affected.id AND affected.may_change FOR NO KEY UPDATE
+          ) changing ON true
+          LEFT JOIN LATERAL (
+            SELECT id FROM mes_run WHERE id = affected.id AND NOT affected.may_change FOR SHARE
+          ) entered ON true
+         WHERE coalesce(changing.id, entered.id) IS NOT NULL
+    ), units AS MATERIALIZED (
         SELECT id FROM mes_unit
-         WHERE id = ANY(ARRAY(SELECT id FROM named)) AND (SELECT count(*) FROM entered) >= 0
+         WHERE id = ANY(ARRAY(SELECT id FROM named)) AND (SELECT count(*) FROM runs) >= 0
          ORDER BY id FOR NO KEY UPDATE
     )
 """
-_LOCKED = ", ".join(f"(SELECT array_agg(id) FROM {rows})" for rows in ("entered", "changing", "locked"))
+_LOCKED = ", ".join(f"(SELECT array_agg(id) FROM {rows})" for rows in ("runs", "runs WHERE may_change", "units"))
 LOCK = f"WITH {_CTES.format(gate='')} SELECT {_LOCKED}"
 
 
@@ -63,7 +87,7 @@ class Outdated(OperationalError):
 def atomically(action: Callable[P, T]) -> Callable[P, T]:
     """Run a function in a transaction that is restarted when it raises Outdated or loses a deadlock.
 
-    Deadlocks are rare: two events name two runs crosswise, and one run starts between them. PostgreSQL notices one
+    A deadlock is with somebody who keeps to no order, such as a statement of an administrator. PostgreSQL notices one
     after a second, so few are tolerated.
     """
 
@@ -100,9 +124,19 @@ class Locked:
 def lock_units(units: QuerySet[Unit]) -> list[Unit]:
     """Return units with their rows locked, in the order of their ids (inside a transaction).
 
-    Whoever changes units without their runs locks them by this, all at once.
+    Whoever changes units without their runs locks them by this, once and all at once. The queryset selects them by what
+    does not change, or by what is checked afterwards.
     """
     return list(units.select_for_update(no_key=True, of=("self",)).order_by("pk"))
+
+
+def lock_named_units(sns: Sequence[str]) -> list[Unit]:
+    """Return units with their rows locked, as they are named. Raises UnitNotFound for the first unknown."""
+    by_sn = {unit.sn: unit for unit in lock_units(Unit.objects.filter(sn__in=sns))}
+    for sn in sns:
+        if sn not in by_sn:
+            raise UnitNotFound(code=sn)
+    return [by_sn[sn] for sn in dict.fromkeys(sns)]
 
 
 NOTHING = Locked(frozenset(), frozenset(), frozenset())

@@ -1,6 +1,6 @@
 """Runs: bound to a frozen route version, authorized, started by their first track, closed."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
 
 from django.db import transaction
@@ -27,7 +27,7 @@ from mes.errors import (
 from mes.labels import Action, Entity
 from mes.plant.models import Line
 from mes.platform.database.lookup import get_or_raise
-from mes.production import hooks, orders, transitions
+from mes.production import hooks, locking, orders, transitions
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.production.queries import units_with_tracks
 from mes.routing import snapshots
@@ -144,49 +144,56 @@ def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run
         return run
 
 
+@locking.atomically
 def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
     """Register units beforehand; return (run, SNs that were new). Registering again changes nothing.
 
     Raises RunNotFound, RunClosed, RunOnHold, UnitRunMismatch, RunQuantityExceeded.
     """
-    with transaction.atomic():
-        run = lock(run_no=run_no)
-        check_open(run)
-        known = set(Unit.objects.filter(sn__in=sns, run=run).values_list("sn", flat=True))
-        wanted = [sn for sn in dict.fromkeys(sns) if sn not in known]
-        check_quantity(run, more=len(wanted))
-        add_units(run, wanted)
-        if not run.units_registered:
-            run.units_registered = True
-            run.save(update_fields=["units_registered"])
-        return run, wanted
+    run = lock(run_no=run_no)
+    check_open(run)
+    known = set(Unit.objects.filter(sn__in=sns, run=run).values_list("sn", flat=True))
+    wanted = [sn for sn in dict.fromkeys(sns) if sn not in known]
+    check_quantity(run, more=len(wanted))
+    without_run = locking.lock_units(Unit.objects.filter(sn__in=wanted, run=None))
+    add_units(run, wanted, held={unit.pk for unit in without_run})
+    if not run.units_registered:
+        run.units_registered = True
+        run.save(update_fields=["units_registered"])
+    return run, wanted
 
 
-def add_units(run: Run, sns: Sequence[str]) -> None:
-    """Put units into a run whose row is locked: new ones, and known ones that are in no run (their run ended before
-    they were made). Another transaction may put the same serial number into another run at this moment: the unique
-    constraint decides, and the loser gets UnitRunMismatch.
+def add_units(run: Run, sns: Sequence[str], *, held: Container[int]) -> None:
+    """Put units into a run whose row is locked: known ones that are in no run (their run ended before they were made),
+    which are `held`, and new ones. Raises Outdated when one of them is not held.
+
+    Another transaction may put the same serial number into another run at this moment: the unique constraint decides,
+    and the loser gets UnitRunMismatch.
     """
     first = snapshot_of(run).first_step_no
+    place = {"run": run, "work_order_id": run.work_order_id, "current_step_no": first}
+    known = list(Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id"))
+    for unit in known:
+        _check_may_join(unit, run, held)
+    if known:
+        Unit.objects.filter(pk__in=[unit.pk for unit in known]).update(**place)
     # In one order, or two runs that register the same serial numbers would deadlock.
-    fresh = [Unit(sn=sn, run=run, work_order_id=run.work_order_id, current_step_no=first) for sn in sorted(sns)]
+    fresh = [Unit(sn=sn, **place) for sn in sorted(set(sns) - {unit.sn for unit in known})]
     Unit.objects.bulk_create(fresh, ignore_conflicts=True)
-    homeless = Unit.objects.select_for_update(no_key=True).filter(sn__in=sns, run=None, status=UnitStatus.QUEUED)
-    Unit.objects.filter(pk__in=[unit.pk for unit in homeless.order_by("sn")]).update(
-        run=run, work_order_id=run.work_order_id, current_step_no=first
-    )
-    other = Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id").first()
-    if other is not None:
-        raise _membership_refusal(other, run)
+    for unit in Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id")[:1]:  # made meanwhile
+        _check_may_join(unit, run, held)
 
 
-def _membership_refusal(unit: Unit, run: Run) -> DomainError:
-    """Return why a unit cannot be put into a run: what was decided about it holds in every run."""
-    if unit.run_id is None and unit.status == UnitStatus.SCRAPPED:
-        return UnitScrapped(sn=unit.sn)
-    if unit.run_id is None and unit.status == UnitStatus.ON_HOLD:
-        return UnitOnHold(sn=unit.sn, reason=unit.hold_reason)
-    return UnitRunMismatch(sn=unit.sn, run=run.run_no)
+def _check_may_join(unit: Unit, run: Run, held: Container[int]) -> None:
+    """Raise why a unit of another run, or of none, cannot be put into a run: what was decided holds in every run."""
+    if unit.run_id is not None:
+        raise UnitRunMismatch(sn=unit.sn, run=run.run_no)
+    if unit.status == UnitStatus.SCRAPPED:
+        raise UnitScrapped(sn=unit.sn)
+    if unit.status == UnitStatus.ON_HOLD:
+        raise UnitOnHold(sn=unit.sn, reason=unit.hold_reason)
+    if unit.pk not in held:
+        raise locking.Outdated
 
 
 def snapshot_of(run: Run) -> snapshots.RouteSnapshot:
@@ -226,14 +233,8 @@ def close(*, run_no: str, by: str, reason: str = "") -> tuple[Run, list[str]]:
     with transaction.atomic():
         run = lock(run_no=run_no)
         run.status = transitions.RUN.next_state(Action.CLOSE, run.status)
-        # Units are locked in one order; a track-in that is under way finishes first and is then counted.
-        list(
-            Unit.objects.select_for_update(no_key=True)
-            .filter(run=run)
-            .exclude(status__in=FINISHED_UNITS)
-            .order_by("id")
-        )
         unfinished = Unit.objects.filter(run=run).exclude(status__in=FINISHED_UNITS)
+        locking.lock_units(unfinished)  # a track-in that is under way finishes first and is then counted
         started = units_with_tracks(unfinished)
         if count := started.count():
             examples = list(started.order_by("id").values_list("sn", flat=True)[:20])

@@ -77,12 +77,10 @@ def recount(*, line_code: str | None = None, since: datetime | None = None) -> i
 
 
 def _lock_streams(machines: Sequence[Machine], *, at: datetime) -> dict[tuple[int, int, int, str], CountStream]:
-    """Return the rows of machines, made where missing, locked in the order of their ids."""
-    streams = Q()
-    for machine in machines:
-        run_id, station_id, step_no, equipment_id = machine.key
-        streams |= Q(run=run_id, station=station_id, step_no=step_no, equipment_id=equipment_id)
-    locked = {_key(stream): stream for stream in _locked(CountStream.objects.filter(streams))}
+    """Return the rows of machines, which are sorted: those that are known locked in the order of their ids, then those
+    that are made here.
+    """
+    locked = {_key(stream): stream for stream in _locked(_find_streams(machines))}
     missing = [machine for machine in machines if machine.key not in locked]
     if not missing:
         return locked
@@ -101,7 +99,15 @@ def _lock_streams(machines: Sequence[Machine], *, at: datetime) -> dict[tuple[in
         ),
         ignore_conflicts=True,  # another made it at the same moment
     )
-    return {_key(stream): stream for stream in _locked(CountStream.objects.filter(streams))}
+    return locked | {_key(stream): stream for stream in _locked(_find_streams(missing))}
+
+
+def _find_streams(machines: Iterable[Machine]) -> QuerySet[CountStream]:
+    streams = Q()
+    for machine in machines:
+        run_id, station_id, step_no, equipment_id = machine.key
+        streams |= Q(run=run_id, station=station_id, step_no=step_no, equipment_id=equipment_id)
+    return CountStream.objects.filter(streams)
 
 
 def _locked(streams: QuerySet[CountStream]) -> Iterable[CountStream]:

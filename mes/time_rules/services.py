@@ -79,11 +79,8 @@ def _update_clocks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRul
     """Recompute the clocks of a locked entity from all of its marks."""
     entity_type, entity_id = marks[-1].entity_type, marks[-1].entity_id
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition")
-    instances = list(
-        rows.filter(entity_type=entity_type, entity_id=entity_id, definition__in=definitions).order_by(
-            "started_at", "pk"
-        )
-    )
+    rows = rows.filter(entity_type=entity_type, entity_id=entity_id, definition__in=definitions).order_by("pk")
+    instances = sorted(rows, key=lambda instance: (instance.started_at, instance.pk))
     followed = _ClockUpdates(now=timezone.now(), entity=(entity_type, entity_id))
     for definition in definitions:
         mine = [instance for instance in instances if instance.definition_id == definition.pk]
