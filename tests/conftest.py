@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave what is loaded now out of the collections of garbage, and collect more seldom: a tenth of the time."""
+    """Leave what is loaded now out of the collections of garbage, and collect more seldom."""
     gc.freeze()
     gc.set_threshold(20_000)
 
