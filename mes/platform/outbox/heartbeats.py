@@ -28,8 +28,8 @@ def beat(*, processed: int) -> None:
 
 
 def tick() -> None:
-    """Say that django-q2 ticks in this worker."""
-    WorkerHeartbeat.objects.update_or_create(name=name(), defaults={"ticked_at": timezone.now()})
+    """Say that django-q2 ticks in this worker. One that has left the list, and whose last task ends, stays off it."""
+    WorkerHeartbeat.objects.filter(name=name()).update(ticked_at=timezone.now())
 
 
 def leave() -> None:

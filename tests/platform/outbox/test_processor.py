@@ -499,6 +499,7 @@ def test_a_worker_killed_between_effect_and_completion_has_no_effect(handlers):
 @pytest.mark.django_db
 def test_a_tick_works_events_off_and_notes_that_it_ticks():
     make_event("k")
+    heartbeats.beat(processed=0)
     before = timezone.now()
     assert tasks.tick() == 1
     assert MesEvent.objects.get().status == "COMPLETED"
@@ -580,6 +581,8 @@ def test_readiness_follows_heartbeat_and_tick(ready, settings):
     assert ready() == (200, True)
     heartbeats.leave()
     assert ready() == (503, False)
+    tasks.tick()  # the last task of a worker that was stopped ends after it left
+    assert not WorkerHeartbeat.objects.exists()
 
 
 @pytest.mark.django_db
