@@ -2,6 +2,7 @@
 
 import json
 import re
+import urllib.parse
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -32,10 +33,12 @@ NASTY = {
     "JSON with NUL": '{"a": "\\u0000"}',
     "JSON with a lone surrogate": '{"a": "\\ud800"}',
     "JSON of another kind": '[1, null, {"x": NaN}]',
-    "very long": "x" * 100_000,
+    "very long": "x" * 5_000,
     "a time of another year": "99999-99-99T99:99",
 }
 ALONE = ("NUL", "a lone surrogate", "deep JSON", "JSON with NUL", "a number that is too large")
+# Django's own pages of a model: its forms are walked by model.
+OF_A_MODEL = re.compile(r"^/admin/\w+/\w+/((add|1/(change|delete|history)?)/?)?$")
 ARGUMENTS = {
     "code": "SMT-A",
     "run_no": "RUN-1",
@@ -70,7 +73,7 @@ def is_page(address: str) -> bool:
     is_api = address.startswith("/api/") and not address.startswith(("/api/docs", "/api/schema"))
     if address == "/readyz":
         return False  # 503 is its way to say that no worker is there
-    return not is_api and not re.search(r"[()\[\]\\]", address)
+    return not is_api and not re.search(r"[()\[\]\\]", address) and not OF_A_MODEL.search(address)
 
 
 PAGES = sorted(set(filter(is_page, walk(get_resolver().url_patterns))))
@@ -88,12 +91,11 @@ def person(db: None) -> Client:
 
 def send(client: Client, address: str, fields: dict[str, str]) -> Any:
     """Post a form as a browser does; a lone surrogate is sent as its three bytes."""
-    pairs = "&".join(f"{quote(name)}={quote(value)}" for name, value in fields.items())
-    return client.post(address, pairs, content_type="application/x-www-form-urlencoded")
+    return client.post(address, encode(fields), content_type="application/x-www-form-urlencoded")
 
 
-def quote(text: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass"))
+def encode(fields: dict[str, str]) -> str:
+    return urllib.parse.urlencode(fields, errors="surrogatepass")
 
 
 def test_the_walk_finds_the_pages() -> None:
@@ -110,13 +112,14 @@ def test_no_method_breaks_a_page(person: Client, address: str) -> None:
 
 @pytest.mark.parametrize("address", [page for page in PAGES if not page.startswith("/admin/")])
 def test_no_value_breaks_a_page(person: Client, address: str) -> None:
+    takes = {method: person.generic(method, address).status_code != 405 for method in ("GET", "POST")}
     for name, value in NASTY.items():
         fields = dict.fromkeys(list_fields(), value)
-        assert send(person, address, fields).status_code < 500, name
-        if len(value) < 1000:
-            query = "&".join(f"{quote(field)}={quote(value)}" for field in fields)
-            assert person.get(f"{address}?{query}").status_code < 500, name
-    for field in list_fields():  # each alone, so that no other field refuses first
+        if takes["GET"] and len(value) < 1000:
+            assert person.get(f"{address}?{encode(fields)}").status_code < 500, name
+        if takes["POST"]:
+            assert send(person, address, fields).status_code < 500, name
+    for field in list_fields() if takes["POST"] else ():  # each alone, so that no other field refuses first
         answer = send(person, address, {**dict.fromkeys(list_fields(), "1"), field: NASTY["NUL"]})
         assert answer.status_code < 500, field
 
@@ -132,6 +135,9 @@ def test_no_value_breaks_a_form_of_the_admin_site(person: Client, model: Any) ->
         page = person.get(address)
         assert page.status_code < 500
         sound = initial_fields(page)
+        if not sound:
+            assert send(person, address, NASTY).status_code < 500
+            continue
         for what, value in NASTY.items():
             assert send(person, address, {**sound, **dict.fromkeys(typed_fields(page), value)}).status_code < 500, what
         for field in typed_fields(page):  # each alone, so that no other field refuses first
