@@ -156,6 +156,15 @@ if DATABASES["default"].get("ENGINE") != "django.db.backends.postgresql":
     raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database: postgres://user:password@host:port/name")
 DATABASES["default"]["CONN_MAX_AGE"] = _number("CONN_MAX_AGE", default=600, least=0)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"]["OPTIONS"] = {
+    # A server that cannot be reached is given up: the first after 5 s, a silent line after 25 s.
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds
+    **DATABASES["default"].get("OPTIONS", {}),
+}
 DATABASES["default"]["ENGINE"] = "mes.platform.database.connection"  # checks without asking the server each time
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -282,6 +291,7 @@ Q_CLUSTER = {
 # What the system means, not how it runs (docs/operations.md).
 MES_BODY_LIMIT = 1024 * 1024  # bytes of one request
 MES_BATCH_BODY_LIMIT = 16 * 1024 * 1024  # bytes of a batch
+MES_BODY_TIMEOUT = timedelta(seconds=_number("MES_BODY_TIMEOUT_SECONDS", default=10))  # and one for each 16 KiB
 MES_DEPTH_LIMIT = 64  # nesting of JSON
 MES_STATEMENT_TIMEOUT = timedelta(seconds=_number("MES_STATEMENT_TIMEOUT_SECONDS", default=30, least=0))  # of a request
 DATA_UPLOAD_MAX_MEMORY_SIZE = MES_BATCH_BODY_LIMIT + 1

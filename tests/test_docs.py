@@ -10,6 +10,7 @@ from django.conf import settings
 import mes.errors
 from mes.errors import DomainError
 from mes.platform.http import envelope
+from mes.platform.server import web
 
 DOCS = Path(settings.BASE_DIR) / "docs"
 BASES = {"DOMAIN_ERROR", "NOT_FOUND"}
@@ -26,7 +27,11 @@ def documented_codes() -> set[str]:
 
 
 def test_every_error_code_is_documented():
-    codes = {error.code for error in all_errors()} | set(envelope._CODES.values()) | {"TRY_AGAIN"}
+    codes = (
+        {error.code for error in all_errors()}
+        | set(envelope._CODES.values())
+        | {"TRY_AGAIN", "OVERLOADED", "BODY_TOO_LATE"}
+    )
     assert codes - BASES - documented_codes() == set()
 
 
@@ -46,6 +51,12 @@ def test_every_core_error_has_its_documented_status():
 def test_links_of_a_page_lead_somewhere(page: Path):
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_unit_of_the_web_server_starts_it_as_the_product_does():
+    unit = re.search(r"^ExecStart=(.* mes\.rsgi:application .*)$", (DOCS / "operations.md").read_text(), re.MULTILINE)
+    assert unit is not None
+    assert sorted(unit[1].split()[1:]) == sorted(web.command("127.0.0.1", 8000)[1:])
 
 
 def test_every_setting_of_the_environment_is_documented():

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.utils import timezone
 from django_q.signing import SignedPackage
 
-from mes.platform.server import embedded
+from mes.platform.server import embedded, web
 from mes.platform.server.embedded import Cluster
 from mes.platform.server.throwaway import make_folder, remove_folder
 from tests.platform.outbox.support import (
@@ -30,8 +30,6 @@ from tests.platform.outbox.support import (
 )
 
 pytestmark = pytest.mark.waiting
-
-GRANIAN = ["-m", "granian", "--interface", "wsgi", "mes.wsgi:application", "--no-ws", "--workers", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +106,8 @@ def test_worker_and_web_server_go_on_when_the_database_crashed_and_came_back(ser
     port = free_port()
     log = tmp_path / "log"
     given = {"DATABASE_URL": url, "SECRET_KEY": settings.SECRET_KEY, "MES_EVENT_LEASE_SECONDS": "2"}
-    web = [*GRANIAN, "--host", "127.0.0.1", "--port", str(port)]
-    with running(["manage.py", "worker"], log, **given) as worker, running(web, log, **given) as web_server:
+    web_command = web.command("127.0.0.1", port, processes=1)[1:]
+    with running(["manage.py", "worker"], log, **given) as worker, running(web_command, log, **given) as web_server:
         eventually(lambda: readyz(port)[0] == 200, log)
         with Load(url) as load:
             for _crash in range(2):

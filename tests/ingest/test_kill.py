@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from execution.models import CarrierLoad, CarrierTrack, DataValue, Track
 from ingest.models import OpenIngestEvent, SettledIngestEvent
 from ingest.processing import catch_up
 from mes.platform.outbox.models import MesEvent
+from mes.platform.server import web
 from mes.production.models import Run, Unit
 from tests import databases
 from tests.factories import api_client, make_token
@@ -32,7 +32,6 @@ PROJECT = Path(__file__).resolve().parents[2]
 SENDERS = 4
 UNITS = 12
 WITHIN = 60  # seconds for a server to answer
-SERVER = [sys.executable, "-m", "granian", "--interface", "wsgi", "mes.wsgi:application", "--no-ws"]
 
 
 @contextlib.contextmanager
@@ -40,7 +39,7 @@ def serving(log: Path) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run a web server on the tests' database; yield its port and process. All of its group is killed at the end."""
     port = free_port()
     environment = {**os.environ, "DATABASE_URL": databases.own_url(), "SECRET_KEY": settings.SECRET_KEY}
-    command = [*SERVER, "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--blocking-threads", "4"]
+    command = web.command("127.0.0.1", port, processes=1)
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,

@@ -12,6 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from mes.platform.server import embedded
+from mes.platform.server import web as web_server
 from mes.platform.server.supervisor import Program, Supervisor, address, say_if_possible, tail
 
 PATIENCE = 60  # seconds until we say that the web server is slow
@@ -54,10 +55,7 @@ def worker() -> Program:
 
 
 def web(host: str, port: int) -> Program:
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "mes.wsgi:application"]
-    command += ["--host", host, "--port", str(port), "--workers", "2", "--blocking-threads", "4"]
-    command += ["--respawn-failed-workers", "--no-ws"]
-    return Program("web", command, folder=settings.BASE_DIR)
+    return Program("web", web_server.command(host, port), folder=settings.BASE_DIR)
 
 
 def demo(host: str, port: int) -> Program:

@@ -125,6 +125,12 @@ def find_token(text: str) -> TokenPrincipal | None:
     return principal
 
 
+def is_remembered(text: str) -> bool:
+    """Whether a token was valid when this process read it lately, and has not expired since. Asks nobody."""
+    principal = _known.get(_hash(text))
+    return principal is not None and not principal.is_expired(at=timezone.now())
+
+
 def load_token(text: str) -> TokenPrincipal | None:
     """Return the principal of any token that was ever issued, valid or not: see `is_expired` and `revoked_at`."""
     if not _TEXT.fullmatch(text):

@@ -1,9 +1,11 @@
 """Errors outside of API views: JSON below /api/, a page elsewhere. `mes.urls` names them as its handlers."""
 
+import sys
 from typing import Any
 
 import structlog
 from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.html import format_html
@@ -39,7 +41,12 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500. Django has logged the exception."""
+    """500, or 503 while the database is away. Django has logged the exception."""
+    if isinstance(sys.exception(), OperationalError | InterfaceError):
+        message = _("The database cannot be reached. Try again in a moment.")
+        response = answer(request, 503, "TRY_AGAIN", message)
+        response["Retry-After"] = str(envelope.RETRY_AFTER_SECONDS)
+        return response
     return answer(request, 500, "INTERNAL_ERROR", envelope.internal_error_message())
 
 

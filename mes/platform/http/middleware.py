@@ -18,13 +18,17 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ESCAPED_CONTROL = re.compile(r"[\x00-\x1f\x7f]|%[01][0-9a-f]|%7f", re.IGNORECASE)
 
 
+def choose_request_id(sent: str) -> str:
+    """Return what was sent as X-Request-ID if it is sane, else a new one."""
+    # Only has to differ, so the system, which would be asked beside the interpreter's lock, is not.
+    return sent if _GIVEN_ID.fullmatch(sent) else f"{getrandbits(128):032x}"
+
+
 def request_id(get_response: Handler) -> Handler:
     """Take a sane X-Request-ID or make one; it stands in every log line, error and answer."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        sent_id = request.META.get("HTTP_X_REQUEST_ID", "")
-        # Only has to differ, so the system, which would be asked beside the interpreter's lock, is not.
-        identity = sent_id if _GIVEN_ID.fullmatch(sent_id) else f"{getrandbits(128):032x}"
+        identity = choose_request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
         request.request_id = identity  # type: ignore[attr-defined]
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=identity)

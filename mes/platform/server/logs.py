@@ -2,9 +2,62 @@
 
 import logging
 import logging.config
+import sys
+import time
 from typing import Any
 
+import psycopg
 import structlog
+
+OUTAGE_SECONDS = 10  # between two lines about the same outage
+
+
+class OutageFilter(logging.Filter):
+    """While the database is away, lets one line pass in OUTAGE_SECONDS, which says how many there would have been.
+
+    Each request fails then, thousands in a minute. Only the first has its traceback.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passed_at = float("-inf")
+        self.kept_back = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is written. One after some that were not loses its traceback and says how many."""
+        if not _is_outage(record):
+            return True
+        since = time.monotonic() - self.passed_at
+        if since < OUTAGE_SECONDS:
+            self.kept_back += 1
+            return False
+        self.passed_at = time.monotonic()
+        kept_back, self.kept_back = self.kept_back, 0
+        if kept_back:
+            _shorten(record, kept_back)
+        return True
+
+
+def _is_outage(record: logging.LogRecord) -> bool:
+    error: Any = _exception(record)
+    return any(isinstance(each, psycopg.OperationalError) for each in (error, getattr(error, "__cause__", None)))
+
+
+def _exception(record: logging.LogRecord) -> BaseException | None:
+    info: Any = record.msg.get("exc_info") if isinstance(record.msg, dict) else record.exc_info
+    if info is True:
+        return sys.exception()
+    return info[1] if isinstance(info, tuple) else info
+
+
+def _shorten(record: logging.LogRecord, kept_back: int) -> None:
+    if isinstance(record.msg, dict):
+        without = {name: value for name, value in record.msg.items() if name != "exc_info"}
+        record.msg = {**without, "error": str(_exception(record)), "kept_back": kept_back}
+    else:
+        record.msg = f"{record.getMessage()} ({_exception(record)}; {kept_back} such lines were kept back)"
+        record.args = None
+        record.exc_info = None
 
 
 def logging_config(*, level: str) -> None:
@@ -30,7 +83,8 @@ def logging_config(*, level: str) -> None:
                     "foreign_pre_chain": shared,
                 }
             },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "filters": {"outage": {"()": OutageFilter}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["outage"]}},
             # A refusal is data, kept with its code; only what is unforeseen is a log entry.
             "loggers": {"django.request": {"level": "ERROR"}},
             "root": {"handlers": ["stderr"], "level": level},

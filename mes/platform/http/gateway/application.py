@@ -1,0 +1,181 @@
+"""From RSGI, granian's own interface, to WSGI.
+
+Under WSGI a server awaits a body on one of the threads that answer: a few silent clients hold all of them. Here a body
+is awaited by the event loop, which holds thousands, and only a whole request takes a thread. In this order:
+
+1. The head says who sends. A device's token that this process knows is recognised at once, all others by a thread.
+2. Whose sender is not known may not send a body to the API: Django refuses the head. To a page a stranger may
+   send what a form holds, because signing in is one.
+3. The body is awaited with a deadline and a least rate (`bodies`).
+4. A lane (`lanes`) answers: machines have threads of their own, those who sign in have one, so has `/healthz`; pages
+   have the others. Where too much waits, the answer is 503 before it has waited for long.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from mes.platform.http.envelope import encode, error_body
+from mes.platform.http.gateway import bodies
+from mes.platform.http.gateway.environ import Environ, make_environ
+from mes.platform.http.gateway.lanes import Lane, Overloaded
+from mes.platform.http.handlers import API_PREFIX
+from mes.platform.http.middleware import choose_request_id
+
+Application = Callable[[Environ, Any], Iterable[bytes]]
+Headers = list[tuple[str, str]]
+
+FORM_LIMIT = 64 * 1024  # bytes that a stranger may send to a page
+SWEEP_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Senders:
+    """How senders are recognised.
+
+    `is_known` says so of a head at once, without asking the database; `find` asks it, in a thread.
+    """
+
+    is_known: Callable[[Environ], bool]
+    find: Callable[[Environ], bool]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is let in. A body larger than `body_limit` bytes is left unread: its length then says so to the view.
+
+    `body_seconds` may any body take, `sign_in_paths` are those to which passwords are sent, and a request that takes
+    longer than `longest` seconds hangs; None: it may.
+    """
+
+    body_limit: int
+    body_seconds: float
+    sign_in_paths: frozenset[str] = frozenset()
+    longest: float | None = None
+
+
+class Gateway:
+    """An application for `granian --interface rsgi`, around one of WSGI.
+
+    `rules` say what is let in, `hang_up` cuts a thread, named by its ident, off from what it waits for.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        senders: Senders,
+        rules: Rules,
+        hang_up: Callable[[int], None] = lambda ident: None,
+    ) -> None:
+        self.application = application
+        self.senders = senders
+        self.rules = rules
+        self.hang_up = hang_up
+        longest = rules.longest
+        self.machines = Lane("machines", threads=4, room=64, longest=longest)
+        self.pages = Lane("pages", threads=3, room=32, longest=longest and 5 * longest)  # some print a whole month
+        self.sign_ins = Lane("sign-ins", threads=1, room=4, longest=longest)
+        self.probes = Lane("probes", threads=1, room=16)
+        self.lanes = (self.machines, self.pages, self.sign_ins, self.probes)
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        for lane in self.lanes:
+            lane.start()
+        loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        for lane in self.lanes:
+            lane.stop()
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        environ = make_environ(scope)
+        try:
+            is_known = self.senders.is_known(environ)
+            if not is_known and _presents_itself(environ):
+                is_known = await self._find(environ)
+            body = await self._body(environ, protocol, is_known) if bodies.has_body(environ) else b""
+            environ["wsgi.input"] = BytesIO(body)
+            await self._lane(environ, is_known).run(lambda: self._answer(environ, protocol))
+        except Overloaded:
+            _refuse(protocol, environ, 503, "OVERLOADED", _("Too much is asked for at once. Send it again."))
+        except bodies.BodyTooLate:
+            _refuse(protocol, environ, 408, "BODY_TOO_LATE", _("The body did not come in time. Send it again."))
+        except bodies.BodyCutOff:
+            _refuse(protocol, environ, 400, "BAD_REQUEST", _("The body was cut off."))
+
+    async def _find(self, environ: Environ) -> bool:
+        found: list[bool] = []
+        await self.pages.run(lambda: found.append(self.senders.find(environ)))
+        return found == [True]
+
+    async def _body(self, environ: Environ, protocol: Any, is_known: bool) -> bytes:
+        """Return the body, and set its length in the head; nothing where it is left unread."""
+        length = bodies.content_length(environ)
+        limit = self.rules.body_limit if is_known else FORM_LIMIT
+        if not is_known and environ["PATH_INFO"].startswith(API_PREFIX):
+            environ["CONTENT_LENGTH"] = "0"
+        elif length is None or length <= limit:
+            body = await bodies.read(protocol, length, limit=limit, seconds=self.rules.body_seconds)
+            environ["CONTENT_LENGTH"] = str(len(body))
+            if len(body) <= limit:
+                return body
+        environ["mes.close"] = True
+        return b""
+
+    def _lane(self, environ: Environ, is_known: bool) -> Lane:
+        path = environ["PATH_INFO"]
+        if is_known and path.startswith(API_PREFIX) and "HTTP_AUTHORIZATION" in environ:
+            return self.machines
+        if environ["REQUEST_METHOD"] == "POST" and path in self.rules.sign_in_paths:
+            return self.sign_ins
+        return self.probes if path == "/healthz" else self.pages
+
+    def _answer(self, environ: Environ, protocol: Any) -> None:
+        """Have Django answer, in a thread."""
+        answered: list[tuple[int, Headers]] = []
+
+        def start_response(status: str, headers: Headers, exc_info: Any = None) -> None:
+            answered.append((int(status[:3]), headers))
+
+        result = self.application(environ, start_response)
+        try:
+            status, headers = answered[-1]
+            if "mes.close" in environ:
+                headers.append(("Connection", "close"))
+            protocol.response_bytes(status, headers, b"".join(result))
+        finally:
+            with contextlib.suppress(AttributeError):
+                result.close()  # type: ignore[attr-defined]
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        for lane in self.lanes:
+            lane.give_up()
+            for ident in lane.overdue():
+                self.hang_up(ident)
+        loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+
+def _presents_itself(environ: Environ) -> bool:
+    """Whether there is something to recognise the sender of a body or a machine by."""
+    if "HTTP_AUTHORIZATION" in environ:
+        return environ["PATH_INFO"].startswith(API_PREFIX)
+    return "HTTP_COOKIE" in environ and bodies.has_body(environ)
+
+
+def _refuse(protocol: Any, environ: Environ, status: int, code: str, message: str) -> None:
+    """Answer without Django, which would take a thread. The body may be unread, so the connection is closed."""
+    identity = choose_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+    headers = [("Connection", "close"), ("Cache-Control", "no-store"), ("X-Request-ID", identity)]
+    if status == 503:
+        headers.append(("Retry-After", "1"))
+    if environ["PATH_INFO"].startswith(API_PREFIX):
+        body = encode(error_body(code, message, None, identity))
+        protocol.response_bytes(status, [("Content-Type", "application/json"), *headers], body)
+    else:
+        page = f"<!doctype html><title>{status}</title><h1>{status}</h1><p>{message}</p>"
+        protocol.response_str(status, [("Content-Type", "text/html; charset=utf-8"), *headers], page)

@@ -1,0 +1,289 @@
+"""The gateway: who may send a body, how long it may take, and which threads answer."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from mes.platform.http.gateway import bodies
+from mes.platform.http.gateway.application import FORM_LIMIT, Gateway, Rules, Senders
+from mes.platform.http.gateway.environ import make_environ
+
+KNOWN = ("authorization", "Bearer known")
+GUESSED = ("authorization", "Bearer guessed")
+CHUNKED = ("transfer-encoding", "chunked")
+LIMIT = 100_000
+
+
+class Headers:
+    def __init__(self, *pairs: tuple[str, str]) -> None:
+        self.pairs = pairs
+
+    def items(self) -> list[tuple[str, str]]:
+        return list(self.pairs)
+
+
+@dataclass
+class Scope:
+    """What granian says of a request."""
+
+    path: str = "/api/readings"
+    method: str = "POST"
+    query_string: str = ""
+    headers: Headers = field(default_factory=Headers)
+    client: str = "[::1]:40000"
+    server: str = "127.0.0.1:8000"
+    scheme: str = "http"
+    http_version: str = "1.1"
+    authority: str | None = None
+
+
+class Protocol:
+    """A client that sends these parts, one after the other, and then ends, is cut off, or is silent."""
+
+    def __init__(self, *parts: bytes, is_silent: bool = False, is_cut_off: bool = False) -> None:
+        self.parts = parts
+        self.is_silent = is_silent
+        self.is_cut_off = is_cut_off
+        self.is_read = False
+        self.answers: list[tuple[int, dict[str, str], bytes]] = []
+
+    async def __call__(self) -> bytes:
+        return b"".join([part async for part in self])
+
+    async def __aiter__(self) -> Any:
+        self.is_read = True
+        for part in self.parts:
+            await asyncio.sleep(0.01)
+            yield part
+        if self.is_silent:
+            await asyncio.sleep(60)
+        yield b""
+        if self.is_cut_off:
+            yield b""
+
+    def response_bytes(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        self.answers.append((status, dict(headers), body))
+
+    def response_str(self, status: int, headers: Iterable[tuple[str, str]], body: str) -> None:
+        self.response_bytes(status, headers, body.encode())
+
+    @property
+    def code(self) -> str:
+        return msgspec.json.decode(self.answers[0][2])["error"]["code"]
+
+
+class Plant:
+    """A gateway whose application answers with what it got, and waits where `block` says so."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[dict[str, Any], bytes, str]] = []
+        self.found: list[str] = []
+        self.released = threading.Event()
+        self.blocks: Callable[[dict[str, Any]], bool] = lambda environ: False
+        senders = Senders(is_known=lambda environ: environ.get("HTTP_AUTHORIZATION") == KNOWN[1], find=self.find)
+        rules = Rules(body_limit=LIMIT, body_seconds=0.2, sign_in_paths=frozenset({"/sign-in/"}))
+        self.gateway = Gateway(self.application, senders, rules)
+        for lane in self.gateway.lanes:
+            lane.patience = 0.3
+
+    def find(self, environ: dict[str, Any]) -> bool:
+        self.found.append(environ["PATH_INFO"])
+        return environ.get("HTTP_AUTHORIZATION", environ.get("HTTP_COOKIE")) in ("Bearer fresh", "sessionid=open")
+
+    def application(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        body = environ["wsgi.input"].read()
+        self.seen.append((environ, body, threading.current_thread().name))
+        if self.blocks(environ):
+            self.released.wait(10)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [body[:10]]
+
+    async def send(self, protocol: Protocol, *headers: tuple[str, str], **scope: Any) -> Protocol:
+        await self.gateway.__rsgi__(Scope(headers=Headers(*headers), **scope), protocol)
+        return protocol
+
+    def run(self, play: Callable[[], Any]) -> Any:
+        async def played() -> Any:
+            loop = asyncio.get_running_loop()
+            self.gateway.__rsgi_init__(loop)
+            try:
+                return await play()
+            finally:
+                self.released.set()
+                self.gateway.__rsgi_del__(loop)
+
+        return asyncio.run(played())
+
+
+@pytest.fixture
+def plant() -> Iterator[Plant]:
+    plant = Plant()
+    yield plant
+    plant.released.set()
+
+
+def length(body: bytes) -> tuple[str, str]:
+    return ("content-length", str(len(body)))
+
+
+def test_a_machines_body_reaches_django_in_a_thread_of_the_machines(plant: Plant) -> None:
+    protocol = plant.run(lambda: plant.send(Protocol(b"{", b"}"), KNOWN, length(b"{}")))
+    environ, body, thread = plant.seen[0]
+    assert (body, environ["CONTENT_LENGTH"], thread[:8]) == (b"{}", "2", "machines")
+    assert protocol.answers == [(200, {"Content-Type": "text/plain"}, b"{}")]
+    assert plant.found == []
+
+
+def test_a_token_that_this_process_does_not_know_yet_is_looked_up_once_before_its_body(plant: Plant) -> None:
+    plant.run(lambda: plant.send(Protocol(b"{}"), ("authorization", "Bearer fresh"), length(b"{}")))
+    assert plant.found == ["/api/readings"]
+    assert plant.seen[0][1:] == (b"{}", "machines-1") or plant.seen[0][2].startswith("machines")
+
+
+@pytest.mark.parametrize("head", [(), (GUESSED,), (("cookie", "sessionid=guessed"),)])
+@pytest.mark.parametrize("announced", [length(b"{}"), CHUNKED])
+def test_the_body_of_a_stranger_is_not_read_for_the_interface(plant: Plant, head, announced) -> None:
+    protocol = plant.run(lambda: plant.send(Protocol(b"{}"), *head, announced))
+    environ, body, thread = plant.seen[0]
+    assert (protocol.is_read, body, environ["CONTENT_LENGTH"]) == (False, b"", "0")
+    assert protocol.answers[0][1]["Connection"] == "close"
+    assert thread.startswith("pages")
+
+
+def test_somebody_who_is_signed_in_may_send_to_the_interface(plant: Plant) -> None:
+    plant.run(lambda: plant.send(Protocol(b"{}"), ("cookie", "sessionid=open"), length(b"{}")))
+    assert plant.seen[0][1] == b"{}"
+    assert plant.seen[0][2].startswith("pages")
+
+
+def test_a_stranger_may_send_a_form_to_a_page_and_no_more(plant: Plant) -> None:
+    form = b"a=1"
+    plant.run(lambda: plant.send(Protocol(form), length(form), path="/remarks/"))
+    assert plant.seen[0][1] == form
+    large = Protocol(b"x" * (FORM_LIMIT + 1))
+    again = Plant()
+    again.run(lambda: again.send(large, length(large.parts[0]), path="/remarks/"))
+    assert (large.is_read, again.seen[0][1], large.answers[0][1]["Connection"]) == (False, b"", "close")
+
+
+def test_passwords_are_sent_to_the_one_thread_of_sign_ins(plant: Plant) -> None:
+    plant.run(lambda: plant.send(Protocol(b"a=1"), length(b"a=1"), path="/sign-in/"))
+    assert plant.seen[0][2] == "sign-ins-1"
+
+
+@pytest.mark.parametrize("announced", [length(b"x" * 50), CHUNKED])
+@pytest.mark.parametrize("path", ["/api/readings", "/sign-in/"])
+def test_a_silent_body_is_given_up_and_takes_no_thread(plant: Plant, announced, path) -> None:
+    began = time.monotonic()
+    protocol = plant.run(lambda: plant.send(Protocol(b"x", is_silent=True), KNOWN, announced, path=path))
+    status, headers, _ = protocol.answers[0]
+    assert (status, headers["Connection"], plant.seen) == (408, "close", [])
+    assert time.monotonic() - began < 5
+    assert path != "/api/readings" or protocol.code == "BODY_TOO_LATE"
+
+
+def test_a_large_body_that_keeps_coming_has_its_time(plant: Plant, monkeypatch) -> None:
+    monkeypatch.setattr(bodies, "LEAST_RATE", 10_000)
+    parts = [b"x" * 1000] * 60  # 0.6 s and more, where 0.2 s and 6 s may pass
+    plant.run(lambda: plant.send(Protocol(*parts), KNOWN, CHUNKED))
+    assert len(plant.seen[0][1]) == 60_000
+
+
+def test_a_body_that_trickles_is_given_up(plant: Plant) -> None:
+    protocol = plant.run(lambda: plant.send(Protocol(*[b"x"] * 500), KNOWN, CHUNKED))
+    assert (protocol.answers[0][0], plant.seen) == (408, [])
+
+
+def test_a_body_that_is_cut_off_is_not_taken_for_whole(plant: Plant) -> None:
+    protocol = plant.run(lambda: plant.send(Protocol(b"{}", is_cut_off=True), KNOWN, CHUNKED))
+    assert (protocol.answers[0][0], plant.seen) == (400, [])
+
+
+def test_of_a_body_that_is_too_large_no_more_is_read_and_its_length_says_so(plant: Plant) -> None:
+    protocol = Protocol(*[b"x" * 50_000] * 10)
+    plant.run(lambda: plant.send(protocol, KNOWN, CHUNKED))
+    environ, body, _ = plant.seen[0]
+    assert (environ["CONTENT_LENGTH"], body) == (str(LIMIT + 1), b"")
+    assert protocol.answers[0][1]["Connection"] == "close"
+    announced = Protocol(b"")
+    again = Plant()
+    again.run(lambda: again.send(announced, KNOWN, ("content-length", "900000")))
+    assert (announced.is_read, again.seen[0][0]["CONTENT_LENGTH"]) == (False, "900000")
+
+
+def test_pages_that_hang_leave_machines_sign_ins_and_the_probe_alone(plant: Plant) -> None:
+    plant.blocks = lambda environ: environ["PATH_INFO"] == "/slow/"
+
+    async def play() -> list[Protocol]:
+        get: dict[str, Any] = {"method": "GET"}
+        slow = [asyncio.ensure_future(plant.send(Protocol(), path="/slow/", **get)) for _ in range(50)]
+        await asyncio.sleep(0.1)
+        quick = [
+            await plant.send(Protocol(b"{}"), KNOWN, length(b"{}")),
+            await plant.send(Protocol(), path="/healthz", **get),
+            await plant.send(Protocol(b"a=1"), length(b"a=1"), path="/sign-in/"),
+        ]
+        await asyncio.sleep(1)
+        refused = [each.result() for each in slow if each.done()]
+        plant.released.set()
+        await asyncio.gather(*slow)
+        return [*quick, *refused]
+
+    machine, probe, sign_in, *refused = plant.run(play)
+    assert [each.answers[0][0] for each in (machine, probe, sign_in)] == [200, 200, 200]
+    assert (
+        len(refused) == 50 - plant.gateway.pages.threads
+    )  # those beyond the room at once, those within it after a while
+    assert {(each.answers[0][0], each.answers[0][1]["Retry-After"]) for each in refused} == {(503, "1")}
+
+
+def test_what_hangs_for_too_long_is_hung_up(plant: Plant) -> None:
+    cut: list[int] = []
+    plant.gateway.machines.longest = 0.3
+    plant.gateway.hang_up = lambda ident: (cut.append(ident), plant.released.set())  # type: ignore[assignment,func-returns-value]
+    plant.blocks = lambda environ: True
+    protocol = plant.run(lambda: plant.send(Protocol(b"{}"), KNOWN, length(b"{}")))
+    assert len(set(cut)) == 1
+    assert protocol.answers[0][0] == 200
+
+
+def test_an_application_that_fails_leaves_its_thread_alive(plant: Plant) -> None:
+    def fail(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        raise SystemExit
+
+    plant.gateway.application, whole = fail, plant.gateway.application
+
+    async def play() -> None:
+        for _ in range(10):
+            await plant.send(Protocol(b"{}"), KNOWN, length(b"{}"))
+        plant.gateway.application = whole
+        await plant.send(Protocol(b"{}"), KNOWN, length(b"{}"))
+
+    plant.run(play)
+    assert len(plant.seen) == 1
+
+
+def test_the_head_becomes_an_environ() -> None:
+    headers = Headers(
+        ("host", "mes.example"),
+        ("content-type", "application/json"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+        ("accept", "text/html"),
+        ("accept", "text/plain"),
+        ("x_forwarded_proto", "https"),
+        ("x-forwarded-for", "10.0.0.1"),
+    )
+    environ = make_environ(Scope(path="/api/stations/Prüfung 1/queue", query_string="q=%C3%BC", headers=headers))
+    assert environ["PATH_INFO"].encode("latin-1").decode() == "/api/stations/Prüfung 1/queue"
+    assert environ["QUERY_STRING"] == "q=%C3%BC"
+    assert (environ["HTTP_HOST"], environ["CONTENT_TYPE"]) == ("mes.example", "application/json")
+    assert (environ["HTTP_COOKIE"], environ["HTTP_ACCEPT"]) == ("a=1; b=2", "text/html,text/plain")
+    assert "HTTP_X_FORWARDED_PROTO" not in environ
+    assert (environ["REMOTE_ADDR"], environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("::1", "127.0.0.1", "8000")
