@@ -6,6 +6,7 @@ import json
 import lzma
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -17,17 +18,17 @@ from .installation import PERSON, RECORD
 Answer = dict[str, Any]
 
 
-def read_answers() -> dict[str, Any]:
+def read_answers(path: Path = RECORD) -> dict[str, Any]:
     """Return what the old code answered: `asked` and `acted`, `at` a moment, to those who have `tokens`, after all that
     was `sent` before.
     """
-    return dict(json.loads(lzma.decompress(RECORD.read_bytes())))
+    return dict(json.loads(lzma.decompress(path.read_bytes())))
 
 
-def write_answers(record: dict[str, Any]) -> None:
+def write_answers(record: dict[str, Any], path: Path = RECORD) -> None:
     """Write down what the old code answered."""
     text = json.dumps(record, ensure_ascii=False, indent=0)
-    RECORD.write_bytes(lzma.compress(text.encode(), preset=9))
+    path.write_bytes(lzma.compress(text.encode(), preset=9))
 
 
 def api_client(token: str) -> APIClient:

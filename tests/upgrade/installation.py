@@ -4,6 +4,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 DUMP, RECORD = FOLDER / "before.sql.xz", FOLDER / "before.json.xz"
+FIRST_DUMP, FIRST_RECORD = FOLDER / "first.sql.xz", FOLDER / "first.json.xz"  # of the first schema there was
 SECRET_KEY = "of the installation that was dumped"  # by which its queued tasks are signed
 PASSWORD = "secret-of-the-dump"  # everybody's
 PERSON = "admin"  # who looks at the pages

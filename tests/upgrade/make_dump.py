@@ -1,6 +1,9 @@
 #!/usr/bin/env python
 """Makes the old database of the upgrade test: `python tests/upgrade/make_dump.py CHECKOUT` (about two minutes).
 
+With `--first` it makes the other, small one: `first.*`, of the first schema that today's migrations begin with (commit
+923d0c7); only a new question makes that necessary.
+
 With `--answers` the database stays as it is and only the answers are made anew: after a question or a case was added.
 
 CHECKOUT is a clean checkout of the version before, with what it needs installed in the Python that runs this. Its own
@@ -21,6 +24,7 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+OPTIONS = {"--answers": "dumping.answer_anew", "--first": "first.make"}
 
 
 def main() -> None:
@@ -42,8 +46,8 @@ def main() -> None:
             "LOG_LEVEL": "CRITICAL",
         }
         os.chdir(checkout)
-        what = "dumping.answer_anew" if "--answers" in sys.argv else "whole.make"
-        code = f"from upgrade.history import dumping, whole; {what}()"
+        what = next((function for option, function in OPTIONS.items() if option in sys.argv), "whole.make")
+        code = f"from upgrade.history import {what.partition('.')[0]}; {what}()"
         sys.argv = ["manage.py", "shell", "--no-imports", "-c", code]
         runpy.run_path("manage.py", run_name="__main__")
 

