@@ -9,15 +9,15 @@ from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
 from integration import messages
+from integration.channels import ONE_BY_ONE
 from integration.device_data import service as device_data
 from integration.device_data.body import decode_event
 from integration.models import Direction, FailedMessage, IntegrationMessage, MessageStatus
 from integration.outbound.retry import retry
-from integration.status import channel as status
-from integration.status import service as status_service
 from mes import errors
 from mes.labels import Action, Entity
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.http import parsing
 from mes.platform.inbound.digest import digest_of
 from mes.platform.inbound.messages import Outcome, Received
 from mes.platform.inbound.sender import Sender
@@ -59,10 +59,10 @@ def _find(message_id: int) -> FailedMessage:
 
 def _apply(message: FailedMessage, spec_names: dict[str, str], sender: Sender) -> Received:
     note = {"replayedBy": sender.system}
-    if message.entity_type in status.BY_ENTITY_TYPE:
-        outcome = _apply_status(message, sender, note)
-    else:
+    if message.entity_type == messages.DEVICE_DATA:
         outcome = _apply_device_data(message, spec_names, sender, {"specNames": spec_names, **note})
+    else:
+        outcome = _apply_alone(message, sender, note)
     if isinstance(outcome, errors.DomainError):
         raise outcome
     if outcome.is_duplicate and not messages.settle(message, record_id=outcome.record_id, by=sender.system):
@@ -70,10 +70,10 @@ def _apply(message: FailedMessage, spec_names: dict[str, str], sender: Sender) -
     return outcome
 
 
-def _apply_status(message: FailedMessage, sender: Sender, note: dict[str, Any]) -> Outcome:
-    channel = status.BY_ENTITY_TYPE[message.entity_type]
-    body = msgspec.json.encode(message.payload)
-    return channel.apply_one(status_service.decode(channel.kind, body, system=message.system), sender, note=note)
+def _apply_alone(message: FailedMessage, sender: Sender, note: dict[str, Any]) -> Outcome:
+    channel = ONE_BY_ONE[message.entity_type]
+    decoded = channel.decode(msgspec.json.encode(message.payload), Sender(message.system), parsing.decode)
+    return channel.apply_one(decoded, sender, note=note)
 
 
 def _apply_device_data(

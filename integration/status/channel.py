@@ -1,33 +1,29 @@
 """The ways in of inbound status: a channel for each kind."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from integration.messages import MessageLog
+from integration.one_by_one import OneByOneChannel
 from integration.status import service
 from integration.status.kinds import KINDS, StatusKind
 from integration.status.service import StatusMessage
 from mes import errors
-from mes.platform.inbound.channels import Channel, Parse
+from mes.platform.inbound.channels import Parse
 from mes.platform.inbound.messages import Outcome
 from mes.platform.inbound.sender import Sender
 
 
-class StatusChannel(Channel[StatusMessage]):
+class StatusChannel(OneByOneChannel[StatusMessage]):
     """Takes in the reports of a kind, each in a transaction of its own."""
 
     def __init__(self, kind: StatusKind) -> None:
         self.kind = kind
         self.name = kind.name
-        self.log: MessageLog = MessageLog(str(kind.report_kind), kind.name)
+        self.log = MessageLog(str(kind.report_kind), kind.name)
 
     def decode(self, raw: bytes, sender: Sender, parse: Parse) -> StatusMessage:
         """Return the report of a body."""
         return service.decode(self.kind, raw, system=sender.system, parse=parse)
-
-    def apply(self, messages: Sequence[StatusMessage], sender: Sender) -> list[Outcome]:
-        """Apply reports, or recognise them."""
-        return [self.apply_one(message, sender) for message in messages]
 
     def apply_one(self, message: StatusMessage, sender: Sender, *, note: dict[str, Any] | None = None) -> Outcome:
         """Apply a report, or recognise it. With a `note` it replays an open message."""
@@ -39,4 +35,3 @@ class StatusChannel(Channel[StatusMessage]):
 
 
 CHANNELS = {kind.name: StatusChannel(kind) for kind in KINDS.values()}
-BY_ENTITY_TYPE = {channel.log.entity_type: channel for channel in CHANNELS.values()}

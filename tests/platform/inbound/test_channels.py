@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from ingest.models import OpenIngestEvent
-from integration.models import FailedMessage
+from integration.models import FailedMessage, SettledMessage
+from integration.replay import replay_message
 from mes.errors import DomainError, EventTooOld, KeyConflict, ParseFailed, StationNotAllowed, ValidationFailed
 from mes.platform.inbound.channels import Channel, channels, get_channel
 from mes.platform.inbound.models import IdempotencyKey
@@ -119,6 +121,20 @@ def test_what_is_refused_is_kept_counts_up_and_leaves_its_key_free(plant: Plant 
     assert kept() == [("EVENT_TOO_OLD", 2)]
     corrected = given.old | {at: given.good[at] for at in ("eventTime", "occurredAt") if at in given.good}
     assert not feed(channel, corrected).is_duplicate
+
+
+@pytest.mark.parametrize("name", [name for name in KNOWN if name != "machine-events"])  # which have open events
+def test_what_was_refused_is_replayed_as_what_it_is(plant: Plant, name: str, settings: Any) -> None:
+    channel, given = get_channel(name), sample(name, plant)
+    refuse(channel, given.old, EventTooOld)
+    message_id = FailedMessage.objects.get().pk
+    with pytest.raises(EventTooOld):
+        replay_message(message_id=message_id, sender=SENDER)
+    settings.MES_KEY_LIFETIME = timedelta(days=10_000)
+    first = replay_message(message_id=message_id, sender=SENDER)
+    assert (first.is_duplicate, kept()) == (False, [])
+    assert SettledMessage.objects.get().note["replayedBy"] == SENDER.system
+    assert feed(channel, given.old).record_id == first.record_id
 
 
 @every_channel
