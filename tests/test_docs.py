@@ -1,6 +1,7 @@
 """The documentation says what the code does."""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from django.conf import settings
 
 import mes.errors
 from mes.errors import DomainError
+from mes.platform.accounts.roles import OUR_APPS
+from mes.platform.hooks import Hook
 from mes.platform.http import envelope
 from mes.platform.server import web
 
@@ -61,7 +64,7 @@ def test_the_unit_of_the_web_server_starts_it_as_the_product_does():
 
 def test_every_setting_of_the_environment_is_documented():
     source = (Path(settings.BASE_DIR) / "mes" / "settings.py").read_text()
-    names = set(re.findall(r'(?:env\.\w+|_flag|_number)\(\s*"([A-Z_]+)"', source))
+    names = set(re.findall(r'(?:env\.\w+|_flag|_number|_kept_for|_address)\(\s*"([A-Z_]+)"', source))
     documented = (DOCS / "operations.md").read_text()
     assert {name for name in names if name not in documented} == set()
 
@@ -71,3 +74,18 @@ def test_messages_can_be_formatted_with_what_they_name():
         fields = re.findall(r"{(\w+)}", str(error.message))
         if error not in (mes.errors.ValidationFailed, mes.errors.ParseFailed):
             assert str(error(**dict.fromkeys(fields, "x")))
+
+
+def all_hooks() -> Iterator[str]:
+    """Yield the names of hooks, also of those that a dictionary holds by a name."""
+    for module in [module for name, module in sys.modules.items() if name.partition(".")[0] in OUR_APPS]:
+        for name, value in vars(module).items():
+            if any(isinstance(hook, Hook) for hook in (value.values() if isinstance(value, dict) else [value])):
+                yield name
+
+
+def test_every_hook_is_named_in_the_recipes():
+    text = (Path(settings.BASE_DIR) / "CONTRIBUTING.md").read_text()
+    names = set(all_hooks())
+    assert {"run_ended", "handlers", "tasks"} <= names
+    assert {name for name in names if not re.search(rf"\b{name}\b", text)} == set()

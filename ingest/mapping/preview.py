@@ -24,6 +24,7 @@ from ingest.mapping.measurements import Measurement
 from ingest.mapping.paths import EventDocument, invalid
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.http.envelope import camel_case
 from mes.production.models import Unit
 from mes.routing import snapshots
 from mes.routing.compilation import build, load_sources
@@ -388,18 +389,10 @@ def as_json(preview: Preview) -> dict[str, Any]:
 
 
 def _extracted_as_json(preview: Preview, extracted: Extracted) -> dict[str, Any]:
-    return {
+    said = {camel_case(name): getattr(extracted, name) for name in extracted.__dataclass_fields__}
+    return said | {
         "units": [_unit_as_json(preview, unit, index) for index, unit in enumerate(extracted.units)],
-        "occurredAt": extracted.occurred_at,
-        "stationCode": extracted.station_code,
-        "lineCode": extracted.line_code,
-        "carrierNo": extracted.carrier_no,
-        "phase": extracted.phase,
-        "result": extracted.result,
-        "testResultId": extracted.test_result_id,
-        "transactionId": extracted.transaction_id,
         "measurements": [_as_measured(measurement) for measurement in extracted.measurements],
-        "positionsWithoutUnit": extracted.positions_without_unit,
     }
 
 

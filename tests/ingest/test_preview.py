@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 
 from execution.models import DataValue, Track
+from ingest.mapping.extract import Extracted
+from ingest.mapping.preview import PARTS
 from ingest.models import IngestEvent
 from mes.platform.accounts.roles import Role
+from mes.platform.http.envelope import camel_case
 from mes.platform.inbound.models import IdempotencyKey
 from mes.routing.models import RouteExecutionConfig
+from mes.routing.step_mapping import StepMapping
 from tests.factories import api_client
 from tests.ingest.support import (
     PRINTING,
@@ -21,6 +25,7 @@ from tests.ingest.support import (
 )
 
 pytestmark = pytest.mark.django_db
+NOT_OF_AN_EVENT = ("document", "batch_policy", "wait_seconds")  # they say what becomes of it, not what stands in it
 
 
 @pytest.fixture
@@ -81,6 +86,13 @@ def test_everything_an_event_says_is_shown_and_nothing_is_stored(plant):
     }
     assert not (Track.objects.exists() or DataValue.objects.exists() or IngestEvent.objects.exists())
     assert not IdempotencyKey.objects.exists()
+
+
+def test_all_that_a_mapping_extracts_is_shown_and_each_part_is_tried(plant):
+    extracted = preview(plant, 10, printed(plant.sns[0]))["extracted"]
+    assert extracted.keys() == set(map(camel_case, Extracted.__dataclass_fields__))
+    tried = [name for names in PARTS for name in names]
+    assert sorted([*tried, *NOT_OF_AN_EVENT]) == sorted(StepMapping.__dataclass_fields__)
 
 
 def test_a_key_value_that_fails_overrides_the_result(plant):

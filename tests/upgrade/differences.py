@@ -8,6 +8,9 @@ from typing import Any
 # Words of answers and pages: as the old code said it, as the new one does. Words of errors are not compared.
 REWORDED: dict[str, str] = {}
 
+# Fields that answers have now and had not then, by their names, and why. Clients pass over what they do not know.
+ADDED: dict[str, str] = {}
+
 FUNCTIONS = "unknown functions in paths are found when a route is compiled"
 CARRIERS = "units that are done or scrapped leave their carriers, also those of before"
 

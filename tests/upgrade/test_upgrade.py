@@ -190,13 +190,21 @@ def test_it_answers_as_before(kind: str, upgraded: Upgrade, record: dict[str, An
 def find_differences(name: str, old: Any, new: Any, place: str = "") -> Iterator[str]:
     """Yield where two answers differ, but for what is told."""
     if isinstance(old, dict) and isinstance(new, dict):
-        for key in sorted(old.keys() | new.keys()):
+        for key in sorted((old.keys() | new.keys()) - (differences.ADDED.keys() - old.keys())):
             yield from find_differences(name, old.get(key, "(none)"), new.get(key, "(none)"), f"{place}.{key}")
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for number, (before, now) in enumerate(zip(old, new, strict=True)):
             yield from find_differences(name, before, now, f"{place}.{number}")
     elif old != new and not differences.is_told(name, place):
         yield f"{name} {place}: {old!r} → {new!r}"[:600]
+
+
+def test_a_field_may_be_added_where_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(differences.ADDED, "note", "for the operator")
+    assert list(find_differences("/", {"items": [{}]}, {"items": [{"note": "", "other": 1}]})) == [
+        "/ .items.0.other: '(none)' → 1"
+    ]
+    assert list(find_differences("/", {"note": "x"}, {})), "what was there stays"
 
 
 # --- what becomes of it -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from django.apps import apps
+from django.db import connection, models
 
 from mes.platform.database import retention
 from mes.platform.database.partitions import PARTITIONED_TABLES
@@ -42,8 +43,8 @@ def tables_with_a_retention() -> set[str]:
 
 
 def test_every_table_has_a_retention_or_a_reason_to_stay():
-    models = apps.get_models(include_auto_created=True)
-    tables = {model._meta.db_table for model in models if model._meta.managed and not model._meta.proxy}
+    every = apps.get_models(include_auto_created=True)
+    tables = {model._meta.db_table for model in every if model._meta.managed and not model._meta.proxy}
     named = {table for names in STAYS.values() for table in names.split()}
     forgotten = tables - named - tables_with_a_retention()
     assert not forgotten, "CONTRIBUTING.md tells how to give them a retention; or name them here, with the reason"
@@ -52,3 +53,14 @@ def test_every_table_has_a_retention_or_a_reason_to_stay():
 
 def test_every_partitioned_table_has_a_retention():
     assert set(PARTITIONED_TABLES) <= tables_with_a_retention()
+
+
+def test_a_partitioned_table_is_one_and_locks_no_row_of_another(db: None):
+    """A foreign key that is checked locks the row it names at every insert."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT partrelid::regclass::text FROM pg_partitioned_table")
+        assert sorted(PARTITIONED_TABLES) == sorted(table for (table,) in cursor.fetchall())
+    for model in (model for model in apps.get_models() if model._meta.db_table in PARTITIONED_TABLES):
+        keys = [field for field in model._meta.get_fields() if isinstance(field, models.ForeignKey)]
+        assert [field.name for field in keys if field.db_constraint] == [], model
+        assert not model._meta.related_objects, model
