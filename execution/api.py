@@ -11,7 +11,7 @@ from rest_framework.viewsets import GenericViewSet
 from execution import dispositions, queries, tracking
 from execution.data.judging import Reading, check_shape
 from execution.models import Track, TrackResult
-from mes.platform.accounts.permissions import operator_name
+from mes.platform.accounts.permissions import StationAccess, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import (
     CodeField,
@@ -130,6 +130,7 @@ class StationWorkViewSet(GenericViewSet):
     queryset = Track.objects.none()
     serializer_class = TrackInAnswer
     capabilities = {"track_in": (Capability.TRACK,), "track_out": (Capability.TRACK,)}
+    station_access = {"*": StationAccess.OWN}
 
     @extend_schema(summary="List the units in a station and waiting for it", responses=QueueAnswer)
     def queue(self, request: Request, code: str) -> Response:
@@ -140,7 +141,7 @@ class StationWorkViewSet(GenericViewSet):
     @extend_schema(summary="Find the run of a scanned unit", responses=ResolvedUnit)
     def resolve_unit(self, request: Request, sn: str) -> Response:
         """Return where the unit belongs."""
-        return Response(queries.resolve_unit(sn))
+        return Response(queries.resolve_unit(sn, sender=sender_of(request)))
 
     @extend_schema(summary="List what is to be collected for a unit here", responses=DataSpecsAnswer)
     def data_specs(self, request: Request, code: str, sn: str) -> Response:

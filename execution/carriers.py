@@ -14,8 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution.models import Carrier, CarrierLoad, CarrierTrack, CarrierTrackUnit, Track
+from execution.reach import check_speaks_for
 from mes import errors
 from mes.plant.models import Station
+from mes.platform.inbound.sender import EVERYWHERE, Sender
 from mes.production import locking
 from mes.production.models import Run, Unit, UnitStatus
 
@@ -43,11 +45,13 @@ def list_loads(carrier: Carrier) -> list[CarrierLoad]:
 
 
 @transaction.atomic
-def load(*, carrier_no: str, placings: Sequence[Placing], at: datetime | None = None) -> list[CarrierLoad]:
+def load(
+    *, carrier_no: str, placings: Sequence[Placing], at: datetime | None = None, sender: Sender = EVERYWHERE
+) -> list[CarrierLoad]:
     """Put units on a carrier; return what it carries then. A unit is taken off any other carrier first.
 
-    Raises UnitNotFound, UnitScrapped, and ValidationFailed when a unit or a position is named twice or a position is
-    taken.
+    Raises UnitNotFound, UnitScrapped, StationNotAllowed for units that are another station's than the sender's, and
+    ValidationFailed when a unit or a position is named twice or a position is taken.
     """
     at = at or timezone.now()
     units = {unit.sn: unit for unit in locking.lock_named_units([placing.sn for placing in placings])}
@@ -56,6 +60,7 @@ def load(*, carrier_no: str, placings: Sequence[Placing], at: datetime | None = 
             raise errors.UnitScrapped(sn=unit.sn)
     carrier = lock_carrier(carrier_no)
     current = {item.unit_id: item for item in list_loads(carrier)}
+    check_speaks_for(sender, [*units.values(), *(item.unit for item in current.values())])
     _check_placings(placings, stay=[item for item in current.values() if item.unit.sn not in units])
     here = {item.unit.sn: item.position for item in current.values()}
     moved = [placing for placing in placings if here.get(placing.sn) != placing.position]
@@ -87,8 +92,17 @@ def _check_placings(placings: Sequence[Placing], *, stay: Sequence[CarrierLoad])
 
 
 @locking.atomically
-def unload(*, carrier_no: str, sns: Sequence[str] | None = None, at: datetime | None = None) -> list[CarrierLoad]:
-    """Take units, or all, off a carrier; return what it still carries. Raises CarrierNotFound."""
+def unload(
+    *,
+    carrier_no: str,
+    sns: Sequence[str] | None = None,
+    at: datetime | None = None,
+    sender: Sender = EVERYWHERE,
+) -> list[CarrierLoad]:
+    """Take units, or all, off a carrier; return what it still carries.
+
+    Raises CarrierNotFound, and StationNotAllowed where it carries units that are another station's than the sender's.
+    """
     at = at or timezone.now()
     if not Carrier.objects.filter(carrier_no=carrier_no).exists():
         raise errors.CarrierNotFound(code=carrier_no)
@@ -99,6 +113,7 @@ def unload(*, carrier_no: str, sns: Sequence[str] | None = None, at: datetime | 
     carrier = lock_carrier(carrier_no)
     if not {unit.pk for unit in units}.issuperset(carried.values_list("unit_id", flat=True)):
         raise locking.Outdated
+    check_speaks_for(sender, [*units, *(item.unit for item in list_loads(carrier))])
     carried.update(unloaded_at=at)
     _note_change(carrier, at)
     return list_loads(carrier)

@@ -6,9 +6,11 @@ from django.db.models import Q
 
 from execution import rules
 from execution.models import Track
+from execution.reach import check_reads
 from mes import errors
 from mes.plant.models import Station
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.inbound.sender import EVERYWHERE, Sender
 from mes.production.models import Run, RunStatus, Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
@@ -65,11 +67,12 @@ def get_unit(sn: str) -> Unit:
     return get_or_raise(units, errors.UnitNotFound, sn=sn)
 
 
-def resolve_unit(sn: str) -> dict[str, Any]:
-    """Return where a scanned unit belongs and stands. Raises UnitNotFound, UnitRunNotFound."""
+def resolve_unit(sn: str, *, sender: Sender = EVERYWHERE) -> dict[str, Any]:
+    """Return where a scanned unit belongs and stands. Raises UnitNotFound, UnitRunNotFound, LineNotAllowed."""
     unit = get_unit(sn)
     if unit.run is None:
         raise errors.UnitRunNotFound(code=sn)
+    check_reads(sender, [unit])
     return {
         "sn": unit.sn,
         "woNo": unit.work_order.wo_no,

@@ -17,6 +17,8 @@ from ingest import envelope, processing
 from ingest.attempts import Answered
 from ingest.models import IngestEvent
 from mes import errors
+from mes.plant.reach import narrow_to_stations
+from mes.platform.accounts.permissions import StationAccess
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http import parsing
@@ -156,10 +158,11 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         "batch": (Capability.INGEST,),
         "replay": (Capability.REPLAY,),
     }
+    station_access = {"*": StationAccess.OWN}
 
     def get_queryset(self) -> QuerySet[IngestEvent]:
-        """Events of the asked period and unit."""
-        events = super().get_queryset()
+        """Events of the asked period and unit, and of the stations that the sender may speak for."""
+        events = narrow_to_stations(super().get_queryset(), sender_of(self.request), "station__code")
         parameters = self.request.query_params
         since, until = read_moment(parameters, "from"), read_moment(parameters, "to", end=True)
         if since is not None:
@@ -175,7 +178,9 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         pk = self.kwargs["pk"]
         _as_id(pk)
         rows = IngestEvent.objects.select_related("run", "station")
-        return get_or_raise(rows, errors.IngestEventNotFound, pk=pk)
+        event = get_or_raise(rows, errors.IngestEventNotFound, pk=pk)
+        sender_of(self.request).check_stations([event.station.code] if event.station else [])
+        return event
 
     @extend_schema(
         summary="Push a machine event",
@@ -275,6 +280,7 @@ class CarrierViewSet(GenericViewSet):
 
     serializer_class = CarrierAnswer
     capabilities = {"*": (Capability.TRACK, Capability.INGEST)}
+    station_access = {"*": StationAccess.OWN}
 
     @extend_schema(
         summary="Put units on a carrier",
@@ -287,7 +293,8 @@ class CarrierViewSet(GenericViewSet):
         """Load it."""
         body = read(LoadRequest, request)
         placings = [carriers.Placing(unit["sn"], unit.get("position") or "") for unit in body["units"]]
-        return _carried(carrier_no, carriers.load(carrier_no=_code(carrier_no), placings=placings))
+        loads = carriers.load(carrier_no=_code(carrier_no), placings=placings, sender=sender_of(request))
+        return _carried(carrier_no, loads)
 
     @extend_schema(
         summary="Take units off a carrier",
@@ -298,7 +305,9 @@ class CarrierViewSet(GenericViewSet):
     def unload(self, request: Request, carrier_no: str) -> Response:
         """Unload it."""
         body = read(UnloadRequest, request)
-        return _carried(carrier_no, carriers.unload(carrier_no=carrier_no, sns=body.get("sns")))
+        return _carried(
+            carrier_no, carriers.unload(carrier_no=carrier_no, sns=body.get("sns"), sender=sender_of(request))
+        )
 
 
 def _code(text: str) -> str:

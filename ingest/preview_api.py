@@ -13,6 +13,7 @@ from ingest.api import EVENT_EXAMPLE
 from ingest.mapping import presets
 from ingest.mapping.preview import LIVE, as_json, preview_event
 from ingest.models import IngestEvent
+from mes.platform.accounts.permissions import StationAccess
 from mes.platform.accounts.roles import Capability
 from mes.platform.http import parsing
 
@@ -101,6 +102,7 @@ class PresetViewSet(GenericViewSet):
     """Presets of mappings."""
 
     queryset = IngestEvent.objects.none()
+    station_access = {"list": StationAccess.SHARED}
     serializer_class = PresetItem
     pagination_class = None
     filter_backends = []

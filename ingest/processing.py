@@ -127,8 +127,10 @@ def retry(event_id: int, *, sender: Sender = SYSTEM) -> Answered:
     """Try an open event again, as a replay, or because what it waited for came.
 
     Of an applied partial batch, the units it left out are tried. Raises IngestEventNotFound, InvalidTransition for one
-    that is settled, and what still keeps it from being applied.
+    that is settled, and what still keeps it from being applied. StationNotAllowed changes nothing.
     """
+    if sender.is_limited:
+        _check_sender(event_id, sender)
     open_event = OpenIngestEvent.objects.filter(pk=event_id).first()
     if open_event is None:
         listed = get_or_raise(IngestEvent.objects, errors.IngestEventNotFound, pk=event_id)
@@ -143,10 +145,19 @@ def retry(event_id: int, *, sender: Sender = SYSTEM) -> Answered:
     return outcome
 
 
+def _check_sender(event_id: int, sender: Sender) -> None:
+    """Raise StationNotAllowed for an event that is known to be another station's."""
+    events = IngestEvent.objects.filter(pk=event_id).exclude(station=None)
+    for code in events.values_list("station__code", flat=True):
+        sender.check_station(code)
+
+
 def retry_waiting(open_event: OpenIngestEvent, event: ReceivedEvent, sender: Sender) -> Answered:
     """Try a waiting event, whose key is spent: it is applied, goes on waiting, or is rejected and its key freed."""
     try:
         answered = attempts.attempt_waiting(open_event, event, sender=sender)
+    except errors.StationNotAllowed:  # says nothing about the event
+        raise
     except errors.DomainError as error:
         answered = attempts.give_up(event, error)
     except DataError as error:

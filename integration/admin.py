@@ -105,11 +105,11 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
         if not reason:
             messages.error(request, _("Say beside the action why these messages need no replay."))
             return
-        by = request.user.get_username()
+        sender = Sender(request.user.get_username())
         done = 0
         for pk in sorted(queryset.values_list("pk", flat=True)):
             label = _("Message %(id)s") % {"id": pk}
-            done += attempt(request, label, partial(dismiss, message_id=pk, reason=reason, by=by)) is not None
+            done += attempt(request, label, partial(dismiss, message_id=pk, reason=reason, sender=sender)) is not None
         if done:
             messages.success(request, _("%(count)d message(s) dismissed.") % {"count": done})
 

@@ -17,7 +17,8 @@ from integration.channels import DEVICE_DATA
 from integration.device_data.body import LARGEST_BATCH, DeviceDataEvent
 from integration.models import DeviceDataRecord, IntegrationMessage
 from mes import errors
-from mes.platform.accounts.permissions import operator_name
+from mes.plant.reach import narrow_to_stations
+from mes.platform.accounts.permissions import StationAccess
 from mes.platform.accounts.roles import Capability
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
@@ -182,10 +183,11 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
         "source": "source",
     }
     capabilities = {"*": (Capability.DEVICE_DATA, Capability.READINGS)}
+    station_access = {"*": StationAccess.OWN}
 
     def get_queryset(self) -> QuerySet[DeviceDataRecord]:
-        """Records of the asked period of event time."""
-        records = super().get_queryset()
+        """Records of the asked period of event time, and of the stations that the sender may speak for."""
+        records = narrow_to_stations(super().get_queryset(), sender_of(self.request), "station__code")
         since = read_moment(self.request.query_params, "eventFrom")
         until = read_moment(self.request.query_params, "eventTo", end=True)
         if since is not None:
@@ -332,6 +334,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     filters = {"status": "status", "entityType": "entity_type", "code": "error_code", "key": "dedupe_key"}
     lookup_value_regex = "[^/]+"
     capabilities = {"replay": (Capability.REPLAY,), "dismiss": (Capability.REPLAY,)}
+    station_access = {"replay": StationAccess.OWN, "dismiss": StationAccess.OWN}
 
     @extend_schema(
         summary="Replay a failed message",
@@ -368,5 +371,5 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
         """Settle it without applying it."""
         body = read(DismissRequest, request)
         message_id = id_or_raise(pk, errors.MessageNotFound)
-        message = dismissing.dismiss(message_id=message_id, reason=body["reason"], by=operator_name(request))
+        message = dismissing.dismiss(message_id=message_id, reason=body["reason"], sender=sender_of(request))
         return Response(MessageItem(message).data)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from integration.messages import MessageLog
 from mes.platform.inbound.channels import Channel
 from mes.platform.inbound.messages import Message, Outcome
-from mes.platform.inbound.sender import Sender
+from mes.platform.inbound.sender import NO_STATION, Sender
 
 M = TypeVar("M", bound=Message)
 
@@ -23,6 +23,10 @@ class OneByOneChannel(Channel[M]):
 
         With a `note` it replays an open message: what is logged of it keeps the note (`MessageLog.log_applied`).
         """
+
+    def station_of(self, message: M) -> str:
+        """Return the code of the station that a message is about: no token of other stations may replay or dismiss it."""
+        return NO_STATION
 
     def apply(self, messages: Sequence[M], sender: Sender) -> list[Outcome]:
         """Apply messages, or recognise them."""

@@ -12,6 +12,7 @@ from integration import messages
 from integration.channels import ONE_BY_ONE
 from integration.device_data import service as device_data
 from integration.device_data.body import decode_event
+from integration.message_stations import check_sender
 from integration.models import Direction, FailedMessage, IntegrationMessage, MessageStatus
 from integration.outbound.retry import retry
 from mes import errors
@@ -34,6 +35,7 @@ def replay_message(*, message_id: int, sender: Sender, spec_names: Mapping[str, 
     applied, in which case it stays open.
     """
     message = _find(message_id)
+    check_sender(message, sender)
     if message.direction == Direction.OUTBOUND:
         event = retry(event_id=message.record_id or 0, by=sender.system)
         return Received({"id": str(event.pk), "isDuplicate": False}, event.pk, is_duplicate=False)

@@ -66,6 +66,12 @@ class StationNotAllowed(DomainError):
     message = _("This token is not for station “{station}” but for: {stations}.")
 
 
+class LineNotAllowed(StationNotAllowed):
+    """The sender's token is limited to stations, and they are of other lines than this."""
+
+    message = _("This token is for stations of other lines than “{line}”: {stations}.")
+
+
 class ConfirmationNotAllowed(DomainError):
     """People confirm by hand, systems report; a role may do one of them."""
 

@@ -4,11 +4,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.routers import SimpleRouter
 
 from mes.line_setup import api as line_setup
 from mes.plant import api as plant
+from mes.platform.http.openapi_views import SchemaPage, SchemaView
 from mes.platform.monitoring import health
 from mes.platform.outbox import api as events
 from mes.production import api as production
@@ -38,11 +38,11 @@ for subject in (
 urlpatterns = [
     path("api/", include("integration.api_urls")),
     path("api/", include("ingest.api_urls")),
-    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}icon.svg")),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema", metadata_class=None), name="docs"),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}icon.svg"), name="favicon"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
+    path("api/docs/", SchemaPage.as_view(url_name="schema", metadata_class=None), name="docs"),
     path("api/", include("mes.readiness.api_urls")),
     path("api/", include("execution.api_urls")),
     path("api/", include("trace.api_urls")),

@@ -7,6 +7,9 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from execution.models import Carrier
+from execution.reach import check_reads
+from mes.platform.accounts.permissions import StationAccess
+from mes.platform.inbound.sender import sender_of
 from mes.production.models import Unit
 from trace import carriers, units
 
@@ -38,6 +41,7 @@ class UnitTraceViewSet(GenericViewSet):
 
     queryset = Unit.objects.none()
     serializer_class = UnitTraceAnswer
+    station_access = {"retrieve": StationAccess.OWN}
 
     @extend_schema(
         summary="Trace a unit",
@@ -47,7 +51,9 @@ class UnitTraceViewSet(GenericViewSet):
     )
     def retrieve(self, request: Request, sn: str) -> Response:
         """Return the trace."""
-        return Response(units.as_json(units.get_unit_trace(sn=sn)))
+        trace = units.get_unit_trace(sn=sn)
+        check_reads(sender_of(request), [trace.unit])
+        return Response(units.as_json(trace))
 
 
 class CarrierTraceAnswer(serializers.Serializer):
@@ -63,6 +69,7 @@ class CarrierTraceViewSet(GenericViewSet):
 
     queryset = Carrier.objects.none()
     serializer_class = CarrierTraceAnswer
+    station_access = {"retrieve": StationAccess.OWN}
 
     @extend_schema(
         summary="Trace a carrier",
@@ -71,4 +78,6 @@ class CarrierTraceViewSet(GenericViewSet):
     )
     def retrieve(self, request: Request, carrier_no: str) -> Response:
         """Return the trace."""
-        return Response(carriers.as_json(carriers.get_carrier_trace(carrier_no=carrier_no)))
+        trace = carriers.get_carrier_trace(carrier_no=carrier_no)
+        check_reads(sender_of(request), [load.unit for load in trace.loads])
+        return Response(carriers.as_json(trace))

@@ -59,7 +59,6 @@ class OutboundEventViewSet(mixins.ListModelMixin, GenericViewSet):
     filters = {"status": "status", "runNo": "entity_id"}
     lookup_value_regex = "[^/]+"
     capabilities = {"retry": (Capability.REPLAY,)}
-    is_plant_wide = True
 
     @extend_schema(
         summary="Try a message again now",

@@ -11,6 +11,7 @@ from rest_framework.routers import BaseRouter
 from rest_framework.viewsets import GenericViewSet
 
 from integration.status.channel import CHANNELS, StatusChannel
+from mes.platform.accounts.permissions import StationAccess
 from mes.platform.accounts.roles import Capability
 from mes.platform.http import parsing
 from mes.platform.http.envelope import camel_case
@@ -122,6 +123,7 @@ class StatusViewSet(mixins.ListModelMixin, GenericViewSet):
     serializer_class = StatusReportItem
     parser_classes = [parsing.UnreadJSON]  # the body is decoded once, by the service
     filter_backends = []
+    station_access = {"create": StationAccess.OWN}
 
     def get_queryset(self) -> QuerySet[StatusReport]:
         """Reports of this kind, of the asked subject and period of event time."""

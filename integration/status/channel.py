@@ -25,6 +25,10 @@ class StatusChannel(OneByOneChannel[StatusMessage]):
         """Return the report of a body."""
         return service.decode(self.kind, raw, system=sender.system, parse=parse)
 
+    def station_of(self, message: StatusMessage) -> str:
+        """Return the station that a report is about."""
+        return self.kind.station(message.event)
+
     def apply_one(self, message: StatusMessage, sender: Sender, *, note: dict[str, Any] | None = None) -> Outcome:
         """Apply a report, or recognise it. With a `note` it replays an open message."""
         try:

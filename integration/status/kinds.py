@@ -22,10 +22,10 @@ from integration.status.bodies import (
 from mes.line_setup import reports
 from mes.plant.models import Equipment
 from mes.platform.http.serializers import OffsetDateTimeField
+from mes.platform.inbound.sender import NO_STATION
 from mes.status_reports.history import Report
 from mes.status_reports.models import ReportKind
 
-NO_STATION = "–"  # no token is for it
 _time = OffsetDateTimeField().to_representation
 
 

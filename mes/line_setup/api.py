@@ -13,8 +13,9 @@ from rest_framework.viewsets import GenericViewSet
 from mes import errors
 from mes.line_setup import bindings, queries
 from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot, SolderPasteUsage, Stencil
-from mes.plant.models import Line, Station
-from mes.platform.accounts.permissions import operator_name
+from mes.plant.models import Line
+from mes.plant.reach import OfServedLines, check_serves_line, check_stands_on_line
+from mes.platform.accounts.permissions import READS_SHARED, StationAccess, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.master_data import FixedFieldsMixin, OptionalTextField, describe
@@ -28,6 +29,7 @@ from mes.platform.http.serializers import (
     read,
 )
 from mes.platform.http.viewsets import CodeModelViewSet, ExactFilter, TextSearch
+from mes.platform.inbound.sender import sender_of
 
 
 class StencilScan(StrictSerializer):
@@ -109,12 +111,15 @@ class LineSetUpViewSet(GenericViewSet):
     lookup_field = "code"
     lookup_value_regex = "[^/]+"
     capabilities = {"*": (Capability.BIND,)}
+    station_access = {"*": StationAccess.OWN}
 
     @extend_schema(summary="Read the set-up of a line", responses=SetUpAnswer)
     @action(detail=True, methods=["get"], url_path="set-up")
     def set_up(self, request: Request, code: str) -> Response:
         """Return what is bound now and was bound lately."""
-        set_up = queries.get_set_up(get_or_raise(Line.objects, errors.LineNotFound, code=code))
+        line = _line(code)
+        check_serves_line(sender_of(request), line)
+        set_up = queries.get_set_up(line)
         answer = {
             "lineCode": set_up.line.code,
             "stencil": set_up.stencil,
@@ -166,21 +171,25 @@ class LineSetUpViewSet(GenericViewSet):
         return _unbind(request, code, SetUpKind.SOLDER_PASTE, read(LotRemoval, request)["lot_id"])
 
 
-def _check_line(request: Request, code: str) -> None:
-    """Raise StationNotAllowed when the request's token is limited to stations none of which is on the line."""
-    allowed = getattr(request.user, "station_codes", None)
-    if allowed is not None and not Station.objects.filter(line__code=code, code__in=allowed).exists():
-        raise errors.StationNotAllowed(station=code, stations=sorted(allowed))
+def _line(code: str) -> Line:
+    return get_or_raise(Line.objects, errors.LineNotFound, code=code)
+
+
+def _check_sender(request: Request, line_code: str) -> None:
+    """Raise LineNotAllowed where the sender is limited to stations none of which stands on the line."""
+    sender = sender_of(request)
+    if sender.is_limited:
+        check_stands_on_line(sender, _line(line_code))
 
 
 def _bind(request: Request, line_code: str, kind: SetUpKind, code: str, *, replace: bool) -> Response:
-    _check_line(request, line_code)
+    _check_sender(request, line_code)
     done = bindings.bind(line_code=line_code, kind=kind, code=code, by=operator_name(request), replace=replace)
     return _binding_answer(done, status=201 if done.changed else 200)
 
 
 def _unbind(request: Request, line_code: str, kind: SetUpKind, code: str) -> Response:
-    _check_line(request, line_code)
+    _check_sender(request, line_code)
     return _binding_answer(
         bindings.unbind(line_code=line_code, kind=kind, code=code, by=operator_name(request)), status=200
     )
@@ -243,6 +252,7 @@ class StencilViewSet(CodeModelViewSet):
     lookup_field = "stencil_id"
     not_found = errors.StencilNotFound
     capabilities = {"*": (Capability.MASTER_DATA,)}
+    station_access = READS_SHARED
     filters = {"status": "status"}
     search_fields = ("stencil_id",)
 
@@ -273,11 +283,12 @@ class UsageItem(RowSerializer):
 
 
 @extend_schema_view(list=extend_schema(summary="List the usages of solder paste lots"))
-class UsageViewSet(mixins.ListModelMixin, GenericViewSet):
+class UsageViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
     """When which lot was in use."""
 
     queryset = SolderPasteUsage.objects.select_related("lot", "line", "run")
     serializer_class = UsageItem
+    station_access = {"list": StationAccess.OWN}
     filter_backends = [ExactFilter]
     filters = {"lotId": "lot__lot_id", "lineCode": "line__code", "runNo": "run__run_no"}
 
@@ -303,6 +314,7 @@ class LotViewSet(mixins.ListModelMixin, GenericViewSet):
 
     queryset = SolderPasteLot.objects.all()
     serializer_class = LotItem
+    station_access = {"list": StationAccess.SHARED}
     filter_backends = [ExactFilter, TextSearch]
     filters = {"lotId": "lot_id", "status": "status"}
     search_fields = ("lot_id",)

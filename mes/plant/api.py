@@ -24,6 +24,8 @@ from mes.plant.models import (
     StationGroup,
     StationType,
 )
+from mes.plant.reach import OfServedLines
+from mes.platform.accounts.permissions import READS_OWN, READS_SHARED
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.references import check_unused
 from mes.platform.http.master_data import FixedFieldsMixin, OptionalChoiceField, describe
@@ -111,13 +113,15 @@ class LineSerializer(_PlantSerializer):
     },
     change={"readinessChecks": ["ROUTE", "EQUIPMENT"]},
 )
-class LineViewSet(CodeModelViewSet):
+class LineViewSet(OfServedLines, CodeModelViewSet):
     """Production lines."""
 
     queryset = Line.objects.all()
     serializer_class = LineSerializer
     not_found = errors.LineNotFound
     capabilities = MASTER_DATA
+    station_access = READS_OWN
+    line_lookup = "pk"
     filters = {"processType": "process_type"}
     search_fields = ("code", "name")
 
@@ -146,6 +150,7 @@ class StationGroupViewSet(_InUseMixin, CodeModelViewSet):
     serializer_class = StationGroupSerializer
     not_found = errors.StationGroupNotFound
     capabilities = MASTER_DATA
+    station_access = READS_SHARED
     search_fields = ("code", "name")
 
 
@@ -182,13 +187,14 @@ class StationSerializer(_PlantSerializer):
     change={"lineCode": None},
     note="Without a line, a station serves all lines.",
 )
-class StationViewSet(_InUseMixin, CodeModelViewSet):
+class StationViewSet(OfServedLines, _InUseMixin, CodeModelViewSet):
     """Places where steps are done."""
 
     queryset = Station.objects.select_related("line", "group")
     serializer_class = StationSerializer
     not_found = errors.StationNotFound
     capabilities = MASTER_DATA
+    station_access = READS_OWN
     filters = {"lineCode": "line__code", "groupCode": "group__code", "stationType": "station_type"}
     search_fields = ("code", "name")
 
@@ -216,13 +222,15 @@ class EquipmentSerializer(_PlantSerializer):
     change={"status": "maintenance"},
     note="Any status but `normal` keeps units from entering the station.",
 )
-class EquipmentViewSet(CodeModelViewSet):
+class EquipmentViewSet(OfServedLines, CodeModelViewSet):
     """Machines and their status."""
 
     queryset = Equipment.objects.select_related("station")
     serializer_class = EquipmentSerializer
     not_found = errors.EquipmentNotFound
     capabilities = MASTER_DATA
+    station_access = READS_OWN
+    line_lookup = "station__line"
     filters = {"stationCode": "station__code", "lineCode": "station__line__code", "status": "status"}
     search_fields = ("code", "name")
 
@@ -263,6 +271,7 @@ class OperationViewSet(_InUseMixin, CodeModelViewSet):
     serializer_class = OperationSerializer
     not_found = errors.OperationNotFound
     capabilities = MASTER_DATA
+    station_access = READS_SHARED
     filters = {"kind": "kind", "stationType": "default_station_type"}
     search_fields = ("code", "name")
 
@@ -291,6 +300,7 @@ class MaterialViewSet(CodeModelViewSet):
     serializer_class = MaterialSerializer
     not_found = errors.MaterialNotFound
     capabilities = MASTER_DATA
+    station_access = READS_SHARED
     filters = {"unit": "unit"}
     search_fields = ("code", "name")
 
@@ -327,6 +337,7 @@ class BomItemViewSet(IdModelViewSet):
     serializer_class = BomItemSerializer
     not_found = errors.BomItemNotFound
     capabilities = MASTER_DATA
+    station_access = READS_SHARED
     filters = {"parentCode": "parent__code", "childCode": "child__code"}
     search_fields = ("parent__code", "child__code", "child__name")
 

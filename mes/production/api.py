@@ -11,7 +11,8 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
-from mes.platform.accounts.permissions import operator_name
+from mes.plant.reach import OfServedLines
+from mes.platform.accounts.permissions import READS_OWN, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.serializers import (
@@ -211,7 +212,7 @@ class IncomingWorkOrderViewSet(GenericViewSet):
 
 
 @extend_schema_view(list=extend_schema(summary="List work orders"), retrieve=extend_schema(summary="Read a work order"))
-class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
+class WorkOrderViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
     """Work orders: list, read, release to a line, create runs."""
 
     queryset = WorkOrder.objects.select_related("routing", "line")
@@ -222,10 +223,13 @@ class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
     filters = {"status": "status", "productCode": "product_code", "lineCode": "line__code"}
     search_fields = ["wo_no", "product_code"]
     capabilities = {"release": (Capability.RUNS,), "runs": (Capability.RUNS,)}
+    station_access = READS_OWN
 
     def get_object(self) -> WorkOrder:
         """Return the order the address names."""
-        return get_or_raise(self.get_queryset(), errors.WorkOrderNotFound, wo_no=self.kwargs["wo_no"])
+        order = get_or_raise(self.get_queryset(), errors.WorkOrderNotFound, wo_no=self.kwargs["wo_no"])
+        self.check_object_permissions(self.request, order)
+        return order
 
     @extend_schema(
         summary="Release an order to a line",
@@ -261,7 +265,7 @@ class WorkOrderViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generic
 
 
 @extend_schema_view(list=extend_schema(summary="List runs"))
-class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
+class RunViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
     """Runs: list, read, register units, authorize, close."""
 
     queryset = Run.objects.select_related("work_order", "line", "route_version__routing").defer(
@@ -278,10 +282,13 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
         "authorize": (Capability.AUTHORIZE,),
         "close": (Capability.CLOSE,),
     }
+    station_access = READS_OWN
 
     def get_object(self) -> Run:
         """Return the run the address names."""
-        return get_or_raise(self.get_queryset(), errors.RunNotFound, run_no=self.kwargs["run_no"])
+        run = get_or_raise(self.get_queryset(), errors.RunNotFound, run_no=self.kwargs["run_no"])
+        self.check_object_permissions(self.request, run)
+        return run
 
     @extend_schema(summary="Read a run with its unit counts", responses=RunDetail)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:

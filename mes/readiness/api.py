@@ -10,11 +10,14 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
-from mes.platform.accounts.permissions import operator_name
+from mes.plant.reach import OfServedLines, check_serves_line, check_stands_on_line
+from mes.platform.accounts.permissions import StationAccess, operator_name
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.serializers import ObjectSerializer, OffsetDateTimeField, RowSerializer, StrictSerializer, read
 from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import whole_number
+from mes.platform.inbound.sender import sender_of
+from mes.production.models import Run
 from mes.readiness import confirmations, queries, services
 from mes.readiness.models import CheckKind, CheckStatus, DataSource, ReadinessCheck, ReadinessItem
 
@@ -137,6 +140,7 @@ class RunReadinessViewSet(GenericViewSet):
         "waive": (Capability.WAIVE,),
         "confirm": (Capability.BIND, Capability.AUTHORIZE, Capability.STATUS),
     }
+    station_access = dict.fromkeys(("precheck", "check", "latest", "history", "confirm"), StationAccess.OWN)
 
     @extend_schema(
         summary="Precheck a run",
@@ -159,6 +163,7 @@ class RunReadinessViewSet(GenericViewSet):
         return self._make(request, run_no, CheckKind.FORMAL)
 
     def _make(self, request: Request, run_no: str, kind: CheckKind) -> Response:
+        _check_sender(request, run_no)
         check = services.make_check(run_no=run_no, kind=kind, by=operator_name(request))
         return Response(ReadinessCheckAnswer(queries.list_checks_of(check.run).get(pk=check.pk)).data, status=201)
 
@@ -171,7 +176,7 @@ class RunReadinessViewSet(GenericViewSet):
     def latest(self, request: Request, run_no: str) -> Response:
         """Return the latest check."""
         kind = _kind(request)
-        run = queries.get_run(run_no)
+        run = _get_readable_run(request, run_no)
         check = queries.find_latest(run, kind)
         return Response(ReadinessCheckAnswer(check).data if check else _pending(run_no, kind))
 
@@ -181,7 +186,7 @@ class RunReadinessViewSet(GenericViewSet):
     def history(self, request: Request, run_no: str) -> Response:
         """Return the checks."""
         kind = _kind(request)
-        checks = queries.list_checks_of(queries.get_run(run_no))
+        checks = queries.list_checks_of(_get_readable_run(request, run_no))
         page = self.paginate_queryset(checks.filter(kind=kind) if kind else checks)
         return self.get_paginated_response(ReadinessCheckAnswer(page, many=True).data)
 
@@ -216,6 +221,7 @@ class RunReadinessViewSet(GenericViewSet):
         body = read(PreparationRequest, request)
         source = body.get("source") or DataSource.MANUAL
         _check_may_confirm(request, source)
+        _check_sender(request, run_no)
         confirmation = confirmations.confirm(
             run_no=run_no,
             code=code,
@@ -225,6 +231,20 @@ class RunReadinessViewSet(GenericViewSet):
             remark=body.get("remark") or "",
         )
         return Response(PreparationAnswer(confirmation).data, status=201)
+
+
+def _get_readable_run(request: Request, run_no: str) -> Run:
+    """Return a run. Raises RunNotFound, and LineNotAllowed for one of a line that the sender has no station for."""
+    run = queries.get_run(run_no)
+    check_serves_line(sender_of(request), run.line)
+    return run
+
+
+def _check_sender(request: Request, run_no: str) -> None:
+    """Raise LineNotAllowed where the sender is limited to stations none of which stands on the run's line."""
+    sender = sender_of(request)
+    if sender.is_limited:
+        check_stands_on_line(sender, queries.get_run(run_no).line)
 
 
 def _check_may_confirm(request: Request, source: str) -> None:
@@ -253,11 +273,13 @@ def _pending(run_no: str, kind: str) -> dict[str, Any]:
         description="Of the latest check of each open run, newest first.",
     )
 )
-class ExceptionViewSet(mixins.ListModelMixin, GenericViewSet):
+class ExceptionViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
     """Failed and waived items over all open runs."""
 
     queryset = ReadinessItem.objects.none()
     serializer_class = ReadinessExceptionAnswer
+    station_access = {"list": StationAccess.OWN}
+    line_lookup = "check_made__run__line"
     filter_backends = [ExactFilter]
     filters = {
         "status": "status",

@@ -8,6 +8,7 @@ from rest_framework.routers import BaseRouter
 
 from mes import errors
 from mes.plant.models import Line
+from mes.platform.accounts.permissions import READS_SHARED
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.master_data import (
     FixedFieldsMixin,
@@ -112,6 +113,7 @@ class PrepPolicyViewSet(IdModelViewSet):
     serializer_class = PrepPolicySerializer
     not_found = errors.PrepPolicyNotFound
     capabilities = {"*": (Capability.RULES,)}
+    station_access = READS_SHARED
     filters = {
         "code": "code",
         "lineCode": "line__code",

@@ -14,7 +14,7 @@ from rest_framework.routers import BaseRouter
 
 from mes import errors
 from mes.plant.models import StationGroup, StationType
-from mes.platform.accounts.permissions import operator_name
+from mes.platform.accounts.permissions import READS_SHARED, StationAccess, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.master_data import (
     FixedFieldsMixin,
@@ -333,6 +333,7 @@ class RouteViewSet(CodeModelViewSet):
     serializer_class = RouteSerializer
     not_found = errors.RouteNotFound
     capabilities = CAPABILITIES
+    station_access = READS_SHARED | dict.fromkeys(("execution_config", "versions", "version"), StationAccess.SHARED)
     filters = {
         "productCode": "product_code",
         "sourceSystem": "source_system",
@@ -448,6 +449,7 @@ class ConfigViewSet(IdModelViewSet):
     serializer_class = ConfigSerializer
     not_found = errors.ExecutionConfigNotFound
     capabilities = CAPABILITIES
+    station_access = READS_SHARED
     filters = {
         "scope": "scope",
         "routeCode": "routing__code",

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.routers import BaseRouter
 
 from mes import errors
+from mes.platform.accounts.permissions import READS_SHARED
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.master_data import FixedFieldsMixin, describe
 from mes.platform.http.serializers import IdField, StrictModelSerializer
@@ -67,6 +68,7 @@ class FaiTemplateViewSet(CodeModelViewSet):
     serializer_class = FaiTemplateSerializer
     not_found = errors.FaiTemplateNotFound
     capabilities = {"*": (Capability.ROUTES,)}
+    station_access = READS_SHARED
     search_fields = ("code", "name")
 
 

@@ -9,6 +9,7 @@ from rest_framework.routers import BaseRouter
 
 from mes import errors
 from mes.plant.models import Operation
+from mes.platform.accounts.permissions import READS_SHARED
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.references import check_unused
 from mes.platform.http.master_data import (
@@ -181,6 +182,7 @@ class SpecViewSet(IdModelViewSet):
     serializer_class = SpecSerializer
     not_found = errors.SpecNotFound
     capabilities = {"*": (Capability.MASTER_DATA,)}
+    station_access = READS_SHARED
     filters = {
         "operationCode": "operation__code",
         "name": "name",

@@ -14,7 +14,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
 from mes.plant.models import OperationKind
-from mes.platform.accounts.permissions import operator_name
+from mes.plant.reach import OfServedLines
+from mes.platform.accounts.permissions import READS_OWN, READS_SHARED, operator_name
 from mes.platform.accounts.roles import Capability, Role
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.master_data import FixedFieldsMixin, OptionalTextField, describe
@@ -111,6 +112,7 @@ class TimeRuleViewSet(IdModelViewSet):
     serializer_class = TimeRuleSerializer
     not_found = errors.TimeRuleNotFound
     capabilities = {"*": (Capability.RULES,)}
+    station_access = READS_SHARED
     filters = {"code": "code", "scope": "scope", "scopeValue": "scope_value", "isActive": "is_active"}
     search_fields = ("code", "name")
 
@@ -177,7 +179,7 @@ class ClockDecisionRequest(StrictSerializer):
 @extend_schema_view(
     list=extend_schema(summary="List clocks, newest first"), retrieve=extend_schema(summary="Read one clock")
 )
-class TimeRuleInstanceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
+class TimeRuleInstanceViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
     """The clocks of units and solder paste lots."""
 
     queryset = TimeRuleInstance.objects.select_related("run", "line").only(
@@ -195,12 +197,15 @@ class TimeRuleInstanceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, 
         "lineCode": "line__code",
     }
     capabilities = {"waive": (Capability.WAIVE,), "acknowledge": (Capability.WAIVE,)}
+    station_access = READS_OWN
 
     def get_object(self) -> TimeRuleInstance:
         """Return the clock the address names."""
         pk = self.kwargs["pk"]
         id_or_raise(pk, errors.TimeRuleInstanceNotFound)
-        return get_or_raise(self.get_queryset(), errors.TimeRuleInstanceNotFound, pk=pk)
+        clock = get_or_raise(self.get_queryset(), errors.TimeRuleInstanceNotFound, pk=pk)
+        self.check_object_permissions(self.request, clock)
+        return clock
 
     @extend_schema(
         summary="Waive a running clock",

@@ -152,6 +152,21 @@ def test_a_token_s_stations_count_for_the_station_that_is_implied_too() -> None:
     push(api_client("INTEGRATION", ["OVN-1"]), reflowed("P-1", plant.sns), 202)
 
 
+@pytest.mark.parametrize("is_known", [True, False], ids=["kept with its station", "station unknown"])
+def test_a_replay_by_another_station_s_token_does_not_end_the_wait(plant: IngestPlant, is_known: bool) -> None:
+    sn = plant.sns[0]
+    push(api_client("INTEGRATION"), inspected(sn, "end"), 202)
+    if not is_known:
+        OpenIngestEvent.objects.update(station=None)
+    Unit.objects.filter(sn=sn).update(current_step_no=20)
+    kept = OpenIngestEvent.objects.values().get()
+    answer = api_client("ADMIN", ["PRN-1"]).post(f"/api/ingest/events/{kept['id']}/replay")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "PERMISSION_DENIED")
+    assert OpenIngestEvent.objects.values().get() == kept
+    own = api_client("ADMIN", ["AOI-1"]).post(f"/api/ingest/events/{kept['id']}/replay")
+    assert own.status_code in (200, 202), own.content
+
+
 # --- what is kept of it ---------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,9 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
+from mes.plant.reach import check_serves_line
+from mes.platform.accounts.permissions import StationAccess
+from mes.platform.inbound.sender import sender_of
 from mes.production_counts.models import HourlyCount
 from trace.reports import exports, in_out, production
 from trace.reports.json import in_out_as_json, production_as_json
@@ -90,6 +93,7 @@ class ReportViewSet(GenericViewSet):
 
     queryset = HourlyCount.objects.none()
     serializer_class = ProductionReport
+    station_access = {"*": StationAccess.OWN}
 
     @extend_schema(
         summary="Production data record",
@@ -103,6 +107,7 @@ class ReportViewSet(GenericViewSet):
     def production(self, request: Request) -> HttpResponseBase:
         """Answer with the report."""
         question = read_question(request.query_params, groups=production.GROUPS, default=Group.SHIFT)
+        _check_lines(request, question)
         return answer_production(request, question)
 
     @extend_schema(
@@ -115,7 +120,15 @@ class ReportViewSet(GenericViewSet):
     def in_out(self, request: Request) -> HttpResponseBase:
         """Answer with the report."""
         question = read_question(request.query_params, groups=in_out.GROUPS, default=Group.HOUR)
+        _check_lines(request, question)
         return answer_in_out(request, question)
+
+
+def _check_lines(request: Request, question: Question) -> None:
+    """Raise LineNotAllowed for a report with a line that the sender has no station for."""
+    sender = sender_of(request)
+    for line in question.lines if sender.is_limited else ():
+        check_serves_line(sender, line)
 
 
 def answer_production(request: Request | HttpRequest, question: Question) -> HttpResponseBase:

@@ -19,7 +19,8 @@ from execution.quality.first_article.models import (
     FirstArticleSample,
 )
 from mes import errors
-from mes.platform.accounts.permissions import operator_name
+from mes.plant.reach import OfServedLines
+from mes.platform.accounts.permissions import READS_OWN, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.serializers import (
@@ -173,7 +174,7 @@ REMARK = OpenApiExample("With a remark", value={"remark": "Second sample reworke
 
 
 @extend_schema_view(list=extend_schema(summary="List first article inspections, newest first"))
-class FirstArticleViewSet(mixins.ListModelMixin, GenericViewSet):
+class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
     """First article inspections of runs."""
 
     queryset = FirstArticle.objects.select_related("run")
@@ -182,11 +183,15 @@ class FirstArticleViewSet(mixins.ListModelMixin, GenericViewSet):
     filter_backends = [ExactFilter]
     filters = {"status": "status", "runNo": "run__run_no", "lineCode": "run__line__code"}
     capabilities = {"*": (Capability.FAI,)}
+    station_access = READS_OWN
+    line_lookup = "run__line"
 
     @extend_schema(summary="Read a first article inspection with its items", responses=FaiDetail)
     def retrieve(self, request: Request, pk: str) -> Response:
         """Return one."""
-        return self._show(_number(pk))
+        fai = get_or_raise(self.get_queryset(), errors.FaiNotFound, pk=_number(pk))
+        self.check_object_permissions(request, fai)
+        return self._show(fai.pk)
 
     @extend_schema(
         summary="Create a first article inspection of a run",

@@ -8,7 +8,13 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent, get_doc
 
-from mes.platform.accounts.permissions import READING_METHODS, RolePermission, capabilities_for
+from mes.platform.accounts.permissions import (
+    READING_METHODS,
+    RolePermission,
+    StationAccess,
+    capabilities_for,
+    station_access,
+)
 from mes.platform.accounts.roles import roles_with
 from mes.platform.http.envelope import EnvelopeRenderer
 
@@ -65,8 +71,18 @@ class EnvelopeSchema(AutoSchema):
     def _audience(self) -> str:
         if not any(isinstance(permission, RolePermission) for permission in self.view.get_permissions()):
             return ""
+        return f"{self._roles()} {self._for_stations()}".strip()
+
+    def _for_stations(self) -> str:
+        """What a token that is limited to stations may do here."""
+        access = station_access(self.view, self.method)
+        if access == StationAccess.OWN:
+            return _("A token that is limited to stations: for those, and what it reads for their lines.")
+        return "" if access == StationAccess.SHARED else _("Not for tokens that are limited to stations.")
+
+    def _roles(self) -> str:
         if self.method in READING_METHODS:
-            return _("For everyone who is signed in.")
+            return _("For everyone who has a role.")
         needed = capabilities_for(self.view, self.method)
         names = ", ".join(f"`{capability.value}`" for capability in needed)
         roles = ", ".join(str(role.label) for role in roles_with(needed))

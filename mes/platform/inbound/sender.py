@@ -1,5 +1,6 @@
 """Who sends a message."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from rest_framework.request import Request
@@ -24,6 +25,15 @@ class Sender:
         """Raise StationNotAllowed for a station that the sender may not speak for."""
         if self.stations is not None and code not in self.stations:
             raise StationNotAllowed(station=code, stations=sorted(self.stations))
+
+    def check_stations(self, codes: Collection[str]) -> None:
+        """Raise StationNotAllowed unless the sender may speak for all of these. What names none is of no station."""
+        for code in codes or (NO_STATION,):
+            self.check_station(code)
+
+
+NO_STATION = "–"  # no token is for it
+EVERYWHERE = Sender("", None)
 
 
 def sender_of(request: Request) -> Sender:

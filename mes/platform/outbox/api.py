@@ -80,7 +80,6 @@ class EventViewSet(mixins.ListModelMixin, GenericViewSet):
     filters = {"status": "status", "eventType": "event_type", "entityType": "entity_type", "entityId": "entity_id"}
     lookup_value_regex = "[^/]+"
     capabilities = {"retry": (Capability.REPLAY,), "retry_all": (Capability.REPLAY,)}
-    is_plant_wide = True
 
     @extend_schema(
         summary="Try a dead event again",

@@ -22,7 +22,7 @@ from mes.management.commands.create_token import parse_expiry
 from mes.plant.models import Station
 from mes.platform.accounts import tokens
 from mes.platform.accounts.models import DeviceToken
-from mes.platform.accounts.permissions import operator_name
+from mes.platform.accounts.permissions import StationAccess, operator_name
 from mes.platform.accounts.roles import Capability, Role
 from mes.platform.accounts.tokens import (
     find_token,
@@ -37,6 +37,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
 class ReadingsView(APIView):
     capabilities = {"post": (Capability.READINGS, Capability.DEVICE_DATA)}
+    station_access = {"post": StationAccess.OWN}
 
     def get(self, request: Request) -> Response:
         return Response(operator_name(request))
