@@ -11,9 +11,11 @@ _django = get_wsgi_application()
 from django.conf import settings  # noqa: E402  (settings are loaded by the line above)
 
 from mes.platform.http.chunked_bodies import accept_chunks  # noqa: E402
+from mes.platform.http.hosts import log_hosts  # noqa: E402
 from mes.platform.http.timeouts import limit_requests  # noqa: E402
 
 limit_requests()
+log_hosts()
 
 # What is loaded by now stays: leaving it out of every collection spares the hot paths a fifth of their time.
 gc.collect()

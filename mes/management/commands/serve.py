@@ -104,6 +104,8 @@ def greeting(host: str, port: int) -> str:
     if not users:
         lines.append("  Sign in     make yourself an account: .venv/bin/python manage.py createsuperuser")
     lines += [f"  Admin       {base}/admin/", f"  Interface   {base}/api/docs/"]
+    if "*" not in settings.ALLOWED_HOSTS:
+        lines.append(f"  Hosts       {', '.join(settings.ALLOWED_HOSTS)}   (for others, set ALLOWED_HOSTS)")
     lines += [f"  Logs        {settings.DATA_DIR / 'log'}", "  Stop        Ctrl-C", ""]
     return "\n".join(lines)
 

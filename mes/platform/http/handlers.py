@@ -4,14 +4,15 @@ import sys
 from typing import Any
 
 import structlog
-from django.core.exceptions import RequestDataTooBig
+from django.conf import settings
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from mes.platform.http import envelope
+from mes.platform.http import envelope, hosts
 
 logger = structlog.get_logger(__name__)
 
@@ -22,6 +23,11 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     """400, or 413 if the body was too large."""
     if isinstance(exception, RequestDataTooBig):
         return answer(request, 413, "PAYLOAD_TOO_LARGE", _("The body is too large."))
+    if isinstance(exception, DisallowedHost):
+        host = request.META.get("HTTP_HOST", "")[:200]
+        logger.warning("host not allowed", host=host, allowed=settings.ALLOWED_HOSTS, hint=hosts.HINT)
+        message = _("This server does not answer to that host name. Whoever runs it can allow it (ALLOWED_HOSTS).")
+        return answer(request, 400, "BAD_REQUEST", message)
     return answer(request, 400, "BAD_REQUEST", _("The request cannot be understood."))
 
 

@@ -86,7 +86,8 @@ def logging_config(*, level: str) -> None:
             "filters": {"outage": {"()": OutageFilter}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["outage"]}},
             # A refusal is data, kept with its code; only what is unforeseen is a log entry.
-            "loggers": {"django.request": {"level": "ERROR"}},
+            # A host that is not allowed is logged by the answer, with what to set.
+            "loggers": {"django.request": {"level": "ERROR"}, "django.security.DisallowedHost": {"level": "CRITICAL"}},
             "root": {"handlers": ["stderr"], "level": level},
         }
     )

@@ -1,0 +1,17 @@
+"""`manage.py migrate`: Django's own, one at a time."""
+
+from typing import Any
+
+from django.core.management.commands import migrate
+from django.db import connections
+
+from mes.platform.database.migrating import only_one
+
+
+class Command(migrate.Command):
+    """A second one at the same time waits, and finds nothing left to do."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Migrate under the lock."""
+        with only_one(connections[options["database"]], say=self.stdout.write):
+            super().handle(*args, **options)
