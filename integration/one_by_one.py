@@ -25,7 +25,7 @@ class OneByOneChannel(Channel[M]):
         """
 
     def station_of(self, message: M) -> str:
-        """Return the code of the station that a message is about: no token of other stations may replay or dismiss it."""
+        """Return the code of the station that a message is about: tokens of others neither replay nor dismiss it."""
         return NO_STATION
 
     def apply(self, messages: Sequence[M], sender: Sender) -> list[Outcome]:

@@ -4,7 +4,7 @@ from importlib import import_module
 
 SUBJECTS = (
     "platform.accounts plant specs routing production readiness platform.outbox line_setup status_reports time_rules "
-    "platform.notifications production_counts"
+    "platform.notifications platform.sign_in production_counts"
 )
 
 for subject in SUBJECTS.split():

@@ -12,6 +12,7 @@ from mes.platform.accounts.models import DeviceToken
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.notifications.models import FollowedLine, Notification
 from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
+from mes.platform.sign_in.models import AttemptCount, RecoveryCode, SecondFactor, SecondFactorRule
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production_counts.models import (
     CountReport,
@@ -33,6 +34,7 @@ from mes.status_reports.models import StatusReport
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance, TimeRuleMark
 
 __all__ = [
+    "AttemptCount",
     "BomItem",
     "CountReport",
     "CountStream",
@@ -57,11 +59,14 @@ __all__ = [
     "ReadinessWaiver",
     "RecordRemark",
     "RecordSignature",
+    "RecoveryCode",
     "RouteExecutionConfig",
     "RouteVersion",
     "Routing",
     "RoutingStep",
     "Run",
+    "SecondFactor",
+    "SecondFactorRule",
     "SolderPasteLot",
     "SolderPasteUsage",
     "Station",

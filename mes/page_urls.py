@@ -5,9 +5,18 @@ from django.urls import include, path
 from mes.line_setup import pages as line_setup
 from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
+from mes.platform.sign_in import pages as sign_in
 from mes.time_rules import pages as time_rules
 
 urlpatterns = [
+    path("sign-in/", sign_in.SignIn.as_view(), name="sign-in"),
+    path("sign-out/", sign_in.SignOut.as_view(), name="sign-out"),
+    path("account/", sign_in.account, name="account"),
+    path("account/password/", sign_in.change_password, name="account-password"),
+    path("account/second-factor/", sign_in.enter, name="second-factor"),
+    path("account/second-factor/set-up/", sign_in.set_up, name="second-factor-set-up"),
+    path("account/second-factor/codes/", sign_in.renew_codes, name="second-factor-codes"),
+    path("account/second-factor/off/", sign_in.turn_off, name="second-factor-off"),
     path("", include("mes.readiness.page_urls")),
     path("clocks/", time_rules.clocks, name="clocks"),
     path("clocks/<int:instance_id>/<str:action>/", time_rules.decide, name="clock-decision"),

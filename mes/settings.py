@@ -4,6 +4,7 @@
 """
 
 import secrets
+import socket
 import zoneinfo
 from datetime import timedelta
 from pathlib import Path
@@ -87,7 +88,19 @@ def _secret_key() -> str:
 
 
 SECRET_KEY = _secret_key()
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["*"])
+HTTPS = _flag("HTTPS", default=False)
+
+
+def _own_names() -> list[str]:
+    """The names by which this machine is reached, as far as it knows them."""
+    bind = env.str("BIND", default="")
+    names = ["localhost", "127.0.0.1", "[::1]", socket.gethostname()]
+    if bind not in ("", "0.0.0.0", "::"):
+        names.append(f"[{bind}]" if ":" in bind else bind)
+    return list(dict.fromkeys(name.lower() for name in names if name))
+
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or (["*"] if DEMO else _own_names())
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
@@ -113,6 +126,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "mes.platform.http.middleware.request_id",
+    "mes.platform.monitoring.health.answer_probes",
     "mes.platform.http.middleware.free_request",
     "mes.platform.http.middleware.refuse_control_characters",
     "django.middleware.security.SecurityMiddleware",
@@ -124,6 +138,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "mes.platform.sign_in.gate.Gate",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -168,10 +183,15 @@ DATABASES["default"]["OPTIONS"] = {
 DATABASES["default"]["ENGINE"] = "mes.platform.database.connection"  # checks without asking the server each time
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+PASSWORD_HASHERS = ["mes.platform.accounts.hashers.OneAtATimeHasher"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+# How many proxies of one's own a request passes; each adds the address it came from to X-Forwarded-For.
+MES_TRUSTED_PROXIES = _number("TRUSTED_PROXIES", default=0, least=0)
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
@@ -211,9 +231,14 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 SECURE_CONTENT_TYPE_NOSNIFF = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("HTTPS", default=False)
-if _flag("HTTPS", default=False):
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = _number("HSTS_SECONDS", default=30 * 24 * 3600, least=0) if HTTPS else 0
+if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# People are led to HTTPS. A machine would not follow, and has sent its token by then.
+SECURE_REDIRECT_EXEMPT = [r"^api/"]
+# Whether every host below this name speaks HTTPS, browsers being told so for good, is not ours to say.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -235,7 +260,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Linekeeper",
     "DESCRIPTION": "Manufacturing execution for SMT and electronics lines.",
     "VERSION": "0.1.0",
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "SERVE_PERMISSIONS": ["mes.platform.accounts.permissions.RolePermission"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
@@ -321,6 +346,7 @@ MES_COUNT_REPORT_RETENTION = _kept_for(
 MES_TASK_RETENTION = _kept_for("MES_TASK_RETENTION_DAYS", default=30)
 MES_STATUS_REPORT_RETENTION = _kept_for("MES_STATUS_REPORT_RETENTION_DAYS", default=400)
 MES_NOTIFICATION_RETENTION = _kept_for("MES_NOTIFICATION_RETENTION_DAYS", default=90)
+MES_SIGN_IN_RETENTION = _kept_for("MES_SIGN_IN_RETENTION_DAYS", default=90)
 MES_SESSION_RETENTION = timedelta(0)  # after its end
 MES_HEARTBEAT_RETENTION = timedelta(days=1)
 MES_ADMIN_LOG_RETENTION = _kept_for("MES_ADMIN_LOG_RETENTION_DAYS", default=None)

@@ -161,7 +161,7 @@ def test_large_lists_take_a_fixed_number_of_queries(plant: Plant, model: Any, dj
     client = sign_in(make_user(is_superuser=True))
     client.get(address(model, "changelist"))
     filters = {Unit: 1, Run: 1, WorkOrder: 1}.get(model, 0)  # the lines to filter by
-    with django_assert_num_queries(4 + filters):  # session, user, count, page
+    with django_assert_num_queries(5 + filters):  # session, user, standing, count, page
         client.get(address(model, "changelist"))
 
 
@@ -238,7 +238,7 @@ def test_the_index_shows_what_the_person_may_see(engineer: Client) -> None:
 def test_the_index_takes_a_fixed_number_of_queries(django_assert_num_queries: Any) -> None:
     client = sign_in(make_user(is_superuser=True))
     client.get("/admin/")
-    with django_assert_num_queries(3):  # session, user, recent actions
+    with django_assert_num_queries(4):  # session, user, standing, recent actions
         client.get("/admin/")
 
 
@@ -247,7 +247,8 @@ def test_a_section_has_a_page_of_its_own(engineer: Client) -> None:
     assert [str(section["name"]) for section in page.context["app_list"]] == ["Routes"]
     assert "Execution configs" in page.content.decode()
     assert engineer.get(reverse("admin:section", args=["nothing"])).status_code == 404
-    assert sign_in(make_user(is_staff=False)).get(reverse("admin:section", args=["routes"])).status_code == 302
+    operator = sign_in(make_user(Role.OPERATOR, is_staff=False))
+    assert operator.get(reverse("admin:section", args=["routes"])).status_code == 302
 
 
 @pytest.mark.parametrize("app", [*OURS, "ingest", "auth", "django_q"])

@@ -7,8 +7,6 @@ from trace.reports import pages as report_pages
 
 urlpatterns = [
     path("", pages.home, name="home"),
-    path("sign-in/", pages.SignIn.as_view(), name="sign-in"),
-    path("sign-out/", pages.SignOut.as_view(), name="sign-out"),
     path("reports/", report_pages.record, name="reports"),
     path("reports/record/", report_pages.record, name="report-record"),
     path("reports/in-out/", report_pages.in_and_out, name="report-in-out"),

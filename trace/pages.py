@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -37,23 +36,6 @@ POSSIBLE: dict[str, tuple[str, ...]] = {
     UnitStatus.SCRAPPED: (),
 }
 REASON_LENGTH = 500
-
-
-class SignIn(LoginView):
-    """Sign in, then go where one was on the way to."""
-
-    template_name = "sign_in.html"
-    redirect_authenticated_user = True
-
-
-class SignOut(LogoutView):
-    """Sign out; the button sends a POST, whoever types the address goes to the start."""
-
-    http_method_names = ["get", "post", "options"]
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        """Change nothing."""
-        return redirect("home")
 
 
 # --- pages --------------------------------------------------------------------------------------------------

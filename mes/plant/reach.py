@@ -75,7 +75,7 @@ class OfServedLines:
 def line_of(row: Any, lookup: str) -> Line | None:
     """Return the line of a row."""
     if lookup == "pk":
-        return row  # type: ignore[no-any-return]
+        return row
     for name in lookup.split("__"):
         row = getattr(row, name, None)
-    return row  # type: ignore[no-any-return]
+    return row

@@ -124,6 +124,15 @@ def test_no_value_breaks_a_page(person: Client, address: str) -> None:
         assert answer.status_code < 500, field
 
 
+def test_no_value_breaks_the_sign_in_of_somebody_who_has_not_signed_in(db: None) -> None:
+    client = Client(raise_request_exception=False)
+    for name, value in NASTY.items():
+        fields = dict.fromkeys(("username", "password", "next"), value)
+        assert len(value) > 1000 or client.get(f"/sign-in/?{encode(fields)}").status_code < 500, name
+        assert send(client, "/sign-in/", fields).status_code < 500, name
+        assert send(client, "/sign-in/", {**fields, "username": "x"}).status_code < 500, name
+
+
 @pytest.mark.parametrize("model", ADMIN_MODELS, ids=lambda model: model._meta.label)
 def test_no_value_breaks_a_form_of_the_admin_site(person: Client, model: Any) -> None:
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}"

@@ -1,11 +1,14 @@
 """Who may do what. A role is a Django group for people, and a field of the token for machines."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from django.apps import apps as installed_apps
+from django.contrib.auth import get_user_model
 from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import Group
 from django.db import DEFAULT_DB_ALIAS, models, router, transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -92,23 +95,40 @@ def roles_with(capabilities: Iterable[Capability]) -> list[Role]:
     return [role for role, granted in GRANTS.items() if granted & asked_for]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a person is here: the capabilities of all roles, and whether a second factor is asked for or set up."""
+
+    capabilities: frozenset[Capability] = frozenset()
+    needs_second_factor: bool = False
+    second_factor_id: int | None = None
+
+
 def role_capabilities(user: Any) -> frozenset[Capability]:
-    """Return what a user or the principal of a token may do. Remembered on the user for the request."""
-    capabilities = getattr(user, "capabilities", None)
-    if capabilities is None:
-        capabilities = _capabilities_of_person(user)
-        user.capabilities = capabilities
-    return capabilities
+    """Return what a user or the principal of a token may do."""
+    capabilities: frozenset[Capability] | None = getattr(user, "capabilities", None)
+    return standing_of(user).capabilities if capabilities is None else capabilities
 
 
-def _capabilities_of_person(user: Any) -> frozenset[Capability]:
-    if not user.is_active:
-        return frozenset()
-    if user.is_superuser:
-        return frozenset(Capability)
-    names = user.groups.values_list("name", flat=True)
-    roles = [_ROLE_OF_GROUP[name] for name in names if name in _ROLE_OF_GROUP]
-    return frozenset[Capability]().union(*(GRANTS[role] for role in roles))
+def standing_of(user: Any) -> Standing:
+    """Return what a person is. Read in one query, and remembered on the user for the request."""
+    standing: Standing | None = getattr(user, "standing", None)
+    if standing is None:
+        standing = user.standing = _read_standing(user)
+    return standing
+
+
+def _read_standing(user: Any) -> Standing:
+    """Tables of the room above are named by their relations."""
+    if not user.is_active or user.pk is None:
+        return Standing()
+    admins = Group.objects.filter(name=Role.ADMIN.group_name, second_factor_rule__isnull=False)
+    people = get_user_model().objects.filter(pk=user.pk).annotate(asked_of_admins=models.Exists(admins))
+    rows = list(people.values_list("groups__name", "groups__second_factor_rule", "second_factor", "asked_of_admins"))
+    names = {name for name, *_others in rows} | ({Role.ADMIN.group_name} if user.is_superuser else set())
+    needs = any(rule is not None or (user.is_superuser and of_admins) for _name, rule, _factor, of_admins in rows)
+    granted = (GRANTS[_ROLE_OF_GROUP[name]] for name in names if name in _ROLE_OF_GROUP)
+    return Standing(frozenset[Capability]().union(*granted), needs, rows[0][2] if rows else None)
 
 
 # --- groups and what they may do in the admin site ----------------------------------------------------------
@@ -117,7 +137,14 @@ def _capabilities_of_person(user: Any) -> frozenset[Capability]:
 EDITABLE_LIBRARY_MODELS = ("auth.user", "auth.group")
 
 OUR_APPS = ("mes", "execution", "ingest", "integration", "trace")
-_SECRET = ("devicetoken", "devicetokenstation")
+_SECRET = (
+    "devicetoken",
+    "devicetokenstation",
+    "secondfactor",
+    "recoverycode",
+    "secondfactorrule",
+    "attemptcount",
+)
 _MASTER_DATA = (
     "line",
     "stationgroup",

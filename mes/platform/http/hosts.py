@@ -1,4 +1,4 @@
-"""By which names this server is reached: said once at its start, because a name that is missing is answered with 400."""
+"""By which names this server is reached: said at its start, because any other name is answered with 400."""
 
 import structlog
 from django.conf import settings

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.contrib.admin import AdminSite, ModelAdmin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.db.models.base import ModelBase
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path, resolve, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -77,6 +80,19 @@ class LinekeeperAdminSite(AdminSite):
         """Add the page of a section."""
         section_page = path("sections/<slug:key>/", self.admin_view(self.section_index), name="section")
         return [section_page, *super().get_urls()]
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Sign in as everywhere: one page, one count of failures, one second factor."""
+        if self.has_permission(request):
+            return redirect("admin:index")
+        if request.user.is_authenticated:
+            raise PermissionDenied(_("You may not use the administration. Ask whoever administers this system."))
+        sign_in = resolve(reverse(settings.LOGIN_URL))
+        return sign_in.func(request)
+
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Change the password where everybody does."""
+        return redirect("account-password")
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return what the user may see by section; for the page of one app, by app as Django does."""

@@ -14,6 +14,7 @@ from mes.platform.database.retention import Rows
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.notifications.models import Notification
 from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
+from mes.platform.sign_in.models import AttemptCount
 
 POLICIES = (
     Rows(
@@ -42,6 +43,12 @@ POLICIES = (
         _("Sign-ins that have ended"),
         "MES_SESSION_RETENTION",
         expired=lambda cutoff: Session.objects.filter(expire_date__lt=cutoff),
+    ),
+    Rows(
+        "failed sign-ins",
+        _("Failed sign-ins, and where people signed in"),
+        "MES_SIGN_IN_RETENTION",
+        expired=lambda cutoff: AttemptCount.objects.filter(last_at__lt=cutoff),
     ),
     Rows(
         "tasks",

@@ -1,0 +1,82 @@
+"""Second factors and failed sign-ins in the admin site: who has one, which roles need one, who is delayed."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from mes.platform.http.admin import ReadOnlyAdmin
+from mes.platform.notifications.admin import PEOPLE
+from mes.platform.sign_in import attempts, second_factor
+from mes.platform.sign_in.models import AttemptCount, SecondFactorRule
+
+PEOPLE.add(SecondFactorRule, AttemptCount)
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    """People, as Django has them, and whether they have a second factor."""
+
+    list_display = ("username", "email", "first_name", "last_name", "is_staff", "has_second_factor")
+    list_select_related = ("second_factor",)
+    actions = ("reset_second_factor",)
+
+    @admin.display(description=gettext_lazy("second factor"), boolean=True)
+    def has_second_factor(self, obj: User) -> bool:
+        """Whether there is one."""
+        return hasattr(obj, "second_factor")
+
+    def has_reset_permission(self, request: HttpRequest) -> bool:
+        """Needed by the action."""
+        return request.user.has_perm("mes.reset_secondfactor")
+
+    @admin.action(
+        description=gettext_lazy("Remove the second factor (the app or phone is lost)"), permissions=["reset"]
+    )
+    def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Have people sign in without, or set up another where a role needs one."""
+        people = list(queryset)
+        count = second_factor.remove(people, by=request.user.get_username())
+        for person in people:
+            self.log_change(request, person, _("Second factor removed."))
+        messages.success(request, _("%(count)d second factor(s) removed.") % {"count": count})
+
+
+@admin.register(SecondFactorRule)
+class SecondFactorRuleAdmin(admin.ModelAdmin):
+    """Groups whose members are let no further until they have a second factor and have entered a code."""
+
+    list_display = ("group",)
+    list_select_related = ("group",)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """There is nothing to change: a rule is there or not."""
+        return False
+
+
+@admin.register(AttemptCount)
+class AttemptCountAdmin(ReadOnlyAdmin):
+    """Who failed to sign in how often, and until when nobody is heard."""
+
+    list_display = ("__str__", "counted", "failures", "last_at", "blocked_until", "succeeded_at")
+    list_filter = ("counted",)
+    search_fields = ("label",)
+    fields = ("counted", "label", "failures", "last_at", "blocked_until", "succeeded_at")
+    actions = ("forget",)
+
+    def has_forget_permission(self, request: HttpRequest) -> bool:
+        """Needed by the action."""
+        return request.user.has_perm("mes.delete_attemptcount")
+
+    @admin.action(description=gettext_lazy("Hear them again at once"), permissions=["forget"])
+    def forget(self, request: HttpRequest, queryset: QuerySet[AttemptCount]) -> None:
+        """End the delays."""
+        count = attempts.forget(queryset)
+        messages.success(request, _("%(count)d count(s) begin anew.") % {"count": count})

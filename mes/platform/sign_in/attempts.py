@@ -1,0 +1,226 @@
+"""How often one may try: a failure delays the next attempt, the longer the more of them there were.
+
+An attempt is counted as failed before anything is checked, and taken back when it succeeds: guesses that are sent at
+once do not pass together, and what is refused here costs no hashing. Counted is by account, by address, and by account
+from one address, in the database, so that all processes know. Whether there is such an account plays no part.
+
+Nobody can be locked out from elsewhere: who has signed in from an address before is delayed there by failures of that
+account from that address only, and every delay has an end (`LIMITS`).
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import structlog
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Greatest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from mes.platform.accounts.roles import Role
+from mes.platform.notifications.models import Severity
+from mes.platform.notifications.services import Notice, notify
+from mes.platform.sign_in.models import AttemptCount, Counted
+
+logger = structlog.get_logger(__name__)
+
+FIRST_DELAY = timedelta(seconds=2)  # doubled by each further failure
+FORGOTTEN_AFTER = timedelta(hours=12)  # without a failure, counting begins anew
+
+
+class Purpose(StrEnum):
+    """What is tried. Each is counted for itself."""
+
+    PASSWORD = "password"
+    SECOND_FACTOR = "second factor"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How many failures are free, and how long the delay grows at most."""
+
+    free: int
+    longest: timedelta
+
+    def delay(self, failures: int) -> timedelta:
+        """How long nobody is heard after so many failures in a row."""
+        if failures <= self.free:
+            return timedelta(0)
+        return min(FIRST_DELAY * 2 ** min(failures - self.free - 1, 20), self.longest)
+
+
+_QUARTER = timedelta(minutes=15)
+LIMITS = {
+    (Purpose.PASSWORD, Counted.ACCOUNT): Limit(10, timedelta(minutes=1)),
+    (Purpose.PASSWORD, Counted.ADDRESS): Limit(30, timedelta(minutes=1)),
+    (Purpose.PASSWORD, Counted.BOTH): Limit(5, _QUARTER),
+    # Whoever gets here knows the password, and there are only a million codes.
+    (Purpose.SECOND_FACTOR, Counted.ACCOUNT): Limit(10, _QUARTER),
+    (Purpose.SECOND_FACTOR, Counted.ADDRESS): Limit(30, timedelta(minutes=1)),
+    (Purpose.SECOND_FACTOR, Counted.BOTH): Limit(5, _QUARTER),
+}
+TOLD_OF = (Counted.ACCOUNT, Counted.ADDRESS)  # what is delayed by both is delayed by its account soon
+
+
+class Throttled(Exception):
+    """Nothing was checked and nothing is changed. `seconds` says when to come back."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(seconds)
+
+
+@dataclass
+class Attempt:
+    """An attempt that is counted as failed until it says otherwise."""
+
+    purpose: Purpose
+    account: str
+    address: str
+    counts: list[AttemptCount]
+    before: dict[str, datetime | None]
+
+    def succeed(self) -> None:
+        """Take the failure back, end the row of failures of this account from here, and remember that it was here."""
+        self.take_back()
+        both = self._count(Counted.BOTH)
+        AttemptCount.objects.filter(pk=both.pk).update(failures=0, blocked_until=None, succeeded_at=timezone.now())
+
+    def take_back(self) -> None:
+        """Count it no longer. A delay that others brought about stays."""
+        for count in self.counts:
+            row = AttemptCount.objects.filter(pk=count.pk)
+            row.update(failures=Greatest(F("failures") - 1, 0))
+            row.filter(blocked_until=count.blocked_until).update(blocked_until=self.before[count.pk])
+
+    def fail(self) -> None:
+        """Log it; tell the administrators where it delays the next one."""
+        known = _known_name(self.account)
+        logger.warning("sign-in failed", purpose=str(self.purpose), account=known, address=self.address)
+        delayed = [count for count in self.counts if count.failures > LIMITS[self.purpose, _kind(count)].free]
+        for count in delayed:
+            logger.warning(
+                "sign-in delayed",
+                purpose=str(self.purpose),
+                counted=str(_kind(count)),
+                account=known,
+                address=self.address,
+                failures=count.failures,
+                until=count.blocked_until.isoformat() if count.blocked_until else None,
+            )
+        self._label(known)
+        notify([self._notice(count, known) for count in delayed if _kind(count) in TOLD_OF])
+
+    def _label(self, known: str | None) -> None:
+        """Have the counts say whose they are, where there is such an account."""
+        if known is not None:
+            AttemptCount.objects.filter(pk=self._count(Counted.ACCOUNT).pk).update(label=known)
+            AttemptCount.objects.filter(pk=self._count(Counted.BOTH).pk).update(label=f"{known}, {self.address}"[:200])
+
+    def _count(self, kind: Counted) -> AttemptCount:
+        return next(count for count in self.counts if _kind(count) == kind)
+
+    def _notice(self, count: AttemptCount, known: str | None) -> Notice:
+        """Once a day for each account and each address."""
+        if _kind(count) == Counted.ADDRESS:
+            text = _("From %(address)s, %(failures)d attempts to sign in failed in a row; further ones are delayed.")
+        elif known is None:
+            text = _(
+                "%(failures)d attempts to sign in failed with a name that no account has, lately from %(address)s."
+            )
+        else:
+            text = _("“%(account)s”: %(failures)d attempts to sign in failed in a row, lately from %(address)s.")
+        values = {"account": known, "address": self.address or "?", "failures": count.failures}
+        day = timezone.localdate().isoformat()
+        return Notice(
+            key=f"sign-in:{count.pk[:32]}:{day}",
+            severity=Severity.WARNING,
+            text=text % values,
+            roles=frozenset({Role.ADMIN}),
+        )
+
+
+def begin(purpose: Purpose, *, account: str, address: str) -> Attempt:
+    """Count an attempt at an account (its name, whether there is one or not) from an address, before it is made.
+
+    Raises Throttled while it is not heard.
+    """
+    keys = _keys(purpose, account, address)
+    AttemptCount.objects.bulk_create(
+        (
+            AttemptCount(key=key, counted=kind, label=address if kind == Counted.ADDRESS else "")
+            for kind, key in sorted(keys.items(), key=lambda item: item[1])
+        ),
+        ignore_conflicts=True,
+    )
+    with transaction.atomic():
+        counts = list(AttemptCount.objects.select_for_update().filter(pk__in=keys.values()).order_by("key"))
+        now = timezone.now()
+        _check(counts, now)
+        before = {count.pk: count.blocked_until for count in counts}
+        for count in counts:
+            _add_failure(purpose, count, now)
+        AttemptCount.objects.bulk_update(counts, ["failures", "last_at", "blocked_until"])
+    return Attempt(purpose, account, address, counts, before)
+
+
+def forget(counts: QuerySet[AttemptCount]) -> int:
+    """Begin to count anew; return how many counts there were. Where people signed in before stays known."""
+    return counts.update(failures=0, blocked_until=None)
+
+
+def _check(counts: list[AttemptCount], now: datetime) -> None:
+    """Raise Throttled while one of these counts is not heard; of an account that is known here, only its own."""
+    both = next((count for count in counts if _kind(count) == Counted.BOTH), None)
+    heeded = [both] if both is not None and both.succeeded_at is not None else counts
+    until = max((count.blocked_until for count in heeded if count.blocked_until), default=now)
+    if until > now:
+        raise Throttled(math.ceil((until - now).total_seconds()))
+
+
+def _add_failure(purpose: Purpose, count: AttemptCount, now: datetime) -> None:
+    if count.last_at < now - FORGOTTEN_AFTER:
+        count.failures = 0
+    count.failures += 1
+    count.last_at = now
+    delay = LIMITS[purpose, _kind(count)].delay(count.failures)
+    if delay:
+        count.blocked_until = now + delay
+
+
+def _kind(count: AttemptCount) -> Counted:
+    return Counted(count.counted)
+
+
+def _keys(purpose: Purpose, account: str, address: str) -> dict[Counted, str]:
+    name = _normal_name(account)
+    parts = {Counted.ACCOUNT: (name,), Counted.ADDRESS: (address,), Counted.BOTH: (name, address)}
+    return {kind: _digest(purpose, kind, *values) for kind, values in parts.items()}
+
+
+def _digest(*parts: str) -> str:
+    """Names are not kept: what people type as a name may be their password."""
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _normal_name(account: str) -> str:
+    """Return a name as it is counted: written otherwise it would find the same account, or look like it."""
+    return User.normalize_username(account.strip()).casefold()
+
+
+def _known_name(account: str) -> str | None:
+    """Return the name of the account, None if there is none."""
+    if "\0" in account:
+        return None
+    name = User.normalize_username(account.strip())
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return None
+    return get_user_model().objects.filter(username=name).values_list("username", flat=True).first()
