@@ -73,7 +73,7 @@ def web_server() -> Iterator[WebServer]:
     port = _free_port()
     try:
         child = supervisor.add(serve.web(HOST, port))
-        serve.wait_until_answering(supervisor, HOST, port)
+        supervisor.run(until=serve.is_answering(supervisor, HOST, port))
         assert child.process is not None
         yield WebServer(port, Meter(web=child.process.pid, database=_postmaster()))
     finally:

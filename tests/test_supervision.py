@@ -1,6 +1,8 @@
 """The supervisor, with small real programs."""
 
+import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -12,12 +14,14 @@ from pathlib import Path
 import pytest
 
 from mes.platform.server import supervisor as supervisors
+from mes.platform.server import throwaway
 from mes.platform.server.supervisor import (
     Child,
     Program,
     SupervisionError,
     Supervisor,
 )
+from tests.faults import exhaustion
 from tests.platform.outbox.support import eventually, free_port
 
 pytestmark = pytest.mark.waiting
@@ -260,3 +264,152 @@ def test_a_signal_that_python_drops_while_it_starts_still_stops_it(tmp_path):
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
     assert "KeyboardInterrupt" in done.stderr  # it was dropped
     assert done.stdout == "stopped\n"
+
+
+# --- a system that has nothing left to give -----------------------------------------------------------------
+
+TWO_PROGRAMS = """
+import sys
+from pathlib import Path
+from mes.platform.server.supervisor import Program, Supervisor
+supervisor = Supervisor(Path(sys.argv[1]))
+supervisor.listen()
+for name in ("worker", "web"):
+    supervisor.add(Program(name, ["/bin/sh", "-c", "echo ready; exec sleep 600"]))
+supervisor.run()
+supervisor.stop()
+"""
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter."""
+    folder = throwaway.make_folder()
+    yield folder
+    throwaway.remove_folder(folder)
+
+
+@contextlib.contextmanager
+def two_programs(data_dir: Path, said: Path) -> Iterator[subprocess.Popen]:
+    """Supervise two programs in a process of its own, whose user is not root."""
+    user = exhaustion.ordinary_user()
+    if user is not None:
+        os.chown(data_dir, user, user)
+        if subprocess.run([sys.executable, "-c", "import mes"], cwd=PROJECT, user=user, check=False).returncode:
+            pytest.skip("only root may run Python here, and no permission holds it")
+    command = [sys.executable, "-c", TWO_PROGRAMS, str(data_dir)]
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=PROJECT, user=user, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        eventually(lambda: len(noted(data_dir)) == 2)
+        yield process
+    finally:
+        process.kill()  # its programs end with it
+        process.wait()
+
+
+def noted(data_dir: Path) -> list[int]:
+    """Return the processes that the supervisor has written down and that live."""
+    path = data_dir / "programs.json"
+    pids = [note["pid"] for note in json.loads(path.read_text())] if path.exists() else []
+    return [pid for pid in pids if is_alive(pid)]
+
+
+FAULTS = {
+    "a full disk": lambda pid, data_dir: exhaustion.full(data_dir),
+    "a closed folder": lambda pid, data_dir: exhaustion.closed(data_dir),
+    "no file descriptors": lambda pid, data_dir: exhaustion.without_descriptors(pid),
+    "no memory": lambda pid, data_dir: exhaustion.without_memory(pid),
+    "no processes": lambda pid, data_dir: exhaustion.limited("nproc", 0, pid),
+}
+TROUBLES = ("goes on, but", "cannot be started", "started again in 2 s")  # the last: it died twice
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_dies_while_the_system_has_nothing_left_is_started_when_there_is(open_folder, tmp_path, fault):
+    said = tmp_path / "said"
+    with contextlib.ExitStack() as stack:
+        if fault == "a full disk":
+            stack.enter_context(exhaustion.small_disk(open_folder, 1))
+        process = stack.enter_context(two_programs(open_folder, said))
+        before = noted(open_folder)
+        with FAULTS[fault](process.pid, open_folder):
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            eventually(lambda: any(trouble in said.read_text() for trouble in TROUBLES), said)
+            time.sleep(0.5)
+            assert process.poll() is None, said.read_text()
+        eventually(lambda: len(set(noted(open_folder)) - set(before)) == 2, said)
+        process.terminate()
+        assert process.wait(timeout=20) == 0, said.read_text()
+        assert noted(open_folder) == []
+
+
+def test_a_program_whose_log_cannot_be_opened_runs_all_the_same(supervisor, tmp_path):
+    (tmp_path / "log").write_text("a file where the folder should be")
+    child = supervisor.add(python("worker", "import time; print('unheard', flush=True); time.sleep(60)"))
+    assert child.process.poll() is None
+    supervisor.restart_dead()
+    assert (child.deaths, supervisor.said) == (0, [])
+
+
+def test_a_program_that_cannot_be_started_is_tried_again_later(supervisor, tmp_path):
+    script = tmp_path / "script"
+    child = supervisor.add(Program("web", [str(script)]))
+    assert child.process is None
+    assert "web cannot be started" in supervisor.said[0]
+    script.write_text("#!/bin/sh\nexec sleep 60\n")
+    script.chmod(0o700)
+    supervisor.run(until=lambda: child.process is not None)
+    assert child.process.poll() is None
+
+
+def test_a_program_that_lacks_a_process_for_long_is_started_again(supervisor, tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisors, "LONGEST_INCOMPLETE", 0.5)
+    child = supervisor.add(python("web", WITH_CHILD + "import time; time.sleep(60)", processes=2))
+    log = tmp_path / "log" / "web.log"
+    eventually(lambda: words(log))
+    before = child.process.pid
+    for _look in range(3):
+        time.sleep(0.3)
+        supervisor.stop_incomplete()
+    assert child.process.pid == before
+    os.kill(int(words(log)[0]), signal.SIGKILL)
+    eventually(lambda: (supervisor.stop_incomplete(), child.process is None)[1])
+    supervisor.run(until=lambda: child.process is not None)
+    assert "lacks some of its processes" in supervisor.said[0]
+
+
+def test_whatever_the_watch_raises_the_programs_are_watched_over_and_it_is_told_once(supervisor, monkeypatch):
+    monkeypatch.setattr(supervisors, "WATCH", 0)
+    child = supervisor.add(python("web", "import time; time.sleep(60)"))
+    calls = []
+
+    def watch() -> None:
+        calls.append(child.deaths)
+        raise MemoryError
+
+    supervisor.run(watch, until=lambda: len(calls) > 3)
+    assert supervisor.said == ["The supervisor goes on, but: MemoryError"]
+    child.process.kill()
+    supervisor.run(watch, until=lambda: child.deaths == 1 and child.process is not None)
+    assert child.process.poll() is None
+
+
+def test_a_large_log_that_cannot_be_set_aside_is_emptied(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisors, "LOG_LIMIT", 10)
+    with exhaustion.small_disk(tmp_path / "disk", 1) as disk:
+        log = disk / "web.log"
+        log.write_text("x" * 600_000)
+        with exhaustion.full(disk):
+            supervisors.rotate(log)
+            assert log.stat().st_size == 0
+        assert [path.name for path in disk.iterdir()] == ["web.log"]
+
+
+def test_notes_that_are_not_whole_stop_no_start(tmp_path):
+    for text in ("", "[{", "7", '[7, {}, {"pid": "x", "started": null}]'):
+        (tmp_path / "programs.json").write_text(text)
+        supervisors.kill_leftovers(tmp_path, grace=0)

@@ -3,8 +3,11 @@
 import http.client
 import importlib.util
 import json
+import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -13,9 +16,10 @@ from django.core.management.base import BaseCommand
 
 from mes.platform.server import embedded
 from mes.platform.server import web as web_server
-from mes.platform.server.supervisor import Program, Supervisor, address, say_if_possible, tail
+from mes.platform.server.supervisor import Program, Supervisor, address, tail
 
 PATIENCE = 60  # seconds until we say that the web server is slow
+WEB_PROCESSES = 2
 
 
 class Command(BaseCommand):
@@ -29,11 +33,13 @@ class Command(BaseCommand):
         try:
             supervisor.add(worker())
             supervisor.add(web(host, port))
-            if wait_until_answering(supervisor, host, port):
+            watch = partial(look_after_database, supervisor)
+            supervisor.run(watch, until=is_answering(supervisor, host, port))
+            if not supervisor.stopping:
                 supervisor.say(greeting(host, port))
                 if settings.DEMO and importlib.util.find_spec("demo.__main__"):
                     supervisor.add(demo(host, port))
-            supervisor.run(watch=look_after_database)
+            supervisor.run(watch)
         finally:
             supervisor.say("Stopping …")
             supervisor.stop()
@@ -55,7 +61,8 @@ def worker() -> Program:
 
 
 def web(host: str, port: int) -> Program:
-    return Program("web", web_server.command(host, port), folder=settings.BASE_DIR)
+    command = web_server.command(host, port, processes=WEB_PROCESSES)
+    return Program("web", command, folder=settings.BASE_DIR, processes=1 + WEB_PROCESSES)
 
 
 def demo(host: str, port: int) -> Program:
@@ -69,19 +76,21 @@ def demo(host: str, port: int) -> Program:
     return Program("demo", [sys.executable, "-m", "demo"], environment, folder=settings.BASE_DIR)
 
 
-def wait_until_answering(supervisor: Supervisor, host: str, port: int) -> bool:
-    """Wait for /healthz to answer; False when the stop was asked for meanwhile."""
+def is_answering(supervisor: Supervisor, host: str, port: int) -> Callable[[], bool]:
+    """Return a question: does /healthz answer? It says every minute that it does not."""
     impatient_at = time.monotonic() + PATIENCE
-    while not supervisor.stopping:
-        supervisor.restart_dead()
+
+    def ask() -> bool:
+        nonlocal impatient_at
         if is_healthy(host, port):
             return True
         if time.monotonic() > impatient_at:
             log = settings.DATA_DIR / "log" / "web.log"
             supervisor.say(f"The web server does not answer yet. {tail(log)}")
-            impatient_at += PATIENCE
-        supervisor.woken.wait(0.1)
-    return False
+            impatient_at = time.monotonic() + PATIENCE
+        return False
+
+    return ask
 
 
 def is_healthy(host: str, port: int) -> bool:
@@ -119,11 +128,13 @@ def demo_data() -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def look_after_database() -> None:
-    try:
-        embedded.keep_alive()
-    except embedded.EmbeddedServerError as error:
-        say_if_possible(str(error))
+def look_after_database(supervisor: Supervisor) -> None:
+    """Start the embedded database again if it died. Where it had to move, the programs follow."""
+    database_url = embedded.keep_alive()
+    if database_url and database_url != os.environ["DATABASE_URL"]:
+        supervisor.say("The database had to take another port; the programs are started again with it.")
+        os.environ["DATABASE_URL"] = database_url
+        supervisor.restart()
 
 
 def url(host: str, port: int) -> str:

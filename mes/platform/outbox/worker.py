@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from multiprocessing.connection import wait
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -40,6 +42,7 @@ def work() -> None:
     """Run until SIGTERM or SIGINT. Raises CommandError when django-q2's processes died: start the worker again."""
     heartbeats.take_name()
     os.register_at_fork(after_in_child=end_with_parent)
+    os.register_at_fork(after_in_child=partial(end_with_killed_child, of=os.getpid()))
     cluster = Cluster()
     cluster.start()
     if cluster.has_stopped:
@@ -97,7 +100,10 @@ def stop_clock(cluster: Cluster) -> None:
     Its own stop waits for ever when its processes got the signal too, as systemd and terminals give it to all.
     """
     ended = [cluster.sentinel.sentinel]
-    threading.Thread(target=cluster.stop, daemon=True).start()
+    try:
+        threading.Thread(target=cluster.stop, daemon=True).start()
+    except RuntimeError:  # no memory for a thread
+        cluster.sentinel.kill()
     if not wait(ended, timeout=STOP_SECONDS):
         cluster.sentinel.kill()  # its processes end with it
         wait(ended, timeout=STOP_SECONDS)
@@ -116,3 +122,22 @@ def end_with_parent() -> None:
     """Have the system kill this process when the one that made it dies, so that a killed worker leaves no orphan."""
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def end_with_killed_child(*, of: int) -> None:
+    """Have django-q2's sentinel, the child `of` the worker, end when one of its own processes is killed.
+
+    It would make another in its place. But a process that is killed while it waits for a queue keeps the queue's lock
+    for ever, and all who come after it wait in vain: no task would be done any more, and nobody would notice.
+    """
+    signal.signal(signal.SIGCHLD, _end_if_killed if os.getppid() == of else signal.SIG_DFL)
+
+
+def _end_if_killed(number: int, frame: FrameType | None) -> None:
+    """End this process if a child was killed, but by SIGTERM: django-q2 ends by that what takes too long."""
+    try:
+        child = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return
+    if child and child.si_code in (os.CLD_KILLED, os.CLD_DUMPED) and child.si_status != signal.SIGTERM:
+        os._exit(1)

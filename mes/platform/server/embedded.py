@@ -63,7 +63,8 @@ _in_use: list[tuple[Path, "Cluster"]] = []  # by this process
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    with contextlib.suppress(OSError):  # a full disk, or nobody who reads it
+        print(text, file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -88,12 +89,22 @@ def running(data_dir: Path, *, durable: bool = True, say: Callable[[str], None] 
         os.close(users)
 
 
-def keep_alive() -> None:
-    """Start the servers this process uses again if they died (on the same port if it is still free)."""
+def keep_alive() -> str | None:
+    """Start the server this process uses again if it died, on the same port if that is still free.
+
+    Returns its address, which is another one if it had to move; None if this process uses no server. Raises
+    EmbeddedServerError or OSError when it cannot be started now.
+    """
+    url = None
     for data_dir, cluster in _in_use:
-        if cluster.postmaster() is None:
+        postmaster = cluster.postmaster()
+        if postmaster is None:
             with _locked(data_dir / "database.lock"):
                 cluster.ensure_started(_say)
+        elif postmaster[1]:
+            cluster.port = postmaster[1]  # another process may have started it
+        url = cluster.url(cluster.port)
+    return url
 
 
 class Cluster:
@@ -104,6 +115,7 @@ class Cluster:
         self.home = placement.home
         self.data = placement.home / "data"
         self.durable = durable
+        self.port = 0  # the last one that this process knows of
 
     def url(self, port: int) -> str:
         password = (self.home / "password").read_text().strip()
@@ -112,27 +124,35 @@ class Cluster:
     def ensure_started(self, say: Callable[[str], None]) -> str:
         """Adopt the running server or start one, made first if there is none yet; return its URL."""
         port = self._find_running()
-        if port is None:
-            if self.placement.note:
-                say(self.placement.note)
-            try:
-                self._make_home()
-                if not self.data.exists():
-                    self._create()
-            except OSError as error:
-                raise EmbeddedServerError(f"The database folder {self.home} cannot be made: {error}.") from error
-            self._check_version()
-            port = self._start()
-        return self.url(port)
+        try:
+            self.port = port or self._make_and_start(say)
+            return self.url(self.port)
+        except OSError as error:
+            raise EmbeddedServerError(f"The database in {self.home} cannot be started: {error}.") from error
+
+    def _make_and_start(self, say: Callable[[str], None]) -> int:
+        if self.placement.note:
+            say(self.placement.note)
+        self._make_home()
+        if not self.data.exists():
+            self._create()
+        self._check_version()
+        return self._start()
 
     def postmaster(self) -> tuple[int, int, str] | None:
-        """Return pid, port and state of the live postmaster of this cluster."""
+        """Return pid, port and state of the live postmaster of this cluster.
+
+        Raises EmbeddedServerError when that cannot be told: a server that runs must not be taken for dead, because
+        this process has no file descriptor left.
+        """
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
             pid = int(lines[0])
-        except (OSError, ValueError, IndexError):
+            words = _command_line(pid)
+        except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
             return None
-        words = _command_line(pid)
+        except OSError as error:
+            raise EmbeddedServerError(f"It cannot be told whether the database server runs: {error}.") from error
         if not (any("postgres" in word for word in words) and str(self.data) in words):
             return None
         port = int(lines[3]) if len(lines) > 3 and lines[3].isdigit() else 0
@@ -211,14 +231,15 @@ class Cluster:
         raise EmbeddedServerError(f"The database server did not start: {done.stderr.strip()}\n{tail}")
 
     def _note_port(self, port: int) -> None:
+        """Keep the port for the next process. The disk may be full: the server runs all the same."""
         path = self.home / "port"
-        path.unlink(missing_ok=True)
-        path.write_text(f"{port}\n")
-        self._give_to_account(path)
+        with contextlib.suppress(OSError):
+            write_whole(path, f"{port}\n")
+            self._give_to_account(path)
 
     def _last_port(self) -> int:
         try:
-            port = int((self.home / "port").read_text())
+            port = self.port or int((self.home / "port").read_text())
             with socket.socket() as trial:
                 trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 trial.bind(("127.0.0.1", port))
@@ -281,7 +302,7 @@ def _command_line(pid: int) -> list[str]:
     if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
+        except (FileNotFoundError, ProcessLookupError, PermissionError):  # gone, or not ours to see
             return []
     done = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
     try:

@@ -4,7 +4,10 @@ Each program runs in its own session, so Ctrl-C in the terminal reaches only the
 supervisor, which stops them in order. A program that dies is started again, a little
 later each time; whatever it left in its process group is killed first. If the
 supervisor itself is killed, the system sends its programs SIGTERM, and the next start
-kills what is left, found by `<data folder>/programs.json`. Standard library only.
+kills what is left, found by `<data folder>/programs.json`.
+
+Nothing that it cannot do ends the supervisor: with a full disk, without memory or file
+descriptors it says so, and tries again until it can. Standard library only.
 """
 
 import contextlib
@@ -17,7 +20,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +32,10 @@ LOG_CHECK = 60  # seconds between looks at the size of the logs
 LONGEST_PAUSE = 30  # seconds before a program that keeps dying is started again
 KEEPS_DYING = 4  # deaths in a row after which we say that it will not mend itself
 HEALTHY_AFTER = 60  # seconds after which a program counts as running well
+ROUND = 0.2  # seconds between two looks at the programs
+WATCH = 5  # seconds between two calls of `watch`, and two counts of processes
+LONGEST_INCOMPLETE = 10  # seconds that a program may lack one of its processes
+SAY_AGAIN = 60  # seconds until a trouble that goes on is told once more
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PR_SET_PDEATHSIG = 1
 _unheard: list[int] = []  # signals that came before a supervisor listened
@@ -41,13 +47,17 @@ class SupervisionError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `grace` is the time in seconds it gets to end after SIGTERM."""
+    """What to run. `grace` is the time in seconds it gets to end after SIGTERM.
+
+    `processes` is how many it consists of when it is well: with fewer for long it is started again as a whole.
+    """
 
     name: str
     command: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path | None = None
     grace: float = 10
+    processes: int = 1
 
 
 class Child:
@@ -60,10 +70,10 @@ class Child:
         self.deaths = 0
         self.started_at = 0.0
         self.start_at = 0.0
+        self.whole_at = 0.0  # when it was last seen with all its processes
 
     def start(self) -> None:
-        """Start the program in its own session, its output going to its log."""
-        rotate(self.log)
+        """Start the program in its own session; raises what keeps the system from it."""
         parent = os.getpid()
 
         def end_with_supervisor() -> None:
@@ -72,7 +82,7 @@ class Child:
                 if os.getppid() != parent:
                     os._exit(1)
 
-        with self.log.open("ab") as output:
+        with self._open_output() as output:
             self.process = subprocess.Popen(
                 self.program.command,
                 cwd=self.program.folder,
@@ -83,7 +93,16 @@ class Child:
                 start_new_session=True,
                 preexec_fn=end_with_supervisor,
             )
-        self.started_at = time.monotonic()
+        self.started_at = self.whole_at = time.monotonic()
+
+    def _open_output(self) -> IO[bytes]:
+        """Open the log; where that is not possible, the program runs without one."""
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            rotate(self.log)
+            return self.log.open("ab")
+        except OSError:
+            return open(os.devnull, "ab")
 
     def reap(self) -> int:
         """Kill what a dead program left in its group, set the time of its next start, return its exit code."""
@@ -92,10 +111,14 @@ class Child:
         code = self.process.wait()
         if time.monotonic() - self.started_at > HEALTHY_AFTER:
             self.deaths = 0
-        self.start_at = time.monotonic() + min(2**self.deaths, LONGEST_PAUSE)
-        self.deaths += 1
         self.process = None
+        self.postpone()
         return code
+
+    def postpone(self) -> None:
+        """Set the time of the next start, a little later each time in a row."""
+        self.start_at = time.monotonic() + min(2 ** min(self.deaths, 10), LONGEST_PAUSE)
+        self.deaths += 1
 
     def stop(self, hurried: Callable[[], bool]) -> None:
         """End the program: SIGTERM to its main process, after the grace SIGKILL to all of its group."""
@@ -110,6 +133,21 @@ class Child:
         self.process = None
 
 
+@dataclass
+class Chore:
+    """What the supervisor does every so many seconds. It counts as done when it failed."""
+
+    do: Callable[[], None]
+    every: float
+    due_at: float = 0
+
+    def do_if_due(self) -> None:
+        now = time.monotonic()
+        if now >= self.due_at:
+            self.due_at = now + self.every
+            self.do()
+
+
 class Supervisor:
     """Runs programs until SIGINT, SIGTERM or SIGHUP, then stops them, the last one added first."""
 
@@ -118,7 +156,8 @@ class Supervisor:
         self.say = say or say_if_possible
         self.children: list[Child] = []
         self.signals = 0
-        self.woken = threading.Event()
+        self.noted: list[int] | None = None  # the process ids in programs.json
+        self.trouble, self.told_at = "", 0.0
 
     def listen(self) -> None:
         """Take over the signals: one asks for the stop, a second one shortens it to a kill."""
@@ -128,67 +167,113 @@ class Supervisor:
         _unheard.clear()
 
     def add(self, program: Program) -> Child:
-        """Start a program and keep it running from now on."""
-        folder = self.data_dir / "log"
-        folder.mkdir(parents=True, exist_ok=True)
-        child = Child(program, folder / f"{program.name}.log")
+        """Keep a program running from now on."""
+        child = Child(program, self.data_dir / "log" / f"{program.name}.log")
         self.children.append(child)
-        self._start(child)
+        with self.going_on():
+            self._start(child)
+        with self.going_on():
+            self.note()
         return child
 
     @property
     def stopping(self) -> bool:
         return self.signals > 0
 
-    def run(self, watch: Callable[[], None] | None = None) -> None:
-        """Watch over the programs until a signal asks for the stop. `watch` is called every few seconds."""
-        logs_at = watch_at = time.monotonic()
+    def run(self, watch: Callable[[], None] | None = None, until: Callable[[], bool] = lambda: False) -> None:
+        """Watch over the programs until a signal asks for the stop, or `until` says so.
+
+        `watch` is called every few seconds. What either of them raises is told.
+        """
+        chores = [Chore(self.restart_dead, 0), Chore(self.note, 0), Chore(self.rotate_logs, LOG_CHECK)]
+        chores += [Chore(self.stop_incomplete, WATCH), *([Chore(watch, WATCH)] if watch else [])]
         while not self.stopping:
-            self.restart_dead()
-            now = time.monotonic()
-            if watch and now > watch_at:
-                watch()
-                watch_at = now + 5
-            if now > logs_at:
-                for child in self.children:
-                    rotate(child.log)
-                logs_at = now + LOG_CHECK
-            self.woken.wait(0.5)
+            for chore in chores:
+                with self.going_on():
+                    chore.do_if_due()
+            with self.going_on():
+                if until():
+                    return
+            time.sleep(ROUND)
 
     def restart_dead(self) -> None:
         """Start again what has died, when its pause is over."""
         for child in self.children:
-            if child.process is not None and child.process.poll() is not None:
-                code = child.reap()
-                pause = child.start_at - time.monotonic()
-                self.say(f"{child.program.name} {_ending(code)}; {_advice(child, pause)} {tail(child.log)}")
-            if child.process is None and time.monotonic() >= child.start_at:
-                self._start(child)
+            with self.going_on():
+                if child.process is not None and child.process.poll() is not None:
+                    code = child.reap()
+                    self.say(f"{child.program.name} {_ending(code)}; {_advice(child)} {tail(child.log)}")
+                if child.process is None and time.monotonic() >= child.start_at:
+                    self._start(child)
 
-    def stop(self) -> None:
-        """Stop everything, the last program added first. A second signal kills instead of waiting."""
+    def stop_incomplete(self) -> None:
+        """Stop what has lacked one of its processes for long, to be started again.
+
+        A web server that could not make a process anew, for want of memory, does not try again.
+        """
+        for child in self.children:
+            if child.process is None or child.program.processes < 2 or not _stat(os.getpid()):
+                continue  # where there is no /proc, they cannot be counted
+            now = time.monotonic()
+            if len(_session(child.process.pid)) >= child.program.processes:
+                child.whole_at = now
+            elif now > child.whole_at + LONGEST_INCOMPLETE:
+                self.say(f"{child.program.name} lacks some of its processes; it is started again. {tail(child.log)}")
+                child.stop(hurried=lambda: self.stopping)
+
+    def restart(self) -> None:
+        """Stop every program, to be started at once: what they must know has changed."""
         for child in reversed(self.children):
-            child.stop(hurried=lambda: self.signals > 1)
-        self._note()
+            child.stop(hurried=lambda: self.stopping)
+            child.start_at = 0
 
-    def _start(self, child: Child) -> None:
-        try:
-            child.start()
-        except OSError as error:
-            raise SupervisionError(f"{child.program.name} cannot be started: {error}") from error
-        self._note()
+    def rotate_logs(self) -> None:
+        for child in self.children:
+            rotate(child.log)
 
-    def _note(self) -> None:
-        """Write down the running processes for a next start after a kill."""
+    def note(self) -> None:
+        """Write down the running processes, where they are others, for a next start after a kill."""
         pids = [child.process.pid for child in self.children if child.process]
+        if pids == self.noted:
+            return
         text = json.dumps([{"pid": pid, "started": start_time(pid), "boot": boot_id()} for pid in pids])
         partial = self.data_dir / "programs.json.new"
         partial.write_text(text)
         partial.rename(self.data_dir / "programs.json")
+        self.noted = pids
+
+    def stop(self) -> None:
+        """Stop everything, the last program added first. A second signal kills instead of waiting."""
+        for child in reversed(self.children):
+            with self.going_on():
+                child.stop(hurried=lambda: self.signals > 1)
+        with self.going_on():
+            self.note()
+
+    @contextlib.contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Tell of what fails here and go on: the line must not end with a full disk. The same is told once a minute."""
+        try:
+            yield
+        except Exception as error:
+            with contextlib.suppress(Exception):  # there may be no memory to say it
+                self._tell(str(error) or type(error).__name__)
+
+    def _tell(self, text: str) -> None:
+        trouble, now = text.partition("\n")[0], time.monotonic()
+        if trouble != self.trouble or now > self.told_at + SAY_AGAIN:
+            self.trouble, self.told_at = trouble, now
+            self.say(f"The supervisor goes on, but: {text}")
+
+    def _start(self, child: Child) -> None:
+        try:
+            child.start()
+        except Exception as error:  # no descriptor, no memory, no room: of several kinds, and there may be again
+            child.postpone()
+            self.say(f"{child.program.name} cannot be started ({error}); {_advice(child)}")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.signals += 1
-        self.woken.set()
 
 
 def unwind_on_signals() -> None:
@@ -242,16 +327,13 @@ def check_port(host: str, port: int) -> None:
 
 def kill_leftovers(data_dir: Path, grace: float = 3) -> None:
     """Kill the programs that a killed supervisor left behind: first kindly, after `grace` seconds not."""
-    try:
-        notes = json.loads((data_dir / "programs.json").read_text())
-    except (OSError, ValueError):
-        return
+    notes = _read_notes(data_dir / "programs.json")
     deadline = time.monotonic() + grace
     first = True
     while survivors := [pid for note in notes for pid in _members(note)]:
         for pid in survivors:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                if first and pid in [note["pid"] for note in notes]:
+                if first and pid in [note.get("pid") for note in notes]:
                     os.kill(pid, signal.SIGTERM)
                 elif time.monotonic() > deadline:
                     os.kill(pid, signal.SIGKILL)
@@ -268,10 +350,20 @@ def kill_group(pid: int) -> None:
 
 
 def rotate(log: Path) -> None:
-    """Keep one old file of a log that has grown large. Truncates in place: its writers append."""
+    """Keep one old file of a log that has grown large. Truncates in place: its writers append.
+
+    One that cannot be copied, as the disk is full, is emptied all the same: logs must not be what fills it.
+    """
+    old = log.with_suffix(".log.1")
     with contextlib.suppress(OSError):
-        if log.stat().st_size > LOG_LIMIT:
-            shutil.copyfile(log, log.with_suffix(".log.1"))
+        if log.stat().st_size <= LOG_LIMIT:
+            return
+        try:
+            old.unlink(missing_ok=True)
+            shutil.copyfile(log, old)
+        except OSError:
+            old.unlink(missing_ok=True)
+        finally:
             os.truncate(log, 0)
 
 
@@ -300,23 +392,33 @@ def boot_id() -> str:
 
 
 def say_if_possible(text: str) -> None:
-    """Print; a terminal that is gone must not stop the supervisor."""
-    with contextlib.suppress(OSError, ValueError):
+    """Print; a terminal that is gone or a full disk must not stop the supervisor."""
+    with contextlib.suppress(Exception):
         print(text, flush=True)
+
+
+def _read_notes(path: Path) -> list[dict[str, object]]:
+    """Return what a supervisor wrote down; nothing if it is not there or not whole."""
+    try:
+        notes = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []
+    return [note for note in notes if isinstance(note, dict)] if isinstance(notes, list) else []
 
 
 def _members(note: dict[str, object]) -> list[int]:
     """Return the living processes of the session a noted program led."""
-    pid, started = note["pid"], note["started"]
+    pid, started = note.get("pid"), note.get("started")
     leader = start_time(pid) if isinstance(pid, int) else None
-    if not isinstance(started, int) or note["boot"] != boot_id() or leader not in (None, started):
+    if not isinstance(started, int) or note.get("boot") != boot_id() or leader not in (None, started):
         return []  # unknown, or the number now belongs to another process
-    members = []
-    for path in Path("/proc").glob("[0-9]*"):
-        fields = _stat(int(path.name))
-        if fields and fields[0] != "Z" and int(fields[3]) == pid and int(fields[19]) >= started:
-            members.append(int(path.name))
-    return members
+    return [member for member in _session(pid) if (start_time(member) or 0) >= started]
+
+
+def _session(leader: object) -> list[int]:
+    """Return the living processes of a session."""
+    found = [(int(path.name), _stat(int(path.name))) for path in Path("/proc").glob("[0-9]*")]
+    return [pid for pid, fields in found if fields and fields[0] != "Z" and int(fields[3]) == leader]
 
 
 def _stat(pid: int) -> list[str]:
@@ -347,8 +449,8 @@ def _only_one(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def _advice(child: Child, pause: float) -> str:
-    start_notice = f"it is started again in {pause:.0f} s."
+def _advice(child: Child) -> str:
+    start_notice = f"it is started again in {child.start_at - time.monotonic():.0f} s."
     if child.deaths < KEEPS_DYING:
         return start_notice
     return f"the {child.deaths}th time in a row: something must be mended, see below. Until then {start_notice}"

@@ -89,3 +89,13 @@ def test_a_worker_whose_clock_dies_ends_so_that_it_is_started_again(worker, log)
     assert worker.wait(timeout=40) == 1
     assert "processes of django-q2 died" in log.read_text()
     eventually(lambda: members(worker.pid) == [], log)
+
+
+@pytest.mark.parametrize("role", ["ready for work at", "monitoring at", "pushing tasks at"])
+def test_a_worker_of_whose_clock_a_process_is_killed_ends_so_that_it_is_started_again(worker, log, role):
+    """The lock of the queue that it waited for is never given back: without a new start, no task would be done."""
+    eventually(lambda: role in log.read_text(), log)
+    os.kill(int(log.read_text().partition(f"{role} ")[2].partition('"')[0]), signal.SIGKILL)
+    assert worker.wait(timeout=20) == 1, log.read_text()[-4000:]
+    assert "processes of django-q2 died" in log.read_text()
+    eventually(lambda: members(worker.pid) == [], log)
