@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from execution import dispositions, queries, tracking
-from execution.data.judging import Reading, check_shape
+from execution.data.judging import LONGEST_TEXT, Reading, check_shape
 from execution.models import Track, TrackResult
 from mes.platform.accounts.permissions import StationAccess, operator_name
 from mes.platform.accounts.roles import Capability
@@ -47,7 +47,9 @@ class TypedValue(StrictSerializer):
 
     specName = CodeField()
     valueNumber = serializers.FloatField(required=False, allow_null=True)
-    valueText = serializers.CharField(required=False, allow_null=True, allow_blank=True, trim_whitespace=False)
+    valueText = serializers.CharField(
+        max_length=LONGEST_TEXT, required=False, allow_null=True, allow_blank=True, trim_whitespace=False
+    )
     valueBoolean = serializers.BooleanField(required=False, allow_null=True)
     valueJson = serializers.JSONField(required=False, allow_null=True)
     judge = serializers.ChoiceField(choices=["PASS", "FAIL"], required=False, allow_null=True)

@@ -230,7 +230,13 @@ def list_of_transaction(source_system: str, transaction_id: str) -> list[str]:
 
 
 def no_unit_error(candidates: Iterable[Candidate]) -> errors.IngestPayloadInvalid:
-    """Return the refusal of an event in which no candidate finds a unit."""
+    """Return the refusal of an event in which no candidate finds a unit: of a path that cost too much, if there is
+    one.
+    """
+    candidates = list(candidates)
+    excess = candidates[0].reading.document.find_excess() if candidates else None  # they read the same document
+    if excess is not None:
+        return excess
     paths = {
         path.expression
         for mapping in (candidate.mapping for candidate in candidates)

@@ -9,15 +9,18 @@ import msgspec
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from ingest.mapping.extract import EventReading
+from ingest.mapping.extract import MOST_UNITS, EventReading
 from ingest.mapping.paths import EventDocument
 from mes import errors
 from mes.platform.http import parsing
 from mes.platform.inbound.digest import digest_of
-from mes.platform.validators import validate_code, validate_moment
+from mes.platform.validators import CODE_LENGTH, validate_code, validate_moment
 from mes.routing.step_mapping import StepMapping
 
 LARGEST_BATCH = 1000
+
+
+Code = Annotated[str, msgspec.Meta(max_length=CODE_LENGTH)]
 
 
 class Envelope(msgspec.Struct, rename="camel", kw_only=True):
@@ -27,18 +30,12 @@ class Envelope(msgspec.Struct, rename="camel", kw_only=True):
     source_system: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     event_type: Literal["AUTO", "TEST", "BATCH"]
     occurred_at: Annotated[datetime, msgspec.Meta(tz=True)]
-    run_no: str | None = None
-    station_code: str | None = None
-    sn: str | None = None
-    sns: Annotated[list[str], msgspec.Meta(max_length=1000)] | None = None
+    run_no: Code | None = None
+    station_code: Code | None = None
+    sn: Code | None = None
+    sns: Annotated[list[Code], msgspec.Meta(max_length=MOST_UNITS)] | None = None
     payload: dict[str, Any]
     meta: dict[str, Any] | None = None
-
-
-class EventBatch(msgspec.Struct):
-    """The body of a batch. Each event is decoded by itself, so that a malformed one fails alone."""
-
-    events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=LARGEST_BATCH)]
 
 
 @dataclass(slots=True)
@@ -109,13 +106,3 @@ def _check(envelope: Envelope) -> None:
         problems["occurredAt"] = " ".join(error.messages)
     if problems:
         raise errors.ValidationFailed(problems)
-
-
-def key_in(body: bytes) -> str | None:
-    """Return the key of an event that may be malformed, as far as it has one."""
-    try:
-        event = parsing.decode(body)
-    except errors.DomainError:
-        return None
-    key = event.get("dedupeKey") if isinstance(event, dict) else None
-    return key if isinstance(key, str) else None

@@ -15,14 +15,14 @@ from django.utils import timezone
 
 from ingest import attempts
 from ingest.attempts import Answered, Overtakes
-from ingest.envelope import EventBatch, ReceivedEvent, decode, key_in
+from ingest.envelope import LARGEST_BATCH, ReceivedEvent, decode
 from ingest.mapping.paths import invalid
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from ingest.open_events import keep_failure, keep_malformed
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.channels import Channel, Parse
-from mes.platform.inbound.messages import KeptRefusal, Outcome, Received
+from mes.platform.inbound.messages import KeptRefusal, Outcome, Received, key_in
 from mes.platform.inbound.sender import Sender
 from mes.platform.sweeps import describe_error, is_connection_lost
 from mes.production.models import Unit
@@ -51,7 +51,7 @@ class MachineEventLog:
         """Keep bodies that are not well-formed; return the keys they carry, as far as these can be read."""
         for raw, error in malformed:
             keep_malformed(raw, error)
-        return [key_in(raw) for raw, _error in malformed]
+        return [key_in(raw, "dedupeKey") for raw, _error in malformed]
 
     def keep_refused(self, refused: Sequence[tuple[ReceivedEvent, errors.DomainError]]) -> list[Outcome]:
         """Keep refused events; one that another call accepted meanwhile is answered as that did."""
@@ -73,7 +73,7 @@ class MachineEventChannel(Channel[ReceivedEvent]):
 
     name = "machine-events"
     log = MachineEventLog()
-    batch = EventBatch
+    largest_batch = LARGEST_BATCH
     is_sequential = True
 
     def decode(self, raw: bytes, sender: Sender, parse: Parse) -> ReceivedEvent:

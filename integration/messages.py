@@ -16,7 +16,7 @@ from mes.errors import DomainError, KeyConflict
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
-from mes.platform.inbound.messages import KEPT_RAW_BYTES, Message, Outcome, Received, raw_payload
+from mes.platform.inbound.messages import KEPT_RAW_BYTES, Message, Outcome, Received, key_in, raw_payload
 from mes.platform.inbound.sender import Sender
 
 DEVICE_DATA = "DEVICE_DATA"
@@ -166,15 +166,19 @@ def _refused_row(message: Message, error: DomainError, *, count: int) -> tuple[A
 
 def _as_message(raw: bytes, sender: Sender) -> Message:
     """Return a body that is not well-formed as a message, as far as it can be kept."""
-    try:
-        payload = parsing.decode(raw)
-    except DomainError:
-        payload = None
-    if payload is None or len(raw) > KEPT_RAW_BYTES:
-        payload = raw_payload(raw)
-    key = payload.get("eventId") if isinstance(payload, dict) else None
-    key = key[:200] if isinstance(key, str) and key.isprintable() else ""
+    payload = _kept_payload(raw)
+    key = (key_in(raw, "eventId") or "")[:200]
     return Message(key, hashlib.sha256(raw).digest(), sender.system, payload)
+
+
+def _kept_payload(raw: bytes) -> Any:
+    """Return what can be kept of a body: it as it is, or the beginning of one that is too long or no JSON."""
+    if len(raw) > KEPT_RAW_BYTES:
+        return raw_payload(raw)
+    try:
+        return parsing.decode(raw)
+    except DomainError:
+        return raw_payload(raw)
 
 
 def note_failed_replay(message: FailedMessage, error: DomainError) -> None:

@@ -464,6 +464,13 @@ class IngestPayloadInvalid(Unprocessable):
     code, message = "INGEST_PAYLOAD_INVALID", _("The mapping does not fit the payload: {problems}")
 
 
+class IngestMappingTooCostly(IngestPayloadInvalid):
+    """The problems are the paths."""
+
+    code = "INGEST_MAPPING_TOO_COSTLY"
+    message = _("Paths of the mapping take too many steps, or find too much, in this event: {problems}")
+
+
 class StepAmbiguous(Unprocessable):
     code = "STEP_AMBIGUOUS"
     message = _("Station “{station}” serves several steps of run “{run}” ({steps}): name one by stepNo.")

@@ -267,6 +267,10 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "mes.platform.http.openapi.name_limits",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "WorkOrderStatus": "mes.production.models.WorkOrderStatus",
         "OperationKind": "mes.plant.models.OperationKind",

@@ -7,7 +7,7 @@ without limits the device's judge stands.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from django.utils.translation import gettext as _
@@ -22,19 +22,22 @@ VALUE_FIELDS = {
     DataType.BOOLEAN.value: "value_boolean",
     DataType.JSON.value: "value_json",
 }
+MOST_READINGS = 20_000  # of one event
+LONGEST_TEXT = 100_000  # characters of a value
+LONGEST_NAME = 200
 _KEY, _AUTO = ItemType.KEY.value, Method.AUTO.value  # plain text, looked up once: they are compared for every value
 
 
 class Reading(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     """One value as it was sent: exactly one `value*`, for the spec named by id or by name."""
 
-    spec_id: str | None = None
-    spec_name: str | None = None
+    spec_id: Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)] | None = None
+    spec_name: Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)] | None = None
     value_number: float | None = None
-    value_text: str | None = None
+    value_text: Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)] | None = None
     value_boolean: bool | None = None
     value_json: Any = None
-    collected_at: datetime | None = None
+    collected_at: Annotated[datetime, msgspec.Meta(extra_json_schema={"format": "date-time"})] | None = None
     judge: Literal["PASS", "FAIL"] | None = None
 
     @property

@@ -11,8 +11,9 @@ import msgspec
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from execution.data import judging
 from ingest.mapping.measurements import Measurement, find_measurements
-from ingest.mapping.paths import EventDocument, invalid, is_same, text_at
+from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes import errors
 from mes.platform.validators import validate_code, validate_moment
 from mes.routing.paths import Path
@@ -20,6 +21,8 @@ from mes.routing.step_mapping import ResultRule, StepMapping
 
 LONGEST_ID = 200
 LONGEST_POSITION = 100
+MOST_UNITS = 1000  # of one event
+MOST_MEASUREMENTS = judging.MOST_READINGS  # of one event, those of all its units together
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,8 @@ class EventReading:
         mapping = self.mapping
         carrier_no, sns, phase = self.carrier_no, self.sns, self.phase
         units, without_unit = self._read_units(sns, needs_result=phase != "IN")
+        measurements = self._read_measurements() if mapping.measures_batch else ()
+        _check_numbers(units, measurements)
         _check_codes(units, carrier_no)
         transaction_id = self.transaction_id
         if transaction_id is not None and len(transaction_id) > LONGEST_ID:
@@ -202,7 +207,7 @@ class EventReading:
             transaction_id=transaction_id,
             phase=phase,
             result=self._read_result() if not units and phase != "IN" else None,
-            measurements=self._read_measurements() if mapping.measures_batch else (),
+            measurements=measurements,
             positions_without_unit=without_unit,
         )
 
@@ -218,7 +223,7 @@ class EventReading:
         units, without_unit = [], 0
         items = self.document.list_at(items_path)
         for item, sn in zip(items, self.document.texts_at_items(items_path, self.mapping.sn_path), strict=True):
-            position = text_at(self.mapping.position_path, item)
+            position = self.document.text_in(item, self.mapping.position_path)
             if sn is None and position is None:
                 without_unit += 1
                 continue
@@ -230,7 +235,7 @@ class EventReading:
     def _read_item(self, item: Any, sn: str | None, position: str | None, *, needs_result: bool) -> UnitReport:
         try:
             result = self._read_result_of_item(item) if needs_result else None
-            return UnitReport(sn, position, result, find_measurements(self.mapping, item))
+            return UnitReport(sn, position, result, find_measurements(self.mapping, self.document, item))
         except errors.IngestPayloadInvalid as error:
             if sn is not None:
                 raise
@@ -238,7 +243,7 @@ class EventReading:
 
     def _read_measurements(self) -> tuple[Measurement, ...]:
         rule = self.mapping.measurements
-        return () if rule is None else find_measurements(self.mapping, self.document.fields)
+        return () if rule is None else find_measurements(self.mapping, self.document, self.document.fields)
 
     def _read_result(self) -> str:
         """Return PASS or FAIL; a mapping without `result` means that leaving is passing."""
@@ -250,7 +255,7 @@ class EventReading:
         rule = self.mapping.result
         if rule is None:
             return "PASS"
-        found = rule.path.search(item)
+        found = self.document.search_in(item, rule.path)
         return _as_verdict(rule, self.document.search(rule.path) if found is None else found)
 
 
@@ -270,6 +275,14 @@ def _as_moment(text: Any, expression: str) -> datetime:
         reason = _("{path}: {text} is no time with an offset from UTC")
         raise invalid(reason.format(path=expression, text=repr(text)[:100])) from None
     return moment
+
+
+def _check_numbers(units: tuple[UnitReport, ...], measurements: tuple[Measurement, ...]) -> None:
+    """Raise IngestPayloadInvalid for an event that is about more than one event may be."""
+    if len(units) > MOST_UNITS:
+        raise invalid(_("it names more than {most} units").format(most=MOST_UNITS))
+    if sum(len(unit.measurements) for unit in units) + len(measurements) > MOST_MEASUREMENTS:
+        raise invalid(_("it has more than {most} measurements").format(most=MOST_MEASUREMENTS))
 
 
 def _check_codes(units: tuple[UnitReport, ...], carrier_no: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from execution.data.judging import Reading
-from ingest.mapping.paths import invalid, is_same, text_at
+from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
 from mes.routing.step_mapping import MeasurementRule, ResultRule, StepMapping
 
@@ -34,36 +34,36 @@ class Readings:
     unmapped: list[str] = field(default_factory=list)
 
 
-def find_measurements(mapping: StepMapping, root: Any) -> tuple[Measurement, ...]:
+def find_measurements(mapping: StepMapping, document: EventDocument, root: Any) -> tuple[Measurement, ...]:
     """Return what a mapping finds measured in an event, or in an item of it. Raises IngestPayloadInvalid."""
     rule = mapping.measurements
     if rule is None:
         return ()
-    items = rule.items_path.search(root)
+    items = document.search_in(root, rule.items_path)
     if items is None:
         return ()
     if not isinstance(items, list):
         raise invalid(_("measurements.itemsPath: finds no list"))
-    return tuple(_measurement(rule, mapping.result, item) for item in items)
+    return tuple(_measurement(rule, mapping.result, document, item) for item in items)
 
 
-def _measurement(rule: MeasurementRule, words: ResultRule | None, item: Any) -> Measurement:
-    name = text_at(rule.name_path, item)
+def _measurement(rule: MeasurementRule, words: ResultRule | None, document: EventDocument, item: Any) -> Measurement:
+    name = document.text_in(item, rule.name_path)
     if name is None:
         raise invalid(_("measurements.namePath: finds no name"))
     return Measurement(
         name=name,
-        value=rule.value_path.search(item),
-        measure=text_at(rule.unit_path, item),
-        judge=_judge(rule, words, item),
+        value=document.search_in(item, rule.value_path),
+        measure=document.text_in(item, rule.unit_path),
+        judge=_judge(rule, words, document, item),
     )
 
 
-def _judge(rule: MeasurementRule, words: ResultRule | None, item: Any) -> str | None:
+def _judge(rule: MeasurementRule, words: ResultRule | None, document: EventDocument, item: Any) -> str | None:
     """Return what the machine says of a value, in the words of `result`; other words are no judgement."""
     if rule.judge_path is None:
         return None
-    found = rule.judge_path.search(item)
+    found = document.search_in(item, rule.judge_path)
     passing = words.pass_values if words else ("PASS",)
     failing = words.fail_values if words else ("FAIL",)
     if any(is_same(found, word) for word in passing):

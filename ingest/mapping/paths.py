@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mes import errors
-from mes.routing.paths import Path
+from mes.routing.paths import Interpreters, Path
 
 _NOT_EVALUATED = object()
 
@@ -12,31 +12,54 @@ _NOT_EVALUATED = object()
 class _Failure:
     """What is kept of a path that could not be applied: it fails in the same words whenever it is asked for."""
 
-    __slots__ = ("problems",)
+    __slots__ = ("problems", "refusal")
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = problems
+    def __init__(self, error: errors.IngestPayloadInvalid) -> None:
+        self.refusal = type(error)
+        self.problems: Sequence[str] = error.details["problems"]
+
+    def error(self) -> errors.IngestPayloadInvalid:
+        """Return the refusal, to be raised anew."""
+        return self.refusal(problems=list(self.problems))
 
 
 class EventDocument:
-    """An event as mappings see it (null is absent). A path is evaluated in it once, whichever mappings name it."""
+    """An event as mappings see it (null is absent). A path is evaluated in it once, whichever mappings name it.
 
-    __slots__ = ("_found", "fields")
+    What a path costs in the event and in all its items counts together; each path for itself, so that one that costs
+    too much spoils no other.
+    """
+
+    __slots__ = ("_found", "_interpreters", "fields")
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self.fields = fields
         self._found: dict[Any, Any] = {}
+        self._interpreters: Interpreters = {}
+
+    def find_excess(self) -> errors.IngestPayloadInvalid | None:
+        """Return the refusal of a path that cost too much in the event; None when there was none."""
+        failures = (found for found in self._found.values() if isinstance(found, _Failure))
+        return next((it.error() for it in failures if it.refusal is errors.IngestMappingTooCostly), None)
 
     def search(self, path: Path) -> Any:
         """Return what a path finds in the event. Raises IngestPayloadInvalid."""
         found = self._found.get(path, _NOT_EVALUATED)
         if found is _NOT_EVALUATED:
             try:
-                found = path.search(self.fields)
+                found = self.search_in(self.fields, path)
             except errors.IngestPayloadInvalid as error:
-                found = _Failure(error.details["problems"])
+                found = _Failure(error)
             self._found[path] = found
         return _unless_failed(found)
+
+    def search_in(self, item: Any, path: Path) -> Any:
+        """Return what a path finds in an item of the event. Raises IngestPayloadInvalid."""
+        return path.search(item, self._interpreters)
+
+    def text_in(self, item: Any, path: Path | None) -> str | None:
+        """Return the text that a path finds in an item of the event. Raises IngestPayloadInvalid."""
+        return None if path is None else as_text(self.search_in(item, path))
 
     def text_at(self, path: Path | None) -> str | None:
         """Return the text that a path finds in the event. Raises IngestPayloadInvalid."""
@@ -53,16 +76,16 @@ class EventDocument:
         found = self._found.get(key, _NOT_EVALUATED)
         if found is _NOT_EVALUATED:
             try:
-                found = [text_at(path, item) for item in self.list_at(items_path)]
+                found = [self.text_in(item, path) for item in self.list_at(items_path)]
             except errors.IngestPayloadInvalid as error:
-                found = _Failure(error.details["problems"])
+                found = _Failure(error)
             self._found[key] = found
         return _unless_failed(found)
 
 
 def _unless_failed(found: Any) -> Any:
     if isinstance(found, _Failure):
-        raise invalid(*found.problems)
+        raise found.error()
     return found
 
 
@@ -76,11 +99,6 @@ def as_text(found: Any) -> str | None:
     if isinstance(found, int) and not isinstance(found, bool):
         return str(found)
     return found if isinstance(found, str) and found else None
-
-
-def text_at(path: Path | None, item: Any) -> str | None:
-    """Return the text that a path finds in an item. Raises IngestPayloadInvalid."""
-    return None if path is None else as_text(path.search(item))
 
 
 def is_same(found: Any, word: Any) -> bool:

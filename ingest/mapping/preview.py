@@ -30,7 +30,7 @@ from mes.routing import snapshots
 from mes.routing.compilation import build, load_sources
 from mes.routing.mapping_problems import find_mapping_problems
 from mes.routing.models import Routing, VersionStatus
-from mes.routing.paths import Path
+from mes.routing.paths import Interpreters, Path
 from mes.routing.snapshots import RouteSnapshot, SpecSnapshot, StepSnapshot
 from mes.routing.step_mapping import StepMapping, list_paths
 from mes.specs.models import TriggerType
@@ -179,7 +179,7 @@ def _list_paths(mapping: StepMapping, event: dict[str, Any]) -> Iterator[dict[st
         elif items is not None and (key in OF_ITEMS or key == "measurements.itemsPath"):
             yield _found_at_items(key, path, "unitsPath", items)
         else:
-            yield _found(key, path, event)
+            yield _found(key, path, event, {})
     for key, path in sorted(of_measurements, key=lambda entry: OF_MEASUREMENTS.index(entry[0])):
         yield _found_at_items(key, path, "measurements.itemsPath", measured)
 
@@ -189,7 +189,8 @@ def _find_measured(mapping: StepMapping, event: dict[str, Any]) -> list[Any]:
         return []
     items = _find_items(mapping.units_path, event)
     roots = [event] if items is None else items
-    return [item for root in roots for item in _find_items(mapping.measurements.items_path, root) or ()]
+    path, interpreters = mapping.measurements.items_path, Interpreters()
+    return [item for root in roots for item in _find_items(path, root, interpreters) or ()]
 
 
 def roots_of(preview: Preview, at: str) -> list[Any]:
@@ -201,28 +202,29 @@ def roots_of(preview: Preview, at: str) -> list[Any]:
     return _find_measured(preview.mapping, preview.event)
 
 
-def _find_items(path: Path | None, root: Any) -> list[Any] | None:
+def _find_items(path: Path | None, root: Any, interpreters: Interpreters | None = None) -> list[Any] | None:
     """Return the items of a list that a path finds; None without a path."""
     if path is None:
         return None
     try:
-        found = path.search(root)
+        found = path.search(root, interpreters)
     except (errors.IngestPayloadInvalid, *MISFITS):
         return []
     return found if isinstance(found, list) else []
 
 
-def _found(key: str, path: Path, root: Any) -> dict[str, Any]:
+def _found(key: str, path: Path, root: Any, interpreters: Interpreters) -> dict[str, Any]:
     entry: dict[str, Any] = {"key": key, "path": path.expression, "at": "event", "found": None}
     try:
-        entry["found"] = _plain(path.search(root))
+        entry["found"] = _plain(path.search(root, interpreters))
     except (errors.IngestPayloadInvalid, *MISFITS) as error:
         entry["problem"] = str(error)
     return entry
 
 
 def _found_at_items(key: str, path: Path, at: str, items: Sequence[Any]) -> dict[str, Any]:
-    entries = [_found(key, path, item) for item in items]
+    interpreters = Interpreters()
+    entries = [_found(key, path, item, interpreters) for item in items]
     found = [item["found"] for item in entries]
     entry: dict[str, Any] = {"key": key, "path": path.expression, "at": at, "found": found}
     problems = [item["problem"] for item in entries if "problem" in item]

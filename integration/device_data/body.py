@@ -20,6 +20,7 @@ from mes.platform.validators import validate_moment
 LARGEST_BATCH = 1000
 
 EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Name = Annotated[str, msgspec.Meta(max_length=500)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 StepNo = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
@@ -30,24 +31,18 @@ class DeviceDataEvent(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     event_id: EventId
     event_time: Moment
     source: Literal["AUTO", "MANUAL"]
-    run_no: str | None = None
-    unit_sn: str | None = None
-    station_code: str | None = None
+    run_no: Name | None = None
+    unit_sn: Name | None = None
+    station_code: Name | None = None
     step_no: StepNo | None = None
-    track_id: str | None = None
-    carrier_track_id: str | None = None
-    operation_code: str | None = None
+    track_id: Name | None = None
+    carrier_track_id: Name | None = None
+    operation_code: Name | None = None
     equipment_id: Annotated[str, msgspec.Meta(max_length=100)] | None = None
     operator_id: Annotated[str, msgspec.Meta(max_length=150)] | None = None
-    data: Annotated[list[judging.Reading], msgspec.Meta(min_length=1)] | None = None
+    data: Annotated[list[judging.Reading], msgspec.Meta(min_length=1, max_length=judging.MOST_READINGS)] | None = None
     production: Production | None = None
     meta: dict[str, Any] | None = None
-
-
-class DeviceDataBatch(msgspec.Struct):
-    """The body of a batch. Each event is decoded by itself, so that a malformed one fails alone."""
-
-    events: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=LARGEST_BATCH)]
 
 
 class DeviceDataMessage(Message, frozen=True, gc=False):

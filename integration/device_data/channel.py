@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from integration.device_data.body import DeviceDataBatch, DeviceDataMessage, decode_event
+from integration.device_data.body import LARGEST_BATCH, DeviceDataMessage, decode_event
 from integration.device_data.service import apply_all
 from integration.messages import DEVICE_DATA, DEVICE_DATA_CHANNEL, MessageLog
 from mes.platform.inbound.channels import Channel, Parse
@@ -17,7 +17,7 @@ class DeviceDataChannel(Channel[DeviceDataMessage]):
 
     name = DEVICE_DATA_CHANNEL
     log = LOG
-    batch = DeviceDataBatch
+    largest_batch = LARGEST_BATCH
     needs_production = False
 
     def decode(self, raw: bytes, sender: Sender, parse: Parse) -> DeviceDataMessage:

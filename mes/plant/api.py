@@ -31,6 +31,7 @@ from mes.platform.database.references import check_unused
 from mes.platform.http.master_data import FixedFieldsMixin, OptionalChoiceField, describe
 from mes.platform.http.serializers import CodeRelatedField, IdField, StrictModelSerializer
 from mes.platform.http.viewsets import CodeModelViewSet, IdModelViewSet
+from mes.platform.validators import CODE_LENGTH
 
 _WHOLE = api_settings.NON_FIELD_ERRORS_KEY
 MASTER_DATA = {"*": (Capability.MASTER_DATA,)}
@@ -56,14 +57,15 @@ class _InUseMixin:
 
 _SHIFTS_SCHEMA = {
     "type": "array",
+    "maxItems": rules.MOST_SHIFTS,
     "items": {
         "type": "object",
         "required": list(rules.SHIFT_KEYS),
         "properties": {
-            "code": {"type": "string"},
-            "start": {"type": "string", "example": "22:00"},
-            "end": {"type": "string", "example": "06:00"},
-            "weekdays": {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 7}},
+            "code": {"type": "string", "maxLength": CODE_LENGTH},
+            "start": {"type": "string", "maxLength": 5, "example": "22:00"},
+            "end": {"type": "string", "maxLength": 5, "example": "06:00"},
+            "weekdays": {"type": "array", "maxItems": 7, "items": {"type": "integer", "minimum": 1, "maximum": 7}},
         },
     },
 }

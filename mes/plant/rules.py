@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mes.platform.validators import CODE_LENGTH
 
+MOST_SHIFTS = 100
 SHIFT_KEYS = ("code", "start", "end", "weekdays")
 
 _PREPARATION = re.compile(r"PREP_[A-Z0-9_]{1,90}", re.ASCII)
@@ -40,6 +41,8 @@ def find_shift_problems(shifts: Any) -> dict[str, str | Promise]:
     """
     if not isinstance(shifts, list):
         return {"": _("Must be a list of shifts.")}
+    if len(shifts) > MOST_SHIFTS:
+        return {"": _("Too many shifts.")}
     problems: dict[str, str | Promise] = {}
     days_of_codes: set[tuple[str, int]] = set()
     for index, shift in enumerate(shifts):

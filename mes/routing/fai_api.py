@@ -17,10 +17,14 @@ from mes.routing.models import FaiTemplate
 
 _ITEMS_SCHEMA = {
     "type": "array",
+    "maxItems": fai_items.MOST_ITEMS,
     "items": {
         "type": "object",
         "required": ["itemName"],
-        "properties": {"itemName": {"type": "string"}, "itemSpec": {"type": "string", "nullable": True}},
+        "properties": {
+            "itemName": {"type": "string", "maxLength": fai_items.LONGEST_NAME},
+            "itemSpec": {"type": "string", "maxLength": fai_items.LONGEST_SPEC, "nullable": True},
+        },
     },
 }
 

@@ -42,6 +42,8 @@ PARTS = {
         "unitFactors": False,
     },
 }
+MOST_WORDS = 1000  # of a list, or of a table of factors
+MOST_NAMES = 10_000  # of measurements that are called otherwise than their specs
 ANY_TYPE_KEYS = frozenset().union(*TYPE_KEYS.values())
 
 
@@ -80,6 +82,8 @@ def _find_value_problems(key: str, value: Any, station_type: str | None) -> Iter
         yield _(": must be one of %(known)s.") % {"known": ", ".join(BATCH_POLICIES)}
     elif key == "dataSpecMap" and not _is_text_map(value):
         yield _(": must map measurement names to spec names.")
+    elif key == "dataSpecMap" and len(value) > MOST_NAMES:
+        yield _(": must have at most %(most)d names.") % {"most": MOST_NAMES}
 
 
 def _find_type_problems(value: Any, station_type: str | None) -> Iterator[str | Promise]:
@@ -112,6 +116,8 @@ def _find_part_problems(part: str, value: Any) -> Iterator[str | Promise]:
             yield from _find_factor_problems(inner)
         elif key in allowed_keys and not isinstance(inner, list):
             yield _(".%(key)s: must be a list.") % {"key": key}
+        elif key in allowed_keys and len(inner) > MOST_WORDS:
+            yield _(".%(key)s: must have at most %(most)d items.") % {"key": key, "most": MOST_WORDS}
 
 
 def _find_factor_problems(value: Any) -> Iterator[str | Promise]:
@@ -119,6 +125,8 @@ def _find_factor_problems(value: Any) -> Iterator[str | Promise]:
     factors = [factor for table in tables for factor in (table.values() if isinstance(table, dict) else [None])]
     if not all(_is_factor(factor) for factor in factors):
         yield _(".unitFactors: must map units as reported to units of specs and their factors.")
+    elif len(factors) > MOST_WORDS:
+        yield _(".unitFactors: must have at most %(most)d factors.") % {"most": MOST_WORDS}
 
 
 def _is_factor(value: Any) -> bool:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from jmespath.exceptions import JMESPathError
 
 from mes import errors
+from mes.routing.path_limits import CountingInterpreter, TooCostly, does_copy, find_excess, find_excess_of_tree, walk
 
 REMEMBERED_PATHS = 2048
 _PLAIN_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -49,19 +50,28 @@ FUNCTIONS: Mapping[str, int] = {
 TAKE_MORE = frozenset({"merge", "not_null"})  # these take that many or more
 
 
+Interpreters = dict[str, CountingInterpreter]  # by expression: what each has cost so far
+Find = Callable[[Any, Interpreters], Any]
+
+
 class Path:
     """A compiled path. Those of one expression are one object, as long as it is remembered."""
 
     __slots__ = ("_find", "expression")
 
-    def __init__(self, expression: str, find: Callable[[Any], Any]) -> None:
+    def __init__(self, expression: str, find: Find) -> None:
         self.expression = expression
         self._find = find
 
-    def search(self, root: Any) -> Any:
-        """Return what the path finds. Raises IngestPayloadInvalid when it cannot be applied to what is there."""
+    def search(self, root: Any, interpreters: Interpreters | None = None) -> Any:
+        """Return what the path finds. What it costs in all items of an event counts together, by `interpreters`.
+
+        Raises IngestPayloadInvalid when it cannot be applied to what is there, IngestMappingTooCostly.
+        """
         try:
-            return self._find(root)
+            return self._find(root, {} if interpreters is None else interpreters)
+        except TooCostly:
+            raise errors.IngestMappingTooCostly(problems=[self.expression]) from None
         except _INAPPLICABLE as error:
             raise errors.IngestPayloadInvalid(problems=[f"{self.expression}: {_first_line(error)}"]) from None
 
@@ -75,7 +85,7 @@ def compile_path(expression: str) -> Path:
     if _PLAIN_PATH.fullmatch(expression):
         return Path(expression, _members(expression.split(".")))
     try:
-        return Path(expression, jmespath.compile(expression).search)
+        return Path(expression, _interpret(expression, syntax_tree(expression)))
     except _UNREADABLE as error:
         return broken_path(expression, _first_line(error))
 
@@ -83,16 +93,29 @@ def compile_path(expression: str) -> Path:
 def broken_path(expression: str, problem: str) -> Path:
     """Return a path that fails whenever it is searched."""
 
-    def fail(_root: Any) -> Any:
+    def fail(_root: Any, _interpreters: Interpreters) -> Any:
         raise ValueError(problem)
 
     return Path(expression, fail)
 
 
-def _members(names: Sequence[str]) -> Callable[[Any], Any]:
+def _interpret(expression: str, tree: dict[str, Any]) -> Find:
+    """Return what evaluates an expression and counts what that costs."""
+    copies = does_copy(tree)
+
+    def evaluate(root: Any, interpreters: Interpreters) -> Any:
+        interpreter = interpreters.get(expression)
+        if interpreter is None:
+            interpreter = interpreters[expression] = CountingInterpreter()
+        return interpreter.find(tree, root, copies=copies)
+
+    return evaluate
+
+
+def _members(names: Sequence[str]) -> Find:
     """Return what follows the names of members: most paths name nothing else, which needs no interpreter."""
 
-    def follow(root: Any) -> Any:
+    def follow(root: Any, _interpreters: Interpreters) -> Any:
         for name in names:
             if not isinstance(root, dict):
                 return None
@@ -109,12 +132,18 @@ def syntax_tree(expression: str) -> dict[str, Any]:
 
 
 def find_path_problem(expression: str) -> str | None:
-    """Return what is wrong with an expression: its syntax, a function that there is not, a number of arguments."""
+    """Return what is wrong with an expression: its syntax, a function that there is not, a number of arguments, what it
+    may cost.
+    """
+    if (excess := find_excess(expression)) is not None:
+        return excess
     try:
-        calls = list(_calls(syntax_tree(expression)))
+        tree = syntax_tree(expression)
     except _UNREADABLE as error:
         return _("is not a JMESPath expression: %(error)s") % {"error": _first_line(error)}
-    for name, given in calls:
+    if (excess := find_excess_of_tree(tree)) is not None:
+        return excess
+    for name, given in _calls(tree):
         taken = FUNCTIONS.get(name)
         if taken is None:
             return _("there is no function “%(name)s”") % {"name": name}
@@ -131,14 +160,9 @@ def find_path_problem(expression: str) -> str | None:
 
 def _calls(tree: dict[str, Any]) -> Iterator[tuple[str, int]]:
     """Yield the functions that an expression calls, with the number of arguments."""
-    nodes: list[Any] = [tree]
-    while nodes:
-        node = nodes.pop()
-        if not isinstance(node, dict):  # the bounds of a slice
-            continue
+    for node, _depth in walk(tree):
         if node["type"] == "function_expression":
             yield node["value"], len(node["children"])
-        nodes.extend(reversed(node["children"]))
 
 
 def _first_line(error: BaseException) -> str:

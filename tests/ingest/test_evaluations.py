@@ -62,9 +62,9 @@ def evaluations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Evaluations]:
     counted = Evaluations()
     search = Path.search
 
-    def count(path: Path, root: Any) -> Any:
+    def count(path: Path, root: Any, *interpreters: Any) -> Any:
         counted.add(path, root)
-        return search(path, root)
+        return search(path, root, *interpreters)
 
     monkeypatch.setattr(Path, "search", count)
     yield counted
@@ -74,7 +74,7 @@ def evaluations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Evaluations]:
 def test_the_counter_sees_a_path_that_is_evaluated_twice(evaluations: Evaluations) -> None:
     """The control."""
     root = {"a": 1}
-    path = Path("a", lambda found: found["a"])
+    path = Path("a", lambda found, _interpreters: found["a"])
     path.search(root)
     assert evaluations.repeated == []
     path.search(root)

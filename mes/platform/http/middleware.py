@@ -9,10 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
-from mes.platform.http.handlers import refuse
+from mes.platform.http.handlers import bad_request, refuse
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
+MOST_PARAMETERS = 200
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ESCAPED_CONTROL = re.compile(r"[\x00-\x1f\x7f]|%[01][0-9a-f]|%7f", re.IGNORECASE)
@@ -59,9 +60,13 @@ def free_request(get_response: Handler) -> Handler:
 
 
 def refuse_control_characters(get_response: Handler) -> Handler:
-    """Answer 400 to NUL and other control characters in the path or the query: no name contains one."""
+    """Answer 400 to NUL and other control characters in the path or the query, and to a query of too many parameters:
+    no name contains one, and no address of ours takes so many.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse | HttpResponseBase:
+        if request.META.get("QUERY_STRING", "").count("&") >= MOST_PARAMETERS:
+            return bad_request(request)
         if _CONTROL.search(request.path):
             return refuse(request, {"path": _("Control characters are not allowed.")})
         faults = _query_faults(request)

@@ -8,8 +8,8 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from itertools import islice
-from typing import IO, Any, Protocol, TypeVar
+from itertools import islice, takewhile
+from typing import IO, Any, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -112,22 +112,42 @@ def _decode_plain(body: bytes) -> Any:
         raise _describe_decode_error(body, error) from None
 
 
-class Batch(Protocol):
-    """The type of a body of events, each to be decoded by itself."""
+def split(body: bytes, *, most: int) -> list[bytes]:
+    """Return the `events` of a body unread: what is wrong within one is its own. Raises what is wrong around them.
 
-    events: list[msgspec.Raw]
-
-
-def split(body: bytes, type: type[Batch]) -> list[bytes]:
-    """Return the events of a body unread: what is wrong within one is its own. Raises what is wrong around them."""
-    kind: Any = type
+    A body with more than `most` is refused without making anything of them.
+    """
+    kind = _batch_type(most)
     for text in (body, _SURROGATE_ESCAPE.sub(rb"\\u0041", body)):  # lone surrogates fail even unread
         try:
-            events = list(map(bytes, _decoder(kind).decode(text).events))
+            events = _parts_of(_decoder(kind).decode(text))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
+        _check_count(events, most)
         return events if text is body else _corresponding_parts(events, text, body)
-    return [bytes(raw) for raw in decode_as(body, type).events]  # says what is wrong
+    events = _parts_of(decode_as(body, kind))  # says what is wrong
+    _check_count(events, most)
+    return events
+
+
+@cache
+def _batch_type(most: int) -> Any:
+    """Return the type of a body with a place for each of so many events, and for one more, by which more are seen.
+
+    The decoder passes over what there is no place for. A list would be made in full before its length is looked at:
+    millions of events fit into a body.
+    """
+    places = [(f"event_{number}", msgspec.Raw, msgspec.Raw()) for number in range(most + 1)]
+    return msgspec.defstruct("Batch", [("events", msgspec.defstruct("Events", places, array_like=True))])
+
+
+def _parts_of(batch: Any) -> list[bytes]:
+    return list(takewhile(bool, map(bytes, msgspec.structs.astuple(batch.events))))
+
+
+def _check_count(events: Sequence[bytes], most: int) -> None:
+    if not 1 <= len(events) <= most:
+        raise ValidationFailed({"events": _("Must be a list of 1 to %(most)d events.") % {"most": most}})
 
 
 def _corresponding_parts(parts: Sequence[bytes], text: bytes, other: bytes) -> list[bytes]:

@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.exceptions import ValidationError as ModelValidationError
+from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.fields import empty
 from rest_framework.request import Request
@@ -20,6 +22,9 @@ from rest_framework.settings import api_settings
 from mes.errors import DomainError, NotFound
 from mes.platform.http.envelope import camel_case, snake_case
 from mes.platform.validators import CODE_LENGTH, validate_code, validate_moment
+
+LARGEST_LIST = 1000  # items of a list that says nothing else of itself
+LONGEST_TEXT = 10_000  # characters, likewise
 
 _WHOLE = api_settings.NON_FIELD_ERRORS_KEY
 
@@ -68,6 +73,7 @@ class OffsetDateTimeField(serializers.DateTimeField):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+@extend_schema_field({"type": "string", "maxLength": CODE_LENGTH})
 class CodeRelatedField(serializers.SlugRelatedField):
     """A reference by code (or another unique field). What does not exist is answered with its own 404."""
 
@@ -143,7 +149,7 @@ def type_problems(field: serializers.Field, value: Any) -> Any:
 
 
 def _child(field: serializers.Field) -> serializers.Field | None:
-    if isinstance(field, serializers.ListField | serializers.DictField):
+    if isinstance(field, serializers.ListField | serializers.ListSerializer | serializers.DictField):
         return field.child
     return field.child_relation if isinstance(field, serializers.ManyRelatedField) else None
 
@@ -164,13 +170,72 @@ def _is_a(value: Any, types: tuple[type, ...]) -> bool:
     return isinstance(value, types)
 
 
+def _limit(field: serializers.Field) -> None:
+    """Give a list or a text a limit, where it has none of its own."""
+    if isinstance(field, serializers.CharField) and field.max_length is None:
+        field.max_length = LONGEST_TEXT
+        field.validators.append(MaxLengthValidator(LONGEST_TEXT))
+    is_list = isinstance(field, serializers.ListField | serializers.ListSerializer)
+    if is_list and getattr(field, "max_length", None) is None:
+        field.max_length = LARGEST_LIST  # type: ignore[attr-defined]
+        if isinstance(field, serializers.ListField):
+            field.validators.append(MaxLengthValidator(LARGEST_LIST))
+    if (child := _child(field)) is not None:
+        _limit(child)
+
+
+def size_problems(field: serializers.Field, value: Any) -> Any:
+    """Return what is too long in a value, in the shape of REST framework errors, or nothing.
+
+    Asked before anything is looked up or looked into: what is too long is told first.
+    """
+    if isinstance(field, serializers.CharField) and isinstance(value, str):
+        return _length_problem(value.strip() if field.trim_whitespace else value, field.max_length)
+    if isinstance(field, CodeRelatedField) and isinstance(value, str):
+        return _length_problem(value, CODE_LENGTH)
+    if isinstance(field, serializers.Serializer) and isinstance(value, Mapping):
+        writable = {name: inner for name, inner in field.fields.items() if not inner.read_only and name in value}
+        return _problems_in({name: size_problems(inner, value[name]) for name, inner in writable.items()})
+    child = _child(field)
+    if child is None or not isinstance(value, list | dict):
+        return None
+    most = LARGEST_LIST if isinstance(field, serializers.DictField) else getattr(field, "max_length", None)
+    if most is not None and len(value) > most:
+        return [_("Must have at most %(most)d items.") % {"most": most}]
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    return _problems_in({str(key): size_problems(child, item) for key, item in pairs})
+
+
+def _length_problem(text: str, longest: int | None) -> list[str] | None:
+    if longest is None or len(text) <= longest:
+        return None
+    return [_("Ensure this field has no more than %(longest)d characters.") % {"longest": longest}]
+
+
+def _problems_in(problems: Mapping[str, Any]) -> dict[str, Any] | None:
+    return {name: problem for name, problem in problems.items() if problem} or None
+
+
 class StrictSerializer(SnakeCaseSources, serializers.Serializer):
-    """Refuses unknown fields and values of another JSON type. Fields that are read-only here may be sent back."""
+    """Refuses unknown fields and values of another JSON type. Fields that are read-only here may be sent back.
+
+    Every list and every text has a limit; those that name none have the usual one.
+    """
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Give every field that takes something a limit."""
+        fields = super().get_fields()
+        for field in fields.values():
+            if not field.read_only:
+                _limit(field)
+        return fields
 
     def to_internal_value(self, data: Any) -> Any:
         """Check the shape of the body, then validate as usual; report both."""
         if isinstance(data, QueryDict):
             data = {}  # an empty body declared as a form
+        if self.parent is None and (too_long := size_problems(self, data)):
+            raise serializers.ValidationError(too_long)
         problems = self._shape_problems(data) if isinstance(data, Mapping) else {}
         try:
             value = super().to_internal_value(data)

@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from mes.errors import DomainError, KeyConflict, ParseFailed, StationNotAllowed, ValidationFailed
+from django.conf import settings
+
+from mes.errors import DomainError, KeyConflict, ParseFailed, PayloadTooLarge, StationNotAllowed, ValidationFailed
 from mes.platform.hooks import Hook
 from mes.platform.http import parsing
 from mes.platform.inbound.messages import KeptRefusal, Outcome, Received
@@ -51,7 +53,7 @@ class Channel(ABC, Generic[M]):
 
     name: str
     log: MessageLog[M]
-    batch: ClassVar[type[parsing.Batch] | None] = None  # the body of many messages
+    largest_batch: ClassVar[int] = 0  # as many messages as one body may hold; 0: it holds one
     is_sequential: ClassVar[bool] = False  # of many messages, each is settled before the next is looked at
 
     @abstractmethod
@@ -71,9 +73,9 @@ class Channel(ABC, Generic[M]):
 
     def receive_batch(self, raw: bytes, sender: Sender) -> list[Result]:
         """Take in the messages of a body, each by itself. Raises what is wrong around them, which is kept too."""
-        assert self.batch is not None
+        assert self.largest_batch
         try:
-            bodies = parsing.split(raw, self.batch)
+            bodies = parsing.split(raw, most=self.largest_batch)
         except (ParseFailed, ValidationFailed) as error:
             self.log.keep_malformed([(raw, error)], sender)
             raise
@@ -88,8 +90,9 @@ class Channel(ABC, Generic[M]):
         malformed: list[tuple[bytes, DomainError]] = []
         for raw in bodies:
             try:
+                _check_size(raw)
                 messages.append(self.decode(raw, sender, parse))
-            except (ParseFailed, ValidationFailed) as error:
+            except (ParseFailed, PayloadTooLarge, ValidationFailed) as error:
                 malformed.append((raw, error))
                 messages.append(None)
         well_formed = [message for message in messages if message is not None]
@@ -122,6 +125,12 @@ class Channel(ABC, Generic[M]):
             for index, answer in zip(refused, answers, strict=True):
                 outcomes[index] = answer
         return outcomes
+
+
+def _check_size(raw: bytes) -> None:
+    """Raise PayloadTooLarge for a message of a batch that would be too large by itself."""
+    if len(raw) > settings.MES_BODY_LIMIT:
+        raise PayloadTooLarge(limit=settings.MES_BODY_LIMIT)
 
 
 # Every channel, by name; whoever brings messages calls it outside of any transaction.

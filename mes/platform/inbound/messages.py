@@ -1,5 +1,6 @@
 """What comes in, and what becomes of it."""
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -50,3 +51,17 @@ def raw_payload(raw: bytes) -> dict[str, str]:
     """Return what can be kept as JSON of a body that is not well-formed: its beginning, as text."""
     text = raw[:KEPT_RAW_BYTES].decode("utf-8", "replace")
     return {"raw": text.replace("\x00", "\N{REPLACEMENT CHARACTER}")}
+
+
+def key_in(raw: bytes, name: str) -> str | None:
+    """Return the key that a body carries under a name, which may be malformed otherwise: nothing else is decoded."""
+    try:
+        key: str = _key_decoder(name).decode(raw).key
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return key if key.isprintable() else None
+
+
+@cache
+def _key_decoder(name: str) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(msgspec.defstruct("Keyed", [("key", str)], rename={"key": name}))
