@@ -335,6 +335,10 @@ MES_EVENT_BACKOFF = timedelta(seconds=_number("MES_EVENT_BACKOFF_SECONDS", defau
 MES_EVENT_POLL_SECONDS = 0.25  # between two looks of the worker for due events
 MES_TICK_SECONDS = 30
 
+# How it is told that all is well, or not.
+MES_DISK_WARNING = _number("MES_DISK_WARNING_MB", default=2048, least=0) * 1024 * 1024  # bytes free
+
+
 # How long what is settled is kept; empty: for ever. `mes.platform.database.retention` removes the rest.
 MES_EVENT_RETENTION = _kept_for("MES_EVENT_RETENTION_DAYS", default=30)
 MES_VALUE_RETENTION = _kept_for("MES_VALUE_RETENTION_DAYS", default=None, least=31)

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from mes.platform.monitoring import survey
 from mes.production import locking
 from tests import databases
 
@@ -29,6 +30,15 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
     databases.migrate()
     databases.copy(databases.migrated(), databases.own())
     connection.settings_dict["NAME"] = databases.own()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def asked_at_once() -> Iterator[None]:
+    """`/readyz` and `/metrics` ask in the transaction of the test, which no other thread sees, and remember nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(survey, "start", lambda ask: ask())
+        patch.setattr(survey, "REMEMBERED", -1.0)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""What the retention did."""
+"""What the retention did, and the row that shows that writing works."""
 
 from django.db import models
 from django.utils import timezone
@@ -21,3 +21,16 @@ class RetentionRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.started_at:%Y-%m-%d %H:%M}"
+
+
+class WriteProbe(models.Model):
+    """The one row that `/readyz` writes, to see whether writing works."""
+
+    written_at = models.DateTimeField(_("last written"))
+
+    class Meta:
+        verbose_name = _("write probe")
+        verbose_name_plural = _("write probes")
+
+    def __str__(self) -> str:
+        return f"{self.written_at:%Y-%m-%d %H:%M:%S}"

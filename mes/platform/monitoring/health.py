@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Max, Q
 from django.http import HttpRequest, HttpResponse
@@ -17,13 +18,29 @@ from django.views.decorators.http import require_safe
 
 from mes.platform.http.envelope import encode
 from mes.platform.http.middleware import Handler
+from mes.platform.monitoring.disk import list_disks
 from mes.platform.monitoring.scheduled_tasks import list_bad, list_statuses
+from mes.platform.monitoring.survey import Survey
 from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
 
 HEARTBEAT_TICKS = 3  # a worker that missed this many is gone
 MOST_COUNTED = 1000  # whoever has more dead events counts them elsewhere
 TASKS_FAILED = "SCHEDULED_TASKS_FAILED"
+NOT_WRITABLE = "DATABASE_NOT_WRITABLE"
+SPACE_LOW = "DISK_SPACE_LOW"
+UNANSWERED = {"ok": False, "error": "TimeoutError"}  # of a check that did not end in time
 BACKLOG_TICKS = 10  # events that wait for longer are not being processed
+
+WRITE = """
+    SELECT set_config('work_mem', '64kB', true);
+    INSERT INTO mes_writeprobe (id, written_at) VALUES (1, now())
+    ON CONFLICT (id) DO UPDATE SET written_at = EXCLUDED.written_at
+"""
+# 800 kB, of which 64 are kept in memory.
+FILL_FILE = """
+    WITH filled AS MATERIALIZED (SELECT number, repeat('x', 8000) FROM generate_series(1, 100) AS number)
+    SELECT count(*) FROM filled
+"""
 
 _migrated = False  # remembered once true: a running process is never migrated back
 
@@ -43,7 +60,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     `warnings` names checks that somebody must look at, and that take no web server out of service: a load balancer that
     did so because the retention failed would stop the plant without mending anything.
     """
-    checks = {name: _outcome(check) for name, check in (CHECKS | WARNINGS).items()}
+    checks = read_checks()
     ok = all(checks[name]["ok"] for name in CHECKS)
     warnings = [name for name in WARNINGS if not checks[name]["ok"]]
     body = encode({"ok": ok, "checks": checks, "warnings": warnings})
@@ -66,10 +83,16 @@ def answer_probes(get_response: Handler) -> Handler:
     return middleware
 
 
+def read_checks() -> dict[str, dict[str, Any]]:
+    """Return the outcome of every check; of those that hang, that they did not end."""
+    outcomes = SURVEY.read()
+    return {name: outcomes.get(name, UNANSWERED) for name in (CHECKS | WARNINGS)}
+
+
 def _outcome(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return check()
-    except (DatabaseError, InterfaceError) as error:
+    except (DatabaseError, InterfaceError, OSError) as error:
         return {"ok": False, "error": type(error).__name__}
 
 
@@ -78,6 +101,21 @@ def check_database() -> dict[str, Any]:
     start = perf_counter()
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+    return {"ok": True, "milliseconds": round((perf_counter() - start) * 1000, 1)}
+
+
+def check_writes() -> dict[str, Any]:
+    """The database takes writes, and finds room for more: a row is written and committed, and a temporary file filled.
+
+    Pages that are free are written anew for a while after a disk is full; only what makes a file grow shows it.
+    """
+    start = perf_counter()
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(WRITE)
+            cursor.execute(FILL_FILE)
+    except DatabaseError as error:
+        return {"ok": False, "code": NOT_WRITABLE, "error": type(error.__cause__ or error).__name__}
     return {"ok": True, "milliseconds": round((perf_counter() - start) * 1000, 1)}
 
 
@@ -136,14 +174,25 @@ def check_tasks() -> dict[str, Any]:
     return {"ok": False, "code": TASKS_FAILED, "failed": failed}
 
 
+def check_space() -> dict[str, Any]:
+    """There is room left on the disks, before writes fail."""
+    limit = settings.MES_DISK_WARNING
+    disks = list(list_disks())
+    shown = [{"disk": name, "freeBytes": free, "totalBytes": total} for name, free, total in disks]
+    is_low = any(free < limit for _name, free, _total in disks)
+    return {"ok": not is_low, **({"code": SPACE_LOW} if is_low else {}), "limitBytes": limit, "disks": shown}
+
+
 def _age(moment: datetime | None) -> float | None:
     return None if moment is None else round((timezone.now() - moment).total_seconds(), 1)
 
 
 CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "database": check_database,
+    "writes": check_writes,
     "migrations": check_migrations,
     "worker": check_worker,
     "backlog": check_backlog,
 }
-WARNINGS: dict[str, Callable[[], dict[str, Any]]] = {"tasks": check_tasks}
+WARNINGS: dict[str, Callable[[], dict[str, Any]]] = {"tasks": check_tasks, "space": check_space}
+SURVEY = Survey(lambda: {name: partial(_outcome, check) for name, check in (CHECKS | WARNINGS).items()})

@@ -29,6 +29,7 @@ STAYS = {
         """,
     "open work: it goes when it is settled": "ingest_openingestevent integration_failedmessage",
     "goes with what it belongs to": "mes_readinessitem",
+    "one row, written again and again": "mes_writeprobe",
     "one row for each of the worker's scheduled tasks": "mes_taskoutcome",
 }
 

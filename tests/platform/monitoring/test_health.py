@@ -4,12 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import Client
 from django.urls import path
 from django.utils import timezone
 
-from mes.platform.monitoring import health
+from mes.platform.database.models import WriteProbe
+from mes.platform.monitoring import disk, health
 from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
 
 urlpatterns = [path("healthz", health.healthz), path("readyz", health.readyz)]
@@ -73,3 +74,47 @@ def test_a_database_that_does_not_answer_is_told(client: Client, monkeypatch: py
     monkeypatch.setattr(health.connection, "cursor", refuse)
     status, checks = ready(client)
     assert (status, checks["database"]) == (503, {"ok": False, "error": "OperationalError"})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [
+        ("SET LOCAL transaction_read_only = on", "ReadOnlySqlTransaction"),
+        ("SET LOCAL temp_file_limit = 0", "ConfigurationLimitExceeded"),  # stands for a disk with no room for a file
+    ],
+)
+def test_not_ready_while_writes_fail(client: Client, setting: str, error: str) -> None:
+    beat()
+    assert ready(client)[0] == 200
+    with connection.cursor() as cursor:
+        cursor.execute(setting)
+    status, checks = ready(client)
+    assert (status, checks["database"]["ok"]) == (503, True)
+    assert checks["writes"] == {"ok": False, "code": "DATABASE_NOT_WRITABLE", "error": error}
+
+
+@pytest.mark.django_db
+def test_what_is_written_is_one_row(client: Client) -> None:
+    for _number in range(3):
+        assert ready(client)[1]["writes"]["ok"]
+    assert WriteProbe.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_little_room_is_a_warning(client: Client, settings: Any) -> None:
+    beat()
+    answer = client.get("/readyz").json()
+    assert (answer["ok"], answer["warnings"]) == (True, [])
+    disks = {disk["disk"]: disk["freeBytes"] for disk in answer["checks"]["space"]["disks"]}
+    assert disks["data folder"] > 0
+    settings.MES_DISK_WARNING = max(disks.values()) + 10**12
+    answer = client.get("/readyz").json()
+    assert (answer["ok"], answer["warnings"], answer["checks"]["space"]["code"]) == (True, ["space"], "DISK_SPACE_LOW")
+
+
+@pytest.mark.django_db
+def test_the_disk_of_a_database_on_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [name for name, _free, _total in disk.list_disks()] == ["data folder", "database"]
+    monkeypatch.setitem(connection.settings_dict, "HOST", "db.example")
+    assert [name for name, _free, _total in disk.list_disks()] == ["data folder"]
