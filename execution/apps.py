@@ -9,11 +9,15 @@ class ExecutionConfig(AppConfig):
     verbose_name = _("Execution")
 
     def ready(self) -> None:
-        """Let values go in time, and tell readiness of stations, units and device values."""
-        from execution import readiness_checks
+        """Let values go in time, tell readiness of stations, units and device values, and monitoring of holds."""
+        from execution import queries, readiness_checks
         from mes.platform.database import retention
+        from mes.platform.monitoring.figures import Figure, figures
 
         readiness_checks.register()
+        figures.register(
+            Figure("linekeeper_units_on_hold", "Units on hold in open runs.", lambda: [((), queries.count_held())])
+        )
 
         values = ("execution_datavalue",)
         retention.policies.register(

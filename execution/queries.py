@@ -11,7 +11,7 @@ from mes import errors
 from mes.plant.models import Station
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.sender import EVERYWHERE, Sender
-from mes.production.models import Run, RunStatus, Unit, UnitStatus
+from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus, Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
 
@@ -116,3 +116,8 @@ def describe_spec(spec: SpecSnapshot) -> dict[str, Any]:
         "limits": {"lsl": spec.lsl, "usl": spec.usl, "target": spec.target, "unit": spec.unit},
         "alarm": {"min": spec.alarm_min, "max": spec.alarm_max, "action": spec.alarm_action},
     }
+
+
+def count_held() -> int:
+    """Return how many units of open runs are on hold."""
+    return Unit.objects.filter(run__status__in=OPEN_RUN_STATUSES, status=UnitStatus.ON_HOLD).order_by().count()

@@ -48,11 +48,18 @@ class IngestEventAdmin(ReadOnlyAdmin):
         choice_filter("event_type", gettext_lazy("type"), EventType.choices),
     )
     list_select_related = ("run", "station")
-    search_fields = ("dedupe_key__exact", "run__run_no__exact", "station__code__exact", "error_code__exact")
+    search_fields = (
+        "dedupe_key__exact",
+        "run__run_no__exact",
+        "station__code__exact",
+        "error_code__exact",
+        "request_id__exact",
+    )
     actions = ("replay",)
     fields = (
         ("status", "event_type", "source_system", "dedupe_key"),
         ("occurred_at", "received_at", "last_at", "count"),
+        "request_id",
         ("run", "station", "step_no", "carrier_no"),
         ("sns", "result", "test_result_id", "transaction_id"),
         ("track_ids", "carrier_track_id", "unmapped_count"),

@@ -111,6 +111,7 @@ class EventItem(RowSerializer):
     carrierNo = serializers.CharField()
     trackIds = serializers.SerializerMethodField()
     unmappedCount = serializers.IntegerField()
+    requestId = serializers.CharField(help_text="Of the request that brought it.")
 
     class Meta:
         model = IngestEvent
@@ -136,6 +137,7 @@ class EventItem(RowSerializer):
             "unmappedCount",
             "attempts",
             "count",
+            "requestId",
         ]
 
     def get_trackIds(self, event: IngestEvent) -> list[str]:
@@ -152,7 +154,13 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     parser_classes = [parsing.UnreadJSON]  # the body of an event is decoded once, by the service; a replay has none
     lookup_value_regex = "[^/]+"
     filter_backends = [ExactFilter]
-    filters = {"status": "status", "runNo": "run__run_no", "stationCode": "station__code", "code": "error_code"}
+    filters = {
+        "status": "status",
+        "runNo": "run__run_no",
+        "stationCode": "station__code",
+        "code": "error_code",
+        "requestId": "request_id",
+    }
     capabilities = {
         "create": (Capability.INGEST,),
         "batch": (Capability.INGEST,),

@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Station
+from mes.platform import request_ids
 from mes.production.models import Run
 
 
@@ -53,6 +54,9 @@ class IngestBase(models.Model):
     attempts = models.JSONField(_("earlier attempts"), default=list)
     count = models.PositiveIntegerField(_("times"), default=1)
     last_at = models.DateTimeField(_("last time"), default=timezone.now)
+    request_id = models.CharField(
+        _("request"), max_length=request_ids.LONGEST, blank=True, default=request_ids.current, db_default=""
+    )
 
     class Meta:
         abstract = True
@@ -115,6 +119,7 @@ class SettledIngestEvent(IngestBase):
                 condition=~Q(transaction_id=""),
                 name="settled_ingest_by_transaction",
             ),
+            models.Index(F("request_id"), condition=Q(request_id__gt=""), name="settled_ingest_by_request"),
         ]
 
 

@@ -16,6 +16,7 @@ from ingest.envelope import Envelope, ReceivedEvent
 from ingest.matching import Match
 from ingest.models import IngestBase, IngestStatus, OpenIngestEvent
 from mes import errors
+from mes.platform import request_ids
 from mes.platform.http.envelope import refusal_as_json
 from mes.platform.inbound.messages import raw_payload
 from mes.platform.validators import validate_code
@@ -113,6 +114,7 @@ def _columns_of_event(event: ReceivedEvent) -> dict[str, Any]:
         "occurred_at": event.envelope.occurred_at,
         "payload": event.body,
         "digest": event.digest,
+        "request_id": request_ids.current(),
     }
     if event.envelope.station_code:
         columns["station_id"] = _find_station_id(event.envelope.station_code)

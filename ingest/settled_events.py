@@ -13,6 +13,7 @@ from ingest.mapping.extract import Extracted
 from ingest.models import IngestEventUnit, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from ingest.open_events import attempts_before
 from ingest.unit_moves import EventMoves
+from mes.platform import request_ids
 from mes.platform.database.prepared import as_json
 from mes.platform.http.envelope import camel_case
 
@@ -41,6 +42,7 @@ _EVENT_TYPES = {
     "status": "text",
     "attempts": "jsonb",
     "last_at": "timestamptz",
+    "request_id": "text",
 }
 SETTLE = f"""
     WITH {moves_sql.CTES}, event AS MATERIALIZED (
@@ -76,6 +78,7 @@ def settle(
         "status": IngestStatus.APPLIED.value,
         "attempts": attempts_before(event, open_event),
         "last_at": now,
+        "request_id": open_event.request_id if open_event else request_ids.current(),
         "channel": event.channel,
         "answer": answer,
         **_columns(event, event_moves),

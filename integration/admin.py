@@ -48,13 +48,20 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
     )
     list_display_links = ("id", "status")
     list_filter = ("status", "direction")
-    search_fields = ("entity_type__exact", "dedupe_key__exact", "business_key__exact", "error_code__exact")
+    search_fields = (
+        "entity_type__exact",
+        "dedupe_key__exact",
+        "business_key__exact",
+        "error_code__exact",
+        "request_id__exact",
+    )
     actions = ("replay", "dismiss")
     action_form = ReasonForm
     fields = (
         ("status", "direction", "system"),
         ("entity_type", "business_key", "dedupe_key"),
         ("received_at", "last_at", "count"),
+        "request_id",
         "error_code",
         "error_shown",
         "payload_shown",

@@ -282,6 +282,7 @@ class MessageItem(RowSerializer):
     businessKey = serializers.CharField()
     dedupeKey = serializers.CharField()
     recordId = serializers.CharField(allow_null=True)
+    requestId = serializers.CharField(help_text="Of the request that brought it; empty for applied device data.")
 
     class Meta:
         model = IntegrationMessage
@@ -300,6 +301,7 @@ class MessageItem(RowSerializer):
             "lastAt",
             "recordId",
             "note",
+            "requestId",
         ]
 
 
@@ -331,7 +333,13 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     queryset = IntegrationMessage.objects.all()
     serializer_class = MessageItem
     filter_backends = [ExactFilter]
-    filters = {"status": "status", "entityType": "entity_type", "code": "error_code", "key": "dedupe_key"}
+    filters = {
+        "status": "status",
+        "entityType": "entity_type",
+        "code": "error_code",
+        "key": "dedupe_key",
+        "requestId": "request_id",
+    }
     lookup_value_regex = "[^/]+"
     capabilities = {"replay": (Capability.REPLAY,), "dismiss": (Capability.REPLAY,)}
     station_access = {"replay": StationAccess.OWN, "dismiss": StationAccess.OWN}

@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from integration.models import Direction, FailedMessage, MessageStatus, SettledMessage
 from mes.errors import DomainError, KeyConflict
+from mes.platform import request_ids
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
@@ -40,15 +41,16 @@ KEEP_REFUSED = f"""
     )
     INSERT INTO integration_failedmessage
            (received_at, direction, system, entity_type, business_key, dedupe_key, status, payload, error_code, error,
-            count, last_at, digest)
+            count, last_at, request_id, digest)
     SELECT %(at)s::timestamptz, 'INBOUND', r.system, %(entity_type)s::text, r.key, r.key, 'FAILED', r.payload, r.code,
-           r.error, r.count, %(at)s::timestamptz, decode(r.digest, 'hex')
+           r.error, r.count, %(at)s::timestamptz, %(request_id)s::text, decode(r.digest, 'hex')
       FROM refused r
      WHERE NOT EXISTS (SELECT FROM mes_idempotencykey k
                         WHERE k.channel = %(channel)s::text AND k.key = r.key AND k.digest = decode(r.digest, 'hex'))
      ORDER BY r.key, r.digest, r.code
     ON CONFLICT (entity_type, dedupe_key, digest, error_code) DO UPDATE
-       SET count = integration_failedmessage.count + EXCLUDED.count, last_at = EXCLUDED.last_at, error = EXCLUDED.error
+       SET count = integration_failedmessage.count + EXCLUDED.count, last_at = EXCLUDED.last_at, error = EXCLUDED.error,
+           request_id = EXCLUDED.request_id
     RETURNING 1
 """
 
@@ -71,9 +73,9 @@ SETTLE_REOPENED = f"""
     )
     INSERT INTO integration_settledmessage
            (id, received_at, direction, system, entity_type, business_key, dedupe_key, status, payload, error_code,
-            error, count, last_at, record_id, note)
+            error, count, last_at, record_id, note, request_id)
     SELECT id, received_at, direction, system, entity_type, business_key, dedupe_key, 'REPLAYED', payload, error_code,
-           error, count, %(at)s, %(record_id)s, %(note)s
+           error, count, %(at)s, %(record_id)s, %(note)s, request_id
       FROM reopened
 """
 
@@ -99,7 +101,8 @@ class MessageLog:
             same.setdefault((message.key, message.digest, error.code), []).append((message, error))
         rows = [_refused_row(failures[0][0], failures[-1][1], count=len(failures)) for failures in same.values()]
         names = {"entity_type": self.entity_type, "channel": self.channel}
-        fetch_all(KEEP_REFUSED, {"refused": as_json(rows), "at": timezone.now(), **names})
+        given = {"refused": as_json(rows), "at": timezone.now(), "request_id": request_ids.current()}
+        fetch_all(KEEP_REFUSED, {**given, **names})
         return [error for _message, error in refused]
 
     def log_repeats(

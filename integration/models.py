@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Station
+from mes.platform import request_ids
 from mes.production.models import Run, Unit
 
 
@@ -100,6 +101,9 @@ class MessageBase(models.Model):
     last_at = models.DateTimeField(_("last time"), default=timezone.now)
     record_id = models.BigIntegerField(_("record"), null=True)
     note = models.JSONField(_("note"), null=True)
+    request_id = models.CharField(
+        _("request"), max_length=request_ids.LONGEST, blank=True, default=request_ids.current, db_default=""
+    )
 
     class Meta:
         abstract = True
@@ -141,6 +145,7 @@ class SettledMessage(MessageBase):
             models.Index(F("entity_type"), F("dedupe_key"), name="settled_message_by_key"),
             models.Index(F("status"), F("id"), condition=~Q(status="SUCCESS"), name="settled_message_unusual"),
             models.Index(F("error_code"), F("id"), condition=Q(error_code__gt=""), name="settled_message_by_code"),
+            models.Index(F("request_id"), condition=Q(request_id__gt=""), name="settled_message_by_request"),
         ]
 
 
@@ -154,6 +159,7 @@ class MessageManager(models.Manager["IntegrationMessage"]):
 class IntegrationMessage(MessageBase):
     """Every message, open or settled, and applied device data: a view over the three tables.
 
+    Of applied device data the request is not kept: its event id finds it.
     The records that are no messages are left out by a condition outside of the view: with one inside, PostgreSQL would
     read and sort all records for a page of the list.
     """

@@ -15,6 +15,7 @@ from csp.constants import NONE, SELF, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from mes.platform.server.counters import prepare_folder
 from mes.platform.server.files import write_whole
 from mes.platform.server.logs import logging_config
 
@@ -125,6 +126,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "mes.platform.http.accounting.account",
     "mes.platform.http.middleware.request_id",
     "mes.platform.monitoring.health.answer_probes",
     "mes.platform.http.middleware.free_request",
@@ -338,6 +340,9 @@ MES_TICK_SECONDS = 30
 # How it is told that all is well, or not.
 MES_DISK_WARNING = _number("MES_DISK_WARNING_MB", default=2048, least=0) * 1024 * 1024  # bytes free
 
+prepare_folder(DATA_DIR)  # of what processes count; before any app imports prometheus_client
+MES_METRICS_TOKEN = env.str("MES_METRICS_TOKEN", default="")  # without one, /metrics answers its own machine only
+MES_REQUEST_LOG = _flag("MES_REQUEST_LOG", default=False)
 
 # How long what is settled is kept; empty: for ever. `mes.platform.database.retention` removes the rest.
 MES_EVENT_RETENTION = _kept_for("MES_EVENT_RETENTION_DAYS", default=30)

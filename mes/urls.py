@@ -9,7 +9,7 @@ from rest_framework.routers import SimpleRouter
 from mes.line_setup import api as line_setup
 from mes.plant import api as plant
 from mes.platform.http.openapi_views import SchemaPage, SchemaView
-from mes.platform.monitoring import health
+from mes.platform.monitoring import exposition, health
 from mes.platform.outbox import api as events
 from mes.production import api as production
 from mes.readiness import api as readiness
@@ -41,6 +41,7 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}icon.svg"), name="favicon"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", exposition.read_metrics, name="metrics"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", SchemaPage.as_view(url_name="schema", metadata_class=None), name="docs"),
     path("api/", include("mes.readiness.api_urls")),

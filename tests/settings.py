@@ -1,7 +1,12 @@
 """The settings of the tests, and of the processes that they start: the product's own, but for what would only wait."""
 
+import os
+
+from mes.platform.server.counters import FOLDER_VARIABLE
 from mes.settings import *  # noqa: F403
 from mes.settings import INSTALLED_APPS, Q_CLUSTER
+
+os.environ.pop(FOLDER_VARIABLE, None)  # each process counts for itself: others run tests at the same time
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests"]  # for its command `flush`
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick: it keeps nobody out

@@ -58,9 +58,9 @@ WRITE = f"""
     ), settled AS (
         INSERT INTO integration_settledmessage
                (id, received_at, direction, system, entity_type, business_key, dedupe_key, status, payload,
-                error_code, error, count, last_at, record_id, note)
+                error_code, error, count, last_at, record_id, note, request_id)
         SELECT id, received_at, direction, system, entity_type, business_key, dedupe_key, 'REPLAYED', payload,
-               error_code, error, count, applied_at, applied_as, applied_note
+               error_code, error, count, applied_at, applied_as, applied_note, request_id
           FROM reopened
     )
     SELECT key, record_id FROM claimed

@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable
 from random import getrandbits
 
-import structlog
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
+from mes.platform import request_ids
 from mes.platform.http.handlers import bad_request, refuse
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
@@ -26,13 +26,12 @@ def choose_request_id(sent: str) -> str:
 
 
 def request_id(get_response: Handler) -> Handler:
-    """Take a sane X-Request-ID or make one; it stands in every log line, error and answer."""
+    """Take a sane X-Request-ID or make one; log lines, errors, answers and events carry it."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         identity = choose_request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
         request.request_id = identity  # type: ignore[attr-defined]
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=identity)
+        request_ids.begin(identity)
         response = get_response(request)
         response["X-Request-ID"] = identity
         return response

@@ -1,12 +1,14 @@
 """The ways in, by name. Whoever brings a message, by HTTP, from a file or from a broker, hands it to its channel."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from django.conf import settings
 
 from mes.errors import DomainError, KeyConflict, ParseFailed, PayloadTooLarge, StationNotAllowed, ValidationFailed
+from mes.platform import metrics
 from mes.platform.hooks import Hook
 from mes.platform.http import parsing
 from mes.platform.inbound.messages import KeptRefusal, Outcome, Received
@@ -77,6 +79,7 @@ class Channel(ABC, Generic[M]):
         try:
             bodies = parsing.split(raw, most=self.largest_batch)
         except (ParseFailed, ValidationFailed) as error:
+            metrics.count_messages(self.name, sender.system, "malformed")
             self.log.keep_malformed([(raw, error)], sender)
             raise
         parse = parsing.decoder_of_parts(raw)
@@ -99,6 +102,7 @@ class Channel(ABC, Generic[M]):
         outcomes = iter(self.accept(well_formed, sender))
         if not malformed:
             return [(message.key, next(outcomes)) for message in well_formed]
+        metrics.count_messages(self.name, sender.system, "malformed", len(malformed))
         keys = self.log.keep_malformed(malformed, sender)
         faults = iter([(key, error) for key, (_raw, error) in zip(keys, malformed, strict=True)])
         return [next(faults) if message is None else (message.key, next(outcomes)) for message in messages]
@@ -124,7 +128,16 @@ class Channel(ABC, Generic[M]):
             answers = self.log.keep_refused(list(refused.values()))
             for index, answer in zip(refused, answers, strict=True):
                 outcomes[index] = answer
+        for end, number in Counter(map(_end_of, outcomes)).items():
+            metrics.count_messages(self.name, sender.system, end, number)
         return outcomes
+
+
+def _end_of(outcome: Outcome) -> str:
+    """Return what became of a message, in one word."""
+    if isinstance(outcome, Received):
+        return "duplicate" if outcome.is_duplicate else "applied"
+    return "conflict" if isinstance(outcome, KeyConflict) else "refused"
 
 
 def _check_size(raw: bytes) -> None:

@@ -19,12 +19,13 @@ class MesEventAdmin(ReadOnlyAdmin):
     list_display = ("id", "event_type", "status", "entity_type", "entity_id", "attempts", "occurred_at", "error")
     list_display_links = ("id", "event_type")
     list_filter = ("status", "event_type")
-    search_fields = ("entity_id__exact", "idempotency_key__exact")
+    search_fields = ("entity_id__exact", "idempotency_key__exact", "request_id__exact")
     fields = (
         "event_type",
         "status",
         "idempotency_key",
         ("entity_type", "entity_id", "run_id"),
+        "request_id",
         ("occurred_at", "created_at", "completed_at"),
         ("attempts", "max_attempts", "next_attempt_at"),
         "error",

@@ -37,6 +37,7 @@ class OutboxEventItem(RowSerializer):
     completedAt = OffsetDateTimeField(allow_null=True)
     nextAttemptAt = OffsetDateTimeField()
     maxAttempts = serializers.IntegerField()
+    requestId = serializers.CharField(help_text="Of the request that it came from.")
 
     class Meta:
         model = MesEvent
@@ -55,6 +56,7 @@ class OutboxEventItem(RowSerializer):
             "attempts",
             "maxAttempts",
             "error",
+            "requestId",
         ]
 
 
@@ -77,7 +79,13 @@ class EventViewSet(mixins.ListModelMixin, GenericViewSet):
     queryset = MesEvent.objects.all()
     serializer_class = OutboxEventItem
     filter_backends = [ExactFilter]
-    filters = {"status": "status", "eventType": "event_type", "entityType": "entity_type", "entityId": "entity_id"}
+    filters = {
+        "status": "status",
+        "eventType": "event_type",
+        "entityType": "entity_type",
+        "entityId": "entity_id",
+        "requestId": "request_id",
+    }
     lookup_value_regex = "[^/]+"
     capabilities = {"retry": (Capability.REPLAY,), "retry_all": (Capability.REPLAY,)}
 

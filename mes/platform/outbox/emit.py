@@ -12,6 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from mes.platform import request_ids
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.platform.hooks import Hook
 from mes.platform.outbox.models import EventStatus, EventType, MesEvent
@@ -60,13 +61,13 @@ class NewEvent:
 
 # Part of larger statements too, where what happened is written along. `created_at` serves as the time it is due.
 _GIVEN = (
-    "event_type text, idempotency_key text, entity_type text, entity_id text, run_id bigint, payload jsonb, "
-    "occurred_at timestamptz, created_at timestamptz, max_attempts integer"
+    "event_type text, idempotency_key text, entity_type text, entity_id text, run_id bigint, request_id text, "
+    "payload jsonb, occurred_at timestamptz, created_at timestamptz, max_attempts integer"
 )
 INSERT_EVENTS = f"""
     INSERT INTO mes_mesevent
-           (event_type, idempotency_key, entity_type, entity_id, run_id, payload, occurred_at, created_at, max_attempts,
-            next_attempt_at, status, attempts, error)
+           (event_type, idempotency_key, entity_type, entity_id, run_id, request_id, payload, occurred_at, created_at,
+            max_attempts, next_attempt_at, status, attempts, error)
     SELECT e.*, e.created_at, '{EventStatus.PENDING}', 0, ''
       FROM jsonb_to_recordset(%(events)s::jsonb) AS e({_GIVEN})
     ON CONFLICT DO NOTHING RETURNING id
@@ -75,7 +76,7 @@ INSERT_EVENTS = f"""
 
 def to_rows(events: Sequence[NewEvent]) -> list[dict[str, Any]]:
     """Return events as the rows that `INSERT_EVENTS` reads; who writes them there calls `check_transaction`."""
-    now = timezone.now()
+    now, request_id = timezone.now(), request_ids.current()
     return [
         {
             "event_type": event.event_type.value,
@@ -83,6 +84,7 @@ def to_rows(events: Sequence[NewEvent]) -> list[dict[str, Any]]:
             "entity_type": event.entity_type,
             "entity_id": event.entity_id,
             "run_id": event.run_id,
+            "request_id": request_id,
             "payload": event.payload,
             "occurred_at": event.occurred_at,
             "created_at": now,

@@ -5,6 +5,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from mes.platform import request_ids
+
 
 class EventType(models.TextChoices):
     TRACK_IN = "TRACK_IN", _("Track in")
@@ -39,6 +41,7 @@ class MesEvent(models.Model):
     entity_type = models.CharField(_("entity type"), max_length=40)
     entity_id = models.CharField(_("entity"), max_length=100)
     run_id = models.BigIntegerField(_("run"), null=True, blank=True)
+    request_id = models.CharField(_("request"), max_length=request_ids.LONGEST, blank=True, default="", db_default="")
     payload = models.JSONField(_("payload"), default=dict)
     occurred_at = models.DateTimeField(_("occurred"))
     created_at = models.DateTimeField(_("written"), default=timezone.now)
@@ -60,6 +63,7 @@ class MesEvent(models.Model):
             models.Index(F("id"), condition=Q(status=EventStatus.DEAD), name="event_dead"),
             models.Index(F("retention_until"), condition=Q(status=EventStatus.COMPLETED), name="event_retention"),
             models.Index(F("entity_type"), F("entity_id"), name="event_by_entity"),
+            models.Index(F("request_id"), condition=~Q(request_id=""), name="event_by_request"),
             models.Index(
                 F("id").desc(), condition=Q(event_type=EventType.OUTBOUND_FEEDBACK), name="event_outbound_newest"
             ),

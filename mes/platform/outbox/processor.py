@@ -13,6 +13,8 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from mes.platform import request_ids
+from mes.platform.metrics import count_event
 from mes.platform.outbox.emit import (
     FailureListener,
     GiveUp,
@@ -105,29 +107,39 @@ def begin(*, event_id: int, token: uuid.UUID) -> bool:
 
 
 def handle(*, event_id: int, token: uuid.UUID) -> None:
-    """Run the handlers of one claimed event in a transaction of its own, and record how it went."""
+    """Run the handlers of one claimed event in a transaction of its own, and record how it went.
+
+    Meanwhile log lines and events name the request that the event came from.
+    """
     if not begin(event_id=event_id, token=token):
         return
-    try:
-        with transaction.atomic():
-            event = _lock_claimed(event_id=event_id, token=token)
-            if event is None:
-                return
-            if event.attempts > event.max_attempts:
-                raise RuntimeError("The workers that took this event died.")
-            with time_limit(settings.MES_EVENT_TIME_LIMIT.total_seconds()):
-                for handler in handlers.get(event.event_type, ()):
-                    handler(event)
-            now = timezone.now()
-            event.status = EventStatus.COMPLETED
-            event.completed_at = now
-            event.retention_until = now + settings.MES_EVENT_RETENTION if settings.MES_EVENT_RETENTION else None
-            event.error = ""
-            event.save(update_fields=["status", "completed_at", "retention_until", "error"])
-    except (Exception, EventTooSlow) as raised:
-        error = raised if isinstance(raised, Exception) else TimeoutError(str(raised))
-        _log(error, event_id=event_id)
-        record_failure(event_id=event_id, token=token, error=error)
+    with request_ids.kept_apart():
+        try:
+            with transaction.atomic():
+                _handle_claimed(event_id=event_id, token=token)
+        except (Exception, EventTooSlow) as raised:
+            error = raised if isinstance(raised, Exception) else TimeoutError(str(raised))
+            _log(error, event_id=event_id)
+            record_failure(event_id=event_id, token=token, error=error)
+
+
+def _handle_claimed(*, event_id: int, token: uuid.UUID) -> None:
+    event = _lock_claimed(event_id=event_id, token=token)
+    if event is None:
+        return
+    request_ids.take(event.request_id)
+    if event.attempts > event.max_attempts:
+        raise RuntimeError("The workers that took this event died.")
+    with time_limit(settings.MES_EVENT_TIME_LIMIT.total_seconds()):
+        for handler in handlers.get(event.event_type, ()):
+            handler(event)
+    now = timezone.now()
+    event.status = EventStatus.COMPLETED
+    event.completed_at = now
+    event.retention_until = now + settings.MES_EVENT_RETENTION if settings.MES_EVENT_RETENTION else None
+    event.error = ""
+    event.save(update_fields=["status", "completed_at", "retention_until", "error"])
+    count_event(event.event_type, "completed")
 
 
 def _log(error: Exception, *, event_id: int) -> None:
@@ -159,6 +171,7 @@ def record_failure(*, event_id: int, token: uuid.UUID, error: Exception) -> None
             event.attempts -= 0 if counts else 1
             event.next_attempt_at = error.at if isinstance(error, TryAgain) else _next_attempt_at(event)
         event.save(update_fields=["status", "error", "attempts", "next_attempt_at"])
+        count_event(event.event_type, "dead" if event.status == EventStatus.DEAD else "failed")
         for listener in failure_listeners.get(event.event_type, ()):
             _call_listener(listener, event, error)
 
