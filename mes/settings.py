@@ -128,7 +128,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "mes.platform.http.accounting.account",
     "mes.platform.http.middleware.request_id",
-    "mes.platform.monitoring.health.answer_probes",
+    "mes.platform.monitoring.probes.answer_probes",
     "mes.platform.http.middleware.free_request",
     "mes.platform.http.middleware.refuse_control_characters",
     "django.middleware.security.SecurityMiddleware",

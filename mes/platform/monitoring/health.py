@@ -11,13 +11,11 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Max, Q
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from mes.platform.http.envelope import encode
-from mes.platform.http.middleware import Handler
 from mes.platform.monitoring.disk import list_disks
 from mes.platform.monitoring.scheduled_tasks import list_bad, list_statuses
 from mes.platform.monitoring.survey import Survey
@@ -65,22 +63,6 @@ def readyz(request: HttpRequest) -> HttpResponse:
     warnings = [name for name in WARNINGS if not checks[name]["ok"]]
     body = encode({"ok": ok, "checks": checks, "warnings": warnings})
     return HttpResponse(body, status=200 if ok else 503, content_type="application/json")
-
-
-PROBES = {"/healthz": healthz, "/readyz": readyz}
-
-
-def answer_probes(get_response: Handler) -> Handler:
-    """Middleware that answers probes before it is asked by which name or protocol they come.
-
-    A load balancer asks by an address, over plain HTTP.
-    """
-
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        probe = PROBES.get(request.path_info)
-        return get_response(request) if probe is None else probe(request)
-
-    return middleware
 
 
 def read_checks() -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from mes.platform import metrics
 from mes.platform.http.gateway import bodies
 from mes.platform.http.gateway.application import FORM_LIMIT, Gateway, Rules, Senders
 from mes.platform.http.gateway.environ import make_environ
@@ -226,7 +227,7 @@ def test_pages_that_hang_leave_machines_sign_ins_and_the_probe_alone(plant: Plan
         await asyncio.sleep(0.1)
         quick = [
             await plant.send(Protocol(b"{}"), KNOWN, length(b"{}")),
-            await plant.send(Protocol(), path="/healthz", **get),
+            *[await plant.send(Protocol(), path=probe, **get) for probe in ("/healthz", "/readyz", "/metrics")],
             await plant.send(Protocol(b"a=1"), length(b"a=1"), path="/sign-in/"),
         ]
         await asyncio.sleep(1)
@@ -235,12 +236,20 @@ def test_pages_that_hang_leave_machines_sign_ins_and_the_probe_alone(plant: Plan
         await asyncio.gather(*slow)
         return [*quick, *refused]
 
-    machine, probe, sign_in, *refused = plant.run(play)
-    assert [each.answers[0][0] for each in (machine, probe, sign_in)] == [200, 200, 200]
+    before = refused_by_gateway()
+    machine, *probes, sign_in = (outcomes := plant.run(play))[:5]
+    refused = outcomes[5:]
+    assert [each.answers[0][0] for each in (machine, *probes, sign_in)] == [200] * 5
     assert (
         len(refused) == 50 - plant.gateway.pages.threads
     )  # those beyond the room at once, those within it after a while
     assert {(each.answers[0][0], each.answers[0][1]["Retry-After"]) for each in refused} == {(503, "1")}
+    assert refused_by_gateway() == before + len(refused), "Django did not see them; monitoring does"
+
+
+def refused_by_gateway() -> float:
+    labels = {"route": "(gateway)", "method": "GET", "status": "503"}
+    return metrics.COUNTED.get_sample_value("linekeeper_http_requests_total", labels) or 0.0
 
 
 def test_what_hangs_for_too_long_is_hung_up(plant: Plant) -> None:

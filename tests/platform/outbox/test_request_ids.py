@@ -102,11 +102,11 @@ def test_what_a_handler_emits_carries_it_on(monkeypatch: pytest.MonkeyPatch) -> 
 def test_messages_keep_it() -> None:
     make_plant()
     into_oven(api_client(Role.ADMIN))
-    good = make_event("evt-1")
+    good, bad = make_event("evt-1"), make_event("evt-2", runNo="RUN-9")
     post(DEVICE_DATA, good, "first")
     post(DEVICE_DATA, good, "again")
-    post(DEVICE_DATA, make_event("evt-2", runNo="RUN-9"), "refused")
-    post(DEVICE_DATA, make_event("evt-2", runNo="RUN-9"), "refused-again")
+    post(DEVICE_DATA, bad, "refused")
+    post(DEVICE_DATA, bad, "refused-again")
     assert FailedMessage.objects.get().request_id == "refused-again"
     assert SettledMessage.objects.get(status="DUPLICATE").request_id == "again"
     listed = api_client(Role.ADMIN).get("/api/integration/messages?requestId=again").json()["data"]["items"]

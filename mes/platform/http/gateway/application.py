@@ -7,7 +7,7 @@ is awaited by the event loop, which holds thousands, and only a whole request ta
 2. Whose sender is not known may not send a body to the API: Django refuses the head. To a page a stranger may
    send what a form holds, because signing in is one.
 3. The body is awaited with a deadline and a least rate (`bodies`).
-4. A lane (`lanes`) answers: machines have threads of their own, those who sign in have one, so has `/healthz`; pages
+4. A lane (`lanes`) answers: machines have threads of their own, those who sign in have one, monitoring has three; pages
    have the others. Where too much waits, the answer is 503 before it has waited for long.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from mes.platform import metrics
 from mes.platform.http.envelope import encode, error_body
 from mes.platform.http.gateway import bodies
 from mes.platform.http.gateway.environ import Environ, make_environ
@@ -31,7 +32,9 @@ Application = Callable[[Environ, Any], Iterable[bytes]]
 Headers = list[tuple[str, str]]
 
 FORM_LIMIT = 64 * 1024  # bytes that a stranger may send to a page
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # these wait for nothing for long: see `monitoring.survey`
 SWEEP_SECONDS = 0.25
+GATEWAY = "(gateway)"  # the route of what is answered without Django
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Gateway:
         self.machines = Lane("machines", threads=4, room=64, longest=longest)
         self.pages = Lane("pages", threads=3, room=32, longest=longest and 5 * longest)  # some print a whole month
         self.sign_ins = Lane("sign-ins", threads=1, room=4, longest=longest)
-        self.probes = Lane("probes", threads=1, room=16)
+        self.probes = Lane("probes", threads=len(PROBES), room=16)
         self.lanes = (self.machines, self.pages, self.sign_ins, self.probes)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -133,7 +136,7 @@ class Gateway:
             return self.machines
         if environ["REQUEST_METHOD"] == "POST" and path in self.rules.sign_in_paths:
             return self.sign_ins
-        return self.probes if path == "/healthz" else self.pages
+        return self.probes if path in PROBES else self.pages
 
     def _answer(self, environ: Environ, protocol: Any) -> None:
         """Have Django answer, in a thread."""
@@ -169,6 +172,7 @@ def _presents_itself(environ: Environ) -> bool:
 
 def _refuse(protocol: Any, environ: Environ, status: int, code: str, message: str) -> None:
     """Answer without Django, which would take a thread. The body may be unread, so the connection is closed."""
+    metrics.observe(GATEWAY, environ["REQUEST_METHOD"], status, 0.0)
     identity = choose_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
     headers = [("Connection", "close"), ("Cache-Control", "no-store"), ("X-Request-ID", identity)]
     if status == 503:
