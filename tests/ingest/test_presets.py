@@ -2,22 +2,28 @@
 
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from execution.models import DataValue, Track
+from ingest.mapping.extract import EventReading
+from ingest.mapping.paths import EventDocument
 from ingest.mapping.presets import Preset, list_presets
 from ingest.models import IngestEvent
 from mes.production import orders, runs
 from mes.production.models import Unit
 from mes.routing.compilation import compile_route
+from mes.routing.step_mapping import parse_mapping
 from tests.factories import api_client, make_config, make_group, make_line, make_operation, make_route, make_spec
 from tests.factories import make_station as make_station_of
 from tests.ingest.support import push
 
 pytestmark = pytest.mark.django_db
 
+INGEST_PAGE = Path(settings.BASE_DIR) / "docs" / "ingest.md"
 ZEROS = "00000000-0000-0000-0000-000000000000"
 SNS = ["PNL-7001-1", "PNL-7001-2"]
 SPECS: dict[str, list[dict[str, Any]]] = {
@@ -33,11 +39,20 @@ def preset_of(code: str) -> Preset:
     return next(preset for preset in list_presets() if preset.code == code)
 
 
+def station_in(preset: Preset) -> str:
+    """Return the station that the preset reads in its sample."""
+    mapping = parse_mapping(preset.mapping)
+    assert mapping is not None
+    code = EventReading(EventDocument(preset.event), mapping).station_code
+    assert code, "the sample names no station"
+    return code
+
+
 def make_route_of(preset: Preset, sns: Sequence[str] = SNS) -> None:
     """Make a route of the one step that the preset is for, and a run with these units."""
     line, group = make_line("SMT-A"), make_group("MACHINES")
     operation = make_operation("TEST" if preset.station_type == "TEST" else "AOI")
-    make_station_of(preset.event["payload"]["Source"], line=line, group=group, station_type=preset.station_type)
+    make_station_of(station_in(preset), line=line, group=group, station_type=preset.station_type)
     for fields in SPECS.get(preset.code, []):
         make_spec(operation, **fields)
     routing = make_route(steps=[(10, operation.code)])
@@ -78,8 +93,9 @@ def values() -> list[tuple[str, str, float, str]]:
 def test_every_preset_compiles_and_is_complete(preset):
     make_route_of(preset)
     assert preset.name
-    assert "CFX" in preset.description
+    assert preset.description
     assert preset.event["eventType"] == preset.station_type
+    assert f"`{preset.code}`" in INGEST_PAGE.read_text()
 
 
 def test_units_tested():
@@ -243,7 +259,7 @@ def test_presets_are_listed_for_everyone():
 @pytest.mark.parametrize("preset", list_presets(), ids=lambda preset: preset.code)
 def test_a_preview_of_the_sample_has_no_problem_but_a_missing_transaction(preset):
     make_route_of(preset)
-    body = {"stepNo": 10, "event": sample(preset)}
+    body = {"stepNo": 10, "event": preset.event}
     data = api_client().post("/api/routes/ROUTE-1/ingest-preview", body).json()["data"]
     assert data["problems"] == []
     assert data["unmapped"] == []
