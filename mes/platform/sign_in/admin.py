@@ -65,11 +65,15 @@ class SecondFactorRuleAdmin(admin.ModelAdmin):
 class AttemptCountAdmin(ReadOnlyAdmin):
     """Who failed to sign in how often, and until when nobody is heard."""
 
-    list_display = ("__str__", "counted", "failures", "last_at", "blocked_until", "succeeded_at")
+    list_display = ("__str__", "counted", "failures", "last_at", "blocked_until")
     list_filter = ("counted",)
     search_fields = ("label",)
     fields = ("counted", "label", "failures", "last_at", "blocked_until", "succeeded_at")
     actions = ("forget",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AttemptCount]:
+        """Those that failed; the others are places where people signed in."""
+        return super().get_queryset(request).filter(failures__gt=0)
 
     def has_forget_permission(self, request: HttpRequest) -> bool:
         """Needed by the action."""

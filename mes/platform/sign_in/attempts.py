@@ -89,6 +89,7 @@ class Attempt:
     def succeed(self) -> None:
         """Take the failure back, end the row of failures of this account from here, and remember that it was here."""
         self.take_back()
+        self._label(_known_name(self.account))
         both = self._count(Counted.BOTH)
         AttemptCount.objects.filter(pk=both.pk).update(failures=0, blocked_until=None, succeeded_at=timezone.now())
 
@@ -119,9 +120,11 @@ class Attempt:
 
     def _label(self, known: str | None) -> None:
         """Have the counts say whose they are, where there is such an account."""
-        if known is not None:
-            AttemptCount.objects.filter(pk=self._count(Counted.ACCOUNT).pk).update(label=known)
-            AttemptCount.objects.filter(pk=self._count(Counted.BOTH).pk).update(label=f"{known}, {self.address}"[:200])
+        if known is None:
+            return
+        for kind, parts in ((Counted.ACCOUNT, (known,)), (Counted.BOTH, (known, self.address))):
+            label = _make_label(self.purpose, *parts)
+            AttemptCount.objects.filter(pk=self._count(kind).pk).update(label=label)
 
     def _count(self, kind: Counted) -> AttemptCount:
         return next(count for count in self.counts if _kind(count) == kind)
@@ -154,7 +157,7 @@ def begin(purpose: Purpose, *, account: str, address: str) -> Attempt:
     keys = _keys(purpose, account, address)
     AttemptCount.objects.bulk_create(
         (
-            AttemptCount(key=key, counted=kind, label=address if kind == Counted.ADDRESS else "")
+            AttemptCount(key=key, counted=kind, label=_make_label(purpose, address if kind != Counted.ACCOUNT else ""))
             for kind, key in sorted(keys.items(), key=lambda item: item[1])
         ),
         ignore_conflicts=True,
@@ -207,6 +210,11 @@ def _keys(purpose: Purpose, account: str, address: str) -> dict[Counted, str]:
 def _digest(*parts: str) -> str:
     """Names are not kept: what people type as a name may be their password."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _make_label(purpose: Purpose, *parts: str) -> str:
+    text = ", ".join(filter(None, parts))
+    return text[:150] if purpose == Purpose.PASSWORD else f"{text[:150]} ({purpose.value})".strip()
 
 
 def _normal_name(account: str) -> str:

@@ -5,6 +5,7 @@ from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 
@@ -94,4 +95,4 @@ class AttemptCount(models.Model):
         indexes = [models.Index(F("last_at"), name="attemptcount_age")]
 
     def __str__(self) -> str:
-        return self.label or self.key[:8]
+        return self.label or gettext("a name of no account")

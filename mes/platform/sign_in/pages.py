@@ -8,8 +8,8 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse_lazy
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.urls import reverse, reverse_lazy
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
@@ -110,7 +110,7 @@ def enter(request: HttpRequest) -> HttpResponse:
     """Enter a code, once in each session."""
     standing = standing_of(request.user)
     if standing.second_factor_id is None:
-        return redirect("second-factor-set-up" if standing.needs_second_factor else "account")
+        return _lead(request, "second-factor-set-up") if standing.needs_second_factor else redirect("account")
     if not lacks_second_factor(request, standing):
         return _go_on(request)
     if request.method != "POST":
@@ -131,7 +131,7 @@ def _ask(request: HttpRequest, **context: Any) -> HttpResponse:
 def set_up(request: HttpRequest) -> HttpResponse:
     """Show a QR code; with a code that the app shows, keep the factor and show its recovery codes, once."""
     if standing_of(request.user).second_factor_id is not None:
-        return redirect("second-factor")
+        return _lead(request, "second-factor")
     secret = request.session.get(_SECRET_KEY)
     if request.method != "POST" or secret is None:
         return _show_set_up(request)
@@ -238,6 +238,12 @@ def _note_shown(request: HttpRequest, factor_id: int | None) -> None:
     """Remember in the session, under a new key, that the factor was shown."""
     request.session.cycle_key()
     request.session[SESSION_KEY] = factor_id
+
+
+def _lead(request: HttpRequest, page: str) -> HttpResponse:
+    """Redirect to a page that will lead to where one was on the way to."""
+    address = _next(request)
+    return redirect(f"{reverse(page)}?{urlencode({'next': address})}" if address else page)
 
 
 def _go_on(request: HttpRequest) -> HttpResponse:

@@ -69,6 +69,7 @@ def test_who_needs_one_sees_only_the_page_to_set_it_up(quinn: User) -> None:
         answer = client.get(page)
         assert (answer.status_code, answer["Location"]) == (302, f"{ENTER}?next={page.replace('/', '%2F')}")
     assert client.get(ENTER)["Location"] == SET_UP
+    assert client.get(ENTER, {"next": "/trace/"})["Location"] == f"{SET_UP}?next=%2Ftrace%2F"
     assert client.get(SET_UP).status_code == 200
     assert client.post("/notifications/read/").status_code == 302
     assert client.get("/", headers={"hx-request": "true"}).headers["HX-Refresh"] == "true"

@@ -250,6 +250,7 @@ def test_an_administrator_sees_who_is_delayed_and_ends_it(olga: User) -> None:
     guess()
     page = client.get(reverse("admin:mes_attemptcount_changelist")).content.decode()
     assert f"olga, {HERE}" in page
+    assert page.count('name="_selected_action"') == 3
     chosen = list(AttemptCount.objects.values_list("pk", flat=True))
     client.post(reverse("admin:mes_attemptcount_changelist"), {"action": "forget", "_selected_action": chosen})
     assert is_heard()
