@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import structlog
-from django.db import DatabaseError, DataError, transaction
+from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
@@ -21,6 +21,7 @@ from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIng
 from ingest.open_events import keep_failure, keep_malformed
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.http.envelope import is_worth_a_retry
 from mes.platform.inbound.channels import Channel, Parse
 from mes.platform.inbound.messages import KeptRefusal, Outcome, Received, key_in
 from mes.platform.inbound.sender import Sender
@@ -95,12 +96,19 @@ def _apply(event: ReceivedEvent, sender: Sender) -> Outcome | KeptRefusal:
         answered = _attempt_in_turn(event, sender)
     except errors.DomainError as error:
         return error
-    except DataError as error:  # of a kind that no check foresaw: it would be refused for ever
-        return invalid(str(error).splitlines()[0])
+    except (DataError, IntegrityError) as error:
+        return _unstorable(error)
     if isinstance(answered, errors.DomainError):
         return KeptRefusal(answered)
     _follow(event, answered)
     return answered
+
+
+def _unstorable(error: DatabaseError) -> errors.DomainError:
+    """Return the refusal of what no check foresaw and the database cannot keep. Raises what a repeat may mend."""
+    if is_worth_a_retry(error):
+        raise error
+    return invalid(str(error).splitlines()[0])
 
 
 def _attempt_in_turn(event: ReceivedEvent, sender: Sender) -> Answered | errors.DomainError:
@@ -160,8 +168,8 @@ def retry_waiting(open_event: OpenIngestEvent, event: ReceivedEvent, sender: Sen
         raise
     except errors.DomainError as error:
         answered = attempts.give_up(event, error)
-    except DataError as error:
-        answered = attempts.give_up(event, invalid(str(error).splitlines()[0]))
+    except (DataError, IntegrityError) as error:
+        answered = attempts.give_up(event, _unstorable(error))
     if isinstance(answered, errors.DomainError):
         raise answered
     _follow(event, answered)

@@ -453,6 +453,13 @@ class IngestMappingMissing(Unprocessable):
     message = _("No step of type {event_type} with an ingest mapping is in the routes of the open runs concerned.")
 
 
+class ApplyingFailed(DomainError):
+    """Kept with a message that could not be applied for a reason that nobody foresaw, which the log has."""
+
+    code, status = "INTERNAL_ERROR", 500
+    message = _("Something went wrong here, not with you. It is kept; tell your administrator the request id.")
+
+
 class IngestAttemptFailed(DomainError):
     """Kept with a machine event whose attempt ended in a way that nobody foresaw. No answer has it."""
 

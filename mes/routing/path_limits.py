@@ -4,6 +4,7 @@ A short expression can go on without end: `[x, x] | [@, @] | [@, @] | …` doubl
 node that is visited, every item and every text that is looked at costs steps, and what needs too many is ended.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,7 +128,8 @@ class CountingFunctions(Functions):
                 self.interpreter.spend(_weight(argument) + _weight_of_texts(argument))
         if function_name == "join" and isinstance(resolved_args[0], str) and isinstance(resolved_args[-1], list):
             self.interpreter.spend(_weight(resolved_args[0]) * len(resolved_args[-1]))
-        return super().call_function(function_name, resolved_args)
+        result = super().call_function(function_name, resolved_args)
+        return None if isinstance(result, float) and not math.isfinite(result) else result  # to_number('NaN')
 
 
 def _weight(value: Any) -> int:

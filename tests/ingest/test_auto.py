@@ -9,7 +9,10 @@ from rest_framework.test import APIClient
 
 from execution import dispositions
 from execution.models import DataValue, Track
-from ingest.models import SettledIngestEvent
+from ingest import attempts
+from ingest.envelope import ReceivedEvent
+from ingest.models import OpenIngestEvent, SettledIngestEvent
+from mes.plant.models import Line
 from mes.production import runs
 from mes.production.models import Run, Unit
 from tests.execution.support import track_in, track_out
@@ -181,6 +184,34 @@ def test_values_typed_by_hand_are_not_a_machine_s(db: None, refuse: Send) -> Non
     make_spec("PRINT", "Operator's Eye", data_type="TEXT", method="MANUAL", item_type="OBSERVATION")
     plant = make_ingest_plant()
     refuse(printed(plant.sns[0], values=[{"name": "Operator's Eye", "value": "fine"}]), "SPEC_NOT_AUTO")
+
+
+@pytest.mark.parametrize("text", ["NaN", "nan", "Infinity", "-inf", "1e999", "none"])
+def test_what_is_no_number_is_none(db: None, send: Send, text: str) -> None:
+    """`to_number` of JMESPath makes a float of "NaN", which the database keeps in no limits."""
+    measurements = {**PRINTING["measurements"], "valuePath": "to_number(value)"}
+    plant = make_ingest_plant(print={**PRINTING, "measurements": measurements})
+    send(printed(plant.sns[0], values=[{"name": "Paste Height", "value": text}]), 201)
+    assert (DataValue.objects.count(), SettledIngestEvent.objects.get().unmapped_count) == (0, 1)
+    send(printed(plant.sns[1], values=[{"name": "Paste Height", "value": "120"}]), 201)
+    assert DataValue.objects.get().value_number == 120
+
+
+def test_what_breaks_a_constraint_is_refused_alone(plant: IngestPlant, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle = attempts.settle
+
+    def settle_one_badly(event: ReceivedEvent, *given: Any) -> Any:
+        answer = settle(event, *given)
+        if event.envelope.payload["sn"] == plant.sns[1]:
+            Line.objects.create(code="SMT-A")  # there is one
+        return answer
+
+    monkeypatch.setattr(attempts, "settle", settle_one_badly)
+    batch = {"events": [printed(sn) for sn in plant.sns]}
+    answer = api_client().post("/api/ingest/events/batch", batch)
+    assert answer.status_code == 200, answer.content
+    assert Track.objects.count() == 2
+    assert OpenIngestEvent.objects.get().error_code == "INGEST_PAYLOAD_INVALID"
 
 
 @pytest.mark.parametrize("values", ["none", {"a": 1}, [{"value": 1}], [1], [None]])

@@ -107,7 +107,9 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     elif isinstance(exc, exceptions.APIException):
         status, code, message, details = _describe_api_exception(exc)
         headers = _headers(exc)
-    elif _is_worth_a_retry(exc):
+    elif is_worth_a_retry(exc):
+        if isinstance(exc, OperationalError | InterfaceError) and _sqlstate(exc) not in _CONTENTION:
+            logger.exception("database not available", exc_info=exc)
         status, code, details = 503, "TRY_AGAIN", {}
         message = _("Others were changing the same things, or the database was not available. Send it again.")
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
@@ -224,16 +226,13 @@ def _database_refusal(exc: DatabaseError) -> DomainError | None:
     return None
 
 
-def _is_worth_a_retry(exc: Exception) -> bool:
+def is_worth_a_retry(exc: Exception) -> bool:
+    """Whether the same request, sent again, may well succeed: others were in its way, or the database was away."""
     if isinstance(exc, IntegrityError):
         return _sqlstate(exc) == _FOREIGN_KEY_VIOLATION  # what was referred to has just gone: the retry will say so
     if isinstance(exc, InternalError):
         return _sqlstate(exc) == _IDLE_FOR_TOO_LONG  # this process stood still in the middle of a transaction
-    if not isinstance(exc, OperationalError | InterfaceError):
-        return False
-    if _sqlstate(exc) not in _CONTENTION:
-        logger.exception("database not available", exc_info=exc)
-    return True
+    return isinstance(exc, OperationalError | InterfaceError)
 
 
 def _sqlstate(exc: BaseException) -> str | None:

@@ -5,14 +5,26 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+import structlog
 from django.conf import settings
 
-from mes.errors import DomainError, KeyConflict, ParseFailed, PayloadTooLarge, StationNotAllowed, ValidationFailed
+from mes.errors import (
+    ApplyingFailed,
+    DomainError,
+    KeyConflict,
+    ParseFailed,
+    PayloadTooLarge,
+    StationNotAllowed,
+    ValidationFailed,
+)
 from mes.platform import metrics
 from mes.platform.hooks import Hook
 from mes.platform.http import parsing
+from mes.platform.http.envelope import is_worth_a_retry
 from mes.platform.inbound.messages import KeptRefusal, Outcome, Received
 from mes.platform.inbound.sender import Sender
+
+logger = structlog.get_logger(__name__)
 
 Parse = Callable[[bytes], Any]
 Result = tuple[str | None, Outcome]  # the message's key, where it can be read, and what became of it
@@ -113,7 +125,7 @@ class Channel(ABC, Generic[M]):
         conflicts: list[tuple[M, KeyConflict]] = []
         refused: dict[int, tuple[M, DomainError]] = {}
         outcomes: list[Outcome] = []
-        for message, outcome in zip(messages, self.apply(messages, sender) if messages else (), strict=True):
+        for message, outcome in zip(messages, self._apply_apart(messages, sender), strict=True):
             if isinstance(outcome, Received):
                 if outcome.is_duplicate:
                     duplicates.append((message, outcome))
@@ -131,6 +143,22 @@ class Channel(ABC, Generic[M]):
         for end, number in Counter(map(_end_of, outcomes)).items():
             metrics.count_messages(self.name, sender.system, end, number)
         return outcomes
+
+    def _apply_apart(self, messages: Sequence[M], sender: Sender) -> Sequence[Outcome | KeptRefusal]:
+        """Apply messages. Those that fail in a way nobody foresaw are found by halves and refused, each alone.
+
+        Raises what a repeat of all may mend, such as a database that is away.
+        """
+        try:
+            return self.apply(messages, sender) if messages else ()
+        except Exception as error:
+            if isinstance(error, DomainError) or is_worth_a_retry(error):
+                raise
+            if len(messages) == 1:
+                logger.exception("a message could not be applied", channel=self.name, key=messages[0].key)
+                return [ApplyingFailed()]
+        middle = len(messages) // 2
+        return [*self._apply_apart(messages[:middle], sender), *self._apply_apart(messages[middle:], sender)]
 
 
 def _end_of(outcome: Outcome) -> str:

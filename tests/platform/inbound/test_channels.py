@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from ingest.models import OpenIngestEvent
 from integration.models import FailedMessage, SettledMessage
@@ -58,7 +59,7 @@ every_channel = pytest.mark.parametrize("name", KNOWN)
 @pytest.fixture
 def plant(db: None, name: str) -> Plant | IngestPlant:
     """A plant in which the sample of a channel can be applied."""
-    return make_ingest_plant() if name == "machine-events" else make_plant_at_work()
+    return make_ingest_plant(units=5) if name == "machine-events" else make_plant_at_work()
 
 
 def feed(channel: Channel[Any], message: dict[str, Any] | bytes, sender: Sender = SENDER) -> Any:
@@ -178,3 +179,53 @@ def test_the_channel_of_counts_takes_no_values(plant: Plant | IngestPlant, name:
 def test_a_channel_that_is_not_there() -> None:
     with pytest.raises(KeyError):
         get_channel("device-date")
+
+
+BATCHED = [channel.name for channel in channels if channel.largest_batch]
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_message_that_fails_in_a_way_nobody_foresaw_is_kept_and_takes_no_other_with_it(
+    plant: Plant | IngestPlant, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = get_channel(name)
+    applying = type(channel).apply
+
+    def apply(self: Channel[Any], messages: Any, sender: Sender) -> Any:
+        if any(message.key == "key-3" for message in messages):
+            raise ZeroDivisionError
+        return applying(self, messages, sender)
+
+    monkeypatch.setattr(type(channel), "apply", apply)
+    results = channel.receive_batch(json.dumps({"events": numbered(name, plant, 5)}).encode(), SENDER)
+    assert [(key, getattr(outcome, "code", "taken in")) for key, outcome in results] == [
+        ("key-1", "taken in"),
+        ("key-2", "taken in"),
+        ("key-3", "INTERNAL_ERROR"),
+        ("key-4", "taken in"),
+        ("key-5", "taken in"),
+    ]
+    assert kept() == [("INTERNAL_ERROR", 1)]
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_database_that_is_away_refuses_nothing(
+    plant: Plant | IngestPlant, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def apply(*given: Any) -> Any:
+        raise OperationalError
+
+    channel = get_channel(name)
+    monkeypatch.setattr(type(channel), "apply", apply)
+    with pytest.raises(OperationalError):
+        channel.receive_batch(json.dumps({"events": numbered(name, plant, 2)}).encode(), SENDER)
+    assert kept() == []
+
+
+def numbered(name: str, plant: Plant | IngestPlant, number: int) -> list[dict[str, Any]]:
+    """Return good messages with the keys key-1, key-2 …, which can be applied one after the other."""
+    key = "dedupeKey" if name == "machine-events" else "eventId"
+    good = sample(name, plant).good
+    sns = plant.sns if isinstance(plant, IngestPlant) else []
+    bodies = [printed(sn) for sn in sns] if sns else [good] * number
+    return [body | {key: f"key-{index}"} for index, body in enumerate(bodies, start=1)]
