@@ -1,6 +1,7 @@
 """The app that holds what exists and what state it is in, and the frame all apps stand in."""
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
@@ -18,12 +19,13 @@ class MesConfig(AppConfig):
         from mes.platform.accounts.roles import create_roles
         from mes.platform.database import references, retention
         from mes.platform.database.partitions import make_months_after_migration
+        from mes.platform.monitoring import backups, retention_runs
         from mes.platform.monitoring import retention_policies as platform
-        from mes.platform.monitoring import retention_runs
         from mes.platform.outbox import schedules, task_outcomes
         from mes.platform.outbox import tasks as outbox
         from mes.platform.outbox.emit import handlers
         from mes.platform.outbox.models import EventType
+        from mes.platform.server.backup import drop_leftovers
         from mes.production_counts import retention as production_counts
         from mes.readiness import registration as readiness
         from mes.routing.references import find_users
@@ -40,7 +42,10 @@ class MesConfig(AppConfig):
             *platform.POLICIES, production_counts.POLICY, status_reports.POLICY, time_rule_marks.POLICY
         )
         schedules.tasks.register(*outbox.TASKS, retention_runs.TASK, sweep.TASK)
+        if settings.MES_BACKUP_DIR is not None:
+            schedules.tasks.register(backups.TASK)
         task_outcomes.register()
+        post_migrate.connect(drop_leftovers, sender=self, dispatch_uid="mes.restore")
         post_migrate.connect(make_months_after_migration, sender=self, dispatch_uid="mes.partitions")
         post_migrate.connect(schedules.create_schedules, sender=self, dispatch_uid="mes.schedules")
         # Last, because it alone may fail: without roles, an installation must not start.

@@ -3,10 +3,11 @@
 `docs/operations.md` explains each variable.
 """
 
+import re
 import secrets
 import socket
 import zoneinfo
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -49,6 +50,14 @@ def _kept_for(name: str, *, default: int | None, least: int = 1) -> timedelta | 
     if not env.str(name, default="" if default is None else str(default)).strip():
         return None
     return timedelta(days=_number(name, default=default or least, least=least))
+
+
+def _time_of_day(name: str, *, default: str) -> time:
+    """A time of the day of the environment, in the plant's time. Anything else stops the start."""
+    text = env.str(name, default="") or default
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise ImproperlyConfigured(f"{name} must be a time such as 02:00, not {text!r}.")
+    return time.fromisoformat(text)
 
 
 def _address(name: str) -> str:
@@ -364,6 +373,11 @@ MES_SESSION_RETENTION = timedelta(0)  # after its end
 MES_HEARTBEAT_RETENTION = timedelta(days=1)
 MES_ADMIN_LOG_RETENTION = _kept_for("MES_ADMIN_LOG_RETENTION_DAYS", default=None)
 MES_RETENTION_BUDGET = timedelta(seconds=15)  # of one task: the worker has other things to do in between
+
+# Where backups are made every day; without a folder, none are.
+MES_BACKUP_DIR = Path(env.str("MES_BACKUP_DIR")).absolute() if env.str("MES_BACKUP_DIR", default="") else None
+MES_BACKUP_KEEP = _number("MES_BACKUP_KEEP", default=7)
+MES_BACKUP_TIME = _time_of_day("MES_BACKUP_TIME", default="02:00")
 
 LOGGING_CONFIG = None
 logging_config(level=env.str("LOG_LEVEL", default="INFO"))

@@ -4,6 +4,7 @@ import platform
 import shutil
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import django
@@ -24,6 +25,8 @@ from mes.platform.outbox.models import (
     MesEvent,
     WorkerHeartbeat,
 )
+from mes.platform.server import backup
+from mes.platform.server.backup import Backup
 
 DEAD_SHOWN = 20
 TABLES_SHOWN = 15
@@ -78,6 +81,8 @@ class Storage:
     disk_size: int
     months: list[tuple[str, date | None, bool]]  # table, last month made, enough
     last_retention: RetentionRun | None
+    backups: Path | None  # the folder of scheduled ones; None: none are made
+    last_backup: Backup | None
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -159,6 +164,8 @@ def read_storage() -> Storage:
         disk_size=disk.total,
         months=[_last_month(table) for table in partitions.PARTITIONED_TABLES],
         last_retention=RetentionRun.objects.first(),
+        backups=settings.MES_BACKUP_DIR,
+        last_backup=backup.latest(),
         versions={
             "Linekeeper": str(settings.SPECTACULAR_SETTINGS["VERSION"]),
             "PostgreSQL": server.partition(" ")[0],

@@ -20,7 +20,9 @@ from mes.platform.sweeps import Sweep, SweepIncomplete
 
 logger = structlog.get_logger(__name__)
 
-GOES_ON = "goes on"  # returned by a task that queued itself again: it has neither succeeded nor failed yet
+# Returned by a task that has neither succeeded nor failed yet:
+GOES_ON = "goes on"  # it queued itself again
+HANDED_ON = "handed on"  # it started a process, which notes its end (`task_outcomes.noted`)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Keeping how the runs of scheduled tasks begin and end, told by django-q2's signals in the process that runs them."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,11 +13,12 @@ from django.utils import timezone
 from django_q.signals import post_execute_in_worker, pre_execute
 
 from mes.platform.outbox.models import TaskOutcome
-from mes.platform.outbox.schedules import GOES_ON
+from mes.platform.outbox.schedules import GOES_ON, HANDED_ON
 from mes.platform.sweeps import SweepIncomplete, storable
 
 logger = structlog.get_logger(__name__)
 
+BEAT_SECONDS = 20
 SPARE = timedelta(seconds=60)  # after django-q2's limit a run has ended, or its process was killed
 KILLED = "It did not end: its process died or was killed."
 
@@ -37,7 +40,9 @@ def note_begin(sender: object, task: dict[str, Any], **kwargs: Any) -> None:
 
 
 def note_end(sender: object, task: dict[str, Any], **kwargs: Any) -> None:
-    """Note how a run ended. One that queued itself again goes on."""
+    """Note how a run ended. One that queued itself again goes on, and so does one that a process of its own does."""
+    if task.get("success") and task.get("result") == HANDED_ON:
+        return
     if task.get("success") and task.get("result") == GOES_ON:
         _note(task, _go_on)
     elif task.get("success"):
@@ -45,6 +50,31 @@ def note_end(sender: object, task: dict[str, Any], **kwargs: Any) -> None:
     else:
         error = _read_error(str(task.get("result")))
         _note(task, lambda outcome, now: _fail(outcome, now, error))
+
+
+@contextmanager
+def noted(name: str) -> Iterator[Callable[[], None]]:
+    """Note how the run of a task fares in a process of its own, which may take longer than django-q2's limit.
+
+    What it yields is to be called every few seconds: a run that is silent for longer counts as killed.
+    """
+    task = {"group": name}
+    beat_at = time.monotonic() + BEAT_SECONDS
+
+    def beat() -> None:
+        nonlocal beat_at
+        if time.monotonic() >= beat_at:
+            beat_at = time.monotonic() + BEAT_SECONDS
+            _note(task, _go_on_running)
+
+    _note(task, _begin)
+    try:
+        yield beat
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}"
+        _note(task, lambda outcome, now: _fail(outcome, now, text))
+        raise
+    _note(task, _succeed)
 
 
 def _note(task: dict[str, Any], change: Callable[[TaskOutcome, datetime], None]) -> None:
@@ -79,6 +109,10 @@ def _begin(outcome: TaskOutcome, now: datetime) -> None:
 
 def _go_on(outcome: TaskOutcome, now: datetime) -> None:
     outcome.running_since = None
+
+
+def _go_on_running(outcome: TaskOutcome, now: datetime) -> None:
+    outcome.running_since = now
 
 
 def _succeed(outcome: TaskOutcome, now: datetime) -> None:

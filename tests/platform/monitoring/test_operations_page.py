@@ -1,5 +1,6 @@
 """The page for those who run the installation, and trying again what was given up."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from mes.platform.database.partitions import PARTITIONED_TABLES
 from mes.platform.monitoring import open_work
 from mes.platform.outbox import dead_letters, heartbeats, processor
 from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
+from mes.platform.server import backup
 from tests.factories import api_client, make_user
 from tests.platform.outbox.support import make_event
 
@@ -61,6 +63,19 @@ def test_all_is_well():
     assert "MES_VALUE_RETENTION_DAYS" in page
     assert "execution_datavalue" in page
     assert "Not ahead" not in page
+
+
+@pytest.mark.django_db
+def test_the_last_backup_is_shown_and_when_there_should_be_a_later_one(settings, tmp_path):
+    client = sign_in()
+    assert "Off: set MES_BACKUP_DIR" in text(client)
+    settings.MES_BACKUP_DIR = tmp_path
+    assert "None yet" in text(client)
+    for hours in (50, 30, 1):
+        made_at = timezone.now() - timedelta(hours=hours)
+        (tmp_path / backup.NAME.format(made_at)).write_text("x" * 2048)
+        ((shade, shown),) = re.findall(r"<div([^>]*)><dt>Last backup</dt><dd>(.*?)</dd>", text(client))
+        assert (shade, "2.0\xa0KB" in shown) == (' class="tone-bad"' if hours > 26 else "", True)
 
 
 @pytest.mark.django_db
