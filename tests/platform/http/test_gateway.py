@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -155,6 +155,16 @@ def test_the_body_of_a_stranger_is_not_read_for_the_interface(plant: Plant, head
     assert (protocol.is_read, body, environ["CONTENT_LENGTH"]) == (False, b"", "0")
     assert protocol.answers[0][1]["Connection"] == "close"
     assert thread.startswith("pages")
+
+
+@pytest.mark.parametrize("announced", [length(b"{}"), CHUNKED])
+def test_a_body_whose_sender_nobody_can_tell_now_is_to_be_sent_again(plant: Plant, announced) -> None:
+    plant.gateway.senders = replace(plant.gateway.senders, find=lambda environ: None)
+    protocol = plant.run(lambda: plant.send(Protocol(b"{}"), ("authorization", "Bearer fresh"), announced))
+    [(status, headers, _body)] = protocol.answers
+    assert (status, protocol.code, headers["Retry-After"], plant.seen) == (503, "TRY_AGAIN", "1", [])
+    plant.run(lambda: plant.send(Protocol(), ("authorization", "Bearer fresh"), method="GET"))
+    assert plant.seen, "without a body Django itself says what is the matter"
 
 
 def test_somebody_who_is_signed_in_may_send_to_the_interface(plant: Plant) -> None:

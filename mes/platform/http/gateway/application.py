@@ -31,6 +31,11 @@ from mes.platform.http.middleware import choose_request_id
 Application = Callable[[Environ, Any], Iterable[bytes]]
 Headers = list[tuple[str, str]]
 
+
+class Undecided(Exception):
+    """Nobody can tell now who sends a body, so it can be neither read nor refused."""
+
+
 FORM_LIMIT = 64 * 1024  # bytes that a stranger may send to a page
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # these wait for nothing for long: see `monitoring.survey`
 SWEEP_SECONDS = 0.25
@@ -41,11 +46,12 @@ GATEWAY = "(gateway)"  # the route of what is answered without Django
 class Senders:
     """How senders are recognised.
 
-    `is_known` says so of a head at once, without asking the database; `find` asks it, in a thread.
+    `is_known` says so of a head at once, without asking the database; `find` asks it, in a thread, and answers None
+    where nobody can tell now.
     """
 
     is_known: Callable[[Environ], bool]
-    find: Callable[[Environ], bool]
+    find: Callable[[Environ], bool | None]
 
 
 @dataclass(frozen=True)
@@ -106,14 +112,22 @@ class Gateway:
             await self._lane(environ, is_known).run(lambda: self._answer(environ, protocol))
         except Overloaded:
             _refuse(protocol, environ, 503, "OVERLOADED", _("Too much is asked for at once. Send it again."))
+        except Undecided:
+            _refuse(protocol, environ, 503, "TRY_AGAIN", _("Who sends this cannot be looked up now. Send it again."))
         except bodies.BodyTooLate:
             _refuse(protocol, environ, 408, "BODY_TOO_LATE", _("The body did not come in time. Send it again."))
         except bodies.BodyCutOff:
             _refuse(protocol, environ, 400, "BAD_REQUEST", _("The body was cut off."))
 
     async def _find(self, environ: Environ) -> bool:
-        found: list[bool] = []
+        """Ask who sends. Raises Undecided for a body to the API, which Django would take for an empty one, were the
+        database back when it asks itself.
+        """
+        found: list[bool | None] = []
         await self.pages.run(lambda: found.append(self.senders.find(environ)))
+        is_decided = found in ([True], [False])
+        if not is_decided and environ["PATH_INFO"].startswith(API_PREFIX) and bodies.has_body(environ):
+            raise Undecided
         return found == [True]
 
     async def _body(self, environ: Environ, protocol: Any, is_known: bool) -> bytes:

@@ -18,8 +18,8 @@ def is_known(environ: Environ) -> bool:
     return bool(text) and tokens.is_remembered(text)
 
 
-def find(environ: Environ) -> bool:
-    """Whether a token is valid, or, without one, somebody is signed in. A database that is away knows nobody."""
+def find(environ: Environ) -> bool | None:
+    """Whether a token is valid, or, without one, somebody is signed in; None where the database cannot tell now."""
     close_old_connections()
     try:
         if "HTTP_AUTHORIZATION" in environ:
@@ -27,7 +27,7 @@ def find(environ: Environ) -> bool:
         key = parse_cookie(environ["HTTP_COOKIE"]).get(settings.SESSION_COOKIE_NAME)
         return bool(key) and SESSION_KEY in SessionStore(key)
     except Error:
-        return False
+        return None
 
 
 def _token_text(environ: Environ) -> str:
