@@ -63,7 +63,8 @@ class TrackOutRequest(StrictSerializer):
     result = serializers.ChoiceField(choices=TrackResult.choices)
     at = OffsetDateTimeField(required=False, allow_null=True)
     operatorId = serializers.CharField(max_length=150, required=False, allow_null=True)
-    data = TypedValue(many=True, required=False, allow_null=True)  # type: ignore[assignment]
+    # Not by `many`, which would let each of them be null as well.
+    data = serializers.ListField(child=TypedValue(), required=False, allow_null=True)  # type: ignore[assignment]
     defectCode = serializers.CharField(max_length=100, required=False, allow_null=True)
     defectLocation = serializers.CharField(max_length=100, required=False, allow_null=True)
     defectRemark = serializers.CharField(max_length=500, required=False, allow_null=True)

@@ -3,7 +3,8 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.helpers import forced_singular_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +20,18 @@ from mes.platform.http import parsing
 
 LARGEST_NUMBER = 2**31 - 1
 Number = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_NUMBER)]
+
+
+_VERSIONS = [{"type": "integer"}, {"type": "string", "enum": [LIVE]}]
+
+
+@extend_schema_field({"oneOf": _VERSIONS})
+class VersionField(serializers.Field):
+    """Which version of a route: a number, or `live`."""
+
+    def to_representation(self, value: int | str) -> int | str:
+        """Return it as it is."""
+        return value
 
 
 class PreviewRequest(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
@@ -37,7 +50,7 @@ PREVIEW_SCHEMA = {
         "properties": {
             "stepNo": {"type": "integer", "minimum": 0, "maximum": LARGEST_NUMBER},
             "event": {"description": "The body of `POST /api/ingest/events`."},
-            "version": {"nullable": True, "oneOf": [{"type": "integer"}, {"type": "string", "enum": [LIVE]}]},
+            "version": {"nullable": True, "oneOf": _VERSIONS},
         },
     }
 }
@@ -47,7 +60,7 @@ class PreviewAnswer(serializers.Serializer):
     """What a mapping makes of an event."""
 
     stepNo = serializers.IntegerField()
-    version = serializers.CharField(help_text="The number of the version, or `live`.")
+    version = VersionField(help_text="The number of the version, or `live`.")
     stationType = serializers.CharField()
     mapping = serializers.DictField(allow_null=True)
     extracted = serializers.DictField(allow_null=True)
@@ -110,7 +123,8 @@ class PresetViewSet(GenericViewSet):
     @extend_schema(
         summary="List the presets of mappings",
         description="For machines that speak a common language. Copy the mapping into an execution config.",
-        responses=PresetList,
+        operation_id="ingest_presets_list",
+        responses=forced_singular_serializer(PresetList),
     )
     def list(self, request: Request) -> Response:
         """Return all of them."""

@@ -110,8 +110,17 @@ class DeviceDataAnswer(serializers.Serializer):
 
 
 class BatchResult(DeviceDataAnswer):
-    """What became of one event of a batch; a refused one has only its id and the error."""
+    """What became of one event of a batch; a refused one has only its id, if that could be read, and the error."""
 
+    id = serializers.CharField(required=False)
+    eventId = serializers.CharField(allow_null=True)
+    trackId = serializers.CharField(required=False, allow_null=True)
+    carrierTrackId = serializers.CharField(required=False, allow_null=True)
+    dataValuesCreated = serializers.IntegerField(required=False)
+    receivedAt = OffsetDateTimeField(required=False)
+    isDuplicate = serializers.BooleanField(required=False)
+    judge = serializers.CharField(required=False, allow_null=True)
+    alarms = Alarm(many=True, required=False)
     status = serializers.ChoiceField(choices=["CREATED", "DUPLICATE", "CONFLICT", "REJECTED"])
     error = serializers.DictField(required=False)
 

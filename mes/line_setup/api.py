@@ -215,9 +215,9 @@ class StencilSerializer(FixedFieldsMixin, StrictModelSerializer):
     maxUses = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
     maxHoursSinceCleaning = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
     status = serializers.CharField(read_only=True)
-    statusAt = OffsetDateTimeField(read_only=True)
-    tensionValue = serializers.FloatField(read_only=True)
-    lastCleanedAt = OffsetDateTimeField(read_only=True)
+    statusAt = OffsetDateTimeField(read_only=True, allow_null=True)
+    tensionValue = serializers.FloatField(read_only=True, allow_null=True)
+    lastCleanedAt = OffsetDateTimeField(read_only=True, allow_null=True)
     usageCount = serializers.IntegerField(read_only=True)
 
     class Meta:

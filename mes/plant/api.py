@@ -55,17 +55,26 @@ class _InUseMixin:
 
 # --- lines ------------------------------------------------------------------------------------------------
 
+_NO_BLANK_ENDS = r"^\S([\s\S]*\S)?$"
+_TIME = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
 _SHIFTS_SCHEMA = {
     "type": "array",
     "maxItems": rules.MOST_SHIFTS,
     "items": {
         "type": "object",
+        "additionalProperties": False,
         "required": list(rules.SHIFT_KEYS),
         "properties": {
-            "code": {"type": "string", "maxLength": CODE_LENGTH},
-            "start": {"type": "string", "maxLength": 5, "example": "22:00"},
-            "end": {"type": "string", "maxLength": 5, "example": "06:00"},
-            "weekdays": {"type": "array", "maxItems": 7, "items": {"type": "integer", "minimum": 1, "maximum": 7}},
+            "code": {"type": "string", "minLength": 1, "maxLength": CODE_LENGTH, "pattern": _NO_BLANK_ENDS},
+            "start": {"type": "string", "maxLength": 5, "pattern": _TIME, "example": "22:00"},
+            "end": {"type": "string", "maxLength": 5, "pattern": _TIME, "example": "06:00"},
+            "weekdays": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 7,
+                "uniqueItems": True,
+                "items": {"type": "integer", "minimum": 1, "maximum": 7},
+            },
         },
     },
 }

@@ -7,6 +7,8 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 CODE_LENGTH = 100
+# What `validate_code` accepts, as JSON Schema says it: no control characters, no slash, no blank at either end.
+CODE_PATTERN = r"^[^/\s\u0000-\u001f\u007f-\u009f]([^/\u0000-\u001f\u007f-\u009f]*[^/\s\u0000-\u001f\u007f-\u009f])?$"
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 _FORBIDDEN_CATEGORIES = ("Cc", "Cs")  # control characters, lone surrogates

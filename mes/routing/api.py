@@ -154,7 +154,8 @@ class ConfigSerializer(ConfigValuesSerializer):
 
     id = IdField()
     scope = serializers.ChoiceField(choices=ConfigScope.choices)
-    routeCode = serializers.CharField(source="routing.code", read_only=True, allow_null=True, default=None)
+    # Without a default, which a change in part would leave out of its answer.
+    routeCode = serializers.CharField(source="routing.code", read_only=True, allow_null=True)
     stepNo = serializers.IntegerField(min_value=0, max_value=LARGEST_STEP_NO, required=False, allow_null=True)
     sourceStepKey = OptionalTextField(max_length=100)
     operationCode = serializers.CharField(source="operation.code", required=False, allow_null=True)

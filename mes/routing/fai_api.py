@@ -22,7 +22,7 @@ _ITEMS_SCHEMA = {
         "type": "object",
         "required": ["itemName"],
         "properties": {
-            "itemName": {"type": "string", "maxLength": fai_items.LONGEST_NAME},
+            "itemName": {"type": "string", "minLength": 1, "maxLength": fai_items.LONGEST_NAME},
             "itemSpec": {"type": "string", "maxLength": fai_items.LONGEST_SPEC, "nullable": True},
         },
     },

@@ -74,6 +74,13 @@ def rebuild(plant: Plant) -> Callable[[], dict[str, str]]:
 # --- what it does ------------------------------------------------------------------------------------------
 
 
+def test_an_item_of_typed_data_that_is_nothing_is_refused(operator: Any, plant: Plant) -> None:
+    enter(operator, 30)
+    with nothing_written():
+        answer = track_out(operator, STATION_OF[30], data=[value("Supply Voltage", 3.3), None])
+    assert (answer.status_code, answer.json()["error"]["details"]) == (400, {"data.1": "This field may not be null."})
+
+
 def test_track_out_closes_the_track_and_moves_the_unit_on(plant, operator):
     track_id = enter(operator, 10)
     data = assert_done(track_out(operator, operatorId="OP-7"))

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -88,6 +89,12 @@ def _parameters(groups: tuple[Group, ...], default: Group) -> list[OpenApiParame
     ]
 
 
+def _answers(report: type[serializers.Serializer]) -> dict[Any, Any]:
+    """Describe an answer in each of the formats."""
+    tables = {(200, "text/csv"): OpenApiTypes.STR, (200, XLSX): OpenApiTypes.BINARY}
+    return {(200, "application/json"): report, **tables}
+
+
 class ReportViewSet(GenericViewSet):
     """What the lines made."""
 
@@ -102,7 +109,7 @@ class ReportViewSet(GenericViewSet):
         "why in `doubts`: GAP, RESET, BASE, OVERLAP, CONTRADICTION, DIVIDED. `boardsByTracks` sets boards by tracks "
         "beside those that machines counted (periods up to 31 days).",
         parameters=_parameters(production.GROUPS, Group.SHIFT),
-        responses=ProductionReport,
+        responses=_answers(ProductionReport),
     )
     def production(self, request: Request) -> HttpResponseBase:
         """Answer with the report."""
@@ -115,7 +122,7 @@ class ReportViewSet(GenericViewSet):
         description="Boards that went into the first and came out of the last counting machine of their runs: by "
         "hour, added up since the day began, or by what `groupBy` says.",
         parameters=_parameters(in_out.GROUPS, Group.HOUR),
-        responses=InOutReport,
+        responses=_answers(InOutReport),
     )
     def in_out(self, request: Request) -> HttpResponseBase:
         """Answer with the report."""

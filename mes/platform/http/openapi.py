@@ -1,5 +1,6 @@
 """The OpenAPI document says what really is sent: the envelope, the errors, who may call."""
 
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -24,10 +25,22 @@ _ERROR_STATUSES = {
     "401": "Not signed in.",
     "403": "Not allowed.",
     "404": "Something named does not exist.",
+    "405": "The address knows no such method; `Allow` says which it knows.",
+    "406": "Only `application/json` is answered.",
+    "408": "The body did not come in time.",
     "409": "A state forbids it now.",
+    "413": "The body is too large.",
+    "415": "The body is not `application/json`.",
     "422": "Well-formed but cannot be applied.",
+    "429": "Too many of these; send it again after `Retry-After`.",
+    "503": "It could not be done now; send the same again after `Retry-After`.",
 }
 _WRITE_ERRORS = ("409", "422")
+_BODY_ERRORS = ("408", "413", "415")
+_RETRY_LATER = ("429", "503")
+_RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds until it makes sense.", "schema": {"type": "integer", "minimum": 0}}
+}
 _ERROR_SCHEMA = {
     "type": "object",
     "required": ["ok", "error"],
@@ -45,6 +58,8 @@ _ERROR_SCHEMA = {
         },
     },
 }
+# Control characters are refused in every address.
+_PATTERNS = {"path": r"^[^/\u0000-\u001f\u007f]+$", "query": r"^[^\u0000-\u001f\u007f]*$", "header": "^.*$"}
 _OPAQUE = ("id", "pk")
 
 
@@ -97,10 +112,12 @@ class EnvelopeSchema(AutoSchema):
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path" and parameter["name"] in _OPAQUE:
                 parameter["schema"] = {"type": "string"}
-        self._complete(operation["responses"])
+            if parameter["schema"].get("type") == "string" and not parameter["schema"].keys() & {"enum", "format"}:
+                parameter["schema"] = {**parameter["schema"], "pattern": _PATTERNS[parameter["in"]]}
+        self._complete(operation["responses"], takes_body="requestBody" in operation)
         return operation
 
-    def _complete(self, responses: dict[str, Any]) -> None:
+    def _complete(self, responses: dict[str, Any], *, takes_body: bool) -> None:
         in_envelope = self._answers_in_envelope()
         for status, response in responses.items():
             if in_envelope and "200" <= status < "300":
@@ -109,17 +126,28 @@ class EnvelopeSchema(AutoSchema):
             del responses["204"]
             responses["200"] = {"description": _("Deleted."), "content": _json(_envelope({"nullable": True}))}
         if in_envelope:
-            reference = self._error_reference()
-            for status, description in _ERROR_STATUSES.items():
-                if status not in _WRITE_ERRORS or self.method not in READING_METHODS:
-                    responses.setdefault(status, {"description": description, "content": _json(reference)})
+            self._add_errors(responses, takes_body=takes_body)
+
+    def _add_errors(self, responses: dict[str, Any], *, takes_body: bool) -> None:
+        reference = self._error_reference()
+        is_write = self.method not in READING_METHODS
+        for status, description in _ERROR_STATUSES.items():
+            if (status in _WRITE_ERRORS and not is_write) or (status in _BODY_ERRORS and not takes_body):
+                continue
+            response: dict[str, Any] = {"description": description, "content": _json(reference)}
+            if status in _RETRY_LATER:
+                response["headers"] = _RETRY_AFTER
+            responses.setdefault(status, response)
 
     def _answers_in_envelope(self) -> bool:
         return any(issubclass(renderer, EnvelopeRenderer) for renderer in self.view.renderer_classes)
 
     def _error_reference(self) -> dict[str, Any]:
         component = ResolvedComponent(
-            name="Error", type=ResolvedComponent.SCHEMA, schema=_ERROR_SCHEMA, object="mes.platform.http.envelope.error"
+            name="Error",
+            type=ResolvedComponent.SCHEMA,
+            schema=deepcopy(_ERROR_SCHEMA),  # the document's enums are moved out of it in place
+            object="mes.platform.http.envelope.error",
         )
         self.registry.register_on_missing(component)
         return component.ref

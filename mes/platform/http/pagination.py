@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mes.errors import ValidationFailed
-from mes.platform.http.whole_numbers import whole_number
+from mes.platform.http.whole_numbers import LARGEST, whole_number
 
 
 class NewestFirstPagination(CursorPagination):
@@ -54,6 +54,14 @@ class NewestFirstPagination(CursorPagination):
     def _invalid_cursor(self) -> ValidationFailed:
         message = _("This is not a cursor; take `next` or `previous` of an answer.")
         return ValidationFailed({self.cursor_query_param: message})
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """Describe the parameters for the OpenAPI document: a page has something on it."""
+        parameters = super().get_schema_operation_parameters(view)
+        for parameter in parameters:
+            if parameter["name"] == self.page_size_query_param:
+                parameter["schema"] |= {"minimum": 1, "maximum": LARGEST}
+        return parameters
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return one page."""

@@ -21,7 +21,7 @@ from rest_framework.settings import api_settings
 
 from mes.errors import DomainError, NotFound
 from mes.platform.http.envelope import camel_case, snake_case
-from mes.platform.validators import CODE_LENGTH, validate_code, validate_moment
+from mes.platform.validators import CODE_LENGTH, CODE_PATTERN, validate_code, validate_moment
 
 LARGEST_LIST = 1000  # items of a list that says nothing else of itself
 LONGEST_TEXT = 10_000  # characters, likewise
@@ -39,12 +39,14 @@ class IdField(serializers.CharField):
         super().__init__(**{"read_only": True, "source": "pk", **kwargs})
 
 
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": CODE_LENGTH, "pattern": CODE_PATTERN})
 class CodeField(serializers.CharField):
     """A code, run number or serial number, taken exactly as it is sent."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": CODE_LENGTH, "trim_whitespace": False, **kwargs})
-        self.validators.append(validate_code)
+        if validate_code not in self.validators:
+            self.validators.append(validate_code)
 
 
 class OffsetDateTimeField(serializers.DateTimeField):
@@ -275,9 +277,7 @@ class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer):
     def build_standard_field(self, field_name: str, model_field: Any) -> Any:
         """Codes are taken exactly, other texts are trimmed."""
         field_class, kwargs = super().build_standard_field(field_name, model_field)
-        if validate_code in model_field.validators:
-            kwargs["trim_whitespace"] = False
-        return field_class, kwargs
+        return (CodeField if validate_code in model_field.validators else field_class), kwargs
 
     def get_validators(self) -> list[Any]:
         """Leave constraints over several fields to the model, unless Meta names validators."""
