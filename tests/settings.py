@@ -2,11 +2,13 @@
 
 import os
 
-from mes.platform.server.counters import FOLDER_VARIABLE
-from mes.settings import *  # noqa: F403
-from mes.settings import INSTALLED_APPS, Q_CLUSTER
+from mes.platform.server import counters
 
-os.environ.pop(FOLDER_VARIABLE, None)  # each process counts for itself: others run tests at the same time
+counters.prepare_folder = lambda data_dir: None  # each process counts for itself: others run tests at the same time
+os.environ.pop(counters.FOLDER_VARIABLE, None)
+
+from mes.settings import *  # noqa: E402, F403
+from mes.settings import INSTALLED_APPS, Q_CLUSTER  # noqa: E402
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests"]  # for its command `flush`
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick: it keeps nobody out

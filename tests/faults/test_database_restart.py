@@ -129,3 +129,47 @@ def test_worker_and_web_server_go_on_when_the_database_crashed_and_came_back(ser
         eventually(lambda: ask(url, ticked, restarted) == 1, log)
         assert (worker.poll(), web_server.poll()) == (None, None)
         assert readyz(port)[1]["checks"]["worker"]["alive"] == 1
+
+
+@contextlib.contextmanager
+def hanging(cluster: Cluster) -> Iterator[None]:
+    """Stop the server and all its processes as a machine does that lacks everything: connections stay open."""
+    postmaster = cluster.postmaster()[0]
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    for pid in (postmaster, *map(int, children)):
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in (*map(int, children), postmaster):
+            os.kill(pid, signal.SIGCONT)
+
+
+def get(port: int, address: str) -> tuple[int, str, float]:
+    """Return status, body and how many seconds it took."""
+    begun = time.monotonic()
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", address)
+        response = connection.getresponse()
+        return response.status, response.read().decode(), time.monotonic() - begun
+
+
+def test_a_database_that_hangs_is_told_soon_and_monitoring_goes_on(server, tmp_path: Path):
+    url, cluster = server
+    port = free_port()
+    log = tmp_path / "log"
+    given = {"DATABASE_URL": url, "SECRET_KEY": settings.SECRET_KEY}
+    web_command = web.command("127.0.0.1", port, processes=1)[1:]
+    with running(["manage.py", "worker"], log, **given), running(web_command, log, **given):
+        eventually(lambda: readyz(port)[0] == 200, log)
+        time.sleep(1.2)  # what was answered is forgotten
+        with hanging(cluster):
+            status, body, seconds = get(port, "/readyz")
+            assert (status, json.loads(body)["checks"]["database"]) == (503, {"ok": False, "error": "TimeoutError"})
+            assert seconds < 2.5
+            for address, expected in (("/healthz", 200), ("/readyz", 503), ("/metrics", 200)):
+                status, body, seconds = get(port, address)
+                assert status == expected and seconds < 2.5, (address, seconds)
+            assert 'linekeeper_check_ok{check="database"} 0.0' in body
+        eventually(lambda: readyz(port)[0] == 200, log)
+        assert 'linekeeper_check_ok{check="writes"} 1.0' in get(port, "/metrics")[1]

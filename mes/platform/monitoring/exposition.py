@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from ipaddress import IPv6Address, ip_address
 
 import structlog
 from django.conf import settings
@@ -21,7 +22,6 @@ from mes.platform.monitoring.survey import Survey
 
 logger = structlog.get_logger(__name__)
 
-LOOPBACK = ("127.0.0.1", "::1")
 FORWARDED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 REFUSAL = "Figures are for this machine only, or for whoever has the token that MES_METRICS_TOKEN names.\n"
 
@@ -44,7 +44,17 @@ def may_read(request: HttpRequest) -> bool:
         sent = request.headers.get("Authorization", "")
         return constant_time_compare(sent, f"Bearer {settings.MES_METRICS_TOKEN}")
     is_forwarded = any(header in request.META for header in FORWARDED)
-    return request.META.get("REMOTE_ADDR") in LOOPBACK and not is_forwarded
+    return is_loopback(request.META.get("REMOTE_ADDR", "")) and not is_forwarded
+
+
+def is_loopback(text: str) -> bool:
+    """Whether an address is one of this machine, also as IPv6 writes one of IPv4."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 class _Plant:

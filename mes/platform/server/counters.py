@@ -12,6 +12,7 @@ from pathlib import Path
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client looks at it when it is imported
 MEMORY = Path("/dev/shm")
+MOST_LEFT_OVER = 60  # files: each is read whenever somebody asks
 _FILE = re.compile(r"[a-z_]+_(?P<pid>\d+)\.db")
 
 
@@ -42,11 +43,21 @@ def is_ours(folder: Path) -> bool:
 
 
 def _remove_left_over(folder: Path) -> None:
-    """Begin anew when no process that counted lives: the figures of a server that was stopped are of no more use."""
+    """Begin anew when no process that counted lives: the figures of a server that was stopped are of no more use.
+
+    While one lives, what others counted before they ended still counts, of the latest of them.
+    """
     files = [(path, int(match["pid"])) for path in folder.iterdir() if (match := _FILE.fullmatch(path.name))]
-    if not any(_is_alive(pid) for _path, pid in files):
-        for path, _pid in files:
-            path.unlink(missing_ok=True)
+    left_over = [path for path, pid in files if not _is_alive(pid)]
+    kept = 0 if len(left_over) == len(files) else MOST_LEFT_OVER
+    for path in sorted(left_over, key=_changed_at, reverse=True)[kept:]:
+        path.unlink(missing_ok=True)
+
+
+def _changed_at(path: Path) -> float:
+    with suppress(OSError):  # another process removes it at this moment
+        return path.stat().st_mtime
+    return 0.0
 
 
 def _is_alive(pid: int) -> bool:

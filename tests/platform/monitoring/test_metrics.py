@@ -24,6 +24,7 @@ from mes.platform.http.accounting import template_of
 from mes.platform.monitoring import exposition
 from mes.platform.outbox import emit, processor
 from mes.platform.outbox.models import EventType, MesEvent, WorkerHeartbeat
+from mes.platform.server import counters
 from mes.platform.server.counters import FOLDER_VARIABLE, is_ours
 from tests.factories import api_client, make_plant, make_user
 from tests.integration.helpers import into_oven, make_event, reading
@@ -202,6 +203,8 @@ def test_a_database_that_is_gone_leaves_the_rest(monkeypatch: pytest.MonkeyPatch
     [
         ({}, 200),
         ({"REMOTE_ADDR": "::1"}, 200),
+        ({"REMOTE_ADDR": "::ffff:127.0.0.1"}, 200),
+        ({"REMOTE_ADDR": "::ffff:10.0.0.7"}, 403),
         ({"REMOTE_ADDR": "10.0.0.7"}, 403),
         ({"REMOTE_ADDR": ""}, 403),
         ({"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, 403),
@@ -264,6 +267,20 @@ def test_processes_are_added_up_and_a_new_start_begins_anew(data_dir: Path, monk
     name = ("linekeeper_http_requests_total", (("method", "GET"), ("route", "/readyz"), ("status", "200")))
     assert samples(run(data_dir, MEANWHILE + TELL))[name] == 2
     assert samples(run(data_dir, TELL))[name] == 1, "those of before are all dead"
+
+
+def test_what_ended_processes_counted_is_kept_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "MOST_LEFT_OVER", 2)
+    dead = [subprocess.Popen(["true"]) for _number in range(3)]
+    names = [f"counter_{process.pid}.db" for process in dead if process.wait() == 0]
+    for at, name in enumerate([*names, f"counter_{os.getpid()}.db", "notes.txt"]):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (at, at))
+    counters._remove_left_over(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*names[1:], f"counter_{os.getpid()}.db", "notes.txt"}
+    (tmp_path / f"counter_{os.getpid()}.db").unlink()
+    counters._remove_left_over(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
