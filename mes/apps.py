@@ -1,7 +1,6 @@
 """The app that holds what exists and what state it is in, and the frame all apps stand in."""
 
 from django.apps import AppConfig
-from django.conf import settings
 from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
@@ -41,9 +40,7 @@ class MesConfig(AppConfig):
         retention.policies.register(
             *platform.POLICIES, production_counts.POLICY, status_reports.POLICY, time_rule_marks.POLICY
         )
-        schedules.tasks.register(*outbox.TASKS, retention_runs.TASK, sweep.TASK)
-        if settings.MES_BACKUP_DIR is not None:
-            schedules.tasks.register(backups.TASK)
+        schedules.tasks.register(*outbox.TASKS, retention_runs.TASK, sweep.TASK, backups.TASK)
         task_outcomes.register()
         post_migrate.connect(drop_leftovers, sender=self, dispatch_uid="mes.restore")
         post_migrate.connect(make_months_after_migration, sender=self, dispatch_uid="mes.partitions")

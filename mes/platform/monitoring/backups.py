@@ -14,7 +14,13 @@ from mes.platform.server.backup import Backup
 
 
 def start() -> str:
-    """Start `manage.py backup`. The worker calls it nightly; the process notes how it ends."""
+    """Start `manage.py backup`. The worker calls it nightly; the process notes how it ends.
+
+    Registered also where no folder is set: a migration by hand, without the environment of the installation, must not
+    take the schedule away.
+    """
+    if settings.MES_BACKUP_DIR is None:
+        return "off"
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "backup"]
     subprocess.Popen(command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL)
     return HANDED_ON
@@ -28,4 +34,9 @@ def make() -> Backup:
         return backup.back_up(settings.MES_BACKUP_DIR, keep=settings.MES_BACKUP_KEEP, beat=beat)
 
 
-TASK = ScheduledTask("backup", _("Backup"), start, cron=settings.MES_BACKUP_TIME.strftime("%-M %-H * * *"))
+TASK = ScheduledTask(
+    "backup",
+    _("Backup") if settings.MES_BACKUP_DIR else _("Backup (off: MES_BACKUP_DIR is not set)"),
+    start,
+    cron=settings.MES_BACKUP_TIME.strftime("%-M %-H * * *"),
+)

@@ -312,7 +312,8 @@ def _load_beside(source: Path) -> None:
     psql reads from us: should this process be killed, it reads no COMMIT, and nothing has happened.
     """
     options = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"]
-    with tempfile.TemporaryFile("w+") as errors, _start("psql", options, stdin=subprocess.PIPE, stderr=errors) as psql:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    with tempfile.TemporaryFile("w+") as errors, _start("psql", options, **pipes, stderr=errors) as psql:
         assert psql.stdin is not None
         try:
             psql.stdin.write(BEGIN.encode())

@@ -90,7 +90,7 @@ def test_a_backup_is_restored_and_work_goes_on_there(other, tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert file.stat().st_mode & 0o777 == 0o600
     done = manage(other, "restore", file)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stdout) == (0, f"{file} is restored.\n"), done.stderr
     with psycopg.connect(other) as connection:
         found = connection.execute("SELECT id, payload->>'text' FROM mes_mesevent").fetchall()
         assert found == [(event.pk, "µ „x“")]
@@ -197,6 +197,27 @@ def test_a_backup_that_this_release_cannot_take_over_leaves_the_old_content(old,
         connection.execute(change)
     backup.dump(tmp_path / "file")
     assert_refused(manage(old, "restore", tmp_path / "file", "--replace"), reason, old)
+
+
+UNCHECKED = """
+import sys
+from pathlib import Path
+import django
+django.setup()
+from mes.platform.server import backup
+backup.check = lambda source: None
+backup.restore(Path(sys.argv[1]), replace=True, migrate=lambda: None)
+"""
+
+
+def test_what_breaks_off_while_it_is_loaded_changes_nothing(old, file):
+    """A disk that fails after the file was read, say: nothing is committed unless all of it arrived."""
+    file.write_bytes(file.read_bytes()[: -backup.SEAL_SIZE - 10_000])
+    given = {**os.environ, "DATABASE_URL": old, "SECRET_KEY": "x"}
+    command = [sys.executable, "-c", UNCHECKED, str(file)]
+    done = subprocess.run(command, cwd=PROJECT, env=given, capture_output=True, text=True, check=False)
+    assert (done.returncode, "could not be read" in done.stderr) == (1, True), done.stderr
+    assert (ask(old, KEYS), ask(old, SCHEMAS)) == ("old", "public")
 
 
 # --- killed -------------------------------------------------------------------------------------------------
@@ -397,6 +418,12 @@ def test_a_scheduled_backup_is_made_by_a_process_of_its_own_and_its_end_is_noted
     assert TaskOutcome.objects.get(name="backup").running_since  # if it never ends, that is seen
     eventually(lambda: TaskOutcome.objects.get(name="backup").succeeded_at)
     assert [made.path.name for made in backup.list_backups(folder)] == names(folder) != []
+
+
+def test_where_no_folder_is_set_the_task_starts_nothing(settings):
+    settings.MES_BACKUP_DIR = None
+    assert backups.start() == "off"
+    assert "off" in str(backups.TASK.label)
 
 
 def test_a_backup_that_fails_is_noted(db, folder):
