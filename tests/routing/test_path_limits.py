@@ -52,6 +52,8 @@ def test_what_people_write_is_saved(expression: str) -> None:
         DOUBLINGS,
         DOUBLINGS + " | " + "[]" * 20,
         f"to_string({DOUBLINGS})",
+        f"length(to_string({DOUBLINGS}))",
+        "[text, text, text, text] | [@, @, @, @][] | [@, @, @, @][] | [?contains(@, 'nowhere')] | length(@)",
         f"{{x: {DOUBLINGS}, y: {DOUBLINGS}}} | x == y",
         f"{{x: {DOUBLINGS}, y: {DOUBLINGS}}} | contains([x], y)",
         "[a, a] | [@, @] | [@, @] | [@, @] | [][][][] | [*].c[]",
