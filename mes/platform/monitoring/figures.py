@@ -18,6 +18,7 @@ from mes.platform.monitoring.disk import list_disks
 from mes.platform.monitoring.health import HEARTBEAT_TICKS
 from mes.platform.monitoring.scheduled_tasks import list_statuses
 from mes.platform.outbox.models import DUE_STATUSES, EventStatus, MesEvent, WorkerHeartbeat
+from mes.platform.server import backup
 
 Sample = tuple[tuple[str, ...], float]  # the values of the labels, and the figure
 
@@ -113,6 +114,12 @@ def _read_disk_sizes() -> Iterator[Sample]:
         yield (name,), total
 
 
+def _read_backup_age() -> Iterator[Sample]:
+    last = backup.latest()
+    if last is not None:
+        yield (), last.age.total_seconds()
+
+
 figures.register(
     Figure("linekeeper_outbox_backlog", "Events of the outbox: due, retrying, dead.", _read_outbox, ("state",)),
     Figure("linekeeper_outbox_oldest_due_seconds", "How long the oldest due event has waited.", _read_backlog_age),
@@ -126,4 +133,5 @@ figures.register(
     Figure("linekeeper_database_size_bytes", "Size of the database.", _read_database_size),
     Figure("linekeeper_disk_free_bytes", "Room on the disks.", _read_disks_free, ("disk",)),
     Figure("linekeeper_disk_size_bytes", "Size of the disks.", _read_disk_sizes, ("disk",)),
+    Figure("linekeeper_backup_age_seconds", "Age of the last scheduled backup.", _read_backup_age),
 )

@@ -16,16 +16,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from mes.platform.http.envelope import encode
+from mes.platform.monitoring import backups
 from mes.platform.monitoring.disk import list_disks
 from mes.platform.monitoring.scheduled_tasks import list_bad, list_statuses
 from mes.platform.monitoring.survey import Survey
-from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
+from mes.platform.outbox.models import EventStatus, MesEvent, TaskOutcome, WorkerHeartbeat
+from mes.platform.server import backup
 
 HEARTBEAT_TICKS = 3  # a worker that missed this many is gone
 MOST_COUNTED = 1000  # whoever has more dead events counts them elsewhere
 TASKS_FAILED = "SCHEDULED_TASKS_FAILED"
 NOT_WRITABLE = "DATABASE_NOT_WRITABLE"
 SPACE_LOW = "DISK_SPACE_LOW"
+BACKUP_LATE = "BACKUP_TOO_OLD"
 UNANSWERED = {"ok": False, "error": "TimeoutError"}  # of a check that did not end in time
 BACKLOG_TICKS = 10  # events that wait for longer are not being processed
 
@@ -165,6 +168,20 @@ def check_space() -> dict[str, Any]:
     return {"ok": not is_low, **({"code": SPACE_LOW} if is_low else {}), "limitBytes": limit, "disks": shown}
 
 
+def check_backup() -> dict[str, Any]:
+    """Where backups are scheduled, there is one of the last day; the first is waited for as long."""
+    if settings.MES_BACKUP_DIR is None:
+        return {"ok": True, "scheduled": False}
+    last = backup.latest()
+    if last is not None:
+        made_at, is_late = last.made_at, last.is_late
+    else:
+        expected_since = TaskOutcome.objects.filter(name=backups.TASK.name).values_list("created_at", flat=True).first()
+        made_at, is_late = None, expected_since is not None and timezone.now() - expected_since > backup.LATE
+    code = {"code": BACKUP_LATE} if is_late else {}
+    return {"ok": not is_late, **code, "scheduled": True, "lastMadeAt": made_at, "ageSeconds": _age(made_at)}
+
+
 def _age(moment: datetime | None) -> float | None:
     return None if moment is None else round((timezone.now() - moment).total_seconds(), 1)
 
@@ -176,5 +193,9 @@ CHECKS: dict[str, Callable[[], dict[str, Any]]] = {
     "worker": check_worker,
     "backlog": check_backlog,
 }
-WARNINGS: dict[str, Callable[[], dict[str, Any]]] = {"tasks": check_tasks, "space": check_space}
+WARNINGS: dict[str, Callable[[], dict[str, Any]]] = {
+    "tasks": check_tasks,
+    "space": check_space,
+    "backup": check_backup,  # last: its folder may be of another machine, and hang
+}
 SURVEY = Survey(lambda: {name: partial(_outcome, check) for name, check in (CHECKS | WARNINGS).items()})

@@ -1,6 +1,7 @@
 """What supervisors and load balancers see."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from django.utils import timezone
 
 from mes.platform.database.models import WriteProbe
 from mes.platform.monitoring import disk, health
-from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
+from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
+from mes.platform.server import backup
 
 urlpatterns = [path("healthz", health.healthz), path("readyz", health.readyz)]
 pytestmark = pytest.mark.urls(__name__)
@@ -118,3 +120,27 @@ def test_the_disk_of_a_database_on_this_machine_is_looked_at(monkeypatch: pytest
     assert [name for name, _free, _total in disk.list_disks()] == ["data folder", "database"]
     monkeypatch.setitem(connection.settings_dict, "HOST", "db.example")
     assert [name for name, _free, _total in disk.list_disks()] == ["data folder"]
+
+
+def warnings(client: Client) -> list[str]:
+    return client.get("/readyz").json()["warnings"]
+
+
+@pytest.mark.django_db
+def test_a_backup_that_is_too_old_is_a_warning_where_backups_are_scheduled(
+    client: Client, settings: Any, tmp_path: Path
+) -> None:
+    beat()
+    assert ready(client)[1]["backup"] == {"ok": True, "scheduled": False}
+    settings.MES_BACKUP_DIR = tmp_path
+    assert warnings(client) == [], "the first is made at night"
+    outcome = TaskOutcome.objects.create(name="backup", created_at=timezone.now() - timedelta(hours=25))
+    assert warnings(client) == []
+    TaskOutcome.objects.filter(pk=outcome.pk).update(created_at=timezone.now() - timedelta(hours=27))
+    assert "backup" in warnings(client)
+    for hours, is_late in ((27, True), (25, False)):
+        made_at = timezone.now() - timedelta(hours=hours)
+        (tmp_path / backup.NAME.format(made_at)).touch()
+        status, checks = ready(client)
+        assert (status, checks["backup"]["ok"], "code" in checks["backup"]) == (200, not is_late, is_late)
+        assert abs(checks["backup"]["ageSeconds"] - hours * 3600) < 60

@@ -24,7 +24,7 @@ from mes.platform.http.accounting import template_of
 from mes.platform.monitoring import exposition
 from mes.platform.outbox import emit, processor
 from mes.platform.outbox.models import EventType, MesEvent, WorkerHeartbeat
-from mes.platform.server import counters
+from mes.platform.server import backup, counters
 from mes.platform.server.counters import FOLDER_VARIABLE, is_ours
 from tests.factories import api_client, make_plant, make_user
 from tests.integration.helpers import into_oven, make_event, reading
@@ -304,7 +304,9 @@ def expressions() -> Iterator[str]:
         yield from (target["expr"] for target in panel["targets"])
 
 
-def test_alerts_and_dashboard_name_figures_that_there_are() -> None:
+def test_alerts_and_dashboard_name_figures_that_there_are(settings: Any, tmp_path: Path) -> None:
+    settings.MES_BACKUP_DIR = tmp_path
+    (tmp_path / backup.NAME.format(timezone.now())).touch()
     WorkerHeartbeat.objects.create(name="worker", ticked_at=timezone.now())
     api_client().post("/api/integration/device-data", {})
     metrics.count_event("DATA_ALARM", "completed")
