@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from mes.platform.accounts.roles import Role
@@ -77,12 +77,19 @@ def _write(notice: Notice, people: Sequence[_Person], now: datetime) -> int:
 
 
 def _list_people(*, roles: Collection[str]) -> list[_Person]:
-    """Return who has one of the roles, with the lines they follow."""
+    """Return who has one of the roles, with the lines they follow. Superusers are administrators."""
     role_of_group = {Role(role).group_name: role for role in roles if role in Role.values}
-    members = User.objects.filter(is_active=True, groups__name__in=role_of_group)
+    concerned = Q(groups__name__in=role_of_group)
+    if Role.ADMIN in roles:
+        concerned |= Q(is_superuser=True)
+    members = User.objects.filter(concerned, is_active=True)
     roles_of: dict[int, set[str]] = {}
-    for user_id, group in members.values_list("pk", "groups__name"):
-        roles_of.setdefault(user_id, set()).add(role_of_group[group])
+    for user_id, group, is_superuser in members.values_list("pk", "groups__name", "is_superuser"):
+        own_roles = roles_of.setdefault(user_id, set())
+        if group in role_of_group:
+            own_roles.add(role_of_group[group])
+        if is_superuser and Role.ADMIN in roles:
+            own_roles.add(Role.ADMIN)
     lines_of: dict[int, set[int]] = {}
     for user_id, line_id in FollowedLine.objects.filter(user__in=roles_of).values_list("user_id", "line_id"):
         lines_of.setdefault(user_id, set()).add(line_id)

@@ -35,9 +35,11 @@ class Gate:
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponseBase | None:
         """Answer instead of the view where the person is let no further."""
-        name = request.resolver_match.url_name if request.resolver_match else None
         user = getattr(request, "user", None)
-        if user is None or name in FOR_ALL or not user.is_authenticated:
+        if user is None:
+            return None
+        name = request.resolver_match.url_name if request.resolver_match else None
+        if name in FOR_ALL or not user.is_authenticated:
             return None
         standing = standing_of(user)
         if lacks_second_factor(request, standing):

@@ -416,6 +416,14 @@ def test_everyone_with_a_role_reads_but_does_not_write() -> None:
     assert not Line.objects.exists()
 
 
+def test_nobody_without_a_role_reads() -> None:
+    client = APIClient()
+    client.force_authenticate(make_user())
+    answer = client.get("/api/lines")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "PERMISSION_DENIED")
+    assert "no role" in answer.json()["error"]["message"]
+
+
 def test_a_write_that_declares_no_capability_is_refused_to_everyone() -> None:
     client = APIClient()
     client.force_authenticate(User.objects.create_superuser("root"))

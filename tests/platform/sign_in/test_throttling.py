@@ -153,6 +153,16 @@ def test_who_signs_in_lifts_no_delay_that_others_brought_about(olga: User) -> No
     assert not is_heard("paul", address=THERE)
 
 
+def test_who_is_not_heard_fills_no_table(olga: User) -> None:
+    """Names are invented faster than rows go."""
+    fail(FREE[Counted.ADDRESS], address=THERE)
+    guess("one more", address=THERE)
+    before = AttemptCount.objects.count()
+    for number in range(5):
+        assert guess(f"invented-{number}", address=THERE).status_code == 429
+    assert AttemptCount.objects.count() == before
+
+
 def test_a_name_is_one_name_however_it_is_written(olga: User) -> None:
     for name in ("olga", " olga", "OLGA", "ol\u0067a ", "Olga", "\uff4flga"):
         guess(name)
@@ -241,6 +251,13 @@ def test_administrators_are_told_once_a_day(olga: User) -> None:
     [told] = Notification.objects.filter(recipient=root)
     assert "olga" in told.text
     assert not Notification.objects.exclude(recipient=root).exists()
+
+
+def test_so_is_a_superuser_without_a_group(olga: User) -> None:
+    root = make_user(is_superuser=True)
+    fail(FREE[Counted.ACCOUNT])
+    guess()
+    assert Notification.objects.get().recipient == root
 
 
 def test_an_administrator_sees_who_is_delayed_and_ends_it(olga: User) -> None:
