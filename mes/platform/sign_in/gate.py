@@ -18,7 +18,7 @@ from mes.platform.http.pages import is_live
 
 SESSION_KEY = "second_factor"  # the id of the factor that was shown in this session
 
-FOR_ALL = frozenset({"sign-in", "sign-out", "favicon", "healthz", "readyz"})
+FOR_ALL = frozenset({"sign-in", "sign-out", "favicon", "healthz", "readyz", "metrics"})
 FOR_FACTOR = FOR_ALL | {"second-factor", "second-factor-set-up"}
 FOR_NO_ROLE = FOR_FACTOR | {"account", "account-password", "second-factor-codes", "second-factor-off"}
 

@@ -13,7 +13,7 @@ from tests.factories import make_plant, make_user
 
 pytestmark = pytest.mark.django_db
 
-OPEN = {"/sign-in/", "/sign-out/", "/favicon.ico", "/healthz", "/readyz"}
+OPEN = {"/sign-in/", "/sign-out/", "/favicon.ico", "/healthz", "/readyz", "/metrics"}
 OWN = {
     "/account/",
     "/account/password/",
