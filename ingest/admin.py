@@ -41,6 +41,7 @@ class IngestEventAdmin(ReadOnlyAdmin):
         "error_code",
         "occurred_at",
         "received_at",
+        "request_id",
     )
     list_display_links = ("id", "status")
     list_filter = (

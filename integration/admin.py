@@ -45,6 +45,7 @@ class IntegrationMessageAdmin(ReadOnlyAdmin):
         "keys_shown",
         "error_code",
         "count",
+        "request_id",
     )
     list_display_links = ("id", "status")
     list_filter = ("status", "direction")

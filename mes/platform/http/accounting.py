@@ -15,6 +15,7 @@ from mes.platform import metrics
 logger = structlog.get_logger(__name__)
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
+GATEWAY = "(gateway)"  # the route of what is answered without Django
 NO_ROUTE = "(none)"  # of what has no address here, and of static files
 _GROUP = re.compile(r"\(\?P<(\w+)>(?:[^()\[\]]|\[[^\]]*\])*\)")  # of a regular expression
 _CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -34,6 +35,13 @@ def account(get_response: Handler) -> Handler:
         return response
 
     return middleware
+
+
+def account_refusal(method: str, status: int, request_id: str) -> None:
+    """Count, and log where that is asked for, a request that the gateway refuses."""
+    metrics.observe(GATEWAY, method, status, 0.0)
+    if settings.MES_REQUEST_LOG:
+        logger.info("request", method=method, route=GATEWAY, status=status, who="", request_id=request_id)
 
 
 def route_of(request: HttpRequest) -> str:

@@ -16,7 +16,17 @@ OPERATIONS.add(MesEvent, WorkerHeartbeat, Schedule, OrmQ, Success, Failure)
 class MesEventAdmin(ReadOnlyAdmin):
     """What happened, and whether those who must act on it did."""
 
-    list_display = ("id", "event_type", "status", "entity_type", "entity_id", "attempts", "occurred_at", "error")
+    list_display = (
+        "id",
+        "event_type",
+        "status",
+        "entity_type",
+        "entity_id",
+        "attempts",
+        "occurred_at",
+        "request_id",
+        "error",
+    )
     list_display_links = ("id", "event_type")
     list_filter = ("status", "event_type")
     search_fields = ("entity_id__exact", "idempotency_key__exact", "request_id__exact")

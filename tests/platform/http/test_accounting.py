@@ -7,6 +7,7 @@ from django.test import Client
 from structlog.testing import capture_logs
 
 from mes.platform.accounts.roles import Role
+from mes.platform.http.accounting import account_refusal
 from tests.factories import api_client, make_user
 
 pytestmark = pytest.mark.django_db
@@ -42,3 +43,9 @@ def test_people_are_named_too(settings: Any, address: str, who: str) -> None:
 def test_whoever_has_not_signed_in_is_nobody(settings: Any) -> None:
     [line] = lines_of(settings, asked=True, ask=lambda: Client().get("/nowhere"))
     assert (line["route"], line["status"], line["who"]) == ("(none)", 404, "")
+
+
+def test_what_the_gateway_refuses_has_a_line_too(settings: Any) -> None:
+    [line] = lines_of(settings, asked=True, ask=lambda: account_refusal("POST", 503, "abc"))
+    assert (line["route"], line["method"], line["status"], line["request_id"]) == ("(gateway)", "POST", 503, "abc")
+    assert lines_of(settings, asked=False, ask=lambda: account_refusal("POST", 503, "abc")) == []

@@ -20,7 +20,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from mes.platform import metrics
+from mes.platform.http.accounting import account_refusal
 from mes.platform.http.envelope import encode, error_body
 from mes.platform.http.gateway import bodies
 from mes.platform.http.gateway.environ import Environ, make_environ
@@ -39,7 +39,6 @@ class Undecided(Exception):
 FORM_LIMIT = 64 * 1024  # bytes that a stranger may send to a page
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # these wait for nothing for long: see `monitoring.survey`
 SWEEP_SECONDS = 0.25
-GATEWAY = "(gateway)"  # the route of what is answered without Django
 
 
 @dataclass(frozen=True)
@@ -186,8 +185,8 @@ def _presents_itself(environ: Environ) -> bool:
 
 def _refuse(protocol: Any, environ: Environ, status: int, code: str, message: str) -> None:
     """Answer without Django, which would take a thread. The body may be unread, so the connection is closed."""
-    metrics.observe(GATEWAY, environ["REQUEST_METHOD"], status, 0.0)
     identity = choose_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+    account_refusal(environ["REQUEST_METHOD"], status, identity)
     headers = [("Connection", "close"), ("Cache-Control", "no-store"), ("X-Request-ID", identity)]
     if status == 503:
         headers.append(("Retry-After", "1"))
