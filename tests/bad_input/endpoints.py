@@ -1,5 +1,7 @@
 """Every endpoint of the API as its OpenAPI document describes it, so that new ones are tested without being listed."""
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -71,6 +73,30 @@ def list_endpoints() -> tuple[Endpoint, ...]:
     )
 
 
+def body_with(endpoint: Endpoint, name: str, value: str, *, where: tuple[str | int, ...] = ()) -> bytes:
+    """Return the endpoint's example with the JSON text `value` in one field."""
+    example = json.loads(json.dumps(endpoint.example))
+    inner = example
+    for step in where:
+        inner = inner[step]
+    inner[name] = "@here@"
+    return json.dumps(example).replace('"@here@"', value).encode()
+
+
+def inner_fields(endpoint: Endpoint) -> list[tuple[tuple[str | int, ...], str]]:
+    """Return (path, name) of every field of the example, and of objects in it."""
+
+    def walk(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                yield path, name
+                yield from walk(inner, (*path, name))
+        elif isinstance(value, list) and value:
+            yield from walk(value[0], (*path, 0))
+
+    return list(walk(endpoint.example, ()))
+
+
 def _endpoint(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> Endpoint:
     queries = tuple(p["name"] for p in operation.get("parameters", []) if p["in"] == "query")
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
@@ -91,7 +117,7 @@ def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]
         if "$ref" in schema:
             schema = schemas[schema["$ref"].rsplit("/", 1)[-1]]
         elif "allOf" in schema or "oneOf" in schema or "anyOf" in schema:
-            options = schema.get("allOf") or schema.get("oneOf") or schema.get("anyOf")
+            options = schema.get("allOf") or schema.get("oneOf") or schema["anyOf"]
             schema = next((option for option in options if option.get("type") != "null"), {})
         else:
             return schema

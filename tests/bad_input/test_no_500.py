@@ -13,15 +13,12 @@ from psycopg.pq import TransactionStatus
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
-from integration.models import FailedMessage
-from mes.line_setup.models import Stencil
-from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
-from mes.readiness.models import PrepPolicy
-from mes.routing.models import FaiTemplate
-from tests.bad_input.endpoints import THINGS, Endpoint, list_endpoints
-from tests.factories import api_client, make_config, make_plant, make_spec
-from tests.integration.helpers import changed, into_oven, make_event, reading, state
+from tests.bad_input.endpoints import THINGS, Endpoint, body_with, inner_fields, list_endpoints
+from tests.bad_input.nasty import BODIES, NAMES, QUERIES, VALUES
+from tests.bad_input.things import make_things
+from tests.factories import api_client, make_spec
+from tests.integration.helpers import changed, make_event, reading, state
 
 ENDPOINTS = list_endpoints()
 WRITES = [endpoint for endpoint in ENDPOINTS if endpoint.method in ("POST", "PATCH")]
@@ -29,133 +26,7 @@ READS = [endpoint for endpoint in ENDPOINTS if endpoint.method == "GET"]
 WITH_BODY = [endpoint for endpoint in WRITES if endpoint.example is not None]
 WITH_NAMES = [endpoint for endpoint in ENDPOINTS if endpoint.parameters]
 
-HUGE_NUMBER = "1" + "0" * 400
 WRITING = re.compile(r"\b(INSERT|UPDATE|DELETE|TRUNCATE|ALTER|DROP)\b", re.IGNORECASE)
-
-BODIES: dict[str, bytes] = {
-    "not JSON": b"nonsense",
-    "half of it": b'{"a": [1, 2',
-    "an array": b"[]",
-    "an array of objects": b"[{}]",
-    "a string": b'"text"',
-    "a number": b"12",
-    "null": b"null",
-    "true": b"true",
-    "NaN": b'{"a": NaN}',
-    "only NaN": b"NaN",
-    "infinity": b"[-Infinity, Infinity]",
-    "1e999": b'{"a": 1e999}',
-    "a huge integer": b'{"a": ' + HUGE_NUMBER.encode() + b"}",
-    "deep arrays": b"[" * 100_000 + b"]" * 100_000,
-    "deep objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-    "deep and open": b'{"a": ' + b"[" * 100_000,
-    "deep below a field": b'{"a": ' + b"[" * 1_000 + b"]" * 1_000 + b"}",
-    "NUL in a value": b'{"a": "x\\u0000y"}',
-    "NUL in a key": b'{"x\\u0000y": 1}',
-    "a raw NUL": b'{"a": "\x00"}',
-    "a lone surrogate in a value": b'{"a": "\\ud800"}',
-    "a lone surrogate in a key": b'{"\\udfff": 1}',
-    "a lone surrogate in UTF-8": b'{"a": "\xed\xa0\x80"}',
-    "not UTF-8": b'{"a": "\xff\xfe"}',
-    "UTF-16": '{"a": 1}'.encode("utf-16"),
-    "a byte order mark": b'\xef\xbb\xbf{"a": 1}',
-    "an unknown field": b'{"nobody knows this": 1}',
-    "an empty key": b'{"": ""}',
-    "prototype": b'{"__proto__": {}, "__class__": "x", "pk": 1, "id": "1"}',
-    "trailing text": b"{} {}",
-    "a comment": b"{} // x",
-    "many keys": json.dumps({f"k{n}": n for n in range(2_000)}).encode(),
-}
-
-VALUES: dict[str, str] = {
-    "null": "null",
-    "true": "true",
-    "an empty string": '""',
-    "a blank": '" "',
-    "a word": '"x"',
-    "a number in a string": '"1"',
-    "an array": "[]",
-    "an object": "{}",
-    "nested": '[{"a": [null]}, [[]]]',
-    "zero": "0",
-    "minus one": "-1",
-    "a fraction": "0.5",
-    "2**31": str(2**31),
-    "2**63": str(2**63),
-    "-2**63-1": str(-(2**63) - 1),
-    "10**400": HUGE_NUMBER,
-    "1e308": "1e308",
-    "1e999": "1e999",
-    "NaN": "NaN",
-    "NUL": '"a\\u0000b"',
-    "a surrogate": '"a\\ud83db"',
-    "a control character": '"a\\u0007b\\u0085"',
-    "a slash": '"a/b"',
-    "blank ends": '" a "',
-    "100 kB": json.dumps("x" * 100_000),
-    "unicode": '"\\u00e9\\ud83d\\ude00\\u202e\\u0301"',
-    "many": json.dumps([1] * 2_000),
-    "an old time": '"0001-01-01T00:00:00+14:00"',
-    "a late time": '"9999-12-31T23:59:59-14:00"',
-    "a time of no zone": '"2026-01-24T10:00:00"',
-    "a date": '"2026-02-30"',
-}
-
-NAMES: dict[str, str] = {
-    "dots": "SN.1..x",
-    "two dots": "..",
-    "encoded dots": "%2E%2E",
-    "plus": "A+B",
-    "colon": "A:B",
-    "hash": "A%23B",
-    "blank": "A%20B",
-    "percent": "100%25",
-    "a broken escape": "100%",
-    "question mark": "A%3FB",
-    "slash": "A%2FB",
-    "backslash": "A%5CB",
-    "unicode": "%C3%A9%F0%9F%98%80",
-    "raw unicode": "é😀",
-    "right to left": "%E2%80%AE",
-    "not UTF-8": "%FF%FE",
-    "a surrogate in UTF-8": "%ED%A0%80",
-    "NUL": "A%00B",
-    "a line break": "A%0D%0AB",
-    "a control character": "%7F",
-    "C1 control": "%C2%85",
-    "quotes": "'%22;--",
-    "huge": "x" * 5_000,
-    "a huge number": "9" * 400,
-    "2**63": str(2**63),
-    "a negative number": "-1",
-    "another script's digit": "%D9%A3",
-    "a fraction": "1.0",
-    "an exponent": "1e3",
-    "json": "%7B%7D",
-    "format": "x.json",
-}
-
-QUERIES: dict[str, str] = {
-    **{name: text for name, text in NAMES.items() if name != "two dots"},
-    "empty": "",
-    "blank ends": "%20x%20",
-    "a time of no zone": "2026-01-01T00:00:00",
-    "an impossible date": "2026-02-30",
-    "the last day": "9999-12-31",
-    "the first day": "0001-01-01",
-    "a late time": "9999-12-31T23:59:59-14:00",
-    "true": "true",
-    "zero": "0",
-    "2**31": str(2**31),
-    "a cursor": "cD0x",
-    "a cursor of text": "cD14",  # p=x
-    "a cursor of NUL": "cD0lMDA%3D",  # p=%00
-    "a cursor backwards": "cj0xJnA9LTE%3D",  # r=1&p=-1
-    "a cursor with an offset": "bz05OTk5OTk5OTk5OTk5OTk5OTk5OTk%3D",  # o=999…
-    "a cursor beyond": "cD05MjIzMzcyMDM2ODU0Nzc1ODA4",  # p=2**63
-    "no base64": "%%%",
-}
-
 
 # --- asking -----------------------------------------------------------------------------------------------
 
@@ -228,53 +99,6 @@ def things(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterato
 @pytest.fixture
 def asker(things: None, db: None) -> Asker:
     return Asker(api_client(Role.ADMIN))
-
-
-def make_things() -> dict[str, dict[str, str]]:
-    """Make one of each that the addresses name, and a unit in the oven; return the names."""
-    plant, client = make_plant(), api_client(Role.ADMIN)
-    into_oven(client)
-    Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
-    board = Material.objects.create(code="BOARD-1", name="Board", unit="pcs")
-    paste = Material.objects.create(code="M-1", name="Paste", unit="g")
-    item = BomItem.objects.create(parent=board, child=paste, quantity=1)
-    config = make_config(operation=plant.operations["PRINT"])
-    Stencil.objects.create(stencil_id="ST-1")
-    client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
-    template = FaiTemplate.objects.create(code="FAI-1", name="First article", items=[{"itemName": "Height"}])
-    policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
-    return {
-        "bom-items": {"id": str(item.pk)},
-        "data-collection-specs": {"id": str(plant.peak.pk)},
-        "fai-templates": {"code": template.code},
-        "prep-policies": {"id": str(policy.pk)},
-        "execution-configs": {"id": str(config.pk)},
-        "integration/messages": {"id": str(FailedMessage.objects.get().pk)},
-    }
-
-
-def body_with(endpoint: Endpoint, name: str, value: str, *, where: tuple[str | int, ...] = ()) -> bytes:
-    """Return the endpoint's example with the JSON text `value` in one field."""
-    example = json.loads(json.dumps(endpoint.example))
-    inner = example
-    for step in where:
-        inner = inner[step]
-    inner[name] = "@here@"
-    return json.dumps(example).replace('"@here@"', value).encode()
-
-
-def inner_fields(endpoint: Endpoint) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return (path, name) of every field of the example, and of objects in it."""
-
-    def walk(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        if isinstance(value, dict):
-            for name, inner in value.items():
-                yield path, name
-                yield from walk(inner, (*path, name))
-        elif isinstance(value, list) and value:
-            yield from walk(value[0], (*path, 0))
-
-    return list(walk(endpoint.example, ()))
 
 
 # --- bodies -----------------------------------------------------------------------------------------------

@@ -146,6 +146,7 @@ def refuse(client: APIClient, body: Any, status: int, code: str) -> dict[str, An
     assert error["requestId"] == answer["X-Request-ID"]
     assert FailedMessage.objects.count() == open_before + 1
     kept = FailedMessage.objects.latest("id")
+    assert kept.error is not None
     assert (kept.error_code, kept.payload, kept.error["message"]) == (code, body, error["message"])
     assert not SettledMessage.objects.filter(dedupe_key=kept.dedupe_key).exists()
     return error

@@ -41,6 +41,7 @@ def needs(*capabilities: Capability) -> Callable[[View], View]:
             _check_form(request)
             return view(request, *args, **kwargs)
 
+        checked.needed = capabilities  # type: ignore[attr-defined]  # so that it can be held against what happens
         return checked
 
     return decorate

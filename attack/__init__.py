@@ -1,0 +1,1 @@
+"""Attacks an installation of its own as careless devices, strangers and failing machines would."""

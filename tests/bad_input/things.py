@@ -1,0 +1,33 @@
+"""What the addresses of the endpoints name."""
+
+from integration.models import FailedMessage
+from mes.line_setup.models import Stencil
+from mes.plant.models import BomItem, Equipment, Material
+from mes.platform.accounts.roles import Role
+from mes.readiness.models import PrepPolicy
+from mes.routing.models import FaiTemplate
+from tests.factories import api_client, make_config, make_plant
+from tests.integration.helpers import into_oven, make_event
+
+
+def make_things() -> dict[str, dict[str, str]]:
+    """Make one of each that the addresses name, and a unit in the oven; return the names."""
+    plant, client = make_plant(), api_client(Role.ADMIN)
+    into_oven(client)
+    Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
+    board = Material.objects.create(code="BOARD-1", name="Board", unit="pcs")
+    paste = Material.objects.create(code="M-1", name="Paste", unit="g")
+    item = BomItem.objects.create(parent=board, child=paste, quantity=1)
+    config = make_config(operation=plant.operations["PRINT"])
+    Stencil.objects.create(stencil_id="ST-1")
+    client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
+    template = FaiTemplate.objects.create(code="FAI-1", name="First article", items=[{"itemName": "Height"}])
+    policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
+    return {
+        "bom-items": {"id": str(item.pk)},
+        "data-collection-specs": {"id": str(plant.peak.pk)},
+        "fai-templates": {"code": template.code},
+        "prep-policies": {"id": str(policy.pk)},
+        "execution-configs": {"id": str(config.pk)},
+        "integration/messages": {"id": str(FailedMessage.objects.get().pk)},
+    }
