@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +18,7 @@ from ingest import highlighting, processing
 from ingest.mapping import presets
 from ingest.mapping.preview import LIVE, Preview, as_json, preview_event
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent
-from mes.errors import DomainError
+from mes.errors import DomainError, PayloadTooLarge
 from mes.plant.models import StationType
 from mes.platform.accounts.roles import Capability
 from mes.platform.http import parsing
@@ -33,10 +34,12 @@ PAGE_SIZE = 50
 MOST_ROUTES = 500
 MOST_VERSIONS = 20
 LONGEST_FOUND = 160
+BLANKS = 4  # times as long as it is sent may an event be as it is typed
 
 ADVICE = {  # code → what to do about it
     "STEP_MISMATCH": gettext_lazy("It is tried again by itself when what is missing was recorded."),
     "INGEST_PAYLOAD_INVALID": gettext_lazy("Preview it to see which path fails; mend the mapping or the machine."),
+    "INGEST_MAPPING_TOO_COSTLY": gettext_lazy("Make the named paths plainer, or let the machine send less at once."),
     "INGEST_MAPPING_MISSING": gettext_lazy("No open run has a step of this type with a mapping: look at the route."),
     "UNIT_NOT_FOUND": gettext_lazy("Register the unit in its run, or mend what reads the serial number."),
     "UNIT_RUN_NOT_FOUND": gettext_lazy("Register the unit in a run."),
@@ -50,6 +53,7 @@ ADVICE = {  # code → what to do about it
     "EVENT_TIME_OUT_OF_ORDER": gettext_lazy("Look at the machine's clock."),
     "INTERNAL_ERROR": gettext_lazy("A defect of Linekeeper, or of the database: the log has more."),
     "VALIDATION_ERROR": gettext_lazy("The sender must be mended: it did not send an event."),
+    "PAYLOAD_TOO_LARGE": gettext_lazy("The sender must send less in one event."),
     "PARSE_ERROR": gettext_lazy("The sender must be mended: it did not send JSON."),
 }
 
@@ -134,7 +138,7 @@ def _load_choices(form: PreviewForm) -> None:
 
 def _show(form: PreviewForm) -> dict[str, Any]:
     try:
-        event = parsing.decode(form.event.encode("utf-8", "replace"))
+        event = parsing.decode(_as_body(form.event))
         step_no = whole_number(form.step)
         preview = preview_event(
             route_code=form.route, step_no=-1 if step_no is None else step_no, event=event, version=form.wanted_version
@@ -150,6 +154,17 @@ def _show(form: PreviewForm) -> dict[str, Any]:
         "carried_fails": None in preview.overridden,
         "would": _verdict(preview),
     }
+
+
+def _as_body(text: str) -> bytes:
+    """Return what was typed as bytes. It may be larger than what machines send, being written over many lines.
+
+    Raises PayloadTooLarge.
+    """
+    body, limit = text.encode("utf-8", "replace"), BLANKS * settings.MES_BODY_LIMIT
+    if len(body) > limit:
+        raise PayloadTooLarge(limit=limit)
+    return body
 
 
 def _verdict(preview: Preview) -> str:
