@@ -90,11 +90,11 @@ def test_whatever_is_pasted_is_answered(plant, text):
     assert 'role="alert"' in (page := preview(plant, text)) or "problem" in page
 
 
-@pytest.mark.parametrize("fields", [{"route": "NONE"}, {"step": "11"}, {"step": "x"}, {"version": "9"}])
 def test_what_is_too_long_is_said_so(plant):
     assert "larger than 4194304 bytes" in preview(plant, '["' + "x" * 4 * 1024 * 1024 + '"]')
 
 
+@pytest.mark.parametrize("fields", [{"route": "NONE"}, {"step": "11"}, {"step": "x"}, {"version": "9"}])
 def test_choices_that_are_not_there_are_said_so(plant, fields):
     assert 'role="alert"' in preview(plant, printed(plant.sns[0]), **fields)
 
