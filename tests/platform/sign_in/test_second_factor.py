@@ -1,13 +1,18 @@
 """The second factor: who is asked for it, what it lets through, and what it does not."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from io import StringIO
+from threading import Barrier
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pyotp
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -181,6 +186,23 @@ def test_the_code_it_was_set_up_with_does_not_sign_in(quinn: User) -> None:
     assert not second_factor.check(factor.pk, code)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_code_that_is_sent_at_once_counts_once(quinn: User) -> None:
+    """The control is `check` without its lock: then all read the same last step."""
+    factor = make_factor(quinn)
+    code, barrier = code_of(factor), Barrier(8)
+
+    def send(_number: int) -> bool:
+        try:
+            barrier.wait(timeout=10)
+            return second_factor.check(factor.pk, code)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(send, range(8))) == 1
+
+
 def test_a_recovery_code_stands_in_once_and_is_logged(quinn: User) -> None:
     secret = second_factor.make_secret()
     factor, codes = second_factor.set_up(quinn, secret=secret, code=pyotp.TOTP(secret).now()) or pytest.fail()
@@ -260,6 +282,17 @@ def test_an_administrator_removes_that_of_somebody_whose_phone_is_lost(
     assert not SecondFactor.objects.exists()
     assert [entry["by"] for entry in logs if entry["event"] == "second factor removed"] == ["root"]
     assert not is_let_in(shown[0])  # the open session must set up another
+
+
+def test_so_does_a_command_for_who_is_the_only_administrator(quinn: User) -> None:
+    make_factor(quinn)
+    out = StringIO()
+    call_command("reset_second_factor", "quinn", stdout=out)
+    assert "removed" in out.getvalue()
+    assert not SecondFactor.objects.exists()
+    for name, message in (("quinn", "no second factor"), ("nobody", "no user")):
+        with pytest.raises(CommandError, match=message):
+            call_command("reset_second_factor", name)
 
 
 def test_an_administrator_says_which_roles_need_one() -> None:
