@@ -141,4 +141,5 @@ def test_what_keeps_it_from_starting_is_said_with_a_way_on(folder):
         assert f"PORT={port % 65535 + 1} script/server" in refused(folder, port)
     assert "MES_DATA_DIR" in refused(folder, port, MES_DATA_DIR="/proc/linekeeper")
     assert "MES_EVENT_LEASE_SECONDS must be a whole number" in refused(folder, port, MES_EVENT_LEASE_SECONDS="soon")
+    assert "MES_BACKUP_TIME must be a time such as 02:00" in refused(folder, port, MES_BACKUP_TIME="24:00")
     eventually(lambda: belonging(folder) == {})

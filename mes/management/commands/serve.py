@@ -36,9 +36,10 @@ class Command(BaseCommand):
             watch = partial(look_after_database, supervisor)
             supervisor.run(watch, until=is_answering(supervisor, host, port))
             if not supervisor.stopping:
-                supervisor.say(greeting(host, port))
-                if settings.DEMO and importlib.util.find_spec("demo.__main__"):
-                    supervisor.add(demo(host, port))
+                with supervisor.going_on():
+                    supervisor.say(greeting(host, port))
+                    if settings.DEMO and importlib.util.find_spec("demo.__main__"):
+                        supervisor.add(demo(host, port))
             supervisor.run(watch)
         finally:
             supervisor.say("Stopping …")

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ import pytest
 from mes.platform.server import embedded, placement, supervisor, throwaway
 from mes.platform.server.embedded import Cluster, EmbeddedServerError
 from mes.platform.server.placement import place
+from tests.faults import exhaustion
 from tests.platform.outbox.support import eventually
 
 pytestmark = pytest.mark.waiting
@@ -131,6 +134,37 @@ def test_it_comes_back_when_it_dies_in_use(data_dir):
         kill_postmaster(data_dir)
         embedded.keep_alive()
         assert execute(url, "SELECT count(*) FROM kept") == (0,)
+
+
+def test_it_is_not_taken_for_dead_for_want_of_a_file_descriptor(data_dir):
+    with running(data_dir) as url:
+        pid = postmaster_pid(data_dir)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            with pytest.raises(EmbeddedServerError, match="cannot be told"):
+                embedded.keep_alive()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert (embedded.keep_alive(), postmaster_pid(data_dir)) == (url, pid)
+
+
+def test_it_keeps_its_port_on_a_full_disk_and_takes_another_when_that_is_taken(data_dir):
+    with exhaustion.small_disk(data_dir, 100), running(data_dir) as url:
+        port = place(data_dir).home / "port"
+        noted = port.read_text()
+        with exhaustion.full(data_dir):
+            Cluster(place(data_dir))._note_port(1)
+            assert [path.name for path in port.parent.iterdir() if "port" in path.name] == ["port"]
+        assert port.read_text() == noted
+        kill_postmaster(data_dir)
+        assert embedded.keep_alive() == url
+        kill_postmaster(data_dir)
+        with socket.create_server(("127.0.0.1", int(noted))):
+            moved = embedded.keep_alive()
+            assert moved != url
+            assert execute(moved, "SELECT 1") == (1,)
+        assert embedded.keep_alive() == moved
 
 
 def test_a_stale_pid_that_another_program_has_now_does_not_hinder(data_dir):
