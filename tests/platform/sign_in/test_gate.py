@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import get_resolver
 
 from mes.platform.sign_in.gate import FOR_NO_ROLE
-from tests.bad_input.test_pages import PAGES, walk
+from tests.bad_input.pages import PAGES, walk
 from tests.factories import make_plant, make_user
 
 pytestmark = pytest.mark.django_db
