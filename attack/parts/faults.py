@@ -6,6 +6,7 @@ death of the supervisor itself, which somebody (or systemd) starts again.
 """
 
 import contextlib
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +24,7 @@ UNITS, FEW_UNITS = 40_000, 4_000  # for each device that needs them
 BEFORE, AFTER = 2.0, 1.0  # seconds of load around a fault
 RECOVERY = 90  # seconds after which a fault has not ended without a hand
 FROZEN = 20  # seconds
-FULL = 12  # seconds
+FULL, FULL_ENOUGH = 12, 64 * 1024  # seconds, bytes
 
 
 def stop_database(installation: Installation) -> None:
@@ -74,6 +75,8 @@ def full_disk(installation: Installation) -> Iterator[None]:
                 with contextlib.suppress(OSError):
                     while file.write(b"\0" * size):
                         pass
+        if (left := shutil.disk_usage(installation.folder).free) > FULL_ENOUGH:
+            raise AttackError(f"The disk could not be filled: {left:,} bytes are left.")
         yield
     finally:
         ballast.unlink()
@@ -97,6 +100,7 @@ class Fault:
     victims: Find | None = None
     strike: Callable[[Installation], None] | None = None
     has_an_end: bool = False
+    as_many_again: bool = True
     is_short: bool = False
 
 
@@ -106,7 +110,7 @@ FAULTS = (
     Fault("the web server", Installation.web_server),
     Fault("the worker", Installation.worker, is_short=True),
     Fault("the worker's processes", Installation.worker_processes),
-    Fault("the database's backends", Installation.backends),
+    Fault("the database's backends", Installation.backends, as_many_again=False),  # connections come when needed
     Fault("the postmaster", Installation.postmaster, is_short=True),
     Fault("the database stopped and back", strike=stop_database),
     Fault("the database frozen for 20 s", strike=freeze_database, has_an_end=True),
@@ -160,7 +164,9 @@ def _strike(installation: Installation, line: Line, fault: Fault, prefix: str) -
     except AttackError as error:
         outcome.faults.append(str(error))
         return outcome
-    since = time.monotonic() if fault.has_an_end else since
+    if fault.has_an_end:
+        since = time.monotonic()
+        outcome.note = f"{line.state().count()} readings were acknowledged in it"
 
     def is_over() -> bool:
         return min(line.state().sent_well_at) > since and _are_replaced(installation, fault, victims)
@@ -183,7 +189,8 @@ def _find_victims(installation: Installation, fault: Fault) -> list[int]:
 def _are_replaced(installation: Installation, fault: Fault, victims: list[int]) -> bool:
     """Whether there are as many again, and none of those that were killed."""
     now = fault.victims(installation) if fault.victims else []
-    return len(now) >= len(victims) and not set(now) & set(victims)
+    wanted = len(victims) if fault.as_many_again else min(1, len(victims))
+    return len(now) >= wanted and not set(now) & set(victims)
 
 
 def _account(installation: Installation, delivered: Delivered, prefix: str) -> Outcome:

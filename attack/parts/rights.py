@@ -42,7 +42,7 @@ NOBODY |= {"id": "999999", "no": "999999"}
 FINER = ("POST /api/runs/{run_no}/readiness/preparations/{code}/confirm",)  # a person does it, or another system
 OPEN_TO_ALL = (
     *("/sign-in/", "/healthz", "/favicon.ico", "/admin/login/", "/sign-out/", "/admin/logout/"),
-    "/admin/jsi18n/",
+    *("/admin/jsi18n/", "/metrics"),  # figures are for who asks from the machine itself, as this attack does
 )
 
 
