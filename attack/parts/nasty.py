@@ -69,7 +69,8 @@ def _judge(outcome: Outcome, request: Request, answer: Answer) -> None:
     what = f"{request.method} {request.address[:120]} ({request.what})"
     is_well = 200 <= answer.status < 500 or answer.is_overload
     outcome.check(is_well, f"{what}: {answer.status} {answer.body[:200]!r}")
-    if request.address.startswith("/api/") and answer.status >= 400 and request.method != "HEAD":
+    is_page = request.is_form or not request.address.startswith("/api/")
+    if not is_page and answer.status >= 400 and request.method != "HEAD":
         outcome.check(bool(answer.code), f"{what}: {answer.status} without a code")
 
 

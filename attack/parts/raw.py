@@ -47,6 +47,7 @@ BAD_LINES = {
     "a method nobody knows": _get(b"/api/lines", method=b"FROBNICATE"),
     "a method in lower case": _get(b"/api/lines", method=b"get"),
     "a method of 1 kB": _get(method=b"M" * 1024),
+    "a query that is not escaped": _get("/sign-in/?next=/é😀".encode()),
     "NUL in the address": _get(b"/trace/units/A\0B/"),
     "NUL in the address, encoded": _get(b"/trace/units/A%00B/"),
     "line ends in the address, encoded": _get(b"/sign-in/?next=%0d%0aSet-Cookie:%20x=1"),
@@ -68,6 +69,8 @@ BAD_HEADERS = {
     "NUL in a header": b"GET /sign-in/ HTTP/1.1\r\n" + HOST_LINE + b"Cookie: a=\0\r\n" + CLOSE + b"\r\n",
     "no text in a header": b"GET /api/lines HTTP/1.1\r\n" + HOST_LINE + b"Authorization: Bearer \xff\xfe\r\n"
     + CLOSE + b"\r\n",
+    "UTF-8 in headers": b"GET /sign-in/ HTTP/1.1\r\n" + HOST_LINE + "Cookie: a=é😀\r\nUser-Agent: ü😀\r\n".encode()
+    + "Accept-Language: é😀\r\nX-Request-ID: 😀\r\nAuthorization: Bearer 😀\r\n".encode() + CLOSE + b"\r\n",
     "a cookie of 16 kB": b"GET /sign-in/ HTTP/1.1\r\n" + HOST_LINE + b"Cookie: sessionid=" + b"x" * 16_000 + b"\r\n"
     + CLOSE + b"\r\n",
     "a token of 16 kB": b"GET /api/lines HTTP/1.1\r\n" + HOST_LINE + b"Authorization: Bearer " + b"x" * 16_000 + b"\r\n"
