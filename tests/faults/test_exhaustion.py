@@ -117,9 +117,9 @@ def test_a_full_disk_ends_nothing_for_good(on_a_small_disk):
     installation.comes_back()
 
     with (  # PostgreSQL cannot write its log, panics and does not recover
-        exhaustion.full(installation.folder),
-        pytest.raises(psycopg.OperationalError),
         psycopg.connect(address, autocommit=True) as connection,
+        exhaustion.full(installation.folder),
+        pytest.raises(psycopg.OperationalError, match=r"pg_wal|server closed the connection"),
     ):
         for _megabyte in range(100):
             connection.execute("SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000))")
