@@ -134,9 +134,10 @@ def test_a_backup_that_is_too_old_is_a_warning_where_backups_are_scheduled(
     assert ready(client)[1]["backup"] == {"ok": True, "scheduled": False}
     settings.MES_BACKUP_DIR = tmp_path
     assert warnings(client) == [], "the first is made at night"
-    outcome = TaskOutcome.objects.create(name="backup", created_at=timezone.now() - timedelta(hours=25))
+    outcome = TaskOutcome.objects.filter(name="backup")
+    outcome.update(created_at=timezone.now() - timedelta(hours=25))
     assert warnings(client) == []
-    TaskOutcome.objects.filter(pk=outcome.pk).update(created_at=timezone.now() - timedelta(hours=27))
+    outcome.update(created_at=timezone.now() - timedelta(hours=27))
     assert "backup" in warnings(client)
     for hours, is_late in ((27, True), (25, False)):
         made_at = timezone.now() - timedelta(hours=hours)
