@@ -13,11 +13,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from attack.processes import belonging
 from mes.platform.server.placement import place
 from mes.platform.server.throwaway import make_folder, remove_folder
 from tests import databases
 from tests.faults import exhaustion
-from tests.faults.test_server import belonging, postmaster, programs, ready
+from tests.faults.test_server import postmaster, programs, ready
 from tests.platform.outbox.support import PROJECT, eventually, free_port
 
 pytestmark = pytest.mark.waiting

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from attack.processes import belonging
 from mes.platform.server.throwaway import make_folder, remove_folder
 from tests.platform.outbox.support import PROJECT, eventually, free_port
 
@@ -51,20 +52,6 @@ def serve(folder: Path, port: int, **environment: str) -> subprocess.Popen:
         text=True,
         start_new_session=True,
     )
-
-
-def belonging(folder: Path) -> dict[int, str]:
-    """Return the living processes of an installation, by their environment or arguments, with their commands."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            environment = (path / "environ").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if words and str(folder) in words + environment and int(path.name) != os.getpid():
-            found[int(path.name)] = words
-    return found
 
 
 def without_database(folder: Path) -> dict[int, str]:
