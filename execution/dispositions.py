@@ -144,7 +144,9 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
 
 
 def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
-    """Return the step to go back to, never past the current: the named one, or the first that failed."""
+    """Return the step to go back to, never past the current: the named one, or the first that failed, by its pass or by
+    a report that was refused and holds the unit.
+    """
     current = unit.current_step_no or 0
     if to_step_no is not None:
         if runs.snapshot_of(run).step(to_step_no) is None or to_step_no > current:
@@ -153,8 +155,17 @@ def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
     passes = Track.objects.filter(unit=unit, run=run, rework_no=unit.rework_no, step_no__lte=current)
     latest = {track.step_no: track for track in passes.order_by("id")}
     by_data = values.find_failed(latest.values())
-    failed = (no for no, track in sorted(latest.items()) if track.pk in by_data or _is_failed(track))
-    return next(failed, current)
+    failed = [no for no, track in latest.items() if track.pk in by_data or _is_failed(track)]
+    failed += [no for no in _list_reported_steps(unit) if no <= current]
+    return min(failed, default=current)
+
+
+def _list_reported_steps(unit: Unit) -> list[int]:
+    """Return the steps that the reports were about for which a unit is held."""
+    decisions = Disposition.objects.filter(unit=unit)
+    freed = decisions.exclude(action=DispositionAction.HOLD).order_by("-id").values_list("id", flat=True)[:1]
+    since = decisions.filter(id__gt=next(iter(freed), 0)).values_list("about_step_no", flat=True)
+    return [step_no for step_no in since if step_no is not None]
 
 
 def _is_failed(track: Track) -> bool:

@@ -68,6 +68,7 @@ class Skipped(serializers.Serializer):
 
     sn = serializers.CharField()
     code = serializers.CharField()
+    held = serializers.BooleanField(required=False)
 
 
 class EventAnswer(serializers.Serializer):

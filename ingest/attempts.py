@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from ingest import keys, matching, unit_moves
+from ingest import keys, matching, refused_reports, unit_moves
 from ingest.candidates import Candidate, EventCandidates, find_candidates
 from ingest.context import EventContext, claim_and_lock, find_repeated_test, load_context
 from ingest.envelope import ReceivedEvent, decode
@@ -111,7 +111,10 @@ def _apply(
     if first_key is not None:
         return _answer_like(first_key, event, open_event)
     event_moves = unit_moves.decide_moves(event, match, context, sender=sender)
+    event_id = open_event.pk if open_event is not None else context.event_id
+    decisions = refused_reports.hold_left_out(event, event_moves, event_id=event_id)
     answer = settle(event, event_moves, context, open_event)
+    refused_reports.save(decisions, event_id=event_id)
     return _answered(answer, event_moves.extracted.transaction_id)
 
 
@@ -231,6 +234,18 @@ def reject(event: ReceivedEvent, error: errors.DomainError) -> Answered | None:
     return None
 
 
+def find_forbidden(event: ReceivedEvent, sender: Sender) -> errors.StationNotAllowed | None:
+    """Return the refusal of an event of a station that its sender may not speak for: it is not kept and holds nobody.
+
+    Asked for events that were refused before they came to their station.
+    """
+    candidates = _find_readable_candidates(event) if sender.is_limited else None
+    codes = [] if candidates is None else candidates.station_codes
+    if not codes or any(code in (sender.stations or ()) for code in codes):
+        return None
+    return errors.StationNotAllowed(station=codes[0], stations=sorted(sender.stations or ()))
+
+
 def _find_readable_candidates(event: ReceivedEvent) -> EventCandidates | None:
     """Return the candidates of a refused event, where it has any."""
     try:
@@ -259,8 +274,13 @@ def keep_rejected(
     match: Match | None = None,
     candidates: EventCandidates | None = None,
 ) -> None:
-    """Keep a refused event whose key is held, and free it. With a `match`, it is tried when what it lacks came."""
-    upsert_open(event, status=IngestStatus.REJECTED, error=error, match=match, candidates=candidates)
+    """Keep a refused event whose key is held, and free it. With a `match`, it is tried when what it lacks came.
+
+    A unit of which it says that it failed is held.
+    """
+    decisions = [] if candidates is None else refused_reports.hold_failing(event, error, candidates)
+    open_event = upsert_open(event, status=IngestStatus.REJECTED, error=error, match=match, candidates=candidates)
+    refused_reports.save(decisions, event_id=open_event.pk)
     keys.free(event)
 
 
@@ -354,4 +374,7 @@ def attempt_rest(listed: IngestEvent, *, sender: Sender) -> Answered:
     if match.step.step_no != settled_event.step_no:
         raise errors.StepMismatch(current=match.step.step_no, step_no=settled_event.step_no, missing_steps=[])
     event_moves = unit_moves.decide_moves(rest, match, context, sender=sender, rest_of=settled_event)
-    return _answered(settle_rest(event, settled_event, event_moves))
+    decisions = refused_reports.hold_left_out(event, event_moves, event_id=settled_event.pk)
+    answer = settle_rest(event, settled_event, event_moves)
+    refused_reports.save(decisions, event_id=settled_event.pk)
+    return _answered(answer)

@@ -95,7 +95,7 @@ def _apply(event: ReceivedEvent, sender: Sender) -> Outcome | KeptRefusal:
             sender.check_station(event.envelope.station_code)
         answered = _attempt_in_turn(event, sender)
     except errors.DomainError as error:
-        return error
+        return attempts.find_forbidden(event, sender) or error
     except (DataError, IntegrityError) as error:
         return _unstorable(error)
     if isinstance(answered, errors.DomainError):

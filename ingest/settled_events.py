@@ -146,7 +146,8 @@ def _answer(event_id: int, event_moves: EventMoves) -> dict[str, Any]:
         "trackIds": [str(move.track.pk) for move in moves],
     }
     if event_moves.skipped:
-        answer["skipped"] = [{"sn": skipped["sn"], "code": skipped["code"]} for skipped in event_moves.skipped]
+        told = ("sn", "code", "held")
+        answer["skipped"] = [{name: item[name] for name in told if name in item} for item in event_moves.skipped]
     return answer
 
 

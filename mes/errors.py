@@ -4,7 +4,7 @@ A service raises; nothing returns failure from inside a transaction, because ret
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from django.db.models import Choices, TextChoices
 from django.utils.functional import Promise
@@ -29,6 +29,12 @@ class DomainError(Exception):
     def __init__(self, /, **details: Any) -> None:
         self.details = {name: value.value if isinstance(value, Choices) else value for name, value in details.items()}
         super().__init__(str(self.message).format(**{name: _in_words(value) for name, value in details.items()}))
+
+    def with_details(self, **details: Any) -> Self:
+        """Return the same refusal with further details, for one of several messages that share it."""
+        copy = type(self).__new__(type(self))
+        copy.args, copy.details = self.args, {**self.details, **details}
+        return copy
 
 
 def _in_words(value: Any) -> Any:

@@ -358,6 +358,8 @@ def _disposition_as_json(item: Disposition) -> dict[str, Any]:
         "fromStatus": item.from_status,
         "toStatus": item.to_status,
         "stepNo": item.step_no,
+        "aboutStepNo": item.about_step_no,
+        "aboutEventId": None if item.about_event_id is None else str(item.about_event_id),
         "reason": item.reason,
         "decidedBy": item.decided_by,
         "decidedAt": item.decided_at,

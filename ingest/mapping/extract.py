@@ -3,22 +3,25 @@
 `docs/ingest.md` describes every key. What an event says is read when it is first asked for, and each path but once.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from execution.data import judging
-from ingest.mapping.measurements import Measurement, find_measurements
+from ingest.mapping.measurements import Measurement, find_measurements, list_readable_measurements
 from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes import errors
 from mes.platform.validators import validate_code, validate_moment
 from mes.routing.paths import Path
 from mes.routing.step_mapping import ResultRule, StepMapping
 
+T = TypeVar("T")
 LONGEST_ID = 200
 LONGEST_POSITION = 100
 MOST_UNITS = 1000  # of one event
@@ -54,6 +57,14 @@ class Extracted:
     result: str | None = None
     measurements: tuple[Measurement, ...] = ()
     positions_without_unit: int = 0
+
+    @property
+    def reports(self) -> list[UnitReport]:
+        """What is said of units that leave: of each, and without a serial number and a position of all."""
+        if self.phase == "IN":
+            return []
+        of_all = UnitReport(None, None, self.result, self.measurements)
+        return [*self.units, *([of_all] if self.result or self.measurements else [])]
 
     @property
     def sns(self) -> list[str]:
@@ -186,6 +197,38 @@ class EventReading:
             self._extracted = self._extract()
         return self._extracted
 
+    def list_readable_reports(self) -> list[UnitReport]:
+        """Return what the event says of each unit, whatever else in it cannot be read; nothing of units that enter.
+
+        What cannot be read of a report is left out of it. One without a serial number and a position is for all units.
+        """
+        if _or_none(lambda: self.phase) == "IN":
+            return []
+        reports: list[UnitReport] = []
+        if self.mapping.units_path is None or self.mapping.measures_batch:
+            result = _or_none(self._read_result) if self.mapping.units_path is None else None
+            measured = self._list_readable_measurements(self.document.fields)
+            sns: list[str | None] = [None]
+            if self.mapping.units_path is None:
+                sns = [*(_or_none(lambda: self.sns) or ())] or sns
+            reports += [UnitReport(sn, None, result, measured) for sn in dict.fromkeys(sns)]
+        if self.mapping.units_path is not None:
+            reports += self._list_readable_items(self.mapping.units_path)
+        return reports
+
+    def _list_readable_items(self, items_path: Path) -> Iterator[UnitReport]:
+        items = _or_none(lambda: self.document.list_at(items_path)) or []
+        sns = _or_none(lambda: self.document.texts_at_items(items_path, self.mapping.sn_path)) or [None] * len(items)
+        for item, sn in zip(items, sns, strict=False):
+            position = _or_none(partial(self.document.text_in, item, self.mapping.position_path))
+            if sn is not None or position is not None:
+                result = _or_none(partial(self._read_result_of_item, item))
+                yield UnitReport(sn, position, result, self._list_readable_measurements(item))
+
+    def _list_readable_measurements(self, root: Any) -> tuple[Measurement, ...]:
+        found = list_readable_measurements(self.mapping, self.document, root)
+        return tuple(found[:MOST_MEASUREMENTS])
+
     def _extract(self) -> Extracted:
         mapping = self.mapping
         carrier_no, sns, phase = self.carrier_no, self.sns, self.phase
@@ -257,6 +300,13 @@ class EventReading:
             return "PASS"
         found = self.document.search_in(item, rule.path)
         return _as_verdict(rule, self.document.search(rule.path) if found is None else found)
+
+
+def _or_none(read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except errors.IngestPayloadInvalid:
+        return None
 
 
 def _as_verdict(rule: ResultRule, found: Any) -> str:

@@ -1,5 +1,6 @@
 """What an event measured: named values, and readings of a step's specs made of them. Pure."""
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from execution.data.judging import Reading
 from ingest.mapping.paths import EventDocument, invalid, is_same
+from mes import errors
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
 from mes.routing.step_mapping import MeasurementRule, ResultRule, StepMapping
 
@@ -39,12 +41,33 @@ def find_measurements(mapping: StepMapping, document: EventDocument, root: Any) 
     rule = mapping.measurements
     if rule is None:
         return ()
-    items = document.search_in(root, rule.items_path)
+    items = _search_items(document, root, rule)
     if items is None:
         return ()
     if not isinstance(items, list):
         raise invalid(_("measurements.itemsPath: finds no list"))
     return tuple(_measurement(rule, mapping.result, document, item) for item in items)
+
+
+def list_readable_measurements(mapping: StepMapping, document: EventDocument, root: Any) -> list[Measurement]:
+    """Return what can be read of what is measured, in an event or in an item of it; the rest is left out."""
+    rule = mapping.measurements
+    if rule is None:
+        return []
+    try:
+        items = _search_items(document, root, rule)
+    except errors.IngestPayloadInvalid:
+        return []
+    readable = []
+    for item in items if isinstance(items, list) else ():
+        with contextlib.suppress(errors.IngestPayloadInvalid):
+            readable.append(_measurement(rule, mapping.result, document, item))
+    return readable
+
+
+def _search_items(document: EventDocument, root: Any, rule: MeasurementRule) -> Any:
+    """Return what the items' path finds; in the event itself, it is evaluated once."""
+    return document.search(rule.items_path) if root is document.fields else document.search_in(root, rule.items_path)
 
 
 def _measurement(rule: MeasurementRule, words: ResultRule | None, document: EventDocument, item: Any) -> Measurement:

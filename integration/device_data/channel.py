@@ -2,14 +2,28 @@
 
 from collections.abc import Sequence
 
+from django.db import transaction
+
 from integration.device_data.body import LARGEST_BATCH, DeviceDataMessage, decode_event
+from integration.device_data.refused_readings import hold_failing
 from integration.device_data.service import apply_all
 from integration.messages import DEVICE_DATA, DEVICE_DATA_CHANNEL, MessageLog
+from mes.errors import DomainError
 from mes.platform.inbound.channels import Channel, Parse
-from mes.platform.inbound.messages import Outcome
+from mes.platform.inbound.messages import Message, Outcome
 from mes.platform.inbound.sender import Sender
 
-LOG = MessageLog(DEVICE_DATA, DEVICE_DATA_CHANNEL)
+
+class DeviceDataLog(MessageLog):
+    """Keeps what is refused; the values in it hold the units that they would have failed or held."""
+
+    def keep_refused(self, refused: Sequence[tuple[Message, DomainError]]) -> list[Outcome]:
+        """Keep events that could not be applied, with what they hold, in one transaction."""
+        with transaction.atomic():
+            return super().keep_refused(hold_failing(refused, entity_type=self.entity_type))
+
+
+LOG = DeviceDataLog(DEVICE_DATA, DEVICE_DATA_CHANNEL)
 
 
 class DeviceDataChannel(Channel[DeviceDataMessage]):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from execution.dispositions import release_unit
 from execution.models import DataValue
 from integration.models import DeviceDataRecord, FailedMessage
 from mes.platform.accounts.roles import Role
@@ -76,7 +77,9 @@ def test_a_missing_track_is_made_and_the_event_replayed(person: APIClient, devic
 
 
 def test_a_replay_alarms_and_holds_like_the_event_itself(person: APIClient, device: APIClient) -> None:
-    refuse(device, make_event("evt-1", reading(260)), 404, "TRACK_NOT_FOUND")
+    refused = device.post(EVENTS, make_event("evt-1", reading(260)))
+    assert refused.json()["error"]["details"]["held"] == ["SN-1"]  # refused, it holds already
+    release_unit(sn="SN-1", reason="not measured here", by="quality")
     into_oven(person)
     assert replay(person, only_message(person)["id"]).json()["data"]["alarms"] != []
     assert Unit.objects.get(sn="SN-1").status == "ON_HOLD"

@@ -9,7 +9,10 @@ from typing import Any
 REWORDED: dict[str, str] = {}
 
 # Fields that answers have now and had not then, by their names, and why. Clients pass over what they do not know.
-ADDED: dict[str, str] = {}
+ADDED: dict[str, str] = {
+    "aboutStepNo": "decisions name the step and the event that they are about",
+    "aboutEventId": "decisions name the step and the event that they are about",
+}
 
 FUNCTIONS = "unknown functions in paths are found when a route is compiled"
 CARRIERS = "units that are done or scrapped leave their carriers, also those of before"

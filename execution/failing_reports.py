@@ -1,0 +1,101 @@
+"""What a refused report still does: a unit that it says has failed is held.
+
+A machine's report is a fact; refusing it does not undo it. Every way in that keeps a refusal comes here with what the
+refused report said. A unit that failed at that step already stays as it is, and so does a scrapped one.
+"""
+
+import contextlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from execution import dispositions
+from execution.data import judging
+from execution.data.judging import JudgedValue, Reading
+from execution.models import Disposition
+from mes import errors
+from mes.production.models import Unit, UnitStatus
+from mes.routing.snapshots import StepSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class FailingReport:
+    """What a report says against a unit at a step: that it failed there, or which of its values fail or hold."""
+
+    step_no: int
+    claims_failure: bool
+    values: tuple[JudgedValue, ...] = ()
+
+    @property
+    def in_words(self) -> str:
+        """What failed, as a person reads it."""
+        names = ", ".join(dict.fromkeys(value.spec.name for value in self.values))
+        if not self.claims_failure:
+            return names
+        return _("result FAIL; %(names)s") % {"names": names} if names else _("result FAIL")
+
+
+def find_failing(step_no: int, result: str | None, values: Sequence[JudgedValue]) -> FailingReport | None:
+    """Return what a report says against a unit; None where it says nothing against it.
+
+    Failing is a claimed FAIL, a KEY value outside its frozen limits, and a value whose alarm holds.
+    """
+    against = tuple(value for value in values if value.is_key_failure or value.holds)
+    claims_failure = result == "FAIL"
+    return FailingReport(step_no, claims_failure, against) if claims_failure or against else None
+
+
+def judge_fitting(
+    readings: Iterable[Reading], step: StepSnapshot, *, source: str, default_time: datetime
+) -> list[JudgedValue]:
+    """Judge readings by the limits frozen in a step. One that means no spec of the step, or does not fit it, is left
+    out.
+    """
+    judged = []
+    for reading in readings:
+        spec = step.spec_index.find(reading.spec_name, reading.spec_id)
+        if spec is None:
+            continue
+        with contextlib.suppress(errors.DomainError):
+            judging.check_fit([reading], [spec], source=source)
+            judged.append(judging.judge(reading, spec, default_time))
+    return judged
+
+
+def hold_units(
+    units: Sequence[Unit],
+    failing: Mapping[str, FailingReport],
+    *,
+    source: str,
+    code: str,
+    held_before: Collection[int] = (),
+) -> list[Disposition]:
+    """Hold locked units for what a refused report says of them, by serial number; return the decisions, unsaved.
+
+    `source` is who reported, `code` why that was refused, `held_before` are ids of units that the very same report has
+    held: it holds none twice.
+    """
+    decisions = []
+    for unit in units:
+        report = failing.get(unit.sn)
+        if report is None or unit.pk in held_before or _has_failed_at(unit, report.step_no):
+            continue
+        reason = _("%(source)s reported at step %(step)s: %(what)s. That was refused (%(code)s)") % {
+            "source": source,
+            "step": report.step_no,
+            "what": report.in_words,
+            "code": code,
+        }
+        decision = dispositions.put_on_hold(unit, reason=reason)
+        if decision is not None:
+            decision.about_step_no = report.step_no
+            decisions.append(decision)
+    return decisions
+
+
+def _has_failed_at(unit: Unit, step_no: int) -> bool:
+    """Whether a unit stands at a step as failed; a held one, when it is released."""
+    status = unit.held_from if unit.status == UnitStatus.ON_HOLD else unit.status
+    return status == UnitStatus.OUT_FAILED and unit.current_step_no == step_no

@@ -1,0 +1,162 @@
+"""What refused machine events say against their units, as far as they can be read."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from execution import dispositions, rules
+from execution.data import judging
+from execution.failing_reports import FailingReport, find_failing, hold_units, judge_fitting
+from execution.models import Disposition
+from ingest.candidates import Candidate, EventCandidates
+from ingest.envelope import ReceivedEvent
+from ingest.mapping.extract import UnitReport
+from ingest.mapping.measurements import Measurement, to_readings
+from ingest.models import OpenIngestEvent
+from ingest.unit_moves import EventMoves
+from mes import errors
+from mes.plant.models import Station
+from mes.production import locking
+from mes.production.models import Unit, UnitStatus
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What an event says against a unit by the mapping of a candidate."""
+
+    candidate: Candidate
+    report: FailingReport | None
+
+
+def hold_failing(event: ReceivedEvent, error: errors.DomainError, candidates: EventCandidates) -> list[Disposition]:
+    """Hold the units of which a refused event says that they failed; name them in `details.held` of its refusal.
+
+    Returns the decisions, unsaved (`save`). Locks the units, in a transaction that holds the key of the event.
+    """
+    said = _find_said(event, candidates.candidates)
+    if not any(each.report for of_unit in said.values() for each in of_unit):
+        return []
+    units = locking.lock_units(Unit.objects.filter(sn__in=list(said)).select_related("run"))
+    stations = _find_stations(candidates)
+    failing = {unit.sn: report for unit in units if (report := _choose(unit, said[unit.sn], stations).report)}
+    decisions = hold_units(
+        units,
+        failing,
+        source=event.envelope.source_system,
+        code=error.code,
+        held_before=_find_held_before(event),
+    )
+    if held := sorted(sn for sn in failing if _is_held(sn, units)):
+        error.details["held"] = held
+    return decisions
+
+
+def hold_left_out(event: ReceivedEvent, event_moves: EventMoves, *, event_id: int) -> list[Disposition]:
+    """Hold those of the units that a partial batch leaves out of which it says that they failed, and mark them in
+    `skipped`. Returns the decisions, unsaved.
+    """
+    skipped = {item["sn"]: item for item in event_moves.skipped}
+    said = _find_said(event, [event_moves.match.candidate]) if skipped else {}
+    failing = {sn: each.report for sn, of_unit in said.items() for each in of_unit if each.report and sn in skipped}
+    if not failing:
+        return []
+    held_before = Disposition.objects.filter(about_event_id=event_id).values_list("unit_id", flat=True)
+    decisions = []
+    for unit in locking.lock_units(Unit.objects.filter(sn__in=list(failing))):
+        code = skipped[unit.sn]["code"]
+        source = event.envelope.source_system
+        decisions += hold_units([unit], failing, source=source, code=code, held_before=list(held_before))
+        skipped[unit.sn]["held"] = unit.status == UnitStatus.ON_HOLD
+    return decisions
+
+
+def save(decisions: Sequence[Disposition], *, event_id: int) -> None:
+    """Write holds, with the event that they are about."""
+    for decision in decisions:
+        decision.about_event_id = event_id
+    dispositions.save_holds(decisions)
+
+
+# --- what the event says -----------------------------------------------------------------------------------
+
+
+def _find_said(event: ReceivedEvent, candidates: Sequence[Candidate]) -> dict[str, list[_Said]]:
+    """Return what an event says of each unit that it names, by each mapping that names the unit."""
+    said: dict[str, list[_Said]] = {}
+    at = event.envelope.occurred_at
+    for candidate in candidates:
+        read: dict[str, FailingReport | None] = {}
+        for sn, report in _list_reports(candidate):
+            read[sn] = read.get(sn) or _read(candidate, report, at)
+        for sn in {*candidate.sns, *read}:
+            said.setdefault(sn, []).append(_Said(candidate, read.get(sn)))
+    return said
+
+
+def _list_reports(candidate: Candidate) -> Iterator[tuple[str, UnitReport]]:
+    """Yield the reports by serial number. One that names no unit is for those of the carrier, or the transaction."""
+    sns_by_position = {position: sn for sn, position in candidate.units.carried}
+    try:
+        reports = candidate.reading.extract().reports
+    except errors.IngestPayloadInvalid:
+        reports = candidate.reading.list_readable_reports()
+    for report in reports:
+        if report.sn is not None:
+            yield report.sn, report
+        elif report.position is None:
+            yield from ((sn, report) for sn in candidate.sns)
+        elif report.position in sns_by_position:
+            yield sns_by_position[report.position], report
+
+
+def _read(candidate: Candidate, report: UnitReport, at: datetime) -> FailingReport | None:
+    judged = [value for measurement in report.measurements for value in _judge(candidate, measurement, at)]
+    return find_failing(candidate.step.step.step_no, report.result, judged)
+
+
+def _judge(candidate: Candidate, measurement: Measurement, at: datetime) -> list[judging.JudgedValue]:
+    """Judge a measurement by the frozen limits; one that does not fit says nothing."""
+    step = candidate.step.step
+    try:
+        readings = to_readings(candidate.mapping, (measurement,), step, at=at).readings
+    except errors.IngestPayloadInvalid:
+        return []
+    return judge_fitting(readings, step, source="AUTO", default_time=at)
+
+
+# --- which mapping counts ----------------------------------------------------------------------------------
+
+
+def _choose(unit: Unit, said: Sequence[_Said], stations: Mapping[str, Station]) -> _Said:
+    """Return what is said by the mapping that fits a unit best: of its own route, of a step that the reported station
+    may run, and nearest to where it stands.
+    """
+    version_id = unit.run.route_version_id if unit.run is not None else None
+
+    def rank(each: _Said) -> tuple[bool, bool, int]:
+        step = each.candidate.step
+        station = stations.get(each.candidate.station_code or "")
+        cannot_run = station is not None and not rules.station_may_run(station, step.step)
+        distance = abs(step.step.step_no - (unit.current_step_no or 0))
+        return (step.version_id != version_id, cannot_run, distance)
+
+    return min(said, key=rank)
+
+
+def _find_stations(candidates: EventCandidates) -> dict[str, Station]:
+    stations = Station.objects.filter(code__in=candidates.station_codes).select_related("group")
+    return {station.code: station for station in stations}
+
+
+def _find_held_before(event: ReceivedEvent) -> list[int]:
+    """Return the units that the same event, kept before with the same content, has held."""
+    envelope = event.envelope
+    kept = OpenIngestEvent.objects.filter(
+        source_system=envelope.source_system, dedupe_key=envelope.dedupe_key, digest=event.digest
+    )
+    decided = Disposition.objects.filter(about_event_id__in=kept.values("pk"))
+    return list(decided.values_list("unit_id", flat=True))
+
+
+def _is_held(sn: str, units: Sequence[Unit]) -> bool:
+    return any(unit.sn == sn and unit.status == UnitStatus.ON_HOLD for unit in units)

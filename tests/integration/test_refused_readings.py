@@ -1,0 +1,107 @@
+"""Device data that is refused: values that would have failed or held a unit hold it."""
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from execution import dispositions
+from execution.models import Disposition
+from integration.models import FailedMessage
+from mes.production.models import Unit
+from tests.factories import Plant, api_client, make_plant
+from tests.integration.helpers import EVENTS, by_track, into_oven, make_event, reading, track_out
+
+pytestmark = pytest.mark.django_db
+LOW = 200.0  # Peak Temperature, KEY 235..250 °C, alarm 230..255 HOLD
+NEVER_THERE = {"stationCode": "SMT-01"}  # the unit was not in the oven there
+
+
+@pytest.fixture
+def plant(db: None) -> Plant:
+    return make_plant()
+
+
+@pytest.fixture
+def client(plant: Plant) -> APIClient:
+    return api_client()
+
+
+def send(client: APIClient, body: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post(EVENTS, body)
+    assert 400 <= answer.status_code < 500, answer.content
+    return answer.json()["error"]
+
+
+def put(status: str, held_from: str = "", step_no: int = 20) -> None:
+    Unit.objects.filter(sn="SN-1").update(status=status, held_from=held_from, current_step_no=step_no)
+
+
+def state() -> tuple[str, str]:
+    return Unit.objects.values_list("status", "held_from").get(sn="SN-1")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (("QUEUED", ""), ("ON_HOLD", "QUEUED")),
+        (("DONE", "", 30), ("ON_HOLD", "DONE")),
+        (("ON_HOLD", "QUEUED"), ("ON_HOLD", "QUEUED")),
+        (("OUT_FAILED", "", 30), ("ON_HOLD", "OUT_FAILED")),
+        (("OUT_FAILED", ""), ("OUT_FAILED", "")),
+        (("SCRAPPED", ""), ("SCRAPPED", "")),
+    ],
+)
+@pytest.mark.parametrize(
+    "data", [[reading(LOW)], [reading(LOW), reading(1, "Nobody's")], [reading(LOW), reading(valueText="?")]]
+)
+def test_failing_values_that_are_refused_hold_their_unit(
+    client: APIClient, before: Any, after: Any, data: list[dict[str, Any]]
+) -> None:
+    put(*before)
+    error = send(client, make_event("evt-1", *data, **NEVER_THERE))
+    assert state() == after
+    assert (error["details"].get("held") == ["SN-1"]) == (after[0] == "ON_HOLD")
+    assert FailedMessage.objects.get().error["details"].get("held") == error["details"].get("held")
+    reasons = Disposition.objects.values_list("about_step_no", flat=True)
+    assert list(reasons) == ([20] if after[0] == "ON_HOLD" else [])
+
+
+@pytest.mark.parametrize("data", [[reading(245)], [reading(1, "Conveyor Speed")], [reading(LOW, "Nobody's")]])
+def test_other_values_that_are_refused_hold_nobody(client: APIClient, data: list[dict[str, Any]]) -> None:
+    assert "held" not in send(client, make_event("evt-1", *data, **NEVER_THERE))["details"]
+    assert state() == ("QUEUED", "")
+
+
+def test_the_same_values_again_hold_nobody_twice(client: APIClient) -> None:
+    body = make_event("evt-1", reading(LOW), **NEVER_THERE)
+    send(client, body)
+    dispositions.release_unit(sn="SN-1", reason="measured again", by="quality")
+    send(client, body)
+    assert state() == ("QUEUED", "")
+    send(client, make_event("evt-2", reading(LOW), **NEVER_THERE))
+    assert state() == ("ON_HOLD", "QUEUED")
+
+
+def test_values_of_a_track_that_are_refused_for_another_value_hold_its_unit(client: APIClient) -> None:
+    track_id = into_oven(client)
+    track_out(client, "REF-01", data=[])
+    send(client, by_track("evt-1", track_id, reading(LOW), reading(valueText="?", name="Conveyor Speed")))
+    assert state()[0] == "ON_HOLD"
+
+
+def test_of_a_batch_each_event_holds_its_own(client: APIClient) -> None:
+    bodies = [
+        make_event("evt-1", reading(LOW), **NEVER_THERE),
+        make_event("evt-2", reading(245), unitSn="SN-2", **NEVER_THERE),
+        make_event("evt-3", reading(LOW), unitSn="SN-2", **NEVER_THERE),
+    ]
+    answer = client.post(f"{EVENTS}/batch", {"events": bodies}).json()["data"]["results"]
+    assert [result["error"]["details"].get("held") for result in answer] == [["SN-1"], None, ["SN-2"]]
+    assert set(Unit.objects.values_list("status", flat=True)) == {"ON_HOLD"}
+
+
+def test_a_token_of_another_station_holds_nobody(plant: Plant) -> None:
+    answer = api_client("INTEGRATION", ["TST-01"]).post(EVENTS, make_event("evt-1", reading(LOW)))
+    assert answer.status_code == 403, answer.content
+    assert state() == ("QUEUED", "")
