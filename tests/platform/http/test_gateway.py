@@ -188,6 +188,42 @@ def test_passwords_are_sent_to_the_one_thread_of_sign_ins(plant: Plant) -> None:
     assert plant.seen[0][2] == "sign-ins-1"
 
 
+@pytest.mark.parametrize(("status", "least"), [("200 OK", 0), ("429 Too Many Requests", 0.4), ("503 Busy", 0.4)])
+def test_guesses_that_are_refused_are_answered_after_a_while_and_hold_no_thread(plant: Plant, status, least) -> None:
+    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response(status, [])
+        return [b""]
+
+    plant.gateway.application = answer
+    plant.gateway.rules = replace(plant.gateway.rules, guess_seconds=0.4)
+
+    async def play() -> None:
+        guesses = [plant.send(Protocol(b"a=1"), length(b"a=1"), path="/sign-in/") for _ in range(5)]
+        await asyncio.gather(*guesses)
+
+    began = time.monotonic()
+    plant.run(play)
+    assert least <= time.monotonic() - began < least + 1  # all at once
+
+
+def test_guesses_for_which_there_is_no_room_are_answered_after_a_while(plant: Plant) -> None:
+    plant.gateway.rules = replace(plant.gateway.rules, guess_seconds=0.4)
+    plant.blocks = lambda environ: True
+
+    async def play() -> list[float]:
+        async def guess() -> float:
+            began = time.monotonic()
+            await plant.send(Protocol(b"a=1"), length(b"a=1"), path="/sign-in/")
+            return time.monotonic() - began
+
+        guesses = [asyncio.ensure_future(guess()) for _ in range(12)]
+        await asyncio.sleep(1.5)
+        plant.released.set()
+        return list(await asyncio.gather(*guesses))
+
+    assert min(plant.run(play)) >= 0.4
+
+
 @pytest.mark.parametrize("announced", [length(b"x" * 50), CHUNKED])
 @pytest.mark.parametrize("path", ["/api/readings", "/sign-in/"])
 def test_a_silent_body_is_given_up_and_takes_no_thread(plant: Plant, announced, path) -> None:

@@ -57,13 +57,15 @@ class Senders:
 class Rules:
     """What is let in. A body larger than `body_limit` bytes is left unread: its length then says so to the view.
 
-    `body_seconds` may any body take, `sign_in_paths` are those to which passwords are sent, and a request that takes
+    `body_seconds` may any body take, `sign_in_paths` are those to which passwords are sent, where one that is refused
+    unchecked is answered after `guess_seconds`, and a request that takes
     longer than `longest` seconds hangs; None: it may.
     """
 
     body_limit: int
     body_seconds: float
     sign_in_paths: frozenset[str] = frozenset()
+    guess_seconds: float = 1
     longest: float | None = None
 
 
@@ -108,8 +110,14 @@ class Gateway:
                 is_known = await self._find(environ)
             body = await self._body(environ, protocol, is_known) if bodies.has_body(environ) else b""
             environ["wsgi.input"] = BytesIO(body)
-            await self._lane(environ, is_known).run(lambda: self._answer(environ, protocol))
+            lane = self._lane(environ, is_known)
+            if lane is self.sign_ins:
+                await self._answer_sign_in(environ, protocol)
+            else:
+                await lane.run(lambda: _send(protocol, *self._answer(environ)))
         except Overloaded:
+            if self._lane(environ, is_known=False) is self.sign_ins:
+                await asyncio.sleep(self.rules.guess_seconds)
             _refuse(protocol, environ, 503, "OVERLOADED", _("Too much is asked for at once. Send it again."))
         except Undecided:
             _refuse(protocol, environ, 503, "TRY_AGAIN", _("Who sends this cannot be looked up now. Send it again."))
@@ -151,7 +159,18 @@ class Gateway:
             return self.sign_ins
         return self.probes if path in PROBES else self.pages
 
-    def _answer(self, environ: Environ, protocol: Any) -> None:
+    async def _answer_sign_in(self, environ: Environ, protocol: Any) -> None:
+        """Have Django answer whoever sends a password. One that it does not even check is answered after a while:
+        guessers that are refused at once only send the next guess at once, and each takes the line's processors.
+        """
+        answers: list[tuple[int, Headers, bytes]] = []
+        await self.sign_ins.run(lambda: answers.append(self._answer(environ)))
+        for status, headers, body in answers:
+            if status in (429, 503):
+                await asyncio.sleep(self.rules.guess_seconds)
+            _send(protocol, status, headers, body)
+
+    def _answer(self, environ: Environ) -> tuple[int, Headers, bytes]:
         """Have Django answer, in a thread."""
         answered: list[tuple[int, Headers]] = []
 
@@ -163,7 +182,7 @@ class Gateway:
             status, headers = answered[-1]
             if "mes.close" in environ:
                 headers.append(("Connection", "close"))
-            protocol.response_bytes(status, headers, b"".join(result))
+            return status, headers, b"".join(result)
         finally:
             with contextlib.suppress(AttributeError):
                 result.close()  # type: ignore[attr-defined]
@@ -174,6 +193,10 @@ class Gateway:
             for ident in lane.overdue():
                 self.hang_up(ident)
         loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+
+def _send(protocol: Any, status: int, headers: Headers, body: bytes) -> None:
+    protocol.response_bytes(status, headers, body)
 
 
 def _presents_itself(environ: Environ) -> bool:
