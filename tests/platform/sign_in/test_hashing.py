@@ -1,8 +1,10 @@
 """Passwords are hashed one at a time, whoever waits waits briefly, and who cannot is told when to come back."""
 
+import fcntl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,8 @@ from tests.platform.outbox.support import eventually
 
 
 @pytest.fixture(autouse=True)
-def product_hasher(settings: Any) -> None:
+def product_hasher(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path  # others sign in, in tests beside these
     settings.PASSWORD_HASHERS = ["mes.platform.accounts.hashers.OneAtATimeHasher"]
 
 
@@ -70,6 +73,20 @@ def test_nobody_waits_for_long(slow: dict[str, Any], monkeypatch: pytest.MonkeyP
         slow["end"].set()
         assert first.result(10) == "x"
     assert OneAtATimeHasher().encode("x", "salt") == "x"  # the turn was given back
+
+
+def test_processes_of_one_machine_take_turns(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashers, "LONGEST_WAIT", 0.1)
+    with (settings.DATA_DIR / "hashing.lock").open("a") as others:
+        fcntl.flock(others, fcntl.LOCK_EX)
+        with pytest.raises(HashingBusy):
+            OneAtATimeHasher().encode("x", "salt")
+    assert OneAtATimeHasher().encode("x", "salt")
+
+
+def test_where_there_can_be_no_file_people_sign_in_all_the_same(settings: Any) -> None:
+    settings.DATA_DIR = settings.DATA_DIR / "missing"
+    assert OneAtATimeHasher().encode("x", "salt")
 
 
 @pytest.fixture
