@@ -50,9 +50,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start the browser once. Playwright runs a loop in this thread, in which Django would refuse to read."""
+    """Start the browser once for a module. Playwright runs a loop in this thread, in which Django would refuse to read,
+    and other tests could run none.
+    """
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         options: dict[str, Any] = {"executable_path": CHROMIUM, "chromium_sandbox": os.getuid() != 0}
