@@ -4,18 +4,13 @@ Ends with 1 when something is not as it must be, with 2 when it could not try.
 """
 
 import argparse
-import json
-import os
-import platform
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from attack.installation import AttackError, Installation, installed, set_up_django
 from attack.outcome import Outcome, details, table
+from bench.outcomes import unwind_on_signals, write_outcomes
 from mes.platform.server.embedded import EmbeddedServerError
 
 MEASURED = ("raw", "slow", "sign-in")  # beside a line of devices
@@ -33,8 +28,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, metavar="N", help="how long a part measures or walks")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the outcome there too")
     arguments = parser.parse_args()
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, _unwind)
+    unwind_on_signals()
     seconds = arguments.seconds or (SHORT_SECONDS if arguments.short else SECONDS)
     try:
         outcomes = list(_shown(attack(arguments.part or PARTS, seconds=seconds, is_short=arguments.short)))
@@ -44,7 +38,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     print(f"\n{table(outcomes)}\n")
-    _write(arguments.json, outcomes)
+    write_outcomes(arguments.json, "outcomes", outcomes)
     failed = [outcome.part for outcome in outcomes if not outcome.is_well]
     print(f"Not as it must be: {', '.join(failed)}" if failed else "Everything is as it must be.")
     return 1 if failed else 0
@@ -87,23 +81,6 @@ def _shown(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
     for outcome in outcomes:
         print(f"{outcome.verdict:>8}  {details(outcome) or outcome.part}", flush=True)
         yield outcome
-
-
-def _write(path: Path | None, outcomes: Sequence[Outcome]) -> None:
-    if path is None:
-        return
-    document = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "outcomes": [outcome.as_json() for outcome in outcomes],
-    }
-    path.write_text(json.dumps(document, indent=2) + "\n")
-
-
-def _unwind(number: int, frame: FrameType | None) -> None:
-    """End through every `finally`, so that everything is stopped."""
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

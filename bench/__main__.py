@@ -5,22 +5,18 @@ turns with this one instead of the floor, and there is no target.
 """
 
 import argparse
-import json
 import os
-import platform
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from bench import against, installation, load, outbox, report
 from bench.case import BenchError, Case, Plant
 from bench.cases import CASES
 from bench.installation import WebServer
 from bench.measure import Pair, Result
+from bench.outcomes import unwind_on_signals, write_outcomes
 from mes.platform.server.embedded import EmbeddedServerError
 from mes.platform.server.supervisor import SupervisionError
 
@@ -48,8 +44,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--against", type=Path, metavar="PATH", help="measure in turns with the checkout at PATH")
     arguments = parser.parse_args()
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, _unwind)
+    unwind_on_signals()
     try:
         return _run(arguments)
     except KeyboardInterrupt:
@@ -64,10 +59,10 @@ def _run(arguments: argparse.Namespace) -> int:
     plan = replace(plan, rounds=arguments.rounds or plan.rounds)
     chosen = arguments.case or NAMES
     if arguments.against:
-        _write(arguments.json, against.compare(arguments.against, chosen, **asdict(plan)))
+        write_outcomes(arguments.json, "results", against.compare(arguments.against, chosen, **asdict(plan)))
         return 0
     results = measure(chosen, plan)
-    _write(arguments.json, results)
+    write_outcomes(arguments.json, "results", results)
     missed = [result.name for result in results if not all(reached for _text, reached in result.checks())]
     print(f"\nTargets missed: {', '.join(missed)}" if missed else "\nEvery target is reached.")
     return 1 if missed else 0
@@ -114,23 +109,6 @@ def _measure_case(case: Case, plant: Plant, plan: Plan, url: str, web: WebServer
     result = Result(case.name, case.unit, statements, pairs, case.least_rate, case.least_share)
     print(report.describe(result), flush=True)
     return result
-
-
-def _write(path: Path | None, results: Sequence[Result | outbox.Result | against.Comparison]) -> None:
-    if path is None:
-        return
-    document = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "results": [result.as_json() for result in results],
-    }
-    path.write_text(json.dumps(document, indent=2) + "\n")
-
-
-def _unwind(number: int, frame: FrameType | None) -> None:
-    """End through every `finally`, so that everything is stopped."""
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Max
 from django.utils import timezone
 
 from mes.platform.hooks import Hook
 from mes.platform.monitoring import open_work
 from mes.platform.monitoring.disk import list_disks
 from mes.platform.monitoring.health import HEARTBEAT_TICKS
+from mes.platform.monitoring.operations import read_backlog
 from mes.platform.monitoring.scheduled_tasks import list_statuses
-from mes.platform.outbox.models import DUE_STATUSES, EventStatus, MesEvent, WorkerHeartbeat
+from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
 from mes.platform.server import backup
 
 Sample = tuple[tuple[str, ...], float]  # the values of the labels, and the figure
@@ -46,22 +47,14 @@ def _age(moment: datetime | None) -> float:
 
 
 def _read_outbox() -> Iterator[Sample]:
-    now = timezone.now()
-    waiting = Q(next_attempt_at__lte=now) & ~Q(status=EventStatus.FAILED)
-    events = MesEvent.objects.filter(status__in=DUE_STATUSES).aggregate(
-        due=Count("pk", filter=Q(next_attempt_at__lte=now)),
-        retrying=Count("pk", filter=Q(status=EventStatus.FAILED)),
-        oldest=Min("next_attempt_at", filter=waiting),
-    )
-    yield ("due",), events["due"]
-    yield ("retrying",), events["retrying"]
+    backlog = read_backlog()
+    yield ("due",), backlog.due
+    yield ("retrying",), backlog.retrying
     yield ("dead",), MesEvent.objects.filter(status=EventStatus.DEAD).order_by().count()
 
 
 def _read_backlog_age() -> Iterator[Sample]:
-    due = MesEvent.objects.filter(status__in=DUE_STATUSES, next_attempt_at__lte=timezone.now())
-    unfailed = due.exclude(status=EventStatus.FAILED).aggregate(oldest=Min("next_attempt_at"))
-    yield (), _age(unfailed["oldest"])
+    yield (), _age(read_backlog().oldest)
 
 
 def _lately() -> datetime:

@@ -99,7 +99,7 @@ def read_live() -> Live:
         alive=len(alive),
         last_tick=max(ticks, default=None),
         ticks=bool(alive) and max(begun) > lately,
-        backlog=_read_backlog(),
+        backlog=read_backlog(),
         dead_types=[(name, _label(name), count) for name, count in counted.annotate(n=Count("pk")).order_by("-n")],
         dead=list(MesEvent.objects.filter(status=EventStatus.DEAD).order_by("-id")[:DEAD_SHOWN]),
         open_work=open_work.count_all(),
@@ -125,7 +125,8 @@ def _label(event_type: str) -> str:
     return str(EventType(event_type).label) if event_type in EventType.values else event_type
 
 
-def _read_backlog() -> Backlog:
+def read_backlog() -> Backlog:
+    """Return what is due and not handled yet."""
     now = timezone.now()
     waits = Q(next_attempt_at__lte=now) & ~Q(status=EventStatus.FAILED)
     seen = MesEvent.objects.filter(status__in=DUE_STATUSES).aggregate(
