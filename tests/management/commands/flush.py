@@ -1,6 +1,6 @@
 """`flush`, which Django calls after each test that commits: the test's database becomes a fresh copy again.
 
-Django's own empties all tables, and makes permissions, groups and schedules anew: that takes four times as long, and
+Django's own empties all tables, and makes permissions, groups and schedules anew: that takes longer, and
 leaves what a test did to the tables themselves.
 """
 
