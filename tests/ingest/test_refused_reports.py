@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from execution import carriers, dispositions
@@ -12,8 +13,9 @@ from execution.models import Disposition, DispositionAction
 from ingest.models import OpenIngestEvent
 from ingest.processing import catch_up
 from mes.plant.models import Equipment, Station
+from mes.platform.accounts.roles import Role
 from mes.production.models import Run, RunStatus, Unit
-from tests.factories import api_client, make_spec
+from tests.factories import api_client, make_spec, make_user
 from tests.ingest.conftest import Send
 from tests.ingest.support import (
     PRINTING,
@@ -223,3 +225,17 @@ def test_a_unit_that_there_is_not_is_held_by_nobody(send: Send) -> None:
     make_ingest_plant()
     error = send(printed("NEVER-MADE", result="NG"), None)
     assert "held" not in error["details"]
+
+
+def test_the_page_of_a_held_unit_leads_to_the_report_that_held_it(send: Send) -> None:
+    plant = make_ingest_plant()
+    sn = plant.sns[0]
+    put(sn, 40, "DONE")
+    send(printed(sn, result="NG"), 409)
+    browser = Client()
+    browser.force_login(make_user(Role.ADMIN))
+    page = browser.get(f"/trace/units/{sn}/").content.decode()
+    assert "LINE reported at step 10: result FAIL" in page
+    address = f"/ingest/events/?q={sn}"
+    assert f'href="{address}"' in page
+    assert "STEP_MISMATCH" in browser.get(address).content.decode()
