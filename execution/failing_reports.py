@@ -95,6 +95,11 @@ def hold_units(
     return decisions
 
 
+def list_held(units: Sequence[Unit], failing: Mapping[str, FailingReport]) -> list[str]:
+    """Return the serial numbers of those that are reported as failed and held, for `details.held` of a refusal."""
+    return sorted(unit.sn for unit in units if unit.sn in failing and unit.status == UnitStatus.ON_HOLD)
+
+
 def _has_failed_at(unit: Unit, step_no: int) -> bool:
     """Whether a unit stands at a step as failed; a held one, when it is released."""
     status = unit.held_from if unit.status == UnitStatus.ON_HOLD else unit.status

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from execution import dispositions, rules
 from execution.data import judging
-from execution.failing_reports import FailingReport, find_failing, hold_units, judge_fitting
+from execution.failing_reports import FailingReport, find_failing, hold_units, judge_fitting, list_held
 from execution.models import Disposition
 from ingest.candidates import Candidate, EventCandidates
 from ingest.envelope import ReceivedEvent
@@ -46,7 +46,7 @@ def hold_failing(event: ReceivedEvent, error: errors.DomainError, candidates: Ev
         code=error.code,
         held_before=_find_held_before(event),
     )
-    if held := sorted(sn for sn in failing if _is_held(sn, units)):
+    if held := list_held(units, failing):
         error.details["held"] = held
     return decisions
 
@@ -156,7 +156,3 @@ def _find_held_before(event: ReceivedEvent) -> list[int]:
     )
     decided = Disposition.objects.filter(about_event_id__in=kept.values("pk"))
     return list(decided.values_list("unit_id", flat=True))
-
-
-def _is_held(sn: str, units: Sequence[Unit]) -> bool:
-    return any(unit.sn == sn and unit.status == UnitStatus.ON_HOLD for unit in units)

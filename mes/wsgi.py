@@ -1,4 +1,4 @@
-"""The WSGI application that granian (or any other server) runs."""
+"""The WSGI application, which `mes.rsgi` puts behind the gateway. Other servers can run it, without that."""
 
 import gc
 import os

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from execution import dispositions
-from execution.failing_reports import FailingReport, find_failing, hold_units, judge_fitting
+from execution.failing_reports import FailingReport, find_failing, hold_units, judge_fitting, list_held
 from execution.models import CarrierTrackUnit, Track
 from integration.device_data.body import DeviceDataEvent, DeviceDataMessage
 from integration.models import FailedMessage
@@ -12,7 +12,7 @@ from mes import errors
 from mes.platform.http.whole_numbers import whole_number
 from mes.platform.inbound.messages import Message
 from mes.production import locking, runs
-from mes.production.models import Run, Unit, UnitStatus
+from mes.production.models import Run, Unit
 
 Refused = Sequence[tuple[Message, errors.DomainError]]
 
@@ -43,7 +43,7 @@ def hold_failing(refused: Refused, *, entity_type: str) -> Refused:
     decisions, answers = [], {}
     for message, error, failing in said:
         decisions += hold_units(units, failing, source=message.system, code=error.code)
-        if held := sorted(unit.sn for unit in units if unit.sn in failing and unit.status == UnitStatus.ON_HOLD):
+        if held := list_held(units, failing):
             answers[id(message)] = error.with_details(held=held)
     dispositions.save_holds(decisions)
     return [(message, answers.get(id(message), error)) for message, error in refused]

@@ -114,7 +114,7 @@ class Gateway:
             if lane is self.sign_ins:
                 await self._answer_sign_in(environ, protocol)
             else:
-                await lane.run(lambda: _send(protocol, *self._answer(environ)))
+                await lane.run(lambda: protocol.response_bytes(*self._answer(environ)))
         except Overloaded:
             if self._lane(environ, is_known=False) is self.sign_ins:
                 await asyncio.sleep(self.rules.guess_seconds)
@@ -168,7 +168,7 @@ class Gateway:
         for status, headers, body in answers:
             if status in (429, 503):
                 await asyncio.sleep(self.rules.guess_seconds)
-            _send(protocol, status, headers, body)
+            protocol.response_bytes(status, headers, body)
 
     def _answer(self, environ: Environ) -> tuple[int, Headers, bytes]:
         """Have Django answer, in a thread."""
@@ -193,10 +193,6 @@ class Gateway:
             for ident in lane.overdue():
                 self.hang_up(ident)
         loop.call_later(SWEEP_SECONDS, self._sweep, loop)
-
-
-def _send(protocol: Any, status: int, headers: Headers, body: bytes) -> None:
-    protocol.response_bytes(status, headers, body)
 
 
 def _presents_itself(environ: Environ) -> bool:

@@ -1,6 +1,5 @@
 """The head of a request, as WSGI wants it."""
 
-import os
 import sys
 from typing import Any
 
@@ -11,7 +10,6 @@ _MOST_NAMES = 500  # that are remembered: a sender may invent any number
 _SEPARATORS = {"HTTP_COOKIE": "; "}  # between the values of a header that came more than once; else a comma
 
 _basic: Environ = {
-    **os.environ,
     "GATEWAY_INTERFACE": "CGI/1.1",
     "SCRIPT_NAME": "",
     "wsgi.errors": sys.stderr,
