@@ -210,7 +210,7 @@ class StationWorkViewSet(GenericViewSet):
             at=body.get("at"),
             operator=body.get("operator_id") or operator_name(request),
             readings=_readings(body.get("data") or []),
-            defect=tracking.Defect(
+            defect=tracking.ReportedDefect(
                 code=body.get("defect_code") or "",
                 location=body.get("defect_location") or "",
                 remark=body.get("defect_remark") or "",

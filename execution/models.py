@@ -75,6 +75,7 @@ class Track(models.Model):
     is_entry_inferred = models.BooleanField(
         _("entry not reported"), default=False, help_text=_("The machine reported only that the unit left.")
     )
+    # What a person said at track-out, whatever the result. Of a failed track it is a `Defect` too.
     defect_code = models.CharField(_("defect"), max_length=100, blank=True)
     defect_location = models.CharField(_("defect location"), max_length=100, blank=True)
     defect_remark = models.CharField(_("defect remark"), max_length=500, blank=True)

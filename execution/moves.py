@@ -16,8 +16,9 @@ from django.utils import timezone
 from execution import rules
 from execution.data import judging, values
 from execution.dispositions import put_on_hold
-from execution.models import Disposition, ResultOverride, Track, TrackResult, TrackSource
+from execution.models import Defect, Disposition, ResultOverride, Track, TrackResult, TrackSource
 from execution.outbox_events import alarm_event, alarm_reason, track_event
+from execution.quality.defects import ReportedDefect, build_defects
 from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState
 from mes import errors
@@ -27,18 +28,6 @@ from mes.platform.outbox.models import EventType
 from mes.production import runs, transitions
 from mes.production.models import Run, Unit, UnitStatus
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
-
-
-@dataclass(frozen=True)
-class Defect:
-    """What a person saw wrong at a failing track-out."""
-
-    code: str = ""
-    location: str = ""
-    remark: str = ""
-
-
-NO_DEFECT = Defect()
 
 
 @dataclass
@@ -58,6 +47,7 @@ class Move:
     values_operator: str = ""
     events: list[NewEvent] = field(default_factory=list)
     dispositions: list[Disposition] = field(default_factory=list)
+    defects: list[Defect] = field(default_factory=list)
     next_step_no: int | None = None
 
     @property
@@ -144,11 +134,11 @@ def leave(
     source: str = TrackSource.MANUAL,
     operator: str = "",
     readings: Sequence[judging.Reading] = (),
-    defect: Defect = NO_DEFECT,
+    defects: Sequence[ReportedDefect] = (),
 ) -> None:
     """Close the track of a move and send the unit where the result leads.
 
-    `source` is AUTO for what a machine reports: then only AUTO specs take values.
+    `source` is AUTO for what a machine reports: then only AUTO specs take values. `defects` are made if it fails.
     Raises RequiredDataMissing, DataSpecNotFound, SpecNotBound, DataTypeMismatch, EventTimeInFuture,
     EventTimeOutOfOrder.
     """
@@ -161,7 +151,9 @@ def leave(
     if rules.check_time(at, now=timezone.now(), previous=track.in_at, skew=settings.MES_CLOCK_SKEW):
         track.is_time_doubtful = True
     failed = values.is_failed(move.earlier, move.judged)
-    _close(track, claimed_result=str(claimed_result), failed=failed, at=at, operator=operator, defect=defect)
+    _close(track, claimed_result=str(claimed_result), failed=failed, at=at, operator=operator)
+    if track.result == TrackResult.FAIL:
+        move.defects = build_defects(track, defects, at=at)
     move.next_step_no = _advance(move, step, snapshot)
     move.events.append(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))
     move.events += [
@@ -195,7 +187,7 @@ def _collect(
     return judging.collect(readings, step, source=source, default_time=default_time) if readings else []
 
 
-def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime, operator: str, defect: Defect) -> None:
+def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime, operator: str) -> None:
     """Set the result of a track. A `failed` KEY value forces FAIL, and so does an inspection (see `quality`)."""
     track.result = track.claimed_result = claimed_result
     if claimed_result == TrackResult.PASS and failed:
@@ -204,7 +196,6 @@ def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime, ope
         track.result = TrackResult.FAIL
     track.out_at = at
     track.operator_out = operator
-    track.defect_code, track.defect_location, track.defect_remark = defect.code, defect.location, defect.remark
 
 
 def _advance(move: Move, step: StepSnapshot, snapshot: RouteSnapshot) -> int | None:

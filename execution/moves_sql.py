@@ -6,7 +6,7 @@ from typing import Any
 
 from execution import hooks
 from execution.data import values
-from execution.models import Disposition, Track
+from execution.models import Defect, Disposition, Track
 from execution.moves import Move
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.platform.outbox import emit
@@ -109,6 +109,8 @@ def write(
     )
     if dispositions := [disposition for move in decided for disposition in move.dispositions]:
         Disposition.objects.bulk_create(dispositions)
+    if defects := [defect for move in decided for defect in move.defects]:
+        Defect.objects.bulk_create(defects)
     for move in decided:
         if watched is None or move.unit.pk in watched:
             hooks.announce(move.unit.pk)

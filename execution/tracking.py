@@ -9,8 +9,8 @@ from django.utils import timezone
 from execution import moves, rules, unit_state
 from execution.data import judging
 from execution.models import Track, TrackResult, TrackSource
-from execution.moves import NO_DEFECT, Defect
 from execution.moves_sql import write
+from execution.quality.defects import ReportedDefect
 from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState, find_earlier
 from mes import errors
@@ -19,7 +19,10 @@ from mes.platform.database.lookup import get_or_raise
 from mes.production import locking, runs
 from mes.production.models import Run, Unit, UnitStatus
 
-__all__ = ["Defect", "Departure", "create_on_the_fly", "get_run", "get_station", "track_in", "track_out"]
+__all__ = ["Departure", "ReportedDefect", "create_on_the_fly", "get_run", "get_station", "track_in", "track_out"]
+
+
+NO_DEFECT = ReportedDefect()
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,9 @@ def track_out(
     operator: str = "",
     at: datetime | None = None,
     readings: Sequence[judging.Reading] = (),
-    defect: Defect = NO_DEFECT,
+    defect: ReportedDefect = NO_DEFECT,
 ) -> Departure:
-    """Take a unit out of a station by hand, with its result and typed values.
+    """Take a unit out of a station by hand, with its result, typed values and what is wrong with it.
 
     Raises UnitNotInStation, UnitOnHold, RequiredDataMissing, DataSpecNotFound, SpecNotBound, DataTypeMismatch,
     EventTimeInFuture, EventTimeOutOfOrder.
@@ -129,6 +132,7 @@ def track_out(
         raise errors.UnitRunMismatch(sn=sn, run=run_no)
     if unit.status == UnitStatus.ON_HOLD:
         raise errors.UnitOnHold(sn=sn, reason=unit.hold_reason)
+    track.defect_code, track.defect_location, track.defect_remark = defect.code, defect.location, defect.remark
     move = moves.of_open_track(state, find_earlier([state])[track.pk])
     moves.leave(
         move,
@@ -136,7 +140,7 @@ def track_out(
         at=at or timezone.now(),
         operator=operator,
         readings=readings,
-        defect=defect,
+        defects=[defect],
     )
     write([move], now=timezone.now())
     return Departure(move.track, move.unit, move.next_step_no)

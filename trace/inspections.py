@@ -15,7 +15,7 @@ def list_inspections_of(unit: Unit) -> Sequence[InspectionResult]:
 
 
 def list_defects_of(unit: Unit) -> Sequence[Defect]:
-    """Return the defects that inspections found, withdrawn ones too."""
+    """Return the defects of a unit, withdrawn ones too."""
     return list(Defect.objects.filter(unit=unit).select_related("inspection").order_by("id"))
 
 
@@ -36,7 +36,8 @@ def as_json(inspection: InspectionResult) -> dict[str, Any]:
 
 
 def defects_as_json(tracks: Sequence[Track], defects: Sequence[Defect]) -> list[dict[str, Any]]:
-    """The defects of a unit: what people saw at track-out, and what inspections found."""
+    """The defects of a unit. What a person saw at a track-out that passed is told too: it is no defect to be mended."""
+    with_defect = {defect.track_id for defect in defects if defect.inspection_id is None}
     typed = [
         {
             "trackId": str(track.pk),
@@ -48,7 +49,7 @@ def defects_as_json(tracks: Sequence[Track], defects: Sequence[Defect]) -> list[
             "status": None,
         }
         for track in tracks
-        if track.defect_code or track.defect_remark
+        if (track.defect_code or track.defect_remark) and track.pk not in with_defect
     ]
     recorded = [
         {

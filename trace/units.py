@@ -50,12 +50,13 @@ class StepState:
 
 @dataclass(frozen=True)
 class Pass:
-    """A track with what was collected on it."""
+    """A track with what was collected on it, and what was wrong at it beside what inspections found."""
 
     track: Track
     values: Sequence[DataValue]
     records: Sequence[DeviceDataRecord]
     events: Sequence[IngestBase]
+    defects: Sequence[Defect]
     is_unfolded: bool
 
     @cached_property
@@ -120,6 +121,7 @@ class UnitTrace:
                 self.values_of(track),
                 self._records_of.get(track.pk, []),
                 [event for event in self.events if track.pk in event.track_ids],
+                [defect for defect in self.defects if defect.track_id == track.pk and defect.inspection_id is None],
                 track.pk in unfolded,
             )
             for track in reversed(self.tracks)
@@ -153,11 +155,13 @@ class UnitTrace:
             self.unit.updated_at,
             self.unit.run and self.unit.run.status,
             last_track and (last_track.pk, last_track.out_at),
+            *(track.result for track in self.tracks),
             *(len(rows) for rows in (self.tracks, self.values, self.records, self.dispositions)),
             *((event.pk, event.status, event.count) for event in self.events),
             *((load.pk, load.unloaded_at) for load in self.carriers.loads),
             *((clock.pk, clock.status, clock.ended_at, clock.decided_at) for clock in self.clocks),
             *((inspection.pk, inspection.result, inspection.status_at) for inspection in self.inspections),
+            *((defect.pk, defect.status) for defect in self.defects),
             *(len(rows) for rows in (self.carriers.passes, self.carriers.values)),
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

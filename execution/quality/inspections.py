@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 
 from execution.dispositions import hold
 from execution.models import Track, TrackResult
-from execution.quality.models import Defect, DefectStatus, InspectionResult, InspectionVerdict
+from execution.quality.defects import record_found, withdraw_found
+from execution.quality.models import InspectionResult, InspectionVerdict
 from mes import errors
 from mes.plant.models import Station
 from mes.production.locking import lock_units
@@ -59,9 +60,9 @@ def report_inspection(
     if changed_fields:
         inspection.defects, inspection.source, inspection.operator_id = list(defects), report.source, report.operator_id
         inspection.save()
-        withdraw_defects(inspection)
+        withdraw_found(inspection)
         if result == InspectionVerdict.FAIL:
-            record_defects(inspection, track)
+            record_found(inspection, track)
         if track.out_at is None:
             _note_override(track)
         elif result == InspectionVerdict.FAIL:
@@ -74,31 +75,6 @@ def _note_override(track: Track) -> None:
     """Note on an open track whether an inspection fails it at present; under the unit's lock."""
     track.inspection_override = InspectionResult.objects.filter(track=track, result=InspectionVerdict.FAIL).exists()
     track.save(update_fields=["inspection_override"])
-
-
-def record_defects(inspection: InspectionResult, track: Track) -> None:
-    """Make the defects of an inspection that fails a track; one named like the inspection where it names none."""
-    assert inspection.status_at is not None  # it was reported
-    defects = inspection.defects or [{"code": inspection.inspection_type}]
-    Defect.objects.bulk_create(
-        Defect(
-            unit_id=track.unit_id,
-            run_id=track.run_id,
-            track=track,
-            inspection=inspection,
-            step_no=track.step_no,
-            code=defect["code"],
-            location=defect.get("location") or "",
-            remark=defect.get("remark") or "",
-            found_at=inspection.status_at,
-        )
-        for defect in defects
-    )
-
-
-def withdraw_defects(inspection: InspectionResult) -> None:
-    """Withdraw what an earlier report of the same inspection had found: the latest counts."""
-    inspection.found_defects.filter(status=DefectStatus.OPEN).update(status=DefectStatus.WITHDRAWN)
 
 
 def _find_track(unit: Unit | None, *, run_no: str, station_code: str, unit_sn: str, step_no: int) -> Track:

@@ -1,6 +1,6 @@
 """Units leaving stations: guards, required data, judging, where results lead, retests, holds, times."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,8 @@ from execution import (
     tracking,
     unit_state,
 )
-from execution.models import Carrier, CarrierTrack, CarrierTrackUnit, DataValue, Track
+from execution.models import Carrier, CarrierTrack, CarrierTrackUnit, DataValue, Defect, Track
+from execution.quality.defects import ReportedDefect
 from mes.plant.models import Equipment, Station
 from mes.platform.outbox.models import MesEvent
 from mes.production import locking
@@ -626,12 +627,12 @@ def test_a_machine_takes_a_held_unit_out_and_release_sends_it_where_the_result_l
     assert state_of() == (*led_to, "")
 
 
-def machine_out(result: str) -> moves.Move:
+def machine_out(result: str, defects: Sequence[ReportedDefect] = ()) -> moves.Move:
     with transaction.atomic():
         stands = unit_state.load_states(["SN-1"], locked=locking.lock(["SN-1"])).unit_states["SN-1"]
         assert stands.open_track is not None
         move = moves.of_open_track(stands, unit_state.find_earlier([stands])[stands.open_track.pk])
-        moves.leave(move, claimed_result=result, at=timezone.now(), source="AUTO")
+        moves.leave(move, claimed_result=result, at=timezone.now(), source="AUTO", defects=defects)
         moves_sql.write([move], now=timezone.now())
         return move
 
@@ -661,6 +662,45 @@ def test_a_defect_is_kept_with_the_track(plant, operator):
     assert_done(track_out(operator, result="FAIL", **fields))
     track = Track.objects.get()
     assert (track.defect_code, track.defect_location, track.defect_remark) == ("BRIDGE", "U7", "pins 3, 4 “lifted”")
+
+
+def test_a_failing_track_out_with_a_defect_makes_it(plant, operator):
+    enter(operator, 10)
+    out = assert_done(track_out(operator, result="FAIL", defectCode="BRIDGE", defectLocation="U7", defectRemark="left"))
+    defect = Defect.objects.get()
+    assert (defect.unit.sn, str(defect.track_id), defect.step_no, defect.status) == ("SN-1", out["trackId"], 10, "OPEN")
+    assert (defect.code, defect.location, defect.remark) == ("BRIDGE", "U7", "left")
+    [told] = assert_done(operator.get("/api/trace/units/SN-1"))["defects"]
+    assert (told["code"], told["status"], told["inspectionType"]) == ("BRIDGE", "OPEN", None)
+
+
+def test_a_remark_alone_makes_a_defect_that_is_unspecified(plant, operator):
+    enter(operator, 10)
+    assert_done(track_out(operator, result="FAIL", defectRemark="looks odd"))
+    assert (Defect.objects.get().code, Defect.objects.get().remark) == ("UNSPECIFIED", "looks odd")
+
+
+def test_a_fail_without_a_word_makes_no_defect(plant, operator):
+    enter(operator, 10)
+    assert_done(track_out(operator, result="FAIL"))
+    assert not Defect.objects.exists()
+
+
+def test_what_is_said_at_a_pass_is_told_and_is_no_defect(plant, operator):
+    enter(operator, 10)
+    assert_done(track_out(operator, result="PASS", defectCode="SCRATCH"))
+    assert not Defect.objects.exists()
+    [told] = assert_done(operator.get("/api/trace/units/SN-1"))["defects"]
+    assert (told["code"], told["status"]) == ("SCRATCH", None)
+
+
+def test_a_machine_may_report_several_defects(plant, operator):
+    enter(operator, 10)
+    machine_out("FAIL", [ReportedDefect("BRIDGE", "U7"), ReportedDefect(location="R1"), ReportedDefect()])
+    assert list(Defect.objects.order_by("id").values_list("code", "location")) == [
+        ("BRIDGE", "U7"),
+        ("UNSPECIFIED", "R1"),
+    ]
 
 
 @pytest.mark.parametrize(("field", "longest"), [("defectCode", 100), ("defectLocation", 100), ("defectRemark", 500)])

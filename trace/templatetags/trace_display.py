@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from execution.models import DataValue, Disposition, DispositionAction, ResultOverride, Track, TrackResult
+from execution.models import DataValue, Defect, Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from mes.production.models import RunStatus, Unit, UnitStatus
 from mes.routing.models import RouteVersion
 from trace.units import StepState, UnitTrace
@@ -222,9 +222,14 @@ def override_in_words(track: Track) -> str:
 
 
 @register.filter
-def defect_in_words(track: Track) -> str:
-    """Return what was found wrong, in one line."""
-    return " · ".join(part for part in (track.defect_code, track.defect_location, track.defect_remark) if part)
+def defect_in_words(seen: Track | Defect) -> str:
+    """Return what was found wrong, or what a person said at track-out, in one line."""
+    parts = (
+        (seen.code, seen.location, seen.remark)
+        if isinstance(seen, Defect)
+        else (seen.defect_code, seen.defect_location, seen.defect_remark)
+    )
+    return " · ".join(part for part in parts if part)
 
 
 # --- a unit -------------------------------------------------------------------------------------------------
