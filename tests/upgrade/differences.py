@@ -15,6 +15,7 @@ ADDED: dict[str, str] = {
 }
 
 FUNCTIONS = "unknown functions in paths are found when a route is compiled"
+DEFECTS = "what a person said was wrong at a failed pass is a defect, which is open"
 CARRIERS = "units that are done or scrapped leave their carriers, also those of before"
 
 # By address or case: the part of the answers that differs, and why.
@@ -26,6 +27,14 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "/api/trace/units/S-2": {".body.data.carrierLoads.0.unloadedAt": CARRIERS},
     "/api/trace/carriers/PALLET-1": {".body.data.carrierLoads.3.unloadedAt": CARRIERS},
     "/api/trace/carriers/TRAY-1": {".body.data.carrierLoads.1.unloadedAt": CARRIERS},
+    "/api/trace/units/B-FAILED": {
+        ".body.data.defects.0.status": DEFECTS,
+        ".body.data.defects.1.status": DEFECTS,
+    },
+    "units_go_on_by_hand": {
+        " 14 trace/units/B-FAILED.body.data.defects.0.status": DEFECTS,
+        " 14 trace/units/B-FAILED.body.data.defects.1.status": DEFECTS,
+    },
     "/trace/units/P-1/": {".body": CARRIERS},
     "/trace/units/S-2/": {".body": CARRIERS},
     "/trace/carriers/PALLET-1/": {".body": CARRIERS},
