@@ -182,8 +182,8 @@ class StationWorkViewSet(GenericViewSet):
 
     @extend_schema(
         summary="Track a unit out",
-        description="A failing KEY value forces the result to FAIL (`resultOverride` DATA). Where it fails, what is said "
-        "to be wrong becomes a defect; without a code it is `UNSPECIFIED`.",
+        description="A failing KEY value forces the result to FAIL (`resultOverride` DATA). What is said to be "
+        "wrong with a unit that fails becomes a defect; without a code it is `UNSPECIFIED`.",
         request=TrackOutRequest,
         responses=TrackOutAnswer,
         examples=[
