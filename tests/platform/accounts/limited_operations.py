@@ -25,6 +25,7 @@ GET /api/routes/{code}
 GET /api/routes/{code}/execution-config
 GET /api/routes/{code}/versions
 GET /api/routes/{code}/versions/{no}
+POST /api/scans/read
 GET /api/solder-paste-lots
 GET /api/station-groups
 GET /api/station-groups/{code}
