@@ -165,4 +165,5 @@ def _new_report(accepted: Accepted, record_id: int, at: datetime) -> NewReport:
         window_end=production.window_end,
         is_cumulative=production.mode == "CUMULATIVE",
         counts=production.counts,
+        moduli=production.counter_moduli,
     )

@@ -20,7 +20,7 @@ from mes.production_counts import stretches
 from mes.production_counts.models import CountReport, CountStream, HourlyCount
 from mes.production_counts.reports import Machine, NewReport
 from mes.production_counts.stretches import LoadedStretch, Stretch
-from mes.production_counts.windows import COUNTERS, Tally, resolve
+from mes.production_counts.windows import COUNTERS, Counts, Tally, resolve
 
 
 @transaction.atomic
@@ -41,6 +41,7 @@ def record(reports: Sequence[NewReport]) -> None:
             window_start=report.window_start,
             window_end=report.window_end,
             is_cumulative=report.is_cumulative,
+            moduli=_by_name(report.moduli),
             **dict(zip(COUNTERS, report.counts, strict=True)),
         )
         for pk, of_stream in by_stream.items()
@@ -49,6 +50,10 @@ def record(reports: Sequence[NewReport]) -> None:
     added = {stream: by_stream[stream.pk] for stream in streams.values()}
     _note_counters(added)
     _write_hours([loaded.stretch for loaded in stretches.load(stretches.find_affected(added))])
+
+
+def _by_name(moduli: Counts) -> dict[str, int] | None:
+    return {name: modulus for name, modulus in zip(COUNTERS, moduli, strict=True) if modulus is not None} or None
 
 
 def recount(*, line_code: str | None = None, since: datetime | None = None) -> int:

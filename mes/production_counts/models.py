@@ -71,6 +71,9 @@ class CountReport(Counters):
     window_start = models.DateTimeField(_("from"))
     window_end = models.DateTimeField(_("to"))
     is_cumulative = models.BooleanField(_("counter readings"))
+    moduli = models.JSONField(
+        _("moduli"), null=True, help_text=_("By counter: the number at which it begins again from zero.")
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from mes.production_counts.windows import Counts
+from mes.production_counts.windows import NO_COUNTS, Counts
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -33,3 +33,4 @@ class NewReport:
     window_end: datetime
     is_cumulative: bool
     counts: Counts
+    moduli: Counts = NO_COUNTS

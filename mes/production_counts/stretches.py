@@ -1,5 +1,6 @@
 """Stretches of time of machines, and the reports that say what was counted in them; each query for many machines."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from django.db import connection
 
 from mes.production_counts.models import CountStream
 from mes.production_counts.reports import NewReport
-from mes.production_counts.windows import MICROSECOND, TOLERANCE, Report, build_windows
+from mes.production_counts.windows import COUNTERS, MICROSECOND, NO_COUNTS, TOLERANCE, Counts, Report, build_windows
 
 LONGEST_DELTA = timedelta(days=1)  # of one report; longer ones are refused
 MOST_WIDENINGS = 6  # steps in which windows that overlap are followed to both sides
@@ -173,7 +174,8 @@ def _enclose(spans: Iterable[Span], start: datetime, end: datetime) -> Span:
 # before it, which says where the counters stood, to the first after it, whose difference may reach into it. Each by
 # the index over (machine, end of the window).
 _DELTA = """r.id, r.window_start, r.window_end, r.is_cumulative,
-               r.boards_in, r.boards_out, r.scrapped, r.picked, r.placed, NULL::timestamptz AS known_until"""
+               r.boards_in, r.boards_out, r.scrapped, r.picked, r.placed, NULL::jsonb AS moduli,
+               NULL::timestamptz AS known_until"""
 LOAD = f"""
     SELECT s.stream_id, touching.*
       FROM ({_STRETCHES}) AS s
@@ -194,7 +196,7 @@ LOAD = f"""
      ) AS b
      CROSS JOIN LATERAL (
         SELECT r.id, r.window_start, r.window_end, r.is_cumulative,
-               r.boards_in, r.boards_out, r.scrapped, r.picked, r.placed, b.known
+               r.boards_in, r.boards_out, r.scrapped, r.picked, r.placed, r.moduli, b.known
           FROM mes_countreport r
          WHERE {_OF_STREAM} AND r.is_cumulative
            AND r.window_end >= coalesce(b.first, '-infinity') AND r.window_end <= coalesce(b.last, 'infinity')
@@ -217,9 +219,16 @@ def _load(stretches: Sequence[Stretch]) -> dict[int, LoadedStretch]:
     """Return the reports that touch each stretch, by machine."""
     rows = _query(LOAD, stretches, longest=LONGEST_DELTA + TOLERANCE, looked_back=READINGS_LOOKED_BACK)
     loaded = {stretch.stream.pk: LoadedStretch(stretch, [], None) for stretch in stretches}
-    for pk, id, start, end, is_cumulative, *counts, known_until in rows:
+    for pk, id, start, end, is_cumulative, *counts, moduli, known_until in rows:
         of_machine = loaded[pk]
-        of_machine.reports.append(Report(id, start, end, is_cumulative, tuple(counts)))
+        of_machine.reports.append(Report(id, start, end, is_cumulative, tuple(counts), _read_moduli(moduli)))
         if known_until is not None and of_machine.known_until is None:
             loaded[pk] = replace(of_machine, known_until=known_until)
     return loaded
+
+
+def _read_moduli(moduli: str | None) -> Counts:
+    if moduli is None:
+        return NO_COUNTS
+    by_name = json.loads(moduli)
+    return tuple(by_name.get(name) for name in COUNTERS)

@@ -28,13 +28,14 @@ FAR = 1 << 100
 MICROSECOND = timedelta(microseconds=1)
 
 Counts = tuple[int | None, ...]  # one for each of COUNTERS; None: not reported
+NO_COUNTS: Counts = (None,) * len(COUNTERS)
 
 
 class Doubt(IntFlag):
     """Why the sum of a stretch of time may not be the truth."""
 
     GAP = 1  # nothing was reported for a time between two reports
-    RESET = 2  # a counter fell: what it counted before it was reset, after the last reading, is lost
+    RESET = 2  # a counter fell, not by its modulus: what it counted after the last reading, until its reset, is lost
     BASE = 4  # a counter was set: what it counted since the last reading is not known
     OVERLAP = 8  # windows overlap, and how much was counted in both is not known
     CONTRADICTION = 16  # windows say different things about the same time
@@ -43,13 +44,17 @@ class Doubt(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a machine reported. `id` grows in the order of receipt."""
+    """What a machine reported. `id` grows in the order of receipt.
+
+    A counter with a modulus shows what it counted modulo that number: 65536 in 16 bits.
+    """
 
     id: int
     start: datetime
     end: datetime
     is_cumulative: bool
     counts: Counts
+    moduli: Counts = NO_COUNTS
 
     @property
     def is_base(self) -> bool:
@@ -143,10 +148,10 @@ def _add_readings(windows: Windows, readings: Sequence[Report], known_until: dat
         if reading.is_base:
             _add_base(windows, reading, level, since, is_known=is_known)
         else:
-            is_reset = not is_known and _note_reset(windows, reading, level, since)
+            is_least = _follow_falls(windows, reading, level, since, is_known=is_known)
             is_beginning = known_until is None
             _add_reading(
-                windows, reading, level, since, is_known=is_known, is_beginning=is_beginning, is_reset=is_reset
+                windows, reading, level, since, is_known=is_known, is_beginning=is_beginning, is_least=is_least
             )
 
 
@@ -174,15 +179,45 @@ def _add_base(
         level[index], since[index] = count, base.end
 
 
-def _note_reset(windows: Windows, reading: Report, level: list[int | None], since: Sequence[datetime | None]) -> bool:
-    """One counter that falls resets all: a machine that starts again starts all its counters again."""
-    pairs = zip(level, reading.counts, strict=True)
-    if not any(before is not None and now is not None and now < before for before, now in pairs):
-        return False
-    read_before = [at for at in since if at is not None]
-    windows.doubts.append(Doubtful(min(read_before), reading.end, Doubt.RESET))
-    level[:] = [None if before is None else 0 for before in level]
-    return True
+def _follow_falls(
+    windows: Windows, reading: Report, level: list[int | None], since: Sequence[datetime | None], *, is_known: bool
+) -> set[int]:
+    """Set the levels of counters that fell to where they went on from; return which counted so many or more.
+
+    If all fell, the machine was started again, and with it all its counters. A counter that fell alone passed its
+    modulus, or was reset alone.
+    """
+    fallen, others = _find_fallen(level, reading.counts)
+    if not fallen:
+        return set()
+    wrapped = {index for index in fallen if others and _may_wrap(level[index], reading.moduli[index])}
+    for index in wrapped:
+        level[index] = (level[index] or 0) - (reading.moduli[index] or 0)
+    reset = fallen - wrapped if others else {index for index, before in enumerate(level) if before is not None}
+    for index in reset:
+        level[index] = 0
+    if reset and not is_known:
+        read_before = min(at for index in reset if (at := since[index]) is not None)
+        windows.doubts.append(Doubtful(read_before, reading.end, Doubt.RESET))
+    return reset
+
+
+def _find_fallen(level: Sequence[int | None], counts: Counts) -> tuple[set[int], set[int]]:
+    """Return which counters fell since they were last read, and which could have fallen and did not.
+
+    One that stood at zero tells nothing: it stands there after a reset too.
+    """
+    read = {
+        i: (before, now)
+        for i, (before, now) in enumerate(zip(level, counts, strict=True))
+        if before and now is not None
+    }
+    fallen = {index for index, (before, now) in read.items() if now < before}
+    return fallen, read.keys() - fallen
+
+
+def _may_wrap(before: int | None, modulus: int | None) -> bool:
+    return before is not None and modulus is not None and before < modulus
 
 
 def _add_reading(
@@ -193,7 +228,7 @@ def _add_reading(
     *,
     is_known: bool,
     is_beginning: bool,
-    is_reset: bool,
+    is_least: set[int],
 ) -> None:
     for index, count in enumerate(reading.counts):
         if count is None:
@@ -206,7 +241,7 @@ def _add_reading(
             if not is_beginning:  # it was read long ago, or never
                 windows.doubts.append(Doubtful(reading.start, reading.end, Doubt.BASE))
         else:
-            windows.of[index].append(Window(at, reading.end, count - before, reading.id, is_least=is_reset))
+            windows.of[index].append(Window(at, reading.end, count - before, reading.id, is_least=index in is_least))
         level[index], since[index] = count, reading.end
 
 

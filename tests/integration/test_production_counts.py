@@ -19,6 +19,7 @@ from tests.integration.helpers import EVENTS, accept, list_messages, moment, not
 
 COUNTERS = ("boardsIn", "boardsOut", "scrapped", "picked", "placed")
 PLACER = "SMT-01"  # at step 10
+READING = {"mode": "CUMULATIVE"}
 
 
 def counts(event_id: str = "cnt-1", *, production: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
@@ -162,6 +163,12 @@ def test_windows_of_the_future_and_of_long_ago_are_refused(
         ({"production": {"picked": True}}, "production.picked"),
         ({"production": {"placed": 10**16}}, "production.placed"),
         ({"production": dict.fromkeys(COUNTERS)}, "production.boardsIn"),
+        *(({"production": READING | {"moduli": {"picked": wrong}}}, "production.moduli.picked")
+          for wrong in (0, 1, -1, 1.5, 10**16, "65536", True, [])),
+        ({"production": READING | {"moduli": {"picks": 65536}}}, "production.moduli.picks"),
+        ({"production": READING | {"moduli": 65536}}, "production.moduli"),
+        ({"production": READING | {"moduli": {"picked": 1010}}}, "production.picked"),
+        ({"production": {"moduli": {"picked": 65536}}}, "production.moduli"),
         ({"runNo": ...}, "runNo"),
         ({"stationCode": None}, "stationCode"),
         ({"unitSn": "SN-1"}, "unitSn"),
@@ -186,6 +193,22 @@ def test_a_delta_of_no_time_is_refused_but_a_reading_sets_the_base(device: APICl
     accept(device, counts("next", production={"windowStart": now, "windowEnd": moment(minutes=1), "mode": "CUMULATIVE",
                                               "boardsOut": 9}))  # fmt: skip
     assert (total(), total("boards_in"), total("picked")) == (4, 0, 0)
+
+
+def test_a_counter_of_16_bits_goes_on_counting(device: APIClient, plant: Plant) -> None:
+    """Two hundred parts for each board; the counter of parts begins again at the 328th."""
+    for number, boards in enumerate((0, 100, 200, 300, 327, 330, 400)):
+        window = {"windowStart": moment(minutes=60), "windowEnd": moment(minutes=30 - number), "mode": "CUMULATIVE"}
+        shown = {"boardsIn": ..., "boardsOut": boards, "picked": 200 * boards % 65536, "placed": ..., "scrapped": ...}
+        accept(device, counts(f"cnt-{number}", production=window | shown | {"moduli": {"picked": 65536}}))
+    assert (total(), total("picked")) == (400, 80000)
+    assert not any(hour.doubts for hour in HourlyCount.objects.all())
+    assert CountReport.objects.latest("id").moduli == {"picked": 65536}
+
+
+def test_a_modulus_that_is_null_is_none(device: APIClient) -> None:
+    accept(device, counts(production=READING | {"moduli": {"picked": None}}))
+    assert CountReport.objects.get().moduli is None
 
 
 def test_neither_values_nor_counts_is_refused(device: APIClient) -> None:

@@ -10,7 +10,7 @@ from mes.production.models import Run
 from mes.production_counts.hours import record
 from mes.production_counts.models import HourlyCount
 from mes.production_counts.reports import Machine, NewReport
-from mes.production_counts.windows import COUNTERS, Counts, Report
+from mes.production_counts.windows import COUNTERS, NO_COUNTS, Counts, Report
 from tests.factories import Plant
 
 _ids = count(1)
@@ -23,14 +23,26 @@ def machine_of(plant: Plant, *, equipment: str = "", run: Run | None = None) -> 
 
 
 def new_report(
-    machine: Machine, start: datetime, end: datetime, counts: Counts, *, is_cumulative: bool = False, id: int = 0
+    machine: Machine,
+    start: datetime,
+    end: datetime,
+    counts: Counts,
+    *,
+    is_cumulative: bool = False,
+    id: int = 0,
+    moduli: Counts = NO_COUNTS,
 ) -> NewReport:
-    return NewReport(id or next(_ids), timezone.now(), machine, start, end, is_cumulative, counts)
+    return NewReport(id or next(_ids), timezone.now(), machine, start, end, is_cumulative, counts, moduli)
 
 
 def keep(machine: Machine, reports: Iterable[Report]) -> None:
     """Keep reports together, as a batch does."""
-    record([new_report(machine, r.start, r.end, r.counts, is_cumulative=r.is_cumulative, id=r.id) for r in reports])
+    record(
+        [
+            new_report(machine, r.start, r.end, r.counts, is_cumulative=r.is_cumulative, id=r.id, moduli=r.moduli)
+            for r in reports
+        ]
+    )
 
 
 def hours() -> dict[datetime, tuple[object, ...]]:

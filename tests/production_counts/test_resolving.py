@@ -98,11 +98,65 @@ def test_what_overlaps_makes_no_later_time_doubtful() -> None:
     assert counted(*reports, start=60, end=120) == (8, SURE)
 
 
-def test_one_counter_that_falls_resets_all() -> None:
-    """The other counter passed its old value before the next reading."""
+OUT, PICKED = 1, 3  # places among the counters
+
+
+def counters(
+    end: float, out: int, picked: int | None, *, modulus: int | None = None, scrapped: int | None = None
+) -> Report:
+    """A reading of a placer at a minute; its `picked` may begin again from zero at a modulus."""
+    counts = (None, out, scrapped, picked, None)
+    return Report(int(end * 100) + 1, at(end - 5), at(end), True, counts, (None, None, None, modulus, None))
+
+
+def test_counters_that_all_fall_were_reset_together() -> None:
+    found = tally(reading(0, 10, 5, 100), reading(10, 20, 3, 90))
+    assert (found.counts[:2], found.doubts) == ((8, 190), Doubt.RESET)
+
+
+def test_a_counter_that_falls_alone_was_reset_alone() -> None:
     found = tally(reading(0, 10, 5, 100), reading(10, 20, 3, 150))
-    assert found.counts[:2] == (8, 250)
-    assert found.doubts == Doubt.RESET
+    assert (found.counts[:2], found.doubts) == ((8, 150), Doubt.RESET)
+
+
+BOARDS = (0, 100, 200, 300, 327, 330, 400)
+
+
+@pytest.mark.parametrize(
+    ("modulus", "picked", "doubts"),
+    [
+        pytest.param(65536, 80000, SURE, id="it is known at which number the counter begins again"),
+        pytest.param(None, 65400 + 464 + 14000, Doubt.RESET, id="it is not"),
+    ],
+)
+def test_a_counter_of_16_bits(modulus: int | None, picked: int, doubts: Doubt) -> None:
+    """Two hundred parts picked for each board."""
+    found = tally(
+        *(counters(5 * n, boards, 200 * boards % 65536, modulus=modulus) for n, boards in enumerate(BOARDS, start=1))
+    )
+    assert (found.counts[OUT], found.counts[PICKED], found.doubts) == (400, picked, doubts)
+
+
+def test_a_machine_that_starts_again_is_no_wrap_though_its_counters_have_a_modulus() -> None:
+    found = tally(counters(5, 300, 60000, modulus=65536), counters(10, 20, 4000, modulus=65536))
+    assert (found.counts[OUT], found.counts[PICKED], found.doubts) == (320, 64000, Doubt.RESET)
+
+
+def test_a_counter_that_stood_at_zero_does_not_show_that_the_machine_went_on() -> None:
+    found = tally(counters(5, 300, 60000, modulus=65536, scrapped=0), counters(10, 20, 4000, modulus=65536, scrapped=0))
+    assert (found.counts[OUT], found.counts[PICKED], found.doubts) == (320, 64000, Doubt.RESET)
+
+
+def test_a_counter_that_stood_above_its_modulus_cannot_have_passed_it() -> None:
+    found = tally(counters(5, 300, 70000), counters(10, 320, 4000, modulus=65536))
+    assert (found.counts[OUT], found.counts[PICKED], found.doubts) == (320, 74000, Doubt.RESET)
+
+
+def test_a_late_reading_makes_the_same_of_a_wrap() -> None:
+    readings = [
+        counters(5 * n, boards, 200 * boards % 65536, modulus=65536) for n, boards in enumerate(BOARDS, start=1)
+    ]
+    assert tally(*readings).counts == tally(*reversed(readings)).counts
 
 
 def test_a_counter_that_a_reading_leaves_out_goes_on_from_where_it_stood() -> None:

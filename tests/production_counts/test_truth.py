@@ -11,16 +11,22 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mes.production_counts.windows import Doubt, Report, resolve
+from mes.production_counts.windows import Counts, Doubt, Report, resolve
 
 MIDNIGHT = datetime(2026, 3, 10, tzinfo=UTC)
 LAST = 240  # minutes of the simulation
 CUTS = range(0, LAST + 1, 60)
 UNBOUNDED = float("inf")
+PICKED = 3  # the place of the parts picked among the counters
+PICKS = 7  # for each board
+MODULUS = PICKS * 3 * LAST + 1  # more than is picked in all
 
 
 def at(minute: float) -> datetime:
     return MIDNIGHT + timedelta(minutes=minute)
+
+
+MODULI: Counts = (None, None, None, MODULUS, None)
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,20 @@ class World:
         return sum(self.made[start:end])
 
     def reports(self) -> list[Report]:
-        nothing = (None,) * 4
         return [
-            Report(number, at(one.start), at(one.end), one.is_cumulative, (one.count, *nothing))
+            Report(number, at(one.start), at(one.end), one.is_cumulative, self.counts(one), MODULI)
             for number, one in enumerate(self.said)
         ]
+
+    def counts(self, one: Said) -> Counts:
+        """The boards, and the parts picked for them, of which the counter has few bits."""
+        picked = picked_for(one.count) if one.is_cumulative else PICKS * one.count
+        return one.count, None, None, picked, None
+
+
+def picked_for(boards: int) -> int:
+    """What the counter of parts shows."""
+    return PICKS * boards % MODULUS
 
 
 @st.composite
@@ -75,7 +90,7 @@ def readings(draw: st.DrawFn, made: tuple[int, ...]) -> list[Said]:
     """Readings of a counter that is sometimes reset: where it does not show by falling, the machine says so."""
     times = sorted(draw(st.sets(st.integers(1, LAST), max_size=8)))
     said, level, before = list[Said](), 0, 0
-    carried = draw(st.sampled_from([0, 0, 1000]))
+    carried = draw(st.sampled_from([0, 0, 1000, MODULUS // PICKS - 20]))
     if carried and times:
         said.append(Said(0, 0, True, carried))
     level = carried
@@ -85,7 +100,7 @@ def readings(draw: st.DrawFn, made: tuple[int, ...]) -> list[Said]:
             count = level + sum(made[before:time])
         else:
             count = sum(made[reset:time])
-            if count >= level or draw(st.booleans()):
+            if count >= level or picked_for(count) >= picked_for(level) or draw(st.booleans()):
                 said.append(Said(reset, reset, True, 0))
         start = draw(st.sampled_from([0, before])) if reset is None else before
         said.append(Said(start if start < time else before, time, True, count))
@@ -136,6 +151,7 @@ def test_the_sum_is_the_truth_wherever_the_data_determines_it_and_says_where_it_
             counted = 0 if tally is None or tally.counts[0] is None else tally.counts[0]
             if least == most:
                 assert counted == truth
+                assert tally is None or tally.counts[PICKED] == (None if tally.counts[0] is None else PICKS * truth)
             elif tally is not None and is_covered(world, start, end):
                 assert tally.doubts or not (tally.is_sure_at_start and tally.is_sure_at_end)
             if tally is not None and is_covered(world, start, end) and not tally.doubts:
