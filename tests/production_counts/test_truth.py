@@ -88,7 +88,7 @@ def delta_windows(draw: st.DrawFn, made: tuple[int, ...]) -> list[Said]:
 @st.composite
 def readings(draw: st.DrawFn, made: tuple[int, ...]) -> list[Said]:
     """Readings of a counter that is sometimes reset: where it does not show by falling, the machine says so."""
-    times = sorted(draw(st.sets(st.integers(1, LAST), max_size=8)))
+    times = sorted(draw(st.sets(st.integers(1, LAST) | st.sampled_from(CUTS[1:]), max_size=8)))
     said, level, before = list[Said](), 0, 0
     carried = draw(st.sampled_from([0, 0, 1000, MODULUS // PICKS - 20]))
     if carried and times:
