@@ -211,7 +211,8 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
         description="With `data`: writes values for a track that exists; it never creates or moves one. With "
         "`production` instead: what a machine counted for a run in a window of time, as differences (DELTA) or as "
         "its counters show (CUMULATIVE; the first counts from zero, one with windowStart = windowEnd only says where "
-        "they stand; `moduli` says at which number a counter begins again from zero). Refusals of counts: RUN_NOT_FOUND, STATION_NOT_FOUND, STEP_NOT_FOUND, STATION_MISMATCH, "
+        "they stand; `moduli` says at which number a counter begins again from zero). Refusals of counts: "
+        "RUN_NOT_FOUND, STATION_NOT_FOUND, STEP_NOT_FOUND, STATION_MISMATCH, "
         "STATION_LINE_MISMATCH, STEP_AMBIGUOUS. The same event id with the "
         "same content is recognised as a duplicate; with other content it is refused (EVENT_ID_CONFLICT). What cannot "
         "be applied is kept as a FAILED message and can be replayed.",
