@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 from execution.models import CarrierLoad
 from ingest import processing
 from ingest.models import EventType, IngestEvent, IngestStatus
+from mes.plant.admin import MasterDataAdmin
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.admin import (
     ReadOnlyAdmin,
@@ -18,10 +19,20 @@ from mes.platform.http.admin import (
     choice_filter,
     pretty_json,
 )
+from mes.platform.inbound.models import Source
 from mes.platform.inbound.sender import Sender
 from mes.status_reports.admin import DEVICE_DATA
 
-DEVICE_DATA.add(IngestEvent)
+DEVICE_DATA.add(Source, IngestEvent)
+
+
+@admin.register(Source)
+class SourceAdmin(MasterDataAdmin):
+    """The clocks of the systems that report. A change holds everywhere within seconds."""
+
+    list_display = ("code", "time_zone", "clock_correction_seconds")
+    search_fields = ("code",)
+    fieldsets = ((None, {"fields": ("code", "time_zone", "clock_correction_seconds")}),)
 
 
 @admin.register(IngestEvent)

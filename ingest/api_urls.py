@@ -5,9 +5,11 @@ from rest_framework.routers import SimpleRouter
 
 from ingest.api import CarrierViewSet, IngestEventViewSet
 from ingest.preview_api import PresetViewSet, PreviewViewSet
+from ingest.sources_api import SourceViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("ingest/events", IngestEventViewSet, "ingest-event")
+router.register("sources", SourceViewSet, "source")
 urlpatterns = [
     path("carriers/<str:carrier_no>/load", CarrierViewSet.as_view({"post": "load"})),
     path("carriers/<str:carrier_no>/unload", CarrierViewSet.as_view({"post": "unload"})),

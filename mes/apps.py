@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_delete, post_migrate, post_save
 from django.utils.translation import gettext_lazy as _
 
 
@@ -18,6 +18,8 @@ class MesConfig(AppConfig):
         from mes.platform.accounts.roles import create_roles
         from mes.platform.database import references, retention
         from mes.platform.database.partitions import make_months_after_migration
+        from mes.platform.inbound.models import Source
+        from mes.platform.inbound.sources import forget_sources
         from mes.platform.monitoring import backups, retention_runs
         from mes.platform.monitoring import retention_policies as platform
         from mes.platform.outbox import schedules, task_outcomes
@@ -42,6 +44,8 @@ class MesConfig(AppConfig):
         )
         schedules.tasks.register(*outbox.TASKS, retention_runs.TASK, sweep.TASK, backups.TASK)
         task_outcomes.register()
+        post_save.connect(forget_sources, sender=Source, dispatch_uid="mes.source_saved")
+        post_delete.connect(forget_sources, sender=Source, dispatch_uid="mes.source_deleted")
         post_migrate.connect(drop_leftovers, sender=self, dispatch_uid="mes.restore")
         post_migrate.connect(make_months_after_migration, sender=self, dispatch_uid="mes.partitions")
         post_migrate.connect(schedules.create_schedules, sender=self, dispatch_uid="mes.schedules")

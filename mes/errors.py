@@ -171,6 +171,10 @@ class CarrierNotFound(NotFound):
     code, message = "CARRIER_NOT_FOUND", _("There is no carrier “{code}”.")
 
 
+class SourceNotFound(NotFound):
+    code, message = "SOURCE_NOT_FOUND", _("There is no source “{code}”.")
+
+
 class IngestEventNotFound(NotFound):
     code, message = "INGEST_EVENT_NOT_FOUND", _("There is no ingest event “{code}”.")
 

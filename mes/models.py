@@ -9,7 +9,7 @@ from mes.line_setup.models import (
 )
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.platform.accounts.models import DeviceToken
-from mes.platform.inbound.models import IdempotencyKey
+from mes.platform.inbound.models import IdempotencyKey, Source
 from mes.platform.notifications.models import FollowedLine, Notification
 from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
 from mes.platform.sign_in.models import AttemptCount, RecoveryCode, SecondFactor, SecondFactorRule
@@ -69,6 +69,7 @@ __all__ = [
     "SecondFactorRule",
     "SolderPasteLot",
     "SolderPasteUsage",
+    "Source",
     "Station",
     "StationGroup",
     "StatusReport",

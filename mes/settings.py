@@ -338,6 +338,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MES_BATCH_BODY_LIMIT + 1
 MES_CLOCK_SKEW = timedelta(seconds=_number("MES_CLOCK_SKEW_SECONDS", default=300, least=0))
 MES_KEY_LIFETIME = timedelta(days=_number("MES_KEY_DAYS", default=400))
 MES_TOKEN_CACHE = timedelta(seconds=30)
+MES_SOURCE_CACHE = timedelta(seconds=3)
 MES_EVENT_BATCH = _number("MES_EVENT_BATCH", default=50)
 MES_EVENT_LEASE = timedelta(seconds=_number("MES_EVENT_LEASE_SECONDS", default=120))
 MES_EVENT_TIME_BUDGET = timedelta(seconds=_number("MES_EVENT_TIME_BUDGET_SECONDS", default=25))

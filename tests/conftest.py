@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
+from mes.platform.inbound import sources
 from mes.platform.monitoring import survey
 from mes.production import locking
 from tests import databases
@@ -47,3 +48,9 @@ def seen_deadlocks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(locking, "MOST_DEADLOCKS", 0)
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_sources() -> None:
+    """Sources that another test remembered were rolled back with it."""
+    sources.assume_sources({})

@@ -2,6 +2,8 @@
 
 import unicodedata
 from datetime import datetime
+from functools import cache
+from zoneinfo import available_timezones
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
@@ -33,3 +35,14 @@ def validate_moment(value: datetime) -> None:
     if not FIRST_YEAR <= value.year <= LAST_YEAR:
         years = {"first": FIRST_YEAR, "last": LAST_YEAR}
         raise ValidationError(_("Must lie in the years %(first)d to %(last)d."), "year", years)
+
+
+def validate_time_zone(value: str) -> None:
+    """Accept the names of the IANA time zone database, such as “Europe/Berlin”."""
+    if value not in _time_zones():
+        raise ValidationError(_("Must be a time zone of the IANA database, for example “Europe/Berlin”."), "time_zone")
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())

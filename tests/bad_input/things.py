@@ -4,6 +4,7 @@ from integration.models import FailedMessage
 from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
+from mes.platform.inbound.models import Source
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate
 from tests.factories import api_client, make_config, make_plant
@@ -20,6 +21,7 @@ def make_things() -> dict[str, dict[str, str]]:
     item = BomItem.objects.create(parent=board, child=paste, quantity=1)
     config = make_config(operation=plant.operations["PRINT"])
     Stencil.objects.create(stencil_id="ST-1")
+    Source.objects.create(code="AOI-1")
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
     template = FaiTemplate.objects.create(code="FAI-1", name="First article", items=[{"itemName": "Height"}])
     policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
@@ -28,6 +30,7 @@ def make_things() -> dict[str, dict[str, str]]:
         "data-collection-specs": {"id": str(plant.peak.pk)},
         "fai-templates": {"code": template.code},
         "prep-policies": {"id": str(policy.pk)},
+        "sources": {"code": "AOI-1"},
         "execution-configs": {"id": str(config.pk)},
         "integration/messages": {"id": str(FailedMessage.objects.get().pk)},
     }

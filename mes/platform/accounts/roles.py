@@ -161,6 +161,7 @@ _MASTER_DATA = (
     "faitemplate",
     "preppolicy",
     "stencil",
+    "source",
 )
 
 

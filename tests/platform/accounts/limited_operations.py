@@ -27,6 +27,8 @@ GET /api/routes/{code}/versions
 GET /api/routes/{code}/versions/{no}
 POST /api/scans/read
 GET /api/solder-paste-lots
+GET /api/sources
+GET /api/sources/{code}
 GET /api/station-groups
 GET /api/station-groups/{code}
 GET /api/stencils
@@ -152,8 +154,11 @@ POST /api/runs/{run_no}/close
 POST /api/runs/{run_no}/readiness/items/{id}/waive
 POST /api/runs/{run_no}/units
 POST /api/station-groups
+DELETE /api/sources/{code}
+PATCH /api/sources/{code}
 DELETE /api/station-groups/{code}
 PATCH /api/station-groups/{code}
+POST /api/sources
 POST /api/stations
 DELETE /api/stations/{code}
 PATCH /api/stations/{code}

@@ -17,7 +17,7 @@ STAYS = {
         """,
     "master data": """
         mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_material mes_operation
-        mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_station
+        mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_source mes_station
         mes_stationgroup mes_stencil mes_solderpastelot mes_timeruledefinition
         """,
     "the product's history: what was made, how, and who decided": """
