@@ -36,6 +36,8 @@ class TrackAdmin(ReadOnlyAdmin):
         "out_at",
         "result",
         "result_override",
+        "in_by",
+        "out_by",
     )
     list_filter = ("result", "source", "is_trial", "is_time_doubtful")
     list_select_related = ("unit", "run", "station")
@@ -74,6 +76,7 @@ class DataValueAdmin(ReadOnlyAdmin):
         "judge",
         "alarmed",
         "source",
+        "recorded_by",
         "collected_at",
     )
     list_filter = ("judge", "alarmed", "item_type", choice_filter("source", _("source"), Method.choices))

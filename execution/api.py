@@ -170,6 +170,7 @@ class StationWorkViewSet(GenericViewSet):
             wo_no=body.get("wo_no"),
             at=body.get("at"),
             operator=operator_name(request),
+            by=sender_of(request).system,
         )
         answer = {
             "sn": unit.sn,
@@ -210,6 +211,7 @@ class StationWorkViewSet(GenericViewSet):
             result=body["result"],
             at=body.get("at"),
             operator=body.get("operator_id") or operator_name(request),
+            by=sender_of(request).system,
             readings=_readings(body.get("data") or []),
             defect=tracking.ReportedDefect(
                 code=body.get("defect_code") or "",

@@ -109,7 +109,7 @@ def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     """Scrap a unit and take it off its carrier; an open track is FAIL. Raises UnitNotFound, InvalidTransition."""
     unit = _lock(sn)
     status = transitions.UNIT.next_state(Action.SCRAP, unit.status)
-    _close_open_track(unit, override=ResultOverride.SCRAP)
+    _close_open_track(unit, override=ResultOverride.SCRAP, by=by)
     before, unit.status, unit.held_from, unit.hold_reason = unit.status, status, "", ""
     unit.scrap_reason = reason[:500]
     unit.save(update_fields=["status", "held_from", "hold_reason", "scrap_reason", "updated_at"])
@@ -133,7 +133,7 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
     locked.check(unit_ids=[unit.pk], run_ids=[run.pk])
     runs.check_open(run)
     status = transitions.UNIT.next_state(Action.REWORK, unit.status)
-    _close_open_track(unit, override=ResultOverride.REWORK)
+    _close_open_track(unit, override=ResultOverride.REWORK, by=by)
     step_no = _choose_step(unit, run, to_step_no)
     before, unit.status, unit.held_from, unit.hold_reason = unit.status, status, "", ""
     unit.current_step_no = step_no
@@ -173,13 +173,14 @@ def _is_failed(track: Track) -> bool:
     return track.result == TrackResult.FAIL or track.inspections.filter(result=TrackResult.FAIL).exists()
 
 
-def _close_open_track(unit: Unit, *, override: ResultOverride) -> None:
+def _close_open_track(unit: Unit, *, override: ResultOverride, by: str) -> None:
     track = Track.objects.filter(unit=unit, out_at=None).select_related("run__route_version").first()
     if track is None:
         return
     now = timezone.now()
     track.out_at, track.result, track.result_override = max(now, track.in_at), TrackResult.FAIL, override
-    track.save(update_fields=["out_at", "result", "result_override"])
+    track.out_by = by
+    track.save(update_fields=["out_at", "out_by", "result", "result_override"])
     step = runs.snapshot_of(track.run).step(track.step_no)
     assert step is not None  # a track is made for a step of its run's frozen route
     emit(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))

@@ -11,6 +11,7 @@ from execution.quality.models import Defect, InspectionResult
 from mes.plant.models import Station, code_field
 from mes.production.models import Run, Unit
 from mes.specs.models import DataCollectionSpec, ItemType
+from mes.status_reports.models import recorded_by_field
 
 __all__ = [
     "Carrier",
@@ -70,6 +71,8 @@ class Track(models.Model):
     inspection_override = models.BooleanField(_("failed by inspection"), default=False)
     operator_in = models.CharField(_("tracked in by"), max_length=150, blank=True)
     operator_out = models.CharField(_("tracked out by"), max_length=150, blank=True)
+    in_by = recorded_by_field(_("entry recorded by"))
+    out_by = recorded_by_field(_("exit recorded by"))
     is_trial = models.BooleanField(_("trial"), default=False)
     is_time_doubtful = models.BooleanField(_("time doubtful"), default=False)
     is_entry_inferred = models.BooleanField(
@@ -264,6 +267,7 @@ class DataValue(models.Model):
     alarmed = models.BooleanField(_("alarmed"), default=False)
     source = models.CharField(_("source"), max_length=6)
     operator = models.CharField(_("operator"), max_length=150, blank=True)
+    recorded_by = recorded_by_field()
     collected_at = models.DateTimeField(_("collected"))
 
     class Meta:

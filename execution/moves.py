@@ -83,10 +83,14 @@ def enter(
     run: Run,
     source: TrackSource,
     at: datetime,
+    by: str,
     operator: str = "",
     is_entry_inferred: bool = False,
 ) -> Move:
-    """Open a track. Raises the first refusal of the entering guards (`execution.rules`), in their order."""
+    """Open a track. `operator` is who is said to do it, `by` who is signed in.
+
+    Raises the first refusal of the entering guards (`execution.rules`), in their order.
+    """
     unit = state.unit
     step = check_may_enter(
         unit=unit,
@@ -108,6 +112,7 @@ def enter(
         rework_no=unit.rework_no,
         in_at=at,
         operator_in=operator,
+        in_by=by,
         is_trial=trial_units.claim(run, unit),
         is_time_doubtful=doubtful,
         is_entry_inferred=is_entry_inferred,
@@ -131,6 +136,7 @@ def leave(
     *,
     claimed_result: TrackResult | str,
     at: datetime,
+    by: str,
     source: str = TrackSource.MANUAL,
     operator: str = "",
     readings: Sequence[judging.Reading] = (),
@@ -138,7 +144,8 @@ def leave(
 ) -> None:
     """Close the track of a move and send the unit where the result leads.
 
-    `source` is AUTO for what a machine reports: then only AUTO specs take values. `defects` are made if it fails.
+    `source` is AUTO for what a machine reports: then only AUTO specs take values. `operator` is who is said
+    to do it, `by` who is signed in. `defects` are made if it fails.
     Raises RequiredDataMissing, DataSpecNotFound, SpecNotBound, DataTypeMismatch, EventTimeInFuture,
     EventTimeOutOfOrder.
     """
@@ -148,10 +155,11 @@ def leave(
     assert step is not None  # a track is made for a step of its run's frozen route
     move.judged = _collect(step, claimed_result, readings, earlier=move.earlier, source=source, default_time=at)
     move.values_source, move.values_operator = source, operator
+    track.operator_out, track.out_by = operator, by
     if rules.check_time(at, now=timezone.now(), previous=track.in_at, skew=settings.MES_CLOCK_SKEW):
         track.is_time_doubtful = True
     failed = values.is_failed(move.earlier, move.judged)
-    _close(track, claimed_result=str(claimed_result), failed=failed, at=at, operator=operator)
+    _close(track, claimed_result=str(claimed_result), failed=failed, at=at)
     if track.result == TrackResult.FAIL:
         move.defects = build_defects(track, defects, at=at)
     move.next_step_no = _advance(move, step, snapshot)
@@ -187,7 +195,7 @@ def _collect(
     return judging.collect(readings, step, source=source, default_time=default_time) if readings else []
 
 
-def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime, operator: str) -> None:
+def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime) -> None:
     """Set the result of a track. A `failed` KEY value forces FAIL, and so does an inspection (see `quality`)."""
     track.result = track.claimed_result = claimed_result
     if claimed_result == TrackResult.PASS and failed:
@@ -195,7 +203,6 @@ def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime, ope
     if track.inspection_override:
         track.result = TrackResult.FAIL
     track.out_at = at
-    track.operator_out = operator
 
 
 def _advance(move: Move, step: StepSnapshot, snapshot: RouteSnapshot) -> int | None:

@@ -22,6 +22,7 @@ _TRACK_TYPES = {
     "rework_no": "smallint",
     "in_at": "timestamptz",
     "operator_in": "text",
+    "in_by": "text",
     "is_trial": "boolean",
     "is_entry_inferred": "boolean",
 }
@@ -32,6 +33,7 @@ _CLOSING_TYPES = {
     "result_override": "text",
     "inspection_override": "boolean",
     "operator_out": "text",
+    "out_by": "text",
     "is_time_doubtful": "boolean",
     "defect_code": "text",
     "defect_location": "text",
@@ -72,8 +74,9 @@ CTES = f"""
            AND unit_id = ANY(ARRAY(SELECT unit_id FROM moved WHERE 'DONE' IN (unit_status, unit_held_from)))
     ), owners AS (
         SELECT NULL::bigint AS record_id, NULL::bigint AS carrier_track_id, %(now)s::timestamptz AS received_at,
-               values_source AS source, values_operator AS operator, unit_id, run_id, track_id, station_id, step_no,
-               operation_code, rows
+               values_source AS source, values_operator AS operator,
+               CASE WHEN out_at IS NULL THEN in_by ELSE out_by END AS recorded_by,
+               unit_id, run_id, track_id, station_id, step_no, operation_code, rows
           FROM moved WHERE rows IS NOT NULL
     ), stored AS ({values.INSERT_ROWS}
     ), told AS ({emit.INSERT_EVENTS})

@@ -52,11 +52,13 @@ def track_in(
     sn: str,
     station_code: str,
     operator: str = "",
+    by: str = "",
     wo_no: str | None = None,
     at: datetime | None = None,
 ) -> tuple[Track, Unit, bool]:
     """Put a unit into a station by hand; return (track, unit, created). A repeated scan there changes nothing.
 
+    `operator` is who is said to do it, `by` who is signed in.
     Raises the first refusal of the entering guards (`execution.rules`), in their order.
     """
     locked = locking.lock([sn], run_no=run_no)
@@ -70,7 +72,7 @@ def track_in(
     if track and (track.station_id, track.run_id) == (station_state.station.pk, run.pk):
         return track, state.unit, False
     move = moves.enter(
-        state, station_state, run=run, source=TrackSource.MANUAL, at=at or timezone.now(), operator=operator
+        state, station_state, run=run, source=TrackSource.MANUAL, at=at or timezone.now(), operator=operator, by=by
     )
     write([move], now=timezone.now())
     return move.track, move.unit, True
@@ -112,12 +114,14 @@ def track_out(
     station_code: str,
     result: TrackResult | str,
     operator: str = "",
+    by: str = "",
     at: datetime | None = None,
     readings: Sequence[judging.Reading] = (),
     defect: ReportedDefect = NO_DEFECT,
 ) -> Departure:
     """Take a unit out of a station by hand, with its result, typed values and what is wrong with it.
 
+    `operator` is who is said to do it, `by` who is signed in.
     Raises UnitNotInStation, UnitOnHold, RequiredDataMissing, DataSpecNotFound, SpecNotBound, DataTypeMismatch,
     EventTimeInFuture, EventTimeOutOfOrder.
     """
@@ -139,6 +143,7 @@ def track_out(
         claimed_result=result,
         at=at or timezone.now(),
         operator=operator,
+        by=by,
         readings=readings,
         defects=[defect],
     )

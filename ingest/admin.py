@@ -71,7 +71,7 @@ class IngestEventAdmin(ReadOnlyAdmin):
     fields = (
         ("status", "event_type", "source_system", "dedupe_key"),
         ("occurred_at", "received_at", "last_at", "count"),
-        "request_id",
+        ("recorded_by", "request_id"),
         ("run", "station", "step_no", "carrier_no"),
         ("sns", "result", "test_result_id", "transaction_id"),
         ("track_ids", "carrier_track_id", "unmapped_count"),

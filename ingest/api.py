@@ -29,6 +29,7 @@ from mes.platform.http.serializers import (
     CodeField,
     IdField,
     OffsetDateTimeField,
+    RecordedByField,
     RowSerializer,
     StrictSerializer,
     read,
@@ -112,6 +113,7 @@ class EventItem(RowSerializer):
     carrierNo = serializers.CharField()
     trackIds = serializers.SerializerMethodField()
     unmappedCount = serializers.IntegerField()
+    recordedBy = RecordedByField()
     requestId = serializers.CharField(help_text="Of the request that brought it.")
 
     class Meta:
@@ -138,6 +140,7 @@ class EventItem(RowSerializer):
             "unmappedCount",
             "attempts",
             "count",
+            "recordedBy",
             "requestId",
         ]
 

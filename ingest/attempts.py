@@ -62,7 +62,7 @@ def repeat_of(answer: Mapping[str, Any]) -> Answered:
 
 def reread(kept: IngestBase) -> ReceivedEvent:
     """Return a kept event as it was received. Raises ParseFailed, ValidationFailed for one that was malformed."""
-    return with_carried_at_receipt(kept, decode(msgspec.json.encode(kept.payload)))
+    return with_carried_at_receipt(kept, decode(msgspec.json.encode(kept.payload), by=kept.recorded_by))
 
 
 # --- a fresh event -----------------------------------------------------------------------------------------

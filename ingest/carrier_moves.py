@@ -103,7 +103,7 @@ class BatchMeasurements:
         of_units = [reading for reading in mapped.readings if reading.spec_name not in carrier_specs]
         return cls(match.step, extracted.occurred_at, of_carrier, of_units, mapped.unmapped)
 
-    def judge(self, carrier_track: CarrierTrack, station: Station, *, is_new: bool) -> None:
+    def judge(self, carrier_track: CarrierTrack, station: Station, *, by: str, is_new: bool) -> None:
         """Judge the values of the carrier's pass; store those of a new one, read what came for an earlier one."""
         self.judged = judging.collect(self.of_carrier, self.step, source="AUTO", default_time=self.at)
         if not is_new:
@@ -120,7 +120,7 @@ class BatchMeasurements:
             step_no=self.step.step_no,
             operation_code=self.step.operation_code,
         )
-        values.store(self.judged, owner=owner, received_at=timezone.now(), source="AUTO")
+        values.store(self.judged, owner=owner, received_at=timezone.now(), source="AUTO", by=by)
         self.on_pass = values.on_carrier(self.judged)
 
     def raise_alarms(self, carrier_track: CarrierTrack, unit_moves: Sequence[Move], *, is_new: bool) -> None:

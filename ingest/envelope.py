@@ -42,12 +42,14 @@ class Envelope(msgspec.Struct, rename="camel", kw_only=True):
 class ReceivedEvent:
     """An event as it was sent, with what paths found in it so far. It never changes.
 
-    `carried` is what its carrier carried at receipt, serial numbers with their positions, of one that waited since.
+    `by` is who was signed in when it was received. `carried` is what its carrier carried then, serial numbers with
+    their positions, of one that waited since.
     """
 
     envelope: Envelope
     body: dict[str, Any]
     digest: bytes
+    by: str = ""
     carried: tuple[tuple[str, str], ...] | None = None
     document: EventDocument = field(init=False)
     _readings: dict[StepMapping, EventReading] = field(init=False, default_factory=dict)
@@ -79,12 +81,12 @@ class ReceivedEvent:
         return f"{self.channel}:test"
 
 
-def decode(raw: bytes, parse: Callable[[bytes], Any] = parsing.decode) -> ReceivedEvent:
-    """Decode and check one event. Raises ParseFailed, ValidationFailed."""
+def decode(raw: bytes, parse: Callable[[bytes], Any] = parsing.decode, *, by: str = "") -> ReceivedEvent:
+    """Decode and check one event that was received from `by`. Raises ParseFailed, ValidationFailed."""
     body = parse(raw)
     envelope = parsing.convert(body, Envelope)
     _check(envelope)
-    return ReceivedEvent(envelope, body, digest_of(body))
+    return ReceivedEvent(envelope, body, digest_of(body), by)
 
 
 def _check(envelope: Envelope) -> None:

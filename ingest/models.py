@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from mes.plant.models import Station
 from mes.platform import request_ids
 from mes.production.models import Run
+from mes.status_reports.models import recorded_by_field
 
 
 class EventType(models.TextChoices):
@@ -54,6 +55,7 @@ class IngestBase(models.Model):
     attempts = models.JSONField(_("earlier attempts"), default=list)
     count = models.PositiveIntegerField(_("times"), default=1)
     last_at = models.DateTimeField(_("last time"), default=timezone.now)
+    recorded_by = recorded_by_field()
     request_id = models.CharField(
         _("request"), max_length=request_ids.LONGEST, blank=True, default=request_ids.current, db_default=""
     )

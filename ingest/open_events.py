@@ -114,6 +114,7 @@ def _columns_of_event(event: ReceivedEvent) -> dict[str, Any]:
         "occurred_at": event.envelope.occurred_at,
         "payload": event.body,
         "digest": event.digest,
+        "recorded_by": event.by,
         "request_id": request_ids.current(),
     }
     if event.envelope.station_code:
@@ -189,7 +190,7 @@ def _attempts_with_present(open_event: OpenIngestEvent) -> list[dict[str, Any]]:
     return [*open_event.attempts, present][-KEPT_ATTEMPTS:]
 
 
-def keep_malformed(body: bytes, error: errors.DomainError) -> None:
+def keep_malformed(body: bytes, error: errors.DomainError, *, by: str) -> None:
     """Keep what is not even well-formed, under a key made of its content; the same counts up."""
     digest = hashlib.sha256(body).digest()
     now = timezone.now()
@@ -203,6 +204,7 @@ def keep_malformed(body: bytes, error: errors.DomainError) -> None:
         status=IngestStatus.REJECTED,
         error_code=error.code,
         error=refusal_as_json(error),
+        recorded_by=by,
         count=0,
     )
     OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)

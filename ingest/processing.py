@@ -51,7 +51,7 @@ class MachineEventLog:
     def keep_malformed(self, malformed: Sequence[tuple[bytes, errors.DomainError]], sender: Sender) -> list[str | None]:
         """Keep bodies that are not well-formed; return the keys they carry, as far as these can be read."""
         for raw, error in malformed:
-            keep_malformed(raw, error)
+            keep_malformed(raw, error, by=sender.system)
         return [key_in(raw, "dedupeKey") for raw, _error in malformed]
 
     def keep_refused(self, refused: Sequence[tuple[ReceivedEvent, errors.DomainError]]) -> list[Outcome]:
@@ -79,7 +79,7 @@ class MachineEventChannel(Channel[ReceivedEvent]):
 
     def decode(self, raw: bytes, sender: Sender, parse: Parse) -> ReceivedEvent:
         """Return the event of a body."""
-        return decode(raw, parse)
+        return decode(raw, parse, by=sender.system)
 
     def apply(self, messages: Sequence[ReceivedEvent], sender: Sender) -> list[Outcome | KeptRefusal]:
         """Apply events, let them wait, or recognise them."""

@@ -43,6 +43,7 @@ _EVENT_TYPES = {
     "attempts": "jsonb",
     "last_at": "timestamptz",
     "request_id": "text",
+    "recorded_by": "text",
 }
 SETTLE = f"""
     WITH {moves_sql.CTES}, event AS MATERIALIZED (
@@ -79,6 +80,7 @@ def settle(
         "attempts": attempts_before(event, open_event),
         "last_at": now,
         "request_id": open_event.request_id if open_event else request_ids.current(),
+        "recorded_by": event.by,
         "channel": event.channel,
         "answer": answer,
         **_columns(event, event_moves),

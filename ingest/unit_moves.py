@@ -39,12 +39,16 @@ from mes.routing.snapshots import StepSnapshot
 
 @dataclass
 class EventMoves:
-    """What an event moves; the moves are not yet written. `carried` is what its carrier carried at receipt."""
+    """What an event moves; the moves are not yet written.
+
+    `by` is who sent it, `carried` what its carrier carried at receipt.
+    """
 
     match: Match
     station_state: StationState
     extracted: Extracted
     is_partial: bool
+    by: str
     carried: Sequence[tuple[str, str]] = ()
     moves: list[Move] = field(default_factory=list)
     carrier_track: CarrierTrack | None = None
@@ -101,6 +105,7 @@ def decide_moves(
         station_state,
         replace(extracted, positions_without_unit=extracted.positions_without_unit + without_unit),
         is_partial=match.mapping.is_partial and (len(reports) > 1 or rest_of is not None),
+        by=event.by,
         carried=() if carrier is None else carrier.received,
     )
     units = _find_units(event_moves, context, reports, may_make=event.envelope.run_no is not None)
@@ -109,7 +114,7 @@ def decide_moves(
     event_moves.unmapped += batch.unmapped
     if carrier is not None:
         event_moves.carrier_track = _find_or_record_pass(carrier, event_moves, reports, units, rest_of)
-        batch.judge(event_moves.carrier_track, event_moves.station, is_new=rest_of is None)
+        batch.judge(event_moves.carrier_track, event_moves.station, by=event.by, is_new=rest_of is None)
     _move_units(event_moves, reports, units, batch)
     if event_moves.carrier_track is not None:
         batch.raise_alarms(event_moves.carrier_track, event_moves.moves, is_new=rest_of is None)
@@ -287,6 +292,7 @@ def _move(
         move,
         claimed_result=report.result or "PASS",
         at=at,
+        by=event_moves.by,
         source="AUTO",
         readings=[*mapped.readings, *batch.of_units],
     )
@@ -310,5 +316,6 @@ def _begin_move(event_moves: EventMoves, state: UnitState, earlier: Mapping[int,
         run=match.run,
         source=TrackSource(match.step.station_type),
         at=event_moves.extracted.occurred_at,
+        by=event_moves.by,
         is_entry_inferred=event_moves.extracted.phase == "OUT",
     )

@@ -147,7 +147,7 @@ class DeviceDataRecordAdmin(ReadOnlyAdmin):
     search_fields = ("event_id__exact", "unit__sn__exact", "run__run_no__exact")
     fields = (
         ("event_id", "event_time", "received_at"),
-        ("source", "equipment_id", "operator_id"),
+        ("source", "equipment_id", "operator_id", "system"),
         ("run", "unit", "station", "step_no"),
         ("track_id", "carrier_track_id"),
         ("values_count", "judge"),

@@ -25,8 +25,10 @@ from mes.platform.http.envelope import refusal_as_json
 from mes.platform.http.openapi import inline_schema
 from mes.platform.http.query_params import read_moment
 from mes.platform.http.serializers import (
+    ClaimedByField,
     IdField,
     OffsetDateTimeField,
+    RecordedByField,
     RowSerializer,
     StrictSerializer,
     read,
@@ -150,7 +152,8 @@ class DeviceDataItem(RowSerializer):
     trackId = serializers.CharField(allow_null=True)
     carrierTrackId = serializers.CharField(allow_null=True)
     equipmentId = serializers.CharField()
-    operatorId = serializers.CharField()
+    operatorId = ClaimedByField()
+    recordedBy = RecordedByField(source="system")
     valuesCount = serializers.IntegerField()
 
     class Meta:
@@ -169,6 +172,7 @@ class DeviceDataItem(RowSerializer):
             "carrierTrackId",
             "equipmentId",
             "operatorId",
+            "recordedBy",
             "valuesCount",
             "judge",
             "data",

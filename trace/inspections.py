@@ -31,6 +31,7 @@ def as_json(inspection: InspectionResult) -> dict[str, Any]:
         "at": inspection.status_at,
         "source": inspection.source,
         "operatorId": inspection.operator_id or None,
+        "recordedBy": inspection.recorded_by or None,
         "defects": inspection.defects,
     }
 

@@ -44,6 +44,7 @@ def as_json(event: IngestBase, *, tracks: Sequence[Track], values: Sequence[Data
         "status": event.status,
         "occurredAt": event.occurred_at,
         "receivedAt": event.received_at,
+        "recordedBy": event.recorded_by or None,
         "stationCode": event.station.code if event.station else None,
         "stepNo": event.step_no,
         "carrierNo": event.carrier_no or None,

@@ -332,6 +332,8 @@ def _track_as_json(track: Track) -> dict[str, Any]:
         "resultOverride": track.result_override or None,
         "inspectionOverride": track.inspection_override,
         "operatorId": track.operator_out or track.operator_in or None,
+        "inBy": track.in_by or None,
+        "outBy": track.out_by or None,
         "isTrial": track.is_trial,
         "isTimeDoubtful": track.is_time_doubtful,
     }
@@ -348,6 +350,8 @@ def _record_as_json(record: DeviceDataRecord) -> dict[str, Any]:
         "stepNo": record.step_no,
         "trackId": None if record.track_id is None else str(record.track_id),
         "equipmentId": record.equipment_id or None,
+        "operatorId": record.operator_id or None,
+        "recordedBy": record.system or None,
         "valuesCount": record.values_count,
         "judge": record.judge or None,
         "data": record.data,

@@ -41,6 +41,7 @@ def value_as_json(value: DataValue) -> dict[str, Any]:
         "alarmed": value.alarmed,
         "source": value.source,
         "operatorId": value.operator or None,
+        "recordedBy": value.recorded_by or None,
         "collectedAt": value.collected_at,
         "trackId": None if value.track_id is None else str(value.track_id),
         "carrierTrackId": None if value.carrier_track_id is None else str(value.carrier_track_id),

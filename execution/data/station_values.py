@@ -35,5 +35,12 @@ def report_station_values(
         step_no=None,
         operation_code=operation_code,
     )
-    values.store(judged, owner=owner, received_at=timezone.now(), source=report.source, operator=report.operator_id)
+    values.store(
+        judged,
+        owner=owner,
+        received_at=timezone.now(),
+        source=report.source,
+        operator=report.operator_id,
+        by=report.recorded_by,
+    )
     return keep(report, kind=ReportKind.STATION_DATA, subject=station_code), judged

@@ -57,8 +57,9 @@ OWNER_COLUMNS = Owner.__struct_fields__
 # taken out once, not for each of its columns.
 INSERT_ROWS = f"""
     INSERT INTO execution_datavalue
-           (received_at, record_id, source, operator, {", ".join([*OWNER_COLUMNS, *SPEC_COLUMNS, *READING_COLUMNS])})
-    SELECT o.received_at, o.record_id, o.source, o.operator,
+           (received_at, record_id, source, operator, recorded_by,
+            {", ".join([*OWNER_COLUMNS, *SPEC_COLUMNS, *READING_COLUMNS])})
+    SELECT o.received_at, o.record_id, o.source, o.operator, o.recorded_by,
            {", ".join(f"o.{name}" for name in OWNER_COLUMNS)}, s.*, v.*
       FROM owners o CROSS JOIN LATERAL jsonb_array_elements(o.rows) AS given(value)
            CROSS JOIN LATERAL (SELECT given.value->0 AS content OFFSET 0) AS spec
@@ -69,6 +70,7 @@ OWNER_TYPES = {
     "received_at": "timestamptz",
     "source": "text",
     "operator": "text",
+    "recorded_by": "text",
     "unit_id": "bigint",
     "run_id": "bigint",
     "track_id": "bigint",
@@ -123,9 +125,9 @@ def _row(value: JudgedValue) -> Row:
 
 
 def store(
-    values: Sequence[JudgedValue], *, owner: Owner, received_at: datetime, source: str, operator: str = ""
+    values: Sequence[JudgedValue], *, owner: Owner, received_at: datetime, source: str, operator: str = "", by: str
 ) -> None:
-    """Store the judged values of a track or carrier track, in the caller's transaction."""
+    """Store the judged values of a track or carrier track, in the caller's transaction. `by` is who was signed in."""
     if not values:
         return
     owner_row = {
@@ -133,6 +135,7 @@ def store(
         "received_at": received_at,
         "source": source,
         "operator": operator,
+        "recorded_by": by,
         "rows": to_rows(values),
     }
     with connection.cursor() as cursor:

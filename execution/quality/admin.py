@@ -15,7 +15,7 @@ QUALITY.add(InspectionResult, Defect)
 class InspectionResultAdmin(ReadOnlyAdmin):
     """What counts for each track and kind of inspection."""
 
-    list_display = ("id", "track", "inspection_type", "result", "status_at", "source", "operator_id")
+    list_display = ("id", "track", "inspection_type", "result", "status_at", "source", "operator_id", "recorded_by")
     list_filter = ("inspection_type", "result")
     list_select_related = ("track",)
 

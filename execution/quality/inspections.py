@@ -58,7 +58,8 @@ def report_inspection(
         {"result": result}, at=report.event_time, event_id=report.event_id, status="result"
     )
     if changed_fields:
-        inspection.defects, inspection.source, inspection.operator_id = list(defects), report.source, report.operator_id
+        inspection.defects, inspection.source = list(defects), report.source
+        inspection.operator_id, inspection.recorded_by = report.operator_id, report.recorded_by
         inspection.save()
         withdraw_found(inspection)
         if result == InspectionVerdict.FAIL:

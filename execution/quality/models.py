@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mes.production.models import Run, Unit
-from mes.status_reports.models import Reported
+from mes.status_reports.models import Reported, recorded_by_field
 
 
 class InspectionType(models.TextChoices):
@@ -34,6 +34,7 @@ class InspectionResult(Reported):
     defects = models.JSONField(_("defects"), default=list, blank=True)
     source = models.CharField(_("source"), max_length=6)
     operator_id = models.CharField(_("operator"), max_length=150, blank=True)
+    recorded_by = recorded_by_field()
 
     class Meta:
         ordering = ["-id"]

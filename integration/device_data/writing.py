@@ -24,7 +24,7 @@ GIVEN_TYPES = {
     "payload": "jsonb",
     "answer": "jsonb",
     "note": "jsonb",
-    **{name: kind for name, kind in values.OWNER_TYPES.items() if name != "received_at"},
+    **{name: kind for name, kind in values.OWNER_TYPES.items() if name not in ("received_at", "recorded_by")},
 }
 
 CLAIM = claim_statement(
@@ -41,7 +41,7 @@ WRITE = f"""
           FROM jsonb_array_elements(%(events)s::jsonb) AS given(event)
     ), claimed AS ({CLAIM}
     ), owners AS MATERIALIZED (
-        SELECT c.record_id, g.* FROM claimed c JOIN given g USING (key)
+        SELECT c.record_id, g.*, g.system AS recorded_by FROM claimed c JOIN given g USING (key)
     ), record AS (
         INSERT INTO integration_devicedatarecord
                (id, received_at, event_id, event_time, source, run_id, unit_id, station_id, track_id,

@@ -17,7 +17,7 @@ from mes.platform.http import parsing
 from mes.platform.http.envelope import camel_case
 from mes.platform.http.openapi import inline_schema
 from mes.platform.http.query_params import read_moment
-from mes.platform.http.serializers import IdField, OffsetDateTimeField, RowSerializer
+from mes.platform.http.serializers import ClaimedByField, IdField, OffsetDateTimeField, RecordedByField, RowSerializer
 from mes.platform.inbound.sender import sender_of
 from mes.status_reports.models import StatusReport
 
@@ -108,11 +108,12 @@ class StatusReportItem(RowSerializer):
     eventId = serializers.CharField()
     eventTime = OffsetDateTimeField()
     receivedAt = OffsetDateTimeField()
-    operatorId = serializers.CharField()
+    operatorId = ClaimedByField()
+    recordedBy = RecordedByField()
 
     class Meta:
         model = StatusReport
-        fields = ["id", "eventId", "eventTime", "receivedAt", "source", "operatorId", "content", "meta"]
+        fields = ["id", "eventId", "eventTime", "receivedAt", "source", "operatorId", "recordedBy", "content", "meta"]
 
 
 class StatusViewSet(mixins.ListModelMixin, GenericViewSet):

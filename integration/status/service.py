@@ -135,6 +135,7 @@ def _report(message: StatusMessage) -> Report:
         operator_id=event.operator_id or "",
         content=message.content,
         meta=event.meta,
+        recorded_by=message.system,
     )
 
 

@@ -111,5 +111,5 @@ def _issue(line_code: str, lot_id: str, *, by: str) -> None:
     """Report that a lot was issued just now: what the warehouse did not report, a person at the line may."""
     now = timezone.now()
     content = {"lotId": lot_id, "lineCode": line_code, "issuedAt": now.isoformat()}
-    report = Report(f"set-up:{uuid4()}", now, "MANUAL", by, content)
+    report = Report(f"set-up:{uuid4()}", now, "MANUAL", by, content, recorded_by=by)
     report_solder_paste_usage(report, lot_id=lot_id)

@@ -15,13 +15,13 @@ DEVICE_DATA.add(StatusReport)
 class StatusReportAdmin(ReadOnlyAdmin):
     """Every status that was reported."""
 
-    list_display = ("id", "kind", "subject", "event_time", "source", "operator_id", "received_at")
+    list_display = ("id", "kind", "subject", "event_time", "source", "operator_id", "recorded_by", "received_at")
     list_filter = ("kind",)
     search_fields = ("subject__exact", "event_id__exact")
     fields = (
         ("kind", "subject"),
         ("event_id", "event_time", "received_at"),
-        ("source", "operator_id"),
+        ("source", "operator_id", "recorded_by"),
         "content_shown",
         "meta_shown",
     )

@@ -10,7 +10,10 @@ from mes.status_reports.models import ReportKind, StatusReport
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report: who reported what and when. `content` is the body as it was sent, without what every report carries."""
+    """A report: who reported what and when. `content` is the body as it was sent, without what every report carries.
+
+    `operator_id` is who is said to have done it, `recorded_by` who was signed in.
+    """
 
     event_id: str
     event_time: datetime
@@ -18,6 +21,7 @@ class Report:
     operator_id: str
     content: Mapping[str, Any]
     meta: Any = None
+    recorded_by: str = ""
 
 
 def keep(report: Report, *, kind: ReportKind, subject: str) -> StatusReport:
@@ -29,6 +33,7 @@ def keep(report: Report, *, kind: ReportKind, subject: str) -> StatusReport:
         event_time=report.event_time,
         source=report.source,
         operator_id=report.operator_id,
+        recorded_by=report.recorded_by,
         content=report.content,
         meta=report.meta,
     )

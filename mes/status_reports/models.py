@@ -9,6 +9,16 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+LONGEST_NAME = 200  # of an account, or of a token after `token:`
+
+
+def recorded_by_field(label: Any = None) -> models.CharField:
+    """Return a field for who was signed in when something was reported: an account, or `token:` and a token's name.
+
+    An operator that a report names is a claim; this is what was authenticated. What is older than this field is "".
+    """
+    return models.CharField(label or _("recorded by"), max_length=LONGEST_NAME, blank=True, default="", db_default="")
+
 
 class Reported(models.Model):
     """A row with reported fields. `field_sources`: of each, [event time, event id] of the report it came from."""
@@ -77,6 +87,7 @@ class StatusReport(models.Model):
     received_at = models.DateTimeField(_("received"), default=timezone.now)
     source = models.CharField(_("source"), max_length=6)
     operator_id = models.CharField(_("operator"), max_length=150, blank=True)
+    recorded_by = recorded_by_field()
     content = models.JSONField(_("content"))
     meta = models.JSONField(_("meta"), null=True, blank=True)
 

@@ -632,7 +632,7 @@ def machine_out(result: str, defects: Sequence[ReportedDefect] = ()) -> moves.Mo
         stands = unit_state.load_states(["SN-1"], locked=locking.lock(["SN-1"])).unit_states["SN-1"]
         assert stands.open_track is not None
         move = moves.of_open_track(stands, unit_state.find_earlier([stands])[stands.open_track.pk])
-        moves.leave(move, claimed_result=result, at=timezone.now(), source="AUTO", defects=defects)
+        moves.leave(move, claimed_result=result, at=timezone.now(), by="token:aoi", source="AUTO", defects=defects)
         moves_sql.write([move], now=timezone.now())
         return move
 

@@ -40,6 +40,20 @@ class IdField(serializers.CharField):
 
 
 @extend_schema_field({"type": "string", "minLength": 1, "maxLength": CODE_LENGTH, "pattern": CODE_PATTERN})
+class ClaimedByField(serializers.CharField):
+    """Who is said to have done it, in an answer."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"help_text": "Who is said to have done it: a claim that nobody checks.", **kwargs})
+
+
+class RecordedByField(serializers.CharField):
+    """Who was signed in, in an answer."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"help_text": "Who was signed in: an account, or `token:` and a token's name.", **kwargs})
+
+
 class CodeField(serializers.CharField):
     """A code, run number or serial number, taken exactly as it is sent."""
 
