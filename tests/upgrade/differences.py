@@ -11,6 +11,10 @@ REWORDED: dict[str, str] = {}
 # Fields that answers have now and had not then, by their names, and why. Clients pass over what they do not know.
 ADDED: dict[str, str] = {
     "aboutStepNo": "decisions name the step and the event that they are about",
+    "inBy": "passes tell who was signed in, beside who is said to have done it",
+    "outBy": "passes tell who was signed in, beside who is said to have done it",
+    "recordedBy": "values and reports tell who was signed in, beside who is said to have done it",
+    "operatorId": "readings of a unit tell who is said to have taken them",
     "aboutEventId": "decisions name the step and the event that they are about",
 }
 
