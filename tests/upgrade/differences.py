@@ -20,6 +20,7 @@ ADDED: dict[str, str] = {
 
 FUNCTIONS = "unknown functions in paths are found when a route is compiled"
 DEFECTS = "what a person said was wrong at a failed pass is a defect, which is open"
+SIGNED_IN = "pages of units tell who was signed in when device data came"
 CARRIERS = "units that are done or scrapped leave their carriers, also those of before"
 
 # By address or case: the part of the answers that differs, and why.
@@ -39,6 +40,8 @@ DIFFERENT: dict[str, dict[str, str]] = {
         " 14 trace/units/B-FAILED.body.data.defects.0.status": DEFECTS,
         " 14 trace/units/B-FAILED.body.data.defects.1.status": DEFECTS,
     },
+    "/trace/units/R-GOOD/": {".body": SIGNED_IN},
+    "/trace/units/R-LATE/": {".body": SIGNED_IN},
     "/trace/units/P-1/": {".body": CARRIERS},
     "/trace/units/S-2/": {".body": CARRIERS},
     "/trace/carriers/PALLET-1/": {".body": CARRIERS},
