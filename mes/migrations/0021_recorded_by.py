@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mes', '0019_count_moduli'),
+        ('mes', '0020_sources'),
     ]
 
     operations = [
