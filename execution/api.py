@@ -20,6 +20,7 @@ from mes.platform.http.serializers import (
     read,
 )
 from mes.platform.inbound.sender import sender_of
+from mes.production.fields import SerialNumberField
 from mes.production.models import Unit
 
 
@@ -27,7 +28,7 @@ class TrackInRequest(StrictSerializer):
     """A unit enters a station."""
 
     runNo = CodeField()
-    sn = CodeField()
+    sn = SerialNumberField()
     woNo = CodeField(required=False, allow_null=True)
     at = OffsetDateTimeField(required=False, allow_null=True)
 

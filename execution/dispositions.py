@@ -16,6 +16,7 @@ from mes.platform.outbox.emit import emit
 from mes.platform.outbox.models import EventType
 from mes.production import locking, runs, transitions
 from mes.production.models import Run, Unit, UnitStatus
+from mes.production.serial_numbers import no_such_unit
 from mes.time_rules.services import cancel_of_unit
 
 SYSTEM = "system"
@@ -126,7 +127,7 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
     An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, StepMismatch.
     """
     locked = locking.lock([sn])
-    unit = get_or_raise(Unit.objects.select_related("run__route_version"), errors.UnitNotFound, sn=sn)
+    unit = get_or_raise(Unit.objects.select_related("run__route_version"), no_such_unit, sn=sn)
     run = unit.run
     if run is None:
         raise errors.UnitRunNotFound(code=sn)

@@ -13,6 +13,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.sender import EVERYWHERE, Sender
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus, Unit, UnitStatus
 from mes.production.runs import snapshot_of
+from mes.production.serial_numbers import no_such_unit
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
 
 QUEUE_LIMIT = 500
@@ -64,7 +65,7 @@ def _list_waiting(station: Station) -> list[dict[str, Any]]:
 def get_unit(sn: str) -> Unit:
     """Return a unit with its order, run and route version. Raises UnitNotFound."""
     units = Unit.objects.select_related("work_order", "run__route_version").defer("run__route_version__snapshot")
-    return get_or_raise(units, errors.UnitNotFound, sn=sn)
+    return get_or_raise(units, no_such_unit, sn=sn)
 
 
 def resolve_unit(sn: str, *, sender: Sender = EVERYWHERE) -> dict[str, Any]:

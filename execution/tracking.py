@@ -18,6 +18,7 @@ from mes.plant.models import Station
 from mes.platform.database.lookup import get_or_raise
 from mes.production import locking, runs
 from mes.production.models import Run, Unit, UnitStatus
+from mes.production.serial_numbers import no_such_unit
 
 __all__ = ["Departure", "ReportedDefect", "create_on_the_fly", "get_run", "get_station", "track_in", "track_out"]
 
@@ -95,11 +96,11 @@ def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool, 
     """Create a unit at its first track-in at the first step, in a run without registered units, within the plan.
 
     The run must be held exclusively. Raises what the run's status forbids, UnitNotFound, RunQuantityExceeded,
-    UnitRunMismatch.
+    UnitRunMismatch, SnUnreadable, SnMaskMismatch.
     """
     trial_units.check_run_accepts(run, None, by_machine=by_machine)
     if run.units_registered or not rules.station_may_run(station, runs.snapshot_of(run).steps[0]):
-        raise errors.UnitNotFound(code=sn)
+        raise no_such_unit(sn, run)
     if run.pk not in locked.changing:
         raise locking.Outdated
     runs.check_quantity(run, more=1)
@@ -128,7 +129,7 @@ def track_out(
     locked = locking.lock([sn])
     station_state, run, state = _find(run_no=run_no, sn=sn, station_code=station_code, locked=locked)
     if state is None:
-        raise errors.UnitNotFound(code=sn)
+        raise no_such_unit(sn, run)
     track, unit = state.open_track, state.unit
     if track is None or track.station_id != station_state.station.pk:
         raise errors.UnitNotInStation(sn=sn, station=station_code)

@@ -38,6 +38,7 @@ from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.inbound.messages import Outcome, Received
 from mes.platform.inbound.sender import sender_of
+from mes.production.fields import SerialNumberField
 
 EVENT_SCHEMA = inline_schema(envelope.Envelope)
 EVENT_EXAMPLE = {
@@ -264,7 +265,7 @@ def _result(key: str | None, outcome: Outcome) -> dict[str, Any]:
 class PlacingRequest(StrictSerializer):
     """A unit and where on the carrier it is."""
 
-    sn = CodeField()
+    sn = SerialNumberField()
     position = serializers.CharField(max_length=100, required=False, allow_null=True)
 
 

@@ -13,6 +13,7 @@ from execution.unit_state import StationState, UnitState
 from ingest.candidates import Candidate, EventCandidates, no_unit_error
 from mes import errors
 from mes.production.models import Run
+from mes.production.serial_numbers import no_such_unit
 from mes.routing.snapshots import StepSnapshot
 from mes.routing.step_mapping import StepMapping
 
@@ -139,7 +140,7 @@ def _match_new_unit(event_candidates: EventCandidates, unit_states: UnitStates) 
         return Match(first, run, (), is_ahead=False)
     if known:
         raise errors.UnitRunNotFound(code=known[0].unit.sn)
-    raise errors.UnitNotFound(code=next(sn for candidate in candidates for sn in candidate.sns))
+    raise no_such_unit(next(sn for candidate in candidates for sn in candidate.sns), run)
 
 
 def find_unopened_transaction(event_candidates: EventCandidates) -> Candidate | None:

@@ -34,6 +34,7 @@ from mes.plant.models import Station, StationType
 from mes.platform.inbound.sender import Sender
 from mes.production.locking import Outdated
 from mes.production.models import Run, RunStatus
+from mes.production.serial_numbers import no_such_unit
 from mes.routing.snapshots import StepSnapshot
 
 
@@ -217,7 +218,7 @@ def _find_units(
         try:
             with transaction.atomic():
                 if not may_make:
-                    raise errors.UnitRunNotFound(code=sn) if sn in context.unit_states else errors.UnitNotFound(code=sn)
+                    raise errors.UnitRunNotFound(code=sn) if sn in context.unit_states else no_such_unit(sn)
                 tracking.create_on_the_fly(
                     event_moves.run, sn=sn, station=event_moves.station, by_machine=True, locked=context.locked
                 )

@@ -154,6 +154,12 @@ class UnitNotFound(NotFound):
     code, message = "UNIT_NOT_FOUND", _("There is no unit “{code}”.")
 
 
+class UnitNotRegistered(UnitNotFound):
+    """The run that was named makes no unit on the fly."""
+
+    message = _("There is no unit “{code}”, and run “{run}” takes only units that were registered for it beforehand.")
+
+
 class UnitRunNotFound(NotFound):
     code, message = "UNIT_RUN_NOT_FOUND", _("Unit “{code}” is in no run.")
 
@@ -436,6 +442,14 @@ class Unprocessable(DomainError):
     """Base of the refusals of well-formed content."""
 
     status = 422
+
+
+class SnUnreadable(Unprocessable):
+    code, message = "SN_UNREADABLE", _("“{sn}” is no serial number: the reader could not read one.")
+
+
+class SnMaskMismatch(Unprocessable):
+    code, message = "SN_MASK_MISMATCH", _("“{sn}” is no serial number of this route, whose masks are {masks}.")
 
 
 class DataSpecNotFound(Unprocessable):

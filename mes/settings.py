@@ -335,6 +335,7 @@ MES_BODY_TIMEOUT = timedelta(seconds=_number("MES_BODY_TIMEOUT_SECONDS", default
 MES_DEPTH_LIMIT = 64  # nesting of JSON
 MES_STATEMENT_TIMEOUT = timedelta(seconds=_number("MES_STATEMENT_TIMEOUT_SECONDS", default=30, least=0))  # of a request
 DATA_UPLOAD_MAX_MEMORY_SIZE = MES_BATCH_BODY_LIMIT + 1
+MES_UNREADABLE_SNS = env.list("MES_UNREADABLE_SNS", default=["NOREAD", "ERROR", "UNKNOWN", "NULL", "NONE", "NA"])
 MES_CLOCK_SKEW = timedelta(seconds=_number("MES_CLOCK_SKEW_SECONDS", default=300, least=0))
 MES_KEY_LIFETIME = timedelta(days=_number("MES_KEY_DAYS", default=400))
 MES_TOKEN_CACHE = timedelta(seconds=30)

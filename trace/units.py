@@ -14,10 +14,10 @@ from execution.models import DataValue, Disposition, Judge, Track
 from execution.quality.models import Defect, InspectionResult
 from ingest.models import IngestBase
 from integration.models import DeviceDataRecord
-from mes import errors
 from mes.platform.database.lookup import get_or_raise
 from mes.production.models import Unit, UnitStatus
 from mes.production.runs import snapshot_of
+from mes.production.serial_numbers import no_such_unit
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 from mes.time_rules.models import TimeRuleInstance
 from trace import carriers, clocks, inspections, machine_events
@@ -208,7 +208,7 @@ class UnitTrace:
 def get_unit_trace(*, sn: str) -> UnitTrace:
     """Load the trace of a unit. Raises UnitNotFound. The number of queries does not depend on what there is."""
     units = Unit.objects.select_related("work_order", "run__line", "run__route_version__routing")
-    unit = get_or_raise(units.defer("run__route_version__snapshot"), errors.UnitNotFound, sn=sn)
+    unit = get_or_raise(units.defer("run__route_version__snapshot"), no_such_unit, sn=sn)
     return UnitTrace(
         unit=unit,
         snapshot=snapshot_of(unit.run) if unit.run else None,

@@ -20,6 +20,7 @@ from mes import errors
 from mes.plant.models import Station
 from mes.production.locking import lock_units
 from mes.production.models import Run, Unit
+from mes.production.serial_numbers import check_readable, no_such_unit
 from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind, StatusReport
 
@@ -79,6 +80,7 @@ def _note_override(track: Track) -> None:
 
 
 def _find_track(unit: Unit | None, *, run_no: str, station_code: str, unit_sn: str, step_no: int) -> Track:
+    check_readable(unit_sn)
     named = {"run__run_no": run_no, "station__code": station_code, "step_no": step_no}
     track = Track.objects.filter(unit=unit, **named).order_by("-id").first() if unit else None
     if track is not None:
@@ -86,7 +88,7 @@ def _find_track(unit: Unit | None, *, run_no: str, station_code: str, unit_sn: s
     if not Run.objects.filter(run_no=run_no).exists():
         raise errors.RunNotFound(code=run_no)
     if unit is None:
-        raise errors.UnitNotFound(code=unit_sn)
+        raise no_such_unit(unit_sn)
     if not Station.objects.filter(code=station_code).exists():
         raise errors.StationNotFound(code=station_code)
     raise errors.TrackNotFound(sn=unit_sn, run_no=run_no, station_code=station_code, step_no=step_no)

@@ -15,6 +15,7 @@ from mes.plant.models import Station
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
 from mes.platform.http.whole_numbers import whole_number
 from mes.production.models import Run, Unit
+from mes.production.serial_numbers import is_unreadable, no_such_unit
 from mes.routing.snapshots import StepSnapshot
 
 
@@ -131,8 +132,8 @@ def _count_target(run: Run, station: Station, step: StepSnapshot) -> CountTarget
 def find_tracks(events: Sequence[DeviceDataEvent]) -> list[Target | errors.DomainError]:
     """Return the track each event belongs to: by id, by the carrier's id, or the latest of run, unit, station and step.
 
-    Where there is none, the refusal: TrackNotFound, CarrierTrackNotFound, RunNotFound, UnitNotFound, StationNotFound,
-    UnitRunMismatch. One query for each way of naming, however many events.
+    Where there is none, the refusal: SnUnreadable, TrackNotFound, CarrierTrackNotFound, RunNotFound, UnitNotFound,
+    StationNotFound, UnitRunMismatch. One query for each way of naming, however many events.
     """
     tracks = _query_ids(FIND_BY_ID, [_as_id(event.track_id) for event in events if event.track_id is not None])
     carriers = _query_ids(
@@ -152,6 +153,8 @@ def _choose(
     carriers: dict[int, Target],
     named: dict[Names, Target | errors.DomainError],
 ) -> Target | errors.DomainError:
+    if event.unit_sn is not None and is_unreadable(event.unit_sn):
+        return errors.SnUnreadable(sn=event.unit_sn)
     if event.carrier_track_id is not None:
         target = carriers.get(_as_id(event.carrier_track_id))
         missing: errors.DomainError = errors.CarrierTrackNotFound(code=event.carrier_track_id)
@@ -251,7 +254,7 @@ def _why_not(names: Names, known: Known) -> errors.DomainError:
     if run_no not in known.runs:
         return errors.RunNotFound(code=run_no)
     if sn not in known.units:
-        return errors.UnitNotFound(code=sn)
+        return no_such_unit(sn or "")
     if station not in known.stations:
         return errors.StationNotFound(code=station)
     if known.units[sn] != known.runs[run_no]:

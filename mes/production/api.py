@@ -25,6 +25,7 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import ExactFilter, TextSearch
 from mes.production import orders, runs
+from mes.production.fields import SerialNumberField
 from mes.production.models import Run, WorkOrder
 from mes.production.queries import count_units
 
@@ -141,7 +142,7 @@ class RunDetail(RunAnswer):
 class UnitsRequest(StrictSerializer):
     """Serial numbers to register."""
 
-    sns = serializers.ListField(child=CodeField(), min_length=1, max_length=LARGEST_REGISTRATION)
+    sns = serializers.ListField(child=SerialNumberField(), min_length=1, max_length=LARGEST_REGISTRATION)
 
 
 class UnitsAnswer(serializers.Serializer):

@@ -31,9 +31,9 @@ from django.db import OperationalError, transaction
 from django.db.models import QuerySet
 from psycopg.errors import DeadlockDetected
 
-from mes.errors import UnitNotFound
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.production.models import Unit
+from mes.production.serial_numbers import no_such_unit
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -131,11 +131,11 @@ def lock_units(units: QuerySet[Unit]) -> list[Unit]:
 
 
 def lock_named_units(sns: Sequence[str]) -> list[Unit]:
-    """Return units with their rows locked, as they are named. Raises UnitNotFound for the first unknown."""
+    """Return units with their rows locked, as they are named. Raises UnitNotFound, SnUnreadable for one unknown."""
     by_sn = {unit.sn: unit for unit in lock_units(Unit.objects.filter(sn__in=sns))}
     for sn in sns:
         if sn not in by_sn:
-            raise UnitNotFound(code=sn)
+            raise no_such_unit(sn)
     return [by_sn[sn] for sn in dict.fromkeys(sns)]
 
 

@@ -30,6 +30,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.production import hooks, locking, orders, transitions
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.production.queries import units_with_tracks
+from mes.production.serial_numbers import check_new
 from mes.routing import snapshots
 from mes.routing.models import RouteSource, RouteVersion, Routing, VersionStatus
 
@@ -148,7 +149,7 @@ def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run
 def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
     """Register units beforehand; return (run, SNs that were new). Registering again changes nothing.
 
-    Raises RunNotFound, RunClosed, RunOnHold, UnitRunMismatch, RunQuantityExceeded.
+    Raises RunNotFound, RunClosed, RunOnHold, UnitRunMismatch, RunQuantityExceeded, SnUnreadable, SnMaskMismatch.
     """
     run = lock(run_no=run_no)
     check_open(run)
@@ -165,13 +166,14 @@ def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
 
 def add_units(run: Run, sns: Sequence[str], *, held: Container[int]) -> None:
     """Put units into a run whose row is locked: known ones that are in no run (their run ended before they were made),
-    which are `held`, and new ones. Raises Outdated when one of them is not held.
+    which are `held`, and new ones. Raises Outdated when one of them is not held; SnUnreadable, SnMaskMismatch for new
+    ones that the route does not take.
 
     Another transaction may put the same serial number into another run at this moment: the unique constraint decides,
     and the loser gets UnitRunMismatch.
     """
-    first = snapshot_of(run).first_step_no
-    place = {"run": run, "work_order_id": run.work_order_id, "current_step_no": first}
+    route = snapshot_of(run)
+    place = {"run": run, "work_order_id": run.work_order_id, "current_step_no": route.first_step_no}
     known = list(Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id"))
     for unit in known:
         _check_may_join(unit, run, held)
@@ -179,6 +181,7 @@ def add_units(run: Run, sns: Sequence[str], *, held: Container[int]) -> None:
         Unit.objects.filter(pk__in=[unit.pk for unit in known]).update(**place)
     # In one order, or two runs that register the same serial numbers would deadlock.
     fresh = [Unit(sn=sn, **place) for sn in sorted(set(sns) - {unit.sn for unit in known})]
+    check_new([unit.sn for unit in fresh], route.sn_masks)
     Unit.objects.bulk_create(fresh, ignore_conflicts=True)
     for unit in Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id")[:1]:  # made meanwhile
         _check_may_join(unit, run, held)

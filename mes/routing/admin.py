@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import PermissionDenied
 from django.db.models import ForeignKey, JSONField, OuterRef, QuerySet, Subquery
@@ -88,10 +89,23 @@ class FaiTemplateAdmin(MasterDataAdmin):
         return len(template.items)
 
 
+class MasksField(SimpleArrayField):
+    """Masks of serial numbers, one a line: any sign may stand in one, a comma too."""
+
+    def __init__(self, base_field: forms.Field, **kwargs: Any) -> None:
+        base_field.required = False
+        super().__init__(base_field, **{**kwargs, "delimiter": "\n", "widget": forms.Textarea(attrs={"rows": 4})})
+
+    def clean(self, value: Any) -> list[str]:
+        """Leave out empty lines."""
+        return [mask for mask in super().clean(value) if mask]
+
+
 @admin.register(Routing)
 class RoutingAdmin(MasterDataAdmin):
     """Routes. Compiling publishes a route and its configs as a version for new runs."""
 
+    formfield_overrides = {**MasterDataAdmin.formfield_overrides, ArrayField: {"form_class": MasksField}}
     change_form_template = "admin/mes/routing/change_form.html"
     fixed = ("code", "source_system")
     list_display = ("code", "name", "product_code", "source_system", "is_active", "effective_from", "latest")
@@ -101,6 +115,7 @@ class RoutingAdmin(MasterDataAdmin):
     actions = ("compile_chosen",)
     fieldsets = (
         (None, {"fields": ("code", "name", "product_code", "fai_template", "is_active")}),
+        (gettext_lazy("Serial numbers"), {"fields": ("sn_masks",)}),
         (gettext_lazy("Source"), {"fields": ("source_system", "source_key")}),
         (gettext_lazy("Effective"), {"fields": (("effective_from", "effective_to"),)}),
     )

@@ -33,7 +33,7 @@ from mes.platform.http.serializers import (
     StrictSerializer,
 )
 from mes.platform.http.viewsets import CodeModelViewSet, IdModelViewSet
-from mes.routing import services
+from mes.routing import services, sn_masks
 from mes.routing.compilation import compile_route, differs_from_live
 from mes.routing.models import (
     ConfigScope,
@@ -83,6 +83,12 @@ class RouteSerializer(FixedFieldsMixin, StrictModelSerializer):
         required=False,
         allow_null=True,
     )
+    snMasks = serializers.ListField(
+        child=serializers.CharField(max_length=sn_masks.LONGEST_MASK, trim_whitespace=False),
+        max_length=sn_masks.MOST_MASKS,
+        required=False,
+        help_text="Masks of serial numbers, frozen with it: # digit, @ letter, * either, ? any, \\ next literal.",
+    )
     steps = StepSerializer(many=True, required=False)
     updatedAt = OffsetDateTimeField(read_only=True)
 
@@ -99,9 +105,16 @@ class RouteSerializer(FixedFieldsMixin, StrictModelSerializer):
             "effectiveTo",
             "isActive",
             "faiTemplateCode",
+            "snMasks",
             "steps",
             "updatedAt",
         )
+
+    def validate_snMasks(self, value: list[str]) -> list[str]:
+        """Only masks that can be asked."""
+        if problems := sn_masks.find_problems(value):
+            raise serializers.ValidationError({place or "snMasks": str(text) for place, text in problems.items()})
+        return value
 
     def create(self, validated_data: dict[str, Any]) -> Routing:
         """Leave it to the service."""

@@ -113,6 +113,7 @@ def build(sources: Sources) -> tuple[snapshots.RouteSnapshot, list[Problem]]:
         product_code=routing.product_code,
         steps=tuple(steps),
         fai_items=_freeze_fai_items(routing),
+        sn_masks=tuple(routing.sn_masks),
     )
     return snapshot, problems
 

@@ -7,7 +7,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Operation, StationGroup, StationType, code_field
-from mes.routing import fai_items
+from mes.routing import fai_items, sn_masks
 
 
 class RouteSource(models.TextChoices):
@@ -60,6 +60,16 @@ class Routing(models.Model):
         verbose_name=_("first article template"),
         help_text=_("Frozen with the route when it is compiled; used where a step requires a first article."),
     )
+    sn_masks = ArrayField(
+        models.CharField(max_length=sn_masks.LONGEST_MASK),
+        default=list,
+        blank=True,
+        verbose_name=_("masks of serial numbers"),
+        help_text=_(
+            "A unit is made only where its serial number fits one: # digit, @ letter A-Z, * either, ? any character, "
+            "\\ takes the next as it is. Frozen with the route when it is compiled; none: any serial number."
+        ),
+    )
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
     class Meta:
@@ -75,6 +85,13 @@ class Routing(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+    def clean(self) -> None:
+        """Refuse masks that cannot be asked, where they are typed."""
+        if problems := sn_masks.find_problems(self.sn_masks):
+            raise ValidationError(
+                {"sn_masks": [f"{place}: {text}".removeprefix(": ") for place, text in problems.items()]}
+            )
 
 
 class RoutingStep(models.Model):

@@ -114,6 +114,7 @@ class RouteSnapshot:
     product_code: str
     steps: tuple[StepSnapshot, ...]
     fai_items: tuple[FaiItem, ...] = ()
+    sn_masks: tuple[str, ...] = ()
 
     @property
     def requires_fai(self) -> bool:
@@ -179,7 +180,8 @@ def _spec_from_document(document: dict[str, Any]) -> SpecSnapshot:
 def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
     """Return the JSON document that a version keeps.
 
-    What was added later (`faiItems`) is left out while there is none, so that unchanged routes keep their digests.
+    What was added later (`faiItems`, `snMasks`) is left out while there is none, so that unchanged routes keep their
+    digests.
     """
     fai_items = [{"itemName": item.name, "itemSpec": item.spec} for item in snapshot.fai_items]
     return {
@@ -190,6 +192,7 @@ def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
             "sourceSystem": snapshot.source_system,
             "productCode": snapshot.product_code,
             **({"faiItems": fai_items} if fai_items else {}),
+            **({"snMasks": list(snapshot.sn_masks)} if snapshot.sn_masks else {}),
         },
         "steps": [
             {
@@ -223,6 +226,7 @@ def from_document(document: dict[str, Any]) -> RouteSnapshot:
         product_code=route["productCode"],
         steps=tuple(_step_from_document(step) for step in document["steps"]),
         fai_items=tuple(FaiItem(item["itemName"], item["itemSpec"]) for item in route.get("faiItems", ())),
+        sn_masks=tuple(route.get("snMasks", ())),
     )
 
 

@@ -16,6 +16,7 @@ ADDED: dict[str, str] = {
     "recordedBy": "values and reports tell who was signed in, beside who is said to have done it",
     "operatorId": "readings of a unit tell who is said to have taken them",
     "aboutEventId": "decisions name the step and the event that they are about",
+    "snMasks": "routes have masks of serial numbers",
 }
 
 FUNCTIONS = "unknown functions in paths are found when a route is compiled"

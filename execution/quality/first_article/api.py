@@ -24,7 +24,6 @@ from mes.platform.accounts.permissions import READS_OWN, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.serializers import (
-    CodeField,
     OffsetDateTimeField,
     RowSerializer,
     StrictSerializer,
@@ -32,6 +31,7 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import id_or_raise
+from mes.production.fields import SerialNumberField
 from mes.production.runs import snapshot_of
 
 LARGEST_SAMPLE = 1000
@@ -59,13 +59,13 @@ class FaiDecisionRequest(FaiRemarkRequest):
 class FaiSampleRequest(StrictSerializer):
     """A unit that is to be a sample."""
 
-    unitSn = CodeField()
+    unitSn = SerialNumberField()
 
 
 class FaiItemRequest(StrictSerializer):
     """What was seen on a unit."""
 
-    unitSn = CodeField()
+    unitSn = SerialNumberField()
     itemName = serializers.CharField(max_length=100)
     itemSpec = serializers.CharField(max_length=200, required=False, allow_null=True, allow_blank=True)
     actualValue = serializers.CharField(max_length=200, required=False, allow_null=True, allow_blank=True)

@@ -1,0 +1,19 @@
+"""Fields of bodies that name units."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from mes.platform.http.serializers import CodeField
+from mes.production.serial_numbers import check_readable
+
+
+class SerialNumberField(CodeField):
+    """The serial number of a unit, taken exactly. What readers send when they read nothing is SN_UNREADABLE."""
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """Check the code, then that it is one of a unit."""
+        sn = super().run_validation(data)
+        if sn is not None:
+            check_readable(sn)
+        return sn
