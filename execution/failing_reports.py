@@ -102,5 +102,4 @@ def list_held(units: Sequence[Unit], failing: Mapping[str, FailingReport]) -> li
 
 def _has_failed_at(unit: Unit, step_no: int) -> bool:
     """Whether a unit stands at a step as failed; a held one, when it is released."""
-    status = unit.held_from if unit.status == UnitStatus.ON_HOLD else unit.status
-    return status == UnitStatus.OUT_FAILED and unit.current_step_no == step_no
+    return unit.standing == UnitStatus.OUT_FAILED and unit.current_step_no == step_no

@@ -66,7 +66,8 @@ def check_may_enter(
     station = station_state.station
     trial_units.check_run_accepts(run, unit, by_machine=by_machine)
     rules.check_membership(unit, run)
-    rules.check_unit_may_enter(unit, station_of_open_track=open_track.station.code if open_track else "")
+    open_at = open_track.station.code if open_track else ""
+    rules.check_unit_may_enter(unit, by_machine=by_machine, station_of_open_track=open_at)
     step = runs.snapshot_of(run).step(unit.current_step_no)
     if step is None:
         raise errors.StepMismatch(current=unit.current_step_no, step_no=unit.current_step_no)
@@ -117,7 +118,7 @@ def enter(
         is_time_doubtful=doubtful,
         is_entry_inferred=is_entry_inferred,
     )
-    unit.status = transitions.UNIT.next_state(Action.ENTER, unit.status)
+    unit.stand(transitions.UNIT.next_state(Action.ENTER, unit.standing))
     event = track_event(EventType.TRACK_IN, track, unit=unit, run=run, step=step)
     return Move(state, track, is_entry=True, events=[event])
 
@@ -214,10 +215,7 @@ def _advance(move: Move, step: StepSnapshot, snapshot: RouteSnapshot) -> int | N
         result=track.result, next_step_no=following, failures=failures, retest_limit=step.retest_limit
     )
     status = transitions.UNIT.next_state(action, UnitStatus.IN_STATION)
-    if unit.status == UnitStatus.ON_HOLD:
-        unit.held_from = status
-    else:
-        unit.status = status
+    unit.stand(status)
     if track.result == TrackResult.PASS:
         unit.current_step_no = following if following is not None else track.step_no
     return unit.current_step_no if status == UnitStatus.QUEUED else None

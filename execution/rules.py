@@ -37,9 +37,13 @@ def check_membership(unit: Unit, run: Run) -> None:
         raise errors.UnitRunMismatch(sn=unit.sn, run=run.run_no)
 
 
-def check_unit_may_enter(unit: Unit, *, station_of_open_track: str) -> None:
-    """Raise the refusal that the unit's state calls for, unless it is queued."""
-    if unit.status == UnitStatus.QUEUED:
+def check_unit_may_enter(unit: Unit, *, by_machine: bool, station_of_open_track: str) -> None:
+    """Raise the refusal that the unit's state calls for, unless it is queued.
+
+    A machine that reports a held unit has it already: behind the hold it moves as it would without.
+    """
+    status = unit.standing if by_machine else unit.status
+    if status == UnitStatus.QUEUED:
         return
     refusals: dict[str, errors.DomainError] = {
         UnitStatus.IN_STATION: errors.UnitAlreadyInStation(sn=unit.sn, station=station_of_open_track),
@@ -48,7 +52,7 @@ def check_unit_may_enter(unit: Unit, *, station_of_open_track: str) -> None:
         UnitStatus.ON_HOLD: errors.UnitOnHold(sn=unit.sn, reason=unit.hold_reason),
         UnitStatus.SCRAPPED: errors.UnitScrapped(sn=unit.sn),
     }
-    raise refusals[unit.status]
+    raise refusals[status]
 
 
 def station_may_run(station: Station, step: StepSnapshot) -> bool:

@@ -159,3 +159,15 @@ class Unit(models.Model):
 
     def __str__(self) -> str:
         return self.sn
+
+    @property
+    def standing(self) -> str:
+        """Its status; of a held unit the one behind the hold, which its release gives back."""
+        return self.held_from if self.status == UnitStatus.ON_HOLD else self.status
+
+    def stand(self, status: str) -> None:
+        """Set its status; a held unit stays held, and its release leads there."""
+        if self.status == UnitStatus.ON_HOLD:
+            self.held_from = status
+        else:
+            self.status = status

@@ -8,7 +8,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution import dispositions
-from execution.models import DataValue, Track
+from execution.models import DataValue, Disposition, Track
 from ingest import attempts
 from ingest.envelope import ReceivedEvent
 from ingest.models import OpenIngestEvent, SettledIngestEvent
@@ -37,6 +37,10 @@ pytestmark = pytest.mark.django_db
 def put(sn: str, step_no: int) -> None:
     """Let a unit stand at a step without having passed the ones before."""
     Unit.objects.filter(sn=sn).update(current_step_no=step_no)
+
+
+def unit(sn: str) -> Unit:
+    return Unit.objects.get(sn=sn)
 
 
 # --- which step -------------------------------------------------------------------------------------------
@@ -274,7 +278,8 @@ def test_hand_in_machine_out_and_machine_in_hand_out(plant: IngestPlant, send: S
     ]
 
 
-def test_a_held_unit_leaves_by_machine_and_stays_held(plant: IngestPlant, send: Send, refuse: Send) -> None:
+def test_a_held_unit_moves_by_machine_behind_its_hold(plant: IngestPlant, send: Send, client: APIClient) -> None:
+    """In, out, and both at once: it stays held, and its release leads where the machines had it. A person is refused."""
     sn = plant.sns[0]
     put(sn, 20)
     send(inspected(sn, "start"), 201)
@@ -282,9 +287,29 @@ def test_a_held_unit_leaves_by_machine_and_stays_held(plant: IngestPlant, send: 
     assert send(inspected(sn, "end"), 201)["unitStatus"] == "ON_HOLD"
     assert dispositions.release_unit(sn=sn, reason="fine", by="test").status == "QUEUED"
     assert Unit.objects.get(sn=sn).current_step_no == 30
-    put(plant.sns[1], 20)
-    dispositions.hold_unit(sn=plant.sns[1], reason="look at it", by="test")
-    refuse(inspected(plant.sns[1], "end"), "UNIT_ON_HOLD", 409)
+    other = plant.sns[1]
+    dispositions.hold_unit(sn=other, reason="look at it", by="test")
+    assert track_in(client, "PRN-1", other).json()["error"]["code"] == "UNIT_ON_HOLD"
+    send(printed(other), 201)
+    send(inspected(other, "start"), 201)
+    assert (unit(other).status, unit(other).held_from, unit(other).current_step_no) == ("ON_HOLD", "IN_STATION", 20)
+    assert track_out(client, "AOI-1", other).json()["error"]["code"] == "UNIT_ON_HOLD"
+    send(inspected(other, "end", result="NG"), 201)
+    assert (unit(other).status, unit(other).held_from, unit(other).current_step_no) == ("ON_HOLD", "OUT_FAILED", 20)
+    assert Disposition.objects.filter(unit__sn=other).count() == 1
+    assert dispositions.release_unit(sn=other, reason="fine", by="test").status == "OUT_FAILED"
+
+
+def test_guards_are_asked_behind_a_hold_too(plant: IngestPlant, send: Send, refuse: Send) -> None:
+    sn = plant.sns[0]
+    put(sn, 40)
+    Unit.objects.filter(sn=sn).update(status="DONE")
+    dispositions.hold_unit(sn=sn, reason="look at it", by="test")
+    refuse(final_test(sn), "UNIT_ALREADY_DONE", 409)
+    put(sn, 10)
+    Unit.objects.filter(sn=sn).update(held_from="QUEUED")
+    Run.objects.update(status="ON_HOLD")
+    refuse(printed(sn), "RUN_ON_HOLD", 409)
 
 
 def test_leaving_is_a_fact(plant: IngestPlant, send: Send) -> None:

@@ -182,10 +182,9 @@ def test_a_position_may_not_smuggle_in_a_unit_of_another_run(db: None, refuse: S
 
 
 def test_all_or_nothing_leaves_nothing(plant: IngestPlant, refuse: Send) -> None:
-    dispositions.hold_unit(sn=plant.sns[2], reason="x", by="test")
-    refuse(reflowed("PANEL-1", plant.sns), "UNIT_ON_HOLD", 409)
-    dispositions.release_unit(sn=plant.sns[2], reason="x", by="test")
-    Unit.objects.filter(sn=plant.sns[2]).update(current_step_no=20)
+    Unit.objects.filter(sn=plant.sns[2]).update(status="OUT_FAILED")
+    refuse(reflowed("PANEL-1", plant.sns), "UNIT_OUT_FAILED", 409)
+    Unit.objects.filter(sn=plant.sns[2]).update(status="QUEUED", current_step_no=20)
     assert refuse(reflowed("PANEL-1", plant.sns), "STEP_MISMATCH", 409)["details"]["missingSteps"] == [20]
     Unit.objects.filter(sn=plant.sns[2]).update(current_step_no=40)
     refuse(reflowed("PANEL-1", plant.sns), "STEP_MISMATCH", 409)
@@ -196,11 +195,11 @@ def test_all_or_nothing_leaves_nothing(plant: IngestPlant, refuse: Send) -> None
 def test_a_partial_batch_applies_what_it_can(db: None, send: Send) -> None:
     plant = waiting_for_the_oven(reflow=PARTIAL)
     one, two, _three = plant.sns
-    dispositions.hold_unit(sn=one, reason="x", by="test")
+    Unit.objects.filter(sn=one).update(status="OUT_FAILED")
     Unit.objects.filter(sn=two).update(current_step_no=20)
     answer = send(reflowed("PANEL-1", plant.sns), 201)
-    assert answer["skipped"] == [{"sn": one, "code": "UNIT_ON_HOLD"}, {"sn": two, "code": "STEP_MISMATCH"}]
-    assert statuses(plant) == [("ON_HOLD", 30), ("QUEUED", 20), ("QUEUED", 40)]
+    assert answer["skipped"] == [{"sn": one, "code": "UNIT_OUT_FAILED"}, {"sn": two, "code": "STEP_MISMATCH"}]
+    assert statuses(plant) == [("OUT_FAILED", 30), ("QUEUED", 20), ("QUEUED", 40)]
     assert (Track.objects.count(), Run.objects.get().status) == (1, "IN_PROGRESS")
     assert len(loads()) == 3  # it carried them all the same
 

@@ -218,7 +218,7 @@ def test_an_event_that_cannot_be_tried_does_not_stop_the_others(
     assert steps(one) == [20]
 
 
-def test_a_held_unit_does_not_swallow_its_waiting_event(plant: IngestPlant, send: Send, client: APIClient) -> None:
+def test_a_waiting_event_is_applied_behind_the_hold(plant: IngestPlant, send: Send, client: APIClient) -> None:
     from execution import dispositions
 
     sn = plant.sns[0]
@@ -227,10 +227,9 @@ def test_a_held_unit_does_not_swallow_its_waiting_event(plant: IngestPlant, send
     track_in(client, "PRN-1", sn)
     dispositions.hold_unit(sn=sn, reason="x", by="test")
     send(printed(sn), 201)  # leaves; stays held
-    assert OpenIngestEvent.objects.get().error_code == "UNIT_ON_HOLD"
-    dispositions.release_unit(sn=sn, reason="x", by="test")
-    send(body, 201)
-    assert steps(sn) == [10, 20]
+    assert (OpenIngestEvent.objects.count(), steps(sn)) == (0, [10, 20])
+    unit = dispositions.release_unit(sn=sn, reason="x", by="test")
+    assert (unit.status, unit.current_step_no) == ("QUEUED", 30)
 
 
 def test_an_event_lets_earlier_ones_go_first_that_were_missed(
