@@ -71,6 +71,9 @@ class TrackOutRequest(StrictSerializer):
     defectRemark = serializers.CharField(max_length=500, required=False, allow_null=True)
 
 
+_PROBLEMS = "Why values did not fit that a failing pass was closed without."
+
+
 class TrackOutAnswer(serializers.Serializer):
     """The closed track and where it led."""
 
@@ -81,6 +84,7 @@ class TrackOutAnswer(serializers.Serializer):
     resultOverride = serializers.CharField(allow_null=True)
     inspectionOverride = serializers.BooleanField()
     nextStepNo = serializers.IntegerField(allow_null=True)
+    problems = serializers.ListField(child=serializers.CharField(), required=False, help_text=_PROBLEMS)
 
 
 class InStation(serializers.Serializer):
@@ -230,6 +234,7 @@ class StationWorkViewSet(GenericViewSet):
                 "resultOverride": track.result_override or None,
                 "inspectionOverride": track.inspection_override,
                 "nextStepNo": departure.next_step_no,
+                **({"problems": departure.problems} if departure.problems else {}),
             }
         )
 

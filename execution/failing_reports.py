@@ -4,7 +4,6 @@ A machine's report is a fact; refusing it does not undo it. Every way in that ke
 refused report said. A unit that failed at that step already stays as it is, and so does a scrapped one.
 """
 
-import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,6 @@ from execution import dispositions
 from execution.data import judging
 from execution.data.judging import JudgedValue, Reading
 from execution.models import Disposition
-from mes import errors
 from mes.production.models import Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
 
@@ -53,14 +51,9 @@ def judge_fitting(
     """Judge readings by the limits frozen in a step. One that means no spec of the step, or does not fit it, is left
     out.
     """
-    judged = []
-    for reading in readings:
-        spec = step.spec_index.find(reading.spec_name, reading.spec_id)
-        if spec is None:
-            continue
-        with contextlib.suppress(errors.DomainError):
-            judging.check_fit([reading], [spec], source=source)
-            judged.append(judging.judge(reading, spec, default_time))
+    judged, _misfits = judging.collect_fitting(
+        readings, step, source=source, default_time=default_time, lookup=lambda _operation, _readings: []
+    )
     return judged
 
 

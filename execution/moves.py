@@ -35,7 +35,7 @@ class Move:
     """A unit that enters, leaves, or both at once, and all that is to be written of it.
 
     `earlier` are the values that came before, on the track and on the carrier's pass it is part of; `values_source` and
-    `values_operator` say who reported the others.
+    `values_operator` say who reported the others; `misfits` are values of a failing report that are left out.
     """
 
     state: UnitState
@@ -45,6 +45,7 @@ class Move:
     judged: list[judging.JudgedValue] = field(default_factory=list)
     values_source: str = ""
     values_operator: str = ""
+    misfits: list[judging.Misfit] = field(default_factory=list)
     events: list[NewEvent] = field(default_factory=list)
     dispositions: list[Disposition] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
@@ -141,25 +142,27 @@ def leave(
     source: str = TrackSource.MANUAL,
     operator: str = "",
     readings: Sequence[judging.Reading] = (),
+    misfits: Sequence[judging.Misfit] = (),
     defects: Sequence[ReportedDefect] = (),
 ) -> None:
     """Close the track of a move and send the unit where the result leads.
 
-    `source` is AUTO for what a machine reports: then only AUTO specs take values. `operator` is who is said
-    to do it, `by` who is signed in. `defects` are made if it fails.
-    Raises RequiredDataMissing, DataSpecNotFound, SpecNotBound, DataTypeMismatch, EventTimeInFuture,
-    EventTimeOutOfOrder.
+    `source` is AUTO for what a machine reports: then only AUTO specs take values. `operator` is who is said to do it,
+    `by` who is signed in. `misfits` are values that could not even be read. What does not fit is left out of a report
+    that fails the unit or holds it, and named in the move's `misfits`; any other report is refused for it. `defects`
+    are made if it fails.
+    Raises the first of `misfits`, RequiredDataMissing, DataSpecNotFound, SpecNotBound, SpecNotAuto, DataTypeMismatch,
+    EventTimeInFuture, EventTimeOutOfOrder.
     """
     track, unit = move.track, move.unit
     snapshot = runs.snapshot_of(track.run)
     step = snapshot.step(track.step_no)
     assert step is not None  # a track is made for a step of its run's frozen route
-    move.judged = _collect(step, claimed_result, readings, earlier=move.earlier, source=source, default_time=at)
+    failed = _collect(move, step, claimed_result, readings, misfits, source=source, default_time=at)
     move.values_source, move.values_operator = source, operator
     track.operator_out, track.out_by = operator, by
     if rules.check_time(at, now=timezone.now(), previous=track.in_at, skew=settings.MES_CLOCK_SKEW):
         track.is_time_doubtful = True
-    failed = values.is_failed(move.earlier, move.judged)
     _close(track, claimed_result=str(claimed_result), failed=failed, at=at)
     if track.result == TrackResult.FAIL:
         move.defects = build_defects(track, defects, at=at)
@@ -181,19 +184,39 @@ def hold_for(move: Move, alarms: Sequence[judging.JudgedValue]) -> None:
 
 
 def _collect(
+    move: Move,
     step: StepSnapshot,
     claimed_result: TrackResult | str,
     readings: Sequence[judging.Reading],
+    misfits: Sequence[judging.Misfit],
     *,
-    earlier: values.Earlier,
     source: str,
     default_time: datetime,
-) -> list[judging.JudgedValue]:
-    """Check required data first, then types: the order decides the code of a refusal."""
-    if claimed_result == TrackResult.PASS and any(spec.is_required for spec in step.specs):
+) -> bool:
+    """Judge the values of a move; return whether a KEY value forces FAIL.
+
+    Judged first: a PASS that is forced to FAIL needs no required data, and no other value saves it. Else what could not
+    be read, then required data, then what does not fit: the order decides the code of a refusal.
+    """
+    refusal: errors.DomainError | None = None
+    move.misfits = list(misfits)
+    try:
+        move.judged = judging.collect(readings, step, source=source, default_time=default_time) if readings else []
+    except errors.DomainError as error:
+        refusal = error
+        move.judged, unfit = judging.collect_fitting(readings, step, source=source, default_time=default_time)
+        move.misfits += unfit
+    forced = values.is_failed(move.earlier, move.judged)
+    fails = forced or claimed_result == TrackResult.FAIL or move.track.inspection_override
+    is_failing = fails or any(value.holds for value in move.judged)
+    if misfits and not is_failing:
+        raise misfits[0].error
+    if not fails and any(spec.is_required for spec in step.specs):
         given_specs = {spec.id for reading in readings for spec in step.specs if reading.spec_name == spec.name}
-        rules.check_required(step, on_track=earlier.on_track | given_specs, on_carrier=earlier.on_carrier)
-    return judging.collect(readings, step, source=source, default_time=default_time) if readings else []
+        rules.check_required(step, on_track=move.earlier.on_track | given_specs, on_carrier=move.earlier.on_carrier)
+    if refusal is not None and not is_failing:
+        raise refusal
+    return forced
 
 
 def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime) -> None:

@@ -28,11 +28,12 @@ NO_DEFECT = ReportedDefect()
 
 @dataclass(frozen=True)
 class Departure:
-    """A closed track and where it led."""
+    """A closed track and where it led. `problems` are the values that a failing one was closed without, in words."""
 
     track: Track
     unit: Unit
     next_step_no: int | None
+    problems: Sequence[str] = ()
 
 
 def get_station(code: str) -> Station:
@@ -149,4 +150,4 @@ def track_out(
         defects=[defect],
     )
     write([move], now=timezone.now())
-    return Departure(move.track, move.unit, move.next_step_no)
+    return Departure(move.track, move.unit, move.next_step_no, [misfit.problem for misfit in move.misfits])

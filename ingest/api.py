@@ -82,6 +82,11 @@ class EventAnswer(serializers.Serializer):
     unitStatus = serializers.CharField(required=False, allow_null=True)
     trackIds = serializers.ListField(child=serializers.CharField(), required=False)
     skipped = Skipped(many=True, required=False)
+    problems = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Why values did not fit that a failing report was taken without.",
+    )
 
 
 class EventResult(serializers.Serializer):

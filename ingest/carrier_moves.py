@@ -87,6 +87,7 @@ class BatchMeasurements:
     of_carrier: list[judging.Reading]
     of_units: list[judging.Reading]
     unmapped: list[str]
+    misfits: list[judging.Misfit]
     judged: list[judging.JudgedValue] = field(default_factory=list)
     on_pass: values.Earlier = values.NOTHING_EARLIER
 
@@ -101,11 +102,15 @@ class BatchMeasurements:
         }
         of_carrier = [reading for reading in mapped.readings if reading.spec_name in carrier_specs]
         of_units = [reading for reading in mapped.readings if reading.spec_name not in carrier_specs]
-        return cls(match.step, extracted.occurred_at, of_carrier, of_units, mapped.unmapped)
+        return cls(match.step, extracted.occurred_at, of_carrier, of_units, mapped.unmapped, mapped.misfits)
 
     def judge(self, carrier_track: CarrierTrack, station: Station, *, by: str, is_new: bool) -> None:
-        """Judge the values of the carrier's pass; store those of a new one, read what came for an earlier one."""
-        self.judged = judging.collect(self.of_carrier, self.step, source="AUTO", default_time=self.at)
+        """Judge the values of the carrier's pass; store those of a new one, read what came for an earlier one.
+
+        One that does not fit is a misfit of each unit: those that fail go without it.
+        """
+        self.judged, misfits = judging.collect_fitting(self.of_carrier, self.step, source="AUTO", default_time=self.at)
+        self.misfits += misfits
         if not is_new:
             self.on_pass = values.find_earlier(
                 [values.Passing(None, 0, carrier_track.pk)], created_since=carrier_track.created_at

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from execution import dispositions, rules
-from execution.data import judging
 from execution.failing_reports import FailingReport, find_failing, hold_units, judge_fitting, list_held
 from execution.models import Disposition
 from ingest.candidates import Candidate, EventCandidates
 from ingest.envelope import ReceivedEvent
 from ingest.mapping.extract import UnitReport
-from ingest.mapping.measurements import Measurement, to_readings
+from ingest.mapping.measurements import to_readings
 from ingest.models import OpenIngestEvent
 from ingest.unit_moves import EventMoves
 from mes import errors
@@ -110,18 +109,11 @@ def _list_reports(candidate: Candidate) -> Iterator[tuple[str, UnitReport]]:
 
 
 def _read(candidate: Candidate, report: UnitReport, at: datetime) -> FailingReport | None:
-    judged = [value for measurement in report.measurements for value in _judge(candidate, measurement, at)]
-    return find_failing(candidate.step.step.step_no, report.result, judged)
-
-
-def _judge(candidate: Candidate, measurement: Measurement, at: datetime) -> list[judging.JudgedValue]:
-    """Judge a measurement by the frozen limits; one that does not fit says nothing."""
+    """Return what a report says against a unit, by the frozen limits; a value that does not fit says nothing."""
     step = candidate.step.step
-    try:
-        readings = to_readings(candidate.mapping, (measurement,), step, at=at).readings
-    except errors.IngestPayloadInvalid:
-        return []
-    return judge_fitting(readings, step, source="AUTO", default_time=at)
+    readings = to_readings(candidate.mapping, report.measurements, step, at=at).readings
+    judged = judge_fitting(readings, step, source="AUTO", default_time=at)
+    return find_failing(step.step_no, report.result, judged)
 
 
 # --- which mapping counts ----------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def _columns(event: ReceivedEvent, event_moves: EventMoves) -> dict[str, Any]:
         "test_result_id": extracted.test_result_id or "",
         "transaction_id": extracted.transaction_id or "",
         "payload": event.body,
-        "normalized": normalized(extracted) | _carried_at_receipt(event_moves),
+        "normalized": normalized(extracted) | _carried_at_receipt(event_moves) | _problems(event_moves),
         "skipped": event_moves.skipped,
         "unmapped_count": len(event_moves.unmapped),
     }
@@ -129,6 +129,11 @@ def _columns(event: ReceivedEvent, event_moves: EventMoves) -> dict[str, Any]:
 def _carried_at_receipt(event_moves: EventMoves) -> dict[str, Any]:
     """Return what the carrier carried, where units were left out: it may carry others when they are tried again."""
     return {"carried": event_moves.carried} if event_moves.skipped and event_moves.carried else {}
+
+
+def _problems(event_moves: EventMoves) -> dict[str, Any]:
+    """Return what is wrong with the values that failing reports were taken without."""
+    return {"problems": event_moves.problems} if event_moves.misfits else {}
 
 
 def normalized(extracted: Extracted) -> dict[str, Any]:
@@ -150,6 +155,8 @@ def _answer(event_id: int, event_moves: EventMoves) -> dict[str, Any]:
     if event_moves.skipped:
         told = ("sn", "code", "held")
         answer["skipped"] = [{name: item[name] for name in told if name in item} for item in event_moves.skipped]
+    if event_moves.misfits:
+        answer["problems"] = event_moves.problems
     return answer
 
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import moves, rules, tracking, unit_state
+from execution.data.judging import Misfit
 from execution.data.values import Earlier
 from execution.models import CarrierTrack, TrackSource
 from execution.moves import Move
@@ -42,7 +43,8 @@ from mes.routing.snapshots import StepSnapshot
 class EventMoves:
     """What an event moves; the moves are not yet written.
 
-    `by` is who sent it, `carried` what its carrier carried at receipt.
+    `by` is who sent it, `carried` what its carrier carried at receipt, `misfits` are the values that failing reports
+    are taken without.
     """
 
     match: Match
@@ -55,6 +57,7 @@ class EventMoves:
     carrier_track: CarrierTrack | None = None
     skipped: list[dict[str, Any]] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
+    misfits: list[Misfit] = field(default_factory=list)
     last_error: errors.DomainError | None = None
 
     @property
@@ -71,6 +74,17 @@ class EventMoves:
     def station(self) -> Station:
         """The station that reported it."""
         return self.station_state.station
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the values that were left out, in words."""
+        return [misfit.problem for misfit in self.misfits]
+
+    def leave_out_values(self, misfits: Sequence[Misfit]) -> None:
+        """Note values that a failing report is taken without; one of a whole batch once."""
+        new = [misfit for misfit in misfits if not any(misfit is known for known in self.misfits)]
+        self.misfits += new
+        self.unmapped += [misfit.name for misfit in new]
 
     def leave_out(self, sn: str, error: errors.DomainError) -> None:
         """Leave a unit of a partial batch out, and note why. Raises the error where the batch is all or nothing."""
@@ -296,7 +310,9 @@ def _move(
         by=event_moves.by,
         source="AUTO",
         readings=[*mapped.readings, *batch.of_units],
+        misfits=[*batch.misfits, *mapped.misfits],
     )
+    event_moves.leave_out_values(move.misfits)
     return move
 
 

@@ -110,6 +110,11 @@ class DeviceDataAnswer(serializers.Serializer):
     isDuplicate = serializers.BooleanField()
     judge = serializers.CharField(allow_null=True)
     alarms = Alarm(many=True)
+    problems = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Why values did not fit that an event with failing ones was taken without.",
+    )
 
 
 class BatchResult(DeviceDataAnswer):

@@ -7,7 +7,7 @@ without limits the device's judge stands.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from django.utils.translation import gettext as _
@@ -65,6 +65,18 @@ class JudgedValue(msgspec.Struct, frozen=True, gc=False):
     def holds(self) -> bool:
         """Whether this value puts its unit on hold."""
         return self.alarmed and self.spec.alarm_action == AlarmAction.HOLD
+
+
+class Misfit(NamedTuple):
+    """A value that cannot be taken, as it was named, and why: what it is refused for unless its report fails anyway."""
+
+    name: str
+    error: errors.DomainError
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, in words."""
+        return str(self.error)
 
 
 def check_shape(readings: Sequence[Reading], *, path: str = "data") -> None:
@@ -186,6 +198,25 @@ def collect(
     specs = resolve_specs(readings, step, lookup=lookup)
     check_fit(readings, specs, source=source)
     return judge_all(readings, specs, default_time=default_time)
+
+
+def collect_fitting(
+    readings: Iterable[Reading],
+    step: StepSnapshot,
+    *,
+    source: str,
+    default_time: datetime,
+    lookup: SpecLookup = find_live_specs,
+) -> tuple[list[JudgedValue], list[Misfit]]:
+    """Judge the readings that fit a step, each by itself; return them, and those that do not."""
+    judged: list[JudgedValue] = []
+    misfits: list[Misfit] = []
+    for reading in readings:
+        try:
+            judged += collect([reading], step, source=source, default_time=default_time, lookup=lookup)
+        except errors.DomainError as error:
+            misfits.append(Misfit(reading.label, error))
+    return judged, misfits
 
 
 def collect_live(

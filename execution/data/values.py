@@ -157,14 +157,14 @@ class Earlier:
         """Return these and those of the carrier's pass that the track becomes part of."""
         judges = dict(self.judges)
         for spec_id, judged in other.judges.items():
-            judges[spec_id] = max(judges.get(spec_id, judged), judged, key=lambda verdict: verdict[0])
+            judges[spec_id] = max(judges.get(spec_id, judged), judged, key=_rank)
         return Earlier(self.on_track | other.on_track, self.on_carrier | other.on_carrier, judges)
 
 
 NOTHING_EARLIER = Earlier()
 
-# Of several values of a spec, the latest collected that was judged. OFFSET 0 keeps the planner to the tracks' own index
-# entries while it knows nothing of the table.
+# Of several values of a spec, the latest collected that was judged; of those of one instant the worse. OFFSET 0 keeps
+# the planner to the tracks' own index entries while it knows nothing of the table.
 _EARLIER = "SELECT id, track_id, carrier_track_id, spec_id, collected_at, item_type, judge FROM execution_datavalue"
 FIND_EARLIER = f"""
     SELECT DISTINCT ON (track_id, carrier_track_id, spec_id)
@@ -176,7 +176,8 @@ FIND_EARLIER = f"""
         UNION ALL
         {_EARLIER} WHERE carrier_track_id = ANY(%(carrier_tracks)s::bigint[]) AND received_at >= %(since)s
       ) AS earlier
-     ORDER BY track_id, carrier_track_id, spec_id, (judge <> '') DESC, collected_at DESC, id DESC
+     ORDER BY track_id, carrier_track_id, spec_id, (judge <> '') DESC, collected_at DESC,
+              (judge = 'FAIL') DESC, id DESC
 """
 
 
@@ -224,12 +225,18 @@ def _as_array(ids: Iterable[int]) -> str:
 
 
 def _earlier(on_track: Sequence[tuple[Any, ...]], on_carrier: Sequence[tuple[Any, ...]]) -> Earlier:
-    judged = sorted((row for row in (*on_track, *on_carrier) if row[3]), key=lambda row: row[1:3])
+    judged = sorted((row for row in (*on_track, *on_carrier) if row[3]), key=lambda row: _rank((row[1], row[3])))
     return Earlier(
         on_track=frozenset(row[0] for row in on_track),
         on_carrier=frozenset(row[0] for row in on_carrier),
         judges={spec_id: (collected_at, judge) for spec_id, collected_at, _id, judge in judged},
     )
+
+
+def _rank(judged: tuple[datetime, str]) -> tuple[datetime, bool]:
+    """Return what orders values of a spec, by when they were collected and how they were judged: the last counts."""
+    collected_at, judge = judged
+    return collected_at, judge == "FAIL"
 
 
 def on_carrier(judged: Sequence[JudgedValue]) -> Earlier:
@@ -238,20 +245,19 @@ def on_carrier(judged: Sequence[JudgedValue]) -> Earlier:
 
 
 def is_failed(earlier: Earlier, judged: Sequence[JudgedValue] = ()) -> bool:
-    """Whether values force FAIL: for some KEY spec the latest collected one fails. `judged` came after `earlier`."""
+    """Whether values force FAIL: for some KEY spec the latest collected one fails, of one instant the worse."""
     return any(judge == "FAIL" for _at, judge in _latest(earlier.judges, judged).values())
 
 
 def _latest(
     before: Mapping[int, tuple[datetime, str]], judged: Sequence[JudgedValue]
 ) -> dict[int, tuple[datetime, str]]:
-    """Return how the latest collected value of each KEY spec was judged; `judged` came after those `before`."""
+    """Return how the latest collected value of each KEY spec was judged, of those of one instant the worse."""
     judges = dict(before)
     for value in judged:
         if value.spec.item_type == ItemType.KEY and value.judge:
-            earlier = judges.get(value.spec.id)
-            if earlier is None or value.collected_at >= earlier[0]:
-                judges[value.spec.id] = (value.collected_at, value.judge)
+            verdict = (value.collected_at, value.judge)
+            judges[value.spec.id] = max(judges.get(value.spec.id, verdict), verdict, key=_rank)
     return judges
 
 

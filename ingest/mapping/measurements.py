@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from execution.data.judging import Reading
+from execution.data.judging import Misfit, Reading
 from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes import errors
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
@@ -30,10 +30,11 @@ class Measurement:
 
 @dataclass
 class Readings:
-    """Measurements turned into readings of a step's specs, and those that map to none."""
+    """Measurements turned into readings of a step's specs, those that map to none, and those that cannot be read."""
 
     readings: list[Reading] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
+    misfits: list[Misfit] = field(default_factory=list)
 
 
 def find_measurements(mapping: StepMapping, document: EventDocument, root: Any) -> tuple[Measurement, ...]:
@@ -97,10 +98,10 @@ def _judge(rule: MeasurementRule, words: ResultRule | None, document: EventDocum
 def to_readings(
     mapping: StepMapping, measurements: tuple[Measurement, ...], step: StepSnapshot, *, at: datetime
 ) -> Readings:
-    """Turn measurements into readings of the step's bound specs; the names of those that map to none are listed apart.
+    """Turn measurements into readings of the step's bound specs; the names of those that map to none are listed apart,
+    and so are those whose unit of measure cannot be converted to the spec's, or that are not finite.
 
     Nothing is coerced: a value of another type than its spec's is refused later, by the same check as every value.
-    Raises IngestPayloadInvalid when a unit of measure cannot be converted to the spec's.
     """
     result = Readings()
     names = mapping.data_spec_map
@@ -110,14 +111,20 @@ def to_readings(
         if spec is None or measurement.value is None:
             result.unmapped.append(measurement.name)
             continue
-        value = _converted(measurement, spec, factors)
+        try:
+            value = _converted(measurement, spec, factors)
+        except errors.IngestPayloadInvalid as error:
+            result.misfits.append(Misfit(measurement.name, error))
+            continue
         result.readings.append(_reading(spec, value, measurement.judge, at))
     return result
 
 
 def _converted(measurement: Measurement, spec: SpecSnapshot, factors: Mapping[str, Mapping[str, float]]) -> Any:
-    """Return the value in the spec's unit of measure, by the factors the mapping gives."""
+    """Return the value in the spec's unit of measure, by the factors the mapping gives. Raises IngestPayloadInvalid."""
     value, measure = measurement.value, measurement.measure
+    if isinstance(value, float) and not math.isfinite(value):
+        raise invalid(_("{name}: is not finite").format(name=measurement.name))
     if not measure or not spec.unit or measure == spec.unit:
         return value
     factor = (factors.get(measure) or {}).get(spec.unit)

@@ -355,6 +355,8 @@ def _judge(
     """Convert, check and judge a measurement; return it, or why it is refused."""
     try:
         mapped = measurements.to_readings(preview.mapping, (measurement,), preview.step, at=at)
+        if mapped.misfits:
+            raise mapped.misfits[0].error
         judging.check_shape(mapped.readings)
         [judged] = judging.collect(mapped.readings, preview.step, source="AUTO", default_time=at)
     except errors.DomainError as refusal:

@@ -21,11 +21,14 @@ Note = dict[str, Any]
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """An event that passed every rule. With a `note` it is the replay of an open message."""
+    """An event that passed every rule. With a `note` it is the replay of an open message. `misfits` are the values that
+    a failing one is taken without.
+    """
 
     message: DeviceDataMessage
     target: Target
     judged: Sequence[judging.JudgedValue]
+    misfits: Sequence[judging.Misfit] = ()
     note: Note | None = None
 
     @property
@@ -64,7 +67,8 @@ class _Rules:
                 return target
             self.sender.check_station(target.station_code)
             self.check_times(event)
-            return Accepted(message, target, self.judge_values(event, target), note)
+            judged, misfits = self.judge_values(event, target)
+            return Accepted(message, target, judged, misfits, note)
         except errors.DomainError as error:
             return error
 
@@ -81,16 +85,27 @@ class _Rules:
         if event.production is not None:
             counts_body.check_times(event.production, now=self.now)
 
-    def judge_values(self, event: DeviceDataEvent, target: Target) -> list[judging.JudgedValue]:
-        """Judge by the specs of the frozen step; raises as `execution.data.judging.collect` does."""
+    def judge_values(
+        self, event: DeviceDataEvent, target: Target
+    ) -> tuple[list[judging.JudgedValue], list[judging.Misfit]]:
+        """Judge by the specs of the frozen step; raises as `execution.data.judging.collect` does, but where a value
+        fails or holds the unit: then those that do not fit are left out.
+        """
         if event.data is None:
-            return []
+            return [], []
         snapshot = snapshots.load(version_id=target.version_id, digest=target.version_digest)
         step = snapshot.step(target.step_no)
         assert step is not None  # a track is made for a step of its run's frozen route
-        return judging.collect(
-            event.data, step, source=event.source, default_time=event.event_time, lookup=self.find_live_specs
-        )
+        source, at = event.source, event.event_time
+        try:
+            return judging.collect(event.data, step, source=source, default_time=at, lookup=self.find_live_specs), []
+        except errors.DomainError:
+            judged, misfits = judging.collect_fitting(
+                event.data, step, source=source, default_time=at, lookup=self.find_live_specs
+            )
+            if any(value.is_key_failure or value.holds for value in judged):
+                return judged, misfits
+            raise
 
     def find_live_specs(self, operation_code: str, readings: Sequence[judging.Reading]) -> list[DataCollectionSpec]:
         """Return the active specs of an operation; read once for all events."""

@@ -68,7 +68,9 @@ WRITE = f"""
 
 
 class Answer(msgspec.Struct, rename="camel", gc=False):
-    """The answer to an applied event. `status` is set in answers to batches only."""
+    """The answer to an applied event. `status` is set in answers to batches only, `problems` where values were left
+    out.
+    """
 
     status: str | msgspec.UnsetType
     id: str
@@ -80,6 +82,7 @@ class Answer(msgspec.Struct, rename="camel", gc=False):
     is_duplicate: bool
     judge: str | None
     alarms: list[dict[str, Any]]
+    problems: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Kept(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
@@ -90,6 +93,7 @@ class _Kept(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
     carrier_track_id: str | None = None
     judge: str | None = None
     alarms: list[dict[str, Any]] = []
+    problems: list[str] = []
 
     def received(self, *, event_id: str, record_id: int, at: datetime, is_duplicate: bool = False) -> Received:
         """Return what the sender is answered."""
@@ -104,6 +108,7 @@ class _Kept(msgspec.Struct, rename="camel", omit_defaults=True, gc=False):
             is_duplicate,
             self.judge,
             self.alarms,
+            self.problems or msgspec.UNSET,
         )
         return Received(answer, record_id, is_duplicate)
 
@@ -188,4 +193,5 @@ def _kept(accepted: Accepted) -> _Kept:
             for value in judged
             if value.alarmed
         ],
+        [misfit.problem for misfit in accepted.misfits],
     )

@@ -279,7 +279,7 @@ def test_hand_in_machine_out_and_machine_in_hand_out(plant: IngestPlant, send: S
 
 
 def test_a_held_unit_moves_by_machine_behind_its_hold(plant: IngestPlant, send: Send, client: APIClient) -> None:
-    """In, out, and both at once: it stays held, and its release leads where the machines had it. A person is refused."""
+    """In, out, and both at once: it stays held, and is released to where the machines had it. A person is refused."""
     sn = plant.sns[0]
     put(sn, 20)
     send(inspected(sn, "start"), 201)

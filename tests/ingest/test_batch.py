@@ -6,7 +6,6 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from execution import dispositions
 from execution.models import CarrierLoad, CarrierTrack, DataValue, Disposition, Track
 from mes.platform.outbox.models import MesEvent
 from mes.production.models import Run, Unit

@@ -83,11 +83,18 @@ def test_the_same_values_again_hold_nobody_twice(client: APIClient) -> None:
     assert state() == ("ON_HOLD", "QUEUED")
 
 
-def test_values_of_a_track_that_are_refused_for_another_value_hold_its_unit(client: APIClient) -> None:
+def test_failing_values_are_taken_without_those_that_do_not_fit(client: APIClient) -> None:
     track_id = into_oven(client)
     track_out(client, "REF-01", data=[])
-    send(client, by_track("evt-1", track_id, reading(LOW), reading(valueText="?", name="Conveyor Speed")))
+    wrong = [reading(valueText="?", name="Conveyor Speed"), reading(1, "Nobody's")]
+    assert "problems" not in send(client, by_track("evt-0", track_id, reading(245), *wrong))
+    body = by_track("evt-1", track_id, *wrong, reading(LOW))
+    answer = client.post(EVENTS, body).json()["data"]
+    assert (answer["dataValuesCreated"], answer["judge"]) == (1, "FAIL")
+    assert [problem.split(": ")[1] for problem in answer["problems"]] == ["Conveyor Speed", "Nobody's"]
     assert state()[0] == "ON_HOLD"
+    again = client.post(EVENTS, body).json()["data"]
+    assert (again["isDuplicate"], again["problems"]) == (True, answer["problems"])
 
 
 def test_of_a_batch_each_event_holds_its_own(client: APIClient) -> None:
