@@ -2,25 +2,22 @@
 
 from collections.abc import Sequence
 
-from django.db import transaction
-
 from integration.device_data.body import LARGEST_BATCH, DeviceDataMessage, decode_event
-from integration.device_data.refused_readings import hold_failing
+from integration.device_data.refused_readings import find_failing_units
 from integration.device_data.service import apply_all
-from integration.messages import DEVICE_DATA, DEVICE_DATA_CHANNEL, MessageLog
-from mes.errors import DomainError
+from integration.messages import DEVICE_DATA, DEVICE_DATA_CHANNEL
+from integration.refused_reports import HoldingLog, Said
 from mes.platform.inbound.channels import Channel, Parse
 from mes.platform.inbound.messages import Message, Outcome
 from mes.platform.inbound.sender import Sender
 
 
-class DeviceDataLog(MessageLog):
+class DeviceDataLog(HoldingLog):
     """Keeps what is refused; the values in it hold the units that they would have failed or held."""
 
-    def keep_refused(self, refused: Sequence[tuple[Message, DomainError]]) -> list[Outcome]:
-        """Keep events that could not be applied, with what they hold, in one transaction."""
-        with transaction.atomic():
-            return super().keep_refused(hold_failing(refused, entity_type=self.entity_type))
+    def find_failing(self, messages: Sequence[Message]) -> Sequence[Said]:
+        """Return for each event what its values say against units."""
+        return find_failing_units(messages)
 
 
 LOG = DeviceDataLog(DEVICE_DATA, DEVICE_DATA_CHANNEL)

@@ -3,18 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from execution import dispositions
-from execution.failing_reports import FailingReport, find_failing, hold_units, judge_fitting, list_held
+from execution.failing_reports import FailingReport, find_failing, judge_fitting
 from execution.models import CarrierTrackUnit, Track
 from integration.device_data.body import DeviceDataEvent, DeviceDataMessage
-from integration.models import FailedMessage
-from mes import errors
 from mes.platform.http.whole_numbers import whole_number
 from mes.platform.inbound.messages import Message
-from mes.production import locking, runs
+from mes.production import runs
 from mes.production.models import Run, Unit
-
-Refused = Sequence[tuple[Message, errors.DomainError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,58 +21,37 @@ class _Place:
     step_no: int | None
 
 
-def hold_failing(refused: Refused, *, entity_type: str) -> Refused:
-    """Hold the units of which refused events have failing values; return the refusals, which name them in
-    `details.held`.
-
-    In the transaction that keeps the refusals. An event that is kept already has held its units before.
+def find_failing_units(messages: Sequence[Message]) -> list[Mapping[str, FailingReport]]:
+    """Return for each event what its values say against units, by serial number; one that is not well-formed says
+    nothing.
     """
-    read = [(message, error) for message, error in refused if isinstance(message, DeviceDataMessage)]
-    fresh = _leave_out_kept([item for item in read if item[0].event.data], entity_type)
-    places = _find_places([message.event for message, _error in fresh])
-    said = [(message, error, _find_failing(message, places[message.event.event_id])) for message, error in fresh]
-    sns = {sn for _message, _error, failing in said for sn in failing}
-    if not sns:
-        return refused
-    units = locking.lock_units(Unit.objects.filter(sn__in=sns))
-    decisions, answers = [], {}
-    for message, error, failing in said:
-        decisions += hold_units(units, failing, source=message.system, code=error.code)
-        if held := list_held(units, failing):
-            answers[id(message)] = error.with_details(held=held)
-    dispositions.save_holds(decisions)
-    return [(message, answers.get(id(message), error)) for message, error in refused]
-
-
-def _leave_out_kept(
-    refused: list[tuple[DeviceDataMessage, errors.DomainError]], entity_type: str
-) -> list[tuple[DeviceDataMessage, errors.DomainError]]:
-    """Leave out events that are kept as refused already, with the same content."""
-    keys = [message.key for message, _error in refused]
-    kept = FailedMessage.objects.filter(entity_type=entity_type, dedupe_key__in=keys) if keys else ()
-    known = {(message.dedupe_key, bytes(message.digest)) for message in kept}
-    return [(message, error) for message, error in refused if (message.key, message.digest) not in known]
+    readings = {id(message): message for message in messages if isinstance(message, DeviceDataMessage)}
+    places = _find_places([message.event for message in readings.values()])
+    failing = {
+        key: _find_failing(message, at) for (key, message), at in zip(readings.items(), places, strict=True) if at
+    }
+    return [failing.get(id(message), {}) for message in messages]
 
 
 # --- whose values they are ---------------------------------------------------------------------------------
 
 
-def _find_places(events: Sequence[DeviceDataEvent]) -> Mapping[str, list[_Place]]:
-    """Return whose values each event brings, by its id: by track, by carrier's pass, or by serial number and step."""
+def _find_places(events: Sequence[DeviceDataEvent]) -> list[list[_Place]]:
+    """Return whose values each event brings: by track, by carrier's pass, or by serial number and step."""
     tracks = _find_tracks(whole_number(event.track_id) for event in events if event.track_id)
     passes = _find_passes(whole_number(event.carrier_track_id) for event in events if event.carrier_track_id)
     sns = [event.unit_sn for event in events if event.unit_sn]
     rows = Unit.objects.filter(sn__in=sns).select_related("run__route_version") if sns else ()
     units = {unit.sn: unit for unit in rows}
-    places: dict[str, list[_Place]] = {}
+    places: list[list[_Place]] = []
     for event in events:
-        found = places.setdefault(event.event_id, [])
         if event.track_id:
-            found += tracks.get(whole_number(event.track_id), [])
+            places.append(tracks.get(whole_number(event.track_id), []))
         elif event.carrier_track_id:
-            found += passes.get(whole_number(event.carrier_track_id), [])
-        elif (unit := units.get(event.unit_sn or "")) is not None:
-            found.append(_Place(unit.sn, unit.run, event.step_no))
+            places.append(passes.get(whole_number(event.carrier_track_id), []))
+        else:
+            unit = units.get(event.unit_sn or "")
+            places.append([] if unit is None else [_Place(unit.sn, unit.run, event.step_no)])
     return places
 
 
