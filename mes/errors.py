@@ -331,6 +331,16 @@ class RunQuantityExceeded(DomainError):
     code, message = "RUN_QTY_EXCEEDED", _("Run “{run}” is planned for {plan} unit(s); {count} would exceed that.")
 
 
+class OrderQuantityExceeded(DomainError):
+    code = "ORDER_QTY_EXCEEDED"
+    message = _("Order “{order}” allows {allowed} unit(s), and its runs are for {committed}: {count} more exceed that.")
+
+
+class OrderQuantityTooLow(DomainError):
+    code = "ORDER_QTY_TOO_LOW"
+    message = _("Order “{order}” has {count} unit(s) made or under way; it would allow {allowed}.")
+
+
 class RunMismatch(DomainError):
     code, message = "RUN_MISMATCH", _("These units belong to several runs.")
 

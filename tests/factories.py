@@ -161,14 +161,17 @@ def make_run(
     run_no: str = "RUN-1",
     sns: Sequence[str] = (),
     plan_qty: int = 100,
+    order_qty: int = 10_000,
     authorize: bool = True,
 ) -> Run:
-    """Make a run of a route version on a line, with its released order and its registered units."""
+    """Make a run of a route version on a line, with its released order, that has room for more runs, and its
+    registered units.
+    """
     routing = version.routing
     order = WorkOrder.objects.create(
         wo_no=f"WO-{run_no}",
         product_code=routing.product_code,
-        planned_qty=plan_qty,
+        planned_qty=order_qty,
         routing=routing,
         line=line,
         status=WorkOrderStatus.RELEASED,
@@ -222,7 +225,9 @@ class Plant:
         return [unit.sn for unit in self.units]
 
 
-def make_plant(*, units: int = 2, authorize: bool = True, plan_qty: int = 100, run_no: str = "RUN-1") -> Plant:
+def make_plant(
+    *, units: int = 2, authorize: bool = True, plan_qty: int = 100, order_qty: int = 10_000, run_no: str = "RUN-1"
+) -> Plant:
     """Make three MANUAL steps (10 PRINT, 20 REFLOW, 30 TEST) on line SMT-A, compiled, with an authorized run.
 
     REFLOW: KEY AUTO “Peak Temperature” 235..250 °C, alarm 230..255 HOLD; OBSERVATION AUTO “Conveyor Speed” 55..65
@@ -241,7 +246,7 @@ def make_plant(*, units: int = 2, authorize: bool = True, plan_qty: int = 100, r
     )
     version, _changed = compile_route(code=routing.code)
     sns = [f"SN-{number}" for number in range(1, units + 1)]
-    run = make_run(version, line, run_no=run_no, sns=sns, plan_qty=plan_qty, authorize=authorize)
+    run = make_run(version, line, run_no=run_no, sns=sns, plan_qty=plan_qty, order_qty=order_qty, authorize=authorize)
     return Plant(
         line=line,
         groups=groups,

@@ -20,7 +20,7 @@ def make_by_services(plant: Plant, *, authorize: bool) -> None:
     for run_no, sns in (("RUN-2", ["SN-3", "SN-4"]), ("RUN-3", [])):
         wo_no = f"WO-{run_no}"
         routing = {"routing_code": plant.routing.code}
-        orders.receive(wo_no=wo_no, product_code="BOARD-1", planned_qty=100, optional=routing)
+        orders.receive(wo_no=wo_no, product_code="BOARD-1", planned_qty=10_000, optional=routing)
         orders.release(wo_no=wo_no, line_code=plant.line.code)
         runs.create(wo_no=wo_no, line_code=plant.line.code, plan_qty=100, run_no=run_no)
         if sns:

@@ -15,7 +15,17 @@ PRODUCTION.add(WorkOrder, Run, Unit)
 class WorkOrderAdmin(ReadOnlyAdmin):
     """Orders as they were received and what became of them."""
 
-    list_display = ("wo_no", "product_code", "planned_qty", "status", "line", "routing", "due_date", "received_at")
+    list_display = (
+        "wo_no",
+        "product_code",
+        "planned_qty",
+        "overrun_percent",
+        "status",
+        "line",
+        "routing",
+        "due_date",
+        "received_at",
+    )
     list_filter = ("status", "line")
     list_select_related = ("line", "routing")
     search_fields = ("wo_no__startswith", "product_code__startswith")

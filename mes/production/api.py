@@ -26,7 +26,7 @@ from mes.platform.http.serializers import (
 from mes.platform.http.viewsets import ExactFilter, TextSearch
 from mes.production import orders, runs
 from mes.production.fields import SerialNumberField
-from mes.production.models import Run, WorkOrder
+from mes.production.models import MOST_OVERRUN, Run, WorkOrder
 from mes.production.queries import count_units
 
 LARGEST_QUANTITY = 1_000_000
@@ -39,11 +39,14 @@ class WorkOrderRequest(StrictSerializer):
     woNo = CodeField()
     productCode = CodeField()
     plannedQty = serializers.IntegerField(min_value=1, max_value=LARGEST_QUANTITY)
+    overrunPercent = serializers.IntegerField(
+        min_value=0, max_value=MOST_OVERRUN, required=False, help_text="By how much its runs may exceed `plannedQty`."
+    )
     routingCode = CodeField(required=False, allow_null=True)
     dueDate = serializers.DateField(required=False, allow_null=True)
 
 
-OPTIONAL = ("routing_code", "due_date")
+OPTIONAL = ("routing_code", "due_date", "overrun_percent")
 
 
 class WorkOrderAnswer(RowSerializer):
@@ -52,6 +55,8 @@ class WorkOrderAnswer(RowSerializer):
     woNo = serializers.CharField()
     productCode = serializers.CharField()
     plannedQty = serializers.IntegerField()
+    overrunPercent = serializers.IntegerField()
+    allowedQty = serializers.IntegerField(help_text="How many units its runs may be for, the overrun included.")
     routingCode = serializers.CharField(source="routing.code", allow_null=True, default=None)
     lineCode = serializers.CharField(source="line.code", allow_null=True, default=None)
     dueDate = serializers.DateField(allow_null=True)
@@ -59,7 +64,18 @@ class WorkOrderAnswer(RowSerializer):
 
     class Meta:
         model = WorkOrder
-        fields = ["woNo", "productCode", "plannedQty", "routingCode", "lineCode", "dueDate", "status", "receivedAt"]
+        fields = [
+            "woNo",
+            "productCode",
+            "plannedQty",
+            "overrunPercent",
+            "allowedQty",
+            "routingCode",
+            "lineCode",
+            "dueDate",
+            "status",
+            "receivedAt",
+        ]
 
 
 class LineRequest(StrictSerializer):
@@ -188,8 +204,9 @@ class IncomingWorkOrderViewSet(GenericViewSet):
 
     @extend_schema(
         summary="Receive a work order",
-        description="Sent again, it updates what may change: quantity and due date until the order is completed, "
-        "product and route until it has a run.",
+        description="Sent again, it updates what may change: quantity, overrun and due date until the order is "
+        "completed, product and route until it has a run. It is not lowered below what is made and under way "
+        "(ORDER_QTY_TOO_LOW).",
         request=WorkOrderRequest,
         responses={201: WorkOrderAnswer, 200: WorkOrderAnswer},
         examples=[
@@ -246,7 +263,8 @@ class WorkOrderViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveMode
 
     @extend_schema(
         summary="Create a run",
-        description="The run is bound to the route version that applies now, and keeps it.",
+        description="The run is bound to the route version that applies now, and keeps it. The runs of an order are "
+        "for no more units than it allows (ORDER_QTY_EXCEEDED).",
         request=RunRequest,
         responses={201: RunAnswer},
         examples=[OpenApiExample("A run", value={"lineCode": "SMT-A", "planQty": 40}, request_only=True)],

@@ -15,12 +15,21 @@ class WorkOrderStatus(models.TextChoices):
     COMPLETED = "COMPLETED", _("Completed")
 
 
+MOST_OVERRUN = 100  # percent
+
+
 class WorkOrder(models.Model):
     """An order to make a quantity of a product."""
 
     wo_no = code_field(verbose_name=_("work order"))
     product_code = models.CharField(_("product"), max_length=100)
     planned_qty = models.PositiveIntegerField(_("planned quantity"))
+    overrun_percent = models.PositiveSmallIntegerField(
+        _("overrun in percent"),
+        default=0,
+        db_default=0,
+        help_text=_("By how much its runs may exceed the planned quantity."),
+    )
     routing = models.ForeignKey(
         Routing, on_delete=models.PROTECT, null=True, blank=True, related_name="work_orders", verbose_name=_("route")
     )
@@ -38,10 +47,16 @@ class WorkOrder(models.Model):
         verbose_name_plural = _("work orders")
         constraints = [
             models.CheckConstraint(condition=Q(planned_qty__gt=0), name="work_order_quantity_positive"),
+            models.CheckConstraint(condition=Q(overrun_percent__lte=MOST_OVERRUN), name="work_order_overrun_bounded"),
         ]
 
     def __str__(self) -> str:
         return self.wo_no
+
+    @property
+    def allowed_qty(self) -> int:
+        """How many units its runs may be for, the overrun included."""
+        return self.planned_qty * (100 + self.overrun_percent) // 100
 
 
 class RunStatus(models.TextChoices):

@@ -4,13 +4,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q, Sum
 
-from mes.errors import InvalidTransition, LineNotFound, RouteNotFound, WorkOrderNotFound
+from mes.errors import (
+    InvalidTransition,
+    LineNotFound,
+    OrderQuantityExceeded,
+    OrderQuantityTooLow,
+    RouteNotFound,
+    WorkOrderNotFound,
+)
 from mes.labels import Action, Entity, State
 from mes.plant.models import Line
 from mes.platform.database.lookup import get_or_raise
 from mes.production import transitions
 from mes.production.models import OPEN_RUN_STATUSES, Unit, UnitStatus, WorkOrder, WorkOrderStatus
+from mes.production.queries import units_with_tracks
 from mes.routing.models import Routing
 
 
@@ -19,9 +28,10 @@ def receive(
 ) -> tuple[WorkOrder, bool]:
     """Create a work order, or update what may change of a known one; return (order, created).
 
-    `optional` may hold `routing_code` and `due_date`; what it does not name stays as it is, None takes it away.
-    Quantity and due date may change until the order is completed; product and route until it has a run.
-    Raises RouteNotFound, InvalidTransition.
+    `optional` may hold `routing_code`, `due_date` and `overrun_percent`; what it does not name stays as it is, None
+    takes it away.
+    Quantity, overrun and due date may change until the order is completed; product and route until it has a run.
+    Raises RouteNotFound, InvalidTransition, OrderQuantityTooLow.
     """
     wanted: dict[str, Any] = {"product_code": product_code, "planned_qty": planned_qty, **(optional or {})}
     if "routing_code" in wanted:
@@ -49,8 +59,11 @@ def _update(order: WorkOrder, wanted: dict[str, object]) -> None:
         raise InvalidTransition(
             action=Action.CHANGE_PRODUCT_OR_ROUTE, entity=Entity.WORK_ORDER, state=State.IN_PRODUCTION
         )
+    allowed_before = order.allowed_qty
     for name in changed:
         setattr(order, name, wanted[name])
+    if order.allowed_qty < allowed_before:
+        _check_not_too_low(order)
     order.save(update_fields=[*changed, "updated_at"])
 
 
@@ -72,6 +85,33 @@ def release(*, wo_no: str, line_code: str) -> WorkOrder:
 def lock(*, wo_no: str) -> WorkOrder:
     """Return the locked order (inside a transaction). Raises WorkOrderNotFound."""
     return get_or_raise(WorkOrder.objects.select_for_update(no_key=True), WorkOrderNotFound, wo_no=wo_no)
+
+
+def check_may_commit(order: WorkOrder, *, more: int) -> None:
+    """Raise OrderQuantityExceeded when a locked order does not allow another run of `more` units."""
+    committed = count_committed(order)
+    if committed + more > order.allowed_qty:
+        raise OrderQuantityExceeded(order=order.wo_no, allowed=order.allowed_qty, committed=committed, count=more)
+
+
+def count_committed(order: WorkOrder) -> int:
+    """Return for how many units the runs of an order are: an open run for its plan, an ended one for what it made."""
+    open_runs = order.runs.filter(status__in=OPEN_RUN_STATUSES)
+    return (open_runs.aggregate(plan=Sum("plan_qty"))["plan"] or 0) + _count_made_in_ended_runs(order)
+
+
+def _count_made_in_ended_runs(order: WorkOrder) -> int:
+    ended = Unit.objects.filter(work_order=order, run__isnull=False).exclude(run__status__in=OPEN_RUN_STATUSES)
+    return ended.filter(Q(status=UnitStatus.DONE) | Q(held_from=UnitStatus.DONE)).count()
+
+
+def _check_not_too_low(order: WorkOrder) -> None:
+    """Raise OrderQuantityTooLow when a locked order would allow fewer units than are made or under way."""
+    in_open_runs = Unit.objects.filter(work_order=order, run__status__in=OPEN_RUN_STATUSES)
+    under_way = units_with_tracks(in_open_runs.exclude(status=UnitStatus.SCRAPPED)).count()
+    count = _count_made_in_ended_runs(order) + under_way
+    if order.allowed_qty < count:
+        raise OrderQuantityTooLow(order=order.wo_no, allowed=order.allowed_qty, count=count)
 
 
 def start(order_id: int) -> None:

@@ -42,7 +42,8 @@ def create(
 ) -> Run:
     """Create a run of a released order, bound to the route version that applies now.
 
-    Raises WorkOrderNotFound, LineNotFound, InvalidTransition, RouteVersionNotReady, RouteAmbiguous.
+    Raises WorkOrderNotFound, LineNotFound, InvalidTransition, OrderQuantityExceeded, RouteVersionNotReady,
+    RouteAmbiguous.
     """
     line = get_or_raise(Line.objects, LineNotFound, code=line_code)
     with transaction.atomic():
@@ -59,6 +60,7 @@ def create(
             raise ValidationFailed({"shiftCode": _("The line has no such shift.")})
         if Run.objects.filter(run_no=number).exists():
             raise ValidationFailed({"runNo": _("This run number is taken.")})
+        orders.check_may_commit(order, more=plan_qty)
         return Run.objects.create(
             run_no=number,
             work_order=order,

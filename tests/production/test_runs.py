@@ -90,7 +90,7 @@ def test_a_taken_run_number_is_refused(plant, admin):
 
 def test_an_order_number_too_long_to_make_a_run_number_from(plant, admin):
     wo_no = "W" * 99
-    orders.receive(wo_no=wo_no, product_code="BOARD-1", planned_qty=1)
+    orders.receive(wo_no=wo_no, product_code="BOARD-1", planned_qty=10)
     orders.release(wo_no=wo_no, line_code="SMT-A")
     with nothing_written():
         assert "runNo" in assert_refused(create(admin, wo_no=wo_no), "VALIDATION_ERROR", 400)
@@ -424,7 +424,7 @@ def test_a_closed_run_takes_no_more_units(plant, admin):
 
 
 def test_the_order_is_completed_when_its_quantity_is_made(db, admin):
-    make_plant(units=2, plan_qty=2)
+    make_plant(units=2, plan_qty=2, order_qty=2)
     for sn in ("SN-1", "SN-2"):
         make_through(admin, sn)
     assert WorkOrder.objects.get().status == "IN_PROGRESS"
@@ -433,7 +433,7 @@ def test_the_order_is_completed_when_its_quantity_is_made(db, admin):
 
 
 def test_the_order_stays_open_while_something_is_missing(db, admin):
-    make_plant(units=2, plan_qty=2)
+    make_plant(units=2, plan_qty=2, order_qty=2)
     make_through(admin, "SN-1")
     track_in(admin, sn="SN-2")
     decide(admin, "scrap", sn="SN-2")
@@ -442,9 +442,10 @@ def test_the_order_stays_open_while_something_is_missing(db, admin):
 
 
 def test_the_order_stays_open_while_another_run_is(db, admin):
-    make_plant(units=1, plan_qty=1)
+    make_plant(units=1, plan_qty=1, order_qty=6)
     assert_done(create(admin, runNo="RUN-2"), 201)
     make_through(admin, "SN-1")
+    WorkOrder.objects.update(planned_qty=1)
     close(admin)
     assert WorkOrder.objects.get().status == "IN_PROGRESS"
 

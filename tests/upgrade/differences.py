@@ -15,6 +15,8 @@ ADDED: dict[str, str] = {
     "outBy": "passes tell who was signed in, beside who is said to have done it",
     "recordedBy": "values and reports tell who was signed in, beside who is said to have done it",
     "operatorId": "readings of a unit tell who is said to have taken them",
+    "overrunPercent": "orders say by how much their runs may exceed them",
+    "allowedQty": "orders say by how much their runs may exceed them",
     "aboutEventId": "decisions name the step and the event that they are about",
     "snMasks": "routes have masks of serial numbers",
 }
