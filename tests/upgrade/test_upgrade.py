@@ -22,6 +22,7 @@ from django_q.models import OrmQ, Schedule
 from pytest_django import DjangoDbBlocker
 
 from integration.outbound import delivery
+from mes.production.models import WorkOrder
 from mes.routing import snapshots
 from mes.routing.models import RouteVersion
 from tests.upgrade import answers, cases, databases, differences, installation, schema
@@ -245,6 +246,7 @@ def test_runs_go_on_with_mappings_that_are_no_longer_accepted(actor: cases.Actor
         (step_no, "INGEST_MAPPING_INVALID") for step_no in (20, 30, 40)
     }
     cases.strange_mappings_hinder_nobody_else(actor)
+    WorkOrder.objects.filter(wo_no="WO-STRANGE").update(overrun_percent=100)  # its run is for all of it
     actor.post("work-orders/WO-STRANGE/runs", {"lineCode": "SMT-1", "planQty": 1, "runNo": "STRANGE-AFTER"})
     assert actor.look("runs/STRANGE-AFTER")["routeVersion"]["versionNo"] == 1
 
