@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mes', '0021_recorded_by'),
+        ('mes', '0022_sn_masks'),
     ]
 
     operations = [
