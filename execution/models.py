@@ -75,6 +75,9 @@ class Track(models.Model):
     out_by = recorded_by_field(_("exit recorded by"))
     is_trial = models.BooleanField(_("trial"), default=False)
     is_time_doubtful = models.BooleanField(_("time doubtful"), default=False)
+    reported_at = models.DateTimeField(
+        _("reported time"), null=True, help_text=_("Of the last move, as the machine said it, whose clock may be off.")
+    )
     is_entry_inferred = models.BooleanField(
         _("entry not reported"), default=False, help_text=_("The machine reported only that the unit left.")
     )

@@ -101,7 +101,9 @@ def enter(
         by_machine=source != TrackSource.MANUAL,
         open_track=state.open_track,
     )
-    doubtful = rules.check_time(at, now=timezone.now(), previous=state.last_out, skew=settings.MES_CLOCK_SKEW)
+    doubtful = rules.check_time(
+        at, now=timezone.now(), previous=state.last_out, skew=settings.MES_CLOCK_SKEW, since=run.created_at
+    )
     track = Track(
         id=state.next_track_id,
         unit=unit,
@@ -161,7 +163,8 @@ def leave(
     failed = _collect(move, step, claimed_result, readings, misfits, source=source, default_time=at)
     move.values_source, move.values_operator = source, operator
     track.operator_out, track.out_by = operator, by
-    if rules.check_time(at, now=timezone.now(), previous=track.in_at, skew=settings.MES_CLOCK_SKEW):
+    since, skew = track.run.created_at, settings.MES_CLOCK_SKEW
+    if rules.check_time(at, now=timezone.now(), previous=track.in_at, skew=skew, since=since):
         track.is_time_doubtful = True
     _close(track, claimed_result=str(claimed_result), failed=failed, at=at)
     if track.result == TrackResult.FAIL:

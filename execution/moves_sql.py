@@ -35,6 +35,7 @@ _CLOSING_TYPES = {
     "operator_out": "text",
     "out_by": "text",
     "is_time_doubtful": "boolean",
+    "reported_at": "timestamptz",
     "defect_code": "text",
     "defect_location": "text",
     "defect_remark": "text",

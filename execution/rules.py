@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from mes import errors
 from mes.labels import Action
 from mes.plant.models import EQUIPMENT_NORMAL, Equipment, Station
+from mes.platform.inbound.times import check_bounds
 from mes.production.models import Run, RunStatus, Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
 from mes.specs.models import TriggerType
@@ -92,18 +93,18 @@ def check_equipment(station: Station, equipment: Iterable[Equipment]) -> None:
             )
 
 
-def check_time(at: datetime, *, now: datetime, previous: datetime | None, skew: timedelta) -> bool:
-    """Return whether a time is doubtful: before the previous move, but by no more than the skew of clocks.
+def check_time(
+    at: datetime, *, now: datetime, previous: datetime | None, skew: timedelta, since: datetime | None = None
+) -> bool:
+    """Return whether a time is doubtful: before the previous move, but by no more than the skew of clocks, or before
+    `since`, when the run was made.
 
-    Raises EventTimeInFuture, EventTimeOutOfOrder.
+    Raises EventTimeInFuture, EventTooOld, EventTimeOutOfOrder.
     """
-    if at > now + skew:
-        raise errors.EventTimeInFuture(at=at.isoformat())
-    if previous is None or at >= previous:
-        return False
-    if previous - at > skew:
+    check_bounds(at, now=now)
+    if previous is not None and previous - at > skew:
         raise errors.EventTimeOutOfOrder(at=at.isoformat(), previous=previous.isoformat())
-    return True
+    return any(earliest is not None and at < earliest for earliest in (previous, since))
 
 
 def check_required(step: StepSnapshot, *, on_track: Set[int], on_carrier: Set[int]) -> None:

@@ -112,6 +112,7 @@ class EventItem(RowSerializer):
     sourceSystem = serializers.CharField()
     eventType = serializers.CharField()
     occurredAt = OffsetDateTimeField(allow_null=True)
+    reportedAt = OffsetDateTimeField(allow_null=True, help_text="As its source says, whose clock may be off.")
     receivedAt = OffsetDateTimeField()
     runNo = serializers.CharField(source="run.run_no", default=None, allow_null=True)
     stationCode = serializers.CharField(source="station.code", default=None, allow_null=True)
@@ -131,6 +132,7 @@ class EventItem(RowSerializer):
             "eventType",
             "status",
             "occurredAt",
+            "reportedAt",
             "receivedAt",
             "runNo",
             "stationCode",

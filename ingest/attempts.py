@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -27,6 +26,7 @@ from mes import errors
 from mes.labels import Action, Entity
 from mes.platform.inbound.messages import Received
 from mes.platform.inbound.sender import Sender
+from mes.platform.inbound.times import check_bounds
 from mes.production import locking
 
 
@@ -62,7 +62,8 @@ def repeat_of(answer: Mapping[str, Any]) -> Answered:
 
 def reread(kept: IngestBase) -> ReceivedEvent:
     """Return a kept event as it was received. Raises ParseFailed, ValidationFailed for one that was malformed."""
-    return with_carried_at_receipt(kept, decode(msgspec.json.encode(kept.payload), by=kept.recorded_by))
+    event = decode(msgspec.json.encode(kept.payload), by=kept.recorded_by, received_at=kept.received_at)
+    return with_carried_at_receipt(kept, event)
 
 
 # --- a fresh event -----------------------------------------------------------------------------------------
@@ -81,15 +82,16 @@ def attempt(event: ReceivedEvent, *, sender: Sender, is_in_turn: bool = False) -
         return repeat_of(keys.earlier_answer(event))
     context = load_context(event, candidates, locked)
     open_event = lock_open(event) if context.is_open else None
-    check_age(event)
     first_key = find_repeated_test(event, context)
     if first_key is not None:
         return _answer_like(first_key, event, open_event)
     unopened = matching.find_unopened_transaction(candidates)
     if unopened is not None:
+        check_time(unopened)
         check_sender(unopened, sender=sender)
         return _keep_for_transaction(event, unopened, candidates)
     match = matching.find_match(candidates, context.unit_states, context.station_states)
+    check_time(match.candidate)
     if match.is_ahead:
         check_sender(match.candidate, sender=sender)
         return _keep_ahead(event, match, candidates)
@@ -138,16 +140,14 @@ def _list_units_with_earlier(event: ReceivedEvent, match: Match, context: EventC
             if not blocked.is_own
             and step_nos.get(blocked.unit_id) == blocked.step_no
             and blocked.occurred_at is not None
-            and blocked.occurred_at < event.envelope.occurred_at
+            and blocked.occurred_at < event.occurred_at
         }
     )
 
 
-def check_age(event: ReceivedEvent) -> None:
-    """Raise EventTooOld for an event whose key may have been forgotten."""
-    at = event.envelope.occurred_at
-    if at < timezone.now() - settings.MES_KEY_LIFETIME:
-        raise errors.EventTooOld(at=at.isoformat(), days=settings.MES_KEY_LIFETIME.days)
+def check_time(candidate: Candidate) -> None:
+    """Raise EventTimeInFuture, EventTooOld for an event by the time that its mapping reads."""
+    check_bounds(candidate.reading.occurred_at_or_sent(), now=timezone.now())
 
 
 def check_sender(candidate: Candidate, *, sender: Sender) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from ingest.mapping.extract import MOST_UNITS, EventReading
@@ -14,6 +15,7 @@ from ingest.mapping.paths import EventDocument
 from mes import errors
 from mes.platform.http import parsing
 from mes.platform.inbound.digest import digest_of
+from mes.platform.inbound.sources import SourceClock, clock_of
 from mes.platform.validators import CODE_LENGTH, validate_code, validate_moment
 from mes.routing.step_mapping import StepMapping
 
@@ -29,7 +31,7 @@ class Envelope(msgspec.Struct, rename="camel", kw_only=True):
     dedupe_key: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     source_system: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
     event_type: Literal["AUTO", "TEST", "BATCH"]
-    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     run_no: Code | None = None
     station_code: Code | None = None
     sn: Code | None = None
@@ -44,6 +46,7 @@ class ReceivedEvent:
 
     `by` is who was signed in when it was received. `carried` is what its carrier carried then, serial numbers with
     their positions, of one that waited since.
+    `clock` is that of its source, as it is known now.
     """
 
     envelope: Envelope
@@ -51,12 +54,16 @@ class ReceivedEvent:
     digest: bytes
     by: str = ""
     carried: tuple[tuple[str, str], ...] | None = None
+    received_at: datetime = field(default_factory=timezone.now)
+    clock: SourceClock = field(init=False)
     document: EventDocument = field(init=False)
     _readings: dict[StepMapping, EventReading] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Make the document that mappings read: null is absent."""
-        self.document = EventDocument({key: value for key, value in self.body.items() if value is not None})
+        self.clock = clock_of(self.envelope.source_system)
+        fields = {key: value for key, value in self.body.items() if value is not None}
+        self.document = EventDocument(fields, received_at=self.received_at, clock=self.clock)
 
     def read(self, mapping: StepMapping) -> EventReading:
         """Return what the event says by a mapping; the same reading whenever the mapping is the same."""
@@ -64,6 +71,12 @@ class ReceivedEvent:
         if reading is None:
             reading = self._readings[mapping] = EventReading(self.document, mapping)
         return reading
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When it occurred as the envelope says, by its source's clock put right; without a time, when it came."""
+        said = self.envelope.occurred_at
+        return self.received_at if said is None else self.clock.correct(said)
 
     @property
     def key(self) -> str:
@@ -81,12 +94,18 @@ class ReceivedEvent:
         return f"{self.channel}:test"
 
 
-def decode(raw: bytes, parse: Callable[[bytes], Any] = parsing.decode, *, by: str = "") -> ReceivedEvent:
-    """Decode and check one event that was received from `by`. Raises ParseFailed, ValidationFailed."""
+def decode(
+    raw: bytes,
+    parse: Callable[[bytes], Any] = parsing.decode,
+    *,
+    by: str = "",
+    received_at: datetime | None = None,
+) -> ReceivedEvent:
+    """Decode and check one event that was received from `by`, now or before. Raises ParseFailed, ValidationFailed."""
     body = parse(raw)
     envelope = parsing.convert(body, Envelope)
     _check(envelope)
-    return ReceivedEvent(envelope, body, digest_of(body), by)
+    return ReceivedEvent(envelope, body, digest_of(body), by, received_at=received_at or timezone.now())
 
 
 def _check(envelope: Envelope) -> None:
@@ -103,7 +122,8 @@ def _check(envelope: Envelope) -> None:
     if not envelope.dedupe_key.strip() or not envelope.dedupe_key.isprintable():
         problems["dedupeKey"] = _("Must not be blank nor contain control characters.")
     try:
-        validate_moment(envelope.occurred_at)
+        if envelope.occurred_at is not None:
+            validate_moment(envelope.occurred_at)
     except ValidationError as error:
         problems["occurredAt"] = " ".join(error.messages)
     if problems:

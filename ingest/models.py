@@ -32,6 +32,8 @@ class IngestBase(models.Model):
     dedupe_key = models.CharField(_("key"), max_length=200, db_collation="C")
     event_type = models.CharField(_("type"), max_length=5, choices=EventType, blank=True)
     occurred_at = models.DateTimeField(_("occurred"), null=True)
+    # As its source says, whose clock may be off; null where it says no time.
+    reported_at = models.DateTimeField(_("occurred by its source"), null=True)
     run = models.ForeignKey(Run, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+")
     station = models.ForeignKey(
         Station, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
@@ -122,6 +124,13 @@ class SettledIngestEvent(IngestBase):
                 name="settled_ingest_by_transaction",
             ),
             models.Index(F("request_id"), condition=Q(request_id__gt=""), name="settled_ingest_by_request"),
+            models.Index(
+                F("source_system"),
+                F("received_at"),
+                condition=Q(reported_at__isnull=False),
+                include=["reported_at"],
+                name="settled_ingest_clocks",
+            ),
         ]
 
 

@@ -111,7 +111,8 @@ def delay_after(failures: int) -> timedelta:
 def _columns_of_event(event: ReceivedEvent) -> dict[str, Any]:
     columns: dict[str, Any] = {
         "event_type": event.envelope.event_type,
-        "occurred_at": event.envelope.occurred_at,
+        "occurred_at": event.occurred_at,
+        "reported_at": event.envelope.occurred_at,
         "payload": event.body,
         "digest": event.digest,
         "recorded_by": event.by,

@@ -82,7 +82,7 @@ def save(decisions: Sequence[Disposition], *, event_id: int) -> None:
 def _find_said(event: ReceivedEvent, candidates: Sequence[Candidate]) -> dict[str, list[_Said]]:
     """Return what an event says of each unit that it names, by each mapping that names the unit."""
     said: dict[str, list[_Said]] = {}
-    at = event.envelope.occurred_at
+    at = event.occurred_at
     for candidate in candidates:
         read: dict[str, FailingReport | None] = {}
         for sn, report in _list_reports(candidate):

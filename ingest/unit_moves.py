@@ -297,6 +297,7 @@ def _move(
     """Move one unit: in, out, or in and out. An event for a unit that is in this station closes its track."""
     at, match = event_moves.extracted.occurred_at, event_moves.match
     move = _begin_move(event_moves, state, earlier)
+    move.track.reported_at = event_moves.extracted.reported_at
     if event_moves.extracted.phase == "IN":
         return move
     if event_moves.carrier_track is not None:

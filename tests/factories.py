@@ -6,6 +6,7 @@ so rows are written as the services would write them, many at once, and not thro
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from typing import Any, TypeVar
 
@@ -164,10 +165,10 @@ def make_run(
     order_qty: int = 10_000,
     authorize: bool = True,
 ) -> Run:
-    """Make a run of a route version on a line, with its released order, that has room for more runs, and its
+    """Make a run of a route version on a line, a day ago, with its released order, that has room for more runs, and its
     registered units.
     """
-    routing = version.routing
+    routing, made_at = version.routing, timezone.now() - timedelta(days=1)
     order = WorkOrder.objects.create(
         wo_no=f"WO-{run_no}",
         product_code=routing.product_code,
@@ -186,8 +187,9 @@ def make_run(
     )
     if authorize:
         run.status, run.status_by = RunStatus.AUTHORIZED, "test"
-        run.authorized_at, run.authorized_by = timezone.now(), "test"
+        run.authorized_at, run.authorized_by = made_at, "test"
     run.save()
+    Run.objects.filter(pk=run.pk).update(created_at=made_at)
     if authorize:
         ReadinessCheck.objects.create(
             run=run, kind=CheckKind.FORMAL, status=CheckStatus.PASSED, is_authorization=True, checked_by="test"

@@ -43,6 +43,7 @@ def as_json(event: IngestBase, *, tracks: Sequence[Track], values: Sequence[Data
         "eventType": event.event_type,
         "status": event.status,
         "occurredAt": event.occurred_at,
+        "reportedAt": event.reported_at,
         "receivedAt": event.received_at,
         "recordedBy": event.recorded_by or None,
         "stationCode": event.station.code if event.station else None,

@@ -336,6 +336,7 @@ def _track_as_json(track: Track) -> dict[str, Any]:
         "outBy": track.out_by or None,
         "isTrial": track.is_trial,
         "isTimeDoubtful": track.is_time_doubtful,
+        "reportedAt": track.reported_at,
     }
 
 

@@ -48,6 +48,7 @@ class Extracted:
 
     units: tuple[UnitReport, ...]
     occurred_at: datetime
+    reported_at: datetime | None  # as the source says it; None where it says no time
     station_code: str | None
     line_code: str | None
     carrier_no: str | None
@@ -141,11 +142,22 @@ class EventReading:
         return self.document.text_at(self.mapping.line_code_path)
 
     @property
-    def occurred_at(self) -> datetime:
-        """When the event occurred; by a mapping without a path for it, what the envelope says."""
+    def reported_at(self) -> datetime | None:
+        """When the event occurred as its source says; by a mapping without a path for it, as the envelope does.
+
+        None where neither is there: it occurred when it was received.
+        """
         path = self.mapping.occurred_at_path
-        text = self.document.fields["occurredAt"] if path is None else self.document.search(path)
-        return _as_moment(text, _expression(path, "occurredAt"))
+        text = self.document.fields.get("occurredAt") if path is None else self.document.search(path)
+        return None if path is None and text is None else _as_moment(text, _expression(path, "occurredAt"))
+
+    @property
+    def occurred_at(self) -> datetime:
+        """When the event occurred, by its source's clock put right."""
+        return self._put_right(self.reported_at)
+
+    def _put_right(self, said: datetime | None) -> datetime:
+        return self.document.received_at if said is None else self.document.clock.correct(said)
 
     def find_station_code(self) -> str | None:
         """Return the station that the event reports; None where it reports none that could be read."""
@@ -166,7 +178,8 @@ class EventReading:
         try:
             return self.occurred_at
         except errors.IngestPayloadInvalid:
-            return _as_moment(self.document.fields["occurredAt"], "occurredAt")
+            text = self.document.fields.get("occurredAt")
+            return self._put_right(None if text is None else _as_moment(text, "occurredAt"))
 
     # --- what ----------------------------------------------------------------------------------------------
 
@@ -243,6 +256,7 @@ class EventReading:
         return Extracted(
             units=units,
             occurred_at=self.occurred_at,
+            reported_at=self.reported_at,
             station_code=self.station_code,
             line_code=self.line_code,
             carrier_no=carrier_no,

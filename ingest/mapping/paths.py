@@ -1,9 +1,13 @@
-"""What paths find in an event, or in an item of it. Pure."""
+"""What paths find in an event, or in an item of it. Pure, but for the clock where nobody says when it came."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
 from mes import errors
+from mes.platform.inbound.sources import NO_CORRECTION, SourceClock
 from mes.routing.paths import Interpreters, Path
 
 _NOT_EVALUATED = object()
@@ -27,13 +31,17 @@ class EventDocument:
     """An event as mappings see it (null is absent). A path is evaluated in it once, whichever mappings name it.
 
     What a path costs in the event and in all its items counts together; each path for itself, so that one that costs
-    too much spoils no other.
+    too much spoils no other. What times in it mean, `received_at` (without one: now) and the clock of its source tell.
     """
 
-    __slots__ = ("_found", "_interpreters", "fields")
+    __slots__ = ("_found", "_interpreters", "clock", "fields", "received_at")
 
-    def __init__(self, fields: Mapping[str, Any]) -> None:
+    def __init__(
+        self, fields: Mapping[str, Any], *, received_at: datetime | None = None, clock: SourceClock = NO_CORRECTION
+    ) -> None:
         self.fields = fields
+        self.received_at = received_at or timezone.now()
+        self.clock = clock
         self._found: dict[Any, Any] = {}
         self._interpreters: Interpreters = {}
 

@@ -252,7 +252,7 @@ def _extract(preview: Preview) -> Extracted:
     except (errors.DomainError, *MISFITS):
         pass
     fitting = NO_MAPPING
-    best = EventReading(EventDocument({"occurredAt": preview.event["occurredAt"]}), fitting).extract()
+    best = EventReading(EventDocument({"occurredAt": preview.event.get("occurredAt")}), fitting).extract()
     for names in PARTS:
         tried = replace(fitting, **{name: getattr(mapping, name) for name in names})
         extracted = preview.attempt(EventReading(document, tried).extract)

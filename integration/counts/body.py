@@ -5,12 +5,11 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from mes import errors
 from mes.platform.http.envelope import camel_case
+from mes.platform.inbound.times import check_bounds
 from mes.platform.validators import validate_moment
 from mes.production_counts.stretches import LONGEST_DELTA
 from mes.production_counts.windows import COUNTERS, NO_COUNTS, Counts
@@ -94,7 +93,4 @@ def _find_modulus_problems(production: Production) -> Iterator[tuple[str, str]]:
 
 def check_times(production: Production, *, now: datetime) -> None:
     """Raise EventTimeInFuture, EventTooOld."""
-    if production.window_end > now + settings.MES_CLOCK_SKEW:
-        raise errors.EventTimeInFuture(at=production.window_end.isoformat())
-    if production.window_start < now - settings.MES_KEY_LIFETIME:
-        raise errors.EventTooOld(at=production.window_start.isoformat(), days=settings.MES_KEY_LIFETIME.days)
+    check_bounds(production.window_start, production.window_end, now=now)

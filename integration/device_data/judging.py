@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.utils import timezone
 
 from execution.data import judging
@@ -14,6 +13,7 @@ from integration.device_data.body import DeviceDataEvent, DeviceDataMessage
 from integration.device_data.resolving import Target, find_targets
 from mes import errors
 from mes.platform.inbound.sender import Sender
+from mes.platform.inbound.times import check_bounds
 from mes.routing import snapshots
 from mes.specs.models import DataCollectionSpec
 
@@ -53,8 +53,6 @@ class _Rules:
     def __init__(self, now: datetime, sender: Sender) -> None:
         self.now = now
         self.sender = sender
-        self.latest = now + settings.MES_CLOCK_SKEW
-        self.earliest = now - settings.MES_KEY_LIFETIME
         self.live_specs: dict[str, list[DataCollectionSpec]] = {}
 
     def judge(self, message: DeviceDataMessage, target: Target | errors.DomainError, note: Note | None) -> Verdict:
@@ -74,14 +72,8 @@ class _Rules:
 
     def check_times(self, event: DeviceDataEvent) -> None:
         """Raise EventTimeInFuture, EventTooOld."""
-        latest = event.event_time
-        for reading in event.data or ():
-            if reading.collected_at is not None and reading.collected_at > latest:
-                latest = reading.collected_at
-        if latest > self.latest:
-            raise errors.EventTimeInFuture(at=latest.isoformat())
-        if event.event_time < self.earliest:
-            raise errors.EventTooOld(at=event.event_time.isoformat(), days=settings.MES_KEY_LIFETIME.days)
+        collected = [reading.collected_at for reading in event.data or () if reading.collected_at is not None]
+        check_bounds(event.event_time, *collected, now=self.now)
         if event.production is not None:
             counts_body.check_times(event.production, now=self.now)
 

@@ -42,7 +42,8 @@ class StatusKind:
     """A kind of inbound status. Its name is its address below `/api/integration/` and its channel of the key table.
 
     `subject` is the field that says what a report is about, `codes` are fields whose first mention makes something,
-    `past` times that cannot lie in the future. `station` returns the code of the station a report is about.
+    `happened` times at which something happened, `past` others that cannot lie in the future. `station` returns the
+    code of the station a report is about.
     """
 
     name: str
@@ -51,6 +52,7 @@ class StatusKind:
     subject: str
     apply: Callable[[Any, Report], Applied]
     codes: tuple[str, ...] = ()
+    happened: tuple[str, ...] = ()
     past: tuple[str, ...] = ()
     station: Callable[[Any], str] = lambda event: NO_STATION
 
@@ -188,7 +190,8 @@ KINDS = {
             "lot_id",
             _solder_paste_usage,
             codes=("lot_id",),
-            past=("received_at", "thawed_at", "issued_at", "returned_at"),
+            happened=("issued_at", "returned_at"),
+            past=("received_at", "thawed_at"),
         ),
         StatusKind(
             "equipment-status",

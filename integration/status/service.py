@@ -4,12 +4,11 @@ A repeat is answered like the first time; other content under the same id is a c
 second waits for the first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import DataError, transaction
 from django.utils import timezone
@@ -26,6 +25,7 @@ from mes.platform.inbound.digest import digest_of
 from mes.platform.inbound.messages import Message, Outcome, Received
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.inbound.sender import Sender
+from mes.platform.inbound.times import check_bounds, check_not_ahead
 from mes.platform.validators import validate_code, validate_moment
 from mes.status_reports.history import Report
 
@@ -152,8 +152,9 @@ def _answer_again(claimed: IdempotencyKey) -> Received:
 
 
 def _check_times(kind: StatusKind, event: StatusEvent, *, now: datetime) -> None:
-    latest = max([event.event_time, *(at for name in kind.past if (at := getattr(event, name)))])
-    if latest > now + settings.MES_CLOCK_SKEW:
-        raise errors.EventTimeInFuture(at=latest.isoformat())
-    if event.event_time < now - settings.MES_KEY_LIFETIME:
-        raise errors.EventTooOld(at=event.event_time.isoformat(), days=settings.MES_KEY_LIFETIME.days)
+    check_bounds(event.event_time, *_given(event, kind.happened), now=now)
+    check_not_ahead(*_given(event, kind.past), now=now)
+
+
+def _given(event: StatusEvent, names: Sequence[str]) -> list[datetime]:
+    return [at for name in names if (at := getattr(event, name)) is not None]

@@ -4,7 +4,8 @@ from collections.abc import Container, Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -222,10 +223,15 @@ def check_quantity(run: Run, *, more: int) -> None:
 
 
 def start(run: Run, *, at: datetime) -> None:
-    """Start an authorized run with its first track; anything else is left as it is (a conditional update)."""
+    """Start an authorized run with its first track; anything else is left as it is (a conditional update).
+
+    It starts with that track, but not before it was authorized: clocks differ, and reports come late.
+    """
     if run.status != RunStatus.AUTHORIZED:
         return
-    if Run.objects.filter(pk=run.pk, status=RunStatus.AUTHORIZED).update(status=RunStatus.IN_PROGRESS, started_at=at):
+    started_at = Greatest(Value(at), F("authorized_at"))
+    authorized = Run.objects.filter(pk=run.pk, status=RunStatus.AUTHORIZED)
+    if authorized.update(status=RunStatus.IN_PROGRESS, started_at=started_at):
         run.status = RunStatus.IN_PROGRESS
         orders.start(run.work_order_id)
 
