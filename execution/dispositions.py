@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils import timezone
 
+from execution import hooks
 from execution.carriers import take_off
 from execution.data import values
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
@@ -29,6 +30,7 @@ def hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> bool:
         return False
     unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
     disposition.save()
+    hooks.announce(unit.pk)
     return disposition.from_status != UnitStatus.ON_HOLD
 
 
@@ -61,6 +63,9 @@ def save_holds(decisions: Sequence[Disposition]) -> None:
         unit.updated_at = timezone.now()
     Unit.objects.bulk_update(units.values(), ["status", "held_from", "hold_reason", "updated_at"])
     Disposition.objects.bulk_create(decisions)
+    for decision in decisions:
+        if decision.from_status != UnitStatus.ON_HOLD:
+            hooks.announce(decision.unit.pk)
 
 
 def _record(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> None:
@@ -117,6 +122,7 @@ def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     _record(unit, DispositionAction.SCRAP, from_status=before, reason=reason, by=by)
     take_off(unit, at=timezone.now())
     cancel_of_unit(unit.sn)
+    hooks.announce(unit.pk)
     return unit
 
 

@@ -9,8 +9,8 @@ from mes.platform.hooks import Hook
 
 logger = structlog.get_logger(__name__)
 
-# listener(unit_id): called after the commit of each move, under no lock. It may be missed when the process dies, so a
-# listener needs a task that catches up.
+# listener(unit_id): called after the commit of each move, hold and scrapping of a unit, under no lock. It may be missed
+# when the process dies, so a listener needs a task that catches up.
 unit_moved: Hook[Callable[[int], None]] = Hook()
 
 

@@ -313,7 +313,7 @@ def attempt_waiting(waiting: OpenIngestEvent, event: ReceivedEvent, *, sender: S
         check_sender(match.candidate, sender=sender)
         keep_waiting(open_event, match.step_mismatch(match.hindmost), match=match)
         return _waiting(open_event)
-    if match.is_ahead:
+    if match.is_ahead and not match.others_may_go:
         refusal = match.wait_expired(open_event.wait_seconds or 0)
         keep_rejected(event, refusal, match=match, candidates=candidates)
         return refusal

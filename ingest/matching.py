@@ -12,22 +12,27 @@ from execution.tracking import get_run
 from execution.unit_state import StationState, UnitState
 from ingest.candidates import Candidate, EventCandidates, no_unit_error
 from mes import errors
-from mes.production.models import Run
+from mes.production.models import Run, UnitStatus
 from mes.production.serial_numbers import no_such_unit
 from mes.routing.snapshots import StepSnapshot
 from mes.routing.step_mapping import StepMapping
 
 UnitStates = Mapping[str, UnitState]
+UNDER_WAY = (UnitStatus.QUEUED, UnitStatus.IN_STATION)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The step that an event is for, with the run and the units. `units` may miss one that is yet to be made."""
+    """The step that an event is for, with the run and the units. `units` may miss one that is yet to be made.
+
+    `awaited` are those of several for which it may wait: the others go on without them once the wait is over.
+    """
 
     candidate: Candidate
     run: Run
     units: tuple[UnitState, ...]
     is_ahead: bool
+    awaited: tuple[UnitState, ...] = ()
 
     @property
     def step(self) -> StepSnapshot:
@@ -41,8 +46,13 @@ class Match:
 
     @property
     def hindmost(self) -> UnitState:
-        """The unit that is furthest behind."""
-        return min(self.units, key=lambda state: state.unit.current_step_no or 0)
+        """The unit that is furthest behind, of those that the event may wait for."""
+        return min(self.awaited or self.units, key=lambda state: state.unit.current_step_no or 0)
+
+    @property
+    def others_may_go(self) -> bool:
+        """Whether some units of a partial event are at its step, though others are awaited."""
+        return any(state.unit.current_step_no == self.step.step_no for state in self.units if self.awaited)
 
     def step_mismatch(self, state: UnitState) -> errors.StepMismatch:
         """Return the refusal of an event for another step than the unit's, with the steps that are missing."""
@@ -123,7 +133,19 @@ def _match(candidate: Candidate, units: Sequence[UnitState], run_no: str | None)
     current, step_no = _current_step_no(candidate, units), candidate.step.step.step_no
     if step_no < current:
         raise errors.StepMismatch(current=current, step_no=step_no, missing_steps=[])
-    return Match(candidate, run, tuple(units), is_ahead=step_no > current)
+    awaited = _list_awaited(candidate, units)
+    return Match(candidate, run, tuple(units), is_ahead=step_no > current or bool(awaited), awaited=tuple(awaited))
+
+
+def _list_awaited(candidate: Candidate, units: Sequence[UnitState]) -> list[UnitState]:
+    """Return the units behind its step that a partial event waits for: those that are on their way. One that failed, is
+    held or scrapped delays no other.
+    """
+    mapping, step_no = candidate.mapping, candidate.step.step.step_no
+    if not mapping.is_partial or mapping.wait_seconds <= 0 or len(units) < 2:
+        return []
+    behind = [state for state in units if (state.unit.current_step_no or 0) < step_no]
+    return [state for state in behind if state.unit.status in UNDER_WAY]
 
 
 def _match_new_unit(event_candidates: EventCandidates, unit_states: UnitStates) -> Match:

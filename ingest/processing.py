@@ -10,13 +10,14 @@ from functools import partial
 
 import structlog
 from django.db import DatabaseError, DataError, IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from ingest import attempts
 from ingest.attempts import Answered, Overtakes
 from ingest.envelope import LARGEST_BATCH, ReceivedEvent, decode
 from ingest.mapping.paths import invalid
+from ingest.matching import UNDER_WAY
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from ingest.open_events import keep_failure, keep_malformed
 from mes import errors
@@ -34,7 +35,6 @@ _running = threading.local()
 SYSTEM = Sender("system")  # tries kept events again by itself
 CATCH_UP_LIMIT = 500
 MOST_FOLLOWERS = 100
-STEP_NO_OF_UNIT = Subquery(Unit.objects.filter(pk=OuterRef("blocked_unit_id")).values("current_step_no")[:1])
 IS_OPENED = Exists(
     SettledIngestEvent.objects.filter(
         source_system=OuterRef("source_system"), transaction_id=OuterRef("transaction_id")
@@ -198,10 +198,19 @@ def try_blocked(unit_id: int) -> None:
 
 
 def list_ready(unit_id: int) -> Sequence[int]:
-    """Return the open events that a unit's present step lets be tried, in order of occurrence."""
-    blocked = OpenIngestEvent.objects.filter(blocked_unit_id=unit_id)
-    ready = blocked.alias(step_no_of_unit=STEP_NO_OF_UNIT).filter(blocked_step_no=F("step_no_of_unit"))
+    """Return the open events that a unit's present state lets be tried, in order of occurrence."""
+    ready = OpenIngestEvent.objects.filter(_is_ready(), blocked_unit_id=unit_id)
     return list(ready.order_by("occurred_at", "id").values_list("pk", flat=True)[:MOST_FOLLOWERS])
+
+
+def _is_ready() -> Q:
+    """Return the condition of open events whose hindmost unit is at their step; or that it delays no more, as it is not
+    under way, and they are for others besides.
+    """
+    unit = Unit.objects.filter(pk=OuterRef("blocked_unit_id"))
+    at_step = Exists(unit.filter(current_step_no=OuterRef("blocked_step_no")))
+    is_stuck = Exists(unit.exclude(status__in=UNDER_WAY))
+    return Q(at_step) | Q(is_stuck, status=IngestStatus.WAITING, unit_ids__len__gt=1)
 
 
 def try_transaction(source_system: str, transaction_id: str) -> None:
@@ -259,9 +268,9 @@ def _claim_due() -> list[int]:
     That is noted before they are tried, so that even one that kills the process gives way to the others.
     """
     now = timezone.now()
-    due = OpenIngestEvent.objects.alias(step_no_of_unit=STEP_NO_OF_UNIT).filter(
+    due = OpenIngestEvent.objects.filter(
         Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),
-        Q(blocked_step_no=F("step_no_of_unit"))
+        _is_ready()
         | Q(status=IngestStatus.WAITING, wait_until__lte=now)
         | ~Q(transaction_id="") & Q(IS_OPENED, status=IngestStatus.WAITING),
     )

@@ -52,9 +52,9 @@ def test_a_replay_of_a_partial_batch_applies_those_left_out(db: None, client: AP
     one, two, three = plant.sns
     Unit.objects.filter(sn__in=[one, two]).update(current_step_no=30)
     Unit.objects.filter(sn=two).update(status="OUT_FAILED")
-    answer = send(reflowed("PANEL-1", [one, two, three, "UNKNOWN"]), 201)
+    answer = send(reflowed("PANEL-1", [one, two, three, "NOBODY"]), 201)
     assert answer["skipped"] == [
-        {"sn": "UNKNOWN", "code": "UNIT_NOT_FOUND"},
+        {"sn": "NOBODY", "code": "UNIT_NOT_FOUND"},
         {"sn": two, "code": "UNIT_OUT_FAILED"},
         {"sn": three, "code": "STEP_MISMATCH"},
     ]
@@ -63,16 +63,16 @@ def test_a_replay_of_a_partial_batch_applies_those_left_out(db: None, client: AP
     Unit.objects.filter(sn=two).update(status="QUEUED")
     again = client.post(url)
     assert again.status_code == 200, again.content
-    assert [left["sn"] for left in again.json()["data"]["skipped"]] == ["UNKNOWN", three]
+    assert [left["sn"] for left in again.json()["data"]["skipped"]] == ["NOBODY", three]
     assert len(again.json()["data"]["trackIds"]) == 2
     Unit.objects.filter(sn=three).update(current_step_no=30)
-    runs.register_units(run_no="RUN-1", sns=["UNKNOWN"])
-    Unit.objects.filter(sn="UNKNOWN").update(current_step_no=30)
+    runs.register_units(run_no="RUN-1", sns=["NOBODY"])
+    Unit.objects.filter(sn="NOBODY").update(current_step_no=30)
     last = client.post(url)
     assert (last.status_code, last.json()["data"].get("skipped")) == (200, None)
     assert client.post(url).json()["error"]["code"] == "INVALID_TRANSITION"
     settled = SettledIngestEvent.objects.get()
-    assert (set(settled.sns), settled.skipped) == ({*plant.sns, "UNKNOWN"}, [])
+    assert (set(settled.sns), settled.skipped) == ({*plant.sns, "NOBODY"}, [])
     assert IngestEventUnit.objects.count() == 4
     assert Track.objects.filter(step_no=30, result="PASS").count() == 4
     passed = CarrierTrack.objects.get()

@@ -1,0 +1,106 @@
+"""Panels: each board by itself, the good ones at once."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from execution import dispositions
+from ingest.models import IngestEvent, OpenIngestEvent
+from ingest.processing import catch_up
+from mes.production.models import Unit
+from tests.ingest.conftest import Send
+from tests.ingest.support import RESULT, IngestPlant, event, inspected, make_ingest_plant
+
+pytestmark = pytest.mark.django_db
+PANEL = {
+    "unitsPath": "payload.boards",
+    "snPath": "sn",
+    "stationCodePath": "payload.station",
+    "result": {**RESULT, "path": "result"},
+    "batchPolicy": "PARTIAL",
+    "waitSeconds": 60,
+}
+
+
+@pytest.fixture
+def plant(db: None) -> IngestPlant:
+    """Return a plant whose inspection reports boards one by one, and whose oven reports panels of three, which wait."""
+    plant = make_ingest_plant(reflow=PANEL)
+    Unit.objects.update(current_step_no=20)
+    return plant
+
+
+def panel(sns: list[str], *results: str) -> dict[str, Any]:
+    """An oven report with a result for each board."""
+    boards = [{"sn": sn, "result": result} for sn, result in zip(sns, results, strict=True)]
+    return event("BATCH", {"station": "OVN-1", "boards": boards})
+
+
+def inspect(send: Send, sns: list[str], *results: str) -> None:
+    for sn, result in zip(sns, results, strict=True):
+        send(inspected(sn, "end", result=result), 201)
+
+
+def states(plant: IngestPlant) -> list[tuple[str, int | None]]:
+    return list(Unit.objects.filter(sn__in=plant.sns).order_by("id").values_list("status", "current_step_no"))
+
+
+@pytest.mark.parametrize("decided", ["nothing", "held", "scrapped"])
+def test_a_panel_good_bad_good_goes_on_with_the_good_ones_at_once(plant: IngestPlant, send: Send, decided: str) -> None:
+    inspect(send, plant.sns, "OK", "NG", "OK")
+    assert states(plant) == [("QUEUED", 30), ("OUT_FAILED", 20), ("QUEUED", 30)]
+    if decided == "held":
+        dispositions.hold_unit(sn=plant.sns[1], reason="look", by="quality")
+    if decided == "scrapped":
+        dispositions.scrap_unit(sn=plant.sns[1], reason="look", by="quality")
+    answer = send(panel(plant.sns, "OK", "OK", "OK"), 201)
+    assert [item["sn"] for item in answer["skipped"]] == [plant.sns[1]]
+    assert [state for state in states(plant) if state[0] == "QUEUED"] == [("QUEUED", 40)] * 2
+
+
+@pytest.mark.parametrize("ends", ["it fails", "it is held", "it is scrapped", "the wait is over", "it comes"])
+def test_a_board_that_is_behind_is_waited_for(plant: IngestPlant, send: Send, committed: Any, ends: str) -> None:
+    """And for no longer than it may still come; a failing report holds one that did not."""
+    first, second, third = plant.sns
+    inspect(send, [first, third], "OK", "OK")
+    send(panel(plant.sns, "OK", "NG", "OK"), 202)
+    assert states(plant) == [("QUEUED", 30), ("QUEUED", 20), ("QUEUED", 30)]
+    with committed():
+        if ends == "it is held":
+            dispositions.hold_unit(sn=second, reason="look", by="quality")
+        elif ends == "it is scrapped":
+            dispositions.scrap_unit(sn=second, reason="look", by="quality")
+        elif ends == "the wait is over":
+            OpenIngestEvent.objects.update(wait_until=timezone.now() - timedelta(seconds=1))
+            assert catch_up() == 1
+        else:
+            inspect(send, [second], "NG" if ends == "it fails" else "OK")
+    behind = {
+        "it fails": ("ON_HOLD", 20),  # what the oven said of it is no silence
+        "it is held": ("ON_HOLD", 20),
+        "it is scrapped": ("SCRAPPED", 20),
+        "the wait is over": ("ON_HOLD", 20),
+        "it comes": ("OUT_FAILED", 30),
+    }
+    assert states(plant) == [("QUEUED", 40), behind[ends], ("QUEUED", 40)]
+    assert not OpenIngestEvent.objects.exists()
+    skipped = IngestEvent.objects.get(step_no=30).skipped
+    assert [item["sn"] for item in skipped] == ([] if ends == "it comes" else [second])
+
+
+def test_what_a_dead_process_left_is_caught_up(plant: IngestPlant, send: Send) -> None:
+    inspect(send, plant.sns[:2], "OK", "OK")
+    send(panel(plant.sns, "OK", "OK", "OK"), 202)
+    Unit.objects.filter(sn=plant.sns[2]).update(status="SCRAPPED")
+    assert catch_up() == 1
+    assert states(plant) == [("QUEUED", 40), ("QUEUED", 40), ("SCRAPPED", 20)]
+
+
+def test_boards_that_are_all_behind_wait_as_one(plant: IngestPlant, send: Send) -> None:
+    send(panel(plant.sns, "OK", "OK", "OK"), 202)
+    inspect(send, plant.sns[:2], "OK", "OK")
+    assert states(plant) == [("QUEUED", 30), ("QUEUED", 30), ("QUEUED", 20)]
+    inspect(send, plant.sns[2:], "OK")
+    assert states(plant) == [("QUEUED", 40)] * 3
