@@ -71,6 +71,16 @@ class LockedCarrier:
         )
 
 
+def find_missed_positions(reports: Sequence[UnitReport], sns_by_position: Mapping[str, str]) -> list[str]:
+    """Return the loaded positions that a report by position passes over. Then none of its positions can be trusted: who
+    counts from zero gives each board its neighbour's result.
+    """
+    if all(report.sn for report in reports):
+        return []
+    sns, positions = {report.sn for report in reports}, {report.position for report in reports}
+    return [position for position, sn in sns_by_position.items() if position not in positions and sn not in sns]
+
+
 def _check_positions(positions: Sequence[str]) -> None:
     """Raise IngestPayloadInvalid when two units are reported at one position."""
     repeated = sorted(position for position, count in Counter(positions).items() if count > 1)

@@ -8,6 +8,7 @@ from execution import dispositions, rules
 from execution.failing_reports import FailingReport, find_failing, hold_units, judge_fitting, list_held
 from execution.models import Disposition
 from ingest.candidates import Candidate, EventCandidates
+from ingest.carrier_moves import find_missed_positions
 from ingest.envelope import ReceivedEvent
 from ingest.mapping.extract import UnitReport
 from ingest.mapping.measurements import to_readings
@@ -93,16 +94,19 @@ def _find_said(event: ReceivedEvent, candidates: Sequence[Candidate]) -> dict[st
 
 
 def _list_reports(candidate: Candidate) -> Iterator[tuple[str, UnitReport]]:
-    """Yield the reports by serial number. One that names no unit is for those of the carrier, or the transaction."""
+    """Yield the reports by serial number. One that names no unit is for those of the carrier, or the transaction; so is
+    one by position where positions cannot be trusted.
+    """
     sns_by_position = {position: sn for sn, position in candidate.units.carried}
     try:
         reports = candidate.reading.extract().reports
     except errors.IngestPayloadInvalid:
         reports = candidate.reading.list_readable_reports()
+    missed = find_missed_positions([report for report in reports if report.sn or report.position], sns_by_position)
     for report in reports:
         if report.sn is not None:
             yield report.sn, report
-        elif report.position is None:
+        elif report.position is None or missed:
             yield from ((sn, report) for sn in candidate.sns)
         elif report.position in sns_by_position:
             yield sns_by_position[report.position], report

@@ -22,7 +22,7 @@ from execution.models import CarrierTrack, TrackSource
 from execution.moves import Move
 from execution.unit_state import StationState, UnitState
 from ingest.candidates import list_of_transaction
-from ingest.carrier_moves import BatchMeasurements, LockedCarrier
+from ingest.carrier_moves import BatchMeasurements, LockedCarrier, find_missed_positions
 from ingest.context import EventContext
 from ingest.envelope import ReceivedEvent
 from ingest.mapping import measurements
@@ -182,6 +182,8 @@ def _list_reports(
         raise invalid(_("unitsPath: finds none of the units that the event names"))
     reports = _list_named_or_implied(event, extracted, carrier)
     sns_by_position = carrier.sns_by_position if carrier is not None else {}
+    if missed := find_missed_positions(reports, sns_by_position):
+        raise invalid(_("positionPath: says nothing of the units at {missed}").format(missed=", ".join(missed)))
     named = [
         report if report.sn else replace(report, sn=sns_by_position[str(report.position)])
         for report in reports

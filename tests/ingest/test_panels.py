@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from execution import dispositions
+from execution import carriers, dispositions
+from execution.carriers import Placing
 from ingest.models import IngestEvent, OpenIngestEvent
 from ingest.processing import catch_up
 from mes.production.models import Unit
@@ -104,3 +105,43 @@ def test_boards_that_are_all_behind_wait_as_one(plant: IngestPlant, send: Send) 
     assert states(plant) == [("QUEUED", 30), ("QUEUED", 30), ("QUEUED", 20)]
     inspect(send, plant.sns[2:], "OK")
     assert states(plant) == [("QUEUED", 40)] * 3
+
+
+# --- by position -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["PARTIAL", "ALL_OR_NOTHING"])
+def pallet(db: None, request: Any) -> IngestPlant:
+    """Return a plant whose oven reports by position; its units are at the oven, on PALLET-1 at 1, 2 and 3."""
+    by_position = {**PANEL, "carrierCodePath": "payload.carrier", "positionPath": "position"}
+    plant = make_ingest_plant(reflow={**by_position, "batchPolicy": request.param, "waitSeconds": 0})
+    Unit.objects.update(current_step_no=30)
+    carriers.load(carrier_no="PALLET-1", placings=[Placing(sn, str(at)) for at, sn in enumerate(plant.sns, start=1)])
+    return plant
+
+
+def pallet_report(**results: str) -> dict[str, Any]:
+    boards = [{"position": name.removeprefix("at"), "result": result} for name, result in results.items()]
+    return event("BATCH", {"carrier": "PALLET-1", "station": "OVN-1", "boards": boards})
+
+
+def test_a_report_by_position_that_counts_from_zero_is_refused(pallet: IngestPlant, refuse: Send) -> None:
+    """Under any policy: else each board gets its neighbour's result."""
+    error = refuse(pallet_report(at0="OK", at1="OK", at2="OK"), "INGEST_PAYLOAD_INVALID")
+    assert error["details"]["problems"] == ["positionPath: says nothing of the units at 3"]
+    refuse(pallet_report(at1="OK", at3="OK"), "INGEST_PAYLOAD_INVALID")
+
+
+def test_where_positions_cannot_be_trusted_a_bad_board_holds_all_of_its_carrier(
+    pallet: IngestPlant, send: Send
+) -> None:
+    error = send(pallet_report(at0="OK", at1="NG", at2="OK"), 422)
+    assert error["details"]["held"] == pallet.sns
+    assert states(pallet) == [("ON_HOLD", 30)] * 3
+
+
+def test_a_report_that_names_every_loaded_position_is_taken(pallet: IngestPlant, send: Send) -> None:
+    """A position of no unit says nothing; a unit that was scrapped is loaded no more."""
+    dispositions.scrap_unit(sn=pallet.sns[1], reason="broken", by="quality")
+    send(pallet_report(at1="OK", at2="NG", at3="NG", at4="NG"), 201)
+    assert states(pallet) == [("QUEUED", 40), ("SCRAPPED", 30), ("OUT_FAILED", 30)]
