@@ -38,6 +38,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "a_carrier_with_a_scrapped_unit_goes_on": {"": CARRIERS},
     "refused_messages_are_sent_again": {" 22 ingest/events": HELD, " 23 ingest/events": CARRIERS},
     "machines_go_on_with_old_routes": {" 6 ingest/events": HELD},
+    "the_rest_of_a_partial_batch_is_applied": {"": HELD},
     "/api/trace/units/P-1": {".body.data.carrierLoads.0.unloadedAt": CARRIERS},
     "/api/trace/units/S-2": {".body.data.carrierLoads.0.unloadedAt": CARRIERS},
     "/api/trace/carriers/PALLET-1": {".body.data.carrierLoads.3.unloadedAt": CARRIERS},
