@@ -159,12 +159,38 @@ def settle_loads(carrier: Carrier, units: Sequence[tuple[Unit, str]], *, at: dat
 
 
 def record_pass(
-    carrier: Carrier, *, run: Run, step_no: int, operation_code: str, station: Station, at: datetime
+    carrier: Carrier,
+    *,
+    run: Run,
+    step_no: int,
+    operation_code: str,
+    station: Station,
+    at: datetime,
+    is_through: bool = True,
 ) -> CarrierTrack:
-    """Record that a carrier passed a station."""
+    """Record that a carrier passed a station; if it is not `is_through`, that it entered."""
     return CarrierTrack.objects.create(
-        carrier=carrier, run=run, step_no=step_no, operation_code=operation_code, station=station, in_at=at, out_at=at
+        carrier=carrier,
+        run=run,
+        step_no=step_no,
+        operation_code=operation_code,
+        station=station,
+        in_at=at,
+        out_at=at if is_through else None,
     )
+
+
+def find_pass(carrier: Carrier, track_ids: Sequence[int]) -> CarrierTrack | None:
+    """Return the latest pass of a carrier that passes of units were part of."""
+    passes = CarrierTrack.objects.filter(carrier=carrier, unit_tracks__track__in=track_ids)
+    return passes.order_by("-id").first()
+
+
+def end_pass(carrier_track: CarrierTrack, *, at: datetime) -> None:
+    """Record that a carrier left the station that it had entered."""
+    if carrier_track.out_at is None:
+        carrier_track.out_at = max(at, carrier_track.in_at)
+        carrier_track.save(update_fields=["out_at"])
 
 
 def join_pass(carrier_track: CarrierTrack, tracks: Sequence[Track]) -> None:

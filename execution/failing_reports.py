@@ -88,6 +88,21 @@ def hold_units(
     return decisions
 
 
+def hold_late(unit: Unit, report: FailingReport, *, source: str) -> Disposition | None:
+    """Hold a locked unit for what a report says that came after it had left the step; return the decision, unsaved."""
+    if _has_failed_at(unit, report.step_no):
+        return None
+    reason = _("%(source)s reported at step %(step)s, after the unit had left: %(what)s") % {
+        "source": source,
+        "step": report.step_no,
+        "what": report.in_words,
+    }
+    decision = dispositions.put_on_hold(unit, reason=reason)
+    if decision is not None:
+        decision.about_step_no = report.step_no
+    return decision
+
+
 def list_held(units: Sequence[Unit], failing: Mapping[str, FailingReport]) -> list[str]:
     """Return the serial numbers of those that are reported as failed and held, for `details.held` of a refusal."""
     return sorted(unit.sn for unit in units if unit.sn in failing and unit.status == UnitStatus.ON_HOLD)

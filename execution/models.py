@@ -50,6 +50,8 @@ class ResultOverride(models.TextChoices):
     DATA = "DATA", _("A key value failed")
     REWORK = "REWORK", _("Closed by rework")
     SCRAP = "SCRAP", _("Closed by scrapping")
+    SKIP = "SKIP", _("Not processed by the machine")
+    REPORT = "REPORT", _("Failed by a report")
 
 
 class Track(models.Model):

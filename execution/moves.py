@@ -35,7 +35,8 @@ class Move:
     """A unit that enters, leaves, or both at once, and all that is to be written of it.
 
     `earlier` are the values that came before, on the track and on the carrier's pass it is part of; `values_source` and
-    `values_operator` say who reported the others; `misfits` are values of a failing report that are left out.
+    `values_operator` say who reported the others, `values_by` who was signed in, if not who moves the unit; `misfits`
+    are values of a failing report that are left out.
     """
 
     state: UnitState
@@ -46,6 +47,7 @@ class Move:
     values_source: str = ""
     values_operator: str = ""
     misfits: list[judging.Misfit] = field(default_factory=list)
+    values_by: str = ""
     events: list[NewEvent] = field(default_factory=list)
     dispositions: list[Disposition] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
@@ -146,8 +148,9 @@ def leave(
     readings: Sequence[judging.Reading] = (),
     misfits: Sequence[judging.Misfit] = (),
     defects: Sequence[ReportedDefect] = (),
+    override: ResultOverride | None = None,
 ) -> None:
-    """Close the track of a move and send the unit where the result leads.
+    """Close the track of a move and send the unit where the result leads. With an `override`, that is FAIL.
 
     `source` is AUTO for what a machine reports: then only AUTO specs take values. `operator` is who is said to do it,
     `by` who is signed in. `misfits` are values that could not even be read. What does not fit is left out of a report
@@ -160,19 +163,64 @@ def leave(
     snapshot = runs.snapshot_of(track.run)
     step = snapshot.step(track.step_no)
     assert step is not None  # a track is made for a step of its run's frozen route
-    failed = _collect(move, step, claimed_result, readings, misfits, source=source, default_time=at)
+    is_failed = override is not None or track.inspection_override or track.result_override == ResultOverride.REPORT
+    failed = _collect(
+        move, step, claimed_result, readings, misfits, is_failed=is_failed, source=source, default_time=at
+    )
     move.values_source, move.values_operator = source, operator
     track.operator_out, track.out_by = operator, by
     since, skew = track.run.created_at, settings.MES_CLOCK_SKEW
     if rules.check_time(at, now=timezone.now(), previous=track.in_at, skew=skew, since=since):
         track.is_time_doubtful = True
     _close(track, claimed_result=str(claimed_result), failed=failed, at=at)
+    if override is not None:
+        track.result, track.result_override = TrackResult.FAIL, override
     if track.result == TrackResult.FAIL:
         move.defects = build_defects(track, defects, at=at)
     move.next_step_no = _advance(move, step, snapshot)
     move.events.append(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))
+    _raise_alarms(move, key=f"track-out:{track.pk}")
+
+
+def bring_values(
+    move: Move,
+    *,
+    at: datetime,
+    by: str,
+    source: str,
+    readings: Sequence[judging.Reading],
+    misfits: Sequence[judging.Misfit],
+    claims_failure: bool,
+    key: str,
+) -> None:
+    """Judge values for the track of a move that does not close it: they decide when it is closed, or hold the unit.
+
+    `key` tells their alarms from those of other reports. What does not fit is left out of a failing report, as by
+    `leave`. Raises the first of `misfits`, DataSpecNotFound, SpecNotBound, SpecNotAuto, DataTypeMismatch.
+    """
+    step = runs.snapshot_of(move.track.run).step(move.track.step_no)
+    assert step is not None  # a track is made for a step of its run's frozen route
+    refusal = _judge(move, step, readings, misfits, source=source, default_time=at)
+    is_failing = claims_failure or any(value.is_key_failure or value.holds for value in move.judged)
+    if misfits and not is_failing:
+        raise misfits[0].error
+    if refusal is not None and not is_failing:
+        raise refusal
+    move.values_source, move.values_by = source, by
+    _raise_alarms(move, key=f"{key}:{move.track.pk}")
+
+
+def fail_at_exit(move: Move, defects: Sequence[ReportedDefect], *, at: datetime) -> None:
+    """Note on an open track that a report said FAIL: it is closed so, whatever the machine says of its exit."""
+    move.track.result_override = ResultOverride.REPORT
+    move.defects = build_defects(move.track, defects, at=at)
+
+
+def _raise_alarms(move: Move, *, key: str) -> None:
+    """Tell which values of a move alarm, and put its unit on hold where one asks for that; after it moved."""
+    track = move.track
     move.events += [
-        alarm_event(value, key=f"track-out:{track.pk}:{index}", track_id=track.pk, sn=unit.sn, run_id=track.run_id)
+        alarm_event(value, key=f"{key}:{index}", track_id=track.pk, sn=move.unit.sn, run_id=track.run_id)
         for index, value in enumerate(move.judged)
         if value.alarmed
     ]
@@ -193,24 +241,18 @@ def _collect(
     readings: Sequence[judging.Reading],
     misfits: Sequence[judging.Misfit],
     *,
+    is_failed: bool,
     source: str,
     default_time: datetime,
 ) -> bool:
-    """Judge the values of a move; return whether a KEY value forces FAIL.
+    """Judge the values of a move, which `is_failed` already or not; return whether a KEY value forces FAIL.
 
     Judged first: a PASS that is forced to FAIL needs no required data, and no other value saves it. Else what could not
     be read, then required data, then what does not fit: the order decides the code of a refusal.
     """
-    refusal: errors.DomainError | None = None
-    move.misfits = list(misfits)
-    try:
-        move.judged = judging.collect(readings, step, source=source, default_time=default_time) if readings else []
-    except errors.DomainError as error:
-        refusal = error
-        move.judged, unfit = judging.collect_fitting(readings, step, source=source, default_time=default_time)
-        move.misfits += unfit
+    refusal = _judge(move, step, readings, misfits, source=source, default_time=default_time)
     forced = values.is_failed(move.earlier, move.judged)
-    fails = forced or claimed_result == TrackResult.FAIL or move.track.inspection_override
+    fails = forced or is_failed or claimed_result == TrackResult.FAIL
     is_failing = fails or any(value.holds for value in move.judged)
     if misfits and not is_failing:
         raise misfits[0].error
@@ -222,11 +264,36 @@ def _collect(
     return forced
 
 
+def _judge(
+    move: Move,
+    step: StepSnapshot,
+    readings: Sequence[judging.Reading],
+    misfits: Sequence[judging.Misfit],
+    *,
+    source: str,
+    default_time: datetime,
+) -> errors.DomainError | None:
+    """Judge the values of a move, as far as they fit; return what those are refused for that do not."""
+    move.misfits = list(misfits)
+    try:
+        move.judged = judging.collect(readings, step, source=source, default_time=default_time) if readings else []
+    except errors.DomainError as error:
+        move.judged, unfit = judging.collect_fitting(readings, step, source=source, default_time=default_time)
+        move.misfits += unfit
+        return error
+    return None
+
+
 def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime) -> None:
-    """Set the result of a track. A `failed` KEY value forces FAIL, and so does an inspection (see `quality`)."""
+    """Set the result of a track. A `failed` KEY value forces FAIL, and so does what was reported before: by an
+    inspection (see `quality`), or by a report of values that said so.
+    """
+    was_reported = track.result_override == ResultOverride.REPORT
     track.result = track.claimed_result = claimed_result
     if claimed_result == TrackResult.PASS and failed:
         track.result, track.result_override = TrackResult.FAIL, ResultOverride.DATA
+    if was_reported:
+        track.result, track.result_override = TrackResult.FAIL, ResultOverride.REPORT
     if track.inspection_override:
         track.result = TrackResult.FAIL
     track.out_at = at

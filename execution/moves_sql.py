@@ -47,6 +47,7 @@ _GIVEN_TYPES = {
     "is_entry": "boolean",
     "values_source": "text",
     "values_operator": "text",
+    "values_by": "text",
     "rows": "jsonb",
     **_TRACK_TYPES,
     **_CLOSING_TYPES,
@@ -76,7 +77,7 @@ CTES = f"""
     ), owners AS (
         SELECT NULL::bigint AS record_id, NULL::bigint AS carrier_track_id, %(now)s::timestamptz AS received_at,
                values_source AS source, values_operator AS operator,
-               CASE WHEN out_at IS NULL THEN in_by ELSE out_by END AS recorded_by,
+               COALESCE(NULLIF(values_by, ''), CASE WHEN out_at IS NULL THEN in_by ELSE out_by END) AS recorded_by,
                unit_id, run_id, track_id, station_id, step_no, operation_code, rows
           FROM moved WHERE rows IS NOT NULL
     ), stored AS ({values.INSERT_ROWS}
@@ -128,6 +129,7 @@ def _row(move: Move) -> dict[str, Any]:
         "is_entry": move.is_entry,
         "values_source": move.values_source,
         "values_operator": move.values_operator,
+        "values_by": move.values_by,
         "rows": values.to_rows(move.judged) if move.judged else None,
     }
     for name in (*_TRACK_TYPES, *_CLOSING_TYPES):

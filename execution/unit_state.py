@@ -29,6 +29,7 @@ class Pass(msgspec.Struct, array_like=True, frozen=True):
     result: str
     in_at: datetime
     out_at: datetime | None
+    station_id: int
 
 
 @dataclass(slots=True)
@@ -49,6 +50,12 @@ class UnitState:
     def last_out(self) -> datetime | None:
         """When the unit left its last track."""
         return self.passes[-1].out_at if self.passes else None
+
+    def find_pass(self, *, run_id: int, step_no: int, station_id: int) -> Pass | None:
+        """Return the latest track of a step at a station, in a run."""
+        key = (run_id, step_no, station_id)
+        passes = (it for it in reversed(self.passes) if (it.run_id, it.step_no, it.station_id) == key)
+        return next(passes, None)
 
     def count_attempts(self, run_id: int, step_no: int) -> int:
         """Return how many tracks a step has had in a run."""
@@ -98,7 +105,8 @@ _OTHERS = [
     "(SELECT carrier_track_id FROM execution_carriertrackunit WHERE track_id = t.id)",
 ]
 _PASSES = """
-    (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at) ORDER BY id)::text
+    (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at, station_id)
+                     ORDER BY id)::text
        FROM execution_track WHERE unit_id = u.id)
 """
 _STATION = ("id", "code", "name", "line_id", "group_id", "station_type")

@@ -173,7 +173,7 @@ def _keep_ahead(event: ReceivedEvent, match: Match, candidates: EventCandidates)
     if matching.is_stale(match):
         current = match.hindmost.unit.current_step_no or 0
         raise errors.StepMismatch(current=current, step_no=match.step.step_no, missing_steps=[])
-    refusal = match.step_mismatch(match.hindmost)
+    refusal = match.ahead_error
     seconds = match.mapping.wait_seconds
     if seconds <= 0:
         keep_rejected(event, refusal, match=match, candidates=candidates)
@@ -311,7 +311,7 @@ def attempt_waiting(waiting: OpenIngestEvent, event: ReceivedEvent, *, sender: S
     match = matching.find_match(candidates, context.unit_states, context.station_states)
     if match.is_ahead and not is_over:
         check_sender(match.candidate, sender=sender)
-        keep_waiting(open_event, match.step_mismatch(match.hindmost), match=match)
+        keep_waiting(open_event, match.ahead_error, match=match)
         return _waiting(open_event)
     if match.is_ahead and not match.others_may_go:
         refusal = match.wait_expired(open_event.wait_seconds or 0)
@@ -370,7 +370,7 @@ def attempt_rest(listed: IngestEvent, *, sender: Sender) -> Answered:
     context = load_context(rest, candidates, locking.lock(candidates.sns, run_no=candidates.run_no))
     match = matching.find_match(candidates, context.unit_states, context.station_states)
     if match.is_ahead:
-        raise match.step_mismatch(match.hindmost)
+        raise match.ahead_error
     if match.step.step_no != settled_event.step_no:
         raise errors.StepMismatch(current=match.step.step_no, step_no=settled_event.step_no, missing_steps=[])
     event_moves = unit_moves.decide_moves(rest, match, context, sender=sender, rest_of=settled_event)

@@ -29,7 +29,7 @@ Version = tuple[int, str]  # id and digest
 
 @dataclass(frozen=True, slots=True)
 class CandidateStep:
-    """A step in a frozen route whose mapping reads events.
+    """A step in a frozen route, with one of its mappings by which it reads events.
 
     `naming_paths` are those that name units: by mappings with the same, an event names the same units.
     """
@@ -38,15 +38,19 @@ class CandidateStep:
     snapshot: RouteSnapshot
     step: StepSnapshot
     mapping: StepMapping
-    naming_paths: tuple[Path | None, ...]
+    naming_paths: tuple[Path | str | None, ...]
 
     @classmethod
     def of(cls, version_id: int, snapshot: RouteSnapshot, step: StepSnapshot, mapping: StepMapping) -> "CandidateStep":
         """Return a step as a candidate."""
+        result = mapping.result
+        skipping = () if result is None or not result.skip_values else (result.path, repr(result.skip_values))
         paths = (
+            *skipping,
             mapping.units_path,
             mapping.sn_path,
             mapping.sn_list_path,
+            mapping.position_path,
             mapping.carrier_code_path,
             mapping.transaction_id_path,
         )
@@ -63,13 +67,15 @@ class NamedUnits:
     """The serial numbers that an event names by a mapping.
 
     `carried` is what its carrier carries, serial numbers with their positions; `transaction_id` is of the transaction
-    whose units they are, `others` are serial numbers that the event may move besides.
+    whose units they are, `others` are serial numbers that the event may move besides. `skipped` are those that were not
+    processed: where they stand says nothing of the step that the event is for.
     """
 
     sns: Sequence[str] = ()
     others: Sequence[str] = ()
     carried: Sequence[tuple[str, str]] = ()
     transaction_id: str | None = None
+    skipped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +133,16 @@ def find_candidates(event: ReceivedEvent) -> EventCandidates:
     """Return the steps that an event may be for. Raises RunNotFound, IngestMappingMissing."""
     run_no, event_type = event.envelope.run_no, event.envelope.event_type
     versions = _find_versions(run_no)
-    steps = list_steps(event_type, versions)
-    if not steps:
+    steps_that_read = _list_that_read(event, list_steps(event_type, versions))
+    if not steps_that_read:  # by what is remembered
         forget()
         versions = _find_versions(run_no)
-        steps = list_steps(event_type, versions)
-    if not steps:
-        raise errors.IngestMappingMissing(event_type=event_type)
-    known: dict[tuple[Path | None, ...], NamedUnits] = {}
+        steps_that_read = _list_that_read(event, list_steps(event_type, versions))
+    if not steps_that_read:
+        raise _no_mapping_error(event, list_steps(event_type, versions))
+    known: dict[tuple[Path | str | None, ...], NamedUnits] = {}
     candidates: list[Candidate] = []
-    for step in steps:
+    for step in steps_that_read:
         reading = event.read(step.mapping)
         units = known.get(step.naming_paths)
         if units is None:
@@ -164,19 +170,39 @@ def _find_versions(run_no: str | None) -> frozenset[Version]:
     return frozenset([version])
 
 
+def _list_that_read(event: ReceivedEvent, steps: Iterable[Sequence[CandidateStep]]) -> list[CandidateStep]:
+    """Return each step by the first of its mappings that reads the event, but for those of which none does."""
+    first = (next((each for each in mappings if event.is_read_by(each.mapping)), None) for mappings in steps)
+    return [step for step in first if step is not None]
+
+
+def _no_mapping_error(event: ReceivedEvent, steps: Sequence[Sequence[CandidateStep]]) -> errors.DomainError:
+    """Return the refusal of an event that no step reads; where a `when` could not be evaluated, with what was wrong."""
+    excess = event.document.find_excess()
+    if excess is not None:
+        return excess
+    event_type = event.envelope.event_type
+    if not steps:
+        return errors.IngestMappingMissing(event_type=event_type)
+    problems = [event.read(each.mapping).find_problem_of_when() for mappings in steps for each in mappings]
+    return errors.IngestMappingReadsNothing(
+        event_type=event_type, problems=list(dict.fromkeys(problem for problem in problems if problem))
+    )
+
+
 @lru_cache(maxsize=64)
-def list_steps(event_type: str, versions: frozenset[Version]) -> tuple[CandidateStep, ...]:
-    """Return the steps of a type that take events, in these frozen routes."""
-    steps: list[CandidateStep] = []
+def list_steps(event_type: str, versions: frozenset[Version]) -> tuple[tuple[CandidateStep, ...], ...]:
+    """Return the steps of a type that take events, in these frozen routes, each once for each of its mappings."""
+    steps: list[tuple[CandidateStep, ...]] = []
     for version_id, digest in sorted(versions):
         try:
             snapshot = snapshots.load(version_id=version_id, digest=digest)
         except RouteVersion.DoesNotExist:  # its runs are gone, which what is read next tells
             continue
         steps += [
-            CandidateStep.of(version_id, snapshot, step, step.mapping)
+            tuple(CandidateStep.of(version_id, snapshot, step, mapping) for mapping in step.mappings)
             for step in snapshot.steps
-            if step.station_type == event_type and step.mapping is not None
+            if step.station_type == event_type and step.mappings
         ]
     return tuple(steps)
 
@@ -192,14 +218,25 @@ def _find_units(reading: EventReading, event: ReceivedEvent) -> NamedUnits:
         if carrier_no is not None:
             return _find_units_on(carrier_no, sns, reading, event)
         if sns:
-            return NamedUnits(sns, others=reading.item_sns)
+            return NamedUnits(sns, others=reading.item_sns, skipped=_find_skipped(reading, sns))
         transaction_id = reading.transaction_id
     except errors.IngestPayloadInvalid:
         return NamedUnits()
     if transaction_id is None:
         return NamedUnits()
     sns = list_of_transaction(event.envelope.source_system, transaction_id)
-    return NamedUnits(sns, transaction_id=transaction_id)
+    return NamedUnits(sns, transaction_id=transaction_id, skipped=_find_skipped(reading, sns))
+
+
+def _find_skipped(reading: EventReading, sns: Sequence[str], carried: Sequence[tuple[str, str]] = ()) -> frozenset[str]:
+    """Return the serial numbers of the units that were not processed."""
+    rule = reading.mapping.result
+    if rule is None or not rule.skip_values:
+        return frozenset()
+    skipped = reading.skipped
+    if not skipped and not reading.item_sns and reading.is_skipped:
+        return frozenset(sns)
+    return skipped | {sn for sn, position in carried if position in skipped}
 
 
 def _find_units_on(carrier_no: str, sns: list[str], reading: EventReading, event: ReceivedEvent) -> NamedUnits:
@@ -207,7 +244,7 @@ def _find_units_on(carrier_no: str, sns: list[str], reading: EventReading, event
     carried = now if event.carried is None else list_unscrapped(event.carried)
     carried_sns = [sn for sn, _position in carried]
     others = [*carried_sns, *(sn for sn, _position in now), *reading.item_sns]
-    return NamedUnits(sns or carried_sns, others, carried)
+    return NamedUnits(sns or carried_sns, others, carried, skipped=_find_skipped(reading, sns or carried_sns, carried))
 
 
 def list_carried(carrier_no: str) -> list[tuple[str, str]]:

@@ -64,10 +64,18 @@ class LockedCarrier:
         _check_positions([position for _unit, position in placings if position])
         carriers.settle_loads(self.carrier, placings, at=extracted.occurred_at)
 
-    def record_pass(self, *, run: Run, step: StepSnapshot, station: Station, at: datetime) -> CarrierTrack:
-        """Record that the carrier passed a station."""
+    def record_pass(
+        self, *, run: Run, step: StepSnapshot, station: Station, at: datetime, is_through: bool
+    ) -> CarrierTrack:
+        """Record that the carrier passed a station, or that it entered."""
         return carriers.record_pass(
-            self.carrier, run=run, step_no=step.step_no, operation_code=step.operation_code, station=station, at=at
+            self.carrier,
+            run=run,
+            step_no=step.step_no,
+            operation_code=step.operation_code,
+            station=station,
+            at=at,
+            is_through=is_through,
         )
 
 
@@ -96,7 +104,7 @@ class BatchMeasurements:
     at: datetime
     of_carrier: list[judging.Reading]
     of_units: list[judging.Reading]
-    unmapped: list[str]
+    unmapped: list[str | None]
     misfits: list[judging.Misfit]
     judged: list[judging.JudgedValue] = field(default_factory=list)
     on_pass: values.Earlier = values.NOTHING_EARLIER
@@ -138,13 +146,13 @@ class BatchMeasurements:
         values.store(self.judged, owner=owner, received_at=timezone.now(), source="AUTO", by=by)
         self.on_pass = values.on_carrier(self.judged)
 
-    def raise_alarms(self, carrier_track: CarrierTrack, unit_moves: Sequence[Move], *, is_new: bool) -> None:
+    def raise_alarms(self, carrier_track: CarrierTrack, unit_moves: Sequence[Move], *, key: str, is_new: bool) -> None:
         """Emit the alarms of a new carrier's pass, and hold its units where one calls for it; after they moved."""
         emit(
             *(
                 alarm_event(
                     value,
-                    key=f"carrier:{carrier_track.pk}:{index}",
+                    key=f"{key}:{carrier_track.pk}:{index}",
                     sn=None,
                     run_id=carrier_track.run_id,
                     carrier_track_id=carrier_track.pk,

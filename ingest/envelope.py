@@ -72,6 +72,10 @@ class ReceivedEvent:
             reading = self._readings[mapping] = EventReading(self.document, mapping)
         return reading
 
+    def is_read_by(self, mapping: StepMapping) -> bool:
+        """Whether a mapping reads the event: it says nothing of `when`, or that is true of it."""
+        return mapping.when is None or self.read(mapping).holds_when
+
     @property
     def occurred_at(self) -> datetime:
         """When it occurred as the envelope says, by its source's clock put right; without a time, when it came."""

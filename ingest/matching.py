@@ -54,14 +54,23 @@ class Match:
         """Whether some units of a partial event are at its step, though others are awaited."""
         return any(state.unit.current_step_no == self.step.step_no for state in self.units if self.awaited)
 
+    @property
+    def ahead_error(self) -> errors.DomainError:
+        """Why an event that is ahead of its units cannot be applied yet."""
+        if self.candidate.reading.brings_values:
+            return errors.TrackNotFound()
+        return self.step_mismatch(self.hindmost)
+
     def step_mismatch(self, state: UnitState) -> errors.StepMismatch:
         """Return the refusal of an event for another step than the unit's, with the steps that are missing."""
         current, step_no = state.unit.current_step_no or 0, self.step.step_no
         missing = self.candidate.step.snapshot.steps_between(current, step_no) if current < step_no else []
         return errors.StepMismatch(current=current, step_no=step_no, missing_steps=missing)
 
-    def wait_expired(self, seconds: int) -> errors.WaitExpired:
+    def wait_expired(self, seconds: int) -> errors.DomainError:
         """Return the refusal of an event that waited so long for the unit that is furthest behind."""
+        if self.candidate.reading.brings_values:
+            return errors.TrackNotFound()
         return errors.WaitExpired(**self.step_mismatch(self.hindmost).details, waited_seconds=seconds)
 
 
@@ -80,7 +89,7 @@ def find_match(
     if not fitting:
         return _match_new_unit(event_candidates, unit_states)
     best = _find_best(fitting, unit_states, station_states)
-    return _match(best, _in_runs(best, unit_states), run_no)
+    return _match(best, _in_runs(best, unit_states), station_states, run_no)
 
 
 def _has_known_unit(candidate: Candidate, unit_states: UnitStates, run_no: str | None) -> bool:
@@ -93,8 +102,12 @@ def _has_known_unit(candidate: Candidate, unit_states: UnitStates, run_no: str |
 
 
 def _in_runs(candidate: Candidate, unit_states: UnitStates) -> list[UnitState]:
-    """Return the states of the named units that are in a run: the others are at no step, like one yet to be made."""
-    return [unit_states[sn] for sn in candidate.sns if sn in unit_states and unit_states[sn].run is not None]
+    """Return the states of the named units that are in a run: the others are at no step, like one yet to be made.
+
+    Units that were not processed count only where no other does.
+    """
+    named = [unit_states[sn] for sn in candidate.sns if sn in unit_states and unit_states[sn].run is not None]
+    return [state for state in named if state.unit.sn not in candidate.units.skipped] or named
 
 
 def _find_best(
@@ -109,11 +122,25 @@ def _find_best(
         runs_here = code is None or (
             code in station_states and rules.station_may_run(station_states[code].station, step)
         )
-        ahead = step.step_no - _current_step_no(candidate, _in_runs(candidate, unit_states))
+        units = _in_runs(candidate, unit_states)
+        ahead = step.step_no - _current_step_no(candidate, units)
         nearness = 0 if ahead == 0 else 1 if ahead > 0 else 2
+        if candidate.reading.brings_values:
+            was_here = any(_has_pass(candidate, state, station_states) for state in units)
+            return (0 if was_here else nearness + 1 if runs_here else nearness + 3, abs(ahead))
         return (nearness if runs_here else nearness + 3 if nearness else 2, abs(ahead))
 
     return min(fitting, key=rank)
+
+
+def _has_pass(candidate: Candidate, state: UnitState, station_states: Mapping[str, StationState]) -> bool:
+    """Whether a unit was, or is, at the step of a candidate in the station that the event reports."""
+    station_state = station_states.get(candidate.station_code or "")
+    if station_state is None or state.run is None:
+        return False
+    step_no = candidate.step.step.step_no
+    found = state.find_pass(run_id=state.run.pk, step_no=step_no, station_id=station_state.station.pk)
+    return found is not None
 
 
 def _current_step_no(candidate: Candidate, units: Sequence[UnitState]) -> int:
@@ -124,13 +151,24 @@ def _current_step_no(candidate: Candidate, units: Sequence[UnitState]) -> int:
     return min(step_nos, default=0)
 
 
-def _match(candidate: Candidate, units: Sequence[UnitState], run_no: str | None) -> Match:
+def _match(
+    candidate: Candidate,
+    units: Sequence[UnitState],
+    station_states: Mapping[str, StationState],
+    run_no: str | None,
+) -> Match:
     """Return the match of a candidate and these units, or raise why it cannot be one."""
     runs = {state.run.run_no: state.run for state in units if state.run is not None}
     if len(runs) > 1:
         raise errors.RunMismatch(runs=sorted(runs))
     run = runs[run_no] if run_no in runs else next(iter(runs.values()))
+    if all(state.unit.sn in candidate.units.skipped for state in units):
+        return Match(candidate, run, tuple(units), is_ahead=False)
     current, step_no = _current_step_no(candidate, units), candidate.step.step.step_no
+    if candidate.reading.brings_values:
+        without_pass = [state for state in units if not _has_pass(candidate, state, station_states)]
+        lacks_pass = len(without_pass) == len(units) if candidate.mapping.is_partial else bool(without_pass)
+        return Match(candidate, run, tuple(units), is_ahead=lacks_pass and step_no >= current)
     if step_no < current:
         raise errors.StepMismatch(current=current, step_no=step_no, missing_steps=[])
     awaited = _list_awaited(candidate, units)

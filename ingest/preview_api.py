@@ -62,7 +62,10 @@ class PreviewAnswer(serializers.Serializer):
     stepNo = serializers.IntegerField()
     version = VersionField(help_text="The number of the version, or `live`.")
     stationType = serializers.CharField()
-    mapping = serializers.DictField(allow_null=True)
+    mapping = serializers.DictField(allow_null=True, help_text="Of several mappings, the one that reads the event.")
+    mappings = serializers.ListField(
+        child=serializers.DictField(), help_text="What `when` finds for each, and which mapping `reads` the event."
+    )
     extracted = serializers.DictField(allow_null=True)
     paths = serializers.ListField(child=serializers.DictField())
     values = serializers.ListField(child=serializers.DictField())
@@ -101,7 +104,7 @@ class PresetItem(serializers.Serializer):
     name = serializers.CharField()
     description = serializers.CharField()
     stationType = serializers.CharField()
-    mapping = serializers.DictField()
+    mapping = serializers.JSONField(help_text="An object, or a list of them.")
     event = serializers.DictField()
 
 

@@ -9,7 +9,7 @@ from execution import carriers, moves_sql
 from ingest import keys
 from ingest.context import EventContext
 from ingest.envelope import ReceivedEvent
-from ingest.mapping.extract import Extracted
+from ingest.mapping.extract import DATA, Extracted
 from ingest.models import IngestEventUnit, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from ingest.open_events import attempts_before
 from ingest.unit_moves import EventMoves
@@ -87,6 +87,7 @@ def settle(
         **_columns(event, event_moves),
     }
     parameters = {"event": as_json(row)}
+    _name_event(event_moves, event_id)
     moves_sql.write(
         event_moves.moves, now=now, statement=SETTLE, parameters=parameters, watched=context.watched_unit_ids
     )
@@ -96,14 +97,23 @@ def settle(
     return answer
 
 
+def _name_event(event_moves: EventMoves, event_id: int) -> None:
+    """Name the event in the decisions that are about what it reports."""
+    for decision in (it for move in event_moves.moves for it in move.dispositions if it.about_step_no is not None):
+        decision.about_event_id = event_id
+
+
 def _join_pass(event_moves: EventMoves) -> None:
-    if event_moves.carrier_track is not None:
-        carriers.join_pass(event_moves.carrier_track, [move.track for move in event_moves.moves])
+    """Join the units' passes to the carrier's, but for those that entered in it."""
+    if event_moves.carrier_track is not None and event_moves.extracted.phase != DATA:
+        new = [move.track for move in event_moves.moves if move.is_entry or move.state.carrier_track_id is None]
+        carriers.join_pass(event_moves.carrier_track, new)
 
 
 def _columns(event: ReceivedEvent, event_moves: EventMoves) -> dict[str, Any]:
     extracted = event_moves.extracted
-    results = {move.track.result for move in event_moves.moves if move.track.result}
+    moves = () if extracted.phase == DATA else event_moves.moves
+    results = {move.track.result for move in moves if move.track.result}
     return {
         "source_system": event.envelope.source_system,
         "dedupe_key": event.envelope.dedupe_key,
@@ -120,7 +130,8 @@ def _columns(event: ReceivedEvent, event_moves: EventMoves) -> dict[str, Any]:
         "carrier_track_id": event_moves.carrier_track.pk if event_moves.carrier_track else None,
         "result": results.pop() if len(results) == 1 else "",
         "test_result_id": extracted.test_result_id or "",
-        "transaction_id": extracted.transaction_id or "",
+        # A report of values may be of some units only: it is not what others that name none refer to.
+        "transaction_id": "" if extracted.phase == DATA else extracted.transaction_id or "",
         "payload": event.body,
         "normalized": normalized(extracted) | _carried_at_receipt(event_moves) | _problems(event_moves),
         "skipped": event_moves.skipped,
@@ -154,6 +165,8 @@ def _answer(event_id: int, event_moves: EventMoves) -> dict[str, Any]:
         "unitStatus": moves[0].unit.status if len(moves) == 1 else None,
         "trackIds": [str(move.track.pk) for move in moves],
     }
+    if event_moves.left_out:
+        answer["leftOut"] = event_moves.left_out
     if event_moves.skipped:
         told = ("sn", "code", "held")
         answer["skipped"] = [{name: item[name] for name in told if name in item} for item in event_moves.skipped]

@@ -15,18 +15,20 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from execution import moves, rules, tracking, unit_state
+from execution import carriers, moves, rules, tracking, unit_state
 from execution.data.judging import Misfit
-from execution.data.values import Earlier
-from execution.models import CarrierTrack, TrackSource
+from execution.data.values import NOTHING_EARLIER, Earlier
+from execution.failing_reports import find_failing, hold_late
+from execution.models import CarrierTrack, ResultOverride, Track, TrackSource
 from execution.moves import Move
-from execution.unit_state import StationState, UnitState
+from execution.quality.defects import build_defects
+from execution.unit_state import Pass, StationState, UnitState
 from ingest.candidates import list_of_transaction
 from ingest.carrier_moves import BatchMeasurements, LockedCarrier, find_missed_positions
 from ingest.context import EventContext
 from ingest.envelope import ReceivedEvent
 from ingest.mapping import measurements
-from ingest.mapping.extract import Extracted, UnitReport
+from ingest.mapping.extract import DATA, FAIL, IN, OUT, PASS, Extracted, UnitReport
 from ingest.mapping.paths import invalid
 from ingest.matching import Match
 from ingest.models import SettledIngestEvent
@@ -43,7 +45,9 @@ from mes.routing.snapshots import StepSnapshot
 class EventMoves:
     """What an event moves; the moves are not yet written.
 
-    `by` is who sent it, `carried` what its carrier carried at receipt, `misfits` are the values that failing reports
+    `source` is its source system, `by` who sent it, `key` tells its alarms from others. `carried` is what its carrier
+    carried at receipt. `skipped` are units that were refused, `left_out` counts those that the machine did not process.
+    `unmapped` names the measurements that are kept with the event alone, among them `misfits`, which failing reports
     are taken without.
     """
 
@@ -51,12 +55,15 @@ class EventMoves:
     station_state: StationState
     extracted: Extracted
     is_partial: bool
+    source: str
+    key: str
     by: str
     carried: Sequence[tuple[str, str]] = ()
     moves: list[Move] = field(default_factory=list)
     carrier_track: CarrierTrack | None = None
     skipped: list[dict[str, Any]] = field(default_factory=list)
-    unmapped: list[str] = field(default_factory=list)
+    left_out: int = 0
+    unmapped: list[str | None] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
     last_error: errors.DomainError | None = None
 
@@ -114,25 +121,37 @@ def decide_moves(
     carrier = None
     if extracted.carrier_no is not None:
         carrier = LockedCarrier.lock(extracted.carrier_no, event, context.locked)
-    reports, without_unit = _list_reports(event, extracted, carrier, rest_of)
+    reports, of_no_unit = _list_reports(event, extracted, carrier, rest_of)
     event_moves = EventMoves(
         match,
         station_state,
-        replace(extracted, positions_without_unit=extracted.positions_without_unit + without_unit),
+        replace(
+            extracted,
+            positions_without_unit=extracted.positions_without_unit + len(of_no_unit),
+            measured_without_unit=extracted.measured_without_unit + sum(len(it.measurements) for it in of_no_unit),
+        ),
         is_partial=match.mapping.is_partial and (len(reports) > 1 or rest_of is not None),
+        source=event.envelope.source_system,
+        key=f"event:{context.event_id}",
         by=event.by,
         carried=() if carrier is None else carrier.received,
     )
-    units = _find_units(event_moves, context, reports, may_make=event.envelope.run_no is not None)
-    reports = [report for report in reports if report.sn in units]
+    processed = [report for report in reports if not report.is_skipped]
+    may_make = event.envelope.run_no is not None and extracted.phase != DATA
+    units = _find_units(event_moves, context, processed, may_make=may_make)
+    processed = [report for report in processed if report.sn in units]
     batch = BatchMeasurements.of(match, extracted)
-    event_moves.unmapped += batch.unmapped
+    event_moves.unmapped += [*batch.unmapped, *[None] * event_moves.extracted.measured_without_unit]
     if carrier is not None:
-        event_moves.carrier_track = _find_or_record_pass(carrier, event_moves, reports, units, rest_of)
+        on_it = _states_of_skipped(context, reports) | units
+        reported = [report for report in reports if report.sn in on_it]
+        event_moves.carrier_track = _find_or_record_pass(carrier, event_moves, reported, on_it, rest_of)
         batch.judge(event_moves.carrier_track, event_moves.station, by=event.by, is_new=rest_of is None)
-    _move_units(event_moves, reports, units, batch)
+    _leave_out_skipped(event_moves, context, reports)
+    _move_units(event_moves, processed, units, batch)
     if event_moves.carrier_track is not None:
-        batch.raise_alarms(event_moves.carrier_track, event_moves.moves, is_new=rest_of is None)
+        key = f"carrier:{context.event_id}" if extracted.phase else "carrier"  # a pass has several events by phases
+        batch.raise_alarms(event_moves.carrier_track, event_moves.moves, key=key, is_new=rest_of is None)
     return event_moves
 
 
@@ -175,8 +194,8 @@ def find_implied_station(step: StepSnapshot, line_code: str | None) -> str | Non
 
 def _list_reports(
     event: ReceivedEvent, extracted: Extracted, carrier: LockedCarrier | None, rest_of: SettledIngestEvent | None
-) -> tuple[list[UnitReport], int]:
-    """Return the reports with serial numbers, those of positions from the carrier, and how many have no unit."""
+) -> tuple[list[UnitReport], list[UnitReport]]:
+    """Return the reports with serial numbers, those of positions from the carrier, and the others, of no unit."""
     fields = event.document.fields
     if not extracted.units and rest_of is None and (fields.get("sn") or fields.get("sns")):
         raise invalid(_("unitsPath: finds none of the units that the event names"))
@@ -196,11 +215,11 @@ def _list_reports(
     repeated = sorted(sn for sn, count in Counter(str(report.sn) for report in named).items() if count > 1)
     if repeated:
         raise invalid(_("named more than once: {sns}").format(sns=", ".join(repeated)))
-    without_unit = len(reports) - len(named)
+    of_no_unit = [report for report in reports if not (report.sn or report.position in sns_by_position)]
     if rest_of is not None:
         left_out = {skipped["sn"] for skipped in rest_of.skipped}
         named = [report for report in named if report.sn in left_out]
-    return named, without_unit
+    return named, of_no_unit
 
 
 def _list_named_or_implied(
@@ -209,12 +228,12 @@ def _list_named_or_implied(
     """Return the reports of an event. One that names no unit is for those of its carrier, or of its transaction."""
     if extracted.units:
         return list(extracted.units)
+    implied: Sequence[tuple[str, str | None]] = ()
     if carrier is not None:
-        return [UnitReport(sn, position, extracted.result) for sn, position in carrier.received]
-    if extracted.transaction_id:
-        sns = list_of_transaction(event.envelope.source_system, extracted.transaction_id)
-        return [UnitReport(sn, None, extracted.result) for sn in sns]
-    return []
+        implied = carrier.received
+    elif extracted.transaction_id:
+        implied = [(sn, None) for sn in list_of_transaction(event.envelope.source_system, extracted.transaction_id)]
+    return [UnitReport(sn, position, extracted.result, defects=extracted.defects) for sn, position in implied]
 
 
 def _find_units(
@@ -253,16 +272,78 @@ def _find_or_record_pass(
     units: Mapping[str, UnitState],
     rest_of: SettledIngestEvent | None,
 ) -> CarrierTrack:
-    """Return the pass that an event recorded when it was applied first, else record one."""
+    """Return the pass that an event recorded when it was applied first, or the one that the units entered in; else
+    record one.
+    """
     if rest_of is not None and rest_of.carrier_track_id is not None:
         return CarrierTrack.objects.get(pk=rest_of.carrier_track_id)
-    carrier.settle_loads(event_moves.extracted, reports, units)
+    extracted = event_moves.extracted
+    begun = _find_pass_begun(carrier, event_moves, units) if extracted.phase in (OUT, DATA) else None
+    if begun is not None and extracted.phase == OUT:
+        carriers.end_pass(begun, at=extracted.occurred_at)
+    if begun is not None:
+        return begun
+    carrier.settle_loads(extracted, reports, units)
     return carrier.record_pass(
         run=event_moves.run,
         step=event_moves.step,
         station=event_moves.station,
-        at=event_moves.extracted.occurred_at,
+        at=extracted.occurred_at,
+        is_through=extracted.phase != IN,
     )
+
+
+def _find_pass_begun(
+    carrier: LockedCarrier, event_moves: EventMoves, units: Mapping[str, UnitState]
+) -> CarrierTrack | None:
+    """Return the carrier's pass in which its units entered the step here."""
+    passes = [_find_pass(event_moves, state) for state in units.values()]
+    return carriers.find_pass(carrier.carrier, [it.id for it in passes if it is not None])
+
+
+# --- units that were not processed -------------------------------------------------------------------------
+
+
+def _states_of_skipped(context: EventContext, reports: Sequence[UnitReport]) -> dict[str, UnitState]:
+    """Return where the units stand that the machine says it did not process, as far as they are known."""
+    sns = [str(report.sn) for report in reports if report.is_skipped]
+    return {sn: context.unit_states[sn] for sn in sns if sn in context.unit_states}
+
+
+def _leave_out_skipped(event_moves: EventMoves, context: EventContext, reports: Sequence[UnitReport]) -> None:
+    """Leave out the units that the machine did not process. One that is in its station failed there: it was to be."""
+    skipped = [report for report in reports if report.is_skipped]
+    event_moves.unmapped += [measurement.name for report in skipped for measurement in report.measurements]
+    states = _states_of_skipped(context, skipped).values()
+    in_station = [state for state in states if _is_in_station(event_moves, state)]
+    event_moves.left_out += len(skipped) - len(in_station)
+    for state in in_station:
+        try:
+            move = moves.of_open_track(state, NOTHING_EARLIER)
+            moves.leave(
+                move,
+                claimed_result="",
+                at=event_moves.extracted.occurred_at,
+                by=event_moves.by,
+                source="AUTO",
+                override=ResultOverride.SKIP,
+            )
+            event_moves.moves.append(move)
+        except errors.DomainError as error:
+            event_moves.leave_out(state.unit.sn, error)
+
+
+def _find_pass(event_moves: EventMoves, state: UnitState) -> Pass | None:
+    """Return the latest track of a unit at the step and in the station that an event is of."""
+    run, step, station = event_moves.run, event_moves.step, event_moves.station
+    return state.find_pass(run_id=run.pk, step_no=step.step_no, station_id=station.pk)
+
+
+def _is_in_station(event_moves: EventMoves, state: UnitState) -> bool:
+    """Whether a unit is in the station and at the step that an event is of."""
+    track, match = state.open_track, event_moves.match
+    here = (event_moves.station.pk, match.step.step_no, match.run.pk)
+    return track is not None and (track.station_id, track.step_no, track.run_id) == here
 
 
 # --- moving ------------------------------------------------------------------------------------------------
@@ -285,8 +366,10 @@ def _move_units(
                 event_moves.moves.append(_move(event_moves, state, report, batch, earlier))
         except errors.DomainError as error:
             event_moves.leave_out(state.unit.sn, error)
-    if not event_moves.moves:
+    if not event_moves.moves and (event_moves.last_error or not event_moves.left_out):
         raise event_moves.last_error or invalid(_("the event names no unit"))
+    if not event_moves.moves:
+        event_moves.unmapped += [reading.spec_name for reading in batch.of_units]
 
 
 def _move(
@@ -297,26 +380,71 @@ def _move(
     earlier: Mapping[int, Earlier],
 ) -> Move:
     """Move one unit: in, out, or in and out. An event for a unit that is in this station closes its track."""
-    at, match = event_moves.extracted.occurred_at, event_moves.match
-    move = _begin_move(event_moves, state, earlier)
+    at, match, phase = event_moves.extracted.occurred_at, event_moves.match, event_moves.extracted.phase
+    move = _find_move(event_moves, state) if phase == DATA else _begin_move(event_moves, state, earlier)
+    mapped = measurements.to_readings(match.mapping, report.measurements, match.step, at=at)
+    event_moves.unmapped += mapped.unmapped
+    readings, misfits = [*mapped.readings, *batch.of_units], [*batch.misfits, *mapped.misfits]
+    if phase in (IN, DATA):
+        moves.bring_values(
+            move,
+            at=at,
+            by=event_moves.by,
+            source="AUTO",
+            readings=readings,
+            misfits=misfits,
+            claims_failure=report.result == FAIL,
+            key=event_moves.key,
+        )
+        event_moves.leave_out_values(move.misfits)
+    if phase == DATA:
+        _judge_late(event_moves, move, report, batch)
+        return move
     move.track.reported_at = event_moves.extracted.reported_at
-    if event_moves.extracted.phase == "IN":
+    move.track.is_time_doubtful |= event_moves.extracted.is_time_doubtful
+    if phase == IN:
         return move
     if event_moves.carrier_track is not None:
         move.earlier = move.earlier.joined(batch.on_pass)
-    mapped = measurements.to_readings(match.mapping, report.measurements, match.step, at=at)
-    event_moves.unmapped += mapped.unmapped
     moves.leave(
         move,
-        claimed_result=report.result or "PASS",
+        claimed_result=report.result or PASS,
         at=at,
         by=event_moves.by,
         source="AUTO",
-        readings=[*mapped.readings, *batch.of_units],
-        misfits=[*batch.misfits, *mapped.misfits],
+        readings=readings,
+        misfits=misfits,
+        defects=report.defects,
     )
     event_moves.leave_out_values(move.misfits)
     return move
+
+
+def _find_move(event_moves: EventMoves, state: UnitState) -> Move:
+    """Return a move that only brings values, to the open track here, else to the latest. Raises TrackNotFound."""
+    if state.open_track is not None and _is_in_station(event_moves, state):
+        return Move(state, state.open_track, is_entry=False)
+    found = _find_pass(event_moves, state)
+    if found is None:
+        raise errors.TrackNotFound
+    track = Track.objects.get(pk=found.id)
+    track.unit, track.run = state.unit, event_moves.run
+    return Move(state, track, is_entry=False)
+
+
+def _judge_late(event_moves: EventMoves, move: Move, report: UnitReport, batch: BatchMeasurements) -> None:
+    """Have a failing report of values fail the open pass when that is left; afterwards it holds the unit."""
+    at = event_moves.extracted.occurred_at
+    if move.track.out_at is None:
+        if report.result == FAIL:
+            moves.fail_at_exit(move, report.defects, at=at)
+        return
+    failing = find_failing(event_moves.step.step_no, report.result, [*move.judged, *batch.judged])
+    if failing is None:
+        return
+    decision = hold_late(move.unit, failing, source=event_moves.source)
+    move.dispositions += [decision] if decision is not None else []
+    move.defects = build_defects(move.track, report.defects, at=at)
 
 
 def _begin_move(event_moves: EventMoves, state: UnitState, earlier: Mapping[int, Earlier]) -> Move:
@@ -337,5 +465,5 @@ def _begin_move(event_moves: EventMoves, state: UnitState, earlier: Mapping[int,
         source=TrackSource(match.step.station_type),
         at=event_moves.extracted.occurred_at,
         by=event_moves.by,
-        is_entry_inferred=event_moves.extracted.phase == "OUT",
+        is_entry_inferred=event_moves.extracted.phase == OUT,
     )

@@ -487,6 +487,12 @@ class IngestMappingMissing(Unprocessable):
     message = _("No step of type {event_type} with an ingest mapping is in the routes of the open runs concerned.")
 
 
+class IngestMappingReadsNothing(IngestMappingMissing):
+    """Steps of the type have mappings, but the event fulfils none's `when`."""
+
+    message = _("No step of type {event_type} in the routes of the open runs concerned reads this event by a mapping.")
+
+
 class ApplyingFailed(DomainError):
     """Kept with a message that could not be applied for a reason that nobody foresaw, which the log has."""
 

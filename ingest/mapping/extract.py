@@ -4,24 +4,29 @@
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
-import msgspec
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from execution.data import judging
-from ingest.mapping.measurements import Measurement, find_measurements, list_readable_measurements
+from execution.quality.defects import ReportedDefect
+from ingest.mapping.defects import find_defects
+from ingest.mapping.measurements import Blocks, Measurement, find_measurements, list_readable_measurements
 from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes import errors
 from mes.platform.validators import validate_code, validate_moment
 from mes.routing.paths import Path
 from mes.routing.step_mapping import ResultRule, StepMapping
+from mes.routing.time_formats import ISO, Moment, find_zone, read_time, settle
 
 T = TypeVar("T")
+IN, OUT, DATA = "IN", "OUT", "DATA"
+PASS, FAIL, SKIP = "PASS", "FAIL", "SKIP"
 LONGEST_ID = 200
 LONGEST_POSITION = 100
 MOST_UNITS = 1000  # of one event
@@ -32,7 +37,8 @@ MOST_MEASUREMENTS = judging.MOST_READINGS  # of one event, those of all its unit
 class UnitReport:
     """What an event says about one unit, named by its serial number or by its position on the carrier.
 
-    `problem` is what is wrong with a position's report, which counts only where there is a unit.
+    `result` is PASS, FAIL, SKIP (it was not processed) or None. `problem` is what is wrong with a position's report,
+    which counts only where there is a unit.
     """
 
     sn: str | None
@@ -40,11 +46,21 @@ class UnitReport:
     result: str | None = None
     measurements: tuple[Measurement, ...] = ()
     problem: str | None = None
+    defects: tuple[ReportedDefect, ...] = ()
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the machine says that it did not process the unit."""
+        return self.result == SKIP
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What a mapping makes of an event. `phase` is IN, OUT or None: in and out at once."""
+    """What a mapping makes of an event. `phase` is IN, OUT, DATA (it brings values only) or None: in and out at once.
+
+    `result`, `measurements` and `defects` are said of no single unit. `measured_without_unit` counts the measurements
+    of positions without a unit.
+    """
 
     units: tuple[UnitReport, ...]
     occurred_at: datetime
@@ -57,15 +73,17 @@ class Extracted:
     phase: str | None
     result: str | None = None
     measurements: tuple[Measurement, ...] = ()
+    defects: tuple[ReportedDefect, ...] = ()
     positions_without_unit: int = 0
+    measured_without_unit: int = 0
+    is_time_doubtful: bool = False
 
     @property
     def reports(self) -> list[UnitReport]:
-        """What is said of units that leave: of each, and without a serial number and a position of all."""
-        if self.phase == "IN":
-            return []
+        """What is said of units that were processed: of each, and without a serial number and a position of all."""
         of_all = UnitReport(None, None, self.result, self.measurements)
-        return [*self.units, *([of_all] if self.result or self.measurements else [])]
+        said = [*self.units, *([of_all] if self.result or self.measurements else [])]
+        return [report for report in said if not report.is_skipped]
 
     @property
     def sns(self) -> list[str]:
@@ -85,6 +103,22 @@ class EventReading:
         self.document = document
         self.mapping = mapping
         self._extracted: Extracted | None = None
+
+    # --- whether -------------------------------------------------------------------------------------------
+
+    @property
+    def holds_when(self) -> bool:
+        """Whether the mapping reads the event. Only `true` counts: no other word, nor what cannot be evaluated."""
+        when = self.mapping.when
+        return when is None or _or_none(lambda: self.document.search(when)) is True
+
+    def find_problem_of_when(self) -> str | None:
+        """Return why `when` could not be evaluated; None where it could."""
+        try:
+            _found = self.mapping.when and self.document.search(self.mapping.when)
+        except errors.IngestPayloadInvalid as error:
+            return "; ".join(error.details["problems"])
+        return None
 
     # --- who -----------------------------------------------------------------------------------------------
 
@@ -121,6 +155,20 @@ class EventReading:
         return self.document.text_at(self.mapping.transaction_id_path)
 
     @property
+    def skipped(self) -> frozenset[str]:
+        """The serial numbers and positions of the items of which the event says that they were not processed."""
+        rule, items_path = self.mapping.result, self.mapping.units_path
+        if items_path is None or rule is None or not rule.skip_values:
+            return frozenset()
+        reports = (report for report, _item in self._list_readable_items(items_path, IN))
+        return frozenset(str(report.sn or report.position) for report in reports if report.is_skipped)
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the event says of all its units that they were not processed."""
+        return _or_none(lambda: self._read_result(IN)) == SKIP
+
+    @property
     def test_result_id(self) -> str:
         """The id of the test result that the event reports; a mapping without a path for it finds none."""
         path = self.mapping.test_result_id_path
@@ -142,22 +190,34 @@ class EventReading:
         return self.document.text_at(self.mapping.line_code_path)
 
     @property
-    def reported_at(self) -> datetime | None:
+    def said_moment(self) -> Moment | None:
         """When the event occurred as its source says; by a mapping without a path for it, as the envelope does.
 
         None where neither is there: it occurred when it was received.
         """
-        path = self.mapping.occurred_at_path
-        text = self.document.fields.get("occurredAt") if path is None else self.document.search(path)
-        return None if path is None and text is None else _as_moment(text, _expression(path, "occurredAt"))
+        path, mapping = self.mapping.occurred_at_path, self.mapping
+        if path is None:
+            return self._said_by_envelope()
+        zone = self.document.clock.time_zone
+        if mapping.time_zone is not None:
+            zone = find_zone(mapping.time_zone)
+            if zone is None:
+                raise invalid(_("timeZone: there is no time zone “{name}”").format(name=mapping.time_zone[:100]))
+        return _as_moment(self.document.search(path), path.expression, mapping.time_format, zone, self.document)
 
     @property
     def occurred_at(self) -> datetime:
         """When the event occurred, by its source's clock put right."""
-        return self._put_right(self.reported_at)
+        return self._put_right(self.said_moment)
 
-    def _put_right(self, said: datetime | None) -> datetime:
-        return self.document.received_at if said is None else self.document.clock.correct(said)
+    def _said_by_envelope(self) -> Moment | None:
+        text = self.document.fields.get("occurredAt")
+        return (
+            None if text is None else _as_moment(text, "occurredAt", ISO, self.document.clock.time_zone, self.document)
+        )
+
+    def _put_right(self, said: Moment | None) -> datetime:
+        return self.document.received_at if said is None else self.document.clock.correct(said.at)
 
     def find_station_code(self) -> str | None:
         """Return the station that the event reports; None where it reports none that could be read."""
@@ -178,27 +238,33 @@ class EventReading:
         try:
             return self.occurred_at
         except errors.IngestPayloadInvalid:
-            text = self.document.fields.get("occurredAt")
-            return self._put_right(None if text is None else _as_moment(text, "occurredAt"))
+            return self._put_right(self._said_by_envelope())
 
     # --- what ----------------------------------------------------------------------------------------------
 
     @property
     def phase(self) -> str | None:
-        """IN, OUT, or None: in and out at once."""
+        """IN, OUT, DATA, or None: in and out at once."""
         rule = self.mapping.phase
         if rule is None:
             return None
         found = self.document.search(rule.path)
-        for phase, words in (("IN", rule.in_values), ("OUT", rule.out_values)):
+        for phase, words in ((IN, rule.in_values), (OUT, rule.out_values), (DATA, rule.data_values)):
             if any(is_same(found, word) for word in words):
                 return phase
-        raise invalid(_("phase.path: {found} is in neither inValues nor outValues").format(found=repr(found)[:200]))
+        reason = _("phase.path: {found} is in none of inValues, outValues and dataValues")
+        raise invalid(reason.format(found=repr(found)[:200]))
+
+    @property
+    def brings_values(self) -> bool:
+        """Whether the event reports values only: its units neither enter nor leave."""
+        rule = self.mapping.phase
+        return rule is not None and bool(rule.data_values) and _or_none(lambda: self.phase) == DATA
 
     def may_be_entry(self) -> bool:
         """Whether the event reports that units enter, or something that the mapping cannot tell from that."""
         try:
-            return self.phase == "IN"
+            return self.phase == IN
         except errors.IngestPayloadInvalid:
             return True
 
@@ -211,109 +277,145 @@ class EventReading:
         return self._extracted
 
     def list_readable_reports(self) -> list[UnitReport]:
-        """Return what the event says of each unit, whatever else in it cannot be read; nothing of units that enter.
+        """Return what the event says of each unit that was processed, whatever else in it cannot be read.
 
         What cannot be read of a report is left out of it. One without a serial number and a position is for all units.
         """
-        if _or_none(lambda: self.phase) == "IN":
-            return []
-        reports: list[UnitReport] = []
-        if self.mapping.units_path is None or self.mapping.measures_batch:
-            result = _or_none(self._read_result) if self.mapping.units_path is None else None
-            measured = self._list_readable_measurements(self.document.fields)
-            sns: list[str | None] = [None]
-            if self.mapping.units_path is None:
-                sns = [*(_or_none(lambda: self.sns) or ())] or sns
-            reports += [UnitReport(sn, None, result, measured) for sn in dict.fromkeys(sns)]
-        if self.mapping.units_path is not None:
-            reports += self._list_readable_items(self.mapping.units_path)
-        return reports
+        phase = _or_none(lambda: self.phase)
+        if self.mapping.units_path is None:
+            result = _or_none(partial(self._read_result, phase))
+            measured = self._list_readable_measurements(self.document.fields, self._blocks)
+            sns = [*(_or_none(lambda: self.sns) or ())] or [None]
+            reports = [UnitReport(sn, None, result, measured) for sn in dict.fromkeys(sns)]
+        else:
+            of_event = self._list_readable_measurements(self.document.fields, self._blocks_of_event)
+            reports = [UnitReport(None, None, None, of_event)]
+            for report, item in self._list_readable_items(self.mapping.units_path, phase):
+                measured = self._list_readable_measurements(item, self._blocks_of_units)
+                reports.append(replace(report, measurements=measured))
+        return [report for report in reports if not report.is_skipped]
 
-    def _list_readable_items(self, items_path: Path) -> Iterator[UnitReport]:
+    def _list_readable_items(self, items_path: Path, phase: str | None) -> Iterator[tuple[UnitReport, Any]]:
+        """Yield what items say of the results of units, each with the item."""
         items = _or_none(lambda: self.document.list_at(items_path)) or []
         sns = _or_none(lambda: self.document.texts_at_items(items_path, self.mapping.sn_path)) or [None] * len(items)
         for item, sn in zip(items, sns, strict=False):
             position = _or_none(partial(self.document.text_in, item, self.mapping.position_path))
             if sn is not None or position is not None:
-                result = _or_none(partial(self._read_result_of_item, item))
-                yield UnitReport(sn, position, result, self._list_readable_measurements(item))
+                result = _or_none(partial(self._read_result, phase, item))
+                yield UnitReport(sn, position, result), item
 
-    def _list_readable_measurements(self, root: Any) -> tuple[Measurement, ...]:
-        found = list_readable_measurements(self.mapping, self.document, root)
+    def _list_readable_measurements(self, root: Any, blocks: Blocks) -> tuple[Measurement, ...]:
+        found = list_readable_measurements(self.mapping, self.document, root, blocks)
         return tuple(found[:MOST_MEASUREMENTS])
+
+    # --- extracting ----------------------------------------------------------------------------------------
+
+    @property
+    def _blocks(self) -> Blocks:
+        return tuple(enumerate(self.mapping.measurements))
+
+    @property
+    def _blocks_of_units(self) -> Blocks:
+        return [(index, rule) for index, rule in self._blocks if not rule.of_event]
+
+    @property
+    def _blocks_of_event(self) -> Blocks:
+        return [(index, rule) for index, rule in self._blocks if rule.of_event]
 
     def _extract(self) -> Extracted:
         mapping = self.mapping
         carrier_no, sns, phase = self.carrier_no, self.sns, self.phase
-        units, without_unit = self._read_units(sns, needs_result=phase != "IN")
-        measurements = self._read_measurements() if mapping.measures_batch else ()
+        units, of_no_unit = self._read_units(sns, phase)
+        # Where no unit is named, those of the carrier or the transaction are meant, and what is said is said of each.
+        is_of_all = not units and mapping.units_path is None
+        measurements = self._measured(self.document.fields, self._blocks if is_of_all else self._blocks_of_event)
         _check_numbers(units, measurements)
         _check_codes(units, carrier_no)
         transaction_id = self.transaction_id
         if transaction_id is not None and len(transaction_id) > LONGEST_ID:
             path = _expression(mapping.transaction_id_path, "transactionIdPath")
             raise invalid(_("{path}: finds no transaction id").format(path=path))
+        said = self.said_moment
         return Extracted(
             units=units,
-            occurred_at=self.occurred_at,
-            reported_at=self.reported_at,
+            occurred_at=self._put_right(said),
+            reported_at=None if said is None else said.at,
             station_code=self.station_code,
             line_code=self.line_code,
             carrier_no=carrier_no,
             test_result_id=None if mapping.test_result_id_path is None else self.test_result_id,
             transaction_id=transaction_id,
             phase=phase,
-            result=self._read_result() if not units and phase != "IN" else None,
+            result=self._read_result(phase) if not units else None,
             measurements=measurements,
-            positions_without_unit=without_unit,
+            defects=self._defects(self.document.fields) if is_of_all else (),
+            positions_without_unit=len(of_no_unit),
+            measured_without_unit=sum(of_no_unit),
+            is_time_doubtful=said is not None and said.is_doubtful,
         )
 
-    def _read_units(self, sns: list[str], *, needs_result: bool) -> tuple[tuple[UnitReport, ...], int]:
-        """Return the units reported and how many positions of the report name none."""
+    def _read_units(self, sns: list[str], phase: str | None) -> tuple[tuple[UnitReport, ...], list[int]]:
+        """Return the units reported, and how much is measured at each position of the report that names none."""
         if self.mapping.units_path is not None:
-            return self._read_items(self.mapping.units_path, needs_result=needs_result)
-        result = self._read_result() if needs_result else None
-        measurements = () if self.mapping.measures_batch else self._read_measurements()
-        return tuple(UnitReport(sn, result=result, measurements=measurements) for sn in dict.fromkeys(sns)), 0
+            return self._read_items(self.mapping.units_path, phase)
+        if not sns:
+            return (), []
+        root = self.document.fields
+        result, measured, defects = self._read_result(phase), self._measured_of_units(root), self._defects(root)
+        return tuple(UnitReport(sn, None, result, measured, None, defects) for sn in dict.fromkeys(sns)), []
 
-    def _read_items(self, items_path: Path, *, needs_result: bool) -> tuple[tuple[UnitReport, ...], int]:
-        units, without_unit = [], 0
+    def _read_items(self, items_path: Path, phase: str | None) -> tuple[tuple[UnitReport, ...], list[int]]:
+        units: list[UnitReport] = []
+        of_no_unit: list[int] = []
         items = self.document.list_at(items_path)
         for item, sn in zip(items, self.document.texts_at_items(items_path, self.mapping.sn_path), strict=True):
             position = self.document.text_in(item, self.mapping.position_path)
             if sn is None and position is None:
-                without_unit += 1
+                of_no_unit.append(len(self._list_readable_measurements(item, self._blocks_of_units)))
                 continue
             if position is not None and len(position) > LONGEST_POSITION:
                 raise invalid(_("positionPath: longer than {limit} characters").format(limit=LONGEST_POSITION))
-            units.append(self._read_item(item, sn, position, needs_result=needs_result))
-        return tuple(units), without_unit
+            units.append(self._read_item(item, sn, position, phase))
+        return tuple(units), of_no_unit
 
-    def _read_item(self, item: Any, sn: str | None, position: str | None, *, needs_result: bool) -> UnitReport:
+    def _read_item(self, item: Any, sn: str | None, position: str | None, phase: str | None) -> UnitReport:
         try:
-            result = self._read_result_of_item(item) if needs_result else None
-            return UnitReport(sn, position, result, find_measurements(self.mapping, self.document, item))
+            result = self._read_result(phase, item)
+            return UnitReport(sn, position, result, self._measured_of_units(item), None, self._defects(item))
         except errors.IngestPayloadInvalid as error:
             if sn is not None:
                 raise
             return UnitReport(None, position, problem="; ".join(error.details["problems"]))
 
-    def _read_measurements(self) -> tuple[Measurement, ...]:
-        rule = self.mapping.measurements
-        return () if rule is None else find_measurements(self.mapping, self.document, self.document.fields)
+    def _measured_of_units(self, root: Any) -> tuple[Measurement, ...]:
+        return self._measured(root, self._blocks_of_units)
 
-    def _read_result(self) -> str:
-        """Return PASS or FAIL; a mapping without `result` means that leaving is passing."""
-        rule = self.mapping.result
-        return "PASS" if rule is None else _as_verdict(rule, self.document.search(rule.path))
+    def _measured(self, root: Any, blocks: Blocks) -> tuple[Measurement, ...]:
+        return find_measurements(self.mapping, self.document, root, blocks)
 
-    def _read_result_of_item(self, item: Any) -> str:
-        """Return PASS or FAIL. Where an item says nothing at the path, what the event says there holds for each."""
+    def _defects(self, root: Any) -> tuple[ReportedDefect, ...]:
+        return find_defects(self.mapping.defects, self.document, root)
+
+    def _read_result(self, phase: str | None, item: Any = None) -> str | None:
+        """Return PASS, FAIL or SKIP; None of units that enter, and where a report of values says nothing.
+
+        Where an item says nothing at the path, what the event says there holds for each. A mapping without `result`
+        means that leaving is passing.
+        """
         rule = self.mapping.result
         if rule is None:
-            return "PASS"
-        found = self.document.search_in(item, rule.path)
-        return _as_verdict(rule, self.document.search(rule.path) if found is None else found)
+            return PASS if phase in (OUT, None) else None
+        if phase == IN and not rule.skip_values:
+            return None
+        found = None if item is None else self.document.search_once(item, rule.path)
+        if found is None:
+            found = self.document.search(rule.path)
+        if any(is_same(found, word) for word in rule.skip_values):
+            return SKIP
+        if phase == IN or (phase == DATA and found is None):
+            return None
+        return _as_verdict(rule, found)
 
 
 def _or_none(read: Callable[[], T]) -> T | None:
@@ -325,19 +427,26 @@ def _or_none(read: Callable[[], T]) -> T | None:
 
 def _as_verdict(rule: ResultRule, found: Any) -> str:
     """Return PASS or FAIL for a word that was found. Nothing unknown passes."""
-    for verdict, words in (("PASS", rule.pass_values), ("FAIL", rule.fail_values)):
+    for verdict, words in ((PASS, rule.pass_values), (FAIL, rule.fail_values)):
         if any(is_same(found, word) for word in words):
             return verdict
     raise invalid(_("result.path: {found} is in neither passValues nor failValues").format(found=repr(found)[:200]))
 
 
-def _as_moment(text: Any, expression: str) -> datetime:
+def _as_moment(found: Any, expression: str, time_format: str, zone: ZoneInfo | None, document: EventDocument) -> Moment:
+    """Return the instant that was found, in a format and for times without an offset in a zone."""
+    said = {"path": expression, "text": repr(found)[:100], "format": time_format}
     try:
-        moment = msgspec.convert(text, datetime)
-        validate_moment(moment)
-    except (msgspec.ValidationError, ValidationError):
+        written = read_time(found, time_format)
+    except ValueError:
         reason = _("{path}: {text} is no time with an offset from UTC")
-        raise invalid(reason.format(path=expression, text=repr(text)[:100])) from None
+        raise invalid((reason if time_format == ISO else _("{path}: {text} is no {format}")).format(**said)) from None
+    try:
+        moment = settle(written, zone, near=document.received_at + document.clock.correction)
+        validate_moment(moment.at)
+    except (ValueError, ValidationError):
+        reason = _("{path}: {text} is no time with an offset from UTC; without one, timeZone or its source must tell")
+        raise invalid(reason.format(**said)) from None
     return moment
 
 

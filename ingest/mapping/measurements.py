@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,72 +14,69 @@ from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes import errors
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
 from mes.routing.step_mapping import MeasurementRule, ResultRule, StepMapping
+from mes.specs.measures import is_same_measure
 
 JSON_TYPE = "JSON"
+Blocks = Sequence[tuple[int, MeasurementRule]]  # of `measurements`, each with its place
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """A named value as the machine reported it."""
+    """A value as the machine reported it. `block` is the place of the block of `measurements` that found it."""
 
-    name: str
+    name: str | None
     value: Any
     measure: str | None = None
     judge: str | None = None
+    block: int = 0
 
 
 @dataclass
 class Readings:
-    """Measurements turned into readings of a step's specs, those that map to none, and those that cannot be read."""
+    """Measurements as readings of a step's specs, names of those that map to none, and those that cannot be read."""
 
     readings: list[Reading] = field(default_factory=list)
-    unmapped: list[str] = field(default_factory=list)
+    unmapped: list[str | None] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
 
 
-def find_measurements(mapping: StepMapping, document: EventDocument, root: Any) -> tuple[Measurement, ...]:
-    """Return what a mapping finds measured in an event, or in an item of it. Raises IngestPayloadInvalid."""
-    rule = mapping.measurements
-    if rule is None:
-        return ()
-    items = _search_items(document, root, rule)
-    if items is None:
-        return ()
-    if not isinstance(items, list):
-        raise invalid(_("measurements.itemsPath: finds no list"))
-    return tuple(_measurement(rule, mapping.result, document, item) for item in items)
+def find_measurements(
+    mapping: StepMapping, document: EventDocument, root: Any, blocks: Blocks
+) -> tuple[Measurement, ...]:
+    """Return what blocks of a mapping find measured in an event, or in an item of it. Raises IngestPayloadInvalid."""
+    found: list[Measurement] = []
+    for index, rule in blocks:
+        items = document.find_at(root, rule.items_path)
+        if items is not None and not isinstance(items, list):
+            raise invalid(_("measurements.itemsPath: finds no list"))
+        found += (_measurement(rule, index, mapping.result, document, item) for item in items or ())
+    return tuple(found)
 
 
-def list_readable_measurements(mapping: StepMapping, document: EventDocument, root: Any) -> list[Measurement]:
+def list_readable_measurements(
+    mapping: StepMapping, document: EventDocument, root: Any, blocks: Blocks
+) -> list[Measurement]:
     """Return what can be read of what is measured, in an event or in an item of it; the rest is left out."""
-    rule = mapping.measurements
-    if rule is None:
-        return []
-    try:
-        items = _search_items(document, root, rule)
-    except errors.IngestPayloadInvalid:
-        return []
     readable = []
-    for item in items if isinstance(items, list) else ():
+    for index, rule in blocks:
+        items = None
         with contextlib.suppress(errors.IngestPayloadInvalid):
-            readable.append(_measurement(rule, mapping.result, document, item))
+            items = document.find_at(root, rule.items_path)
+        for item in items if isinstance(items, list) else ():
+            with contextlib.suppress(errors.IngestPayloadInvalid):
+                readable.append(_measurement(rule, index, mapping.result, document, item))
     return readable
 
 
-def _search_items(document: EventDocument, root: Any, rule: MeasurementRule) -> Any:
-    """Return what the items' path finds; in the event itself, it is evaluated once."""
-    return document.search(rule.items_path) if root is document.fields else document.search_in(root, rule.items_path)
-
-
-def _measurement(rule: MeasurementRule, words: ResultRule | None, document: EventDocument, item: Any) -> Measurement:
-    name = document.text_in(item, rule.name_path)
-    if name is None:
-        raise invalid(_("measurements.namePath: finds no name"))
+def _measurement(
+    rule: MeasurementRule, block: int, words: ResultRule | None, document: EventDocument, item: Any
+) -> Measurement:
     return Measurement(
-        name=name,
+        name=document.text_in(item, rule.name_path),
         value=document.search_in(item, rule.value_path),
         measure=document.text_in(item, rule.unit_path),
         judge=_judge(rule, words, document, item),
+        block=block,
     )
 
 
@@ -105,35 +102,37 @@ def to_readings(
     """
     result = Readings()
     names = mapping.data_spec_map
-    factors = mapping.measurements.unit_factors if mapping.measurements is not None else {}
     for measurement in measurements:
-        spec = step.spec_index.find(names.get(measurement.name, measurement.name))
+        name = measurement.name
+        spec = None if name is None else step.spec_index.find(names.get(name, name))
         if spec is None or measurement.value is None:
-            result.unmapped.append(measurement.name)
+            result.unmapped.append(name)
             continue
         try:
-            value = _converted(measurement, spec, factors)
+            value = _converted(measurement, spec, mapping)
         except errors.IngestPayloadInvalid as error:
-            result.misfits.append(Misfit(measurement.name, error))
+            result.misfits.append(Misfit(str(name), error))
             continue
         result.readings.append(_reading(spec, value, measurement.judge, at))
     return result
 
 
-def _converted(measurement: Measurement, spec: SpecSnapshot, factors: Mapping[str, Mapping[str, float]]) -> Any:
-    """Return the value in the spec's unit of measure, by the factors the mapping gives. Raises IngestPayloadInvalid."""
+def _converted(measurement: Measurement, spec: SpecSnapshot, mapping: StepMapping) -> Any:
+    """Return the value in the spec's unit of measure, as the block that found it converts. Raises
+    IngestPayloadInvalid.
+    """
     value, measure = measurement.value, measurement.measure
     if isinstance(value, float) and not math.isfinite(value):
         raise invalid(_("{name}: is not finite").format(name=measurement.name))
-    if not measure or not spec.unit or measure == spec.unit:
+    if not measure or not spec.unit or is_same_measure(measure, spec.unit):
         return value
-    factor = (factors.get(measure) or {}).get(spec.unit)
-    if factor is None:
+    conversion = mapping.measurements[measurement.block].find_conversion(measure, spec.unit)
+    if conversion is None:
         reason = _("{name}: reported in {measure}, its spec is in {unit}; give measurements.unitFactors")
         raise invalid(reason.format(name=measurement.name, measure=measure, unit=spec.unit))
     if not isinstance(value, int | float) or isinstance(value, bool):
         return value
-    converted = float(value) * factor
+    converted = conversion.apply(float(value))
     if not math.isfinite(converted):
         raise invalid(_("{name}: is out of range in {unit}").format(name=measurement.name, unit=spec.unit))
     return converted

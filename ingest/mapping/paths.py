@@ -1,4 +1,4 @@
-"""What paths find in an event, or in an item of it. Pure, but for the clock where nobody says when it came."""
+"""What paths find in an event, or in an item of it. Pure, but for the time where nobody says when it came."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -64,6 +64,26 @@ class EventDocument:
     def search_in(self, item: Any, path: Path) -> Any:
         """Return what a path finds in an item of the event. Raises IngestPayloadInvalid."""
         return path.search(item, self._interpreters)
+
+    def find_at(self, root: Any, path: Path) -> Any:
+        """Return what a path finds in an item, or in the event itself: there it is evaluated once. Raises
+        IngestPayloadInvalid.
+        """
+        return self.search(path) if root is self.fields else self.search_in(root, path)
+
+    def search_once(self, item: Any, path: Path) -> Any:
+        """Return what a path finds in an item of a list that `list_at` returned, where it is asked for more than once.
+        Raises IngestPayloadInvalid.
+        """
+        key = (id(item), path)  # those lists are kept with what was found, and with them their items
+        found = self._found.get(key, _NOT_EVALUATED)
+        if found is _NOT_EVALUATED:
+            try:
+                found = self.search_in(item, path)
+            except errors.IngestPayloadInvalid as error:
+                found = _Failure(error)
+            self._found[key] = found
+        return _unless_failed(found)
 
     def text_in(self, item: Any, path: Path | None) -> str | None:
         """Return the text that a path finds in an item of the event. Raises IngestPayloadInvalid."""

@@ -12,13 +12,15 @@ FOLDER = Path(__file__).parent / "preset_files"
 
 @dataclass(frozen=True)
 class Preset:
-    """A mapping to begin with. `event` is what a machine would push, `stationType` the type of its step."""
+    """A mapping, or a list of them, to begin with. `event` is what a machine would push, `stationType` the type of its
+    step.
+    """
 
     code: str
     name: str
     description: str
     station_type: str
-    mapping: dict[str, Any]
+    mapping: dict[str, Any] | list[dict[str, Any]]
     event: dict[str, Any]
 
 

@@ -4,7 +4,7 @@ The same functions as for a real event do the reading; here a part of the mappin
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -17,9 +17,10 @@ from django.utils.translation import gettext as _
 
 from execution import rules, unit_state
 from execution.data import judging
+from execution.quality.defects import ReportedDefect
 from ingest import envelope, unit_moves
 from ingest.mapping import measurements
-from ingest.mapping.extract import EventReading, Extracted, UnitReport
+from ingest.mapping.extract import IN, PASS, EventReading, Extracted, UnitReport
 from ingest.mapping.measurements import Measurement
 from ingest.mapping.paths import EventDocument, invalid
 from mes import errors
@@ -32,7 +33,7 @@ from mes.routing.mapping_problems import find_mapping_problems
 from mes.routing.models import Routing, VersionStatus
 from mes.routing.paths import Interpreters, Path
 from mes.routing.snapshots import RouteSnapshot, SpecSnapshot, StepSnapshot
-from mes.routing.step_mapping import StepMapping, list_paths
+from mes.routing.step_mapping import MeasurementRule, StepMapping, list_paths
 from mes.specs.models import TriggerType
 
 LIVE = "live"
@@ -42,15 +43,19 @@ PARTS = (
     ("carrier_code_path",),
     ("phase",),
     ("result",),
-    ("occurred_at_path",),
+    ("occurred_at_path", "time_format", "time_zone"),
     ("station_code_path",),
     ("line_code_path",),
     ("transaction_id_path",),
     ("test_result_id_path",),
     ("measurements", "data_spec_map"),
+    ("defects",),
 )
-OF_MEASUREMENTS = tuple(f"measurements.{key}" for key in ("namePath", "valuePath", "unitPath", "judgePath"))
-OF_ITEMS = ("snPath", "positionPath", "result.path")  # relative to an item where there is a `unitsPath`
+IN_LISTS: Mapping[str, tuple[str, ...]] = {  # what looks for a list, and its paths that are relative to the items
+    "measurements": ("namePath", "valuePath", "unitPath", "judgePath"),
+    "defects": ("codePath", "locationPath", "remarkPath"),
+}
+OF_ITEMS = ("snPath", "positionPath", "result.path", "defects.itemsPath")  # relative to an item of `unitsPath`
 MISFITS = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 NO_MAPPING = StepMapping()
 T = TypeVar("T")
@@ -58,11 +63,16 @@ T = TypeVar("T")
 
 @dataclass
 class Preview:
-    """What became of an event that was only looked at. Times, values and codes are as they would be stored."""
+    """What became of an event that was only looked at. Times, values and codes are as they would be stored.
+
+    `mapping` is the one that reads it, of the `mappings` of the step, which tell why.
+    """
 
     step: StepSnapshot
     version: int | str
     event: dict[str, Any]
+    mapping: StepMapping = NO_MAPPING
+    mappings: list[dict[str, Any]] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
     paths: list[dict[str, Any]] = field(default_factory=list)
     extracted: Extracted | None = None
@@ -70,11 +80,6 @@ class Preview:
     values: list[dict[str, Any]] = field(default_factory=list)
     unmapped: list[dict[str, Any]] = field(default_factory=list)
     overridden: set[int | None] = field(default_factory=set)
-
-    @property
-    def mapping(self) -> StepMapping:
-        """The mapping of the step."""
-        return self.step.mapping or NO_MAPPING
 
     def attempt(self, action: Callable[[], T]) -> T | None:
         """Return what the action returns; None when it is refused, which becomes a problem."""
@@ -108,7 +113,7 @@ def preview_event(*, route_code: str, step_no: int, event: Any, version: int | s
         raise errors.ValidationFailed({"stepNo": _("The route has no step {number}.").format(number=step_no)})
     preview = Preview(step, label, event if isinstance(event, dict) else {})
     _check_envelope(preview, event)
-    if not _check_mapping(preview):
+    if not (_check_mapping(preview) and _choose_mapping(preview)):
         return preview
     preview.paths = list(_list_paths(preview.mapping, preview.event))
     preview.extracted = _extract(preview)
@@ -157,12 +162,32 @@ def _check_envelope(preview: Preview, event: Any) -> None:
 
 
 def _check_mapping(preview: Preview) -> bool:
-    if preview.step.mapping is None:
+    if preview.step.ingest_mapping is None:
         preview.add(errors.IngestMappingMissing(event_type=preview.step.station_type))
         return False
-    problems = find_mapping_problems(preview.mapping.document, station_type=preview.step.station_type)
+    problems = find_mapping_problems(preview.step.ingest_mapping, station_type=preview.step.station_type)
     preview.problems += [{"code": "INGEST_MAPPING_INVALID", "message": str(problem)} for problem in problems]
     return not problems
+
+
+def _choose_mapping(preview: Preview) -> bool:
+    """Take the first mapping that reads the event, and say of each what its `when` finds."""
+    document, chosen = EventDocument(preview.event), None
+    for index, mapping in enumerate(preview.step.mappings):
+        reading = EventReading(document, mapping)
+        entry: dict[str, Any] = {"index": index, "when": None, "found": None, "reads": False}
+        if mapping.when is not None:
+            found = _found("when", mapping.when, preview.event, {})
+            entry |= {"when": mapping.when.expression, "found": found["found"]}
+            entry |= {"problem": found["problem"]} if "problem" in found else {}
+        if chosen is None and reading.holds_when:
+            chosen, entry["reads"] = mapping, True
+        preview.mappings.append(entry)
+    if chosen is None:
+        preview.add(errors.IngestMappingReadsNothing(event_type=preview.step.station_type))
+        return False
+    preview.mapping = chosen
+    return True
 
 
 # --- paths ---------------------------------------------------------------------------------------------------
@@ -170,42 +195,54 @@ def _check_mapping(preview: Preview) -> bool:
 
 def _list_paths(mapping: StepMapping, event: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield every path with what it finds: one thing at the event, a list of things at the items of a list."""
-    items = _find_items(mapping.units_path, event)
-    measured = _find_measured(mapping, event)
-    of_measurements = []
-    for key, path in list_paths(mapping):
-        if key.startswith("measurements.") and key != "measurements.itemsPath":
-            of_measurements.append((key, path))
-        elif items is not None and (key in OF_ITEMS or key == "measurements.itemsPath"):
-            yield _found_at_items(key, path, "unitsPath", items)
-        else:
+    roots: dict[str, list[Any]] = {}
+    for key, path in sorted(list_paths(mapping), key=lambda entry: _rank(entry[0])):
+        at = _root_of(mapping, key)
+        if at == "event":
             yield _found(key, path, event, {})
-    for key, path in sorted(of_measurements, key=lambda entry: OF_MEASUREMENTS.index(entry[0])):
-        yield _found_at_items(key, path, "measurements.itemsPath", measured)
+            continue
+        if at not in roots:
+            roots[at] = _list_roots(mapping, event, at)
+        yield _found_at_items(key, path, at, roots[at])
 
 
-def _find_measured(mapping: StepMapping, event: dict[str, Any]) -> list[Any]:
-    if mapping.measurements is None:
-        return []
-    items = _find_items(mapping.units_path, event)
-    roots = [event] if items is None else items
-    path, interpreters = mapping.measurements.items_path, Interpreters()
-    return [item for root in roots for item in _find_items(path, root, interpreters) or ()]
+def _rank(key: str) -> tuple[int, str, int]:
+    """Return what sorts the paths of lists' items behind the others, list by list, as people read them."""
+    part, _dot, inner = key.partition(".")
+    of_items = IN_LISTS.get(part.partition("[")[0], ())
+    return (1, part, of_items.index(inner)) if inner in of_items else (0, "", 0)
+
+
+def _root_of(mapping: StepMapping, key: str) -> str:
+    """Return what a path is relative to: `event`, or the path that finds a list, as `list_paths` names it."""
+    part, _dot, inner = key.partition(".")
+    if inner in IN_LISTS.get(part.partition("[")[0], ()):
+        return f"{part}.itemsPath"
+    is_of_item = key in OF_ITEMS or (part.startswith("measurements") and not _block_of(mapping, part).of_event)
+    return "unitsPath" if mapping.units_path is not None and is_of_item else "event"
+
+
+def _block_of(mapping: StepMapping, part: str) -> MeasurementRule:
+    """Return the block that `measurements` or `measurements[1]` names."""
+    return mapping.measurements[int(part.partition("[")[2].rstrip("]") or 0)]
+
+
+def _list_roots(mapping: StepMapping, event: dict[str, Any], at: str) -> list[Any]:
+    """Return the items of the list that a path finds in the event, or in each of the items that it is relative to."""
+    path = dict(list_paths(mapping))[at]
+    outer = _root_of(mapping, at)
+    roots = [event] if outer == "event" else _list_roots(mapping, event, outer)
+    interpreters = Interpreters()
+    return [item for root in roots for item in _find_items(path, root, interpreters)]
 
 
 def roots_of(preview: Preview, at: str) -> list[Any]:
-    """Return what the paths of a list are relative to: the event, the items of `unitsPath`, the measurements."""
-    if at == "event":
-        return [preview.event]
-    if at == "unitsPath":
-        return _find_items(preview.mapping.units_path, preview.event) or []
-    return _find_measured(preview.mapping, preview.event)
+    """Return what the paths of a list are relative to: the event, or the items of the list that a path finds."""
+    return [preview.event] if at == "event" else _list_roots(preview.mapping, preview.event, at)
 
 
-def _find_items(path: Path | None, root: Any, interpreters: Interpreters | None = None) -> list[Any] | None:
-    """Return the items of a list that a path finds; None without a path."""
-    if path is None:
-        return None
+def _find_items(path: Path, root: Any, interpreters: Interpreters) -> list[Any]:
+    """Return the items of a list that a path finds."""
     try:
         found = path.search(root, interpreters)
     except (errors.IngestPayloadInvalid, *MISFITS):
@@ -299,7 +336,8 @@ def _read_measurements(
     specs: set[int] = set()
     sn = None if index is None else extracted.units[index].sn
     for measurement in measurements:
-        spec = preview.step.spec_index.find(preview.mapping.data_spec_map.get(measurement.name, measurement.name))
+        name = measurement.name
+        spec = None if name is None else preview.step.spec_index.find(preview.mapping.data_spec_map.get(name, name))
         if spec is None or measurement.value is None:
             reason = _("no spec of this name is bound to the step") if spec is None else _("there is no value")
             preview.unmapped.append({**_as_measured(measurement), "sn": sn, "reason": reason})
@@ -368,7 +406,7 @@ def _judge(
 
 def _check_required(preview: Preview, extracted: Extracted, unit: UnitReport, specs: set[int]) -> None:
     """Say which required values the event itself does not bring; they may have come before, by another way."""
-    if extracted.phase == "IN" or unit.result != "PASS":
+    if extracted.phase == IN or unit.result != PASS:
         return
     on_carrier = {spec.id for spec in preview.step.specs if spec.trigger_type == TriggerType.EACH_CARRIER} & specs
     preview.attempt(lambda: rules.check_required(preview.step, on_track=specs, on_carrier=on_carrier))
@@ -383,7 +421,8 @@ def as_json(preview: Preview) -> dict[str, Any]:
         "stepNo": preview.step.step_no,
         "version": preview.version,
         "stationType": preview.step.station_type,
-        "mapping": preview.step.ingest_mapping,
+        "mapping": preview.mapping.document or None,
+        "mappings": preview.mappings,
         "extracted": None if preview.extracted is None else _extracted_as_json(preview, preview.extracted),
         "paths": preview.paths,
         "values": preview.values,
@@ -397,7 +436,12 @@ def _extracted_as_json(preview: Preview, extracted: Extracted) -> dict[str, Any]
     return said | {
         "units": [_unit_as_json(preview, unit, index) for index, unit in enumerate(extracted.units)],
         "measurements": [_as_measured(measurement) for measurement in extracted.measurements],
+        "defects": [_as_found(defect) for defect in extracted.defects],
     }
+
+
+def _as_found(defect: ReportedDefect) -> dict[str, str]:
+    return {"code": defect.code, "location": defect.location, "remark": defect.remark}
 
 
 def _unit_as_json(preview: Preview, report: UnitReport, index: int) -> dict[str, Any]:
@@ -409,6 +453,7 @@ def _unit_as_json(preview: Preview, report: UnitReport, index: int) -> dict[str,
         "result": report.result,
         "resultOverride": "DATA" if is_overridden else None,
         "measurements": [_as_judged(measurement) for measurement in report.measurements],
+        "defects": [_as_found(defect) for defect in report.defects],
         "isKnown": unit is not None,
         "status": unit.status if unit else None,
         "currentStepNo": unit.current_step_no if unit else None,

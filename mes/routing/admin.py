@@ -21,7 +21,7 @@ from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.admin import ReadOnlyAdmin, StrictJSONField, attempt
 from mes.platform.http.site import Section
 from mes.routing import services, snapshots
-from mes.routing.compilation import compile_route, differs_from_live
+from mes.routing.compilation import compile_route, differs_from_live, find_warnings
 from mes.routing.models import (
     FaiTemplate,
     RouteExecutionConfig,
@@ -182,6 +182,8 @@ def _compile(request: HttpRequest, code: str) -> None:
     if version.status == VersionStatus.READY:
         text = _("Compiled: {version} is ready.") if changed else _("Nothing has changed: {version} is ready.")
         messages.success(request, format_html(text, version=link))
+        for problem in find_warnings(version):
+            messages.warning(request, _describe_problem(problem))
         return
     messages.error(request, format_html(_("{version} cannot be used; mend this and compile again:"), version=link))
     for problem in version.errors:

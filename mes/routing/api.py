@@ -34,7 +34,7 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import CodeModelViewSet, IdModelViewSet
 from mes.routing import services, sn_masks
-from mes.routing.compilation import compile_route, differs_from_live
+from mes.routing.compilation import compile_route, differs_from_live, find_warnings
 from mes.routing.models import (
     ConfigScope,
     FaiTemplate,
@@ -314,6 +314,7 @@ _COMPILED = inline_serializer(
         "versionNo": serializers.IntegerField(),
         "status": serializers.ChoiceField(choices=VersionStatus.choices),
         "errors": _PROBLEM,
+        "warnings": _PROBLEM,
         "changed": serializers.BooleanField(),
     },
 )
@@ -392,7 +393,7 @@ class RouteViewSet(CodeModelViewSet):
     @extend_schema(
         summary="Compile a route",
         description="An unchanged route keeps its latest version (`changed` false). An INVALID version is kept with "
-        "its errors; runs bind READY ones.",
+        "its errors; runs bind READY ones. `warnings` keep nothing from being used, but are rarely meant.",
         request=None,
         responses={200: _COMPILED},
     )
@@ -405,6 +406,7 @@ class RouteViewSet(CodeModelViewSet):
                 "versionNo": version.version_no,
                 "status": version.status,
                 "errors": version.errors,
+                "warnings": find_warnings(version),
                 "changed": changed,
             }
         )

@@ -13,7 +13,7 @@ from mes.errors import RouteNotFound
 from mes.plant.models import Station, StationType
 from mes.platform.database.lookup import get_or_raise
 from mes.routing import snapshots
-from mes.routing.mapping_problems import find_mapping_problems
+from mes.routing.mapping_problems import find_mapping_problems, passes_all
 from mes.routing.models import (
     ConfigScope,
     RouteExecutionConfig,
@@ -22,7 +22,6 @@ from mes.routing.models import (
     RoutingStep,
     VersionStatus,
 )
-from mes.routing.step_mapping import parse_mapping
 from mes.specs.models import DataCollectionSpec
 
 SCOPE_ORDER = {scope.value: rank for rank, scope in enumerate(ConfigScope)}
@@ -176,7 +175,7 @@ def _freeze_step(
         requires_fai=bool(merged["requires_fai"]),
         retest_limit=merged["retest_limit"] or 0,
         specs=specs,
-        mapping=None if station_type == StationType.MANUAL else parse_mapping(merged["ingest_mapping"]),
+        ingest_mapping=None if station_type == StationType.MANUAL else merged["ingest_mapping"],
     )
 
 
@@ -197,7 +196,7 @@ def _find_config_problems(step: snapshots.StepSnapshot, station_codes: frozenset
                 _problem(no, "STATIONS_MISSING", _("A MANUAL step needs a station group or allowed stations."))
             )
         return problems
-    if step.mapping is None:
+    if step.ingest_mapping is None:
         return [
             *problems,
             _problem(
@@ -206,7 +205,7 @@ def _find_config_problems(step: snapshots.StepSnapshot, station_codes: frozenset
                 _("A step of type %(type)s needs an ingest mapping.") % {"type": step.station_type},
             ),
         ]
-    mapping_problems = find_mapping_problems(step.mapping.document, station_type=step.station_type)
+    mapping_problems = find_mapping_problems(step.ingest_mapping, station_type=step.station_type)
     return problems + [_problem(no, "INGEST_MAPPING_INVALID", str(problem)) for problem in mapping_problems]
 
 
@@ -233,6 +232,19 @@ def compile_route(*, code: str, compiled_by: str = "") -> tuple[RouteVersion, bo
             compiled_by=compiled_by,
         )
         return version, True
+
+
+def find_warnings(version: RouteVersion) -> list[Problem]:
+    """Return what a compiled version allows and is rarely meant."""
+    return [
+        _problem(
+            step.step_no,
+            "INGEST_MAPPING_PASSES_ALL",
+            _("A mapping has neither “when”, “result” nor “phase”: every event that names a unit passes it."),
+        )
+        for step in snapshots.from_document(version.snapshot).steps
+        if any(passes_all(mapping.document) for mapping in step.mappings)
+    ]
 
 
 def differs_from_live(version: RouteVersion) -> bool:

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.utils.translation import gettext as _
-from jmespath.functions import Functions
 from jmespath.visitor import Options, TreeInterpreter
+
+from mes.routing.path_functions import CHARACTERS_OF_STEP, TextFunctions
 
 LONGEST_EXPRESSION = 2000  # characters
 MOST_NODES = 500  # of the syntax tree
 DEEPEST_TREE = 50
 MOST_COPIES = 1000  # of what it is given, that an expression may put into its result
 MOST_STEPS = 300_000  # of one path in one event: about a fifth of a second
-CHARACTERS_OF_STEP = 16  # a text of so many costs a step
 
 MULTI_SELECTS = frozenset({"multi_select_list", "multi_select_dict"})  # what can put the same thing into a result twice
 WEIGHED_WHOLE = frozenset({"contains", "max_by", "min_by", "sort_by", "to_string"})  # these go into what they are given
@@ -113,11 +113,12 @@ def _has_order(value: Any) -> bool:
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
-class CountingFunctions(Functions):
-    """JMESPath's functions: what they are given is counted before they are called."""
+class CountingFunctions(TextFunctions):
+    """The functions of paths: what they are given is counted before they are called."""
 
     def __init__(self, interpreter: CountingInterpreter) -> None:
         self.interpreter = interpreter
+        self.spend = interpreter.spend
 
     def call_function(self, function_name: str, resolved_args: list[Any]) -> Any:
         """Count the arguments, and call it."""

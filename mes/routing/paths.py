@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from jmespath.exceptions import JMESPathError
 
 from mes import errors
+from mes.routing.path_functions import TEXT_FUNCTIONS
 from mes.routing.path_limits import CountingInterpreter, TooCostly, does_copy, find_excess, find_excess_of_tree, walk
 
 REMEMBERED_PATHS = 2048
@@ -17,37 +18,37 @@ _PLAIN_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _UNREADABLE = (ValueError, RecursionError)  # JMESPath's own errors are ValueErrors; so is a number of 5,000 digits
 _INAPPLICABLE = (JMESPathError, TypeError, ValueError, ArithmeticError, RecursionError)
 
-# The built-in functions of the specification: how many arguments each takes. JMESPath itself looks at them only when a
-# path is evaluated, and then only at those that it comes to.
-FUNCTIONS: Mapping[str, int] = {
-    "abs": 1,
-    "avg": 1,
-    "ceil": 1,
-    "contains": 2,
-    "ends_with": 2,
-    "floor": 1,
-    "join": 2,
-    "keys": 1,
-    "length": 1,
-    "map": 2,
-    "max": 1,
-    "max_by": 2,
-    "merge": 1,
-    "min": 1,
-    "min_by": 2,
-    "not_null": 1,
-    "reverse": 1,
-    "sort": 1,
-    "sort_by": 2,
-    "starts_with": 2,
-    "sum": 1,
-    "to_array": 1,
-    "to_number": 1,
-    "to_string": 1,
-    "type": 1,
-    "values": 1,
+# How many arguments each function takes, at least and at most: those of JMESPath's specification, and ours. JMESPath
+# itself looks at them only when a path is evaluated, and then only at those that it comes to.
+FUNCTIONS: Mapping[str, tuple[int, int | None]] = {
+    "abs": (1, 1),
+    "avg": (1, 1),
+    "ceil": (1, 1),
+    "contains": (2, 2),
+    "ends_with": (2, 2),
+    "floor": (1, 1),
+    "join": (2, 2),
+    "keys": (1, 1),
+    "length": (1, 1),
+    "map": (2, 2),
+    "max": (1, 1),
+    "max_by": (2, 2),
+    "merge": (1, None),
+    "min": (1, 1),
+    "min_by": (2, 2),
+    "not_null": (1, None),
+    "reverse": (1, 1),
+    "sort": (1, 1),
+    "sort_by": (2, 2),
+    "starts_with": (2, 2),
+    "sum": (1, 1),
+    "to_array": (1, 1),
+    "to_number": (1, 1),
+    "to_string": (1, 1),
+    "type": (1, 1),
+    "values": (1, 1),
+    **TEXT_FUNCTIONS,
 }
-TAKE_MORE = frozenset({"merge", "not_null"})  # these take that many or more
 
 
 Interpreters = dict[str, CountingInterpreter]  # by expression: what each has cost so far
@@ -143,18 +144,20 @@ def find_path_problem(expression: str) -> str | None:
         return _("is not a JMESPath expression: %(error)s") % {"error": _first_line(error)}
     if (excess := find_excess_of_tree(tree)) is not None:
         return excess
-    for name, given in _calls(tree):
-        taken = FUNCTIONS.get(name)
-        if taken is None:
-            return _("there is no function “%(name)s”") % {"name": name}
-        if name in TAKE_MORE and given < taken:
-            return _("the function “%(name)s” takes at least %(taken)d argument") % {"name": name, "taken": taken}
-        if name not in TAKE_MORE and given != taken:
-            return _("the function “%(name)s” takes %(taken)d argument(s), not %(given)d") % {
-                "name": name,
-                "taken": taken,
-                "given": given,
-            }
+    return next(filter(None, (_find_problem_of_call(name, given) for name, given in _calls(tree))), None)
+
+
+def _find_problem_of_call(name: str, given: int) -> str | None:
+    if name not in FUNCTIONS:
+        return _("there is no function “%(name)s”") % {"name": name}
+    least, most = FUNCTIONS[name]
+    said = {"name": name, "least": least, "most": most, "given": given}
+    if given < least and most != least:
+        return _("the function “%(name)s” takes at least %(least)d argument(s), not %(given)d") % said
+    if given != least and most == least:
+        return _("the function “%(name)s” takes %(least)d argument(s), not %(given)d") % said
+    if most is not None and given > most:
+        return _("the function “%(name)s” takes at most %(most)d arguments, not %(given)d") % said
     return None
 
 

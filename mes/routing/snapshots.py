@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from mes.routing.models import RouteVersion
-from mes.routing.step_mapping import StepMapping, parse_mapping
+from mes.routing.step_mapping import StepMapping, parse_mappings
 
 SCHEMA = 1
 KEPT_WITH_VALUES = ("id", "name", "item_type", "unit", "lsl", "usl", "target", "alarm_min", "alarm_max")
@@ -70,7 +70,10 @@ class SpecIndex:
 
 @dataclass(frozen=True)
 class StepSnapshot:
-    """A step as it is executed. `specs` empty: nothing bound, values are looked up live in the operation."""
+    """A step as it is executed. `specs` empty: nothing bound, values are looked up live in the operation.
+
+    `ingest_mapping` is JSON: a mapping of machine events, or a list of them.
+    """
 
     step_no: int
     source_step_key: str
@@ -83,12 +86,12 @@ class StepSnapshot:
     requires_fai: bool
     retest_limit: int
     specs: tuple[SpecSnapshot, ...]
-    mapping: StepMapping | None = field(default=None, hash=False, compare=False)
+    ingest_mapping: Any = field(default=None, hash=False, compare=False)
 
-    @property
-    def ingest_mapping(self) -> Any:
-        """The mapping as JSON, for those who show it or hand it on."""
-        return None if self.mapping is None else self.mapping.document
+    @cached_property
+    def mappings(self) -> tuple[StepMapping, ...]:
+        """What `ingest_mapping` says: the mappings of which the first reads an event whose `when` holds."""
+        return parse_mappings(self.ingest_mapping, station_type=self.station_type)
 
     @cached_property
     def spec_index(self) -> SpecIndex:
@@ -244,7 +247,7 @@ def _step_from_document(document: dict[str, Any]) -> StepSnapshot:
         requires_fai=document["requiresFAI"],
         retest_limit=document["retestLimit"],
         specs=tuple(_spec_from_document(spec) for spec in document["dataSpecs"]),
-        mapping=parse_mapping(document["ingestMapping"]),
+        ingest_mapping=document["ingestMapping"],
     )
 
 

@@ -218,7 +218,15 @@ def test_what_breaks_a_constraint_is_refused_alone(plant: IngestPlant, monkeypat
     assert OpenIngestEvent.objects.get().error_code == "INGEST_PAYLOAD_INVALID"
 
 
-@pytest.mark.parametrize("values", ["none", {"a": 1}, [{"value": 1}], [1], [None]])
+@pytest.mark.parametrize(
+    "values", [[{"value": 1}], [1], [None], [{"name": ["x"], "value": 1}], [{"name": "", "value": 1}]]
+)
+def test_measurements_without_a_name_are_counted(plant: IngestPlant, send: Send, values: Any) -> None:
+    answer = send(printed(plant.sns[0], values=values), 201)
+    assert SettledIngestEvent.objects.get(pk=answer["eventId"]).unmapped_count == 1
+
+
+@pytest.mark.parametrize("values", ["none", {"a": 1}, 7])
 def test_malformed_measurements(plant: IngestPlant, refuse: Send, values: Any) -> None:
     refuse(printed(plant.sns[0], values=values), "INGEST_PAYLOAD_INVALID")
 

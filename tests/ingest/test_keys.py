@@ -183,7 +183,7 @@ def test_malformed_fields(body: dict[str, Any], client: APIClient, change: dict[
         {"sn": "a/b", "station": "PRN-1"},
         {"sn": "RUN-1-SN-1", "station": "PRN-1", "result": {"a": [1]}},
         {"sn": "RUN-1-SN-1", "station": "PRN-1", "result": "OK", "values": [{"name": "Paste Height", "value": {}}]},
-        {"sn": "RUN-1-SN-1", "station": "PRN-1", "result": "OK", "values": [{"name": ["x"], "value": 1}]},
+        {"sn": "RUN-1-SN-1", "station": "PRN-1", "result": "OK", "values": {"name": "x", "value": 1}},
         {"sn": "RUN-1-SN-1", "station": "P" * 500, "result": "OK"},
         {"sn": 10**300, "station": 7, "result": "OK"},
     ],

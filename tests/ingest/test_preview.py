@@ -25,7 +25,12 @@ from tests.ingest.support import (
 )
 
 pytestmark = pytest.mark.django_db
-NOT_OF_AN_EVENT = ("document", "batch_policy", "wait_seconds")  # they say what becomes of it, not what stands in it
+NOT_OF_AN_EVENT = (
+    "when",
+    "document",
+    "batch_policy",
+    "wait_seconds",
+)  # they say what becomes of it, not what stands in it
 
 
 @pytest.fixture

@@ -302,8 +302,8 @@ def test_compiling_an_invalid_then_a_sound_route(engineer: APIClient, route: str
     make_group("G")
     configure(engineer, scope="ROUTE", stepNo=None, stationGroupCode="G")
     ready = {"versionNo": 2, "status": "READY", "errors": []}
-    assert engineer.post(f"{route}/compile", {}).json()["data"] == {**ready, "changed": True}
-    assert engineer.post(f"{route}/compile").json()["data"] == {**ready, "changed": False}
+    assert engineer.post(f"{route}/compile", {}).json()["data"] == {**ready, "warnings": [], "changed": True}
+    assert engineer.post(f"{route}/compile").json()["data"] == {**ready, "warnings": [], "changed": False}
     assert refusal(engineer.post("/api/routes/NOTHING/compile")) == (404, "ROUTE_NOT_FOUND")
 
 

@@ -8,6 +8,8 @@ from typing import Any
 # Words of answers and pages: as the old code said it, as the new one does. Words of errors are not compared.
 REWORDED: dict[str, str] = {}
 
+MAPPINGS = "mappings read more of what machines say"
+
 # Fields that answers have now and had not then, by their names, and why. Clients pass over what they do not know.
 ADDED: dict[str, str] = {
     "aboutStepNo": "decisions name the step and the event that they are about",
@@ -20,6 +22,13 @@ ADDED: dict[str, str] = {
     "aboutEventId": "decisions name the step and the event that they are about",
     "snMasks": "routes have masks of serial numbers",
     "reportedAt": "what a machine says is kept beside what it means, where its clock is off",
+    "warnings": MAPPINGS,
+    "mappings": MAPPINGS,
+    "defects": MAPPINGS,
+    "isTimeDoubtful": MAPPINGS,
+    "measuredWithoutUnit": MAPPINGS,
+    "leftOut": MAPPINGS,
+    "block": MAPPINGS,
 }
 
 FUNCTIONS = "unknown functions in paths are found when a route is compiled"
