@@ -2,9 +2,10 @@
 
 from django.urls import path
 
-from ingest import pages
+from ingest import pages, source_pages
 
 urlpatterns = [
+    path("ingest/sources/", source_pages.sources_page, name="sources"),
     path("ingest/preview/", pages.preview_page, name="ingest-preview"),
     path("ingest/events/", pages.events_page, name="ingest-events"),
     path("ingest/events/<int:event_id>/replay/", pages.replay, name="ingest-replay"),

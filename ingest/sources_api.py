@@ -1,7 +1,10 @@
 """Sources over HTTP: the systems that report, and how to read the times that they say."""
 
+from typing import Any
+
 from rest_framework import serializers
 
+from ingest.source_clocks import measure_clocks
 from mes import errors
 from mes.platform.accounts.permissions import READS_SHARED
 from mes.platform.accounts.roles import Capability
@@ -23,9 +26,24 @@ class SourceSerializer(FixedFieldsMixin, StrictModelSerializer):
         help_text="By how much its clock is ahead; negative if it is behind. Subtracted from every time it says.",
     )
 
+    clockOffsetSeconds = serializers.SerializerMethodField(
+        help_text="The largest of said − received of its last 100 machine events: by how much its clock is ahead at "
+        "least. Null where none said a time."
+    )
+
     class Meta:
         model = Source
-        fields = ("id", "code", "timeZone", "clockCorrectionSeconds")
+        fields = ("id", "code", "timeZone", "clockCorrectionSeconds", "clockOffsetSeconds")
+
+    def get_clockOffsetSeconds(self, source: Source) -> float | None:
+        """Measure the clocks of all that are shown, at the first of them."""
+        context: Any = self.context
+        if "measured" not in context:
+            shown: Any = self.root.instance
+            codes = [one.code for one in shown] if isinstance(shown, list) else [source.code]
+            context["measured"] = measure_clocks(codes)
+        measured = context["measured"].get(source.code)
+        return None if measured is None else round(measured.offset_seconds, 3)
 
 
 @describe(
