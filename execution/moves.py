@@ -26,8 +26,8 @@ from mes.labels import Action
 from mes.platform.outbox.emit import NewEvent
 from mes.platform.outbox.models import EventType
 from mes.production import runs, transitions
-from mes.production.models import Run, Unit, UnitStatus
-from mes.routing.snapshots import RouteSnapshot, StepSnapshot
+from mes.production.models import Run, RunStatus, Unit, UnitStatus
+from mes.routing.snapshots import StepSnapshot
 
 
 @dataclass
@@ -63,11 +63,19 @@ class Move:
 
 
 def check_may_enter(
-    *, unit: Unit, run: Run, station_state: StationState, by_machine: bool, open_track: Track | None
+    *,
+    unit: Unit,
+    run: Run,
+    station_state: StationState,
+    by_machine: bool,
+    open_track: Track | None,
+    is_first_article_failed: bool = False,
 ) -> StepSnapshot:
     """Return the unit's current step, or raise the first reason why it may not enter it here."""
     station = station_state.station
     trial_units.check_run_accepts(run, unit, by_machine=by_machine)
+    if run.status != RunStatus.PREP:  # then its trials are all that runs
+        rules.check_first_article(run, is_failed=is_first_article_failed)
     rules.check_membership(unit, run)
     open_at = open_track.station.code if open_track else ""
     rules.check_unit_may_enter(unit, by_machine=by_machine, station_of_open_track=open_at)
@@ -102,6 +110,7 @@ def enter(
         station_state=station_state,
         by_machine=source != TrackSource.MANUAL,
         open_track=state.open_track,
+        is_first_article_failed=state.is_first_article_failed,
     )
     doubtful = rules.check_time(
         at, now=timezone.now(), previous=state.last_out, skew=settings.MES_CLOCK_SKEW, since=run.created_at
@@ -177,7 +186,7 @@ def leave(
         track.result, track.result_override = TrackResult.FAIL, override
     if track.result == TrackResult.FAIL:
         move.defects = build_defects(track, defects, at=at)
-    move.next_step_no = _advance(move, step, snapshot)
+    move.next_step_no = _advance(move)
     move.events.append(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))
     _raise_alarms(move, key=f"track-out:{track.pk}")
 
@@ -299,11 +308,22 @@ def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime) -> 
     track.out_at = at
 
 
-def _advance(move: Move, step: StepSnapshot, snapshot: RouteSnapshot) -> int | None:
-    """Move the unit where the result leads; return the next step. A held unit stays held; its release goes there."""
-    unit, track = move.unit, move.track
+def _advance(move: Move) -> int | None:
+    """Move the unit where the result leads; return the next step."""
+    failures = move.state.count_failures(move.track) + (move.track.result == TrackResult.FAIL)
+    return lead(move.unit, move.track, failures=failures)
+
+
+def lead(unit: Unit, track: Track, *, failures: int) -> int | None:
+    """Send a unit, unsaved, where the result of its track leads; return the next step. A held unit stays held; its
+    release goes there.
+
+    `failures` counts the failed passes of this step since the last rework, this one included.
+    """
+    snapshot = runs.snapshot_of(track.run)
+    step = snapshot.step(track.step_no)
+    assert step is not None  # a track is made for a step of its run's frozen route
     following = snapshot.next_step_no(track.step_no)
-    failures = move.state.count_failures(track) + (track.result == TrackResult.FAIL)
     action = rules.leads_to(
         result=track.result, next_step_no=following, failures=failures, retest_limit=step.retest_limit
     )

@@ -6,6 +6,8 @@
 from collections.abc import Iterable, Set
 from datetime import datetime, timedelta
 
+from django.utils.translation import gettext as _
+
 from mes import errors
 from mes.labels import Action
 from mes.plant.models import EQUIPMENT_NORMAL, Equipment, Station
@@ -24,6 +26,13 @@ def check_run_accepts(run: Run, *, by_machine: bool) -> None:
     if run.status == RunStatus.ON_HOLD:
         raise errors.RunOnHold(run=run.run_no)
     raise errors.RunClosed(run=run.run_no)
+
+
+def check_first_article(run: Run, *, is_failed: bool) -> None:
+    """Raise FaiNotPassed for a run whose first article failed; the caller knows whom that concerns."""
+    if is_failed:
+        reason = _("the latest one failed. Its units run again when another one passed and is signed.")
+        raise errors.FaiNotPassed(run=run.run_no, reason=reason)
 
 
 def check_work_order(run: Run, wo_no: str | None) -> None:

@@ -266,7 +266,9 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Decide",
-        description="PASS needs every item of the route's template passed on every sample unit, and no failed item.",
+        description="PASS needs every item of the route's template passed on every sample unit, and no failed item. "
+        "FAIL holds the samples and every unit that an item was recorded of, and no unit of the run enters a station "
+        "(FAI_NOT_PASSED) until another one passed and is signed, but samples of one that is inspecting.",
         request=FaiDecisionRequest,
         responses=FaiDetail,
         examples=[OpenApiExample("Passed", value={"decision": "PASS"}, request_only=True)],

@@ -197,7 +197,11 @@ def _complete(request: HttpRequest, run: Run) -> str:
     decision = FaiResult.PASS if request.POST.get("decision") == "PASS" else FaiResult.FAIL
     by = request.user.get_username()
     services.complete(fai_id=_latest(run), decision=decision, by=by, remark=_text(request, "remark", 500))
-    return _("The first article passed; another person must sign it.") if decision == "PASS" else _("It failed.")
+    return (
+        _("The first article passed; another person must sign it.")
+        if decision == "PASS"
+        else _("It failed: its units are held.")
+    )
 
 
 def _sign(request: HttpRequest, run: Run) -> str:

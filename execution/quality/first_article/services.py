@@ -6,6 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from execution import dispositions
 from execution.quality.first_article import rules
 from execution.quality.first_article.models import (
     FaiResult,
@@ -17,7 +18,7 @@ from execution.quality.first_article.models import (
 from mes import errors
 from mes.labels import Action, Entity, State
 from mes.platform.database.lookup import get_or_raise
-from mes.production import runs
+from mes.production import locking, runs
 from mes.production.models import Run, Unit
 from mes.production.serial_numbers import no_such_unit
 
@@ -94,13 +95,28 @@ def record_item(
 
 @transaction.atomic
 def complete(*, fai_id: int, decision: str, by: str, remark: str = "") -> FirstArticle:
-    """Decide PASS or FAIL. Raises FaiNotFound, RunClosed, InvalidTransition, FaiItemsOpen (for PASS)."""
+    """Decide PASS or FAIL. FAIL holds its samples and every unit that an item was recorded of; while it is the latest
+    that was decided, no unit of the run enters a station (`rules.check_first_article`).
+
+    Raises FaiNotFound, RunClosed, InvalidTransition, FaiItemsOpen (for PASS).
+    """
     fai = _lock(fai_id, action=Action.PASS if decision == FaiResult.PASS else Action.FAIL)
     if decision == FaiResult.PASS and (items := list_open_items(fai)):
         raise errors.FaiItemsOpen(items=items)
     fai.completed_by, fai.completed_at, fai.decision_remark = by, timezone.now(), remark
     fai.save(update_fields=["status", "completed_by", "completed_at", "decision_remark"])
+    if decision == FaiResult.FAIL:
+        _hold_inspected(fai)
     return fai
+
+
+def _hold_inspected(fai: FirstArticle) -> None:
+    """Hold the units of a first article that failed; its run is locked."""
+    unit_ids = {*fai.samples.values_list("unit_id", flat=True), *fai.items.values_list("unit_id", flat=True)}
+    reason = _("The first article failed") + (f": {fai.decision_remark}" if fai.decision_remark else "")
+    units = locking.lock_units(Unit.objects.filter(pk__in=unit_ids))
+    decisions = [dispositions.put_on_hold(unit, reason=reason, by=fai.completed_by) for unit in units]
+    dispositions.save_holds([decision for decision in decisions if decision is not None])
 
 
 @transaction.atomic
