@@ -52,6 +52,7 @@ class ResultOverride(models.TextChoices):
     SCRAP = "SCRAP", _("Closed by scrapping")
     SKIP = "SKIP", _("Not processed by the machine")
     REPORT = "REPORT", _("Failed by a report")
+    REVIEW = "REVIEW", _("Passed by a review")
 
 
 class Track(models.Model):

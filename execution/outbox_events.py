@@ -12,11 +12,16 @@ from mes.production.models import Run, Unit
 from mes.routing.snapshots import StepSnapshot
 
 
-def track_event(event_type: EventType, track: Track, *, unit: Unit, run: Run, step: StepSnapshot) -> NewEvent:
-    """Return the TRACK_IN or TRACK_OUT of a track."""
+def track_event(
+    event_type: EventType, track: Track, *, unit: Unit, run: Run, step: StepSnapshot, is_reviewed: bool = False
+) -> NewEvent:
+    """Return the TRACK_IN or TRACK_OUT of a track. With `is_reviewed`, the TRACK_OUT that a review puts in place of the
+    one there was, which it names.
+    """
+    key = f"{event_type.value.lower().replace('_', '-')}:{track.pk}"
     return NewEvent(
         event_type=event_type,
-        key=f"{event_type.value.lower().replace('_', '-')}:{track.pk}",
+        key=f"{key}:review" if is_reviewed else key,
         entity_type="UNIT",
         entity_id=unit.sn,
         occurred_at=track.out_at if event_type == EventType.TRACK_OUT and track.out_at else track.in_at,
@@ -33,6 +38,7 @@ def track_event(event_type: EventType, track: Track, *, unit: Unit, run: Run, st
             "attempt": track.attempt,
             "source": track.source,
             "result": track.result or None,
+            **({"supersedes": key} if is_reviewed else {}),
         },
     )
 

@@ -263,15 +263,19 @@ def _latest(
 
 def find_failed(tracks: Iterable[Track]) -> set[int]:
     """Return the ids of those tracks whose values, with those of the carrier's pass they are part of, force FAIL."""
+    return {track_id for track_id, earlier in find_of_tracks(tracks).items() if is_failed(earlier)}
+
+
+def find_of_tracks(tracks: Iterable[Track]) -> dict[int, Earlier]:
+    """Return the values that tracks and the carriers' passes they are part of have by now, by track; two queries."""
     of_units = {track.pk: track for track in tracks}
     if not of_units:
-        return set()
+        return {}
     parts = CarrierTrackUnit.objects.filter(track_id__in=of_units).values_list(
         "track_id", "carrier_track_id", "carrier_track__created_at"
     )
     carried = {track_id: carrier_track_id for track_id, carrier_track_id, _at in parts}
-    earlier = find_earlier(
+    return find_earlier(
         [Passing(track.unit_id, pk, carried.get(pk)) for pk, track in of_units.items()],
         created_since=min([*(track.created_at for track in of_units.values()), *(at for _pk, _carrier, at in parts)]),
     )
-    return {track_id for track_id, earlier_values in earlier.items() if is_failed(earlier_values)}

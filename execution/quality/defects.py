@@ -60,6 +60,11 @@ def record_found(inspection: InspectionResult, track: Track) -> None:
     Defect.objects.bulk_create(build_defects(track, found, at=inspection.status_at, inspection=inspection))
 
 
+def withdraw_all(track: Track) -> None:
+    """Withdraw the defects of a track: a review found nothing wrong with it."""
+    Defect.objects.filter(track=track, status=DefectStatus.OPEN).update(status=DefectStatus.WITHDRAWN)
+
+
 def withdraw_found(inspection: InspectionResult) -> None:
     """Withdraw what an earlier report of the same inspection had found: the latest counts."""
     inspection.found_defects.filter(status=DefectStatus.OPEN).update(status=DefectStatus.WITHDRAWN)

@@ -1,7 +1,8 @@
 """Inspection results: per track and kind of inspection, the latest by event time counts.
 
-A FAIL on the open track forces its track-out to FAIL, unless a later review says PASS before. A FAIL for a closed
-track puts the unit on hold. Either makes the defects, which a later PASS withdraws.
+A FAIL on the open track forces its track-out to FAIL, unless a later review says PASS before; where one says so
+afterwards, see `reviews`. A FAIL for a closed track puts the unit on hold. Either makes the defects, which a later PASS
+withdraws.
 
 That an open track is failed is kept on its own row (`inspection_override`), so that leaving costs no look elsewhere.
 """
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from execution.dispositions import hold
 from execution.models import Track, TrackResult
+from execution.quality import reviews
 from execution.quality.defects import record_found, withdraw_found
 from execution.quality.models import InspectionResult, InspectionVerdict
 from mes import errors
@@ -69,6 +71,8 @@ def report_inspection(
             _note_override(track)
         elif result == InspectionVerdict.FAIL:
             _hold(unit, track, inspection)
+        else:
+            reviews.take(track, unit)
     kept = keep(report, kind=ReportKind.INSPECTION_RESULT, subject=unit.sn)
     return Inspected(kept, inspection, unit, bool(changed_fields))
 

@@ -30,15 +30,20 @@ def register() -> None:
 
 
 def handle(event: MesEvent) -> None:
-    """Record what an event starts and ends, and update the clocks. Twice has the effect of once."""
+    """Record what an event starts and ends, and update the clocks. Twice has the effect of once.
+
+    One that takes the place of another is kept whatever it starts: what only that one started or ended counts no more.
+    """
     definitions = list(TimeRuleDefinition.objects.all())
     starting = [definition for definition in definitions if definition.is_active and _starts(definition, event)]
     ending = [definition for definition in definitions if _ends(definition, event)]
     ends = [definition.pk for definition in ending if _may_have_started(definition, event)]
     run = _run(event) if starting else None
     chosen = _choose(starting, definitions, _context(event, run))
-    if chosen or ends:
-        services.record(_mark(event, run, chosen, ends), definitions=definitions)
+    superseded_key = str(event.payload.get("supersedes") or "")
+    if chosen or ends or superseded_key:
+        mark = _mark(event, run, chosen, ends)
+        services.record(mark, definitions=definitions, superseded_key=superseded_key)
 
 
 def _starts(definition: TimeRuleDefinition, event: MesEvent) -> bool:

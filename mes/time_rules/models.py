@@ -211,7 +211,8 @@ class TimeRuleMark(models.Model):
     """An event that started or may have ended clocks of a unit or lot, kept because events come in any order.
 
     `starts` maps definition ids to the terms of that moment, `ends` lists definition ids. Kept as long as an event
-    may be repeated (`MES_KEY_DAYS`), and while a clock of the entity waits for its end.
+    may be repeated (`MES_KEY_DAYS`), and while a clock of the entity waits for its end. `supersedes` is the key of the
+    event in whose place it is; "" of most.
     """
 
     event_key = models.CharField(_("event"), max_length=200, unique=True)
@@ -227,6 +228,7 @@ class TimeRuleMark(models.Model):
     ends: Any = ArrayField(models.BigIntegerField(), default=list, verbose_name=_("ends"))
     run_id = models.BigIntegerField(_("run"), null=True)
     line_id = models.BigIntegerField(_("line"), null=True)
+    supersedes = models.CharField(_("in place of"), max_length=200, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("recorded"), default=timezone.now)
 
     class Meta:

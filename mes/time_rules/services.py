@@ -60,19 +60,41 @@ def lock_entity(entity_type: str, entity_id: str) -> None:
 
 
 @transaction.atomic(savepoint=False)  # of each event there is: what fails here fails as a whole
-def record(mark: TimeRuleMark, *, definitions: Iterable[TimeRuleDefinition]) -> bool:
+def record(mark: TimeRuleMark, *, definitions: Iterable[TimeRuleDefinition], superseded_key: str = "") -> bool:
     """Store a mark and update the clocks of the definitions it names; return False when it was stored before.
 
-    `definitions`: those it names, and perhaps others.
+    `definitions`: those it names, and perhaps others. `superseded_key` is of the event that it takes the place of.
     """
     lock_entity(mark.entity_type, mark.entity_id)
     marks = list(TimeRuleMark.objects.filter(entity_type=mark.entity_type, entity_id=mark.entity_id))
     if any(earlier.event_key == mark.event_key for earlier in marks):
         return False
+    mark.supersedes = superseded_key
     mark.save(force_insert=True)
     concerned = {int(key) for key in mark.starts} | set(mark.ends)
-    _update_clocks([*marks, mark], definitions=[definition for definition in definitions if definition.pk in concerned])
+    marks.append(mark)
+    concerned |= _supersede(marks)
+    _update_clocks(marks, definitions=[definition for definition in definitions if definition.pk in concerned])
     return True
+
+
+def _supersede(marks: Iterable[TimeRuleMark]) -> set[int]:
+    """Take from marks what the ones in their place do not say too, in whatever order they came; return whose clocks
+    that concerns.
+    """
+    by_key = {mark.event_key: mark for mark in marks}
+    concerned: set[int] = set()
+    for mark in by_key.values():
+        replaced = by_key.get(mark.supersedes)
+        if replaced is None:
+            continue
+        started, ended = replaced.starts.keys() - mark.starts.keys(), set(replaced.ends) - set(mark.ends)
+        if started or ended:
+            replaced.starts = {key: terms for key, terms in replaced.starts.items() if key not in started}
+            replaced.ends = [pk for pk in replaced.ends if pk not in ended]
+            replaced.save(update_fields=["starts", "ends"])
+            concerned |= {int(key) for key in started} | ended
+    return concerned
 
 
 def _update_clocks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRuleDefinition]) -> None:
@@ -90,7 +112,14 @@ def _update_clocks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRul
             matching = [instance for instance in mine if instance.start_key in clock.start_keys]
             followed.drop(matching[1:])
             followed.follow(matching[0] if matching else _new_instance(definition, entity_type, entity_id), clock)
+        followed.drop(instance for instance in mine if instance.start_key in _list_started_by_none(definition, marks))
     followed.tell()
+
+
+def _list_started_by_none(definition: TimeRuleDefinition, marks: Iterable[TimeRuleMark]) -> set[str]:
+    """Return the keys of events that no longer start a clock of a definition: others took their place."""
+    replaced = {mark.supersedes for mark in marks if mark.supersedes}
+    return {mark.event_key for mark in marks if mark.event_key in replaced and str(definition.pk) not in mark.starts}
 
 
 def _new_instance(definition: TimeRuleDefinition, entity_type: str, entity_id: str) -> TimeRuleInstance:

@@ -218,6 +218,7 @@ def override_in_words(track: Track) -> str:
         ResultOverride.DATA: _("claimed %(claimed)s, forced to Fail by a key value") % {"claimed": claimed},
         ResultOverride.REWORK: _("closed as Fail when the unit was sent to rework"),
         ResultOverride.SCRAP: _("closed as Fail when the unit was scrapped"),
+        ResultOverride.REVIEW: _("left as Fail by an inspection, which a review said to be Pass afterwards"),
     }.get(track.result_override, "")  # type: ignore[call-overload]
 
 
