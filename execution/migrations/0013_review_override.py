@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('execution', '0011_recorded_by'),
+        ('execution', '0012_reported_times'),
     ]
 
     operations = [
