@@ -107,6 +107,7 @@ def release_unit(*, sn: str, reason: str, by: str) -> Unit:
     unit.status, unit.held_from, unit.hold_reason = unit.held_from, "", ""
     unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
     _record(unit, DispositionAction.RELEASE, from_status=UnitStatus.ON_HOLD, reason=reason, by=by)
+    hooks.announce_decision(unit.pk)
     return unit
 
 
@@ -123,6 +124,7 @@ def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     take_off(unit, at=timezone.now())
     cancel_of_unit(unit.sn)
     hooks.announce(unit.pk)
+    hooks.announce_decision(unit.pk)
     return unit
 
 
@@ -147,6 +149,7 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
     unit.rework_no += 1
     unit.save(update_fields=["status", "held_from", "hold_reason", "current_step_no", "rework_no", "updated_at"])
     _record(unit, DispositionAction.REWORK, from_status=before, reason=reason, by=by)
+    hooks.announce_decision(unit.pk)
     return unit
 
 

@@ -1,6 +1,6 @@
-"""Hooks for other rooms: what runs after a unit has moved."""
+"""Hooks for other rooms: what runs after a unit has moved, or was decided about."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from django.db import transaction
@@ -14,15 +14,26 @@ logger = structlog.get_logger(__name__)
 unit_moved: Hook[Callable[[int], None]] = Hook()
 
 
+# listener(unit_id): called after the commit of each decision that frees a held unit (release, rework, scrap), under no
+# lock. It may be missed as well.
+unit_decided: Hook[Callable[[int], None]] = Hook()
+
+
+def announce_decision(unit_id: int) -> None:
+    """Call the listeners of decisions once the present transaction is committed."""
+    if unit_decided:
+        transaction.on_commit(lambda: _call(unit_decided, unit_id))
+
+
 def announce(unit_id: int) -> None:
     """Call the listeners once the present transaction is committed."""
     if unit_moved:
-        transaction.on_commit(lambda: _call_listeners(unit_id))
+        transaction.on_commit(lambda: _call(unit_moved, unit_id))
 
 
-def _call_listeners(unit_id: int) -> None:
-    for listener in unit_moved:
+def _call(listeners: Iterable[Callable[[int], None]], unit_id: int) -> None:
+    for listener in listeners:
         try:
             listener(unit_id)
-        except Exception:  # the move is committed; what follows from it must not turn it into an error
+        except Exception:  # it is committed; what follows from it must not turn it into an error
             logger.exception("listener failed", unit_id=unit_id)

@@ -80,8 +80,16 @@ class IngestEventAdmin(ReadOnlyAdmin):
         "normalized_shown",
         "skipped_shown",
         "attempts_shown",
+        "note_shown",
     )
-    readonly_fields = ("error_shown", "payload_shown", "normalized_shown", "skipped_shown", "attempts_shown")
+    readonly_fields = (
+        "error_shown",
+        "payload_shown",
+        "normalized_shown",
+        "skipped_shown",
+        "attempts_shown",
+        "note_shown",
+    )
 
     @admin.display(description=gettext_lazy("error"))
     def error_shown(self, event: IngestEvent) -> str:
@@ -108,6 +116,11 @@ class IngestEventAdmin(ReadOnlyAdmin):
         """What was sent under this key before."""
         return pretty_json(event.attempts)
 
+    @admin.display(description=gettext_lazy("note"))
+    def note_shown(self, event: IngestEvent) -> str:
+        """Who had it replayed or dismissed, and why."""
+        return pretty_json(event.note)
+
     def has_replay_permission(self, request: HttpRequest) -> bool:
         """Needed by the action."""
         return Capability.REPLAY in role_capabilities(request.user)
@@ -118,7 +131,7 @@ class IngestEventAdmin(ReadOnlyAdmin):
         sender = Sender(request.user.get_username())
         done = 0
         for pk in queryset.order_by("occurred_at", "pk").values_list("pk", flat=True):
-            outcome = attempt(request, _("Event %(id)s") % {"id": pk}, partial(processing.retry, pk, sender=sender))
+            outcome = attempt(request, _("Event %(id)s") % {"id": pk}, partial(processing.replay, pk, sender=sender))
             done += outcome is not None and outcome.status != IngestStatus.WAITING
         if done:
             messages.success(request, _("%(count)d event(s) applied.") % {"count": done})

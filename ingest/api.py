@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -13,13 +14,15 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from execution import carriers
-from ingest import envelope, processing
+from ingest import causes, dismissing, envelope, processing
 from ingest.attempts import Answered
-from ingest.models import IngestEvent
+from ingest.models import OPEN_STATUSES, IngestEvent
 from mes import errors
 from mes.plant.reach import narrow_to_stations
 from mes.platform.accounts.permissions import StationAccess
 from mes.platform.accounts.roles import Capability
+from mes.platform.bulk_actions.causes import BulkRequest, Causes, Started, read_query, selection_of
+from mes.platform.bulk_actions.models import BulkVerb
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
@@ -49,6 +52,7 @@ EVENT_EXAMPLE = {
     "runNo": "WO-4711-01",
     "payload": {"sn": "SN-0001", "station": "AOI-A1", "result": "OK", "values": [{"name": "Defects", "value": 0}]},
 }
+BULK_EXAMPLE = {"code": "UNIT_NOT_FOUND", "upTo": "2026-01-24T10:00:00Z", "reason": "The units are registered now."}
 BATCH_SCHEMA = {
     "application/json": {
         "type": "object",
@@ -108,7 +112,7 @@ class EventItem(RowSerializer):
     """An event and what became of it."""
 
     id = IdField()
-    dedupeKey = serializers.CharField()
+    dedupeKey = serializers.CharField(source="sent_key")
     sourceSystem = serializers.CharField()
     eventType = serializers.CharField()
     occurredAt = OffsetDateTimeField(allow_null=True)
@@ -147,6 +151,7 @@ class EventItem(RowSerializer):
             "skipped",
             "unmappedCount",
             "attempts",
+            "note",
             "count",
             "recordedBy",
             "requestId",
@@ -155,6 +160,19 @@ class EventItem(RowSerializer):
     def get_trackIds(self, event: IngestEvent) -> list[str]:
         """The tracks it made or closed."""
         return [str(track_id) for track_id in event.track_ids]
+
+
+class ReplayEventRequest(StrictSerializer):
+    """Whether a conflict is taken for an event of its own, and why it is tried again."""
+
+    asNew = serializers.BooleanField(required=False, allow_null=True)
+    reason = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+
+
+class DismissEventRequest(StrictSerializer):
+    """Why the event shall not be applied."""
+
+    reason = serializers.CharField(max_length=500)
 
 
 @extend_schema_view(retrieve=extend_schema(summary="Read a machine event"))
@@ -177,6 +195,9 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         "create": (Capability.INGEST,),
         "batch": (Capability.INGEST,),
         "replay": (Capability.REPLAY,),
+        "dismiss": (Capability.REPLAY,),
+        "replay_all": (Capability.REPLAY,),
+        "dismiss_all": (Capability.REPLAY,),
     }
     station_access = {"*": StationAccess.OWN}
 
@@ -243,12 +264,102 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         """Return a page of events."""
         return super().list(request, *args, **kwargs)
 
-    @extend_schema(summary="Try a kept event again", request=None, responses={200: EventAnswer, 202: EventAnswer})
-    @action(detail=True, methods=["post"])
+    @extend_schema(
+        summary="Try a kept event again",
+        description="By the ordinary guards. A CONFLICT is applied with `asNew: true` only, under a key of its own. "
+        "Who asked, and the reason, stay with the event.",
+        request=ReplayEventRequest,
+        responses={200: EventAnswer, 202: EventAnswer},
+        examples=[OpenApiExample("With a reason", value={"reason": "The spec is mended."}, request_only=True)],
+    )
+    @action(detail=True, methods=["post"], parser_classes=[parsing.JSONParser])
     def replay(self, request: Request, pk: str) -> Response:
         """Apply it now."""
-        answered = processing.retry(_as_id(pk), sender=sender_of(request))
+        body = read(ReplayEventRequest, request)
+        answered = processing.replay(
+            _as_id(pk),
+            sender=sender_of(request),
+            as_new=bool(body.get("as_new")),
+            reason=body.get("reason") or "",
+        )
         return Response(answered.answer, status=202 if answered.status == "WAITING" else 200)
+
+    @extend_schema(
+        summary="List why events are refused",
+        description="Refused events with a reason in common, most frequent first. `upTo` is what a decision about "
+        "all of a cause must name: what came later is not meant.",
+        filters=False,
+        parameters=[
+            *(OpenApiParameter(name, str) for name in ("code", "subject", "sourceSystem", "stationCode", "runNo")),
+            OpenApiParameter("status", str, enum=[status.value for status in OPEN_STATUSES]),
+            OpenApiParameter("stepNo", int),
+            OpenApiParameter("from", str, description="Date or time with offset of receipt, included."),
+            OpenApiParameter("to", str, description="Date (its whole day) or time with offset, not included."),
+        ],
+        responses=Causes,
+    )
+    @action(detail=False, pagination_class=None, filter_backends=[])
+    def causes(self, request: Request) -> Response:
+        """Return the causes."""
+        selection = read_query(request.query_params)
+        _check_status(selection.status)
+        return Response(Causes(causes.list_causes(selection, sender_of(request))).data)
+
+    @extend_schema(
+        summary="Try all refused events of a cause again",
+        description="At most 10,000, in order of occurrence, each by itself, by the worker. Nothing that came after "
+        "`upTo`. With `asNew`, conflicts among them are taken for events of their own.",
+        request=BulkRequest,
+        responses={202: Started},
+        examples=[OpenApiExample("A spec that is mended", value=BULK_EXAMPLE, request_only=True)],
+    )
+    @action(detail=False, methods=["post"], url_path="replay", parser_classes=[parsing.JSONParser])
+    def replay_all(self, request: Request) -> Response:
+        """Begin."""
+        return self._decide(BulkVerb.REPLAY, request)
+
+    @extend_schema(
+        summary="Dismiss all refused events of a cause",
+        description="At most 10,000, in order of occurrence, each by itself, by the worker. Nothing that came after "
+        "`upTo`. It releases no unit.",
+        request=BulkRequest,
+        responses={202: Started},
+        examples=[OpenApiExample("A trial", value=BULK_EXAMPLE, request_only=True)],
+    )
+    @action(detail=False, methods=["post"], url_path="dismiss", parser_classes=[parsing.JSONParser])
+    def dismiss_all(self, request: Request) -> Response:
+        """Begin."""
+        return self._decide(BulkVerb.DISMISS, request)
+
+    def _decide(self, verb: BulkVerb, request: Request) -> Response:
+        body = read(BulkRequest, request)
+        selection = selection_of(body)
+        _check_status(selection.status)
+        started = causes.decide(
+            verb, selection, reason=body["reason"], sender=sender_of(request), as_new=bool(body.get("as_new"))
+        )
+        return Response({"id": str(started.pk), "matched": started.matched}, status=202)
+
+    @extend_schema(
+        summary="Dismiss a refused event",
+        description="For a REJECTED event or a CONFLICT that shall not be applied: it is kept as DISMISSED with the "
+        "reason, and its key is spent. It releases no unit.",
+        request=DismissEventRequest,
+        responses=EventItem,
+        examples=[OpenApiExample("A trial", value={"reason": "Sent while the tester was set up."}, request_only=True)],
+    )
+    @action(detail=True, methods=["post"], parser_classes=[parsing.JSONParser])
+    def dismiss(self, request: Request, pk: str) -> Response:
+        """Settle it without applying it."""
+        body = read(DismissEventRequest, request)
+        event = dismissing.dismiss(_as_id(pk), reason=body["reason"], sender=sender_of(request))
+        return Response(EventItem(event).data)
+
+
+def _check_status(status: str | None) -> None:
+    """Raise ValidationFailed for a status that no open event has."""
+    if status is not None and status not in OPEN_STATUSES:
+        raise errors.ValidationFailed({"status": _("Must be one of %(known)s.") % {"known": ", ".join(OPEN_STATUSES)}})
 
 
 def _as_id(text: str) -> int:

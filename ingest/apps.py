@@ -12,29 +12,36 @@ class IngestConfig(AppConfig):
     verbose_name = _("Ingest")
 
     def ready(self) -> None:
-        """Offer the way in; hear of moves, which may free waiting events; catch up by the clock; let old events go."""
-        from execution.hooks import unit_moved
-        from ingest.models import OpenIngestEvent
+        """Offer the way in; hear of moves, which may free waiting events, and of decisions; catch up by the clock; let
+        old events go.
+        """
+        from execution.hooks import unit_decided, unit_moved
+        from ingest.causes import BULK
+        from ingest.dismissing import dismiss_decided
+        from ingest.models import REFUSED_STATUSES, OpenIngestEvent
         from ingest.processing import CHANNEL, catch_up, try_blocked
+        from mes.platform.bulk_actions.services import kinds
         from mes.platform.database import retention
         from mes.platform.inbound.channels import channels
         from mes.platform.monitoring import open_work
         from mes.platform.outbox import schedules
 
         channels.register(CHANNEL)
+        kinds.register(BULK)
         unit_moved.register(try_blocked)
+        unit_decided.register(dismiss_decided)
         schedules.tasks.register(
             schedules.ScheduledTask("ingest waiting", _("Machine events that waited"), catch_up, cron="* * * * * */30")
         )
         tables = ("ingest_settledingestevent", "ingest_ingesteventunit")
         retention.policies.register(
-            retention.Months("ingest", _("Applied machine events"), "MES_INGEST_RETENTION", tables=tables)
+            retention.Months("ingest", _("Settled machine events"), "MES_INGEST_RETENTION", tables=tables)
         )
         open_work.kinds.register(
             open_work.OpenWork(
                 "open machine events",
-                _("Machine events that wait or were rejected"),
-                count=lambda: OpenIngestEvent.objects.count(),
+                _("Machine events that were refused"),
+                count=lambda: OpenIngestEvent.objects.filter(status__in=REFUSED_STATUSES).count(),
                 link=lambda: reverse("ingest-events"),
             )
         )

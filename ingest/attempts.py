@@ -10,9 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from execution.models import Disposition, DispositionAction
 from ingest import keys, matching, refused_reports, unit_moves
 from ingest.candidates import Candidate, EventCandidates, find_candidates
 from ingest.context import EventContext, claim_and_lock, find_repeated_test, load_context
@@ -20,7 +22,7 @@ from ingest.envelope import ReceivedEvent, decode
 from ingest.mapping.paths import invalid
 from ingest.matching import Match
 from ingest.models import IngestBase, IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
-from ingest.open_events import keep_waiting, lock_open, upsert_open, with_carried_at_receipt
+from ingest.open_events import NOBODY, Against, keep_waiting, lock_open, upsert_open, with_carried_at_receipt
 from ingest.settled_events import settle, settle_rest
 from mes import errors
 from mes.labels import Action, Entity
@@ -62,8 +64,9 @@ def repeat_of(answer: Mapping[str, Any]) -> Answered:
 
 def reread(kept: IngestBase) -> ReceivedEvent:
     """Return a kept event as it was received. Raises ParseFailed, ValidationFailed for one that was malformed."""
-    event = decode(msgspec.json.encode(kept.payload), by=kept.recorded_by, received_at=kept.received_at)
-    return with_carried_at_receipt(kept, event)
+    decoded = decode(msgspec.json.encode(kept.payload), by=kept.recorded_by, received_at=kept.received_at)
+    event = with_carried_at_receipt(kept, decoded)
+    return event if kept.dedupe_key == event.key else event.as_new()
 
 
 # --- a fresh event -----------------------------------------------------------------------------------------
@@ -95,6 +98,8 @@ def attempt(event: ReceivedEvent, *, sender: Sender, is_in_turn: bool = False) -
     if match.is_ahead:
         check_sender(match.candidate, sender=sender)
         return _keep_ahead(event, match, candidates)
+    if event.is_by_itself:
+        check_by_itself(match)
     if not is_in_turn and (unit_ids := _list_units_with_earlier(event, match, context)):
         raise Overtakes(unit_ids)
     return _apply(event, match, context, open_event, sender=sender)
@@ -150,6 +155,22 @@ def check_time(candidate: Candidate) -> None:
     check_bounds(candidate.reading.occurred_at_or_sent(), now=timezone.now())
 
 
+def check_by_itself(match: Match) -> None:
+    """Raise why an event that nobody asked for is not applied any more, though its units are at its step: a rework was
+    decided since it occurred (StepMismatch), or they moved on since (EventTimeOutOfOrder).
+    """
+    at = match.candidate.reading.occurred_at_or_sent()
+    step_no = match.step.step_no
+    units = [state for state in match.units if state.unit.current_step_no == step_no]
+    reworked = Disposition.objects.filter(action=DispositionAction.REWORK, decided_at__gt=at)
+    if reworked.filter(unit__in=[state.unit.pk for state in units]).exists():
+        raise errors.StepMismatch(current=step_no, step_no=step_no, missing_steps=[])
+    for state in units:
+        later = matching.find_later_move(match, state, at, tolerance=settings.MES_RETRY_TOLERANCE)
+        if later is not None:
+            raise errors.EventTimeOutOfOrder(at=at.isoformat(), previous=later.isoformat())
+
+
 def check_sender(candidate: Candidate, *, sender: Sender) -> None:
     """Raise StationNotAllowed for an event that will be applied later without its sender, whose token may be for other
     stations than the one it reports or, where it reports none, implies.
@@ -175,6 +196,8 @@ def _keep_ahead(event: ReceivedEvent, match: Match, candidates: EventCandidates)
         raise errors.StepMismatch(current=current, step_no=match.step.step_no, missing_steps=[])
     refusal = match.ahead_error
     seconds = match.mapping.wait_seconds
+    if event.is_new:  # a conflict is applied or it stays one
+        raise refusal
     if seconds <= 0:
         keep_rejected(event, refusal, match=match, candidates=candidates)
         return refusal
@@ -183,6 +206,8 @@ def _keep_ahead(event: ReceivedEvent, match: Match, candidates: EventCandidates)
 
 def _keep_for_transaction(event: ReceivedEvent, unopened: Candidate, candidates: EventCandidates) -> Answered:
     """Keep an event that overtook the one that names the units of its transaction."""
+    if event.is_new:
+        raise _unopened_error(unopened)
     transaction_id = str(unopened.units.transaction_id)
     seconds, error = unopened.mapping.wait_seconds, _unopened_error(unopened)
     return _keep_waiting(event, seconds, error=error, candidates=candidates, transaction_id=transaction_id)
@@ -226,12 +251,28 @@ def reject(event: ReceivedEvent, error: errors.DomainError) -> Answered | None:
     """Keep a refused event with its reason, after what it did is rolled back.
 
     The key is held for it, so that an event that another call accepts meanwhile is not kept as refused: returns that.
+    Raises DedupeKeyConflict where that had other content.
     """
     if not keys.claim(event):
         return repeat_of(keys.earlier_answer(event))
     candidates = _find_readable_candidates(event)
     keep_rejected(event, error, match=_find_match_for_order(event, error, candidates), candidates=candidates)
     return None
+
+
+def keep_conflict(event: ReceivedEvent, error: errors.DomainError) -> Answered | None:
+    """Keep an event whose key is spent by other content, under a key of its own: the same again counts up.
+
+    Returns how it is answered where that key is spent, too: somebody took it for a new event, or dismissed it.
+    """
+    return reject(event.as_new(), error)
+
+
+@locking.atomically
+def keep_unread(event: ReceivedEvent, error: errors.DomainError) -> None:
+    """Keep a refused event that could not be kept by what it says: its body and its reason alone."""
+    if keys.claim(event):
+        keep_rejected(event, error)
 
 
 def find_forbidden(event: ReceivedEvent, sender: Sender) -> errors.StationNotAllowed | None:
@@ -276,10 +317,12 @@ def keep_rejected(
 ) -> None:
     """Keep a refused event whose key is held, and free it. With a `match`, it is tried when what it lacks came.
 
-    A unit of which it says that it failed is held.
+    A unit of which it says that it failed is held. One that came under a spent key stays a conflict.
     """
-    decisions = [] if candidates is None else refused_reports.hold_failing(event, error, candidates)
-    open_event = upsert_open(event, status=IngestStatus.REJECTED, error=error, match=match, candidates=candidates)
+    nothing: tuple[list[Disposition], Against] = ([], NOBODY)
+    decisions, against = nothing if candidates is None else refused_reports.hold_failing(event, error, candidates)
+    status = IngestStatus.CONFLICT if event.is_new else IngestStatus.REJECTED
+    open_event = upsert_open(event, status=status, error=error, match=match, candidates=candidates, against=against)
     refused_reports.save(decisions, event_id=open_event.pk)
     keys.free(event)
 
@@ -309,6 +352,8 @@ def attempt_waiting(waiting: OpenIngestEvent, event: ReceivedEvent, *, sender: S
         keep_waiting(open_event, _unopened_error(unopened), match=None)
         return _waiting(open_event)
     match = matching.find_match(candidates, context.unit_states, context.station_states)
+    if event.is_by_itself and not match.is_ahead:
+        check_by_itself(match)
     if match.is_ahead and not is_over:
         check_sender(match.candidate, sender=sender)
         keep_waiting(open_event, match.ahead_error, match=match)

@@ -135,7 +135,7 @@ def _find_tests(event: ReceivedEvent, event_candidates: EventCandidates) -> dict
     if event.envelope.event_type == StationType.TEST:
         for candidate in event_candidates.candidates:
             try:
-                _sns, test_result_id = candidate.reading.sns, candidate.reading.test_result_id
+                _sns, test_result_id = candidate.reading.sns, keys.key_of_test(event, candidate.reading)
             except errors.IngestPayloadInvalid:
                 continue
             tests.setdefault(test_result_id, []).append(candidate)

@@ -1,7 +1,7 @@
 """The body of an event: decoded once, checked for what a decoder cannot tell."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -15,11 +15,17 @@ from ingest.mapping.paths import EventDocument
 from mes import errors
 from mes.platform.http import parsing
 from mes.platform.inbound.digest import digest_of
+from mes.platform.inbound.keys import own_key
 from mes.platform.inbound.sources import SourceClock, clock_of
 from mes.platform.validators import CODE_LENGTH, validate_code, validate_moment
 from mes.routing.step_mapping import StepMapping
 
 LARGEST_BATCH = 1000
+
+
+def channel_of(source_system: str) -> str:
+    """Return the channel of the key table that holds the keys of a source system."""
+    return f"ingest:{source_system}"
 
 
 Code = Annotated[str, msgspec.Meta(max_length=CODE_LENGTH)]
@@ -45,8 +51,9 @@ class ReceivedEvent:
     """An event as it was sent, with what paths found in it so far. It never changes.
 
     `by` is who was signed in when it was received. `carried` is what its carrier carried then, serial numbers with
-    their positions, of one that waited since.
-    `clock` is that of its source, as it is known now.
+    their positions, of one that waited since. `clock` is that of its source, as it is known now. `is_new` marks a
+    conflict that is taken for an event of its own, under a key of its own; `is_by_itself` an attempt that nobody asked
+    for; `note` says who asked for it, and why.
     """
 
     envelope: Envelope
@@ -56,6 +63,9 @@ class ReceivedEvent:
     carried: tuple[tuple[str, str], ...] | None = None
     received_at: datetime = field(default_factory=timezone.now)
     clock: SourceClock = field(init=False)
+    is_new: bool = False
+    is_by_itself: bool = False
+    note: dict[str, Any] | None = None
     document: EventDocument = field(init=False)
     _readings: dict[StepMapping, EventReading] = field(init=False, default_factory=dict)
 
@@ -87,10 +97,15 @@ class ReceivedEvent:
         """What tells it from other events of its source system."""
         return self.envelope.dedupe_key
 
+    def as_new(self) -> "ReceivedEvent":
+        """Return the event under a key of its own: its key is spent by other content."""
+        key = own_key(self.key, self.digest)
+        return replace(self, envelope=msgspec.structs.replace(self.envelope, dedupe_key=key), is_new=True)
+
     @property
     def channel(self) -> str:
         """The channel of the key table."""
-        return f"ingest:{self.envelope.source_system}"
+        return channel_of(self.envelope.source_system)
 
     @property
     def test_channel(self) -> str:

@@ -81,13 +81,23 @@ def digest_of_test(event: ReceivedEvent, reading: EventReading) -> bytes:
     return digest_of({"type": event.envelope.event_type, "sns": reading.sns, "payload": payload})
 
 
+def key_of_test(event: ReceivedEvent, reading: EventReading) -> str:
+    """Return the key of the test result that an event reports: its id; of an event taken as new, one of its own.
+
+    Raises IngestPayloadInvalid.
+    """
+    if not event.is_new:
+        return reading.test_result_id
+    return keys.own_key(reading.test_result_id, digest_of_test(event, reading))
+
+
 def claim_test(event: ReceivedEvent, reading: EventReading) -> str | None:
     """Claim the key of the test result that an event reports, if it does; return the key of the event that reported the
     same result before. Raises DedupeKeyConflict for another result under this id.
     """
     if reading.mapping.test_result_id_path is None:
         return None
-    test_result_id, digest = reading.test_result_id, digest_of_test(event, reading)
+    test_result_id, digest = key_of_test(event, reading), digest_of_test(event, reading)
     answer = {"dedupeKey": event.key}
     if keys.claim(event.test_channel, test_result_id, digest, answer=answer):
         return None

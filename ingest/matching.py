@@ -6,6 +6,7 @@ station may run it; else a later step that fits by type and station.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from execution import rules
 from execution.tracking import get_run
@@ -219,6 +220,20 @@ def find_unopened_transaction(event_candidates: EventCandidates) -> Candidate | 
         and not candidate.reading.may_be_entry()
     )
     return next(waiting, None)
+
+
+def find_later_move(match: Match, state: UnitState, at: datetime, *, tolerance: timedelta) -> datetime | None:
+    """Return when a unit at an event's step moved after the event occurred, so that it may not be tried by itself: it
+    left a step more than the tolerance later, or something later of this very step was applied. None: it did not.
+    """
+    outs = [earlier.out_at for earlier in state.passes if earlier.out_at is not None]
+    key = (match.run.pk, match.step.step_no)
+    here = [earlier for earlier in state.passes if (earlier.run_id, earlier.step_no) == key]
+    later = [out_at for out_at in outs if at < out_at - tolerance]
+    later += [
+        moved_at for earlier in here for moved_at in (earlier.in_at, earlier.out_at) if moved_at and moved_at > at
+    ]
+    return max(later, default=None)
 
 
 def is_stale(match: Match) -> bool:

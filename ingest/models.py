@@ -1,8 +1,9 @@
 """What machines reported, and what became of it."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -22,10 +23,19 @@ class IngestStatus(models.TextChoices):
     APPLIED = "APPLIED", _("Applied")
     WAITING = "WAITING", _("Waiting")
     REJECTED = "REJECTED", _("Rejected")
+    CONFLICT = "CONFLICT", _("Conflict")
+    DISMISSED = "DISMISSED", _("Dismissed")
+
+
+OPEN_STATUSES = (IngestStatus.WAITING, IngestStatus.REJECTED, IngestStatus.CONFLICT)
+REFUSED_STATUSES = (IngestStatus.REJECTED, IngestStatus.CONFLICT)  # a person decides about them
 
 
 class IngestBase(models.Model):
-    """The fields that open, settled and listed events share. Links to what an event made are ids: no foreign keys."""
+    """The fields that open, settled and listed events share. Links to what an event made are ids: no foreign keys.
+
+    `note` says who had it replayed or dismissed, and why.
+    """
 
     received_at = models.DateTimeField(_("received"))
     source_system = models.CharField(_("source system"), max_length=100, db_collation="C")
@@ -51,10 +61,11 @@ class IngestBase(models.Model):
     normalized = models.JSONField(_("what the mapping extracted"), null=True)
     skipped = models.JSONField(_("units left out"), default=list)
     unmapped_count = models.PositiveIntegerField(_("measurements without a spec"), default=0)
-    status = models.CharField(_("status"), max_length=8, choices=IngestStatus)
+    status = models.CharField(_("status"), max_length=9, choices=IngestStatus)
     error_code = models.CharField(_("error code"), max_length=60, blank=True)
     error = models.JSONField(_("error"), null=True)
     attempts = models.JSONField(_("earlier attempts"), default=list)
+    note = models.JSONField(_("note"), null=True)
     count = models.PositiveIntegerField(_("times"), default=1)
     last_at = models.DateTimeField(_("last time"), default=timezone.now)
     recorded_by = recorded_by_field()
@@ -69,16 +80,30 @@ class IngestBase(models.Model):
     def __str__(self) -> str:
         return f"{self.source_system} {self.dedupe_key}"
 
+    @property
+    def sent_key(self) -> str:
+        """The key that it was sent with. A conflict is kept under a key of its own."""
+        sent = self.payload.get("dedupeKey") if isinstance(self.payload, dict) else None
+        return sent if isinstance(sent, str) and self.status == IngestStatus.CONFLICT else self.dedupe_key
+
 
 class OpenIngestEvent(IngestBase):
-    """Open work: an event that waits for its turn or was rejected. Small and unpartitioned.
+    """Open work: an event that waits for its turn, was rejected, or has other content than the one that spent its key
+    (CONFLICT: it lies under a key of its own). Small and unpartitioned.
 
+    `subject` is what its refusal is about (a spec, machine, station, path or serial number), `is_failing` whether it
+    says that a unit failed; `held_unit_ids` are the units that are held for it.
     `blocked_unit_id` and `blocked_step_no` name the move that lets it be tried again by itself; the clock tries what is
     due in order of `next_attempt_at`, first what it has not tried yet. `failures` counts attempts since the last one
     that came to an end that the product foresees.
     """
 
     digest = models.BinaryField()
+    subject = models.CharField(_("about"), max_length=200, blank=True, default="", db_default="")
+    is_failing = models.BooleanField(_("reports a failure"), default=False, db_default=False)
+    held_unit_ids = ArrayField(
+        models.BigIntegerField(), default=list, db_default=Value([], ArrayField(models.BigIntegerField()))
+    )
     wait_seconds = models.PositiveIntegerField(_("seconds it may wait"), null=True)
     wait_until = models.DateTimeField(_("waits until"), null=True)
     failures = models.PositiveIntegerField(_("attempts that failed unexpectedly"), default=0)
@@ -92,8 +117,8 @@ class OpenIngestEvent(IngestBase):
         constraints = [
             models.UniqueConstraint(fields=["source_system", "dedupe_key"], name="open_ingest_event_once"),
             models.CheckConstraint(
-                condition=Q(status=IngestStatus.REJECTED) | Q(status=IngestStatus.WAITING, wait_until__isnull=False),
-                name="open_ingest_event_waits_or_is_rejected",
+                condition=Q(status__in=REFUSED_STATUSES) | Q(status=IngestStatus.WAITING, wait_until__isnull=False),
+                name="open_ingest_event_waits_or_is_refused",
             ),
         ]
         indexes = [
@@ -104,11 +129,13 @@ class OpenIngestEvent(IngestBase):
                 name="open_ingest_blocked",
             ),
             models.Index(F("wait_until"), condition=Q(status=IngestStatus.WAITING), name="open_ingest_waiting"),
+            models.Index(F("status"), F("error_code"), F("source_system"), name="open_ingest_by_cause"),
+            GinIndex(F("held_unit_ids"), name="open_ingest_holding", fastupdate=False),
         ]
 
 
 class SettledIngestEvent(IngestBase):
-    """History: an applied event. Partitioned by month of `received_at`."""
+    """History: an event that was applied or dismissed. Partitioned by month of `received_at`."""
 
     class Meta(IngestBase.Meta):
         verbose_name = _("settled ingest event")
@@ -135,7 +162,7 @@ class SettledIngestEvent(IngestBase):
 
 
 class IngestEventUnit(models.Model):
-    """Which applied events a unit has part in. Partitioned like the events, so that both go together."""
+    """Which settled events a unit has part in. Partitioned like the events, so that both go together."""
 
     received_at = models.DateTimeField()
     unit_id = models.BigIntegerField()

@@ -1,27 +1,28 @@
 """Open events: what waits or was rejected, kept with its reason and with what was sent before under its key."""
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from execution.tracking import get_station
 from ingest.candidates import EventCandidates
-from ingest.envelope import Envelope, ReceivedEvent
+from ingest.envelope import ReceivedEvent, channel_of
 from ingest.matching import Match
 from ingest.models import IngestBase, IngestStatus, OpenIngestEvent
+from ingest.places import Place, find_place
 from mes import errors
 from mes.platform import request_ids
 from mes.platform.http.envelope import refusal_as_json
+from mes.platform.inbound import keys
 from mes.platform.inbound.messages import raw_payload
-from mes.platform.validators import validate_code
 
 KEPT_ATTEMPTS = 20
+MALFORMED_CHANNEL = channel_of("")  # of the key table: what is malformed names no source system
 FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(hours=1)
 
 
@@ -29,6 +30,17 @@ def lock_open(event: ReceivedEvent) -> OpenIngestEvent | None:
     """Return the open event of a key, locked."""
     rows = OpenIngestEvent.objects.select_for_update(no_key=True)
     return rows.filter(source_system=event.envelope.source_system, dedupe_key=event.envelope.dedupe_key).first()
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What a refused event says against its units: whether one failed, and the ids of those held for it."""
+
+    is_failing: bool = False
+    held_unit_ids: Sequence[int] = ()
+
+
+NOBODY = Against()
 
 
 def upsert_open(
@@ -40,6 +52,7 @@ def upsert_open(
     match: Match | None = None,
     candidates: EventCandidates | None = None,
     transaction_id: str | None = None,
+    against: Against = NOBODY,
 ) -> OpenIngestEvent:
     """Write the open event of a key; what was sent before under this key stays among its attempts.
 
@@ -49,8 +62,12 @@ def upsert_open(
     now = timezone.now()
     columns = {
         **_columns_of_event(event),
-        **_columns_of_match(match),
-        "sns": _sns_of(event.envelope, match, candidates),
+        **_columns_of_place(find_place(event, candidates, match)),
+        **blocking_move(match),
+        "normalized": _carried_at_receipt(match),
+        "is_failing": against.is_failing,
+        "held_unit_ids": list(against.held_unit_ids),
+        "subject": error.subject,
         "transaction_id": transaction_id or "",
         "status": status,
         "wait_seconds": wait_seconds,
@@ -67,6 +84,8 @@ def upsert_open(
     open_event = OpenIngestEvent.objects.select_for_update(no_key=True).get(**key)
     if open_event.count and bytes(open_event.digest) != event.digest:
         columns["attempts"] = _attempts_with_present(open_event)
+    elif open_event.count:  # what it holds was decided perhaps, and it is not dismissed yet
+        columns["held_unit_ids"] = sorted({*open_event.held_unit_ids, *against.held_unit_ids})
     OpenIngestEvent.objects.filter(pk=open_event.pk).update(**columns, count=F("count") + 1)
     open_event.refresh_from_db()
     return open_event
@@ -118,45 +137,19 @@ def _columns_of_event(event: ReceivedEvent) -> dict[str, Any]:
         "recorded_by": event.by,
         "request_id": request_ids.current(),
     }
-    if event.envelope.station_code:
-        columns["station_id"] = _find_station_id(event.envelope.station_code)
+    if event.note is not None:
+        columns["note"] = event.note
     return columns
 
 
-def _columns_of_match(match: Match | None) -> dict[str, Any]:
+def _columns_of_place(place: Place) -> dict[str, Any]:
     return {
-        "unit_ids": [state.unit.pk for state in match.units] if match else [],
-        "run_id": match.run.pk if match else None,
-        "step_no": match.step.step_no if match else None,
-        "normalized": _carried_at_receipt(match),
-        **blocking_move(match),
+        "run_id": place.run_id,
+        "station_id": place.station_id,
+        "step_no": place.step_no,
+        "sns": list(place.sns),
+        "unit_ids": list(place.unit_ids),
     }
-
-
-def _sns_of(envelope: Envelope, match: Match | None, candidates: EventCandidates | None) -> list[str]:
-    """Return the units that an event is kept for: those it is for, else those that any of its candidates names."""
-    if match is not None and match.units:
-        return [state.unit.sn for state in match.units]
-    if envelope.sns or envelope.sn:
-        return envelope.sns or [str(envelope.sn)]
-    named = candidates.candidates if candidates is not None else ()
-    sns = next((candidate.sns for candidate in named if candidate.sns), ())
-    return list(filter(_may_be_code, dict.fromkeys(sns)))
-
-
-def _may_be_code(text: str) -> bool:
-    try:
-        validate_code(text)
-    except ValidationError:
-        return False
-    return True
-
-
-def _find_station_id(code: str) -> int | None:
-    try:
-        return get_station(code).pk
-    except errors.StationNotFound:
-        return None
 
 
 def _carried_at_receipt(match: Match | None) -> dict[str, Any] | None:
@@ -192,10 +185,12 @@ def _attempts_with_present(open_event: OpenIngestEvent) -> list[dict[str, Any]]:
 
 
 def keep_malformed(body: bytes, error: errors.DomainError, *, by: str) -> None:
-    """Keep what is not even well-formed, under a key made of its content; the same counts up."""
+    """Keep what is not even well-formed, under a key made of its content; the same counts up, until it is dismissed."""
     digest = hashlib.sha256(body).digest()
     now = timezone.now()
     key = f"malformed:{digest.hex()}"
+    if keys.find_claimed(MALFORMED_CHANNEL, [key]):
+        return
     row = OpenIngestEvent(
         received_at=now,
         source_system="",
@@ -206,6 +201,7 @@ def keep_malformed(body: bytes, error: errors.DomainError, *, by: str) -> None:
         error_code=error.code,
         error=refusal_as_json(error),
         recorded_by=by,
+        subject=error.subject,
         count=0,
     )
     OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)

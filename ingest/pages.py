@@ -1,6 +1,7 @@
 """The pages of those who connect machines: what a mapping makes of an event, and the events that are still open."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,17 +11,21 @@ from django.contrib import messages
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from ingest import highlighting, processing
+from ingest import causes, dismissing, highlighting, processing
 from ingest.mapping import presets
 from ingest.mapping.preview import LIVE, Preview, as_json, preview_event
-from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent
+from ingest.models import OPEN_STATUSES, REFUSED_STATUSES, IngestEvent, IngestStatus, OpenIngestEvent
 from mes.errors import DomainError, PayloadTooLarge
 from mes.plant.models import StationType
 from mes.platform.accounts.roles import Capability
+from mes.platform.bulk_actions import pages as bulk_pages
+from mes.platform.bulk_actions.groups import Group, list_groups
 from mes.platform.http import parsing
 from mes.platform.http.pages import needs
 from mes.platform.http.whole_numbers import whole_number
@@ -51,6 +56,8 @@ ADVICE = {  # code → what to do about it
     "REQUIRED_DATA_MISSING": gettext_lazy("Send the missing values for the pass, then replay."),
     "EVENT_TIME_IN_FUTURE": gettext_lazy("Set the machine's clock, then replay once the time has come."),
     "EVENT_TIME_OUT_OF_ORDER": gettext_lazy("Look at the machine's clock."),
+    "DEDUPE_KEY_CONFLICT": gettext_lazy("If it is another event than the one before, take it as new; else dismiss it."),
+    "EQUIPMENT_UNAVAILABLE": gettext_lazy("Mend the machine or what is known of it, then replay."),
     "INTERNAL_ERROR": gettext_lazy("A defect of Linekeeper, or of the database: the log has more."),
     "VALIDATION_ERROR": gettext_lazy("The sender must be mended: it did not send an event."),
     "PAYLOAD_TOO_LARGE": gettext_lazy("The sender must send less in one event."),
@@ -192,59 +199,64 @@ def _say(refusal: DomainError) -> str:
 
 # --- events --------------------------------------------------------------------------------------------------
 
+SHARED = ("status", "error_code", "source_system", "station__code", "run__run_no", "step_no")
+ASKED = ("status", "code", "subject", "source", "station", "run", "step", "q")
+
 
 @dataclass(frozen=True)
 class EventFilter:
-    """Which events are shown."""
+    """Which events are shown; what is empty is any."""
 
     status: str = ""
     code: str = ""
+    subject: str = ""
+    source: str = ""
     station: str = ""
-    text: str = ""
+    run: str = ""
+    step: str = ""
+    q: str = ""
     before: int | None = None
 
     def query(self, **changes: Any) -> str:
         """Return the address's arguments for this filter with changes; another filter begins at its first page."""
-        chosen = {"status": self.status, "code": self.code, "station": self.station, "q": self.text, **changes}
+        chosen = {name: getattr(self, name) for name in ASKED} | changes
         return urlencode({name: value for name, value in chosen.items() if value})
 
 
 @needs()
 @require_GET
 def events_page(request: HttpRequest) -> HttpResponse:
-    """The events that wait or were rejected, newest first, with what to do about them."""
+    """Why events are refused, and the open events, newest first, with what to do about them."""
     chosen = _read_filter(request)
     rows = list(_select(chosen)[: PAGE_SIZE + 1])
     shown = rows[:PAGE_SIZE]
     counts = list(OpenIngestEvent.objects.order_by().values("status", "error_code").annotate(count=Count("id")))
+    found, more_causes = _list_causes(chosen)
     context = {
         "chosen": chosen,
+        "causes": found,
+        "more_causes": more_causes,
+        "decide_address": reverse("ingest-events-decide"),
         "events": [{"event": event, "advice": _advise(event)} for event in shown],
         "statuses": [
             (value, label, sum(row["count"] for row in counts if row["status"] == value), chosen.query(status=value))
             for value, label in IngestStatus.choices
-            if value != IngestStatus.APPLIED
+            if value in OPEN_STATUSES
         ],
         "total": sum(row["count"] for row in counts),
         "everything": chosen.query(status=""),
         "codes": sorted({row["error_code"] for row in counts if row["error_code"]}),
         "next": chosen.query(before=shown[-1].pk) if len(rows) > PAGE_SIZE else "",
         "here": chosen.query(before=chosen.before),
+        **bulk_pages.progress_context(causes.KIND),
     }
     return render(request, "ingest/events.html", context)
 
 
 def _read_filter(request: HttpRequest) -> EventFilter:
-    texts = {
-        name: request.GET.get(name, "").strip()[:200].replace("\0", "") for name in ("status", "code", "station", "q")
-    }
-    return EventFilter(
-        status=texts["status"] if texts["status"] in IngestStatus.values else "",
-        code=texts["code"],
-        station=texts["station"],
-        text=texts["q"],
-        before=whole_number(request.GET.get("before", "")),
-    )
+    texts = {name: request.GET.get(name, "").strip()[:200].replace("\0", "") for name in ASKED}
+    texts["status"] = texts["status"] if texts["status"] in OPEN_STATUSES else ""
+    return EventFilter(**texts, before=whole_number(request.GET.get("before", "")))
 
 
 def _advise(event: OpenIngestEvent) -> str:
@@ -256,26 +268,82 @@ def _advise(event: OpenIngestEvent) -> str:
 
 
 def _select(chosen: EventFilter) -> QuerySet[OpenIngestEvent]:
-    events = OpenIngestEvent.objects.select_related("station").order_by("-id")
-    if chosen.status:
-        events = events.filter(status=chosen.status)
-    if chosen.code:
-        events = events.filter(error_code=chosen.code)
-    if chosen.station:
-        events = events.filter(station__code=chosen.station)
-    if chosen.text:
-        unit = Unit.objects.filter(sn=chosen.text).values("pk")
-        named = Q(sns__contains=[chosen.text]) | Q(blocked_unit_id__in=unit) | Q(payload__icontains=chosen.text)
-        events = events.filter(named | Q(dedupe_key__startswith=chosen.text))
+    events = OpenIngestEvent.objects.select_related("station", "run").order_by("-id")
+    exact = {
+        "status": chosen.status,
+        "error_code": chosen.code,
+        "subject": chosen.subject,
+        "source_system": chosen.source,
+        "station__code": chosen.station,
+        "run__run_no": chosen.run,
+    }
+    events = events.filter(**{lookup: value for lookup, value in exact.items() if value})
+    step_no = whole_number(chosen.step) if chosen.step else None
+    if step_no is not None:
+        events = events.filter(step_no=min(step_no, 2**31 - 1))
+    if chosen.q:
+        unit = Unit.objects.filter(sn=chosen.q).values("pk")
+        named = Q(sns__contains=[chosen.q]) | Q(blocked_unit_id__in=unit) | Q(payload__icontains=chosen.q)
+        events = events.filter(named | Q(dedupe_key__startswith=chosen.q))
     return events.filter(pk__lt=chosen.before) if chosen.before is not None else events
+
+
+def _list_causes(chosen: EventFilter) -> tuple[list[bulk_pages.Cause], bool]:
+    """Return the causes of the refused events that are shown, with their forms."""
+    narrowed = _select(replace(chosen, before=None, status="")).order_by()
+    up_to = timezone.now()
+    groups, more = list_groups(narrowed.filter(status__in=REFUSED_STATUSES), SHARED, failing=Q(is_failing=True))
+    examples = OpenIngestEvent.objects.in_bulk([group.example_id for group in groups])
+    found = [_as_cause(group, examples[group.example_id], up_to) for group in groups if group.example_id in examples]
+    return found, more
+
+
+def _as_cause(group: Group, example: OpenIngestEvent, up_to: datetime) -> bulk_pages.Cause:
+    shared = group.shared
+    station, run, step_no = shared["station__code"], shared["run__run_no"], shared["step_no"]
+    code, source, status = shared["error_code"], shared["source_system"], shared["status"]
+    step_text = "" if step_no is None else str(step_no)
+    fields = {"code": code, "status": status, "sourceSystem": source, "stationCode": station or "", "runNo": run or ""}
+    fields |= {"stepNo": step_text, "upTo": up_to.isoformat()}
+    if group.subject is not None:
+        fields["subject"] = group.subject
+    query = EventFilter(status, code, group.subject or "", source, station or "", run or "", step_text).query()
+    places = [source, station, run, _("step %(number)s") % {"number": step_no} if step_no is not None else None]
+    return bulk_pages.Cause(
+        code=code,
+        message=(example.error or {}).get("message") or code,
+        advice=_advise(example),
+        subject=group.subject,
+        subjects=group.subjects,
+        places=[place for place in places if place],
+        number=group.number,
+        failing=group.failing,
+        latest_at=group.latest_at,
+        query=f"?{query}#events",
+        is_conflict=status == IngestStatus.CONFLICT,
+        can_replay=bool(source),
+        fields=fields,
+    )
+
+
+# --- deciding ------------------------------------------------------------------------------------------------
+
+
+@needs(Capability.REPLAY)
+@require_POST
+def decide_all(request: HttpRequest) -> HttpResponse:
+    """Try all events of a cause again, or dismiss them."""
+    bulk_pages.decide(request, causes.decide, sender=Sender(request.user.get_username()))
+    return redirect("ingest-events")
 
 
 @needs(Capability.REPLAY)
 @require_POST
 def replay(request: HttpRequest, event_id: int) -> HttpResponse:
     """Try an event again; what comes of it is shown on the list."""
+    sender, as_new = Sender(request.user.get_username()), bool(request.POST.get("asNew"))
     try:
-        outcome = processing.retry(event_id, sender=Sender(request.user.get_username()))
+        outcome = processing.replay(event_id, sender=sender, as_new=as_new)
     except DomainError as refusal:
         messages.error(request, _("Still refused: %(reason)s") % {"reason": _say(refusal)})
     else:
@@ -283,6 +351,28 @@ def replay(request: HttpRequest, event_id: int) -> HttpResponse:
             messages.info(request, _("It goes on waiting."))
         else:
             messages.success(request, _("It is applied."))
+    return _back(request)
+
+
+@needs(Capability.REPLAY)
+@require_POST
+def dismiss(request: HttpRequest, event_id: int) -> HttpResponse:
+    """Dismiss an event for good, with a reason."""
+    reason = request.POST.get("reason", "").strip()[:500]
+    if not reason:
+        messages.error(request, _("Say why it is dismissed."))
+        return _back(request)
+    try:
+        dismissing.dismiss(event_id, reason=reason, sender=Sender(request.user.get_username()))
+    except DomainError as refusal:
+        messages.error(request, _say(refusal))
+    else:
+        messages.success(request, _("It is dismissed."))
+    return _back(request)
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    """Return to the list as it was."""
     response = redirect("ingest-events")
     query = request.POST.get("query", "")[:1000]
     if query.isprintable() and query.isascii():

@@ -5,22 +5,27 @@ an event that names the units of a transaction.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import structlog
 from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from ingest import attempts
+from ingest import attempts, dismissing
 from ingest.attempts import Answered, Overtakes
 from ingest.envelope import LARGEST_BATCH, ReceivedEvent, decode
 from ingest.mapping.paths import invalid
 from ingest.matching import UNDER_WAY
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from ingest.open_events import keep_failure, keep_malformed
+from ingest.transitions import INGEST_EVENT
 from mes import errors
+from mes.labels import Action, Entity
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.envelope import is_worth_a_retry
 from mes.platform.inbound.channels import Channel, Parse
@@ -56,13 +61,13 @@ class MachineEventLog:
 
     def keep_refused(self, refused: Sequence[tuple[ReceivedEvent, errors.DomainError]]) -> list[Outcome]:
         """Keep refused events; one that another call accepted meanwhile is answered as that did."""
-        return [attempts.reject(event, error) or error for event, error in refused]
+        return [_keep(event, error) for event, error in refused]
 
-    def log_repeats(
-        self,
-        duplicates: Sequence[tuple[ReceivedEvent, Received]],
-        conflicts: Sequence[tuple[ReceivedEvent, errors.KeyConflict]],
-    ) -> None:
+    def keep_conflicts(self, conflicts: Sequence[tuple[ReceivedEvent, errors.KeyConflict]]) -> list[Outcome]:
+        """Keep events whose keys are spent by other content; those that were decided before are duplicates."""
+        return [_keep_conflict(event, conflict) for event, conflict in conflicts]
+
+    def log_repeats(self, duplicates: Sequence[tuple[ReceivedEvent, Received]]) -> None:
         """Keep nothing."""
 
 
@@ -87,6 +92,25 @@ class MachineEventChannel(Channel[ReceivedEvent]):
 
 
 CHANNEL = MachineEventChannel()
+
+
+def _keep(event: ReceivedEvent, error: errors.DomainError) -> Outcome:
+    """Keep a refused event; return how it is answered. Where its content cannot be kept, its body is, alone."""
+    try:
+        return attempts.reject(event, error) or error
+    except errors.KeyConflict as conflict:
+        return _keep_conflict(event, conflict)
+    except Exception as failure:
+        if is_worth_a_retry(failure):
+            raise
+        logger.exception("a refused machine event was kept unread", key=event.key)
+        attempts.keep_unread(event, error)
+        return error
+
+
+def _keep_conflict(event: ReceivedEvent, conflict: errors.KeyConflict) -> Outcome:
+    """Keep an event whose key is spent by other content; one that was decided before is a duplicate."""
+    return attempts.keep_conflict(event, conflict) or conflict
 
 
 def _apply(event: ReceivedEvent, sender: Sender) -> Outcome | KeptRefusal:
@@ -131,11 +155,31 @@ def _follow(event: ReceivedEvent, answered: Answered) -> None:
 # --- trying again ------------------------------------------------------------------------------------------
 
 
-def retry(event_id: int, *, sender: Sender = SYSTEM) -> Answered:
-    """Try an open event again, as a replay, or because what it waited for came.
+def replay(event_id: int, *, sender: Sender, as_new: bool = False, reason: str = "") -> Answered:
+    """Try a kept event again because somebody asks for it: by the ordinary guards. It keeps who that was, and why.
+
+    A conflict is applied `as_new` only, under a key of its own. Raises what `retry` raises.
+    """
+    note = {"replayedBy": sender.system, "reason": reason} if reason else {"replayedBy": sender.system}
+    return retry(event_id, sender=sender, as_new=as_new, note=note)
+
+
+def replay_kept(event_id: int, *, sender: Sender, as_new: bool = False, reason: str = "") -> None:
+    """Try a kept event again as `replay` does, of many: what fails in a way nobody foresaw is kept with the event.
+
+    Raises only what leaves no connection to keep it by.
+    """
+    _attempt_kept(event_id, partial(replay, event_id, sender=sender, as_new=as_new, reason=reason))
+
+
+def retry(
+    event_id: int, *, sender: Sender = SYSTEM, as_new: bool = False, note: dict[str, Any] | None = None
+) -> Answered:
+    """Try an open event again, as a replay with a `note`, or by itself because what it waited for came.
 
     Of an applied partial batch, the units it left out are tried. Raises IngestEventNotFound, InvalidTransition for one
-    that is settled, and what still keeps it from being applied. StationNotAllowed changes nothing.
+    that is settled or a conflict that is not taken as new, and what still keeps it from being applied.
+    StationNotAllowed changes nothing.
     """
     if sender.is_limited:
         _check_sender(event_id, sender)
@@ -143,14 +187,25 @@ def retry(event_id: int, *, sender: Sender = SYSTEM) -> Answered:
     if open_event is None:
         listed = get_or_raise(IngestEvent.objects, errors.IngestEventNotFound, pk=event_id)
         return attempts.attempt_rest(listed, sender=sender)
-    event = attempts.reread(open_event)
+    check_as_new(open_event.status, as_new=as_new)
+    event = replace(attempts.reread(open_event), is_by_itself=note is None, note=note)
     if open_event.status == IngestStatus.WAITING:
         return retry_waiting(open_event, event, sender)
     [outcome] = CHANNEL.accept([event], sender)
     if isinstance(outcome, errors.DomainError):
         raise outcome
     assert isinstance(outcome, Answered)
+    if outcome.answer["status"] == IngestStatus.DISMISSED:  # meanwhile
+        INGEST_EVENT.next_state(Action.REPLAY, IngestStatus.DISMISSED)
     return outcome
+
+
+def check_as_new(status: str, *, as_new: bool) -> None:
+    """Raise InvalidTransition for a conflict that is not taken as new, ValidationFailed for what is none."""
+    if as_new and status != IngestStatus.CONFLICT:
+        raise errors.ValidationFailed({"asNew": _("Only a conflict can be taken for an event of its own.")})
+    if status == IngestStatus.CONFLICT and not as_new:
+        raise errors.InvalidTransition(action=Action.REPLAY, entity=Entity.INGEST_EVENT, state=IngestStatus.CONFLICT)
 
 
 def _check_sender(event_id: int, sender: Sender) -> None:
@@ -228,8 +283,12 @@ def _try(event_id: int) -> None:
 
     Raises only what leaves no connection to keep it by: then no other event would fare better.
     """
+    _attempt_kept(event_id, partial(retry, event_id))
+
+
+def _attempt_kept(event_id: int, attempt: Callable[[], object]) -> None:
     try:
-        retry(event_id)
+        attempt()
     except errors.DomainError as error:  # kept with the event
         logger.info("ingest event still refused", event_id=event_id, code=error.code)
     except Exception as error:
@@ -253,11 +312,13 @@ def _keep_failure(event_id: int, error: Exception) -> None:
 
 
 def catch_up() -> int:
-    """Try what was missed (a process died after its commit) and expire what waited long enough; return how many."""
+    """Try what was missed (a process died after its commit), expire what waited long enough, and dismiss what was
+    decided about; return how many.
+    """
     event_ids = _claim_due()
     for event_id in event_ids:
         _try(event_id)
-    return len(event_ids)
+    return len(event_ids) + dismissing.dismiss_missed()
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ from ingest.envelope import ReceivedEvent
 from ingest.mapping.extract import UnitReport
 from ingest.mapping.measurements import to_readings
 from ingest.models import OpenIngestEvent
+from ingest.open_events import NOBODY, Against
 from ingest.unit_moves import EventMoves
 from mes import errors
 from mes.plant.models import Station
@@ -28,14 +29,17 @@ class _Said:
     report: FailingReport | None
 
 
-def hold_failing(event: ReceivedEvent, error: errors.DomainError, candidates: EventCandidates) -> list[Disposition]:
+def hold_failing(
+    event: ReceivedEvent, error: errors.DomainError, candidates: EventCandidates
+) -> tuple[list[Disposition], Against]:
     """Hold the units of which a refused event says that they failed; name them in `details.held` of its refusal.
 
-    Returns the decisions, unsaved (`save`). Locks the units, in a transaction that holds the key of the event.
+    Returns the decisions, unsaved (`save`), and what it says against its units. Locks the units, in a transaction that
+    holds the key of the event.
     """
     said = _find_said(event, candidates.candidates)
     if not any(each.report for of_unit in said.values() for each in of_unit):
-        return []
+        return [], NOBODY
     units = locking.lock_units(Unit.objects.filter(sn__in=list(said)).select_related("run"))
     stations = _find_stations(candidates)
     failing = {unit.sn: report for unit in units if (report := _choose(unit, said[unit.sn], stations).report)}
@@ -46,9 +50,10 @@ def hold_failing(event: ReceivedEvent, error: errors.DomainError, candidates: Ev
         code=error.code,
         held_before=_find_held_before(event),
     )
-    if held := list_held(units, failing):
+    held = list_held(units, failing)
+    if held:
         error.details["held"] = held
-    return decisions
+    return decisions, Against(is_failing=True, held_unit_ids=[unit.pk for unit in units if unit.sn in held])
 
 
 def hold_left_out(event: ReceivedEvent, event_moves: EventMoves, *, event_id: int) -> list[Disposition]:

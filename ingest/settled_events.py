@@ -42,6 +42,7 @@ _EVENT_TYPES = {
     "unmapped_count": "integer",
     "status": "text",
     "attempts": "jsonb",
+    "note": "jsonb",
     "last_at": "timestamptz",
     "request_id": "text",
     "recorded_by": "text",
@@ -79,6 +80,7 @@ def settle(
         "received_at": open_event.received_at if open_event else now,
         "status": IngestStatus.APPLIED.value,
         "attempts": attempts_before(event, open_event),
+        "note": event.note or (open_event.note if open_event else None),
         "last_at": now,
         "request_id": open_event.request_id if open_event else request_ids.current(),
         "recorded_by": event.by,
@@ -116,7 +118,7 @@ def _columns(event: ReceivedEvent, event_moves: EventMoves) -> dict[str, Any]:
     results = {move.track.result for move in moves if move.track.result}
     return {
         "source_system": event.envelope.source_system,
-        "dedupe_key": event.envelope.dedupe_key,
+        "dedupe_key": event.key,
         "event_type": event.envelope.event_type,
         "occurred_at": extracted.occurred_at,
         "reported_at": extracted.reported_at,

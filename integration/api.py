@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -12,14 +13,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from integration import dismissing, replay
+from integration import causes, dismissing, replay
 from integration.channels import DEVICE_DATA
 from integration.device_data.body import LARGEST_BATCH, DeviceDataEvent
-from integration.models import DeviceDataRecord, IntegrationMessage
+from integration.models import REFUSED_STATUSES, DeviceDataRecord, IntegrationMessage, MessageStatus
 from mes import errors
 from mes.plant.reach import narrow_to_stations
 from mes.platform.accounts.permissions import StationAccess
 from mes.platform.accounts.roles import Capability
+from mes.platform.bulk_actions.causes import BulkRequest, CauseItem, Causes, Started, read_query, selection_of
+from mes.platform.bulk_actions.models import BulkVerb
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
 from mes.platform.http.openapi import inline_schema
@@ -300,7 +303,7 @@ class MessageItem(RowSerializer):
     lastAt = OffsetDateTimeField()
     entityType = serializers.CharField()
     businessKey = serializers.CharField()
-    dedupeKey = serializers.CharField()
+    dedupeKey = serializers.CharField(source="sent_key")
     recordId = serializers.CharField(allow_null=True)
     requestId = serializers.CharField(help_text="Of the request that brought it; empty for applied device data.")
 
@@ -333,11 +336,37 @@ class ReplayAnswer(serializers.Serializer):
 
 
 class ReplayRequest(StrictSerializer):
-    """Spec names as they were sent, mapped to those that were meant."""
+    """Spec names as they were sent, mapped to those that were meant; whether a conflict is taken for a message of its
+    own; and why it is tried again.
+    """
 
     specNames = serializers.DictField(
         child=serializers.CharField(max_length=100), required=False, allow_null=True, allow_empty=True
     )
+    asNew = serializers.BooleanField(required=False, allow_null=True)
+    reason = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+
+
+BULK_EXAMPLE = {"code": "DATA_SPEC_NOT_FOUND", "upTo": "2026-01-24T10:00:00Z", "reason": "The spec exists now."}
+
+
+class MessageCause(CauseItem):
+    """Refused messages of a kind that have a reason in common."""
+
+    entityType = serializers.CharField()
+
+
+class MessageCauses(Causes):
+    """The causes, most frequent first, and up to when what was received is among them."""
+
+    items = MessageCause(many=True)
+
+
+def _check_status(status: str | None) -> None:
+    """Raise ValidationFailed for a status that no refused message has."""
+    if status is not None and status not in REFUSED_STATUSES:
+        known = ", ".join(REFUSED_STATUSES)
+        raise errors.ValidationFailed({"status": _("Must be one of %(known)s.") % {"known": known}})
 
 
 class DismissRequest(StrictSerializer):
@@ -346,7 +375,12 @@ class DismissRequest(StrictSerializer):
     reason = serializers.CharField(max_length=500)
 
 
-@extend_schema_view(list=extend_schema(summary="List messages, open and settled"))
+@extend_schema_view(
+    list=extend_schema(
+        summary="List messages, open and settled",
+        parameters=[OpenApiParameter("key", str, description="The key that it was sent with.")],
+    )
+)
 class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     """Every message that came in or went out."""
 
@@ -357,17 +391,29 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
         "status": "status",
         "entityType": "entity_type",
         "code": "error_code",
-        "key": "dedupe_key",
         "requestId": "request_id",
     }
     lookup_value_regex = "[^/]+"
-    capabilities = {"replay": (Capability.REPLAY,), "dismiss": (Capability.REPLAY,)}
+    capabilities = {
+        "replay": (Capability.REPLAY,),
+        "dismiss": (Capability.REPLAY,),
+        "replay_all": (Capability.REPLAY,),
+        "dismiss_all": (Capability.REPLAY,),
+    }
     station_access = {"replay": StationAccess.OWN, "dismiss": StationAccess.OWN}
+
+    def get_queryset(self) -> QuerySet[IntegrationMessage]:
+        """Messages, of a key where one is asked for; a conflict is found by the key that it was sent with."""
+        found = super().get_queryset()
+        if not (key := self.request.query_params.get("key", "")):
+            return found
+        return found.filter(Q(dedupe_key=key) | Q(business_key=key, status=MessageStatus.CONFLICT))
 
     @extend_schema(
         summary="Replay a failed message",
         description="Applies a FAILED message once its cause is mended. The message keeps what was sent and what was "
-        "meant; sent again, the event is a duplicate.",
+        "meant; sent again, the event is a duplicate. A CONFLICT is applied with `asNew: true` only, under a key of "
+        "its own.",
         request=ReplayRequest,
         responses=ReplayAnswer,
         examples=[
@@ -382,14 +428,76 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
         body = read(ReplayRequest, request)
         message_id = id_or_raise(pk, errors.MessageNotFound)
         received = replay.replay_message(
-            message_id=message_id, sender=sender_of(request), spec_names=body.get("spec_names")
+            message_id=message_id,
+            sender=sender_of(request),
+            spec_names=body.get("spec_names"),
+            as_new=bool(body.get("as_new")),
+            reason=body.get("reason") or "",
         )
         return Response(received.answer)
 
     @extend_schema(
+        summary="List why messages are refused",
+        description="Refused messages with a reason in common, most frequent first. `upTo` is what a decision about "
+        "all of a cause must name: what came later is not meant.",
+        filters=False,
+        parameters=[
+            *(
+                OpenApiParameter(name, str)
+                for name in ("code", "subject", "entityType", "sourceSystem", "stationCode", "runNo")
+            ),
+            OpenApiParameter("status", str, enum=[status.value for status in REFUSED_STATUSES]),
+            OpenApiParameter("stepNo", int),
+            OpenApiParameter("from", str, description="Date or time with offset of receipt, included."),
+            OpenApiParameter("to", str, description="Date (its whole day) or time with offset, not included."),
+        ],
+        responses=MessageCauses,
+    )
+    @action(detail=False, pagination_class=None, filter_backends=[])
+    def causes(self, request: Request) -> Response:
+        """Return the causes."""
+        selection = read_query(request.query_params)
+        _check_status(selection.status)
+        return Response(MessageCauses(causes.list_causes(selection)).data)
+
+    @extend_schema(
+        summary="Try all refused messages of a cause again",
+        description="At most 10,000, as they came, each by itself, by the worker. Nothing that came after `upTo`. With "
+        "`asNew`, conflicts among them are taken for messages of their own.",
+        request=BulkRequest,
+        responses={202: Started},
+        examples=[OpenApiExample("A spec that is mended", value=BULK_EXAMPLE, request_only=True)],
+    )
+    @action(detail=False, methods=["post"], url_path="replay")
+    def replay_all(self, request: Request) -> Response:
+        """Begin."""
+        return self._decide(BulkVerb.REPLAY, request)
+
+    @extend_schema(
+        summary="Dismiss all refused messages of a cause",
+        description="At most 10,000, as they came, each by itself, by the worker. Nothing that came after `upTo`.",
+        request=BulkRequest,
+        responses={202: Started},
+        examples=[OpenApiExample("A trial", value=BULK_EXAMPLE, request_only=True)],
+    )
+    @action(detail=False, methods=["post"], url_path="dismiss")
+    def dismiss_all(self, request: Request) -> Response:
+        """Begin."""
+        return self._decide(BulkVerb.DISMISS, request)
+
+    def _decide(self, verb: BulkVerb, request: Request) -> Response:
+        body = read(BulkRequest, request)
+        selection = selection_of(body)
+        _check_status(selection.status)
+        started = causes.decide(
+            verb, selection, reason=body["reason"], sender=sender_of(request), as_new=bool(body.get("as_new"))
+        )
+        return Response({"id": str(started.pk), "matched": started.matched}, status=202)
+
+    @extend_schema(
         summary="Dismiss a failed message",
         description="For a message that need not be applied: it is kept as DISMISSED with the reason, and is no longer "
-        "work to do. Its event id stays free.",
+        "work to do. Its event id is spent: the same again is a duplicate.",
         request=DismissRequest,
         responses=MessageItem,
         examples=[OpenApiExample("A trial", value={"reason": "Sent while the tester was set up."}, request_only=True)],

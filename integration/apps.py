@@ -13,10 +13,12 @@ class IntegrationConfig(AppConfig):
 
     def ready(self) -> None:
         """Offer the ways in; tell the ERP of runs that end; let device records and settled messages go in time."""
+        from integration.causes import BULK
         from integration.channels import CHANNELS
-        from integration.models import FailedMessage, MessageStatus
+        from integration.models import REFUSED_STATUSES, FailedMessage
         from integration.outbound.completion import tell_erp
         from integration.outbound.delivery import deliver, note_failure
+        from mes.platform.bulk_actions.services import kinds
         from mes.platform.database.retention import Months, policies
         from mes.platform.inbound.channels import channels
         from mes.platform.monitoring import open_work
@@ -25,6 +27,7 @@ class IntegrationConfig(AppConfig):
         from mes.production.hooks import run_ended
 
         channels.register(*CHANNELS)
+        kinds.register(BULK)
         run_ended.register(tell_erp)
         handlers[EventType.OUTBOUND_FEEDBACK].register(deliver)
         failure_listeners[EventType.OUTBOUND_FEEDBACK].register(note_failure)
@@ -46,7 +49,7 @@ class IntegrationConfig(AppConfig):
             open_work.OpenWork(
                 "failed messages",
                 _("Messages that could not be applied"),
-                count=lambda: FailedMessage.objects.filter(status=MessageStatus.FAILED).count(),
-                link=lambda: f"{reverse('admin:integration_integrationmessage_changelist')}?status=FAILED",
+                count=lambda: FailedMessage.objects.filter(status__in=REFUSED_STATUSES).count(),
+                link=lambda: reverse("integration-messages"),
             )
         )

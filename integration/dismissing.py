@@ -1,29 +1,55 @@
 """Messages that need no replay: a person says so, with a reason, and they are work to do no longer."""
 
+import msgspec
 from django.db import transaction
 
 from integration import messages
+from integration.channels import DEVICE_DATA, ONE_BY_ONE
 from integration.message_stations import check_sender
-from integration.models import FailedMessage, IntegrationMessage, MessageStatus
+from integration.models import REFUSED_STATUSES, Direction, FailedMessage, IntegrationMessage, MessageStatus
+from integration.transitions import MESSAGE
 from mes import errors
-from mes.labels import Action, Entity
+from mes.labels import Action
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.http import parsing
+from mes.platform.inbound import keys
 from mes.platform.inbound.sender import Sender
 
 
 @transaction.atomic
 def dismiss(*, message_id: int, reason: str, sender: Sender) -> IntegrationMessage:
-    """Move a FAILED message to history as DISMISSED, under its id, with who decided and why. Its key stays free.
+    """Move a refused message to history as DISMISSED, under its id, with who decided and why. Its key is spent: the
+    same again is a duplicate.
 
-    Raises MessageNotFound, InvalidTransition when it is not FAILED (any more), and StationNotAllowed.
+    Key before message, as applying locks them. Raises MessageNotFound, InvalidTransition when it is not refused (any
+    more), and StationNotAllowed.
     """
-    message = FailedMessage.objects.select_for_update().filter(pk=message_id, status=MessageStatus.FAILED).first()
+    found = FailedMessage.objects.filter(pk=message_id, status__in=REFUSED_STATUSES).first()
+    if found is not None:
+        check_sender(found, sender)
+        _spend_key(found)
+    rows = FailedMessage.objects.select_for_update().filter(pk=message_id, status__in=REFUSED_STATUSES)
+    message = None if found is None else rows.first()
     if message is None:
         settled = get_or_raise(IntegrationMessage.objects, errors.MessageNotFound, pk=message_id)
         raise errors.InvalidTransition(
-            action=Action.DISMISS, entity=Entity.MESSAGE, state=MessageStatus(settled.status)
+            action=Action.DISMISS, entity=MESSAGE.entity, state=MessageStatus(settled.status)
         )
-    check_sender(message, sender)
     note = {**(message.note or {}), "dismissedBy": sender.system, "reason": reason}
     messages.move_to_history(message, status=MessageStatus.DISMISSED, note=note)
     return IntegrationMessage.objects.get(pk=message_id)
+
+
+def _spend_key(message: FailedMessage) -> None:
+    """Claim the key of a well-formed message for its content, unless other content has it already."""
+    if message.direction == Direction.OUTBOUND:
+        return
+    channel = DEVICE_DATA if message.entity_type == messages.DEVICE_DATA else ONE_BY_ONE[message.entity_type]
+    try:
+        channel.decode(msgspec.json.encode(message.payload), Sender(message.system), parsing.decode)
+    except errors.DomainError:
+        return  # what is malformed spends nothing: corrected, it is another message
+    answer = channel.log.dismissed_answer(message)
+    digest = bytes(message.digest)
+    if keys.claim(channel.log.channel, message.dedupe_key, digest, answer=answer):
+        keys.spend(channel.log.channel, message.dedupe_key, digest, answer, record_id=message.pk)

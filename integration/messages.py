@@ -9,6 +9,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
+from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
 from integration.models import Direction, FailedMessage, MessageStatus, SettledMessage
@@ -17,7 +18,9 @@ from mes.platform import request_ids
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
+from mes.platform.inbound import keys
 from mes.platform.inbound.messages import KEPT_RAW_BYTES, Message, Outcome, Received, key_in, raw_payload
+from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.inbound.sender import Sender
 
 DEVICE_DATA = "DEVICE_DATA"
@@ -31,6 +34,9 @@ _REFUSED_TYPES = {
     "code": "text",
     "error": "jsonb",
     "count": "integer",
+    "subject": "text",
+    "sent_key": "text",
+    "status": "text",
 }
 # The same message sent twice at once may be refused and, before that is kept, applied: then it is not kept. The rows
 # are written in one order, or batches that share failures would deadlock.
@@ -41,16 +47,16 @@ KEEP_REFUSED = f"""
     )
     INSERT INTO integration_failedmessage
            (received_at, direction, system, entity_type, business_key, dedupe_key, status, payload, error_code, error,
-            count, last_at, request_id, digest)
-    SELECT %(at)s::timestamptz, 'INBOUND', r.system, %(entity_type)s::text, r.key, r.key, 'FAILED', r.payload, r.code,
-           r.error, r.count, %(at)s::timestamptz, %(request_id)s::text, decode(r.digest, 'hex')
+            count, last_at, request_id, digest, subject)
+    SELECT %(at)s::timestamptz, 'INBOUND', r.system, %(entity_type)s::text, r.sent_key, r.key, r.status, r.payload,
+           r.code, r.error, r.count, %(at)s::timestamptz, %(request_id)s::text, decode(r.digest, 'hex'), r.subject
       FROM refused r
      WHERE NOT EXISTS (SELECT FROM mes_idempotencykey k
                         WHERE k.channel = %(channel)s::text AND k.key = r.key AND k.digest = decode(r.digest, 'hex'))
      ORDER BY r.key, r.digest, r.code
     ON CONFLICT (entity_type, dedupe_key, digest, error_code) DO UPDATE
        SET count = integration_failedmessage.count + EXCLUDED.count, last_at = EXCLUDED.last_at, error = EXCLUDED.error,
-           request_id = EXCLUDED.request_id
+           subject = EXCLUDED.subject, request_id = EXCLUDED.request_id
     RETURNING 1
 """
 
@@ -105,27 +111,42 @@ class MessageLog:
         fetch_all(KEEP_REFUSED, {**given, **names})
         return [error for _message, error in refused]
 
-    def log_repeats(
-        self, duplicates: Sequence[tuple[Message, Received]], conflicts: Sequence[tuple[Message, KeyConflict]]
-    ) -> None:
+    def keep_conflicts(self, conflicts: Sequence[tuple[Message, KeyConflict]]) -> list[Outcome]:
+        """Keep messages whose key was used with other content, under keys of their own, until somebody decides.
+
+        The same content again counts up; after the decision it is a duplicate.
+        """
+        own = [replace(message, key=keys.own_key(message.key, message.digest)) for message, _error in conflicts]
+        decided = keys.find_claimed(self.channel, [message.key for message in own])
+        repeats = [decided.get(message.key) for message in own]
+        self.log_repeats(
+            [(message, self.answer_again(key)) for message, key in zip(own, repeats, strict=True) if key is not None]
+        )
+        open_conflicts = [
+            (message, error)
+            for message, (_sent, error), key in zip(own, conflicts, repeats, strict=True)
+            if key is None
+        ]
+        answers = iter(self.keep_refused(open_conflicts) if open_conflicts else ())
+        return [next(answers) if key is None else self.answer_again(key) for key in repeats]
+
+    def answer_again(self, key: IdempotencyKey) -> Received:
+        """Return what the sender of a message is answered whose key was claimed before."""
+        assert key.record_id is not None  # claimed with its record, or dismissed
+        return Received({"id": str(key.record_id), **key.answer, "isDuplicate": True}, key.record_id, is_duplicate=True)
+
+    def dismissed_answer(self, message: FailedMessage) -> dict[str, Any]:
+        """Return what is kept beside the key of a dismissed message: its repeats are answered by it."""
+        at = message.received_at.isoformat().replace("+00:00", "Z")
+        return {"eventId": message.sent_key, "receivedAt": at, "isDuplicate": False}
+
+    def log_repeats(self, duplicates: Sequence[tuple[Message, Received]]) -> None:
         """Log messages whose key was used. A duplicate keeps no payload: its first message has it."""
         at = timezone.now()
-        rows = [
+        SettledMessage.objects.bulk_create(
             self._settled(message, MessageStatus.DUPLICATE, at=at, record_id=received.record_id)
             for message, received in duplicates
-        ]
-        rows += [
-            self._settled(
-                message,
-                MessageStatus.CONFLICT,
-                at=at,
-                payload=message.decoded(),
-                error_code=error.code,
-                error=refusal_as_json(error),
-            )
-            for message, error in conflicts
-        ]
-        SettledMessage.objects.bulk_create(rows)
+        )
 
     def log_applied(self, message: Message, *, record_id: int, note: dict[str, Any] | None = None) -> None:
         """Log a message that was applied, in its transaction. With a `note` it is the replay of an open message, which
@@ -163,8 +184,20 @@ class MessageLog:
 
 def _refused_row(message: Message, error: DomainError, *, count: int) -> tuple[Any, ...]:
     """Return what KEEP_REFUSED is given of messages that say and lack the same, in the order of _REFUSED_TYPES."""
-    described = refusal_as_json(error)
-    return message.key, message.digest.hex(), message.system, message.decoded(), error.code, described, count
+    described, is_conflict = refusal_as_json(error), isinstance(error, KeyConflict)
+    sent_key = error.details["event_id"] if is_conflict else message.key
+    return (
+        message.key,
+        message.digest.hex(),
+        message.system,
+        message.decoded(),
+        error.code,
+        described,
+        count,
+        error.subject,
+        sent_key,
+        (MessageStatus.CONFLICT if is_conflict else MessageStatus.FAILED).value,
+    )
 
 
 def _as_message(raw: bytes, sender: Sender) -> Message:
@@ -187,10 +220,12 @@ def _kept_payload(raw: bytes) -> Any:
 def note_failed_replay(message: FailedMessage, error: DomainError) -> None:
     """Note on an open message that replaying it failed, and why."""
     same = FailedMessage.objects.filter(pk=message.pk)
+    code = message.error_code if message.status == MessageStatus.CONFLICT else error.code  # it stays one
     noted = {"count": F("count") + 1, "last_at": timezone.now(), "error": refusal_as_json(error)}
+    noted["subject"] = error.subject
     try:
         with transaction.atomic():
-            same.update(**noted, error_code=error.code)
+            same.update(**noted, error_code=code)
     except IntegrityError:  # the same content failed with this code before, and is open under another id
         same.update(**noted)
 

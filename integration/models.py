@@ -84,6 +84,9 @@ class MessageStatus(models.TextChoices):
     DISMISSED = "DISMISSED", _("Dismissed")
 
 
+REFUSED_STATUSES = (MessageStatus.FAILED, MessageStatus.CONFLICT)  # a person decides about them
+
+
 class MessageBase(models.Model):
     """The fields that open, settled and listed messages share."""
 
@@ -112,13 +115,22 @@ class MessageBase(models.Model):
     def __str__(self) -> str:
         return f"{self.entity_type} {self.business_key}"
 
+    @property
+    def sent_key(self) -> str:
+        """The key that it was sent with."""
+        return self.business_key if self.status == MessageStatus.CONFLICT else self.dedupe_key
+
 
 class FailedMessage(MessageBase):
-    """Open work: a message that could not be applied, kept until it is replayed; of outbound ones also what will be
+    """Open work: a message that could not be applied, kept until somebody decides; of outbound ones also what will be
     tried again (RETRYING). Small and unpartitioned.
+
+    A CONFLICT has other content than the message that spent its key: it lies under a key of its own. `subject` is what
+    its refusal is about.
     """
 
     digest = models.BinaryField()
+    subject = models.CharField(_("about"), max_length=200, blank=True, default="", db_default="")
 
     class Meta(MessageBase.Meta):
         verbose_name = _("failed message")
@@ -128,9 +140,10 @@ class FailedMessage(MessageBase):
                 fields=["entity_type", "dedupe_key", "digest", "error_code"], name="failed_message_counts_up"
             ),
             models.CheckConstraint(
-                condition=Q(status__in=[MessageStatus.FAILED, MessageStatus.RETRYING]), name="failed_message_is_open"
+                condition=Q(status__in=[*REFUSED_STATUSES, MessageStatus.RETRYING]), name="failed_message_is_kept_open"
             ),
         ]
+        indexes = [models.Index(F("status"), F("error_code"), F("system"), name="failed_message_by_cause")]
 
 
 class SettledMessage(MessageBase):

@@ -24,6 +24,10 @@ class OneByOneChannel(Channel[M]):
         With a `note` it replays an open message: what is logged of it keeps the note (`MessageLog.log_applied`).
         """
 
+    @abstractmethod
+    def under_key(self, message: M, key: str) -> M:
+        """Return a message as it would be under another key: a conflict that is taken for one of its own."""
+
     def station_of(self, message: M) -> str:
         """Return the code of the station that a message is about: tokens of others neither replay nor dismiss it."""
         return NO_STATION

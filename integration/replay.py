@@ -13,7 +13,7 @@ from integration.channels import ONE_BY_ONE
 from integration.device_data import service as device_data
 from integration.device_data.body import decode_event
 from integration.message_stations import check_sender
-from integration.models import Direction, FailedMessage, IntegrationMessage, MessageStatus
+from integration.models import REFUSED_STATUSES, Direction, FailedMessage, IntegrationMessage, MessageStatus
 from integration.outbound.retry import retry
 from mes import errors
 from mes.labels import Action, Entity
@@ -24,25 +24,35 @@ from mes.platform.inbound.messages import Outcome, Received
 from mes.platform.inbound.sender import Sender
 
 
-def replay_message(*, message_id: int, sender: Sender, spec_names: Mapping[str, str] | None = None) -> Received:
+def replay_message(
+    *,
+    message_id: int,
+    sender: Sender,
+    spec_names: Mapping[str, str] | None = None,
+    as_new: bool = False,
+    reason: str = "",
+) -> Received:
     """Apply an open message as if it were sent now; its status becomes REPLAYED, and it keeps its payload.
+
+    A CONFLICT is applied `as_new` only, under a key of its own.
 
     `sender` is who has it replayed. `spec_names` (device data only) maps spec names as they were sent to those that
     were meant; the message keeps both. The key keeps the digest of what was sent: sent again, it is a duplicate. An
     outbound message is delivered by the worker, and is REPLAYED once it is.
 
-    Raises MessageNotFound, InvalidTransition when the message is not FAILED, and whatever still keeps it from being
+    Raises MessageNotFound, InvalidTransition when the message is not refused, and whatever still keeps it from being
     applied, in which case it stays open.
     """
     message = _find(message_id)
     check_sender(message, sender)
+    _check_as_new(message, as_new=as_new)
     if message.direction == Direction.OUTBOUND:
         event = retry(event_id=message.record_id or 0, by=sender.system)
         return Received({"id": str(event.pk), "isDuplicate": False}, event.pk, is_duplicate=False)
     if spec_names and message.entity_type != messages.DEVICE_DATA:
         raise errors.ValidationFailed({"specNames": _("Only device data names specs.")})
     try:
-        return _apply(message, dict(spec_names or {}), sender)
+        return _apply(message, dict(spec_names or {}), sender, {"replayedBy": sender.system, "reason": reason})
     except errors.StationNotAllowed:
         raise
     except errors.DomainError as refusal:
@@ -52,15 +62,22 @@ def replay_message(*, message_id: int, sender: Sender, spec_names: Mapping[str, 
 
 def _find(message_id: int) -> FailedMessage:
     """Return the open message. It is not locked: the key decides who applies it, here or by sending it again."""
-    message = FailedMessage.objects.filter(pk=message_id, status=MessageStatus.FAILED).first()
+    message = FailedMessage.objects.filter(pk=message_id, status__in=REFUSED_STATUSES).first()
     if message is not None:
         return message
     settled = get_or_raise(IntegrationMessage.objects, errors.MessageNotFound, pk=message_id)
     raise errors.InvalidTransition(action=Action.REPLAY, entity=Entity.MESSAGE, state=MessageStatus(settled.status))
 
 
-def _apply(message: FailedMessage, spec_names: dict[str, str], sender: Sender) -> Received:
-    note = {"replayedBy": sender.system}
+def _check_as_new(message: FailedMessage, *, as_new: bool) -> None:
+    if as_new and message.status != MessageStatus.CONFLICT:
+        raise errors.ValidationFailed({"asNew": _("Only a conflict can be taken for a message of its own.")})
+    if message.status == MessageStatus.CONFLICT and not as_new:
+        raise errors.InvalidTransition(action=Action.REPLAY, entity=Entity.MESSAGE, state=MessageStatus.CONFLICT)
+
+
+def _apply(message: FailedMessage, spec_names: dict[str, str], sender: Sender, said: dict[str, str]) -> Received:
+    note = {name: text for name, text in said.items() if text}
     if message.entity_type == messages.DEVICE_DATA:
         outcome = _apply_device_data(message, spec_names, sender, {"specNames": spec_names, **note})
     else:
@@ -75,6 +92,8 @@ def _apply(message: FailedMessage, spec_names: dict[str, str], sender: Sender) -
 def _apply_alone(message: FailedMessage, sender: Sender, note: dict[str, Any]) -> Outcome:
     channel = ONE_BY_ONE[message.entity_type]
     decoded = channel.decode(msgspec.json.encode(message.payload), Sender(message.system), parsing.decode)
+    if message.status == MessageStatus.CONFLICT:
+        decoded = channel.under_key(decoded, message.dedupe_key)
     return channel.apply_one(decoded, sender, note=note)
 
 
@@ -82,7 +101,9 @@ def _apply_device_data(
     message: FailedMessage, spec_names: dict[str, str], sender: Sender, note: dict[str, Any]
 ) -> Outcome:
     corrected = decode_event(msgspec.json.encode(correct(message.payload, spec_names)), system=message.system)
-    sent = replace(corrected, payload=message.payload, digest=digest_of(message.payload or {}))
+    digest = digest_of(message.payload or {})
+    key = message.dedupe_key if message.status == MessageStatus.CONFLICT else corrected.key
+    sent = replace(corrected, key=key, payload=message.payload, digest=digest)
     [outcome] = device_data.apply_all([sent], sender, note=note)
     return outcome
 

@@ -16,6 +16,7 @@ class MesConfig(AppConfig):
         """Register what must exist after every migration, what goes in time, who acts on events and by the clock."""
         from mes.line_setup.print_counts import count_print
         from mes.platform.accounts.roles import create_roles
+        from mes.platform.bulk_actions import services as bulk_actions
         from mes.platform.database import references, retention
         from mes.platform.database.partitions import make_months_after_migration
         from mes.platform.inbound.models import Source
@@ -42,7 +43,7 @@ class MesConfig(AppConfig):
         retention.policies.register(
             *platform.POLICIES, production_counts.POLICY, status_reports.POLICY, time_rule_marks.POLICY
         )
-        schedules.tasks.register(*outbox.TASKS, retention_runs.TASK, sweep.TASK, backups.TASK)
+        schedules.tasks.register(*outbox.TASKS, retention_runs.TASK, sweep.TASK, backups.TASK, bulk_actions.TASK)
         task_outcomes.register()
         post_save.connect(forget_sources, sender=Source, dispatch_uid="mes.source_saved")
         post_delete.connect(forget_sources, sender=Source, dispatch_uid="mes.source_deleted")

@@ -12,6 +12,10 @@ from django.utils.translation import gettext_lazy as _
 
 from mes.labels import Action, Entity
 
+LONGEST_SUBJECT = 200
+# The details that name what a refusal is about: of several, the first.
+_SUBJECTS = ("equipment", "sn", "station", "names", "problems")
+
 
 class DomainError(Exception):
     """A refusal the caller can act on. `code` is public interface: never rename one.
@@ -29,6 +33,15 @@ class DomainError(Exception):
     def __init__(self, /, **details: Any) -> None:
         self.details = {name: value.value if isinstance(value, Choices) else value for name, value in details.items()}
         super().__init__(str(self.message).format(**{name: _in_words(value) for name, value in details.items()}))
+
+    @property
+    def subject(self) -> str:
+        """What it is about, by which causes of refusals are told apart: a machine, unit, station, spec, path or field;
+        empty where it is about none of them.
+        """
+        told = next((self.details[name] for name in _SUBJECTS if self.details.get(name)), "")
+        first = told[0] if isinstance(told, list) else told
+        return str(first).partition(": ")[0][:LONGEST_SUBJECT]
 
     def with_details(self, **details: Any) -> Self:
         """Return the same refusal with further details, for one of several messages that share it."""
@@ -51,6 +64,11 @@ class ValidationFailed(DomainError):
 
     def __init__(self, fields: dict[str, str]) -> None:
         super().__init__(**fields)
+
+    @property
+    def subject(self) -> str:
+        """The first field that is malformed."""
+        return next(iter(self.details), "")[:LONGEST_SUBJECT]
 
 
 class ParseFailed(DomainError):
@@ -92,6 +110,11 @@ class NotFound(DomainError):
     """Base of the `…_NOT_FOUND` family."""
 
     code, status, message = "NOT_FOUND", 404, _("There is nothing here.")
+
+    @property
+    def subject(self) -> str:
+        """The code or number that nothing has."""
+        return str(self.details.get("code") or super().subject)[:LONGEST_SUBJECT]
 
 
 class LineNotFound(NotFound):
@@ -183,6 +206,10 @@ class SourceNotFound(NotFound):
 
 class IngestEventNotFound(NotFound):
     code, message = "INGEST_EVENT_NOT_FOUND", _("There is no ingest event “{code}”.")
+
+
+class BulkActionNotFound(NotFound):
+    code, message = "BULK_ACTION_NOT_FOUND", _("There is no bulk action “{code}”.")
 
 
 class StencilNotFound(NotFound):

@@ -38,6 +38,7 @@ class Action(TextChoices):
     SCRAP = "scrap", _("Scrap")
     SIGN = "sign", _("Sign")
     START = "start", _("Start")
+    WAIT = "wait", _("Let wait")
     WAIVE = "waive", _("Waive")
 
 

@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from mes.line_setup import pages as line_setup
+from mes.platform.bulk_actions import pages as bulk_actions
 from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
 from mes.platform.sign_in import pages as sign_in
@@ -22,6 +23,7 @@ urlpatterns = [
     path("clocks/<int:instance_id>/<str:action>/", time_rules.decide, name="clock-decision"),
     path("lines/<str:code>/set-up/", line_setup.set_up, name="line-set-up"),
     path("lines/<str:code>/set-up/<str:kind>/<str:action>/", line_setup.scan, name="line-set-up-scan"),
+    path("bulk-actions/<str:kind>/progress/", bulk_actions.progress, name="bulk-actions-progress"),
     path("notifications/", notifications.mine, name="notifications"),
     path("notifications/bell/", notifications.bell, name="notifications-bell"),
     path("notifications/read/", notifications.read, name="notifications-read"),

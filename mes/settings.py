@@ -337,6 +337,8 @@ MES_STATEMENT_TIMEOUT = timedelta(seconds=_number("MES_STATEMENT_TIMEOUT_SECONDS
 DATA_UPLOAD_MAX_MEMORY_SIZE = MES_BATCH_BODY_LIMIT + 1
 MES_UNREADABLE_SNS = env.list("MES_UNREADABLE_SNS", default=["NOREAD", "ERROR", "UNKNOWN", "NULL", "NONE", "NA"])
 MES_CLOCK_SKEW = timedelta(seconds=_number("MES_CLOCK_SKEW_SECONDS", default=300, least=0))
+# How much earlier than its unit's last out an event may have occurred that is tried again by itself.
+MES_RETRY_TOLERANCE = timedelta(seconds=_number("MES_RETRY_TOLERANCE_SECONDS", default=5, least=0))
 MES_KEY_LIFETIME = timedelta(days=_number("MES_KEY_DAYS", default=400))
 MES_TOKEN_CACHE = timedelta(seconds=30)
 MES_SOURCE_CACHE = timedelta(seconds=3)
@@ -374,6 +376,8 @@ MES_SIGN_IN_RETENTION = _kept_for("MES_SIGN_IN_RETENTION_DAYS", default=90)
 MES_SESSION_RETENTION = timedelta(0)  # after its end
 MES_HEARTBEAT_RETENTION = timedelta(days=1)
 MES_ADMIN_LOG_RETENTION = _kept_for("MES_ADMIN_LOG_RETENTION_DAYS", default=None)
+MES_BULK_ACTION_RETENTION = _kept_for("MES_BULK_ACTION_RETENTION_DAYS", default=400)
+MES_BULK_BUDGET = timedelta(seconds=15)
 MES_RETENTION_BUDGET = timedelta(seconds=15)  # of one task: the worker has other things to do in between
 
 # Where backups are made every day; without a folder, none are.

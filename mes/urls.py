@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 
 from mes.line_setup import api as line_setup
 from mes.plant import api as plant
+from mes.platform.bulk_actions import api as bulk_actions
 from mes.platform.http.openapi_views import SchemaPage, SchemaView
 from mes.platform.monitoring import exposition, health
 from mes.platform.outbox import api as events
@@ -31,6 +32,7 @@ for subject in (
     line_setup,
     time_rules,
     events,
+    bulk_actions,
 ):
     subject.register(router)
 
@@ -53,6 +55,7 @@ urlpatterns = [
     path("", include("mes.page_urls")),
     path("", include("execution.page_urls")),
     path("", include("ingest.page_urls")),
+    path("", include("integration.page_urls")),
     path("", include("trace.page_urls")),
 ]
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from execution.failing_reports import FailingReport
 from integration.one_by_one import OneByOneChannel
 from integration.refused_reports import HoldingLog, Said
@@ -46,6 +48,10 @@ class StatusChannel(OneByOneChannel[StatusMessage]):
     def station_of(self, message: StatusMessage) -> str:
         """Return the station that a report is about."""
         return self.kind.station(message.event)
+
+    def under_key(self, message: StatusMessage, key: str) -> StatusMessage:
+        """Return a report under another event id."""
+        return replace(message, key=key, event=replace(message.event, event_id=key))
 
     def apply_one(self, message: StatusMessage, sender: Sender, *, note: dict[str, Any] | None = None) -> Outcome:
         """Apply a report, or recognise it. With a `note` it replays an open message."""

@@ -10,6 +10,8 @@ from execution.models import Track
 from ingest.mapping.presets import list_presets
 from ingest.models import OpenIngestEvent
 from mes.platform.accounts.roles import Role
+from mes.platform.bulk_actions import services
+from mes.platform.bulk_actions.models import BulkAction
 from tests.factories import api_client, make_user
 from tests.ingest.support import IngestPlant, final_test, make_ingest_plant, printed, push
 
@@ -176,3 +178,73 @@ def test_pages_of_the_list(plant):
     page = read(sign_in(), EVENTS)
     assert page.count('id="event-') == 50
     assert 'rel="next"' in page
+
+
+# --- causes -------------------------------------------------------------------------------------------------
+
+
+def test_causes_come_first_and_are_decided_about_together(plant, opened):
+    client = sign_in()
+    page = read(client, EVENTS)
+    assert page.index("Why they are refused") < page.index('id="event-')
+    assert "UNIT_NOT_FOUND" in page and "Try all again" in page and "Dismiss all…" in page
+    refused = opened["UNIT_NOT_FOUND"]
+    body = {"code": "UNIT_NOT_FOUND", "subject": "NOBODY-1", "stepNo": "", "runNo": "", "stationCode": "PRN-1"}
+    body |= {"verb": "DISMISS", "upTo": "2100-01-01T00:00:00+00:00", "reason": "a trial"}
+    assert "Nothing was done" in read_after(client, {**body, "reason": " "})
+    assert "Nothing was done" in read_after(client, {**body, "upTo": ""})
+    assert "1 will be dismissed." in read_after(client, body)
+    page = read(client, EVENTS)
+    assert 'hx-trigger="every 2s"' in page and "0 of 1" in page
+    progress = client.get("/bulk-actions/machine-events/progress/", headers={"HX-Request": "true"})
+    assert "HX-Refresh" not in progress.headers
+    services.work_off()
+    progress = client.get("/bulk-actions/machine-events/progress/", headers={"HX-Request": "true"})
+    assert progress.headers["HX-Refresh"] == "true"
+    assert not OpenIngestEvent.objects.filter(pk=refused.pk).exists()
+    assert "1 dismissed" in read(client, EVENTS)
+    assert client.get("/bulk-actions/nothing/progress/").status_code == 404
+
+
+def read_after(client: Client, body: dict[str, str]) -> str:
+    assert client.post(f"{EVENTS}decide/", body).status_code == 302
+    return read(client, EVENTS)
+
+
+def test_what_a_page_asks_for_is_what_it_showed(plant):
+    """The fields of its forms mean the events of the row: also those of many subjects, and those of none."""
+    client = api_client()
+    for number in range(8):
+        push(client, {**printed(f"NOBODY-{number}"), "runNo": "RUN-1"}, 404)
+    client.post("/api/ingest/events", b"{", content_type="application/json")
+    page = sign_in()
+    context = page.get(EVENTS).context
+    causes = [(cause.code, cause.subject, cause.subjects, cause.number) for cause in context["causes"]]
+    assert causes == [("UNIT_NOT_FOUND", None, 8, 8), ("PARSE_ERROR", "", 1, 1)]
+    for cause in context["causes"]:
+        page.post(f"{EVENTS}decide/", {**cause.fields, "verb": "DISMISS", "reason": "x"})
+    assert [action.matched for action in BulkAction.objects.order_by("id")] == [8, 1]
+    services.work_off()
+    assert "Nothing is refused." in read(page, EVENTS)
+
+
+def test_an_engineer_dismisses_one(plant, opened):
+    client = sign_in()
+    url = f"{EVENTS}{opened['UNIT_NOT_FOUND'].pk}/dismiss/"
+    client.post(url, {"reason": " "})
+    assert "Say why it is dismissed." in read(client, EVENTS)
+    client.post(url, {"reason": "a trial"})
+    assert "It is dismissed." in read(client, EVENTS)
+    client.post(url, {"reason": "a trial"})
+    assert OpenIngestEvent.objects.count() == 2
+    assert sign_in(Role.OPERATOR).post(url, {"reason": "x"}).status_code == 403
+    assert sign_in(Role.OPERATOR).post(f"{EVENTS}decide/", {}).status_code == 403
+
+
+def test_the_page_takes_the_same_queries_however_many_are_refused(plant, django_assert_max_num_queries):
+    client, page = api_client(), sign_in()
+    for number in range(12):
+        push(client, printed(f"NOBODY-{number}", station=f"PRN-{number % 4}"), None)
+    page.get(EVENTS)
+    with django_assert_max_num_queries(12):
+        page.get(EVENTS)

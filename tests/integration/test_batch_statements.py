@@ -300,8 +300,10 @@ def test_an_id_is_refused_until_its_event_is_right_and_used_after(plant: Plant, 
         ]
     ]
     assert statuses == ["DATA_SPEC_NOT_FOUND", "DATA_SPEC_NOT_FOUND", "CREATED", "EVENT_ID_CONFLICT", "DUPLICATE"]
-    assert FailedMessage.objects.get().count == 2
-    assert sorted(SettledMessage.objects.values_list("status", flat=True)) == ["CONFLICT", "DUPLICATE"]
+    assert FailedMessage.objects.get(status="FAILED").count == 2
+    conflict = FailedMessage.objects.get(status="CONFLICT")
+    assert (conflict.count, conflict.sent_key) == (1, "evt")
+    assert list(SettledMessage.objects.values_list("status", flat=True)) == ["DUPLICATE"]
 
 
 def test_units_are_held_for_every_reason_of_a_batch(plant: Plant, device: APIClient) -> None:
@@ -353,4 +355,4 @@ def test_what_the_database_cannot_keep_is_refused_alone(without_246: None) -> No
     assert answers == {"CREATED": MANY, "VALIDATION_ERROR": 2, "EVENT_ID_CONFLICT": 1}
     assert len(statements) < 40, statements
     assert DataValue.objects.count() == MANY
-    assert FailedMessage.objects.get().count == 2
+    assert FailedMessage.objects.get(status="FAILED").count == 2

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from execution.models import DataValue
+from execution.models import DataValue, Disposition
 from integration.models import DeviceDataRecord
 from mes.platform.outbox.models import MesEvent
+from mes.production.models import Unit
 from tests.factories import Plant, make_spec
 from tests.integration.helpers import (
     EVENTS,
+    LOG,
     accept,
     into_oven,
     list_messages,
@@ -111,10 +113,11 @@ def test_other_content_under_a_used_id_is_a_conflict_and_kept(person: APIClient,
     into_oven(person, "SN-2")
     accept(device, BASE)
     body = OTHER[how](copy.deepcopy(BASE))
-    with nothing_changes():
+    holds = {"held": ["SN-1"]} if how == "another spec" else {}  # there it is outside of the limits
+    with nothing_changes(but=(*LOG, Unit, Disposition) if holds else LOG):
         answer = device.post(EVENTS, body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "EVENT_ID_CONFLICT")
-    assert answer.json()["error"]["details"] == {"eventId": "evt-1"}
+    assert answer.json()["error"]["details"] == {"eventId": "evt-1", **holds}
     conflict, success = list_messages(person, key="evt-1")
     assert (success["status"], success["payload"]) == ("SUCCESS", BASE)
     assert (conflict["status"], conflict["payload"], conflict["error"]["code"]) == (

@@ -195,7 +195,8 @@ def what_waited_too_long_is_rejected_and_comes_right_later(act: Actor) -> None:
 @case
 def what_waits_for_a_transaction_is_applied_when_that_names_its_unit(act: Actor) -> None:
     begun = {"machine": "WSH-1", "phase": "start", "transaction": "wash-not-yet", "board": "O-TRANSACTION"}
-    act.post(EVENTS, _event(act, "after-wash", "AUTO", begun), by="line")
+    began = _before(act.find_sent(transaction="wash-not-yet", phase="end"), 1)  # a later entry is of another pass
+    act.post(EVENTS, _event(act, "after-wash", "AUTO", begun, occurredAt=began), by="line")
     assert act.status_of("O-TRANSACTION") == ("QUEUED", 50)
     act.see(f"{EVENTS}?sn=O-TRANSACTION")
 

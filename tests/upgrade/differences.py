@@ -29,12 +29,16 @@ ADDED: dict[str, str] = {
     "measuredWithoutUnit": MAPPINGS,
     "leftOut": MAPPINGS,
     "block": MAPPINGS,
+    "note": "machine events keep who had them replayed or dismissed, and why",
 }
 
 FUNCTIONS = "unknown functions in paths are found when a route is compiled"
 DEFECTS = "what a person said was wrong at a failed pass is a defect, which is open"
 SIGNED_IN = "pages of units tell who was signed in when device data came"
 BEFORE_ITS_RUN = "a pass before its run was made is in doubt"
+RESOLVED = "refused events carry the run, station and step that they resolved"
+CONFLICTS = "other content under a spent key holds a unit of which it says that it failed"
+KEPT = "the page shows causes first"
 CARRIERS = "units that are done or scrapped leave their carriers, also those of before"
 HELD = "what machines report of a held unit moves it behind its hold"
 
@@ -45,9 +49,28 @@ DIFFERENT: dict[str, dict[str, str]] = {
     },
     "a_waiting_event_whose_unit_was_sent_back_expires": {"": "the task that catches up died of it (KeyError)"},
     "a_carrier_with_a_scrapped_unit_goes_on": {"": CARRIERS},
-    "refused_messages_are_sent_again": {" 22 ingest/events": HELD, " 23 ingest/events": CARRIERS},
+    "refused_messages_are_sent_again": {
+        " 0 ingest/events": CONFLICTS,
+        " 22 ingest/events": HELD,
+        " 23 ingest/events": CARRIERS,
+    },
     "machines_go_on_with_old_routes": {" 6 ingest/events": HELD},
     "the_rest_of_a_partial_batch_is_applied": {"": HELD},
+    "what_waits_for_a_transaction_is_applied_when_that_names_its_unit": {
+        " 1 ingest/events?sn=O-TRANSACTION": "the entry is reported before the exit: a later one is of another pass"
+    },
+    "accepted_keys_are_sent_with_other_content": {
+        " 12 ingest/events.body.error.details.held": CONFLICTS,
+        " 13 ingest/events.body.error.details.held": CONFLICTS,
+    },
+    "what_waited_too_long_is_rejected_and_comes_right_later": {
+        " 1 ingest/events?sn=O-TOO-LONG.body.data.items.0.stationCode": RESOLVED,
+        " 1 ingest/events?sn=O-TOO-LONG.body.data.items.1.stationCode": RESOLVED,
+        " 3 ingest/events?sn=O-TOO-LONG.body.data.items.1.stationCode": RESOLVED,
+    },
+    "strange_mappings_hinder_nobody_else": {" 9 trace/units/X-1.body.data.ingestEvents": RESOLVED},
+    "/ingest/events/": {".body": KEPT},
+    "/ingest/events/?status=REJECTED": {".body": KEPT},
     "/api/trace/units/P-1": {".body.data.carrierLoads.0.unloadedAt": CARRIERS},
     "/api/trace/units/S-2": {".body.data.carrierLoads.0.unloadedAt": CARRIERS},
     "/api/trace/carriers/PALLET-1": {".body.data.carrierLoads.3.unloadedAt": CARRIERS},

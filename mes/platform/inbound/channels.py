@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import structlog
@@ -52,10 +52,14 @@ class MessageLog(Protocol[M_contra]):
         by its refusal, unless it was applied in another request meanwhile.
         """
 
-    def log_repeats(
-        self, duplicates: Sequence[tuple[M_contra, Received]], conflicts: Sequence[tuple[M_contra, KeyConflict]]
-    ) -> None:
-        """Log messages whose key was used, with the same content or with other."""
+    def keep_conflicts(self, conflicts: Sequence[tuple[M_contra, KeyConflict]]) -> Sequence[Outcome]:
+        """Keep messages whose key was used with other content, a row for each content: the same again counts up.
+
+        Return how each is answered: by the conflict, unless somebody decided about this very content before.
+        """
+
+    def log_repeats(self, duplicates: Sequence[tuple[M_contra, Received]]) -> None:
+        """Log messages whose key was used with the same content."""
 
 
 class Channel(ABC, Generic[M]):
@@ -122,7 +126,7 @@ class Channel(ABC, Generic[M]):
     def accept(self, messages: Sequence[M], sender: Sender) -> Sequence[Outcome]:
         """Apply decoded messages and log what was not taken in for the first time; return how each is answered."""
         duplicates: list[tuple[M, Received]] = []
-        conflicts: list[tuple[M, KeyConflict]] = []
+        conflicts: dict[int, tuple[M, KeyConflict]] = {}
         refused: dict[int, tuple[M, DomainError]] = {}
         outcomes: list[Outcome] = []
         for message, outcome in zip(messages, self._apply_apart(messages, sender), strict=True):
@@ -130,16 +134,16 @@ class Channel(ABC, Generic[M]):
                 if outcome.is_duplicate:
                     duplicates.append((message, outcome))
             elif isinstance(outcome, KeyConflict):
-                conflicts.append((message, outcome))
+                conflicts[len(outcomes)] = (message, outcome)
             elif not isinstance(outcome, StationNotAllowed | KeptRefusal):
                 refused[len(outcomes)] = (message, outcome)
             outcomes.append(outcome.error if isinstance(outcome, KeptRefusal) else outcome)
-        if duplicates or conflicts:
-            self.log.log_repeats(duplicates, conflicts)
+        if duplicates:
+            self.log.log_repeats(duplicates)
+        if conflicts:
+            outcomes = _with_answers(outcomes, conflicts, self.log.keep_conflicts(list(conflicts.values())))
         if refused:
-            answers = self.log.keep_refused(list(refused.values()))
-            for index, answer in zip(refused, answers, strict=True):
-                outcomes[index] = answer
+            outcomes = _with_answers(outcomes, refused, self.log.keep_refused(list(refused.values())))
         for end, number in Counter(map(_end_of, outcomes)).items():
             metrics.count_messages(self.name, sender.system, end, number)
         return outcomes
@@ -159,6 +163,12 @@ class Channel(ABC, Generic[M]):
                 return [ApplyingFailed()]
         middle = len(messages) // 2
         return [*self._apply_apart(messages[:middle], sender), *self._apply_apart(messages[middle:], sender)]
+
+
+def _with_answers(outcomes: list[Outcome], places: Iterable[int], answers: Sequence[Outcome]) -> list[Outcome]:
+    """Return outcomes with these in their places."""
+    by_place = dict(zip(places, answers, strict=True))
+    return [by_place.get(place, outcome) for place, outcome in enumerate(outcomes)]
 
 
 def _end_of(outcome: Outcome) -> str:

@@ -37,6 +37,11 @@ def claim(channel: str, key: str, digest: bytes, *, answer: Any = NO_ANSWER) -> 
     return bool(fetch_all(CLAIM, claim_parameters(channel, key, digest, answer=answer)))
 
 
+def own_key(key: str, digest: bytes) -> str:
+    """Return the key of its own that other content gets which came under a spent key: one for each content."""
+    return f"{key[:160]}~{digest.hex()[:32]}"
+
+
 def claim_parameters(channel: str, key: str, digest: bytes, *, answer: Any = NO_ANSWER) -> dict[str, Any]:
     """Return the parameters of CLAIM, for statements that claim and do more."""
     answer = as_json(answer)
@@ -46,6 +51,12 @@ def claim_parameters(channel: str, key: str, digest: bytes, *, answer: Any = NO_
 def store_answer(channel: str, key: str, answer: Any, *, record_id: int) -> None:
     """Store the answer that repeats of a claimed key get, and the row that was made."""
     IdempotencyKey.objects.filter(channel=channel, key=key).update(answer=answer, record_id=record_id)
+
+
+def spend(channel: str, key: str, digest: bytes, answer: Any, *, record_id: int) -> None:
+    """Give a claimed key to this content, with the answer that its repeats get."""
+    claimed = IdempotencyKey.objects.filter(channel=channel, key=key)
+    claimed.update(digest=digest, answer=answer, record_id=record_id)
 
 
 def find_claimed(channel: str, keys: Iterable[str]) -> dict[str, IdempotencyKey]:

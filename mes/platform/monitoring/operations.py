@@ -57,6 +57,11 @@ class Live:
     bad_tasks: list[TaskStatus]
 
     @property
+    def open_work_count(self) -> int:
+        """How much waits for people."""
+        return sum(count for _kind, count in self.open_work)
+
+    @property
     def dead_count(self) -> int:
         return sum(count for _type, _label, count in self.dead_types)
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_q.models import OrmQ, Task
 
+from mes.platform.bulk_actions.models import BulkAction
 from mes.platform.database.models import RetentionRun
 from mes.platform.database.retention import Rows
 from mes.platform.inbound.models import IdempotencyKey
@@ -31,6 +32,12 @@ POLICIES = (
         _("Keys of received messages"),
         "MES_KEY_RETENTION",
         expired=lambda cutoff: IdempotencyKey.objects.filter(created_at__lt=cutoff),
+    ),
+    Rows(
+        "bulk actions",
+        _("Decisions about many refused messages"),
+        "MES_BULK_ACTION_RETENTION",
+        expired=lambda cutoff: BulkAction.objects.filter(ended_at__lt=cutoff),
     ),
     Rows(
         "notifications",

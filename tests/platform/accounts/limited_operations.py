@@ -44,7 +44,12 @@ GET /api/equipment
 GET /api/equipment/{code}
 GET /api/fai
 GET /api/fai/{id}
+GET /api/bulk-actions/{id}
 GET /api/ingest/events
+GET /api/ingest/events/causes
+POST /api/ingest/events/dismiss
+POST /api/ingest/events/replay
+POST /api/ingest/events/{id}/dismiss
 POST /api/ingest/events
 POST /api/ingest/events/batch
 GET /api/ingest/events/{id}

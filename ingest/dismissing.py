@@ -1,0 +1,145 @@
+"""Refused events that need no replay: somebody says so with a reason, or decided about the units that they held.
+
+Their keys are spent from then on: the same again is a duplicate. Nobody is released by it. Key before event, as a
+replay locks them: of a dismissal and a replay at the same time, one finds the other's end.
+"""
+
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import BooleanField, Exists, F, Func, OuterRef
+from django.utils import timezone
+
+from execution.models import Disposition, DispositionAction
+from ingest import envelope
+from ingest.models import (
+    REFUSED_STATUSES,
+    IngestEvent,
+    IngestEventUnit,
+    IngestStatus,
+    OpenIngestEvent,
+    SettledIngestEvent,
+)
+from ingest.transitions import INGEST_EVENT
+from mes import errors
+from mes.labels import Action
+from mes.platform.database.lookup import get_or_raise
+from mes.platform.inbound import keys
+from mes.platform.inbound.sender import Sender
+from mes.platform.sweeps import is_connection_lost
+
+logger = structlog.get_logger(__name__)
+SWEPT = 500
+_IS_OF_HELD = Func(
+    F("unit_id"),
+    OuterRef("held_unit_ids"),
+    template="%(expressions)s)",
+    arg_joiner=" = ANY(",
+    output_field=BooleanField(),
+)
+
+
+@transaction.atomic
+def dismiss(event_id: int, *, reason: str, sender: Sender) -> IngestEvent:
+    """Settle a refused event as DISMISSED under its id, with who decided and why.
+
+    Raises IngestEventNotFound, InvalidTransition when it is not refused (any more), and StationNotAllowed.
+    """
+    listed = get_or_raise(IngestEvent.objects.select_related("station"), errors.IngestEventNotFound, pk=event_id)
+    if sender.is_limited:
+        sender.check_stations([listed.station.code] if listed.station else [])
+    INGEST_EVENT.next_state(Action.DISMISS, listed.status)
+    open_event = _claim(event_id)
+    if open_event is None:
+        status = get_or_raise(IngestEvent.objects, errors.IngestEventNotFound, pk=event_id).status
+        raise errors.InvalidTransition(action=Action.DISMISS, entity=INGEST_EVENT.entity, state=IngestStatus(status))
+    _settle(open_event, {"dismissedBy": sender.system, "reason": reason})
+    return IngestEvent.objects.select_related("run", "station").get(pk=event_id)
+
+
+def _claim(event_id: int) -> OpenIngestEvent | None:
+    """Claim the key of a refused event, then lock the event; None where it is refused no longer."""
+    found = OpenIngestEvent.objects.filter(pk=event_id).first()
+    if found is None:
+        return None
+    channel = envelope.channel_of(found.source_system)
+    if not keys.claim(channel, found.dedupe_key, bytes(found.digest)):
+        return None  # whoever holds the key settled it
+    rows = OpenIngestEvent.objects.select_for_update(no_key=True).filter(pk=event_id, status__in=REFUSED_STATUSES)
+    return rows.first()
+
+
+def _settle(open_event: OpenIngestEvent, note: dict[str, Any]) -> None:
+    """Move a locked event, whose key is claimed, to history; repeats are answered by that."""
+    now = timezone.now()
+    fields = {field.attname: getattr(open_event, field.attname) for field in SettledIngestEvent._meta.concrete_fields}
+    note = {**(open_event.note or {}), **note, "dismissedAt": now.isoformat()}
+    changed = {"status": IngestStatus.DISMISSED, "note": note, "transaction_id": "", "last_at": now}
+    SettledIngestEvent.objects.bulk_create([SettledIngestEvent(**fields | changed)])
+    IngestEventUnit.objects.bulk_create(
+        IngestEventUnit(received_at=open_event.received_at, unit_id=unit_id, event_id=open_event.pk)
+        for unit_id in open_event.unit_ids
+    )
+    answer = {"eventId": str(open_event.pk), "duplicate": False, "status": IngestStatus.DISMISSED.value}
+    channel = envelope.channel_of(open_event.source_system)
+    # The content that is dismissed spends the key, whatever was claimed before the event was locked.
+    keys.spend(channel, open_event.dedupe_key, bytes(open_event.digest), answer, record_id=open_event.pk)
+    open_event.delete()
+
+
+# --- units that somebody decided about ---------------------------------------------------------------------
+
+
+def dismiss_decided(unit_id: int) -> None:
+    """Dismiss the reports that held a unit which somebody released, reworked or scrapped. Called after that commit."""
+    holding = OpenIngestEvent.objects.filter(held_unit_ids__contains=[unit_id], status__in=REFUSED_STATUSES)
+    for event_id in holding.order_by("id").values_list("pk", flat=True):
+        _dismiss_decided(event_id)
+
+
+def dismiss_missed() -> int:
+    """Dismiss what a process left that died between a decision and the dismissal; return how many were looked at."""
+    decided = (
+        Disposition.objects.filter(_IS_OF_HELD)
+        .exclude(action=DispositionAction.HOLD)
+        .filter(decided_at__gte=OuterRef("received_at"))
+    )
+    holding = OpenIngestEvent.objects.filter(held_unit_ids__len__gt=0, status__in=REFUSED_STATUSES)
+    missed = holding.filter(Exists(decided)).order_by(F("last_at"), "id").values_list("pk", flat=True)[:SWEPT]
+    event_ids = list(missed)
+    for event_id in event_ids:
+        try:
+            _dismiss_decided(event_id)
+        except Exception as error:
+            if is_connection_lost(error):
+                raise
+            logger.exception("a decided report was not dismissed", event_id=event_id)
+    return len(event_ids)
+
+
+@transaction.atomic
+def _dismiss_decided(event_id: int) -> None:
+    """Dismiss an event if every unit that is held for it was decided about since."""
+    open_event = _claim(event_id)
+    decision = None if open_event is None else _find_decision(open_event)
+    if open_event is None or decision is None:
+        transaction.set_rollback(True)  # the key stays free
+        return
+    note = {"dismissedBy": decision.decided_by, "reason": decision.reason, "decision": decision.action}
+    _settle(open_event, note)
+
+
+def _find_decision(open_event: OpenIngestEvent) -> Disposition | None:
+    """Return the last decision about the units held for an event; None where one of them is not decided about since."""
+    held = set(open_event.held_unit_ids)
+    history = Disposition.objects.filter(unit_id__in=held).order_by("id")
+    last: dict[int, Disposition] = {}
+    for disposition in history:
+        if disposition.action == DispositionAction.HOLD and disposition.about_event_id == open_event.pk:
+            last.pop(disposition.unit_id, None)
+        elif disposition.action != DispositionAction.HOLD and disposition.decided_at >= open_event.received_at:
+            last[disposition.unit_id] = disposition
+    if not held or set(last) != held:
+        return None
+    return max(last.values(), key=lambda disposition: disposition.pk)

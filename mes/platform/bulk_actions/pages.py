@@ -1,0 +1,99 @@
+"""What pages of refused things share: the causes with their forms, and how far a decision about all of one is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET
+
+from mes.errors import DomainError
+from mes.platform.bulk_actions import services
+from mes.platform.bulk_actions.causes import BulkRequest, Selection, selection_of
+from mes.platform.bulk_actions.models import BulkAction, BulkStatus, BulkVerb
+from mes.platform.http.pages import needs
+from mes.platform.http.whole_numbers import whole_number
+
+SHOWN_FOR = timedelta(minutes=15)  # after its end
+MOST_SHOWN = 5
+Decide = Callable[..., BulkAction]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A row of causes as a page shows it. `fields` are those of the forms that decide about all of it."""
+
+    code: str
+    message: str
+    advice: str
+    subject: str | None
+    subjects: int
+    places: list[str]
+    number: int
+    failing: int
+    latest_at: Any
+    query: str
+    is_conflict: bool
+    can_replay: bool
+    fields: dict[str, str]
+
+
+def list_progress(kind: str) -> list[BulkAction]:
+    """Return the actions of a kind that run, and those that ended lately, newest first."""
+    actions = BulkAction.objects.defer("item_ids").filter(kind=kind).order_by("-id")[:MOST_SHOWN]
+    lately = timezone.now() - SHOWN_FOR
+    return [action for action in actions if action.ended_at is None or action.ended_at > lately]
+
+
+def progress_context(kind: str) -> dict[str, Any]:
+    """Return what the part of a page shows that says how far decisions are."""
+    actions = list_progress(kind)
+    is_running = any(action.status == BulkStatus.RUNNING for action in actions)
+    return {"bulk_kind": kind, "bulk_actions": actions, "bulk_is_running": is_running}
+
+
+@needs()
+@require_GET
+def progress(request: HttpRequest, kind: str) -> HttpResponse:
+    """Show how far the decisions of a kind are; when the last one ended, the whole page is loaded anew."""
+    if kind not in {each.name for each in services.kinds}:
+        raise Http404
+    context = progress_context(kind)
+    response = render(request, "bulk_actions/_progress.html", context)
+    if not context["bulk_is_running"]:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+def decide(request: HttpRequest, decide_all: Decide, **options: Any) -> None:
+    """Begin what a form asks for, and say so; a form that lacks something is told what."""
+    body: dict[str, Any] = {name: request.POST[name] for name in map(str, BulkRequest().fields) if name in request.POST}
+    if "stepNo" in body:
+        body["stepNo"] = whole_number(body["stepNo"]) or 0
+    if "asNew" in body:
+        body["asNew"] = bool(body["asNew"])
+    form = BulkRequest(data=body)
+    if not form.is_valid():
+        reasons = [f"{name}: {' '.join(map(str, found))}" for name, found in form.errors.items()]
+        messages.error(request, _("Nothing was done. %(reasons)s") % {"reasons": " ".join(reasons)})
+        return
+    selection: Selection = selection_of(form.validated_data)
+    verb = BulkVerb.DISMISS if request.POST.get("verb") == BulkVerb.DISMISS else BulkVerb.REPLAY
+    reason, as_new = form.validated_data["reason"], bool(form.validated_data.get("as_new"))
+    try:
+        action = decide_all(verb, selection, reason=reason, as_new=as_new, **options)
+    except DomainError as refusal:
+        messages.error(request, str(refusal))
+        return
+    text = (
+        ngettext("%(count)d will be dismissed.", "%(count)d will be dismissed.", action.matched)
+        if verb == BulkVerb.DISMISS
+        else ngettext("%(count)d will be tried again.", "%(count)d will be tried again.", action.matched)
+    )
+    messages.success(request, text % {"count": action.matched})
