@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mes', '0023_order_overrun'),
+        ('mes', '0024_superseded_marks'),
     ]
 
     operations = [
