@@ -1,21 +1,28 @@
 """What a refused report still does: a unit that it says has failed is held.
 
 A machine's report is a fact; refusing it does not undo it. Every way in that keeps a refusal comes here with what the
-refused report said. A unit that failed at that step already stays as it is, and so does a scrapped one.
+refused report said. A unit that failed at that step already stays as it is, and so does a scrapped one. Where nothing
+but an inspection had failed it, the report does too from then on: no review of the inspection lifts that.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from execution import dispositions
 from execution.data import judging
 from execution.data.judging import JudgedValue, Reading
-from execution.models import Disposition
+from execution.models import Disposition, ResultOverride, Track, TrackResult
 from mes.production.models import Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
+
+# As `Track.is_failed_by_inspections_alone`: such a pass may become a PASS by a review (`quality.reviews`).
+ONLY_INSPECTED = Q(
+    result=TrackResult.FAIL, claimed_result=TrackResult.PASS, result_override="", inspection_override=True
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +78,13 @@ def hold_units(
     held: it holds none twice.
     """
     decisions = []
+    stay: dict[int, list[Unit]] = {}
     for unit in units:
         report = failing.get(unit.sn)
-        if report is None or unit.pk in held_before or _has_failed_at(unit, report.step_no):
+        if report is None or unit.pk in held_before:
+            continue
+        if _has_failed_at(unit, report.step_no):
+            stay.setdefault(report.step_no, []).append(unit)
             continue
         reason = _("%(source)s reported at step %(step)s: %(what)s. That was refused (%(code)s)") % {
             "source": source,
@@ -85,11 +96,22 @@ def hold_units(
         if decision is not None:
             decision.about_step_no = report.step_no
             decisions.append(decision)
+    for step_no, failed_units in stay.items():
+        _keep_from_reviews(failed_units, step_no)
     return decisions
 
 
+def _keep_from_reviews(units: Sequence[Unit], step_no: int) -> None:
+    """Note that a report fails the passes too that inspections alone had failed, of locked units that stand there."""
+    passes = Track.objects.filter(unit__in=units, step_no=step_no, run=F("unit__run"), rework_no=F("unit__rework_no"))
+    passes.filter(ONLY_INSPECTED).update(result_override=ResultOverride.REPORT)
+
+
 def hold_late(unit: Unit, report: FailingReport, *, source: str) -> Disposition | None:
-    """Hold a locked unit for what a report says that came after it had left the step; return the decision, unsaved."""
+    """Hold a locked unit for what a report says that came after it had left the step; return the decision, unsaved.
+
+    One that failed there stays, and `fail_too` is for its pass.
+    """
     if _has_failed_at(unit, report.step_no):
         return None
     reason = _("%(source)s reported at step %(step)s, after the unit had left: %(what)s") % {
@@ -101,6 +123,12 @@ def hold_late(unit: Unit, report: FailingReport, *, source: str) -> Disposition 
     if decision is not None:
         decision.about_step_no = report.step_no
     return decision
+
+
+def fail_too(track: Track) -> None:
+    """Note on an unsaved track, closed, that a report fails it too, where inspections alone had."""
+    if track.is_failed_by_inspections_alone:
+        track.result_override = ResultOverride.REPORT
 
 
 def list_held(units: Sequence[Unit], failing: Mapping[str, FailingReport]) -> list[str]:

@@ -114,6 +114,12 @@ class Track(models.Model):
     def __str__(self) -> str:
         return f"{self.unit_id} {self.step_no}"
 
+    @property
+    def is_failed_by_inspections_alone(self) -> bool:
+        """Whether it was claimed as PASS, and nothing is noted against it but inspections."""
+        said = (self.result, self.claimed_result, self.result_override, self.inspection_override)
+        return said == (TrackResult.FAIL, TrackResult.PASS, "", True)
+
 
 class DispositionAction(models.TextChoices):
     HOLD = "HOLD", _("Put on hold")

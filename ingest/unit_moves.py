@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from execution import carriers, moves, rules, tracking, unit_state
 from execution.data.judging import Misfit
 from execution.data.values import NOTHING_EARLIER, Earlier
-from execution.failing_reports import find_failing, hold_late
+from execution.failing_reports import fail_too, find_failing, hold_late
 from execution.models import CarrierTrack, ResultOverride, Track, TrackSource
 from execution.moves import Move
 from execution.quality.defects import build_defects
@@ -442,6 +442,7 @@ def _judge_late(event_moves: EventMoves, move: Move, report: UnitReport, batch: 
     failing = find_failing(event_moves.step.step_no, report.result, [*move.judged, *batch.judged])
     if failing is None:
         return
+    fail_too(move.track)
     decision = hold_late(move.unit, failing, source=event_moves.source)
     move.dispositions += [decision] if decision is not None else []
     move.defects = build_defects(move.track, report.defects, at=at)

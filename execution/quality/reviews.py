@@ -22,7 +22,7 @@ DECISIONS = (DispositionAction.RELEASE, DispositionAction.REWORK, DispositionAct
 
 def take(track: Track, unit: Unit) -> None:
     """Take the PASS of an inspection for a closed track, whose unit is locked (inside a transaction)."""
-    if not _is_failed_by_inspections_alone(track):
+    if not (track.is_failed_by_inspections_alone and _may_pass(track)):
         return
     track.result, track.result_override, track.inspection_override = TrackResult.PASS, ResultOverride.REVIEW, False
     track.save(update_fields=["result", "result_override", "inspection_override"])
@@ -34,11 +34,8 @@ def take(track: Track, unit: Unit) -> None:
         _send_on(unit, track)
 
 
-def _is_failed_by_inspections_alone(track: Track) -> bool:
-    """Whether a closed track was claimed as PASS, and no inspection, KEY value or missing value speaks against it."""
-    claimed = (track.result, track.claimed_result, track.result_override, track.inspection_override)
-    if claimed != (TrackResult.FAIL, TrackResult.PASS, "", True):
-        return False
+def _may_pass(track: Track) -> bool:
+    """Whether no inspection, KEY value or missing value speaks against a track by now."""
     if InspectionResult.objects.filter(track=track, result=InspectionVerdict.FAIL).exists():
         return False
     collected = values.find_of_tracks([track])[track.pk]

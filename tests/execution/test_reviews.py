@@ -9,7 +9,7 @@ from execution.models import Carrier, CarrierLoad, Track
 from execution.quality.models import Defect
 from mes.platform.outbox.models import MesEvent
 from mes.production.models import Unit
-from tests.execution.support import assert_done, decide, put_at, track_in, track_out
+from tests.execution.support import assert_done, assert_refused, decide, put_at, track_in, track_out
 from tests.factories import Plant, api_client, make_plant
 from tests.integration.helpers import moment
 from tests.trace.test_pages import sign_in
@@ -229,3 +229,34 @@ def test_a_fail_after_the_review_holds_the_board(person):
     inspect(person, "PASS", minutes_ago=0.5)
     assert state() == ("ON_HOLD", 30, "QUEUED")
     assert MesEvent.objects.filter(idempotency_key__endswith=":review").count() == 1
+
+
+def refuse(person: APIClient, track_id: str) -> None:
+    """Have a reading refused, for its time, that says that the board failed."""
+    body = {
+        "eventId": "oven-1",
+        "eventTime": moment(minutes=-60),
+        "source": "AUTO",
+        "trackId": track_id,
+        "data": [{"specName": "Peak Temperature", "valueNumber": 252}],
+    }
+    assert_refused(person.post("/api/integration/device-data", body), "EVENT_TIME_IN_FUTURE", 422)
+
+
+def test_a_failing_report_that_came_meanwhile_and_was_refused_speaks_against_it(person):
+    """The board stays as failed, so the report does not hold it: no review of the inspection takes it back."""
+    refuse(person, fail_by_inspection(person))
+    assert (verdict(), state()) == (("FAIL", "REPORT", True), ("OUT_FAILED", 20, ""))
+    inspect(person, "PASS", minutes_ago=1)
+    assert (verdict(), state()) == (("FAIL", "REPORT", True), ("OUT_FAILED", 20, ""))
+
+
+def test_a_failing_report_of_a_pass_before_a_rework_says_nothing_of_the_next(person):
+    track_id = fail_by_inspection(person)
+    assert_done(decide(person, "rework"))
+    assert_done(track_in(person, "REF-01"), 201)
+    inspect(person, "FAIL", minutes_ago=20)
+    assert_done(track_out(person, "REF-01"))
+    refuse(person, track_id)
+    assert verdict() == UNCHANGED
+    assert Track.objects.order_by("id").values_list("result_override", flat=True)[1] == "REPORT"

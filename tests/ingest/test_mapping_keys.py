@@ -263,6 +263,16 @@ def test_a_report_that_fails_afterwards_holds(send: Send) -> None:
     assert results() == {sn: ("PASS", "")}
 
 
+def test_a_report_that_fails_afterwards_stands_against_a_review_of_the_inspection(send: Send) -> None:
+    plant = make_printer(BRINGING)
+    sn = plant.sns[0]
+    send(printed(sn, phase="start"), 201)
+    Track.objects.update(inspection_override=True)  # as an inspection's FAIL does
+    send(printed(sn, phase="end"), 201)
+    send(printed(sn, phase="values", result="NG"), 201)
+    assert (results(), statuses()[sn]) == ({sn: ("FAIL", "REPORT")}, "OUT_FAILED")
+
+
 def test_a_key_value_that_fails_counts_before_and_after(send: Send) -> None:
     plant = make_ingest_plant(only=10, print=BRINGING)
     DataCollectionSpec.objects.filter(name="Paste Height").update(item_type="KEY")
