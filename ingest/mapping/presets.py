@@ -31,13 +31,16 @@ def list_presets() -> tuple[Preset, ...]:
 
 
 def _read(path: Path) -> Preset:
+    """Read the file of a preset; one whose event is read by the mappings of another names that as `mappingOf`."""
     document = msgspec.json.decode(path.read_bytes())
     return Preset(
         code=path.stem,
         name=document["name"],
         description=document["description"],
         station_type=document["stationType"],
-        mapping=document["mapping"],
+        mapping=document["mapping"]
+        if "mapping" in document
+        else _read(FOLDER / f"{document['mappingOf']}.json").mapping,
         event=document["event"],
     )
 

@@ -16,7 +16,7 @@ from ingest.models import IngestEvent
 from mes.production import orders, runs
 from mes.production.models import Unit
 from mes.routing.compilation import compile_route
-from mes.routing.step_mapping import parse_mapping
+from mes.routing.step_mapping import parse_mappings
 from tests.factories import api_client, make_config, make_group, make_line, make_operation, make_route, make_spec
 from tests.factories import make_station as make_station_of
 from tests.ingest.support import push
@@ -31,6 +31,10 @@ SPECS: dict[str, list[dict[str, Any]]] = {
         {"name": "R5_RESISTANCE", "lsl": 4.6, "usl": 4.8, "unit": "kOhm", "is_required": True},
         {"name": "RAIL_5V_VOLTAGE", "lsl": 4.9, "usl": 5.1, "unit": "V"},
     ],
+    "cfx-units-processed": [
+        {"name": name}
+        for name in ("ConveyorSpeed", *(f"Zone {n} {of}" for n in (1, 2) for of in ("Top Temperature", "Bottom Power")))
+    ],
     "cfx-units-inspected": [{"name": "U3_FILLET_HEIGHT", "lsl": 200, "usl": 500, "unit": "µm"}],
 }
 
@@ -41,19 +45,18 @@ def preset_of(code: str) -> Preset:
 
 def station_in(preset: Preset) -> str:
     """Return the station that the preset reads in its sample."""
-    mapping = parse_mapping(preset.mapping)
-    assert mapping is not None
+    mapping, *_others = parse_mappings(preset.mapping)
     code = EventReading(EventDocument(preset.event), mapping).station_code
     assert code, "the sample names no station"
     return code
 
 
-def make_route_of(preset: Preset, sns: Sequence[str] = SNS) -> None:
+def make_route_of(preset: Preset, sns: Sequence[str] = SNS, *, specs: Sequence[dict[str, Any]] | None = None) -> None:
     """Make a route of the one step that the preset is for, and a run with these units."""
     line, group = make_line("SMT-A"), make_group("MACHINES")
     operation = make_operation("TEST" if preset.station_type == "TEST" else "AOI")
     make_station_of(station_in(preset), line=line, group=group, station_type=preset.station_type)
-    for fields in SPECS.get(preset.code, []):
+    for fields in SPECS.get(preset.code, []) if specs is None else specs:
         make_spec(operation, **fields)
     routing = make_route(steps=[(10, operation.code)])
     make_config(
@@ -245,7 +248,7 @@ def test_a_message_of_another_kind_is_refused():
     make_route_of(started)
     event = sample(started)
     event["payload"]["MessageName"] = "CFX.Production.UnitsDeparted"
-    assert push(api_client(), event, 422)["code"] == "INGEST_PAYLOAD_INVALID"
+    assert push(api_client(), event, 422)["code"] == "INGEST_MAPPING_MISSING"
 
 
 def test_presets_are_listed_for_everyone():
