@@ -43,6 +43,11 @@ class Cause:
     can_replay: bool
     fields: dict[str, str]
 
+    @property
+    def others(self) -> int:
+        """How many subjects there are besides the one that the message names."""
+        return self.subjects - 1
+
 
 def list_progress(kind: str) -> list[BulkAction]:
     """Return the actions of a kind that run, and those that ended lately, newest first."""
