@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from execution.models import Carrier, CarrierLoad, CarrierTrack, DataValue, Track
-from mes.platform.http.admin import ReadOnlyAdmin, choice_filter
+from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch, choice_filter
 from mes.production.admin import PRODUCTION
 from mes.specs.display import describe_limits
 from mes.specs.models import Method
@@ -45,7 +45,7 @@ class TrackAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Carrier)
-class CarrierAdmin(ReadOnlyAdmin):
+class CarrierAdmin(ScanSearch, ReadOnlyAdmin):
     """Panels, trays and racks."""
 
     list_display = ("carrier_no", "created_at")

@@ -16,10 +16,12 @@ from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import (
     CodeField,
     OffsetDateTimeField,
+    ScannedField,
     StrictSerializer,
     read,
 )
 from mes.platform.inbound.sender import sender_of
+from mes.platform.scans import UNIT
 from mes.production.fields import SerialNumberField
 from mes.production.models import Unit
 
@@ -60,7 +62,7 @@ class TrackOutRequest(StrictSerializer):
     """A unit leaves a station with a result."""
 
     runNo = CodeField()
-    sn = CodeField()
+    sn = ScannedField(UNIT)
     result = serializers.ChoiceField(choices=TrackResult.choices)
     at = OffsetDateTimeField(required=False, allow_null=True)
     operatorId = serializers.CharField(max_length=150, required=False, allow_null=True)

@@ -1,22 +1,22 @@
 """Addresses of execution, below `/api/`."""
 
-from django.urls import include, path
-from rest_framework.routers import SimpleRouter
+from django.urls import include, path, re_path
 
 from execution.api import StationWorkViewSet, UnitDecisionViewSet
 from execution.quality.first_article import api as first_article
+from mes.platform.http.addresses import FIRST_NAME, NAME, NameRouter
 
 _work, _decide = StationWorkViewSet.as_view, UnitDecisionViewSet.as_view
 
-router = SimpleRouter(trailing_slash=False)
+router = NameRouter()
 first_article.register(router)
 
 urlpatterns = [
     path("", include(router.urls)),
-    path("stations/resolve-unit/<str:sn>", _work({"get": "resolve_unit"})),
-    path("stations/<str:code>/queue", _work({"get": "queue"})),
-    path("stations/<str:code>/unit/<str:sn>/data-specs", _work({"get": "data_specs"})),
-    path("stations/<str:code>/track-in", _work({"post": "track_in"})),
-    path("stations/<str:code>/track-out", _work({"post": "track_out"})),
-    *(path(f"units/<str:sn>/{name}", _decide({"post": name})) for name in ("hold", "release", "rework", "scrap")),
+    path("stations/resolve-unit/<name:sn>", _work({"get": "resolve_unit"})),
+    path("stations/<name:code>/queue", _work({"get": "queue"})),
+    re_path(rf"^stations/(?P<code>{FIRST_NAME})/unit/(?P<sn>{NAME})/data-specs$", _work({"get": "data_specs"})),
+    path("stations/<name:code>/track-in", _work({"post": "track_in"})),
+    path("stations/<name:code>/track-out", _work({"post": "track_out"})),
+    *(path(f"units/<name:sn>/{name}", _decide({"post": name})) for name in ("hold", "release", "rework", "scrap")),
 ]

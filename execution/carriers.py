@@ -18,6 +18,7 @@ from execution.reach import check_speaks_for
 from mes import errors
 from mes.plant.models import Station
 from mes.platform.inbound.sender import EVERYWHERE, Sender
+from mes.platform.validators import check_new_code
 from mes.production import locking
 from mes.production.models import Run, Unit, UnitStatus
 
@@ -33,7 +34,11 @@ class Placing:
 
 
 def lock_carrier(carrier_no: str) -> Carrier:
-    """Return the carrier, made at its first mention, with its row locked (inside a transaction)."""
+    """Return the carrier, made at its first mention, with its row locked (inside a transaction).
+
+    Raises ValidationFailed for a first mention by what can be no code.
+    """
+    check_new_code("carrierNo", carrier_no, unless=Carrier.objects.filter(carrier_no=carrier_no).exists)
     Carrier.objects.bulk_create([Carrier(carrier_no=carrier_no)], ignore_conflicts=True)
     return Carrier.objects.select_for_update(no_key=True).get(carrier_no=carrier_no)
 

@@ -1,10 +1,15 @@
 """Addresses of the pages of this app."""
 
-from django.urls import path
+from django.urls import path, re_path
 
 from execution.quality.first_article import pages as first_article
+from mes.platform.http.addresses import NAME, one_of
 
 urlpatterns = [
-    path("first-articles/<str:run_no>/", first_article.first_article, name="first-article"),
-    path("first-articles/<str:run_no>/<str:action>/", first_article.act, name="first-article-action"),
+    re_path(
+        rf"^first-articles/(?P<run_no>{NAME})/(?P<action>{one_of(first_article.ACTIONS)})/$",
+        first_article.act,
+        name="first-article-action",
+    ),
+    path("first-articles/<name:run_no>/", first_article.first_article, name="first-article"),
 ]

@@ -20,6 +20,7 @@ from ingest.mapping import measurements
 from ingest.mapping.extract import Extracted, UnitReport
 from ingest.mapping.paths import invalid
 from ingest.matching import Match
+from mes import errors
 from mes.plant.models import Station
 from mes.platform.outbox.emit import emit
 from mes.production.locking import Locked
@@ -39,8 +40,13 @@ class LockedCarrier:
 
     @classmethod
     def lock(cls, carrier_no: str, event: ReceivedEvent, locked: Locked) -> "LockedCarrier":
-        """Lock a carrier, after its units. Raises Outdated when it carries one that is not locked."""
-        carrier = carriers.lock_carrier(carrier_no)
+        """Lock a carrier, after its units. Raises Outdated when it carries one that is not locked, IngestPayloadInvalid
+        for a number that no new carrier may have.
+        """
+        try:
+            carrier = carriers.lock_carrier(carrier_no)
+        except errors.ValidationFailed as error:
+            raise invalid(" ".join(error.details.values())) from None
         loads = carriers.list_loads(carrier)
         locked.check(unit_ids=[load.unit_id for load in loads], run_ids=())
         if event.carried is not None:

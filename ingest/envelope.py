@@ -17,7 +17,7 @@ from mes.platform.http import parsing
 from mes.platform.inbound.digest import digest_of
 from mes.platform.inbound.keys import own_key
 from mes.platform.inbound.sources import SourceClock, clock_of
-from mes.platform.validators import CODE_LENGTH, validate_code, validate_moment
+from mes.platform.validators import CODE_LENGTH, validate_moment, validate_name
 from mes.routing.step_mapping import StepMapping
 
 LARGEST_BATCH = 1000
@@ -135,7 +135,7 @@ def _check(envelope: Envelope) -> None:
     for path, code in codes.items():
         try:
             if code is not None:
-                validate_code(code)
+                validate_name(code)
         except ValidationError as error:
             problems[path] = " ".join(error.messages)
     if not envelope.dedupe_key.strip() or not envelope.dedupe_key.isprintable():

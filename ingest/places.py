@@ -10,7 +10,7 @@ from ingest.candidates import Candidate, EventCandidates
 from ingest.envelope import Envelope, ReceivedEvent
 from ingest.matching import Match
 from mes.plant.models import Station
-from mes.platform.validators import validate_code
+from mes.platform.validators import validate_name
 from mes.production.models import Run, Unit
 
 
@@ -75,7 +75,7 @@ def _find_step_no(run: Run, station: Station | None, candidates: Sequence[Candid
 
 def _may_be_code(text: str) -> bool:
     try:
-        validate_code(text)
+        validate_name(text)
     except ValidationError:
         return False
     return True

@@ -258,6 +258,8 @@ def _find_units(
                     event_moves.run, sn=sn, station=event_moves.station, by_machine=True, locked=context.locked
                 )
             made.append(sn)
+        except errors.ValidationFailed as error:  # of the code: the event itself is well-formed
+            event_moves.leave_out(sn, invalid(" ".join(error.details.values())))
         except errors.DomainError as error:
             event_moves.leave_out(sn, error)
     if made:

@@ -1,12 +1,11 @@
 """Addresses of integration, below `/api/`."""
 
-from rest_framework.routers import SimpleRouter
-
 from integration.api import DeviceDataViewSet, MessageViewSet
 from integration.outbound import api as outbound
 from integration.status import api
+from mes.platform.http.addresses import NameRouter
 
-router = SimpleRouter(trailing_slash=False)
+router = NameRouter()
 router.register("integration/device-data", DeviceDataViewSet, "device-data")
 router.register("integration/messages", MessageViewSet, "message")
 api.register(router)

@@ -3,6 +3,7 @@
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 from django.db.models.signals import post_delete, post_migrate, post_save
+from django.urls import register_converter
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,6 +20,7 @@ class MesConfig(AppConfig):
         from mes.platform.bulk_actions import services as bulk_actions
         from mes.platform.database import references, retention
         from mes.platform.database.partitions import make_months_after_migration
+        from mes.platform.http.addresses import NameConverter
         from mes.platform.inbound.models import Source
         from mes.platform.inbound.sources import forget_sources
         from mes.platform.monitoring import backups, retention_runs
@@ -36,6 +38,7 @@ class MesConfig(AppConfig):
         from mes.time_rules import retention as time_rule_marks
         from mes.time_rules import sweep
 
+        register_converter(NameConverter, "name")
         readiness.register()
         handlers[EventType.TRACK_OUT].register(count_print)  # a stencil is locked before clocks
         time_rules.register()

@@ -211,9 +211,22 @@ SESSION_COOKIE_AGE = _number("SESSION_COOKIE_AGE", default=12 * 3600)  # a shift
 
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # a new token's text is shown in one
 
-LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")
 LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+
+
+def _language_code() -> str:
+    """Return the language of pages and messages: one of those that have a catalogue. English needs none."""
+    code = env.str("LANGUAGE_CODE", default="en")
+    known = {language for language, _name in LANGUAGES}
+    if code not in known:
+        raise ImproperlyConfigured(
+            f"LANGUAGE_CODE must be a language of this release ({', '.join(sorted(known))}), not {code!r}."
+        )
+    return code
+
+
+LANGUAGE_CODE = _language_code()
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 if TIME_ZONE not in zoneinfo.available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE must be a time zone such as Europe/Berlin, not {TIME_ZONE!r}.")

@@ -4,11 +4,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from rest_framework.routers import SimpleRouter
 
 from mes.line_setup import api as line_setup
 from mes.plant import api as plant
 from mes.platform.bulk_actions import api as bulk_actions
+from mes.platform.http.addresses import NameRouter
 from mes.platform.http.openapi_views import SchemaPage, SchemaView
 from mes.platform.monitoring import exposition, health
 from mes.platform.outbox import api as events
@@ -20,7 +20,7 @@ from mes.routing import fai_api as fai_templates
 from mes.specs import api as specs
 from mes.time_rules import api as time_rules
 
-router = SimpleRouter(trailing_slash=False)
+router = NameRouter()
 for subject in (
     plant,
     specs,

@@ -67,6 +67,11 @@ class UnitCarriers:
             for part in reversed(self.passes)
         ]
 
+    @cached_property
+    def by_track(self) -> dict[int, CarrierPass]:
+        """The carrier's pass by the unit's own."""
+        return {carrier_pass.units[0].track_id: carrier_pass for carrier_pass in self.passes_with_values}
+
 
 def get_carrier_trace(*, carrier_no: str) -> CarrierTrace:
     """Load the trace of a carrier in five queries. Raises CarrierNotFound."""

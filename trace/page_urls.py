@@ -1,7 +1,8 @@
 """Addresses of the pages."""
 
-from django.urls import path
+from django.urls import path, re_path
 
+from mes.platform.http.addresses import NAME, one_of
 from trace import pages
 from trace.reports import pages as report_pages
 
@@ -15,8 +16,10 @@ urlpatterns = [
     path("reports/remark/", report_pages.remark, name="report-remark"),
     path("reports/sign/", report_pages.sign, name="report-sign"),
     path("trace/", pages.search, name="trace"),
-    path("trace/carriers/<str:carrier_no>/", pages.carrier, name="carrier"),
-    path("trace/runs/<str:run_no>/", pages.run, name="run"),
-    path("trace/units/<str:sn>/", pages.unit, name="unit"),
-    path("trace/units/<str:sn>/<str:action>/", pages.decide, name="unit-decision"),
+    path("trace/carriers/<name:carrier_no>/", pages.carrier, name="carrier"),
+    path("trace/runs/<name:run_no>/", pages.run, name="run"),
+    re_path(
+        rf"^trace/units/(?P<sn>{NAME})/(?P<action>{one_of(pages.DECISIONS)})/$", pages.decide, name="unit-decision"
+    ),
+    path("trace/units/<name:sn>/", pages.unit, name="unit"),
 ]

@@ -52,15 +52,17 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_GET
 def search(request: HttpRequest) -> HttpResponse:
     """Find a unit, run, work order or carrier; what is called exactly so is shown at once."""
-    text = request.GET.get("q", "").strip()[:100]
-    results = searching.find(text) if text else None
+    text, refusal = searching.read_text(request.GET.get("q", ""))
+    results = searching.find(text[:100]) if text else None
+    if results and not results.is_empty:
+        refusal = ""
     if results and results.exact_sn:
         return redirect("unit", sn=results.exact_sn)
     if results and results.exact_run_no:
         return redirect("run", run_no=results.exact_run_no)
     if results and results.exact_carrier_no:
         return redirect("carrier", carrier_no=results.exact_carrier_no)
-    context = {"text": text, "results": results, "recent": runs.list_recent_runs()}
+    context = {"text": text, "refusal": refusal, "results": results, "recent": runs.list_recent_runs()}
     return render(request, "trace/search.html", context)
 
 
@@ -215,7 +217,7 @@ def _check_decision(request: HttpRequest, sn: str, action: str) -> str:
         return _("Say why: a reason is needed.")
     if len(reason) > REASON_LENGTH:
         return _("The reason is too long; %(length)d characters are enough.") % {"length": REASON_LENGTH}
-    if action == "scrap" and request.POST.get("confirm_sn", "").strip() != sn:
+    if action == "scrap" and searching.read_text(request.POST.get("confirm_sn", ""))[0] != sn:
         return _("Nothing was scrapped: the serial number typed does not match.")
     return ""
 

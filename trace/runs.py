@@ -8,15 +8,18 @@ from math import prod
 from django.db.models import Case, Count, Q, QuerySet, When
 from django.utils import timezone
 
-from execution.models import Track, TrackResult
+from execution.models import CarrierTrackUnit, DataValue, Judge, Track, TrackResult
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
 from mes.production.models import Run, Unit, UnitStatus
+from mes.production.queries import find_newer_version
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
+from mes.specs.models import ItemType
 from mes.time_rules.queries import count_urgent
 from trace.readiness import RunReadiness, find_readiness
 from trace.reports.production import MachineRow, count_run
+from trace.values import CLOCKS_DIFFER
 
 PAGE_SIZE = 50
 ATTENTION_FIRST = (
@@ -162,6 +165,7 @@ class UnitRow:
     unit: Unit
     step: StepSnapshot | None
     last_track: Track | None
+    failing: Sequence[DataValue] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,7 @@ class RunPage:
     clocks_soon: int
     readiness: RunReadiness | None
     counts: Sequence[MachineRow]
+    newer_version_no: int | None = None
 
     @property
     def pages(self) -> int:
@@ -212,7 +217,9 @@ def count_by_step(runs: Iterable[Run]) -> dict[int, Tally]:
 
 
 def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
-    """Load the page of a run in nine queries. Raises RunNotFound. A page after the last shows the last."""
+    """Load the page of a run in at most twelve queries. Raises RunNotFound. A page after the last
+    shows the last.
+    """
     runs = Run.objects.select_related("work_order", "line", "route_version__routing")
     run = get_or_raise(runs.defer("route_version__snapshot"), errors.RunNotFound, run_no=run_no)
     state = build_states([run])[run.pk]
@@ -229,6 +236,7 @@ def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
         clocks_soon=soon,
         readiness=find_readiness(run),
         counts=count_run(run),
+        newer_version_no=find_newer_version(run),
     )
 
 
@@ -250,13 +258,40 @@ def _list_yields(state: RunState) -> list[StepYield]:
 
 
 def _list_units(state: RunState, chosen: Filter, matching: int) -> list[UnitRow]:
-    """One page of units with their latest tracks, in two queries."""
+    """One page of units with their latest tracks and what failed them, in at most four queries."""
     last_page = max(1, -(-matching // PAGE_SIZE))
     start = (min(chosen.page, last_page) - 1) * PAGE_SIZE
     units = list(_in_order(_filtered(state.run, chosen), chosen.order)[start : start + PAGE_SIZE])
     latest = Track.objects.filter(unit__in=units).order_by("unit_id", "-id").distinct("unit_id")
     tracks = {track.unit_id: track for track in latest.select_related("station")}
-    return [UnitRow(unit, state.snapshot.step(unit.current_step_no), tracks.get(unit.pk)) for unit in units]
+    failing = _find_failing(track for track in tracks.values() if track.result == TrackResult.FAIL)
+    rows = ((unit, tracks.get(unit.pk)) for unit in units)
+    return [
+        UnitRow(unit, state.snapshot.step(unit.current_step_no), track, failing.get(track.pk, ()) if track else ())
+        for unit, track in rows
+    ]
+
+
+def _find_failing(tracks: Iterable[Track]) -> dict[int, list[DataValue]]:
+    """Return the KEY values that fail these tracks, own ones and the carriers', of a spec the latest; two queries."""
+    ids = {track.pk: track for track in tracks}
+    if not ids:
+        return {}
+    parts = CarrierTrackUnit.objects.filter(track__in=ids).values_list("carrier_track", "track")
+    by_carrier: dict[int, list[int]] = {}
+    for carrier_track_id, track_id in parts:
+        by_carrier.setdefault(carrier_track_id, []).append(track_id)
+    own = Q(track__in=list(ids)) | Q(carrier_track__in=list(by_carrier))
+    since = min(track.created_at for track in ids.values()) - CLOCKS_DIFFER
+    values = DataValue.objects.filter(own, item_type=ItemType.KEY, received_at__gte=since)
+    latest = values.order_by("track_id", "carrier_track_id", "name", "-collected_at", "-id")
+    failing: dict[int, list[DataValue]] = {}
+    for value in latest.distinct("track_id", "carrier_track_id", "name"):
+        if value.judge == Judge.FAIL:
+            of_carrier = by_carrier.get(value.carrier_track_id or 0, ())
+            for track_id in of_carrier if value.track_id is None else (value.track_id,):
+                failing.setdefault(track_id, []).append(value)
+    return failing
 
 
 def _filtered(run: Run, chosen: Filter) -> QuerySet[Unit]:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from execution.models import Carrier
+from mes.platform.scans import UNIT, read_scan, take_part
 from mes.production.models import Run, Unit, WorkOrder
 from trace.runs import RunState, build_states
 
@@ -31,6 +33,17 @@ class Found:
     def is_empty(self) -> bool:
         """Whether nothing begins with the text."""
         return not self.units and not self.runs and not self.carriers
+
+
+def read_text(scanned: str) -> tuple[str, str]:
+    """Return what to look for, and in words what is wrong with a label that names no unit.
+
+    Of a label, that is its serial number; a plain text, and a label that cannot be used, are looked for as they are.
+    """
+    try:
+        return take_part(scanned, UNIT), ""
+    except ValidationError as error:
+        return read_scan(scanned).text, " ".join(error.messages)
 
 
 def find(text: str) -> Found:

@@ -21,7 +21,7 @@ from mes.production.serial_numbers import no_such_unit
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 from mes.time_rules.models import TimeRuleInstance
 from trace import carriers, clocks, inspections, machine_events
-from trace.carriers import UnitCarriers
+from trace.carriers import CarrierPass, UnitCarriers
 from trace.clocks import UnitClock
 from trace.readiness import RunReadiness, find_readiness
 from trace.readiness import as_json as readiness_as_json
@@ -58,6 +58,7 @@ class Pass:
     events: Sequence[IngestBase]
     defects: Sequence[Defect]
     is_unfolded: bool
+    on_carrier: CarrierPass | None = None
 
     @cached_property
     def rows(self) -> list[tuple[DataValue, bool]]:
@@ -66,14 +67,19 @@ class Pass:
         return [(value, latest[value.name] != value.pk) for value in self.values]
 
     @cached_property
+    def all_rows(self) -> list[tuple[DataValue, bool]]:
+        """The values of the pass and of the carrier it was made on."""
+        return [*self.rows, *(self.on_carrier.rows if self.on_carrier else ())]
+
+    @cached_property
     def failed(self) -> int:
         """How many of the values that decide failed."""
-        return sum(1 for value, is_superseded in self.rows if value.judge == Judge.FAIL and not is_superseded)
+        return sum(1 for value, is_superseded in self.all_rows if value.judge == Judge.FAIL and not is_superseded)
 
     @cached_property
     def alarmed(self) -> int:
         """How many values raised an alarm."""
-        return sum(1 for value in self.values if value.alarmed)
+        return sum(1 for value, _is_superseded in self.all_rows if value.alarmed)
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,7 @@ class UnitTrace:
                 [event for event in self.events if track.pk in event.track_ids],
                 [defect for defect in self.defects if defect.track_id == track.pk and defect.inspection_id is None],
                 track.pk in unfolded,
+                self.carriers.by_track.get(track.pk),
             )
             for track in reversed(self.tracks)
         ]
@@ -135,7 +142,8 @@ class UnitTrace:
     @cached_property
     def findings(self) -> list[DataValue]:
         """Values that failed or raised an alarm, newest first."""
-        return [value for value in reversed(self.values) if value.judge == Judge.FAIL or value.alarmed]
+        values = sorted([*self.values, *self.carriers.values], key=lambda value: (value.collected_at, value.pk))
+        return [value for value in reversed(values) if value.judge == Judge.FAIL or value.alarmed]
 
     @cached_property
     def clocks_shown(self) -> list[UnitClock]:

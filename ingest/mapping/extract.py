@@ -19,7 +19,7 @@ from ingest.mapping.defects import find_defects
 from ingest.mapping.measurements import Blocks, Measurement, find_measurements, list_readable_measurements
 from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes import errors
-from mes.platform.validators import validate_code, validate_moment
+from mes.platform.validators import validate_moment, validate_name
 from mes.routing.paths import Path
 from mes.routing.step_mapping import ResultRule, StepMapping
 from mes.routing.time_formats import ISO, Moment, find_zone, read_time, settle
@@ -463,7 +463,7 @@ def _check_codes(units: tuple[UnitReport, ...], carrier_no: str | None) -> None:
     codes = [unit.sn for unit in units if unit.sn is not None]
     for code in codes if carrier_no is None else [*codes, carrier_no]:
         try:
-            validate_code(code)
+            validate_name(code)
         except ValidationError as error:
             raise invalid(f"“{code[:100]}”: {' '.join(error.messages)}") from None
 

@@ -13,6 +13,7 @@ from integration.outbound.retry import retry
 from mes import errors
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
+from mes.platform.http.addresses import NAME
 from mes.platform.http.serializers import IdField, OffsetDateTimeField, RowSerializer
 from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import id_or_raise
@@ -79,7 +80,7 @@ class CompletionViewSet(GenericViewSet):
     queryset = MesEvent.objects.none()
     serializer_class = OutboundEventItem
     lookup_field = "run_no"
-    lookup_value_regex = "[^/]+"
+    lookup_value_regex = NAME
     capabilities = {"completion": (Capability.ORDERS, Capability.CLOSE)}
 
     @extend_schema(

@@ -26,7 +26,7 @@ from mes.platform.inbound.messages import Message, Outcome, Received
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.inbound.sender import Sender
 from mes.platform.inbound.times import check_bounds, check_not_ahead
-from mes.platform.validators import validate_code, validate_moment
+from mes.platform.validators import validate_moment, validate_name
 from mes.status_reports.history import Report
 
 ENVELOPE = frozenset(field.name for field in msgspec.structs.fields(StatusEvent))
@@ -77,7 +77,7 @@ def _find_problems(kind: StatusKind, event: StatusEvent, times: Mapping[str, dat
     if event.source == "MANUAL" and not event.operator_id:
         problems["operatorId"] = _("Required for what people report (source MANUAL).")
     checks: list[tuple[str, Callable[[Any], None], Any]] = []
-    checks += [(camel_case(name), validate_code, getattr(event, name)) for name in kind.codes]
+    checks += [(camel_case(name), validate_name, getattr(event, name)) for name in kind.codes]
     checks += [(name, validate_moment, at) for name, at in times.items()]
     for name, check, value in checks:
         try:

@@ -11,16 +11,19 @@ from mes.line_setup.models import (
     Stencil,
 )
 from mes.plant.admin import MasterDataAdmin
-from mes.platform.http.admin import ReadOnlyAdmin
+from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
 from mes.platform.http.site import Section
+from mes.platform.scans import LOT, TOOL
 
 LINE_SET_UP = Section("line-set-up", _("Line set-up"), order=50)
 LINE_SET_UP.add(Stencil, SolderPasteLot, SolderPasteUsage, LineBinding, MaintenanceTask)
 
 
 @admin.register(Stencil)
-class StencilAdmin(MasterDataAdmin):
+class StencilAdmin(ScanSearch, MasterDataAdmin):
     """Stencils and their limits. Their state comes from reports."""
+
+    scan_part = TOOL
 
     fixed = ("stencil_id",)
     list_display = ("stencil_id", "version", "status", "status_at", "tension_value", "last_cleaned_at", "usage_count")
@@ -37,8 +40,10 @@ class StencilAdmin(MasterDataAdmin):
 
 
 @admin.register(SolderPasteLot)
-class SolderPasteLotAdmin(ReadOnlyAdmin):
+class SolderPasteLotAdmin(ScanSearch, ReadOnlyAdmin):
     """Containers of solder paste."""
+
+    scan_part = LOT
 
     list_display = ("lot_id", "status", "status_at", "expires_at", "thawed_at", "stirred_at")
     list_filter = ("status",)

@@ -15,15 +15,18 @@ from mes.line_setup import bindings, queries
 from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot, SolderPasteUsage, Stencil
 from mes.plant.models import Line
 from mes.plant.reach import OfServedLines, check_serves_line, check_stands_on_line
+from mes.platform import scans
 from mes.platform.accounts.permissions import READS_SHARED, StationAccess, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.http.addresses import NAME
 from mes.platform.http.master_data import FixedFieldsMixin, OptionalTextField, describe
 from mes.platform.http.serializers import (
     CodeField,
     IdField,
     OffsetDateTimeField,
     RowSerializer,
+    ScannedField,
     StrictModelSerializer,
     StrictSerializer,
     read,
@@ -35,27 +38,27 @@ from mes.platform.inbound.sender import sender_of
 class StencilScan(StrictSerializer):
     """A scanned stencil. With `replace`, what stands in the way is unbound."""
 
-    stencilId = CodeField()
+    stencilId = ScannedField(scans.TOOL)
     replace = serializers.BooleanField(required=False, default=False)
 
 
 class LotScan(StrictSerializer):
     """A scanned lot. With `replace`, what stands in the way is unbound."""
 
-    lotId = CodeField()
+    lotId = ScannedField(scans.LOT)
     replace = serializers.BooleanField(required=False, default=False)
 
 
 class StencilRemoval(StrictSerializer):
     """The stencil to be taken off, scanned once more."""
 
-    stencilId = CodeField()
+    stencilId = ScannedField(scans.TOOL)
 
 
 class LotRemoval(StrictSerializer):
     """The lot to be taken off, scanned once more."""
 
-    lotId = CodeField()
+    lotId = ScannedField(scans.LOT)
 
 
 class BindingAnswer(RowSerializer):
@@ -109,7 +112,7 @@ class LineSetUpViewSet(GenericViewSet):
     queryset = Line.objects.all()
     serializer_class = BindingAnswer
     lookup_field = "code"
-    lookup_value_regex = "[^/]+"
+    lookup_value_regex = NAME
     capabilities = {"*": (Capability.BIND,)}
     station_access = {"*": StationAccess.OWN}
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mes.line_setup.models import SetUpKind, SolderPasteLot, Stencil
+from mes.platform.http.envelope import camel_case
+from mes.platform.validators import check_new_code
 
 Item = Stencil | SolderPasteLot
 
@@ -26,10 +28,13 @@ def lock_items(kind: SetUpKind, codes: Iterable[str]) -> Mapping[str, Item]:
 
 
 def _lock(model: Any, name: str, codes: Iterable[str]) -> dict[str, Any]:
+    """Raises ValidationFailed for a first mention by what can be no code."""
     wanted = set(codes)
     rows = model.objects.select_for_update(no_key=True).order_by("pk")
     known = {getattr(row, name): row for row in rows.filter(**{f"{name}__in": wanted})}
     if missing := sorted(wanted - known.keys()):  # made by two at once, both go on with the one row
+        for code in missing:
+            check_new_code(camel_case(name), code)
         model.objects.bulk_create([model(**{name: code}) for code in missing], ignore_conflicts=True)
         known |= {getattr(row, name): row for row in rows.filter(**{f"{name}__in": missing})}
     return known

@@ -22,16 +22,19 @@ from mes.line_setup.reports import report_solder_paste_usage
 from mes.plant.models import Line
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.pages import (
+    in_words,
     is_live,
     needs,
     show_live,
     signed_in,
 )
-from mes.platform.validators import validate_code
+from mes.platform.scans import LOT, TOOL, take_part
+from mes.platform.validators import validate_name
 from mes.production.models import Run
 from mes.status_reports.history import Report
 
 KINDS = {"stencil": SetUpKind.STENCIL, "solder-paste": SetUpKind.SOLDER_PASTE}
+PARTS = {"stencil": TOOL, "solder-paste": LOT}  # of the label that is scanned
 ACTIONS = ("bind", "unbind", "issue")
 IN_THE_WAY = "line_setup_in_the_way"  # of the session: what a scan found
 
@@ -69,10 +72,12 @@ def scan(request: HttpRequest, code: str, kind: str, action: str) -> HttpRespons
     """Bind what was scanned, take it off, or take the bound lot into use; refusals are shown on the page."""
     if kind not in KINDS or action not in ACTIONS or (action == "issue" and kind != "solder-paste"):
         raise Http404
-    scanned = request.POST.get("code", "").strip()
+    sent = request.POST.get("code", "")
     request.session.pop(IN_THE_WAY, None)
     try:
-        validate_code(scanned)
+        is_scanned = action == "bind" and not request.POST.get("replace")
+        scanned = take_part(sent, PARTS[kind]) if is_scanned else sent
+        validate_name(scanned)
         messages.success(request, _run_action(request, code, KINDS[kind], action, scanned))
     except ValidationError as problem:
         messages.error(request, _("Nothing was bound: %(why)s") % {"why": " ".join(problem.messages)})
@@ -81,7 +86,7 @@ def scan(request: HttpRequest, code: str, kind: str, action: str) -> HttpRespons
     except errors.LineNotFound as refusal:
         raise Http404 from refusal
     except errors.DomainError as refusal:
-        messages.error(request, str(refusal))
+        messages.error(request, in_words(refusal))
     run_no = request.POST.get("run", "")
     if run_no and IN_THE_WAY not in request.session and Run.objects.filter(run_no=run_no.replace("\0", "")).exists():
         return redirect("readiness", run_no=run_no)  # scanned on the readiness board

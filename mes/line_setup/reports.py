@@ -18,6 +18,7 @@ from mes.line_setup.models import (
 from mes.line_setup.rules import find_issue
 from mes.plant.models import Equipment
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.validators import check_new_code
 from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind, StatusReport
 
@@ -82,7 +83,9 @@ def report_maintenance_task(
     """
     equipment = _lock_equipment(equipment_code)
     task = MaintenanceTask.objects.filter(equipment=equipment, number=number).first()
-    task = task or MaintenanceTask(equipment=equipment, number=number)
+    if task is None:
+        check_new_code("taskNo", number)
+        task = MaintenanceTask(equipment=equipment, number=number)
     applied = task.apply_report(fields, at=report.event_time, event_id=report.event_id, status="is_open")
     task.save()
     return keep(report, kind=ReportKind.MAINTENANCE_TASK, subject=equipment_code), task, "is_open" in applied

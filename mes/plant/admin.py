@@ -14,8 +14,9 @@ from mes.plant import rules
 from mes.plant.hooks import list_choices, preset_for
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.platform.database.references import list_users
-from mes.platform.http.admin import StrictJSONField
+from mes.platform.http.admin import ScanSearch, StrictJSONField
 from mes.platform.http.site import Section
+from mes.platform.scans import MATERIAL
 
 PLANT = Section("plant", gettext_lazy("Plant"), order=10)
 PLANT.add(Line, StationGroup, Station, Equipment, Operation, Material, BomItem)
@@ -190,8 +191,10 @@ class BomItemInline(admin.TabularInline):
 
 
 @admin.register(Material)
-class MaterialAdmin(MasterDataAdmin):
+class MaterialAdmin(ScanSearch, MasterDataAdmin):
     """Parts and products, with their bill of material."""
+
+    scan_part = MATERIAL
 
     list_display = ("code", "name", "unit")
     search_fields = ("code", "name")

@@ -1,6 +1,9 @@
 """The plant: lines, stations, equipment, operations and materials (ISA-95 role-based equipment, process segments)."""
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -8,10 +11,40 @@ from mes.platform.validators import validate_code
 from mes.status_reports.models import Reported
 
 
+class CodeCharField(models.CharField):
+    """A column of codes. What a code may be is asked of new rows: those that exist keep theirs, and are found by it."""
+
+    def deconstruct(self) -> Any:
+        """Be a plain column of text in migrations."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+    def run_validators(self, value: Any) -> None:
+        """Leave `validate_code` to `clean`, which knows the row."""
+        for check in self.validators:
+            if check is not validate_code:
+                check(value)
+
+    def clean(self, value: Any, model_instance: models.Model | None) -> Any:
+        """Check the code, unless the row has it already."""
+        value = super().clean(value, model_instance)
+        try:
+            validate_code(value or "")
+        except ValidationError:
+            if value not in self.empty_values and not self._is_kept(value, model_instance):
+                raise
+        return value
+
+    def _is_kept(self, value: str, row: models.Model | None) -> bool:
+        if row is None or row._state.adding:
+            return False
+        return type(row)._default_manager.filter(**{"pk": row.pk, self.attname: value}).exists()
+
+
 def code_field(**kwargs: object) -> models.CharField:
     """A business code: 1 to 100 characters, compared exactly, unique in its table."""
     options = {"max_length": 100, "unique": True, "validators": [validate_code], "db_collation": "C", **kwargs}
-    return models.CharField(**options)  # type: ignore[arg-type]
+    return CodeCharField(**options)  # type: ignore[arg-type]
 
 
 class ProcessType(models.TextChoices):

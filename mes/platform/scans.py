@@ -83,6 +83,12 @@ def read_scan(text: str) -> Scan:
         return Scan(text, symbology, problems=(str(broken),))
 
 
+def is_marked(text: str) -> bool:
+    """Whether a text says of itself that it is a label, or how it was read: it is no name as it stands."""
+    scan = read_scan(text)
+    return bool(scan.symbology) or not scan.is_plain
+
+
 def take_part(text: str, part: Part) -> str:
     """Return what a scanned text says for a field: its part, or the whole of a plain text.
 

@@ -1,6 +1,7 @@
 """Checks of single values that models, serializers and services share."""
 
 import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from zoneinfo import available_timezones
@@ -8,24 +9,96 @@ from zoneinfo import available_timezones
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from mes.errors import ValidationFailed
+
 CODE_LENGTH = 100
-# What `validate_code` accepts, as JSON Schema says it: no control characters, no slash, no blank at either end.
-CODE_PATTERN = r"^[^/\s\u0000-\u001f\u007f-\u009f]([^/\u0000-\u001f\u007f-\u009f]*[^/\s\u0000-\u001f\u007f-\u009f])?$"
+# What `validate_code` accepts, as far as JSON Schema can say it: no control characters, no blank at an end, no slash at
+# an end or beside another.
+_UNSEEN = r"\u0000-\u001f\u007f-\u009f"
+CODE_PATTERN = rf"^(?!.*//)[^/\s{_UNSEEN}]([^{_UNSEEN}]*[^/\s{_UNSEEN}])?$"
+# What follows a name in the interface's own addresses: no later part of a name is one of these, so that an address with
+# a name that has slashes means one thing. A test compares them with the addresses there are.
+# fmt: off
+INTERFACE_WORDS = frozenset({
+    "authorize", "close", "compile", "complete", "completion", "confirm", "create", "data-specs", "execution-config",
+    "hold", "ingest-preview", "load", "precheck", "queue", "readiness", "record", "release", "revoke", "rework",
+    "runs", "sample", "scrap", "set-up", "sign", "solder-paste", "start", "stencil", "track-in", "track-out", "unit",
+    "units", "unload", "versions", "waive",
+})
+# fmt: on
+_FIRST_WORD = "resolve-unit"  # stands where stations have their codes
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 
-_FORBIDDEN_CATEGORIES = ("Cc", "Cs")  # control characters, lone surrogates
+_NOT_IN_NAMES = ("Cc", "Cs")  # control characters, lone surrogates
+# Nor, in new ones, what cannot be seen or has no meaning yet, and separators of lines and paragraphs.
+_NOT_IN_CODES = (*_NOT_IN_NAMES, "Cf", "Co", "Cn", "Zl", "Zp")
 
 
-def validate_code(value: str) -> None:
-    """Accept codes, run numbers and serial numbers: 1-100 characters that survive a URL, a label and a log line."""
+def validate_name(value: str) -> None:
+    """Accept what may name a thing that exists: what was a code in any release.
+
+    A thing is found by the name it has. What makes one is checked by `validate_code`.
+    """
     if not 1 <= len(value) <= CODE_LENGTH:
         raise ValidationError(_("Must have 1 to %(length)d characters."), "length", {"length": CODE_LENGTH})
     if value != value.strip():
         raise ValidationError(_("Must not begin or end with a blank."), "blank_ends")
-    if "/" in value:
-        raise ValidationError(_("Must not contain “/”."), "slash")
-    if any(unicodedata.category(character) in _FORBIDDEN_CATEGORIES for character in value):
-        raise ValidationError(_("Must not contain control characters."), "control_characters")
+    if not value.isascii() or not value.isprintable():
+        _check_categories(value, _NOT_IN_NAMES)
+
+
+def validate_code(value: str) -> None:
+    """Accept codes, run numbers and serial numbers of new things: 1-100 characters that survive a URL, a label, a log.
+
+    Two that look alike are the same: composed letters only (NFC), nothing unseen, no blank but the space. A slash may
+    stand inside, but not so that an address would mean something else.
+    """
+    validate_name(value)
+    if not value.isascii():
+        _check_categories(value, _NOT_IN_CODES)
+        _check_looks(value)
+    if "/" in value or value in (".", ".."):
+        _check_slashes(value)
+
+
+def check_new_code(field: str, value: str, *, unless: Callable[[], bool] = lambda: False) -> None:
+    """Raise ValidationFailed at a field for a code that nothing new may have.
+
+    `unless`, asked where it would raise, says whether something has that code already.
+    """
+    try:
+        validate_code(value)
+    except ValidationError as error:
+        if unless():
+            return
+        raise ValidationFailed({field: f"“{value}”: {' '.join(error.messages)}"}) from None
+
+
+def _check_categories(value: str, forbidden: tuple[str, ...]) -> None:
+    for character in value:
+        category = unicodedata.category(character)
+        if category in _NOT_IN_NAMES:
+            raise ValidationError(_("Must not contain control characters."), "control_characters")
+        if category in forbidden:
+            message = _("Must not contain U+%(number)04X, which is not seen or means nothing.")
+            raise ValidationError(message, "unseen_characters", {"number": ord(character)})
+
+
+def _check_looks(value: str) -> None:
+    if any(unicodedata.category(character) == "Zs" and character != " " for character in value):
+        raise ValidationError(_("Must have no other blank than the space."), "blanks")
+    if not unicodedata.is_normalized("NFC", value):
+        message = _("Must have composed letters (NFC): “%(composed)s” is written differently.")
+        raise ValidationError(message, "composed", {"composed": unicodedata.normalize("NFC", value)})
+
+
+def _check_slashes(value: str) -> None:
+    parts = value.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise ValidationError(_("Must not have an empty, “.” or “..” part between slashes."), "slash")
+    if words := INTERFACE_WORDS.intersection(parts[1:]) | {_FIRST_WORD}.intersection(parts):
+        message = _("Must not have the part “/%(word)s”, which the interface's own addresses have.")
+        raise ValidationError(message, "interface_word", {"word": min(words)})
 
 
 def validate_moment(value: datetime) -> None:

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from mes.platform.http.admin import ReadOnlyAdmin
+from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
 from mes.platform.http.site import Section
 from mes.production.models import Run, Unit, WorkOrder
 
@@ -42,7 +42,7 @@ class RunAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Unit)
-class UnitAdmin(ReadOnlyAdmin):
+class UnitAdmin(ScanSearch, ReadOnlyAdmin):
     """Boards and where they stand."""
 
     list_display = ("sn", "run", "work_order", "status", "current_step_no", "hold_reason", "updated_at")

@@ -15,6 +15,7 @@ from mes.plant.reach import OfServedLines
 from mes.platform.accounts.permissions import READS_OWN, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.http.addresses import NAME
 from mes.platform.http.serializers import (
     CodeField,
     ObjectSerializer,
@@ -236,7 +237,7 @@ class WorkOrderViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveMode
     queryset = WorkOrder.objects.select_related("routing", "line")
     serializer_class = WorkOrderAnswer
     lookup_field = "wo_no"
-    lookup_value_regex = "[^/]+"
+    lookup_value_regex = NAME
     filter_backends = [ExactFilter, TextSearch]
     filters = {"status": "status", "productCode": "product_code", "lineCode": "line__code"}
     search_fields = ["wo_no", "product_code"]
@@ -292,7 +293,7 @@ class RunViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin
     )
     serializer_class = RunAnswer
     lookup_field = "run_no"
-    lookup_value_regex = "[^/]+"
+    lookup_value_regex = NAME
     filter_backends = [ExactFilter, TextSearch]
     filters = {"status": "status", "woNo": "work_order__wo_no", "lineCode": "line__code"}
     search_fields = ["run_no", "work_order__wo_no"]

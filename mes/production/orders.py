@@ -17,6 +17,7 @@ from mes.errors import (
 from mes.labels import Action, Entity, State
 from mes.plant.models import Line
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.validators import check_new_code
 from mes.production import transitions
 from mes.production.models import OPEN_RUN_STATUSES, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.production.queries import units_with_tracks
@@ -31,18 +32,26 @@ def receive(
     `optional` may hold `routing_code`, `due_date` and `overrun_percent`; what it does not name stays as it is, None
     takes it away.
     Quantity, overrun and due date may change until the order is completed; product and route until it has a run.
-    Raises RouteNotFound, InvalidTransition, OrderQuantityTooLow.
+    Raises RouteNotFound, InvalidTransition, OrderQuantityTooLow, ValidationFailed.
     """
     wanted: dict[str, Any] = {"product_code": product_code, "planned_qty": planned_qty, **(optional or {})}
     if "routing_code" in wanted:
         wanted["routing"] = _find_routing(wanted.pop("routing_code"))
     with transaction.atomic():
         order, created = WorkOrder.objects.get_or_create(wo_no=wo_no, defaults=wanted)
-        if not created:
+        if created:
+            check_new_code("woNo", wo_no)
+            _check_product(product_code)
+        else:
             order = WorkOrder.objects.select_for_update(no_key=True).get(pk=order.pk)
             _update(order, wanted)
             complete_if_made(order)
         return order, created
+
+
+def _check_product(code: str) -> None:
+    """Raise ValidationFailed for what no product may be called, unless a route makes one of that name."""
+    check_new_code("productCode", code, unless=Routing.objects.filter(product_code=code).exists)
 
 
 def _find_routing(code: str | None) -> Routing | None:
@@ -64,6 +73,8 @@ def _update(order: WorkOrder, wanted: dict[str, object]) -> None:
         setattr(order, name, wanted[name])
     if order.allowed_qty < allowed_before:
         _check_not_too_low(order)
+    if "product_code" in changed:
+        _check_product(order.product_code)
     order.save(update_fields=[*changed, "updated_at"])
 
 

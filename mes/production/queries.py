@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Max, QuerySet
 
-from mes.production.models import Run, Unit, UnitStatus
+from mes.production.models import Run, RunStatus, Unit, UnitStatus
+from mes.routing.models import RouteVersion, VersionStatus
 
 
 def units_with_tracks(units: QuerySet[Unit]) -> QuerySet[Unit]:
@@ -19,3 +20,16 @@ def count_units(runs: Iterable[Run]) -> dict[int, dict[str, int]]:
     for run_id, status, count in rows:
         counts[run_id][status] = count
     return counts
+
+
+def find_newer_version(run: Run) -> int | None:
+    """Return the number of the latest version that a route has got since its run was created; one query.
+
+    None for a run that is not in preparation any more: it could not be made anew by it.
+    """
+    if run.status != RunStatus.PREP:
+        return None
+    bound = run.route_version
+    newer = RouteVersion.objects.filter(routing=bound.routing_id, status=VersionStatus.READY)
+    newest = newer.filter(version_no__gt=bound.version_no).aggregate(newest=Max("version_no"))["newest"]
+    return None if newest is None else int(newest)

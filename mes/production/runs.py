@@ -28,6 +28,7 @@ from mes.errors import (
 from mes.labels import Action, Entity
 from mes.plant.models import Line
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.validators import check_new_code
 from mes.production import hooks, locking, orders, transitions
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.production.queries import units_with_tracks
@@ -54,6 +55,7 @@ def create(
                 action=Action.CREATE_A_RUN, entity=Entity.WORK_ORDER, state=WorkOrderStatus(order.status)
             )
         number = run_no or _next_run_no(order)
+        check_new_code("runNo", number)
         if len(number) > 100:
             raise ValidationFailed({"runNo": _("Give a run number; one made from the order's would be too long.")})
         shifts = {shift["code"] for shift in line.shifts}
@@ -158,6 +160,9 @@ def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
     check_open(run)
     known = set(Unit.objects.filter(sn__in=sns, run=run).values_list("sn", flat=True))
     wanted = [sn for sn in dict.fromkeys(sns) if sn not in known]
+    places = {sn: f"sns.{index}" for index, sn in enumerate(sns)}
+    for sn in wanted:
+        check_new_code(places[sn], sn, unless=Unit.objects.filter(sn=sn).exists)
     check_quantity(run, more=len(wanted))
     without_run = locking.lock_units(Unit.objects.filter(sn__in=wanted, run=None))
     add_units(run, wanted, held={unit.pk for unit in without_run})

@@ -6,6 +6,7 @@ from functools import lru_cache
 from django.conf import settings
 
 from mes import errors
+from mes.platform.validators import check_new_code
 from mes.production.models import Run
 from mes.routing.sn_masks import fits
 
@@ -30,12 +31,13 @@ def check_readable(sn: str) -> None:
 
 
 def check_new(sns: Sequence[str], masks: Sequence[str]) -> None:
-    """Raise SnUnreadable or SnMaskMismatch for the first serial number of which no unit may be made.
+    """Raise ValidationFailed, SnUnreadable or SnMaskMismatch for the first serial number of which no unit may be made.
 
     `masks` are those of the run's frozen route; where it has none, any will do.
     """
     for sn in sns:
         check_readable(sn)
+        check_new_code("sn", sn)
         if masks and not fits(sn, masks):
             raise errors.SnMaskMismatch(sn=sn, masks=list(masks))
 

@@ -14,10 +14,10 @@ def _get(action: str):  # type: ignore[no-untyped-def]
 
 
 urlpatterns = [
-    path("runs/<str:run_no>/readiness/precheck", _post("precheck")),
-    path("runs/<str:run_no>/readiness/check", _post("check")),
-    path("runs/<str:run_no>/readiness/latest", _get("latest")),
-    path("runs/<str:run_no>/readiness/history", _get("history")),
-    path("runs/<str:run_no>/readiness/items/<str:id>/waive", _post("waive")),
-    path("runs/<str:run_no>/readiness/preparations/<str:code>/confirm", _post("confirm")),
+    path("runs/<name:run_no>/readiness/precheck", _post("precheck")),
+    path("runs/<name:run_no>/readiness/check", _post("check")),
+    path("runs/<name:run_no>/readiness/latest", _get("latest")),
+    path("runs/<name:run_no>/readiness/history", _get("history")),
+    path("runs/<name:run_no>/readiness/items/<str:id>/waive", _post("waive")),
+    path("runs/<name:run_no>/readiness/preparations/<name:code>/confirm", _post("confirm")),
 ]

@@ -17,6 +17,7 @@ from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.pages import needs, show_live, signed_in
 from mes.production import runs
 from mes.production.models import OPEN_RUN_STATUSES
+from mes.production.queries import find_newer_version
 from mes.readiness import (
     board,
     confirmations,
@@ -63,9 +64,11 @@ def run_board(request: HttpRequest, run_no: str) -> HttpResponse:
     readiness_board = board.build(evaluate(run), role_capabilities(request.user))
     scans = [row for row in readiness_board.rows if row.scan]
     unbound = (row.scan for row in scans if row.judged.finding.code.endswith("_NOT_BOUND"))
+    newer = find_newer_version(run)
     context = {"board": readiness_board, "run": run, "scans": scans, "focus": next(unbound, "")}
+    context["newer_version_no"] = newer
     # The forms carry tokens that differ each time, so the page is compared by its findings.
-    state = repr(([(row.judged.finding, row.status) for row in readiness_board.rows], run.status))
+    state = repr(([(row.judged.finding, row.status) for row in readiness_board.rows], run.status, newer))
     mark = hashlib.sha256(state.encode()).hexdigest()[:16]
     return show_live(request, "readiness/board.html", "readiness/_board_live.html", context, mark=mark)
 

@@ -5,8 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from mes.plant.models import Operation
-from mes.platform.validators import validate_code
+from mes.plant.models import Operation, code_field
 from mes.specs import rules
 
 
@@ -45,7 +44,7 @@ class DataCollectionSpec(models.Model):
     operation = models.ForeignKey(
         Operation, on_delete=models.PROTECT, related_name="specs", verbose_name=_("operation")
     )
-    name = models.CharField(_("name"), max_length=100, validators=[validate_code], db_collation="C")
+    name = code_field(verbose_name=_("name"), unique=False)
     item_type = models.CharField(_("item type"), max_length=11, choices=ItemType)
     data_type = models.CharField(_("data type"), max_length=7, choices=DataType)
     method = models.CharField(_("method"), max_length=6, choices=Method)

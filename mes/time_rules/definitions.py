@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from mes.plant.models import Line, Operation, OperationKind, StationType
 from mes.platform.outbox.models import EventType
-from mes.platform.validators import validate_code
+from mes.platform.validators import validate_name
 from mes.routing.models import Routing
 from mes.time_rules.choices import ENTITY_OF_EVENT, TimeRuleScope
 from mes.time_rules.rules import as_list
@@ -26,7 +26,7 @@ def _one_of(*choices: str) -> Test:
 
 def _is_code(value: Any) -> str:
     try:
-        validate_code(value) if isinstance(value, str) else validate_code("")
+        validate_name(value) if isinstance(value, str) else validate_name("")
     except ValidationError as error:
         return " ".join(error.messages)
     return ""

@@ -8,7 +8,8 @@ from mes.platform.accounts.roles import Role
 from tests.factories import api_client, make_plant
 from tests.integration.helpers import track_in
 
-ODD = ["SN.1", "SN+1", "SN:1", "SN#1", "SN 1", "100%", "%41", "a?b=c&d", "ünï😀", "..", ".", "a\\b", "'; --", "x" * 100]
+ODD = ["SN.1", "SN+1", "SN:1", "SN#1", "SN 1", "100%", "%41", "a?b=c&d", "ünï😀", "a..b", "a\\b", "'; --", "x" * 100]
+ODD += ["a/b", "a/%2F/c"]
 
 
 @pytest.mark.parametrize("sn", ODD)

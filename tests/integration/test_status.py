@@ -186,7 +186,7 @@ def test_a_malformed_envelope_is_refused_and_kept(sender, name, field, value, pr
     ("name", "fields", "problem"),
     [
         ("stencil-status", {"status": "OK"}, "status"),
-        ("stencil-status", {"stencilId": "a/b"}, "stencilId"),
+        ("stencil-status", {"stencilId": "a//b"}, "stencilId"),
         ("stencil-status", {"tensionValue": -1}, "tensionValue"),
         ("stencil-status", {"tensionValue": "35"}, "tensionValue"),
         ("solder-paste-status", {"status": "READY"}, "status"),

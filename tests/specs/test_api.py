@@ -93,7 +93,7 @@ def test_an_alarm_without_an_action_only_alarms(engineer: APIClient) -> None:
         ({"limits": {"unit": "x" * 21}}, "limits.unit"),
         ({"itemType": "key"}, "itemType"),
         ({"isRequired": "yes"}, "isRequired"),
-        ({"name": "a/b"}, "name"),
+        ({"name": "a//b"}, "name"),
         ({"name": ""}, "name"),
     ],
 )

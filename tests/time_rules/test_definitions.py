@@ -81,14 +81,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"scope": "LINE"}, "scopeValue"),
     ({"scope": "LINE", "scopeValue": "NO-SUCH"}, "scopeValue"),
     ({"scope": "ROUTING", "scopeValue": "NO-SUCH"}, "scopeValue"),
-    ({"scope": "PRODUCT", "scopeValue": "a/b"}, "scopeValue"),
+    ({"scope": "PRODUCT", "scopeValue": "a "}, "scopeValue"),
     ({"scope": "GLOBAL", "scopeValue": "SMT-A"}, "scopeValue"),
     ({"scope": "PLANT"}, "scope"),
     ({"routeOperationKinds": ["WASH", "WASH"]}, "routeOperationKinds"),
     ({"routeOperationKinds": ["SOAP"]}, "routeOperationKinds"),
     ({"notifiedRoles": ["BOSS"]}, "notifiedRoles"),
     ({"priority": 2**40}, "priority"),
-    ({"code": "a/b"}, "code"),
+    ({"code": "a//b"}, "code"),
     ({"surprise": 1}, "surprise"),
 ]
 

@@ -477,4 +477,4 @@ def test_decisions_are_posts_with_a_token() -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(make_user(Role.SUPERVISOR))
     assert strict.post(f"{unit_url('SN-1')}hold/", {"reason": "Because"}).status_code == 403
-    assert sign_in().post(f"{unit_url('SN-1')}explode/", {"reason": "Because"}).status_code == 404
+    assert sign_in().post(f"{unit_url('SN-1')}explode/", {"reason": "Because"}).status_code == 405

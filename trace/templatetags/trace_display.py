@@ -190,6 +190,14 @@ def limits_in_words(value: DataValue) -> str:
     return " · ".join(parts)
 
 
+@register.filter
+def failing_in_words(value: DataValue) -> str:
+    """Say which value failed, and by which limits: “Supply Voltage 3.05 V (3.2 – 3.4)”."""
+    measured = f"{value.name} {shown(value)} {value.measure}".rstrip()
+    limits = limits_in_words(value)
+    return f"{measured} ({limits})" if limits else measured
+
+
 def _band(low: float | None, high: float | None) -> str:
     if low is None:
         return f"≤ {number(high)}"

@@ -23,6 +23,7 @@ from mes.plant.reach import OfServedLines
 from mes.platform.accounts.permissions import READS_OWN, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.http.addresses import NAME
 from mes.platform.http.serializers import (
     OffsetDateTimeField,
     RowSerializer,
@@ -199,7 +200,7 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
         responses={201: FaiDetail},
         examples=[OpenApiExample("Two boards", value={"sampleQty": 2}, request_only=True)],
     )
-    @action(detail=False, methods=["post"], url_path="run/(?P<run_no>[^/]+)")
+    @action(detail=False, methods=["post"], url_path=f"run/(?P<run_no>{NAME})")
     def of_run(self, request: Request, run_no: str) -> Response:
         """Create it."""
         body = read(FaiRequest, request)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -22,7 +22,8 @@ from execution.quality.first_article.models import (
 from execution.readiness_checks.first_article import ITEM_TYPE
 from mes.errors import DomainError, ValidationFailed
 from mes.platform.accounts.roles import Capability, role_capabilities
-from mes.platform.http.pages import show_live, signed_in
+from mes.platform.http.pages import in_words, show_live, signed_in
+from mes.platform.scans import UNIT, take_part
 from mes.production.models import Run, RunStatus, Unit
 from mes.production.runs import snapshot_of
 from mes.readiness.evaluation import evaluate
@@ -149,7 +150,7 @@ def act(request: HttpRequest, run_no: str, action: str) -> HttpResponse:
     try:
         message = ACTIONS[action](request, run)
     except DomainError as refusal:
-        messages.error(request, str(refusal))
+        messages.error(request, in_words(refusal))
     else:
         messages.success(request, message)
     return redirect("first-article", run_no=run_no)
@@ -172,7 +173,10 @@ def _start(request: HttpRequest, run: Run) -> str:
 
 
 def _name_sample(request: HttpRequest, run: Run) -> str:
-    sn = _text(request, "unit_sn", 100)
+    try:
+        sn = take_part(request.POST.get("unit_sn", ""), UNIT)
+    except ValidationError as error:
+        raise ValidationFailed({"unitSn": " ".join(error.messages)}) from None
     services.name_sample(fai_id=_latest(run), unit_sn=sn)
     return _("%(sn)s is a sample unit.") % {"sn": sn}
 

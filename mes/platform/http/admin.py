@@ -16,6 +16,7 @@ from django.utils.html import format_html
 
 from mes.errors import DomainError, ValidationFailed
 from mes.platform.http import parsing
+from mes.platform.scans import UNIT, Part, is_marked, take_part
 
 
 class StrictJSONField(forms.JSONField):
@@ -53,6 +54,21 @@ class BoundedPaginator(Paginator):
         """The number of rows, at most `bound`; filters lead to what lies beyond."""
         rows = cast("QuerySet[Any]", self.object_list)
         return rows.order_by()[: self.bound].count()
+
+
+class ScanSearch:
+    """Mixin of admin classes whose search field is scanned into: of a label, `scan_part` is looked for."""
+
+    scan_part: Part = UNIT
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
+        """Look for the part of a label; what the label lacks is told."""
+        if is_marked(search_term):
+            try:
+                search_term = take_part(search_term, self.scan_part)
+            except ValidationError as error:
+                messages.warning(request, " ".join(error.messages))
+        return super().get_search_results(request, queryset, search_term)  # type: ignore[misc]
 
 
 class LookOnly:

@@ -40,12 +40,13 @@ class OptionalCodeField(OptionalTextField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": 100, "trim_whitespace": False, **kwargs})
-        self.validators.append(_validate_code_unless_blank)
 
-
-def _validate_code_unless_blank(value: str) -> None:
-    if value:
-        validate_code(value)
+    def run_validators(self, value: Any) -> None:
+        """Check what is new: the code that is there already may be sent back."""
+        super().run_validators(value)
+        instance = getattr(self.parent, "instance", None)
+        if value and value != getattr(instance, str(self.source), None):
+            validate_code(value)
 
 
 class WholeSerializer(StrictSerializer):

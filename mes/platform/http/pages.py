@@ -16,6 +16,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
+from mes.errors import DomainError, ValidationFailed
 from mes.platform.accounts.roles import Capability, role_capabilities
 
 View = Callable[..., HttpResponse]
@@ -93,3 +94,10 @@ def _address(request: HttpRequest, mark: str) -> str:
     arguments = [(key, value) for key, value in request.GET.items() if key != "seen"]
     path = request.get_full_path().partition("?")[0]
     return f"{path}?{urlencode([*arguments, ('seen', mark)])}"
+
+
+def in_words(refusal: DomainError) -> str:
+    """Return a refusal as a page says it: of malformed fields, what is wrong with them."""
+    if isinstance(refusal, ValidationFailed):
+        return " ".join(map(str, refusal.details.values()))
+    return str(refusal)

@@ -21,7 +21,8 @@ from rest_framework.settings import api_settings
 
 from mes.errors import DomainError, NotFound
 from mes.platform.http.envelope import camel_case, snake_case
-from mes.platform.validators import CODE_LENGTH, CODE_PATTERN, validate_code, validate_moment
+from mes.platform.scans import LONGEST_SYMBOL, Part, is_marked, take_part
+from mes.platform.validators import CODE_LENGTH, CODE_PATTERN, validate_code, validate_moment, validate_name
 
 LARGEST_LIST = 1000  # items of a list that says nothing else of itself
 LONGEST_TEXT = 10_000  # characters, likewise
@@ -55,12 +56,35 @@ class RecordedByField(serializers.CharField):
 
 
 class CodeField(serializers.CharField):
-    """A code, run number or serial number, taken exactly as it is sent."""
+    """A code, run number or serial number, taken exactly as it is sent.
+
+    It may name what exists, also by a code that nothing new may have: what makes things checks that.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"max_length": CODE_LENGTH, "trim_whitespace": False, **kwargs})
-        if validate_code not in self.validators:
-            self.validators.append(validate_code)
+        self.validators.append(validate_name)
+
+
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": LONGEST_SYMBOL})
+class ScannedField(CodeField):
+    """A code that somebody may have scanned: of a label of GS1 or ISO/IEC 15434 its part, a plain text as it is."""
+
+    part: Part
+
+    def __init__(self, part: Part | None = None, **kwargs: Any) -> None:
+        self.part = part or self.part
+        super().__init__(**{"max_length": LONGEST_SYMBOL, **kwargs})
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the part, or the text."""
+        text = super().to_internal_value(data)
+        if not is_marked(text):
+            return text
+        try:
+            return take_part(text, self.part)
+        except ModelValidationError as error:
+            raise serializers.ValidationError(error.messages) from None
 
 
 class OffsetDateTimeField(serializers.DateTimeField):
@@ -289,9 +313,12 @@ class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer):
     }
 
     def build_standard_field(self, field_name: str, model_field: Any) -> Any:
-        """Codes are taken exactly, other texts are trimmed."""
+        """Codes are taken exactly, other texts are trimmed. What a new code may be, the model says."""
         field_class, kwargs = super().build_standard_field(field_name, model_field)
-        return (CodeField if validate_code in model_field.validators else field_class), kwargs
+        if validate_code not in model_field.validators:
+            return field_class, kwargs
+        kwargs["validators"] = [check for check in kwargs.get("validators", ()) if check is not validate_code]
+        return CodeField, kwargs
 
     def get_validators(self) -> list[Any]:
         """Leave constraints over several fields to the model, unless Meta names validators."""

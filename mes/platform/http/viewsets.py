@@ -14,6 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
 from mes import errors
+from mes.platform.http.addresses import NAME
 from mes.platform.http.envelope import in_use
 from mes.platform.http.whole_numbers import whole_number
 
@@ -151,6 +152,7 @@ class CodeModelViewSet(_ThingViewSet):
     """Things known by their code; another unique field by setting `lookup_field`."""
 
     lookup_field = "code"
+    lookup_value_regex = NAME
 
 
 class IdModelViewSet(_ThingViewSet):
