@@ -26,7 +26,7 @@ from mes.labels import Action
 from mes.platform.outbox.emit import NewEvent
 from mes.platform.outbox.models import EventType
 from mes.production import runs, transitions
-from mes.production.models import Run, RunStatus, Unit, UnitStatus
+from mes.production.models import Run, Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
 
 
@@ -63,19 +63,11 @@ class Move:
 
 
 def check_may_enter(
-    *,
-    unit: Unit,
-    run: Run,
-    station_state: StationState,
-    by_machine: bool,
-    open_track: Track | None,
-    is_first_article_failed: bool = False,
+    *, unit: Unit, run: Run, station_state: StationState, by_machine: bool, open_track: Track | None
 ) -> StepSnapshot:
     """Return the unit's current step, or raise the first reason why it may not enter it here."""
     station = station_state.station
     trial_units.check_run_accepts(run, unit, by_machine=by_machine)
-    if run.status != RunStatus.PREP:  # then its trials are all that runs
-        rules.check_first_article(run, is_failed=is_first_article_failed)
     rules.check_membership(unit, run)
     open_at = open_track.station.code if open_track else ""
     rules.check_unit_may_enter(unit, by_machine=by_machine, station_of_open_track=open_at)
@@ -110,7 +102,6 @@ def enter(
         station_state=station_state,
         by_machine=source != TrackSource.MANUAL,
         open_track=state.open_track,
-        is_first_article_failed=state.is_first_article_failed,
     )
     doubtful = rules.check_time(
         at, now=timezone.now(), previous=state.last_out, skew=settings.MES_CLOCK_SKEW, since=run.created_at

@@ -28,9 +28,9 @@ def check_run_accepts(run: Run, *, by_machine: bool) -> None:
     raise errors.RunClosed(run=run.run_no)
 
 
-def check_first_article(run: Run, *, is_failed: bool) -> None:
-    """Raise FaiNotPassed for a run whose first article failed; the caller knows whom that concerns."""
-    if is_failed:
+def check_first_article(run: Run, *, is_sample: bool) -> None:
+    """Raise FaiNotPassed for a run whose first article failed, but for a sample of one that is inspecting."""
+    if run.is_first_article_failed and not is_sample:
         reason = _("the latest one failed. Its units run again when another one passed and is signed.")
         raise errors.FaiNotPassed(run=run.run_no, reason=reason)
 

@@ -37,8 +37,6 @@ class UnitState:
     """A locked unit, its run with line, order and route version, and its tracks in order.
 
     `next_track_id` is the id of the track that it may open; `carrier_track_id` the carrier's pass of its open one.
-    `is_first_article_failed`: none of its run passed and was signed since one failed, and the unit is no sample of one
-    that is inspecting.
     """
 
     unit: Unit
@@ -47,7 +45,6 @@ class UnitState:
     carrier_track_id: int | None
     passes: list[Pass]
     next_track_id: int
-    is_first_article_failed: bool = False
 
     @property
     def last_out(self) -> datetime | None:
@@ -100,23 +97,12 @@ def _names(model: type[Model]) -> list[str]:
 
 
 _UNIT, _RUN, _TRACK = _columns(Unit, "u"), _columns(Run, "r"), _columns(Track, "t")
-_IS_FIRST_ARTICLE_FAILED = """
-    (SELECT CASE WHEN max(f.id) FILTER (WHERE f.status = 'FAILED')
-                      > coalesce(max(f.id) FILTER (WHERE f.status = 'PASSED' AND f.signed_at IS NOT NULL), 0)
-                 THEN NOT EXISTS (
-                    SELECT FROM execution_firstarticlesample s
-                      JOIN execution_firstarticle i ON i.id = s.first_article_id
-                     WHERE s.unit_id = u.id AND i.run_id = r.id AND i.status = 'INSPECTING')
-                 ELSE false END
-       FROM execution_firstarticle f WHERE f.run_id = r.id)
-"""
 _OTHERS = [
     "(SELECT digest FROM mes_routeversion WHERE id = r.route_version_id)",
     "(SELECT code FROM mes_line WHERE id = r.line_id)",
     "(SELECT wo_no FROM mes_workorder WHERE id = r.work_order_id)",
     "(SELECT code FROM mes_station WHERE id = t.station_id)",
     "(SELECT carrier_track_id FROM execution_carriertrackunit WHERE track_id = t.id)",
-    _IS_FIRST_ARTICLE_FAILED,
 ]
 _PASSES = """
     (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at, station_id)
@@ -191,7 +177,7 @@ def load_states(
 
 
 def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
-    digest, line_code, wo_no, station_code, carrier_track_id, is_first_article_failed = row[_OTHERS_AT:_PASSES_AT]
+    digest, line_code, wo_no, station_code, carrier_track_id = row[_OTHERS_AT:_PASSES_AT]
     unit = _from_row(Unit, row[:_RUN_AT])
     run = None
     if unit.run_id is not None:
@@ -210,15 +196,7 @@ def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
         if run is not None and track.run_id == run.pk:
             track.run = run
     passes, next_track_id = row[_PASSES_AT : _PASSES_AT + 2]
-    return UnitState(
-        unit,
-        run,
-        track,
-        carrier_track_id,
-        _decode_passes(passes) if passes else [],
-        next_track_id,
-        is_first_article_failed,
-    )
+    return UnitState(unit, run, track, carrier_track_id, _decode_passes(passes) if passes else [], next_track_id)
 
 
 _FIELDS: Mapping[type[Model], list[str]] = {

@@ -89,6 +89,13 @@ class Run(models.Model):
     units_registered = models.BooleanField(
         _("units registered beforehand"), default=False, help_text=_("Then no unit is created on the fly.")
     )
+    # Kept here, because whoever moves a unit reads its run anyway.
+    is_first_article_failed = models.BooleanField(
+        _("first article failed"),
+        default=False,
+        db_default=False,
+        help_text=_("Then no unit enters a station until another one passed and is signed."),
+    )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     authorized_at = models.DateTimeField(_("authorized"), null=True, blank=True)
     authorized_by = models.CharField(_("authorized by"), max_length=150, blank=True)

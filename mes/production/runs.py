@@ -241,6 +241,13 @@ def start(run: Run, *, at: datetime) -> None:
         orders.start(run.work_order_id)
 
 
+def note_first_article(run: Run, *, is_failed: bool) -> None:
+    """Note on a locked run whether its first article failed, and none passed and was signed since."""
+    if run.is_first_article_failed != is_failed:
+        run.is_first_article_failed = is_failed
+        run.save(update_fields=["is_first_article_failed"])
+
+
 def close(*, run_no: str, by: str, reason: str = "") -> tuple[Run, list[str]]:
     """Complete a run; return (run, SNs never made, which are removed from it).
 

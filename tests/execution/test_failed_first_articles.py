@@ -12,6 +12,7 @@ from tests.execution.support import assert_done, assert_refused, nothing_written
 from tests.execution.test_first_article import act, begin, make_fai_plant, record
 from tests.factories import Plant, api_client, make_plant
 from tests.ingest.support import make_ingest_plant, printed, push
+from tests.trace.test_pages import sign_in
 
 
 @pytest.fixture
@@ -169,3 +170,18 @@ def test_a_held_sample_that_is_put_back_goes_on_when_another_one_passed(plant, o
     assert_done(act(signer, fai, "sign"))
     put_at(10, "SN-1")
     assert_done(track_in(operator, sn="SN-1"), 201)
+
+
+def test_a_signature_under_one_that_passed_before_it_failed_lifts_nothing(plant, operator, inspector, signer):
+    passed = start(inspector)
+    decide(inspector, passed, "PASS")
+    decide(inspector, start(inspector))
+    assert_done(act(signer, passed, "sign"))
+    assert_refused(track_in(operator, sn="SN-3"), "FAI_NOT_PASSED")
+
+
+def test_the_page_of_the_run_says_so(plant, inspector):
+    page = sign_in()
+    assert "The first article failed" not in page.get("/trace/runs/RUN-1/").content.decode()
+    decide(inspector, start(inspector))
+    assert "The first article failed" in page.get("/trace/runs/RUN-1/").content.decode()

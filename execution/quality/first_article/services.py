@@ -95,8 +95,8 @@ def record_item(
 
 @transaction.atomic
 def complete(*, fai_id: int, decision: str, by: str, remark: str = "") -> FirstArticle:
-    """Decide PASS or FAIL. FAIL holds its samples and every unit that an item was recorded of; while it is the latest
-    that was decided, no unit of the run enters a station (`rules.check_first_article`).
+    """Decide PASS or FAIL. FAIL holds its samples and every unit that an item was recorded of; until another one
+    passed and is signed, no unit of the run enters a station (`rules.check_first_article`).
 
     Raises FaiNotFound, RunClosed, InvalidTransition, FaiItemsOpen (for PASS).
     """
@@ -106,6 +106,7 @@ def complete(*, fai_id: int, decision: str, by: str, remark: str = "") -> FirstA
     fai.completed_by, fai.completed_at, fai.decision_remark = by, timezone.now(), remark
     fai.save(update_fields=["status", "completed_by", "completed_at", "decision_remark"])
     if decision == FaiResult.FAIL:
+        runs.note_first_article(fai.run, is_failed=True)
         _hold_inspected(fai)
     return fai
 
@@ -133,6 +134,8 @@ def sign(*, fai_id: int, by: str, remark: str = "") -> FirstArticle:
         raise errors.FaiSignerIsInspector(signer=by)
     fai.signed_by, fai.signed_at, fai.sign_remark = by, timezone.now(), remark
     fai.save(update_fields=["signed_by", "signed_at", "sign_remark"])
+    if not FirstArticle.objects.filter(run=fai.run, status=FaiStatus.FAILED, id__gt=fai.pk).exists():
+        runs.note_first_article(fai.run, is_failed=False)
     return fai
 
 

@@ -12,9 +12,21 @@ from mes.readiness.evaluation import evaluate
 
 
 def check_run_accepts(run: Run, unit: Unit | None, *, by_machine: bool) -> None:
-    """Raise unless units of the run may enter stations, or this unit (None: a new one) may as a trial."""
-    if run.status != RunStatus.PREP or not may_run(run, unit):
-        rules.check_run_accepts(run, by_machine=by_machine)
+    """Raise unless units of the run may enter stations, or this unit (None: a new one) may as a trial.
+
+    Of a run under way whose first article failed, those that are named as samples of the next one may.
+    """
+    if run.status == RunStatus.PREP and may_run(run, unit):
+        return
+    rules.check_run_accepts(run, by_machine=by_machine)
+    if run.is_first_article_failed:
+        rules.check_first_article(run, is_sample=_is_sample(run, unit))
+
+
+def _is_sample(run: Run, unit: Unit | None) -> bool:
+    """Whether a unit (None: a new one) is a sample of the inspection of its run that is under way."""
+    samples = FirstArticleSample.objects.filter(first_article__run=run, first_article__status=FaiStatus.INSPECTING)
+    return unit is not None and samples.filter(unit=unit).exists()
 
 
 def may_run(run: Run, unit: Unit | None) -> bool:
