@@ -83,7 +83,7 @@ class TrackOutAnswer(serializers.Serializer):
     status = serializers.CharField()
     trackId = serializers.CharField()
     result = serializers.CharField()
-    resultOverride = serializers.CharField(allow_null=True)
+    resultOverride = serializers.CharField(allow_null=True, help_text="Why the result is not the one that was claimed.")
     inspectionOverride = serializers.BooleanField()
     nextStepNo = serializers.IntegerField(allow_null=True)
     problems = serializers.ListField(child=serializers.CharField(), required=False, help_text=_PROBLEMS)
