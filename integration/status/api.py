@@ -238,8 +238,9 @@ InspectionResultViewSet = _describe(
         "defects": [{"code": "BRIDGE", "location": "U7"}],
     },
     note="It belongs to the latest such track. A FAIL on the open track forces its track-out to FAIL, unless a later "
-    "review says PASS before; a FAIL for a closed track makes the defects and puts the unit on hold. A review's PASS for "
-    "a closed track that nothing but inspections failed makes it a PASS (`resultOverride` REVIEW) and sends the unit on.",
+    "review says PASS before; a FAIL for a closed track makes the defects and puts the unit on hold. A review's PASS "
+    "for a closed track that nothing but inspections failed makes it a PASS (`resultOverride` REVIEW) and sends the "
+    "unit on.",
 )
 StationDataViewSet = _describe(
     "station-data",
