@@ -85,6 +85,7 @@ class EventAnswer(serializers.Serializer):
     status = serializers.CharField()
     unitStatus = serializers.CharField(required=False, allow_null=True)
     trackIds = serializers.ListField(child=serializers.CharField(), required=False)
+    leftOut = serializers.IntegerField(required=False, help_text="Units that the machine says it did not process.")
     skipped = Skipped(many=True, required=False)
     problems = serializers.ListField(
         child=serializers.CharField(),

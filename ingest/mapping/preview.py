@@ -20,12 +20,13 @@ from execution.data import judging
 from execution.quality.defects import ReportedDefect
 from ingest import envelope, unit_moves
 from ingest.mapping import measurements
-from ingest.mapping.extract import IN, PASS, EventReading, Extracted, UnitReport
+from ingest.mapping.extract import DATA, IN, PASS, EventReading, Extracted, UnitReport
 from ingest.mapping.measurements import Measurement
 from ingest.mapping.paths import EventDocument, invalid
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.envelope import camel_case
+from mes.platform.inbound.sources import clock_of
 from mes.production.models import Unit
 from mes.routing import snapshots
 from mes.routing.compilation import build, load_sources
@@ -80,6 +81,11 @@ class Preview:
     values: list[dict[str, Any]] = field(default_factory=list)
     unmapped: list[dict[str, Any]] = field(default_factory=list)
     overridden: set[int | None] = field(default_factory=set)
+
+    def read_anew(self) -> EventDocument:
+        """Return the event as mappings see it, its times by the clock of its source."""
+        source = self.event.get("sourceSystem")
+        return EventDocument(self.event, clock=clock_of(source if isinstance(source, str) else None))
 
     def attempt(self, action: Callable[[], T]) -> T | None:
         """Return what the action returns; None when it is refused, which becomes a problem."""
@@ -172,7 +178,7 @@ def _check_mapping(preview: Preview) -> bool:
 
 def _choose_mapping(preview: Preview) -> bool:
     """Take the first mapping that reads the event, and say of each what its `when` finds."""
-    document, chosen = EventDocument(preview.event), None
+    document, chosen = preview.read_anew(), None
     for index, mapping in enumerate(preview.step.mappings):
         reading = EventReading(document, mapping)
         entry: dict[str, Any] = {"index": index, "when": None, "found": None, "reads": False}
@@ -280,7 +286,7 @@ def _plain(value: Any) -> Any:
 
 def _extract(preview: Preview) -> Extracted:
     """Extract by the whole mapping, or by those parts of it that fit."""
-    mapping, document = preview.mapping, EventDocument(preview.event)
+    mapping, document = preview.mapping, preview.read_anew()
     try:
         whole = EventReading(document, mapping).extract()
         for problem in dict.fromkeys(unit.problem for unit in whole.units if unit.problem):
@@ -406,7 +412,7 @@ def _judge(
 
 def _check_required(preview: Preview, extracted: Extracted, unit: UnitReport, specs: set[int]) -> None:
     """Say which required values the event itself does not bring; they may have come before, by another way."""
-    if extracted.phase == IN or unit.result != PASS:
+    if extracted.phase in (IN, DATA) or unit.result != PASS:
         return
     on_carrier = {spec.id for spec in preview.step.specs if spec.trigger_type == TriggerType.EACH_CARRIER} & specs
     preview.attempt(lambda: rules.check_required(preview.step, on_track=specs, on_carrier=on_carrier))

@@ -12,8 +12,9 @@ from ingest.models import OpenIngestEvent
 from mes.platform.accounts.roles import Role
 from mes.platform.bulk_actions import services
 from mes.platform.bulk_actions.models import BulkAction
+from mes.routing.models import RouteExecutionConfig
 from tests.factories import api_client, make_user
-from tests.ingest.support import IngestPlant, final_test, make_ingest_plant, printed, push
+from tests.ingest.support import PRINTING, IngestPlant, final_test, make_ingest_plant, printed, push
 
 pytestmark = pytest.mark.django_db
 
@@ -248,3 +249,12 @@ def test_the_page_takes_the_same_queries_however_many_are_refused(plant, django_
     page.get(EVENTS)
     with django_assert_max_num_queries(12):
         page.get(EVENTS)
+
+
+def test_the_page_says_which_mapping_reads(plant):
+    mappings = [{**PRINTING, "when": "payload.kind == 'other'"}, {**PRINTING, "when": "sum(payload.kind)"}, PRINTING]
+    RouteExecutionConfig.objects.filter(step_no=10).update(ingest_mapping=mappings)
+    page = preview(plant, printed(plant.sns[0], kind="x"), version="live")
+    assert "Which mapping reads it" in page
+    assert page.count("reads it</span>") == 1
+    assert "every event" in page

@@ -10,7 +10,8 @@ from ingest.mapping.preview import PARTS
 from ingest.models import IngestEvent
 from mes.platform.accounts.roles import Role
 from mes.platform.http.envelope import camel_case
-from mes.platform.inbound.models import IdempotencyKey
+from mes.platform.inbound import sources
+from mes.platform.inbound.models import IdempotencyKey, Source
 from mes.routing.models import RouteExecutionConfig
 from mes.routing.step_mapping import StepMapping
 from tests.factories import api_client
@@ -234,3 +235,96 @@ def test_factors_that_lead_nowhere_are_no_error_of_the_server(plant):
     for value in (10**300, 1e300):
         event = final_test(plant.sns[0], values=[{"name": "Supply Voltage", "value": value, "unit": "mV"}])
         assert preview(plant, 40, event, version="live")["values"][0]["problem"]
+
+
+# --- several mappings, and what else they say --------------------------------------------------------------
+
+SEVERAL: list[dict[str, Any]] = [
+    {**PRINTING, "when": "payload.kind == 'other'"},
+    {**PRINTING, "when": "sum(payload.kind)"},
+    {
+        **PRINTING,
+        "when": "payload.kind == 'panel'",
+        "snPath": "sn",
+        "unitsPath": "payload.boards",
+        "result": {"path": "result", "passValues": ["OK"], "failValues": ["NG"], "skipValues": ["SKIP"]},
+        "phase": {"path": "payload.phase", "inValues": [], "outValues": [], "dataValues": ["values"]},
+        "measurements": [
+            {"itemsPath": "values", "namePath": "name", "valuePath": "value"},
+            {
+                "of": "event",
+                "itemsPath": "payload.values",
+                "namePath": "name",
+                "valuePath": "value",
+                "unitPath": "unit",
+            },
+        ],
+        "defects": {"itemsPath": "defects", "codePath": "code", "locationPath": "at"},
+    },
+    {**PRINTING, "snPath": "payload.other"},
+]
+
+
+def a_panel(plant: Any, **payload: Any) -> dict[str, Any]:
+    good, bad, skipped = plant.sns
+    boards = [
+        {"sn": good, "result": "OK", "values": [{"name": "Paste Height", "value": 120}]},
+        {"sn": bad, "result": "NG", "values": [{"value": 3}], "defects": [{"code": "D1", "at": "U3"}, {}]},
+        {"sn": skipped, "result": "SKIP"},
+    ]
+    height = {"name": "Paste Height", "value": 0.3, "unit": "mm"}
+    return printed(good, kind="panel", phase="values", boards=boards, values=[height], **payload)
+
+
+def test_the_mapping_that_reads_is_shown_with_what_it_reads(plant):
+    set_live(plant, 10, ingest_mapping=SEVERAL)
+    data = preview(plant, 10, a_panel(plant), version="live")
+    assert data["mapping"] == SEVERAL[2]
+    assert [(one["index"], one["found"], one["reads"]) for one in data["mappings"]] == [
+        (0, False, False),
+        (1, None, False),
+        (2, True, True),
+        (3, None, False),
+    ]
+    assert data["mappings"][1]["problem"].startswith("The mapping does not fit")
+    extracted = data["extracted"]
+    assert (extracted["phase"], [unit["result"] for unit in extracted["units"]]) == ("DATA", ["PASS", "FAIL", "SKIP"])
+    assert extracted["units"][1]["defects"] == [
+        {"code": "D1", "location": "U3", "remark": ""},
+        {"code": "UNSPECIFIED", "location": "", "remark": ""},
+    ]
+    paths = {entry["key"]: (entry["at"], entry["found"]) for entry in data["paths"]}
+    assert paths["when"] == ("event", True)
+    assert paths["measurements[0].namePath"] == ("measurements[0].itemsPath", ["Paste Height", None])
+    assert paths["measurements[1].unitPath"] == ("measurements[1].itemsPath", ["mm"])
+    assert paths["defects.codePath"] == ("defects.itemsPath", ["D1", None])
+    assert [one["name"] for one in data["unmapped"]] == [None]
+    assert data["values"][0]["problem"]["code"] == "INGEST_PAYLOAD_INVALID"  # no factor from mm
+
+
+def test_an_event_that_no_mapping_reads(plant):
+    set_live(plant, 10, ingest_mapping=SEVERAL[:3])
+    data = preview(plant, 10, printed(plant.sns[0], kind="?"), version="live")
+    assert [problem["code"] for problem in data["problems"]] == ["INGEST_MAPPING_MISSING"]
+    assert (data["mapping"], data["extracted"]) == (None, None)
+    assert not any(one["reads"] for one in data["mappings"])
+
+
+def test_too_many_mappings_are_told(plant):
+    set_live(plant, 10, ingest_mapping=[PRINTING] * 21)
+    data = preview(plant, 10, printed(plant.sns[0]), version="live")
+    assert [problem["code"] for problem in data["problems"]] == ["INGEST_MAPPING_INVALID"]
+
+
+def test_times_are_read_by_the_clock_of_the_source(plant):
+    Source.objects.create(code="LINE", time_zone="Asia/Tokyo")
+    sources.forget_sources()
+    set_live(plant, 10, ingest_mapping={**PRINTING, "occurredAtPath": "payload.at", "timeFormat": "%Y-%m-%d %H:%M"})
+    data = preview(plant, 10, printed(plant.sns[0], at="2026-11-30 10:00"), version="live")
+    assert data["extracted"]["occurredAt"] == "2026-11-30T01:00:00Z"
+
+
+@pytest.mark.parametrize("event", ODD, ids=range(len(ODD)))
+def test_no_event_whatever_is_an_error_of_the_server_by_several_mappings(plant, event):
+    set_live(plant, 10, ingest_mapping=SEVERAL)
+    assert preview(plant, 10, event, version="live")["problems"]

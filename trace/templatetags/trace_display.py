@@ -220,12 +220,16 @@ def override_in_words(track: Track) -> str:
     claimed = track.get_claimed_result_display() or _("nothing")
     if track.inspection_override and track.out_at is None:
         return _("failed by an inspection: it leaves as Fail, unless a review says Pass before")
+    if track.result_override == ResultOverride.REPORT and track.out_at is None:
+        return _("failed by a report: it leaves as Fail, whatever the machine says then")
     if track.inspection_override and not track.result_override:
         return _("claimed %(claimed)s, failed by an inspection") % {"claimed": claimed}
     return {
         ResultOverride.DATA: _("claimed %(claimed)s, forced to Fail by a key value") % {"claimed": claimed},
         ResultOverride.REWORK: _("closed as Fail when the unit was sent to rework"),
         ResultOverride.SCRAP: _("closed as Fail when the unit was scrapped"),
+        ResultOverride.SKIP: _("not processed by the machine, though it was in the station"),
+        ResultOverride.REPORT: _("claimed %(claimed)s, failed by a report") % {"claimed": claimed},
         ResultOverride.REVIEW: _("left as Fail by an inspection, which a review said to be Pass afterwards"),
     }.get(track.result_override, "")  # type: ignore[call-overload]
 
