@@ -32,8 +32,8 @@ from tests.ingest.support import event
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "ingest.md").read_text()
-EXAMPLES = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
-MAPPINGS = [example for example in EXAMPLES if isinstance(example, list) or "dedupeKey" not in example]
+BLOCKS = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+MAPPINGS = [json.loads(block) for block in BLOCKS if "stationCodePath" in block]
 
 
 def example_with(word: str) -> Any:

@@ -216,11 +216,13 @@ def test_values_go_to_the_latest_pass_at_the_station(send: Send) -> None:
 
 
 def test_values_wait_for_their_pass(send: Send) -> None:
+    """They overtook the report that the unit entered, which says that this was before."""
     plant = make_printer(BRINGING)
     sn = plant.sns[0]
+    entered = printed(sn, phase="start")
     assert send(printed(sn, phase="values", values=[HEIGHT]), 202)["status"] == "WAITING"
     assert OpenIngestEvent.objects.get().error_code == "TRACK_NOT_FOUND"
-    send(printed(sn, phase="start"), 201)
+    send(entered, 201)
     assert not OpenIngestEvent.objects.exists()
     assert DataValue.objects.get().track_id == Track.objects.get().pk
 
