@@ -37,7 +37,7 @@ def refuse_three_hundred() -> list[str]:
 
 
 def row_of(page: Page, code: str) -> Locator:
-    return page.locator(".cause").filter(has_text=code)
+    return page.locator("#causes .cause").filter(has_text=code)
 
 
 def decide(page: Page, code: str, opens: str, button: str, reason: str) -> None:
@@ -67,7 +67,7 @@ def test_one_cause_is_mended_one_dismissed_and_one_stays(sign_in: SignIn) -> Non
     decide(page, "INGEST_PAYLOAD_INVALID", "Dismiss all…", f"Dismiss {MANY}", "A trial of the new recipe")
     services.work_off()
     expect(page.get_by_text(f"{MANY} dismissed")).to_be_visible(timeout=REFRESHED)
-    expect(page.locator(".cause")).to_have_count(1)
+    expect(page.locator("#causes .cause")).to_have_count(1)
     expect(row_of(page, "UNIT_NOT_FOUND")).to_contain_text(str(MANY))
     assert OpenIngestEvent.objects.count() == MANY
     assert SettledIngestEvent.objects.filter(status="DISMISSED").count() == MANY
@@ -81,7 +81,7 @@ def test_a_held_board_leads_to_the_report_that_held_it(sign_in: SignIn) -> None:
     push_all([printed(sn, result="NG")])
     page = sign_in(Role.ENGINEER, f"/trace/units/{sn}/")
     page.get_by_role("link", name="The report").first.click()
-    expect(page.locator("#events tbody tr")).to_have_count(1)
+    expect(page.locator("#events .cause")).to_have_count(1)
     page.locator("#events summary").filter(has_text="Dismiss…").click()
     page.locator("#events").get_by_label("Why").fill("A trial")
     page.locator("#events").get_by_role("button", name="Dismiss").click()
