@@ -84,10 +84,9 @@ def attempt(event: ReceivedEvent, *, sender: Sender, is_in_turn: bool = False) -
     if locked is None:
         return repeat_of(keys.earlier_answer(event))
     context = load_context(event, candidates, locked)
-    open_event = lock_open(event) if context.is_open else None
     first_key = find_repeated_test(event, context)
     if first_key is not None:
-        return _answer_like(first_key, event, open_event)
+        return _answer_like(first_key, event, _lock_kept(event, context))
     unopened = matching.find_unopened_transaction(candidates)
     if unopened is not None:
         check_time(unopened)
@@ -97,27 +96,33 @@ def attempt(event: ReceivedEvent, *, sender: Sender, is_in_turn: bool = False) -
     check_time(match.candidate)
     if match.is_ahead:
         check_sender(match.candidate, sender=sender)
-        return _keep_ahead(event, match, candidates)
+        return _keep_ahead(event, match, candidates, context)
     if event.is_by_itself:
         check_by_itself(match)
     if not is_in_turn and (unit_ids := _list_units_with_earlier(event, match, context)):
         raise Overtakes(unit_ids)
-    return _apply(event, match, context, open_event, sender=sender)
+    return _apply(event, match, context, sender=sender)
+
+
+def _lock_kept(event: ReceivedEvent, context: EventContext) -> OpenIngestEvent | None:
+    """Lock the event that is kept open under the key of this one; None where there is none."""
+    return lock_open(event) if context.is_open else None
 
 
 def _apply(
     event: ReceivedEvent,
     match: Match,
     context: EventContext,
-    open_event: OpenIngestEvent | None,
     *,
     sender: Sender,
+    waiting: OpenIngestEvent | None = None,
 ) -> Answered:
     """Apply an event whose units are at its step, unless the test result it reports was reported before."""
     first_key = keys.claim_test(event, match.candidate.reading)
     if first_key is not None:
-        return _answer_like(first_key, event, open_event)
+        return _answer_like(first_key, event, waiting or _lock_kept(event, context))
     event_moves = unit_moves.decide_moves(event, match, context, sender=sender)
+    open_event = waiting or _lock_kept(event, context)
     event_id = open_event.pk if open_event is not None else context.event_id
     decisions = refused_reports.hold_left_out(event, event_moves, event_id=event_id)
     answer = settle(event, event_moves, context, open_event)
@@ -185,7 +190,9 @@ def check_sender(candidate: Candidate, *, sender: Sender) -> None:
 # --- keeping what cannot be applied ------------------------------------------------------------------------
 
 
-def _keep_ahead(event: ReceivedEvent, match: Match, candidates: EventCandidates) -> Answered | errors.DomainError:
+def _keep_ahead(
+    event: ReceivedEvent, match: Match, candidates: EventCandidates, context: EventContext
+) -> Answered | errors.DomainError:
     """Keep an event that overtook its predecessor, in the transaction that claimed its key and holds its units.
 
     Where its mapping lets it wait, its key is spent meanwhile, so that a repeat is a duplicate; else it is refused. One
@@ -197,6 +204,8 @@ def _keep_ahead(event: ReceivedEvent, match: Match, candidates: EventCandidates)
     refusal = match.ahead_error
     seconds = match.mapping.wait_seconds
     if event.is_new:  # a conflict is applied or it stays one
+        raise refusal
+    if seconds <= 0 and context.has_held:  # it is kept, and found by whoever moves the unit
         raise refusal
     if seconds <= 0:
         keep_rejected(event, refusal, match=match, candidates=candidates)
@@ -362,7 +371,7 @@ def attempt_waiting(waiting: OpenIngestEvent, event: ReceivedEvent, *, sender: S
         refusal = match.wait_expired(open_event.wait_seconds or 0)
         keep_rejected(event, refusal, match=match, candidates=candidates)
         return refusal
-    return _apply(event, match, context, open_event, sender=sender)
+    return _apply(event, match, context, sender=sender, waiting=open_event)
 
 
 @locking.atomically

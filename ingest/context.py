@@ -26,7 +26,8 @@ READ_CONTEXT = unit_state.statement(
     f"""CASE WHEN %(run_no)s::text IS NULL
              THEN (SELECT array_agg(DISTINCT route_version_id) FROM mes_run WHERE status IN ({_OPEN}))
              ELSE (SELECT array_agg(route_version_id) FROM mes_run WHERE run_no = %(run_no)s::text) END""",
-    """(SELECT id FROM ingest_openingestevent
+    """(SELECT CASE WHEN cardinality(held_unit_ids) > 0 AND held_unit_ids @> unit_ids THEN encode(digest, 'hex') ELSE ''
+               END FROM ingest_openingestevent
          WHERE source_system = %(source_system)s::text AND dedupe_key = %(key)s::text)""",
     """(SELECT json_agg(json_build_array(key, encode(digest, 'hex'), answer ->> 'dedupeKey'))
           FROM mes_idempotencykey
@@ -63,7 +64,8 @@ class EventContext:
 
     `sns` are the serial numbers looked for; `tests` are the test results that the event may report, with the candidates
     that find them, `reported_tests` those of them that were reported before; `event_id` is the id that the event gets
-    when it is settled.
+    when it is settled. `is_open`: an event is kept open under its key; `has_held`: with its content, and it holds all
+    its units.
     """
 
     sns: frozenset[str]
@@ -71,6 +73,7 @@ class EventContext:
     unit_states: Mapping[str, UnitState]
     station_states: Mapping[str, StationState]
     is_open: bool
+    has_held: bool
     blocked_events: Sequence[BlockedEvent]
     tests: Mapping[str, Sequence[Candidate]]
     reported_tests: tuple[ReportedTest, ...]
@@ -112,7 +115,7 @@ def load_context(event: ReceivedEvent, event_candidates: EventCandidates, locked
             "tests": as_json(list(tests)),
         },
     )
-    version_ids, open_id, reported_tests, event_id = states.more
+    version_ids, held_digest, reported_tests, event_id = states.more
     if event_candidates.version_ids != set(version_ids or ()):
         candidates.forget()
         raise locking.Outdated
@@ -121,7 +124,8 @@ def load_context(event: ReceivedEvent, event_candidates: EventCandidates, locked
         locked=locked or locking.NOTHING,
         unit_states=states.unit_states,
         station_states=states.station_states,
-        is_open=open_id is not None,
+        is_open=held_digest is not None,
+        has_held=held_digest == event.digest.hex(),
         blocked_events=[blocked for text in states.of_units if text for blocked in _decode_blocked(text)],
         tests=tests,
         reported_tests=_decode_tests(reported_tests) if reported_tests else (),

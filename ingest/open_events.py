@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -17,6 +18,7 @@ from ingest.models import IngestBase, IngestStatus, OpenIngestEvent
 from ingest.places import Place, find_place
 from mes import errors
 from mes.platform import request_ids
+from mes.platform.database.prepared import as_json, fetch_all
 from mes.platform.http.envelope import refusal_as_json
 from mes.platform.inbound import keys
 from mes.platform.inbound.messages import raw_payload
@@ -89,6 +91,42 @@ def upsert_open(
     OpenIngestEvent.objects.filter(pk=open_event.pk).update(**columns, count=F("count") + 1)
     open_event.refresh_from_db()
     return open_event
+
+
+_COUNT_UP = """
+    UPDATE ingest_openingestevent
+       SET count = count + 1, last_at = %(at)s::timestamptz, request_id = %(request_id)s::text,
+           error = jsonb_set(%(error)s::jsonb, '{details,held}', error #> '{details,held}')
+     WHERE source_system = %(source_system)s::text AND dedupe_key = %(key)s::text AND digest = %(digest)s::bytea
+       AND status = 'REJECTED' AND error_code = %(code)s::text AND error #> '{details,held}' IS NOT NULL
+       AND cardinality(held_unit_ids) > 0 AND held_unit_ids @> unit_ids
+    RETURNING (error #> '{details,held}')::text
+"""
+
+
+def count_up(event: ReceivedEvent, error: errors.DomainError) -> bool:
+    """Count up an event that is refused again as it was before and has held all its units then: nothing else follows
+    from it. Returns whether it is such a one, and names those units in `details.held` of its refusal.
+
+    One statement, after what the attempt did is rolled back. What somebody or the clock has tried is kept anew.
+    """
+    if event.is_by_itself or event.is_new or event.note is not None:
+        return False
+    rows = fetch_all(
+        _COUNT_UP,
+        {
+            "source_system": event.envelope.source_system,
+            "key": event.key,
+            "digest": event.digest,
+            "code": error.code,
+            "error": as_json(refusal_as_json(error)),
+            "at": timezone.now(),
+            "request_id": request_ids.current(),
+        },
+    )
+    if rows:
+        error.details["held"] = msgspec.json.decode(rows[0][0])
+    return bool(rows)
 
 
 def keep_waiting(open_event: OpenIngestEvent, error: errors.DomainError, *, match: Match | None) -> None:

@@ -5,7 +5,7 @@ an event that names the units of a transaction.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,12 +22,14 @@ from ingest.envelope import LARGEST_BATCH, ReceivedEvent, decode
 from ingest.mapping.paths import invalid
 from ingest.matching import UNDER_WAY
 from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
-from ingest.open_events import keep_failure, keep_malformed
+from ingest.open_events import count_up, keep_failure, keep_malformed
 from ingest.transitions import INGEST_EVENT
 from mes import errors
 from mes.labels import Action, Entity
+from mes.platform import metrics
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.envelope import is_worth_a_retry
+from mes.platform.inbound import keys
 from mes.platform.inbound.channels import Channel, Parse
 from mes.platform.inbound.messages import KeptRefusal, Outcome, Received, key_in
 from mes.platform.inbound.sender import Sender
@@ -90,8 +92,52 @@ class MachineEventChannel(Channel[ReceivedEvent]):
         """Apply events, let them wait, or recognise them."""
         return [_apply(event, sender) for event in messages]
 
+    def accept_in_turn(self, messages: Sequence[ReceivedEvent], sender: Sender) -> list[Outcome]:
+        """Accept events one after the other. Those that were settled before are recognised together, by one statement;
+        what is settled in this call is recognised by none.
+        """
+        settled = _find_settled(messages)
+        outcomes: list[Outcome] = []
+        repeats = 0
+        for event in messages:
+            answer = settled.get(_identity(event)) if _may_be_sent(event, sender) else None
+            if answer is not None:
+                outcomes.append(attempts.repeat_of(answer))
+                repeats += 1
+                continue
+            [outcome] = self.accept([event], sender)
+            outcomes.append(outcome)
+            if isinstance(outcome, Answered) and outcome.answer["status"] != IngestStatus.WAITING:
+                settled[_identity(event)] = outcome.answer
+        if repeats:
+            metrics.count_messages(self.name, sender.system, "duplicate", repeats)
+        return outcomes
+
 
 CHANNEL = MachineEventChannel()
+_Identity = tuple[str, str, bytes]  # channel, key and digest
+
+
+def _identity(event: ReceivedEvent) -> _Identity:
+    return event.channel, event.key, event.digest
+
+
+def _find_settled(events: Sequence[ReceivedEvent]) -> dict[_Identity, Mapping[str, Any]]:
+    """Return how those events are answered that were applied or dismissed before; what waits may move any moment."""
+    claimed = keys.find_claimed_in((event.channel, event.key) for event in events)
+    found = {}
+    for event in events:
+        key = claimed.get((event.channel, event.key))
+        if key is None or bytes(key.digest) != event.digest or not key.answer:
+            continue
+        if key.answer["status"] != IngestStatus.WAITING:
+            found[_identity(event)] = key.answer
+    return found
+
+
+def _may_be_sent(event: ReceivedEvent, sender: Sender) -> bool:
+    code = event.envelope.station_code
+    return sender.stations is None or code is None or code in sender.stations
 
 
 def _keep(event: ReceivedEvent, error: errors.DomainError) -> Outcome:
@@ -119,7 +165,10 @@ def _apply(event: ReceivedEvent, sender: Sender) -> Outcome | KeptRefusal:
             sender.check_station(event.envelope.station_code)
         answered = _attempt_in_turn(event, sender)
     except errors.DomainError as error:
-        return attempts.find_forbidden(event, sender) or error
+        forbidden = attempts.find_forbidden(event, sender)
+        if forbidden is None and not isinstance(error, errors.KeyConflict) and count_up(event, error):
+            return KeptRefusal(error)
+        return forbidden or error
     except (DataError, IntegrityError) as error:
         return _unstorable(error)
     if isinstance(answered, errors.DomainError):

@@ -7,11 +7,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from execution.models import Track
+from execution.models import Disposition, Track
 from ingest import candidates
+from ingest.models import OpenIngestEvent
+from mes.platform.inbound.models import IdempotencyKey
 from mes.production.models import Run, Unit
 from tests.ingest.conftest import Send
 from tests.ingest.support import (
+    INSPECTING,
     PRINTING,
     IngestPlant,
     final_test,
@@ -24,7 +27,7 @@ from tests.ingest.support import (
 
 pytestmark = pytest.mark.django_db
 HEIGHT = {"name": "Paste Height", "value": 120, "unit": "µm"}
-FRAME = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT")
+FRAME = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
 
 
 def count(client: APIClient, body: dict[str, Any]) -> int:
@@ -86,3 +89,55 @@ def test_what_is_remembered_of_runs_is_bounded(plant: IngestPlant, send: Send, m
         Run.objects.update(run_no=f"R-{number}")
         send({**printed("nobody"), "runNo": f"R-{number}"}, 404)
     assert len(candidates._Remembered.named) <= 3
+
+
+# --- repeats ------------------------------------------------------------------------------------------------
+
+
+def statements_of(client: APIClient, address: str, body: Any) -> tuple[int, Any]:
+    with CaptureQueriesContext(connection) as queries:
+        answer = client.post(address, body)
+    assert answer.status_code < 500, answer.content
+    return sum(not query["sql"].startswith(FRAME) for query in queries), answer.json()
+
+
+def test_a_batch_of_a_thousand_repeats(client: APIClient) -> None:
+    plant = make_ingest_plant(units=40)
+    bodies = [printed(sn) for sn in plant.sns]
+    batch = "/api/ingest/events/batch"
+    assert client.post(batch, {"events": bodies}).json()["data"]["counts"] == {"APPLIED": 40}
+    number, answer = statements_of(client, batch, {"events": bodies * 25})
+    assert answer["data"]["counts"] == {"DUPLICATE": 1000}
+    assert number <= 20
+    assert number == 1
+    assert Track.objects.count() == 40
+
+
+def test_a_thousand_of_one_event_in_a_batch(plant: IngestPlant, client: APIClient) -> None:
+    push(client, printed(plant.sns[0]), 201)
+    number, answer = statements_of(client, "/api/ingest/events/batch", {"events": [printed(plant.sns[1])] * 1000})
+    assert answer["data"]["counts"] == {"APPLIED": 1, "DUPLICATE": 999}
+    assert number <= 20
+
+
+@pytest.mark.parametrize("step_no", [10, 40], ids=["ahead of its unit", "past the step"])
+def test_a_repeat_about_a_held_unit(client: APIClient, step_no: int) -> None:
+    """It counts up, and nothing else is done again. Other content, or of a unit that is free again, is tried afresh."""
+    at_once = {key: value for key, value in INSPECTING.items() if key not in ("waitSeconds", "phase")}
+    plant = make_ingest_plant(aoi=at_once)
+    sn = plant.sns[0]
+    Unit.objects.filter(sn=sn).update(current_step_no=step_no)
+    body = inspected(sn, "end", result="NG")
+    first = push(client, body, 409)
+    assert first["details"]["held"] == [sn]
+    kept = OpenIngestEvent.objects.get()
+    number, answer = statements_of(client, "/api/ingest/events", body)
+    assert (answer["error"]["code"], answer["error"]["details"]["held"]) == (first["code"], [sn])
+    assert number == 3
+    again = OpenIngestEvent.objects.get()
+    assert (again.pk, again.count, again.status) == (kept.pk, 2, "REJECTED")
+    assert (again.error["details"]["held"], again.blocked_unit_id) == ([sn], kept.blocked_unit_id)
+    assert not IdempotencyKey.objects.filter(key=body["dedupeKey"]).exists()
+    assert Disposition.objects.count() == 1
+    push(client, {**body, "payload": {**body["payload"], "more": 1}}, 409)
+    assert (OpenIngestEvent.objects.get().count, len(OpenIngestEvent.objects.get().attempts)) == (3, 1)

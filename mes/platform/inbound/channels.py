@@ -99,12 +99,12 @@ class Channel(ABC, Generic[M]):
             self.log.keep_malformed([(raw, error)], sender)
             raise
         parse = parsing.decoder_of_parts(raw)
-        if self.is_sequential:
-            return [result for body in bodies for result in self.receive_all([body], sender, parse=parse)]
-        return self.receive_all(bodies, sender, parse=parse)
+        return self.receive_all(bodies, sender, parse=parse, in_turn=self.is_sequential)
 
-    def receive_all(self, bodies: Sequence[bytes], sender: Sender, *, parse: Parse = parsing.decode) -> list[Result]:
-        """Take in messages, each by itself; return what became of them, in order."""
+    def receive_all(
+        self, bodies: Sequence[bytes], sender: Sender, *, parse: Parse = parsing.decode, in_turn: bool = False
+    ) -> list[Result]:
+        """Take in messages, each by itself, `in_turn` one after the other; return what became of them, in order."""
         messages: list[M | None] = []
         malformed: list[tuple[bytes, DomainError]] = []
         for raw in bodies:
@@ -115,13 +115,18 @@ class Channel(ABC, Generic[M]):
                 malformed.append((raw, error))
                 messages.append(None)
         well_formed = [message for message in messages if message is not None]
-        outcomes = iter(self.accept(well_formed, sender))
+        accept = self.accept_in_turn if in_turn else self.accept
+        outcomes = iter(accept(well_formed, sender))
         if not malformed:
             return [(message.key, next(outcomes)) for message in well_formed]
         metrics.count_messages(self.name, sender.system, "malformed", len(malformed))
         keys = self.log.keep_malformed(malformed, sender)
         faults = iter([(key, error) for key, (_raw, error) in zip(keys, malformed, strict=True)])
         return [next(faults) if message is None else (message.key, next(outcomes)) for message in messages]
+
+    def accept_in_turn(self, messages: Sequence[M], sender: Sender) -> Sequence[Outcome]:
+        """Accept messages one after the other."""
+        return [outcome for message in messages for outcome in self.accept([message], sender)]
 
     def accept(self, messages: Sequence[M], sender: Sender) -> Sequence[Outcome]:
         """Apply decoded messages and log what was not taken in for the first time; return how each is answered."""

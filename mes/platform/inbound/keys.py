@@ -67,6 +67,14 @@ def find_claimed(channel: str, keys: Iterable[str]) -> dict[str, IdempotencyKey]
     return {claimed.key: claimed for claimed in IdempotencyKey.objects.filter(channel=channel, key__in=keys)}
 
 
+def find_claimed_in(keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], IdempotencyKey]:
+    """Return which of these keys are claimed, given and named by channel and key. One statement."""
+    wanted = set(keys)
+    rows = IdempotencyKey.objects.filter(channel__in={channel for channel, _key in wanted})
+    found = rows.filter(key__in={key for _channel, key in wanted})
+    return {(row.channel, row.key): row for row in found if (row.channel, row.key) in wanted}
+
+
 def lock_claimed(channel: str, key: str) -> IdempotencyKey | None:
     """Lock a claimed key and return it, None for one that is free (inside a transaction)."""
     return IdempotencyKey.objects.select_for_update().filter(channel=channel, key=key).first()
