@@ -182,13 +182,18 @@ def settle_rest(event: ReceivedEvent, settled_event: SettledIngestEvent, event_m
     out. Returns the answer.
     """
     now = timezone.now()
+    _name_event(event_moves, settled_event.pk)
     moves_sql.write(event_moves.moves, now=now)
     _join_pass(event_moves)
     settled_event.sns += [move.unit.sn for move in event_moves.moves]
     settled_event.unit_ids += [move.unit.pk for move in event_moves.moves]
     settled_event.track_ids += [move.track.pk for move in event_moves.moves]
     settled_event.skipped, settled_event.last_at = event_moves.skipped, now
-    fields = {name: getattr(settled_event, name) for name in ("sns", "unit_ids", "track_ids", "skipped", "last_at")}
+    # What is measured of a unit that is left out counts as kept with the event alone, until it is taken.
+    still_unmapped = settled_event.unmapped_count - event_moves.measured + len(event_moves.unmapped)
+    settled_event.unmapped_count = max(still_unmapped, 0)
+    names = ("sns", "unit_ids", "track_ids", "skipped", "last_at", "unmapped_count")
+    fields = {name: getattr(settled_event, name) for name in names}
     SettledIngestEvent.objects.filter(pk=settled_event.pk, received_at=settled_event.received_at).update(**fields)
     IngestEventUnit.objects.bulk_create(
         IngestEventUnit(received_at=settled_event.received_at, unit_id=move.unit.pk, event_id=settled_event.pk)

@@ -47,8 +47,8 @@ class EventMoves:
 
     `source` is its source system, `by` who sent it, `key` tells its alarms from others. `carried` is what its carrier
     carried at receipt. `skipped` are units that were refused, `left_out` counts those that the machine did not process.
-    `unmapped` names the measurements that are kept with the event alone, among them `misfits`, which failing reports
-    are taken without.
+    Of the `measured` values of the others, and of all, `unmapped` names those that are kept with the event alone; among
+    them `misfits`, which failing reports are taken without.
     """
 
     match: Match
@@ -63,6 +63,7 @@ class EventMoves:
     carrier_track: CarrierTrack | None = None
     skipped: list[dict[str, Any]] = field(default_factory=list)
     left_out: int = 0
+    measured: int = 0
     unmapped: list[str | None] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
     last_error: errors.DomainError | None = None
@@ -139,9 +140,12 @@ def decide_moves(
     processed = [report for report in reports if not report.is_skipped]
     may_make = event.envelope.run_no is not None and extracted.phase != DATA
     units = _find_units(event_moves, context, processed, may_make=may_make)
+    event_moves.measured = sum(len(report.measurements) for report in processed)
+    event_moves.unmapped += [it.name for report in processed if report.sn not in units for it in report.measurements]
     processed = [report for report in processed if report.sn in units]
     batch = BatchMeasurements.of(match, extracted)
-    event_moves.unmapped += [*batch.unmapped, *[None] * event_moves.extracted.measured_without_unit]
+    if rest_of is None:
+        event_moves.unmapped += [*batch.unmapped, *[None] * event_moves.extracted.measured_without_unit]
     if carrier is not None:
         on_it = _states_of_skipped(context, reports) | units
         reported = [report for report in reports if report.sn in on_it]
@@ -362,11 +366,12 @@ def _move_units(
     # A unit that enters becomes a sample of the first article (see `moves.enter`): not one that then is left out.
     may_make_samples = event_moves.is_partial and event_moves.run.status == RunStatus.PREP
     for report in reports:
-        state = units[str(report.sn)]
+        state, counted = units[str(report.sn)], len(event_moves.unmapped)
         try:
             with transaction.atomic() if may_make_samples else nullcontext():
                 event_moves.moves.append(_move(event_moves, state, report, batch, earlier))
         except errors.DomainError as error:
+            event_moves.unmapped[counted:] = [measurement.name for measurement in report.measurements]
             event_moves.leave_out(state.unit.sn, error)
     if not event_moves.moves and (event_moves.last_error or not event_moves.left_out):
         raise event_moves.last_error or invalid(_("the event names no unit"))

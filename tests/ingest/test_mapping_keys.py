@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from execution.models import Carrier, CarrierTrack, DataValue, Defect, Disposition, Track
 from ingest.models import OpenIngestEvent, SettledIngestEvent
@@ -499,3 +500,19 @@ def test_every_measurement_is_stored_or_counted(send: Send, phase: str, sizes: t
     of_each = sum(one["name"] == "Paste Height" and one["value"] is not None for one in of_event)
     said = len(of_first) + len(of_second) + 5 + len(of_event) + of_each  # those of the event are stored twice
     assert DataValue.objects.count() + unmapped_of(answer) == said
+
+
+def test_what_is_measured_of_a_unit_that_is_refused_is_counted_until_it_is_taken(send: Send, client: APIClient) -> None:
+    plant = make_ingest_plant(print=PRINTING, aoi=PANEL)
+    make_spec(make_operation("AOI"), name="Paste Height", unit="µm")
+    recompiled(plant)
+    first, second, third = plant.sns
+    Unit.objects.filter(sn=first).update(current_step_no=20)
+    boards = [{"sn": sn, "result": "OK", "values": list(reported(0, 1, 5))} for sn in (first, second, third)]
+    answer = send(panel(*boards, {"sn": "NOBODY", "result": "OK", "values": list(reported(0))}, station="AOI-1"), 201)
+    assert len(answer["skipped"]) == 3
+    assert (DataValue.objects.count(), unmapped_of(answer)) == (2, 8)
+    Unit.objects.filter(sn=second).update(current_step_no=20)
+    replayed = client.post(f"/api/ingest/events/{answer['eventId']}/replay")
+    assert replayed.status_code == 200, replayed.content
+    assert (DataValue.objects.count(), unmapped_of(answer)) == (4, 6)
