@@ -38,6 +38,7 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import id_or_raise
+from mes.platform.inbound.keys import sent_key
 from mes.platform.inbound.messages import Outcome, Received
 from mes.platform.inbound.sender import sender_of
 
@@ -292,6 +293,7 @@ def _result(event_id: str | None, outcome: Outcome, *, status: str) -> Any:
     if isinstance(outcome, Received):
         outcome.answer.status = status
         return outcome.answer
+    event_id = event_id and sent_key(event_id)
     return {"eventId": event_id, "status": status, "error": refusal_as_json(outcome)}
 
 

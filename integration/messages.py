@@ -174,7 +174,7 @@ class MessageLog:
             direction=Direction.INBOUND,
             system=message.system,
             entity_type=self.entity_type,
-            business_key=message.key,
+            business_key=keys.sent_key(message.key),
             dedupe_key=message.key,
             status=status,
             last_at=at,
@@ -185,7 +185,7 @@ class MessageLog:
 def _refused_row(message: Message, error: DomainError, *, count: int) -> tuple[Any, ...]:
     """Return what KEEP_REFUSED is given of messages that say and lack the same, in the order of _REFUSED_TYPES."""
     described, is_conflict = refusal_as_json(error), isinstance(error, KeyConflict)
-    sent_key = error.details["event_id"] if is_conflict else message.key
+    sent_key = error.details["event_id"] if is_conflict else keys.sent_key(message.key)
     return (
         message.key,
         message.digest.hex(),

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Station
 from mes.platform import request_ids
+from mes.platform.inbound.keys import sent_key
 from mes.production.models import Run, Unit
 
 
@@ -118,7 +119,7 @@ class MessageBase(models.Model):
     @property
     def sent_key(self) -> str:
         """The key that it was sent with."""
-        return self.business_key if self.status == MessageStatus.CONFLICT else self.dedupe_key
+        return self.business_key if self.status == MessageStatus.CONFLICT else sent_key(self.dedupe_key)
 
 
 class FailedMessage(MessageBase):

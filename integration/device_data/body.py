@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from msgspec.structs import replace
 
 from execution.data import judging
 from integration.counts import body as counts_body
@@ -14,12 +15,15 @@ from integration.counts.body import Production
 from mes import errors
 from mes.platform.http import parsing
 from mes.platform.inbound.digest import digest_of
+from mes.platform.inbound.keys import key_of_source
 from mes.platform.inbound.messages import Message
-from mes.platform.validators import validate_moment
+from mes.platform.inbound.sources import SourceClock, clock_of
+from mes.platform.validators import CODE_LENGTH, validate_code, validate_moment
 
 LARGEST_BATCH = 1000
 
-EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+LONGEST_KEY = 200
+EventId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KEY)]
 Name = Annotated[str, msgspec.Meta(max_length=500)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 StepNo = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -42,6 +46,7 @@ class DeviceDataEvent(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     operator_id: Annotated[str, msgspec.Meta(max_length=150)] | None = None
     data: Annotated[list[judging.Reading], msgspec.Meta(min_length=1, max_length=judging.MOST_READINGS)] | None = None
     production: Production | None = None
+    source_system: Annotated[str, msgspec.Meta(max_length=CODE_LENGTH)] | None = None
     meta: dict[str, Any] | None = None
 
 
@@ -60,7 +65,23 @@ def decode_event(
     if needs_production and event.production is None:
         raise errors.ValidationFailed({"production": _("Required for production counts.")})
     check_event(event)
-    return DeviceDataMessage(event.event_id, digest_of(payload), system, msgspec.Raw(raw), event)
+    _put_right(event, clock_of(event.source_system))
+    key = key_of_source(event.source_system, event.event_id)
+    return DeviceDataMessage(key, digest_of(payload), system, msgspec.Raw(raw), event)
+
+
+def _put_right(event: DeviceDataEvent, clock: SourceClock) -> None:
+    """Replace every time that the event says by the instant that it means; the payload keeps what was said."""
+    if not clock.correction:
+        return
+    event.event_time = clock.correct(event.event_time)
+    event.data = event.data and [
+        reading if reading.collected_at is None else replace(reading, collected_at=clock.correct(reading.collected_at))
+        for reading in event.data
+    ]
+    if (production := event.production) is not None:
+        production.window_start = clock.correct(production.window_start)
+        production.window_end = clock.correct(production.window_end)
 
 
 def check_event(event: DeviceDataEvent) -> None:
@@ -68,6 +89,7 @@ def check_event(event: DeviceDataEvent) -> None:
     problems: dict[str, str] = {}
     if not event.event_id.strip() or not event.event_id.isprintable():
         problems["eventId"] = _("Must not be blank nor contain control characters.")
+    problems |= _find_source_problems(event)
     if event.source == "MANUAL" and not event.operator_id:
         problems["operatorId"] = _("Required for values typed by hand (source MANUAL).")
     if message := _find_fault(event.event_time):
@@ -82,6 +104,19 @@ def check_event(event: DeviceDataEvent) -> None:
     if problems:
         raise errors.ValidationFailed(problems)
     judging.check_shape(readings)
+
+
+def _find_source_problems(event: DeviceDataEvent) -> dict[str, str]:
+    if event.source_system is None:
+        return {}
+    try:
+        validate_code(event.source_system)
+    except ValidationError as error:
+        return {"sourceSystem": " ".join(error.messages)}
+    most = LONGEST_KEY - len(key_of_source(event.source_system, ""))
+    if len(event.event_id) > most:
+        return {"eventId": _("With this sourceSystem it may have %(most)d characters.") % {"most": most}}
+    return {}
 
 
 def _find_fault(at: datetime) -> str:

@@ -54,7 +54,7 @@ def apply_all(messages: Sequence[DeviceDataMessage], sender: Sender, *, note: No
         elif isinstance(verdict, errors.StationNotAllowed):
             outcomes.append(verdict)
         elif message.key in claimed and index > applied_at.get(message.key, -1):
-            conflict = errors.EventIdConflict(event_id=message.key)
+            conflict = errors.EventIdConflict(event_id=keys.sent_key(message.key))
             outcomes.append(
                 keys.recognise(claimed[message.key], message.digest, repeat=answer_again, conflict=conflict)
             )

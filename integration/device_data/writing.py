@@ -10,7 +10,7 @@ from execution.data import judging, values
 from integration.device_data.judging import Accepted
 from integration.messages import DEVICE_DATA, DEVICE_DATA_CHANNEL, lock_open
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
-from mes.platform.inbound.keys import claim_statement
+from mes.platform.inbound.keys import claim_statement, sent_key
 from mes.platform.inbound.messages import Received
 from mes.platform.inbound.models import IdempotencyKey
 
@@ -46,8 +46,8 @@ WRITE = f"""
         INSERT INTO integration_devicedatarecord
                (id, received_at, event_id, event_time, source, run_id, unit_id, station_id, track_id,
                 carrier_track_id, step_no, equipment_id, operator_id, system, payload, is_message, values_count, judge)
-        SELECT record_id, received_at, key, event_time, source, run_id, unit_id, station_id, track_id,
-               carrier_track_id, step_no, equipment_id, operator, system, payload, note IS NULL,
+        SELECT record_id, received_at, split_part(key, E'\\x1f', -1), event_time, source, run_id, unit_id, station_id,
+               track_id, carrier_track_id, step_no, equipment_id, operator, system, payload, note IS NULL,
                jsonb_array_length(rows), coalesce(answer->>'judge', '')
           FROM owners
     ), stored AS ({values.INSERT_ROWS}
@@ -140,14 +140,16 @@ def write(accepted: Sequence[Accepted], *, at: datetime) -> dict[str, Received]:
     """Write events with different keys once; return the answers by key of those whose key was free."""
     rows = {event.message.key: _row(event) for event in accepted}
     claimed = fetch_all(WRITE, {"events": as_json(list(rows.values())), "at": at})
-    return {key: rows[key].answer.received(event_id=key, record_id=record_id, at=at) for key, record_id in claimed}
+    return {
+        key: rows[key].answer.received(event_id=sent_key(key), record_id=record_id, at=at) for key, record_id in claimed
+    }
 
 
 def answer_again(key: IdempotencyKey) -> Received:
     """Return what the sender of an event that was applied before is answered."""
     kept = msgspec.convert(key.answer, _Kept)
     assert key.record_id is not None  # claimed with its record
-    return kept.received(event_id=key.key, record_id=key.record_id, at=key.created_at, is_duplicate=True)
+    return kept.received(event_id=sent_key(key.key), record_id=key.record_id, at=key.created_at, is_duplicate=True)
 
 
 def _row(accepted: Accepted) -> _Row:

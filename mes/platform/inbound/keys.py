@@ -37,6 +37,19 @@ def claim(channel: str, key: str, digest: bytes, *, answer: Any = NO_ANSWER) -> 
     return bool(fetch_all(CLAIM, claim_parameters(channel, key, digest, answer=answer)))
 
 
+_OF_SOURCE = "\x1f"  # stands in no code and in no key that is sent
+
+
+def key_of_source(source_system: str | None, key: str) -> str:
+    """Return the key that a message is known by, where each source system has keys of its own."""
+    return key if source_system is None else f"{source_system}{_OF_SOURCE}{key}"
+
+
+def sent_key(key: str) -> str:
+    """Return the key that was sent, without the source system whose own it is."""
+    return key.rpartition(_OF_SOURCE)[2]
+
+
 def own_key(key: str, digest: bytes) -> str:
     """Return the key of its own that other content gets which came under a spent key: one for each content."""
     return f"{key[:160]}~{digest.hex()[:32]}"
