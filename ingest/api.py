@@ -226,15 +226,16 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
 
     @extend_schema(
         summary="Push a machine event",
-        description="Applied by the mapping of the unit's step: 201. A repeat: 200 with `duplicate`. An event that "
-        "overtook its predecessor waits: 202. What is refused is kept as REJECTED and can be replayed or sent again.",
+        description="Applied by the mapping of the unit's step: 201. Up to 16 MiB. A repeat: 200 with `duplicate`. An event "
+        "that overtook its predecessor waits: 202. What is refused is kept as REJECTED and can be replayed or sent again.",
         request=EVENT_SCHEMA,
         responses={201: EventAnswer, 200: EventAnswer, 202: EventAnswer},
         examples=[OpenApiExample("An inspection", value=EVENT_EXAMPLE, request_only=True)],
     )
     def create(self, request: Request) -> Response:
         """Apply one event."""
-        received = processing.CHANNEL.receive(parsing.read_body(request), sender_of(request))
+        raw = parsing.read_body(request, limit=processing.CHANNEL.size_limit)
+        received = processing.CHANNEL.receive(raw, sender_of(request))
         return Response(received.answer, status={"APPLIED": 201, "DUPLICATE": 200, "WAITING": 202}[_status(received)])
 
     @extend_schema(

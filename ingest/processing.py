@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
@@ -83,6 +84,11 @@ class MachineEventChannel(Channel[ReceivedEvent]):
     log = MachineEventLog()
     largest_batch = LARGEST_BATCH
     is_sequential = True
+
+    @property
+    def size_limit(self) -> int:
+        """As much as a batch: some machines report a whole log, or pictures, at once."""
+        return settings.MES_BATCH_BODY_LIMIT
 
     def decode(self, raw: bytes, sender: Sender, parse: Parse) -> ReceivedEvent:
         """Return the event of a body."""

@@ -3,6 +3,7 @@
 No body of any kind may become a server error: whatever is wrong with it is answered with 400, 413 or 415.
 """
 
+import codecs
 import json
 import re
 import sys
@@ -53,7 +54,12 @@ def read_body(request: HttpRequest | Request, *, limit: int | None = None) -> by
     media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if media_type not in _JSON_TYPES:
         raise UnsupportedMediaType(media_type or _("(none)"))
-    return request.body
+    return without_bom(request.body)
+
+
+def without_bom(body: bytes) -> bytes:
+    """Return a body without the byte order mark that some systems write before UTF-8: RFC 8259, 8.1, lets us."""
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def _content_length(request: HttpRequest | Request) -> int:

@@ -82,6 +82,16 @@ class Channel(ABC, Generic[M]):
     def apply(self, messages: Sequence[M], sender: Sender) -> Sequence[Outcome | KeptRefusal]:
         """Apply messages in order, each by itself, or recognise them as repeats; return what became of each."""
 
+    @property
+    def size_limit(self) -> int:
+        """How many bytes one message may have, alone or in a batch."""
+        return settings.MES_BODY_LIMIT
+
+    def check_size(self, raw: bytes) -> None:
+        """Raise PayloadTooLarge for a message, also of a batch, that is too large by itself."""
+        if len(raw) > self.size_limit:
+            raise PayloadTooLarge(limit=self.size_limit)
+
     def receive(self, raw: bytes, sender: Sender) -> Received:
         """Take in one message; raise why it is not."""
         [(_key, outcome)] = self.receive_all([raw], sender)
@@ -92,6 +102,7 @@ class Channel(ABC, Generic[M]):
     def receive_batch(self, raw: bytes, sender: Sender) -> list[Result]:
         """Take in the messages of a body, each by itself. Raises what is wrong around them, which is kept too."""
         assert self.largest_batch
+        raw = parsing.without_bom(raw)
         try:
             bodies = parsing.split(raw, most=self.largest_batch)
         except (ParseFailed, ValidationFailed) as error:
@@ -107,9 +118,9 @@ class Channel(ABC, Generic[M]):
         """Take in messages, each by itself, `in_turn` one after the other; return what became of them, in order."""
         messages: list[M | None] = []
         malformed: list[tuple[bytes, DomainError]] = []
-        for raw in bodies:
+        for raw in map(parsing.without_bom, bodies):
             try:
-                _check_size(raw)
+                self.check_size(raw)
                 messages.append(self.decode(raw, sender, parse))
             except (ParseFailed, PayloadTooLarge, ValidationFailed) as error:
                 malformed.append((raw, error))
@@ -181,12 +192,6 @@ def _end_of(outcome: Outcome) -> str:
     if isinstance(outcome, Received):
         return "duplicate" if outcome.is_duplicate else "applied"
     return "conflict" if isinstance(outcome, KeyConflict) else "refused"
-
-
-def _check_size(raw: bytes) -> None:
-    """Raise PayloadTooLarge for a message of a batch that would be too large by itself."""
-    if len(raw) > settings.MES_BODY_LIMIT:
-        raise PayloadTooLarge(limit=settings.MES_BODY_LIMIT)
 
 
 # Every channel, by name; whoever brings messages calls it outside of any transaction.

@@ -52,6 +52,7 @@ class Protocol:
         self.is_silent = is_silent
         self.is_cut_off = is_cut_off
         self.is_read = False
+        self.read = 0  # parts
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
 
     async def __call__(self) -> bytes:
@@ -61,6 +62,7 @@ class Protocol:
         self.is_read = True
         for part in self.parts:
             await asyncio.sleep(0.01)
+            self.read += 1
             yield part
         if self.is_silent:
             await asyncio.sleep(60)
@@ -252,16 +254,27 @@ def test_a_body_that_is_cut_off_is_not_taken_for_whole(plant: Plant) -> None:
     assert (protocol.answers[0][0], plant.seen) == (400, [])
 
 
-def test_of_a_body_that_is_too_large_no_more_is_read_and_its_length_says_so(plant: Plant) -> None:
-    protocol = Protocol(*[b"x" * 50_000] * 10)
-    plant.run(lambda: plant.send(protocol, KNOWN, CHUNKED))
+@pytest.mark.parametrize("announced", [CHUNKED, ("content-length", "300000")])
+def test_a_body_that_is_too_large_is_read_away_and_its_length_says_so(plant: Plant, announced) -> None:
+    protocol = Protocol(*[b"x" * 50_000] * 6)
+    plant.run(lambda: plant.send(protocol, KNOWN, announced))
     environ, body, _ = plant.seen[0]
-    assert (environ["CONTENT_LENGTH"], body) == (str(LIMIT + 1), b"")
+    assert (int(environ["CONTENT_LENGTH"]) > LIMIT, body) == (True, b"")
     assert protocol.answers[0][1]["Connection"] == "close"
-    announced = Protocol(b"")
-    again = Plant()
-    again.run(lambda: again.send(announced, KNOWN, ("content-length", "900000")))
-    assert (announced.is_read, again.seen[0][0]["CONTENT_LENGTH"]) == (False, "900000")
+    assert protocol.read == 6
+
+
+@pytest.mark.parametrize("announced", [CHUNKED, ("content-length", "9000000")])
+def test_of_one_that_is_much_too_large_no_more_is_read_than_four_times_the_limit(plant: Plant, announced) -> None:
+    protocol = Protocol(*[b"x" * LIMIT] * 50)
+    plant.run(lambda: plant.send(protocol, KNOWN, announced))
+    assert (plant.seen[0][1], protocol.read) == (b"", 5)
+
+
+def test_one_that_is_too_large_and_falls_silent_is_answered_for_its_size(plant: Plant) -> None:
+    protocol = Protocol(b"x" * 50_000, is_silent=True)
+    plant.run(lambda: plant.send(protocol, KNOWN, ("content-length", "300000")))
+    assert plant.seen[0][0]["CONTENT_LENGTH"] == "300000"
 
 
 def test_pages_that_hang_leave_machines_sign_ins_and_the_probe_alone(plant: Plant) -> None:

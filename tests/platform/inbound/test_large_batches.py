@@ -1,5 +1,6 @@
 """One event of a batch is as large as a single one may be; how many there are is known before they are read."""
 
+import codecs
 import json
 from time import perf_counter
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from ingest.models import OpenIngestEvent
-from integration.models import FailedMessage
+from integration.models import DeviceDataRecord, FailedMessage
 from mes.errors import ValidationFailed
 from mes.platform.accounts.roles import Role
 from mes.platform.http import parsing
@@ -82,14 +83,27 @@ def test_a_count_that_is_too_large_is_refused_alone() -> None:
 
 
 @pytest.mark.django_db
-def test_a_machine_event_that_is_too_large_is_refused_alone() -> None:
+def test_a_machine_event_may_be_as_large_as_a_batch(settings: Any) -> None:
     plant = make_ingest_plant()
     large = printed(plant.sns[1], log=LARGE)
     _status, answer = send("/api/ingest/events/batch", json.dumps({"events": [large, printed(plant.sns[0])]}).encode())
-    results = answer["data"]["results"]
-    assert [result["status"] for result in results] == ["REJECTED", "APPLIED"]
-    assert (results[0]["dedupeKey"], results[0]["error"]["code"]) == (large["dedupeKey"], "PAYLOAD_TOO_LARGE")
-    assert OpenIngestEvent.objects.get().error_code == "PAYLOAD_TOO_LARGE"
+    assert [result["status"] for result in answer["data"]["results"]] == ["APPLIED", "APPLIED"]
+    status, answer = send("/api/ingest/events", json.dumps(printed(plant.sns[2], log=LARGE)).encode())
+    assert (status, answer["data"]["status"]) == (201, "APPLIED")
+    settings.MES_BATCH_BODY_LIMIT = len(LARGE)
+    status, answer = send("/api/ingest/events", json.dumps(printed(plant.sns[2], log=LARGE)).encode())
+    assert (status, answer["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/integration/device-data", "/api/integration/device-data/batch"])
+def test_a_byte_order_mark_is_skipped(path: str) -> None:
+    make_plant()
+    into_oven(api_client(Role.ADMIN))
+    body = {"events": [make_event("evt-1")]} if path.endswith("batch") else make_event("evt-1")
+    status, answer = send(path, codecs.BOM_UTF8 + json.dumps(body).encode())
+    assert status == (200 if path.endswith("batch") else 201), answer
+    assert DeviceDataRecord.objects.get().payload["eventId"] == "evt-1"
 
 
 @pytest.mark.django_db

@@ -55,7 +55,7 @@ class Senders:
 
 @dataclass(frozen=True)
 class Rules:
-    """What is let in. A body larger than `body_limit` bytes is left unread: its length then says so to the view.
+    """What is let in. A body larger than `body_limit` bytes is read away: its length says so to the view.
 
     `body_seconds` may any body take, `sign_in_paths` are those to which passwords are sent, where one that is refused
     unchecked is answered after `guess_seconds`, and a request that takes
@@ -67,6 +67,9 @@ class Rules:
     sign_in_paths: frozenset[str] = frozenset()
     guess_seconds: float = 1
     longest: float | None = None
+
+
+READ_AWAY = 4  # times as much as is let in is read of a body that is too large
 
 
 class Gateway:
@@ -144,10 +147,14 @@ class Gateway:
         if not is_known and environ["PATH_INFO"].startswith(API_PREFIX):
             environ["CONTENT_LENGTH"] = "0"
         elif length is None or length <= limit:
-            body = await bodies.read(protocol, length, limit=limit, seconds=self.rules.body_seconds)
+            most = READ_AWAY * limit if is_known else limit
+            body = await bodies.read(protocol, length, limit=limit, most=most, seconds=self.rules.body_seconds)
             environ["CONTENT_LENGTH"] = str(len(body))
             if len(body) <= limit:
                 return body
+        elif is_known:
+            with contextlib.suppress(bodies.BodyTooLate, bodies.BodyCutOff):  # it was too large before it was late
+                await bodies.read(protocol, length, limit=0, most=READ_AWAY * limit, seconds=self.rules.body_seconds)
         environ["mes.close"] = True
         return b""
 

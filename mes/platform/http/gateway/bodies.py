@@ -27,37 +27,40 @@ def content_length(environ: Environ) -> int | None:
     return int(text) if text.isdecimal() and text.isascii() else None
 
 
-async def read(protocol: Any, length: int | None, *, limit: int, seconds: float) -> bytes:
-    """Return the body; of one in chunks that is longer, the first `limit` + 1 bytes.
+async def read(protocol: Any, length: int | None, *, limit: int, most: int, seconds: float) -> bytes:
+    """Return the body; of one that is longer the first `limit` + 1 bytes, after the others are read away, of `most` at
+    most: who is still sending would not read that it was too much, but find the connection broken.
 
-    `length` is what the head announces in bytes, at most `limit`. Raises BodyTooLate when it takes longer than
-    `seconds` and another one for each LEAST_RATE bytes, BodyCutOff when the sender goes away.
+    `length` is what the head announces in bytes; None for a body in chunks. Raises BodyTooLate when it takes longer
+    than `seconds` and another one for each LEAST_RATE bytes, BodyCutOff when the sender goes away.
     """
     least = asyncio.get_running_loop().time() + seconds
     try:
         async with asyncio.timeout_at(least + (length or 0) / LEAST_RATE) as deadline:
-            if length is not None:
+            if length is not None and length <= limit:
                 body: bytes = await protocol()
                 return body
-            return await _read_chunks(protocol, limit, least, deadline)
+            return await _read_parts(protocol, limit, most, least, deadline)
     except TimeoutError:
         raise BodyTooLate from None
     except RuntimeError as error:  # RSGIProtocolError, RSGIProtocolClosed
         raise BodyCutOff from error
 
 
-async def _read_chunks(protocol: Any, limit: int, least: float, deadline: asyncio.Timeout) -> bytes:
-    """Read until the end or just beyond the limit. The server tells an end and an error alike by an empty part;
-    after that of an error comes another one.
+async def _read_parts(protocol: Any, limit: int, most: int, least: float, deadline: asyncio.Timeout) -> bytes:
+    """Read until the end, or beyond `most` bytes; keep what is within the limit and one byte more.
+
+    The server tells an end and an error alike by an empty part; after that of an error comes another one.
     """
-    body = bytearray()
+    body, came = bytearray(), 0
     has_ended = False
     async for part in protocol:
         if has_ended:
             raise BodyCutOff
         has_ended = not part
-        body += part
-        if len(body) > limit:
-            return bytes(body[: limit + 1])
-        deadline.reschedule(least + len(body) / LEAST_RATE)
+        came += len(part)
+        body += part[: limit + 1 - len(body)]
+        if came > most:
+            break
+        deadline.reschedule(least + came / LEAST_RATE)
     return bytes(body)
