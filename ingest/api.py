@@ -226,8 +226,9 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
 
     @extend_schema(
         summary="Push a machine event",
-        description="Applied by the mapping of the unit's step: 201. Up to 16 MiB. A repeat: 200 with `duplicate`. An event "
-        "that overtook its predecessor waits: 202. What is refused is kept as REJECTED and can be replayed or sent again.",
+        description="Applied by the mapping of the unit's step: 201. Up to 16 MiB. A repeat: 200 with `duplicate`. "
+        "An event that overtook its predecessor waits: 202. What is refused is kept as REJECTED and can be replayed or "
+        "sent again.",
         request=EVENT_SCHEMA,
         responses={201: EventAnswer, 200: EventAnswer, 202: EventAnswer},
         examples=[OpenApiExample("An inspection", value=EVENT_EXAMPLE, request_only=True)],
