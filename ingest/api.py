@@ -70,10 +70,12 @@ BATCH_SCHEMA = {
 
 
 class Skipped(serializers.Serializer):
-    """A unit that a partial batch left out."""
+    """What a partial event left out: a unit, or an item whose serial number could not be read."""
 
-    sn = serializers.CharField()
+    sn = serializers.CharField(required=False)
+    item = serializers.IntegerField(required=False, help_text="Its place in the list of items, from 0.")
     code = serializers.CharField()
+    failing = serializers.BooleanField(required=False, help_text="Whether the item says that its unit failed.")
     held = serializers.BooleanField(required=False)
 
 

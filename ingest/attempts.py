@@ -418,7 +418,9 @@ def attempt_rest(listed: IngestEvent, *, sender: Sender) -> Answered:
     if not settled_event.skipped:
         raise _not_replayable(IngestStatus(settled_event.status))
     event = reread(settled_event)
-    left_out = [skipped["sn"] for skipped in settled_event.skipped]
+    left_out = [skipped["sn"] for skipped in settled_event.skipped if "sn" in skipped]
+    if not left_out:
+        raise errors.SnUnreadable(sn="", items=[skipped["item"] for skipped in settled_event.skipped])
     rest = replace(event, body={**event.body, "sn": None, "sns": left_out})
     candidates = find_candidates(rest)
     context = load_context(rest, candidates, locking.lock(candidates.sns, run_no=candidates.run_no))

@@ -266,14 +266,17 @@ def list_of_transaction(source_system: str, transaction_id: str) -> list[str]:
     return next(iter(opening.order_by("-id").values_list("sns", flat=True)[:1]), [])
 
 
-def no_unit_error(candidates: Iterable[Candidate]) -> errors.IngestPayloadInvalid:
+def no_unit_error(candidates: Iterable[Candidate]) -> errors.DomainError:
     """Return the refusal of an event in which no candidate finds a unit: of a path that cost too much, if there is
-    one.
+    one, or of what its reader could not read.
     """
     candidates = list(candidates)
     excess = candidates[0].reading.document.find_excess() if candidates else None  # they read the same document
     if excess is not None:
         return excess
+    unreadable = next((sn for candidate in candidates if (sn := candidate.reading.find_unreadable())), None)
+    if unreadable is not None:
+        return errors.SnUnreadable(sn=unreadable)
     paths = {
         path.expression
         for mapping in (candidate.mapping for candidate in candidates)

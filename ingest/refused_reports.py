@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from execution import dispositions, rules
-from execution.failing_reports import FailingReport, find_failing, hold_units, judge_fitting, list_held
+from execution.failing_reports import FailingReport, hold_units, list_held
 from execution.models import Disposition
 from ingest.candidates import Candidate, EventCandidates
 from ingest.carrier_moves import find_missed_positions
 from ingest.envelope import ReceivedEvent
+from ingest.failing import read_failing
 from ingest.mapping.extract import UnitReport
-from ingest.mapping.measurements import to_readings
 from ingest.models import OpenIngestEvent
 from ingest.open_events import NOBODY, Against
 from ingest.unit_moves import EventMoves
@@ -60,7 +59,7 @@ def hold_left_out(event: ReceivedEvent, event_moves: EventMoves, *, event_id: in
     """Hold those of the units that a partial batch leaves out of which it says that they failed, and mark them in
     `skipped`. Returns the decisions, unsaved.
     """
-    skipped = {item["sn"]: item for item in event_moves.skipped}
+    skipped = {item["sn"]: item for item in event_moves.skipped if "sn" in item}
     said = _find_said(event, [event_moves.match.candidate]) if skipped else {}
     failing = {sn: each.report for sn, of_unit in said.items() for each in of_unit if each.report and sn in skipped}
     if not failing:
@@ -92,7 +91,7 @@ def _find_said(event: ReceivedEvent, candidates: Sequence[Candidate]) -> dict[st
     for candidate in candidates:
         read: dict[str, FailingReport | None] = {}
         for sn, report in _list_reports(candidate):
-            read[sn] = read.get(sn) or _read(candidate, report, at)
+            read[sn] = read.get(sn) or read_failing(candidate, report, at)
         for sn in {*candidate.sns, *read}:
             said.setdefault(sn, []).append(_Said(candidate, read.get(sn)))
     return said
@@ -115,14 +114,6 @@ def _list_reports(candidate: Candidate) -> Iterator[tuple[str, UnitReport]]:
             yield from ((sn, report) for sn in candidate.sns)
         elif report.position in sns_by_position:
             yield sns_by_position[report.position], report
-
-
-def _read(candidate: Candidate, report: UnitReport, at: datetime) -> FailingReport | None:
-    """Return what a report says against a unit, by the frozen limits; a value that does not fit says nothing."""
-    step = candidate.step.step
-    readings = to_readings(candidate.mapping, report.measurements, step, at=at).readings
-    judged = judge_fitting(readings, step, source="AUTO", default_time=at)
-    return find_failing(step.step_no, report.result, judged)
 
 
 # --- which mapping counts ----------------------------------------------------------------------------------

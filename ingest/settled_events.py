@@ -170,7 +170,7 @@ def _answer(event_id: int, event_moves: EventMoves) -> dict[str, Any]:
     if event_moves.left_out:
         answer["leftOut"] = event_moves.left_out
     if event_moves.skipped:
-        told = ("sn", "code", "held")
+        told = ("sn", "item", "code", "failing", "held")
         answer["skipped"] = [{name: item[name] for name in told if name in item} for item in event_moves.skipped]
     if event_moves.misfits:
         answer["problems"] = event_moves.problems

@@ -27,6 +27,7 @@ from ingest.candidates import list_of_transaction
 from ingest.carrier_moves import BatchMeasurements, LockedCarrier, find_missed_positions
 from ingest.context import EventContext
 from ingest.envelope import ReceivedEvent
+from ingest.failing import read_failing
 from ingest.mapping import measurements
 from ingest.mapping.extract import DATA, FAIL, IN, OUT, PASS, Extracted, UnitReport
 from ingest.mapping.paths import invalid
@@ -101,6 +102,17 @@ class EventMoves:
         self.skipped.append({"sn": sn, "code": error.code, "message": str(error)})
         self.last_error = error
 
+    def leave_out_item(self, report: UnitReport) -> None:
+        """Leave out an item of which nobody can tell which unit it is of, and whether it says that this failed. Raises
+        SnUnreadable where the event is all or nothing.
+        """
+        error = errors.SnUnreadable(sn="", item=report.item)
+        if not self.is_partial:
+            raise error
+        failing = read_failing(self.match.candidate, report, self.extracted.occurred_at)
+        told = {"item": report.item, "code": error.code, "message": str(error), "failing": failing is not None}
+        self.skipped.append(told)
+
 
 def decide_moves(
     event: ReceivedEvent,
@@ -131,12 +143,14 @@ def decide_moves(
             positions_without_unit=extracted.positions_without_unit + len(of_no_unit),
             measured_without_unit=extracted.measured_without_unit + sum(len(it.measurements) for it in of_no_unit),
         ),
-        is_partial=match.mapping.is_partial and (len(reports) > 1 or rest_of is not None),
+        is_partial=match.mapping.is_partial and (len(reports) + len(extracted.unreadable) > 1 or rest_of is not None),
         source=event.envelope.source_system,
         key=f"event:{context.event_id}",
         by=event.by,
         carried=() if carrier is None else carrier.received,
     )
+    for report in extracted.unreadable:
+        event_moves.leave_out_item(report)
     processed = [report for report in reports if not report.is_skipped]
     may_make = event.envelope.run_no is not None and extracted.phase != DATA
     units = _find_units(event_moves, context, processed, may_make=may_make)
@@ -203,6 +217,8 @@ def _list_reports(
     fields = event.document.fields
     if not extracted.units and rest_of is None and (fields.get("sn") or fields.get("sns")):
         raise invalid(_("unitsPath: finds none of the units that the event names"))
+    if extracted.unreadable and not extracted.units:
+        raise errors.SnUnreadable(sn="", items=[report.item for report in extracted.unreadable])
     reports = _list_named_or_implied(event, extracted, carrier)
     sns_by_position = carrier.sns_by_position if carrier is not None else {}
     if missed := find_missed_positions(reports, sns_by_position):
@@ -221,7 +237,7 @@ def _list_reports(
         raise invalid(_("named more than once: {sns}").format(sns=", ".join(repeated)))
     of_no_unit = [report for report in reports if not (report.sn or report.position in sns_by_position)]
     if rest_of is not None:
-        left_out = {skipped["sn"] for skipped in rest_of.skipped}
+        left_out = {skipped["sn"] for skipped in rest_of.skipped if "sn" in skipped}
         named = [report for report in named if report.sn in left_out]
     return named, of_no_unit
 

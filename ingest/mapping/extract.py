@@ -20,6 +20,7 @@ from ingest.mapping.measurements import Blocks, Measurement, find_measurements, 
 from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes import errors
 from mes.platform.validators import validate_moment, validate_name
+from mes.production.serial_numbers import is_unreadable
 from mes.routing.paths import Path
 from mes.routing.step_mapping import ResultRule, StepMapping
 from mes.routing.time_formats import ISO, Moment, find_zone, read_time, settle
@@ -38,7 +39,7 @@ class UnitReport:
     """What an event says about one unit, named by its serial number or by its position on the carrier.
 
     `result` is PASS, FAIL, SKIP (it was not processed) or None. `problem` is what is wrong with a position's report,
-    which counts only where there is a unit.
+    which counts only where there is a unit; `item` is the place, in the list of items, of one that names no unit.
     """
 
     sn: str | None
@@ -47,6 +48,7 @@ class UnitReport:
     measurements: tuple[Measurement, ...] = ()
     problem: str | None = None
     defects: tuple[ReportedDefect, ...] = ()
+    item: int | None = None
 
     @property
     def is_skipped(self) -> bool:
@@ -59,7 +61,8 @@ class Extracted:
     """What a mapping makes of an event. `phase` is IN, OUT, DATA (it brings values only) or None: in and out at once.
 
     `result`, `measurements` and `defects` are said of no single unit. `measured_without_unit` counts the measurements
-    of positions without a unit.
+    of positions without a unit. `unreadable` are items that were processed and have neither a position nor a serial
+    number that could be read.
     """
 
     units: tuple[UnitReport, ...]
@@ -76,6 +79,7 @@ class Extracted:
     defects: tuple[ReportedDefect, ...] = ()
     positions_without_unit: int = 0
     measured_without_unit: int = 0
+    unreadable: tuple[UnitReport, ...] = ()
     is_time_doubtful: bool = False
 
     @property
@@ -142,7 +146,18 @@ class EventReading:
         """The serial numbers of the items that the mapping reads one by one; none where it reads no items."""
         if self.mapping.units_path is None:
             return []
-        return [sn for sn in self.document.texts_at_items(self.mapping.units_path, self.mapping.sn_path) if sn]
+        return [sn for sn in self._list_item_sns(self.mapping.units_path) if sn]
+
+    def _list_item_sns(self, items_path: Path) -> list[str | None]:
+        """Return the serial number of each item, None for what the reader could not read."""
+        texts = self.document.texts_at_items(items_path, self.mapping.sn_path)
+        return [None if is_unreadable(sn) else sn for sn in texts]
+
+    def find_unreadable(self) -> str | None:
+        """Return what the first item has in place of a serial number that could be read; None where there is none."""
+        path = self.mapping.units_path
+        texts = None if path is None else _or_none(lambda: self.document.texts_at_items(path, self.mapping.sn_path))
+        return next((sn for sn in texts or () if sn and is_unreadable(sn)), None)
 
     @property
     def carrier_no(self) -> str | None:
@@ -298,7 +313,7 @@ class EventReading:
     def _list_readable_items(self, items_path: Path, phase: str | None) -> Iterator[tuple[UnitReport, Any]]:
         """Yield what items say of the results of units, each with the item."""
         items = _or_none(lambda: self.document.list_at(items_path)) or []
-        sns = _or_none(lambda: self.document.texts_at_items(items_path, self.mapping.sn_path)) or [None] * len(items)
+        sns = _or_none(lambda: self._list_item_sns(items_path)) or [None] * len(items)
         for item, sn in zip(items, sns, strict=False):
             position = _or_none(partial(self.document.text_in, item, self.mapping.position_path))
             if sn is not None or position is not None:
@@ -351,12 +366,13 @@ class EventReading:
             measurements=measurements,
             defects=self._defects(self.document.fields) if is_of_all else (),
             positions_without_unit=len(of_no_unit),
-            measured_without_unit=sum(of_no_unit),
+            measured_without_unit=sum(len(report.measurements) for report in of_no_unit),
+            unreadable=tuple(report for report in of_no_unit if not report.is_skipped),
             is_time_doubtful=said is not None and said.is_doubtful,
         )
 
-    def _read_units(self, sns: list[str], phase: str | None) -> tuple[tuple[UnitReport, ...], list[int]]:
-        """Return the units reported, and how much is measured at each position of the report that names none."""
+    def _read_units(self, sns: list[str], phase: str | None) -> tuple[tuple[UnitReport, ...], list[UnitReport]]:
+        """Return the units reported, and what is said at positions that name none, as far as it can be read."""
         if self.mapping.units_path is not None:
             return self._read_items(self.mapping.units_path, phase)
         if not sns:
@@ -365,14 +381,16 @@ class EventReading:
         result, measured, defects = self._read_result(phase), self._measured_of_units(root), self._defects(root)
         return tuple(UnitReport(sn, None, result, measured, None, defects) for sn in dict.fromkeys(sns)), []
 
-    def _read_items(self, items_path: Path, phase: str | None) -> tuple[tuple[UnitReport, ...], list[int]]:
+    def _read_items(self, items_path: Path, phase: str | None) -> tuple[tuple[UnitReport, ...], list[UnitReport]]:
         units: list[UnitReport] = []
-        of_no_unit: list[int] = []
+        of_no_unit: list[UnitReport] = []
         items = self.document.list_at(items_path)
-        for item, sn in zip(items, self.document.texts_at_items(items_path, self.mapping.sn_path), strict=True):
+        for index, (item, sn) in enumerate(zip(items, self._list_item_sns(items_path), strict=True)):
             position = self.document.text_in(item, self.mapping.position_path)
             if sn is None and position is None:
-                of_no_unit.append(len(self._list_readable_measurements(item, self._blocks_of_units)))
+                result = _or_none(partial(self._read_result, phase, item))
+                measured = self._list_readable_measurements(item, self._blocks_of_units)
+                of_no_unit.append(UnitReport(None, None, result, measured, item=index))
                 continue
             if position is not None and len(position) > LONGEST_POSITION:
                 raise invalid(_("positionPath: longer than {limit} characters").format(limit=LONGEST_POSITION))

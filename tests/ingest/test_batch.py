@@ -106,12 +106,12 @@ def test_units_named_twice_are_one(plant: IngestPlant, send: Send) -> None:
 def test_positions_are_looked_up_on_the_carrier(db: None, send: Send, client: APIClient) -> None:
     plant = waiting_for_the_oven(reflow=BY_POSITION)
     load(client, "PANEL-1", (plant.sns[0], "1"), (plant.sns[1], "2"))
-    items: list[dict[str, Any]] = [{"pos": 1}, {"pos": "2", "result": "NG"}, {"pos": "3"}, {}, {"pos": None}]
+    items: list[dict[str, Any]] = [{"pos": 1}, {"pos": "2", "result": "NG"}, {"pos": "3"}]
     answer = send(boards("PANEL-1", *items), 201)
     assert len(answer["trackIds"]) == 2
     assert statuses(plant) == [("QUEUED", 40), ("OUT_FAILED", 30), ("QUEUED", 30)]
     kept = client.get(f"/api/ingest/events/{answer['eventId']}").json()["data"]
-    assert kept["normalized"]["positionsWithoutUnit"] == 3
+    assert kept["normalized"]["positionsWithoutUnit"] == 1
     assert loads() == [("PANEL-1", plant.sns[0], "1"), ("PANEL-1", plant.sns[1], "2")]
 
 

@@ -4,13 +4,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from execution import carriers, dispositions
 from execution.carriers import Placing
 from ingest.models import IngestEvent, OpenIngestEvent
 from ingest.processing import catch_up
+from mes.platform.accounts.roles import Role
 from mes.production.models import Unit
+from tests.factories import make_user
 from tests.ingest.conftest import Send
 from tests.ingest.support import RESULT, IngestPlant, event, inspected, make_ingest_plant
 
@@ -145,3 +149,69 @@ def test_a_report_that_names_every_loaded_position_is_taken(pallet: IngestPlant,
     dispositions.scrap_unit(sn=pallet.sns[1], reason="broken", by="quality")
     send(pallet_report(at1="OK", at2="NG", at3="NG", at4="NG"), 201)
     assert states(pallet) == [("QUEUED", 40), ("SCRAPPED", 30), ("OUT_FAILED", 30)]
+
+
+# --- items that name no unit -------------------------------------------------------------------------------
+
+
+def boards(*items: tuple[str | None, str]) -> dict[str, Any]:
+    """An oven report of what the reader read, with a result for each."""
+    return event("BATCH", {"station": "OVN-1", "boards": [{"sn": sn, "result": result} for sn, result in items]})
+
+
+@pytest.mark.parametrize("read", [None, "", "NOREAD", "???"])
+def test_an_item_that_names_no_unit_is_told(
+    plant: IngestPlant, send: Send, client: APIClient, read: str | None
+) -> None:
+    Unit.objects.update(current_step_no=30)
+    first, second, _third = plant.sns
+    answer = send(boards((first, "OK"), (read, "NG"), (second, "OK"), (read, "OK")), 201)
+    told = [(item["item"], item["code"], item["failing"]) for item in answer["skipped"]]
+    assert told == [(1, "SN_UNREADABLE", True), (3, "SN_UNREADABLE", False)]
+    assert states(plant) == [("QUEUED", 40), ("QUEUED", 40), ("QUEUED", 30)]
+    again = client.post(f"/api/ingest/events/{answer['eventId']}/replay")
+    assert again.json()["error"]["code"] == "SN_UNREADABLE"
+    assert "item 1 (SN_UNREADABLE, FAIL)" in page_of(first)
+
+
+def page_of(sn: str) -> str:
+    browser = Client()
+    browser.force_login(make_user(Role.ADMIN))
+    return browser.get(f"/trace/units/{sn}/").content.decode()
+
+
+def test_replaying_the_rest_keeps_what_names_no_unit(plant: IngestPlant, send: Send, client: APIClient) -> None:
+    Unit.objects.update(current_step_no=30)
+    first, second, _third = plant.sns
+    Unit.objects.filter(sn=second).update(status="OUT_FAILED")
+    answer = send(boards((first, "OK"), ("NOREAD", "NG"), (second, "OK")), 201)
+    Unit.objects.filter(sn=second).update(status="QUEUED")
+    rest = client.post(f"/api/ingest/events/{answer['eventId']}/replay").json()["data"]
+    assert [item.get("item") for item in rest["skipped"]] == [1]
+    assert IngestEvent.objects.get().sns == [first, second]
+
+
+def test_all_or_nothing_refuses_it(db: None, refuse: Send) -> None:
+    plant = make_ingest_plant(reflow={**PANEL, "batchPolicy": "ALL_OR_NOTHING"})
+    Unit.objects.update(current_step_no=30)
+    refuse(boards((plant.sns[0], "OK"), ("NOREAD", "OK")), "SN_UNREADABLE")
+
+
+def test_an_event_of_which_nothing_can_be_read_is_refused(plant: IngestPlant, refuse: Send) -> None:
+    refuse(boards(("NOREAD", "NG"), ("", "OK")), "SN_UNREADABLE")
+
+
+def test_what_cannot_be_read_is_not_said_of_all_that_a_carrier_has(db: None, refuse: Send) -> None:
+    by_position = {**PANEL, "carrierCodePath": "payload.carrier", "positionPath": "position"}
+    del by_position["result"]  # leaving is passing
+    plant = make_ingest_plant(reflow=by_position)
+    Unit.objects.update(current_step_no=30)
+    carriers.load(carrier_no="PALLET-1", placings=[Placing(plant.sns[0], "1")])
+    items = [{"sn": "NOREAD"}, {"sn": None}]
+    refuse(event("BATCH", {"carrier": "PALLET-1", "station": "OVN-1", "boards": items}), "SN_UNREADABLE")
+
+
+def test_the_position_of_a_board_that_could_not_be_read_names_it(pallet: IngestPlant, send: Send) -> None:
+    items = [{"sn": "NOREAD", "position": str(at), "result": "OK"} for at in (1, 2, 3)]
+    send(event("BATCH", {"carrier": "PALLET-1", "station": "OVN-1", "boards": items}), 201)
+    assert states(pallet) == [("QUEUED", 40)] * 3
