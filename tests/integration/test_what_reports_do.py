@@ -51,7 +51,8 @@ class Door:
     """A way by which something is reported of a unit at a step.
 
     `needs_track`: it reports of a pass that there is. `waits`: it may wait for its unit, and this wait ends.
-    `after_fail` is where a first failing pass leads.
+    `is_conflict`: its key is spent by another unit's, so it is never applied. `after_fail` is where a first failing
+    pass leads.
     """
 
     step_no: int
@@ -60,6 +61,7 @@ class Door:
     needs_track: bool = False
     waits: bool = False
     by_hand: bool = False
+    is_conflict: bool = False
 
     @property
     def after_fail(self) -> str:
@@ -108,6 +110,32 @@ def _inspection(client: APIClient, plant: IngestPlant, sn: str, is_failing: bool
     return client.post("/api/integration/inspection-result", {**_place(sn, 20, f"evt-{is_failing}"), **result})
 
 
+def _under_spent_key(report: Callable[..., Any], station: str, name: str) -> Callable[..., Any]:
+    """Return a report whose key is spent by that of another unit, which passes here."""
+
+    def report_both(client: APIClient, plant: IngestPlant, sn: str, is_failing: bool) -> Any:
+        other = plant.sns[0]
+        assert track_in(client, station, other, other.partition("-SN-")[0]).status_code == 201
+        key = f"spent-{is_failing}"
+        first = report(_Keyed(client, name, key), plant, other, False)
+        assert first.status_code == 201, first.content
+        return report(_Keyed(client, name, key), plant, sn, is_failing)
+
+    return report_both
+
+
+@dataclass(frozen=True)
+class _Keyed:
+    """A client that sends everything under one key."""
+
+    client: APIClient
+    name: str
+    key: str
+
+    def post(self, url: str, body: dict[str, Any]) -> Any:
+        return self.client.post(url, {**body, self.name: self.key})
+
+
 def _by_hand(client: APIClient, plant: IngestPlant, sn: str, is_failing: bool) -> Any:
     run_no = sn.partition("-SN-")[0]
     return track_out(client, STATIONS[20], sn, run_no, "FAIL" if is_failing else "PASS")
@@ -124,6 +152,11 @@ DOORS = {
     "wait that ended TEST": Door(40, "waiting", _single("TEST", 40), waits=True),
     "device data": Door(40, "single", _device_data, needs_track=True),
     "inspection": Door(20, "single", _inspection, needs_track=True),
+    "conflict of machine events": Door(
+        20, "single", _under_spent_key(_single("AUTO", 20), "AOI-1", "dedupeKey"), is_conflict=True
+    ),
+    "conflict of device data": Door(40, "single", _under_spent_key(_device_data, "TST-1", "eventId"), is_conflict=True),
+    "conflict of inspections": Door(20, "single", _under_spent_key(_inspection, "AOI-1", "eventId"), is_conflict=True),
     "by hand": Door(20, "single", _by_hand, needs_track=True, by_hand=True),
 }
 
@@ -176,7 +209,7 @@ def expected(door: Door, state: State, is_failing: bool) -> tuple[str, str, int]
     stands = (state.status, state.step_no(door))
     is_applied = state.where == HERE and state.status == UnitStatus.IN_STATION
     is_applied |= state.where == HERE and state.status == UnitStatus.QUEUED and not door.needs_track
-    if door.by_hand and state.is_held:
+    if door.is_conflict or (door.by_hand and state.is_held):
         is_applied = False
     is_held = state.is_held
     if is_applied and (door.by_hand or not door.needs_track):
