@@ -97,7 +97,7 @@ def _measure_case(case: Case, plant: Plant, plan: Plan, url: str, web: WebServer
     pairs = []
     for round_no in range(1, plan.rounds + 1):
         before = os.getloadavg()[0]
-        with storage.stretch(case, web.meter) as done:
+        with storage.stretch(case, web.meter, is_floor=True) as done:
             bare, done.requests = floor.run(case, scripts, url, round_no=2 * round_no, **times)
         bare = replace(bare, used=done.used)
         enough = int((plan.warm_up + plan.seconds) * case.fastest / case.connections)

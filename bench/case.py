@@ -21,6 +21,7 @@ class Plant:
     sns: Sequence[str]
     auto_station_code: str = ""  # an AUTO first step of another run, whose units no event has moved yet
     auto_spec_name: str = ""
+    panel_station_code: str = ""  # a BATCH first step of a third run, whose units come in panels
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Case:
     `bodies` makes a few different bodies; MARK stands in each where the number goes that no two requests share.
     `statements` are the import paths of the SQL texts that the floor runs, with the parameters that the product gives
     them; `is_transaction` where they are one. `rows` is the table that gets one row for each event, so that it
-    can be counted that all are stored. `prepare` makes what the requests of a round use up, so many for each client.
+    can be counted that all are stored; `floor_rows` that of the floor, where its statements write another.
+    `prepare` makes what the requests of a round use up, so many for each client.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Case:
     statements: Sequence[str]
     rows: str
     unit: str
+    floor_rows: str = ""
     is_transaction: bool = False
     events: int = 1  # of one request
     connections: int = 8

@@ -17,12 +17,21 @@ from mes.routing.models import ConfigScope, RouteExecutionConfig, Routing, Routi
 from mes.specs.models import DataCollectionSpec
 
 UNITS = 200
-TEMPLATE = "BENCH-TEMPLATE"
+TEMPLATE, PANEL_TEMPLATE = "BENCH-TEMPLATE", "BENCH-PANEL-TEMPLATE"
+PANEL = 8  # boards
 MAPPING: dict[str, object] = {
     "snPath": "payload.sn",
     "stationCodePath": "payload.station",
     "result": {"path": "payload.result", "passValues": ["OK"], "failValues": ["NG"]},
     "measurements": {"itemsPath": "payload.values", "namePath": "name", "valuePath": "value", "unitPath": "unit"},
+}
+PANEL_MAPPING: dict[str, object] = {
+    **MAPPING,
+    "unitsPath": "payload.boards",
+    "snPath": "sn",
+    "result": {"path": "result", "passValues": ["OK"], "failValues": ["NG"]},
+    "measurements": {"itemsPath": "values", "namePath": "name", "valuePath": "value", "unitPath": "unit"},
+    "batchPolicy": "PARTIAL",
 }
 # Ids that no other number looks like, so that the floor finds them in statements.
 FIRST_IDS = {"mes_unit": 7_000_000_000, "execution_track": 8_000_000_000, "ingest_settledingestevent": 9_000_000_000}
@@ -52,6 +61,7 @@ def build() -> Plant:
     compile_route(code=routing.code)
     sns = [f"BENCH-{number:04}" for number in range(UNITS)]
     _make_open_tracks(line, routing, sns)
+    _make_panel_run(line)
     _make_auto_run(line)
     _token, text = issue_token(name="bench", role=Role.INTEGRATION)
     return Plant(
@@ -64,20 +74,32 @@ def build() -> Plant:
         sns=sns,
         auto_station_code="BENCH-PRINT",
         auto_spec_name="Paste Height",
+        panel_station_code="BENCH-WASH",
     )
 
 
 def make_fresh_units(round_no: int, clients: int, each: int) -> None:
-    """Register units for the numbers of a round; in SQL, since they are many."""
+    """Register units for the numbers of a round."""
+    _make_units(TEMPLATE, "''", round_no, clients, each)
+
+
+def make_fresh_panels(round_no: int, clients: int, each: int) -> None:
+    """Register the units of panels for the numbers of a round: `B<number>-1` to `-8`."""
+    for board in range(1, PANEL + 1):
+        _make_units(PANEL_TEMPLATE, f"'-{board}'", round_no, clients, each)
+
+
+def _make_units(template: str, suffix: str, round_no: int, clients: int, each: int) -> None:
+    """Register units like a template; in SQL, since they are many."""
     columns = [str(field.column) for field in Unit._meta.concrete_fields if field.column not in ("id", "sn")]
     names = ", ".join(columns)
     first = number(round_no=round_no, client=0, count=0)
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO mes_unit (sn, {names}) "
-            f"SELECT 'B' || (%s + client * 1000000000000 + count), {names} FROM mes_unit, "
+            f"SELECT 'B' || (%s + client * 1000000000000 + count) || {suffix}, {names} FROM mes_unit, "
             "generate_series(0, %s) AS client, generate_series(0, %s) AS count WHERE sn = %s",
-            [first, clients - 1, each - 1, TEMPLATE],
+            [first, clients - 1, each - 1, template],
         )
         cursor.execute("ANALYZE mes_unit")
 
@@ -90,8 +112,23 @@ def _make_auto_run(line: Line) -> None:
     routing = Routing.objects.create(code="BENCH-AUTO", name="Bench", product_code="PRINTED")
     _make_step(line, routing, 10, "PRINT", StationType.AUTO, MAPPING)
     _make_step(line, routing, 20, "PACK")
+    _make_paste_height("PRINT")
+    _start(line, routing, "BENCH-AUTO", TEMPLATE)
+    make_fresh_units(99, 1, FLOOR_UNITS)  # the floor writes to these; their ids follow the template's
+
+
+def _make_panel_run(line: Line) -> None:
+    """A run whose first step is done in panels, by a BATCH machine."""
+    routing = Routing.objects.create(code="BENCH-PANEL", name="Bench", product_code="PANEL")
+    _make_step(line, routing, 10, "WASH", StationType.BATCH, PANEL_MAPPING)
+    _make_step(line, routing, 20, "SPI")
+    _make_paste_height("WASH")
+    _start(line, routing, "BENCH-PANEL", PANEL_TEMPLATE)
+
+
+def _make_paste_height(operation: str) -> None:
     DataCollectionSpec.objects.create(
-        operation=Operation.objects.get(code="PRINT"),
+        operation=Operation.objects.get(code=operation),
         name="Paste Height",
         item_type="KEY",
         data_type="NUMBER",
@@ -100,13 +137,16 @@ def _make_auto_run(line: Line) -> None:
         lsl=80,
         usl=160,
     )
+
+
+def _start(line: Line, routing: Routing, run_no: str, template: str) -> None:
+    """Start a run of a route with one unit, which the others are made like."""
     compile_route(code=routing.code)
-    orders.receive(wo_no="BENCH-AUTO", product_code=routing.product_code, planned_qty=1_000_000)
-    orders.release(wo_no="BENCH-AUTO", line_code=line.code)
-    runs.create(wo_no="BENCH-AUTO", line_code=line.code, plan_qty=1_000_000, run_no="BENCH-AUTO")
-    runs.register_units(run_no="BENCH-AUTO", sns=[TEMPLATE])
-    runs.set_authorization(run_no="BENCH-AUTO", action="AUTHORIZE", by="bench")
-    make_fresh_units(99, 1, FLOOR_UNITS)  # the floor writes to these; their ids follow the template's
+    orders.receive(wo_no=run_no, product_code=routing.product_code, planned_qty=1_000_000)
+    orders.release(wo_no=run_no, line_code=line.code)
+    runs.create(wo_no=run_no, line_code=line.code, plan_qty=1_000_000, run_no=run_no)
+    runs.register_units(run_no=run_no, sns=[template])
+    runs.set_authorization(run_no=run_no, action="AUTHORIZE", by="bench")
 
 
 def _make_step(

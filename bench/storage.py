@@ -24,17 +24,18 @@ class Stretch:
 
 
 @contextmanager
-def stretch(case: Case, meter: Meter) -> Iterator[Stretch]:
+def stretch(case: Case, meter: Meter, *, is_floor: bool = False) -> Iterator[Stretch]:
     """Start a stretch with the write-ahead log as short as any other's; check that every answered event is stored."""
-    before = _count(case.rows)
+    table = case.floor_rows or case.rows if is_floor else case.rows
+    before = _count(table)
     _execute("CHECKPOINT")
     done, used = Stretch(), meter.read()
     yield done
     promised = done.requests * case.events
     done.used = (meter.read() - used) / promised
-    stored = _count(case.rows) - before
+    stored = _count(table) - before
     if stored != promised:
-        raise BenchError(f"{case.name}: {promised} events were answered, {stored} rows are in {case.rows}.")
+        raise BenchError(f"{case.name}: {promised} events were answered, {stored} rows are in {table}.")
 
 
 def _execute(statement: str) -> None:

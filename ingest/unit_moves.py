@@ -29,7 +29,7 @@ from ingest.context import EventContext
 from ingest.envelope import ReceivedEvent
 from ingest.failing import read_failing
 from ingest.mapping import measurements
-from ingest.mapping.extract import DATA, FAIL, IN, OUT, PASS, Extracted, UnitReport
+from ingest.mapping.extract import DATA, FAIL, IN, OUT, PASS, Extracted, UnitReport, UnreadableItem
 from ingest.mapping.paths import invalid
 from ingest.matching import Match
 from ingest.models import SettledIngestEvent
@@ -102,15 +102,15 @@ class EventMoves:
         self.skipped.append({"sn": sn, "code": error.code, "message": str(error)})
         self.last_error = error
 
-    def leave_out_item(self, report: UnitReport) -> None:
+    def leave_out_item(self, unreadable: UnreadableItem) -> None:
         """Leave out an item of which nobody can tell which unit it is of, and whether it says that this failed. Raises
         SnUnreadable where the event is all or nothing.
         """
-        error = errors.SnUnreadable(sn="", item=report.item)
+        error = errors.SnUnreadable(sn="", item=unreadable.item)
         if not self.is_partial:
             raise error
-        failing = read_failing(self.match.candidate, report, self.extracted.occurred_at)
-        told = {"item": report.item, "code": error.code, "message": str(error), "failing": failing is not None}
+        failing = read_failing(self.match.candidate, unreadable.report, self.extracted.occurred_at)
+        told = {"item": unreadable.item, "code": error.code, "message": str(error), "failing": failing is not None}
         self.skipped.append(told)
 
 
@@ -149,8 +149,8 @@ def decide_moves(
         by=event.by,
         carried=() if carrier is None else carrier.received,
     )
-    for report in extracted.unreadable:
-        event_moves.leave_out_item(report)
+    for unreadable in extracted.unreadable:
+        event_moves.leave_out_item(unreadable)
     processed = [report for report in reports if not report.is_skipped]
     may_make = event.envelope.run_no is not None and extracted.phase != DATA
     units = _find_units(event_moves, context, processed, may_make=may_make)
@@ -218,7 +218,7 @@ def _list_reports(
     if not extracted.units and rest_of is None and (fields.get("sn") or fields.get("sns")):
         raise invalid(_("unitsPath: finds none of the units that the event names"))
     if extracted.unreadable and not extracted.units:
-        raise errors.SnUnreadable(sn="", items=[report.item for report in extracted.unreadable])
+        raise errors.SnUnreadable(sn="", items=[each.item for each in extracted.unreadable])
     reports = _list_named_or_implied(event, extracted, carrier)
     sns_by_position = carrier.sns_by_position if carrier is not None else {}
     if missed := find_missed_positions(reports, sns_by_position):

@@ -1,7 +1,14 @@
 """Every case, in the order in which they run. A new one is a file here and a line below."""
 
 from bench.case import Case
-from bench.cases import auto_single, device_data_batch, device_data_single
+from bench.cases import auto_single, device_data_batch, device_data_single, panel, refused
 
-_ALL = (device_data_single.CASE, device_data_batch.CASE, auto_single.CASE)
+_ALL = (
+    device_data_single.CASE,
+    device_data_batch.CASE,
+    auto_single.CASE,
+    panel.CASE,
+    refused.PASSING,
+    refused.FAILING,
+)
 CASES: dict[str, Case] = {case.name: case for case in _ALL}

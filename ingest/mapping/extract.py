@@ -39,7 +39,7 @@ class UnitReport:
     """What an event says about one unit, named by its serial number or by its position on the carrier.
 
     `result` is PASS, FAIL, SKIP (it was not processed) or None. `problem` is what is wrong with a position's report,
-    which counts only where there is a unit; `item` is the place, in the list of items, of one that names no unit.
+    which counts only where there is a unit.
     """
 
     sn: str | None
@@ -48,12 +48,21 @@ class UnitReport:
     measurements: tuple[Measurement, ...] = ()
     problem: str | None = None
     defects: tuple[ReportedDefect, ...] = ()
-    item: int | None = None
 
     @property
     def is_skipped(self) -> bool:
         """Whether the machine says that it did not process the unit."""
         return self.result == SKIP
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableItem:
+    """An item that has neither a position nor a serial number that could be read: its place in the list, and what it
+    says, as far as that can be read.
+    """
+
+    item: int
+    report: UnitReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,7 @@ class Extracted:
     defects: tuple[ReportedDefect, ...] = ()
     positions_without_unit: int = 0
     measured_without_unit: int = 0
-    unreadable: tuple[UnitReport, ...] = ()
+    unreadable: tuple[UnreadableItem, ...] = ()
     is_time_doubtful: bool = False
 
     @property
@@ -366,13 +375,13 @@ class EventReading:
             measurements=measurements,
             defects=self._defects(self.document.fields) if is_of_all else (),
             positions_without_unit=len(of_no_unit),
-            measured_without_unit=sum(len(report.measurements) for report in of_no_unit),
-            unreadable=tuple(report for report in of_no_unit if not report.is_skipped),
+            measured_without_unit=sum(len(each.report.measurements) for each in of_no_unit),
+            unreadable=tuple(each for each in of_no_unit if not each.report.is_skipped),
             is_time_doubtful=said is not None and said.is_doubtful,
         )
 
-    def _read_units(self, sns: list[str], phase: str | None) -> tuple[tuple[UnitReport, ...], list[UnitReport]]:
-        """Return the units reported, and what is said at positions that name none, as far as it can be read."""
+    def _read_units(self, sns: list[str], phase: str | None) -> tuple[tuple[UnitReport, ...], list[UnreadableItem]]:
+        """Return the units reported, and what is said at positions that name none."""
         if self.mapping.units_path is not None:
             return self._read_items(self.mapping.units_path, phase)
         if not sns:
@@ -381,16 +390,16 @@ class EventReading:
         result, measured, defects = self._read_result(phase), self._measured_of_units(root), self._defects(root)
         return tuple(UnitReport(sn, None, result, measured, None, defects) for sn in dict.fromkeys(sns)), []
 
-    def _read_items(self, items_path: Path, phase: str | None) -> tuple[tuple[UnitReport, ...], list[UnitReport]]:
+    def _read_items(self, items_path: Path, phase: str | None) -> tuple[tuple[UnitReport, ...], list[UnreadableItem]]:
         units: list[UnitReport] = []
-        of_no_unit: list[UnitReport] = []
+        of_no_unit: list[UnreadableItem] = []
         items = self.document.list_at(items_path)
         for index, (item, sn) in enumerate(zip(items, self._list_item_sns(items_path), strict=True)):
             position = self.document.text_in(item, self.mapping.position_path)
             if sn is None and position is None:
                 result = _or_none(partial(self._read_result, phase, item))
                 measured = self._list_readable_measurements(item, self._blocks_of_units)
-                of_no_unit.append(UnitReport(None, None, result, measured, item=index))
+                of_no_unit.append(UnreadableItem(index, UnitReport(None, None, result, measured)))
                 continue
             if position is not None and len(position) > LONGEST_POSITION:
                 raise invalid(_("positionPath: longer than {limit} characters").format(limit=LONGEST_POSITION))

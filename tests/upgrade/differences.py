@@ -12,6 +12,7 @@ MAPPINGS = "mappings read more of what machines say"
 
 # Fields that answers have now and had not then, by their names, and why. Clients pass over what they do not know.
 ADDED: dict[str, str] = {
+    "unreadable": "items that name no unit are told",
     "aboutStepNo": "decisions name the step and the event that they are about",
     "inBy": "passes tell who was signed in, beside who is said to have done it",
     "outBy": "passes tell who was signed in, beside who is said to have done it",
@@ -61,6 +62,8 @@ DIFFERENT: dict[str, dict[str, str]] = {
     },
     "accepted_keys_are_sent_with_other_content": {
         " 12 ingest/events.body.error.details.held": CONFLICTS,
+        " 29 integration/inspection-result.body.error.details.held": CONFLICTS,
+        " 30 integration/inspection-result.body.error.details.held": CONFLICTS,
         " 13 ingest/events.body.error.details.held": CONFLICTS,
         " 29 integration/inspection-result.body.error.details.held": CONFLICTS,
         " 30 integration/inspection-result.body.error.details.held": CONFLICTS,
