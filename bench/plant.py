@@ -78,9 +78,9 @@ def build() -> Plant:
     )
 
 
-def make_fresh_units(round_no: int, clients: int, each: int) -> None:
-    """Register units for the numbers of a round."""
-    _make_units(TEMPLATE, "''", round_no, clients, each)
+def make_fresh_units(round_no: int, clients: int, each: int, *, suffix: str = "") -> None:
+    """Register units for the numbers of a round; with a suffix, those of a case that does not move them."""
+    _make_units(TEMPLATE, f"'{suffix}'", round_no, clients, each)
 
 
 def make_fresh_panels(round_no: int, clients: int, each: int) -> None:

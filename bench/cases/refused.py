@@ -17,15 +17,15 @@ def _bodies(plant: Plant, result: str) -> list[bytes]:
         "sourceSystem": "BENCH",
         "eventType": "AUTO",
         "occurredAt": datetime.now(UTC).isoformat(timespec="seconds"),
-        "payload": {"sn": f"B{mark}", "station": plant.station_code, "result": result, "values": []},
+        "payload": {"sn": f"B{mark}-{result}", "station": plant.station_code, "result": result, "values": []},
     }
     return [msgspec.json.encode(event)] * BODIES
 
 
-def _prepare(round_no: int, clients: int, each: int) -> None:
+def _prepare(round_no: int, clients: int, each: int, *, result: str) -> None:
     from bench import plant
 
-    plant.make_fresh_units(round_no, clients, each)
+    plant.make_fresh_units(round_no, clients, each, suffix=f"-{result}")
 
 
 def _case(name: str, result: str, *, holds: bool) -> Case:
@@ -41,7 +41,7 @@ def _case(name: str, result: str, *, holds: bool) -> Case:
         floor_rows="mes_idempotencykey",
         unit="events/s",
         is_right=lambda body: b'"STATION_MISMATCH"' in body and (b'"held"' in body) == holds,
-        prepare=_prepare,
+        prepare=partial(_prepare, result=result),
         fastest=1500,
     )
 
