@@ -65,8 +65,6 @@ DIFFERENT: dict[str, dict[str, str]] = {
         " 29 integration/inspection-result.body.error.details.held": CONFLICTS,
         " 30 integration/inspection-result.body.error.details.held": CONFLICTS,
         " 13 ingest/events.body.error.details.held": CONFLICTS,
-        " 29 integration/inspection-result.body.error.details.held": CONFLICTS,
-        " 30 integration/inspection-result.body.error.details.held": CONFLICTS,
     },
     "what_waited_too_long_is_rejected_and_comes_right_later": {
         " 1 ingest/events?sn=O-TOO-LONG.body.data.items.0.stationCode": RESOLVED,
