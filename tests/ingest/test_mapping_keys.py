@@ -516,3 +516,23 @@ def test_what_is_measured_of_a_unit_that_is_refused_is_counted_until_it_is_taken
     replayed = client.post(f"/api/ingest/events/{answer['eventId']}/replay")
     assert replayed.status_code == 200, replayed.content
     assert (DataValue.objects.count(), unmapped_of(answer)) == (4, 6)
+
+
+def test_a_failing_report_of_values_without_a_pass_holds(send: Send) -> None:
+    plant = make_printer({**BRINGING, "waitSeconds": 0})
+    error = send(printed(plant.sns[0], phase="values", result="NG"), 404)
+    assert (error["code"], error["details"]["held"]) == ("TRACK_NOT_FOUND", [plant.sns[0]])
+    assert statuses()[plant.sns[0]] == "ON_HOLD"
+
+
+def test_a_skipped_unit_is_held_by_no_refusal(send: Send) -> None:
+    """Its values were not measured of it as it is."""
+    plant = make_ingest_plant(test={**PANEL, "testResultIdPath": "payload.id", "batchPolicy": "ALL_OR_NOTHING"})
+    bad = [{"name": "Supply Voltage", "value": 9, "unit": "V"}]
+    boards = [
+        {"sn": plant.sns[0], "result": "SKIP", "values": bad},
+        {"sn": plant.sns[1], "result": "NG", "values": bad},
+    ]
+    error = send(event("TEST", {"station": "TST-1", "id": "T-1", "boards": boards}), 409)
+    assert error["details"]["held"] == [plant.sns[1]]
+    assert statuses()[plant.sns[0]] == "QUEUED"
