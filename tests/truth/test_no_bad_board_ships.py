@@ -122,7 +122,7 @@ class Plant:
 # --- what may happen ---------------------------------------------------------------------------------------
 
 VERDICTS = ["PASS", "FAIL", "LOW"]
-AGES = [0, 0, 3, 30, 400]
+AGES = [0, 0, 0, 0, 3, 3, 30, 400]
 
 
 def _event(plant: Plant, sn: str, step_no: int, verdict: str, age: int) -> None:
@@ -243,14 +243,18 @@ ACTIONS = {
     "end waits": _end_waits,
     "break": _break,
 }
-OFTEN = ["event"] * 8 + ["panel", "again", "data", "inspection", "start", "in", "out", "out", "release", "rework"]
+OFTEN = ["event"] * 14 + ["panel", "again", "data", "inspection", "start", "in", "out", "out", "release", "rework"]
 step = st.tuples(
     st.sampled_from([*OFTEN, "hold", "scrap", "replay", "end waits", "break"]),
     st.integers(0, UNITS - 1),
-    st.sampled_from(STEPS),
-    st.sampled_from(["PASS", *VERDICTS]),
+    st.sampled_from([0] * 8 + [-10, -10, 10, -20, -30, 30]),  # from where the unit stands
+    st.sampled_from(["PASS"] * 4 + VERDICTS),
     st.sampled_from(AGES),
 )
+
+
+def _step_of(sn: str, offset: int) -> int:
+    return min(max((Unit.objects.get(sn=sn).current_step_no or 10) + offset, 10), 40)
 
 
 def _ago(seconds: int) -> str:
@@ -345,9 +349,10 @@ def _keys(plant: Plant, name: str) -> Iterator[str]:
 
 def play(plant: Plant, steps: list[tuple[Any, ...]]) -> None:
     """Do these things one after the other, and look after each."""
-    for action, number, step_no, verdict, age in steps:
+    for action, number, offset, verdict, age in steps:
+        sn = plant.sns[number]
         with TestCase.captureOnCommitCallbacks(execute=True):
-            ACTIONS[action](plant, plant.sns[number], step_no, verdict, age)
+            ACTIONS[action](plant, sn, _step_of(sn, offset), verdict, age)
         check(plant)
 
 
@@ -369,7 +374,7 @@ def test_no_bad_board_ships_whatever_comes() -> None:
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(st.lists(step, min_size=4, max_size=20))
+    @given(st.lists(step, min_size=8, max_size=24))
     def run(steps: list[tuple[Any, ...]]) -> None:
         with transaction.atomic():
             play(Plant(client, made.sns), steps)
