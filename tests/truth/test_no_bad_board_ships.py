@@ -312,9 +312,7 @@ def _check_chain(unit: Unit, tracks: list[Track], decisions: list[Disposition]) 
     for step_no in STEPS:
         if step_no >= (unit.current_step_no or 0) and not is_done:
             continue
-        sent_back = [
-            number for number, each in enumerate(reworks, start=1) if each.step_no and each.step_no <= step_no
-        ]
+        sent_back = [number for number, each in enumerate(reworks, start=1) if each.step_no and each.step_no <= step_no]
         passes = [track for track in tracks if track.step_no == step_no]
         assert passes, f"step {step_no} is missing"
         assert passes[-1].result == "PASS", f"step {step_no} failed last"
