@@ -1,5 +1,5 @@
-"""Random reports by all doors, in any order, repeated, late, contradicting each other, between holds, releases, reworks and
-scraps. Whatever comes:
+"""Random reports by all doors, in any order, repeated, late, contradicting each other, between holds, releases, reworks
+and scraps. Whatever comes:
 
 - No unit is done or beyond a step while the latest report of that step failed and nobody decided since.
 - No step before one that counts as passed is missing.
@@ -55,7 +55,10 @@ TOLERANCE = timedelta(seconds=5)
 BAD, GOOD = 3.0, 3.3  # Supply Voltage, KEY 3.2..3.4 V
 ITEMS = {
     **{key: value for key, value in REFLOWING.items() if key not in ("snListPath", "measurements")},
-    **{"unitsPath": "payload.boards", "snPath": "sn", "batchPolicy": "PARTIAL", "waitSeconds": 60},
+    "unitsPath": "payload.boards",
+    "snPath": "sn",
+    "batchPolicy": "PARTIAL",
+    "waitSeconds": 60,
     "result": {**RESULT, "path": "result"},
 }
 _numbers = count(1)
@@ -178,8 +181,13 @@ def _again(plant: Plant, _sn: str, step_no: int, verdict: str, age: int) -> None
 def _data(plant: Plant, sn: str, _step_no: int, verdict: str, age: int) -> None:
     bad = verdict != "PASS"
     body = {
-        **{"eventId": f"evt-{next(_numbers)}", "eventTime": _ago(age), "source": "AUTO", "unitSn": sn},
-        **{"runNo": "RUN-1", "stationCode": "TST-1", "stepNo": 40},
+        "eventId": f"evt-{next(_numbers)}",
+        "eventTime": _ago(age),
+        "source": "AUTO",
+        "unitSn": sn,
+        "runNo": "RUN-1",
+        "stationCode": "TST-1",
+        "stepNo": 40,
         "data": [reading(BAD if bad else GOOD, "Supply Voltage")],
     }
     plant.send("/api/integration/device-data", body, [(sn, 40, bad, "value")])
@@ -188,8 +196,14 @@ def _data(plant: Plant, sn: str, _step_no: int, verdict: str, age: int) -> None:
 def _inspection(plant: Plant, sn: str, step_no: int, verdict: str, age: int) -> None:
     bad = verdict != "PASS"
     body = {
-        **{"eventId": f"evt-{next(_numbers)}", "eventTime": _ago(age), "source": "AUTO", "unitSn": sn},
-        **{"runNo": "RUN-1", "stationCode": STATIONS[step_no], "stepNo": step_no, "inspectionType": "AOI"},
+        "eventId": f"evt-{next(_numbers)}",
+        "eventTime": _ago(age),
+        "source": "AUTO",
+        "unitSn": sn,
+        "runNo": "RUN-1",
+        "stationCode": STATIONS[step_no],
+        "stepNo": step_no,
+        "inspectionType": "AOI",
         "result": "FAIL" if bad else "PASS",
     }
     plant.send("/api/integration/inspection-result", body, [(sn, step_no, bad, "inspection")])
