@@ -54,7 +54,9 @@ ADVICE = {  # code → what to do about it
     "UNIT_OUT_FAILED": gettext_lazy("Decide about the unit, then replay."),
     "DATA_TYPE_MISMATCH": gettext_lazy("Nothing is converted: mend the spec, the mapping or the machine."),
     "REQUIRED_DATA_MISSING": gettext_lazy("Send the missing values for the pass, then replay."),
-    "EVENT_TIME_IN_FUTURE": gettext_lazy("Set the machine's clock, then replay once the time has come."),
+    "EVENT_TIME_IN_FUTURE": gettext_lazy(
+        "Enter by how much its clock is ahead (Sources), then replay; or set the clock."
+    ),
     "EVENT_TIME_OUT_OF_ORDER": gettext_lazy("Look at the machine's clock."),
     "DEDUPE_KEY_CONFLICT": gettext_lazy("If it is another event than the one before, take it as new; else dismiss it."),
     "EQUIPMENT_UNAVAILABLE": gettext_lazy("Mend the machine or what is known of it, then replay."),
