@@ -139,9 +139,9 @@ def test_pages_of_nothing(supervisor):
     make_unready_plant()
     assert "asks for nothing" in text_of(supervisor.get(BOARD))
     assert supervisor.get("/readiness/runs/NO/").status_code == 404
-    assert supervisor.post(f"{BOARD}explode/").status_code == 404
+    assert supervisor.post(f"{BOARD}explode/").status_code == 405
     assert supervisor.get("/first-articles/NO/").status_code == 404
-    assert supervisor.post("/first-articles/RUN-1/explode/").status_code == 404
+    assert supervisor.post("/first-articles/RUN-1/explode/").status_code == 405
     Run.objects.update(status="COMPLETED")
     assert supervisor.get(BOARD).status_code == 302
 
