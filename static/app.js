@@ -133,6 +133,25 @@ setInterval(tick, 1000);
 document.addEventListener("DOMContentLoaded", tick);
 document.addEventListener("htmx:afterSwap", tick);
 
+// On paper every pass is open. What was not loaded yet is loaded before the page is laid out, hence at once.
+addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll("details.pass")) {
+    if (!fold.open) fold.dataset.printed = "1";
+    const inside = fold.querySelector(".pass-in[hx-get]");
+    if (inside) {
+      const asked = new XMLHttpRequest();
+      asked.open("GET", inside.getAttribute("hx-get"), false);
+      asked.setRequestHeader("HX-Request", "true");
+      try { asked.send(); } catch { continue; }
+      if (asked.status === 200) inside.outerHTML = asked.responseText;
+    }
+    fold.open = true;
+  }
+});
+addEventListener("afterprint", () => {
+  for (const fold of document.querySelectorAll("details.pass[data-printed]")) { delete fold.dataset.printed; fold.open = false; }
+});
+
 // Print the page; ← and → turn to the page before and after, unless somebody types or moves through a table.
 document.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) window.print(); });
 document.addEventListener("keydown", (event) => {
