@@ -1,13 +1,14 @@
 """Reports: rows and totals that agree, by every group; in three formats; and what is beside them."""
 
 import csv
+import re
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO, StringIO
 from typing import Any
 
 import openpyxl
 import pytest
-from django.test import override_settings
+from django.test import Client, override_settings
 from rest_framework.test import APIClient
 
 from execution.models import Track
@@ -20,6 +21,8 @@ from mes.production_counts.windows import Report
 from tests.execution.support import make_run
 from tests.factories import Plant, api_client, make_line, make_plant
 from tests.production_counts.support import keep
+from trace.reports.production import get_report
+from trace.reports.query import Group, Question
 
 PRODUCTION, IN_OUT = "/api/reports/production", "/api/reports/in-out"
 DAY = date(2026, 3, 10)
@@ -370,3 +373,29 @@ def test_in_out_as_xlsx(client: APIClient, made: Plant) -> None:
     answer = client.get(IN_OUT, {"from": "2026-03-10", "to": "2026-03-11", "format": "xlsx"})
     [sheet] = openpyxl.load_workbook(BytesIO(answer.content)).worksheets
     assert [cell.value for cell in sheet[3]][7:11] == [12, 22, 9, 9]
+
+
+def test_made_counts_good_units_and_failed_ones_stand_beside(admin_client: Client, made: Plant) -> None:
+    at = datetime(DAY.year, DAY.month, DAY.day, 8, 30, tzinfo=UTC)
+    station = made.stations["TST-01"]
+    for unit, results in zip(made.units, (["FAIL", "PASS"], ["FAIL"]), strict=True):
+        for attempt, result in enumerate(results, start=1):
+            Track.objects.create(
+                unit=unit,
+                run=made.run,
+                station=station,
+                step_no=30,
+                operation_code="TEST",
+                source="MANUAL",
+                attempt=attempt,
+                in_at=at,
+                out_at=at,
+                claimed_result=result,
+                result=result,
+            )
+    report = get_report(Question(Group.DAY, line=made.line, first=DAY, last=DAY))
+    (row,) = [row for row in report.rows if row.run == made.run]
+    assert (row.good, row.tracked.failed, row.made) == (1, 1, 17)
+    page = admin_client.get(f"/reports/record/?line=SMT-A&date={DAY}").content.decode()
+    words = re.sub(r"<[^>]+>|\s+", " ", page)
+    assert re.search(r"made\s+1\s+failed\s+1\s+counted\s+17", words)

@@ -18,10 +18,16 @@ LONGEST = timedelta(days=32)  # of a period; over a longer one there are too man
 
 @dataclass(frozen=True)
 class Tracked:
-    """Tracks that ended, by station and step, and units that passed the last step. None: not counted."""
+    """Tracks that ended, by station and step; units that passed the last step, and those that only failed it. None: not
+    counted.
+    """
 
     ended: dict[tuple[str, int], int] = field(default_factory=dict)
     made: int | None = None
+    failed: int | None = None
+
+
+NOTHING = Tracked(made=0, failed=0)
 
 
 @dataclass(frozen=True)
@@ -36,13 +42,14 @@ class Counts:
         if not self.are_counted:
             return Tracked()
         ended: dict[tuple[str, int], int] = {}
-        made = 0
+        made = failed = 0
         for run in runs:
-            part = self.tracked.get((run, day, shift), Tracked(made=0))
+            part = self.tracked.get((run, day, shift), NOTHING)
             made += part.made or 0
+            failed += part.failed or 0
             for place, count in part.ended.items():
                 ended[place] = ended.get(place, 0) + count
-        return Tracked(ended, made)
+        return Tracked(ended, made, failed)
 
 
 NOT_COUNTED = Counts(are_counted=False)
@@ -50,7 +57,7 @@ Slot = tuple[datetime, date | None, str | None]  # from when on; day and shift
 
 COUNT = """
     SELECT t.run_id, t.step_no, s.code, width_bucket(t.out_at, %(edges)s::timestamptz[]) AS slot, count(*),
-           count(DISTINCT t.unit_id) FILTER (WHERE t.result = 'PASS')
+           count(DISTINCT t.unit_id) FILTER (WHERE t.result = 'PASS'), count(DISTINCT t.unit_id)
       FROM execution_track t JOIN mes_station s ON s.id = t.station_id
      WHERE t.run_id = ANY(%(runs)s) AND t.out_at >= %(since)s AND t.out_at < %(until)s
      GROUP BY 1, 2, 3, 4
@@ -106,10 +113,11 @@ def _add(
     slots: Sequence[Slot],
     runs: dict[int, Run],
 ) -> None:
-    for run_id, step_no, station, slot, ended, passed in rows:
+    for run_id, step_no, station, slot, ended, passed, units in rows:
         _start, day, shift = slots[slot - 1]
-        tracked = tracks.setdefault((run_id, day, shift), Tracked(made=0))
+        tracked = tracks.setdefault((run_id, day, shift), Tracked(made=0, failed=0))
         place = (station, step_no)
         tracked.ended[place] = tracked.ended.get(place, 0) + ended
         if step_no == snapshot_of(runs[run_id]).steps[-1].step_no:
-            tracks[run_id, day, shift] = Tracked(tracked.ended, (tracked.made or 0) + passed)
+            made, failed = (tracked.made or 0) + passed, (tracked.failed or 0) + units - passed
+            tracks[run_id, day, shift] = Tracked(tracked.ended, made, failed)

@@ -117,6 +117,11 @@ class Row:
         return _sum(machine.made for machine in self.machines)
 
     @property
+    def good(self) -> int | None:
+        """Good boards: units that passed the last step, where tracks say something; else what machines counted."""
+        return self.tracked.made if self.tracked.ended else self.made
+
+    @property
     def sums(self) -> Counted:
         """All machines together."""
         return add_up(self.machines)
@@ -161,6 +166,16 @@ class Report:
     def made(self) -> int | None:
         """Boards that left the last machines of their runs."""
         return _sum(machine.made for machine in self.totals)
+
+    @property
+    def good(self) -> int | None:
+        """Good boards of all rows."""
+        return _sum(row.good for row in self.rows)
+
+    @property
+    def failed(self) -> int | None:
+        """Boards that failed the last step and have not passed it, by tracks."""
+        return _sum(row.tracked.failed for row in self.rows)
 
 
 def _sum(numbers: Iterable[int | None]) -> int | None:
