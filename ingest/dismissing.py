@@ -99,7 +99,7 @@ def dismiss_decided(unit_id: int) -> None:
 
 
 def dismiss_missed() -> int:
-    """Dismiss what a process left that died between a decision and the dismissal; return how many were looked at."""
+    """Dismiss what a process left that died between a decision and the dismissal; return how many."""
     decided = (
         Disposition.objects.filter(_IS_OF_HELD)
         .exclude(action=DispositionAction.HOLD)
@@ -107,27 +107,28 @@ def dismiss_missed() -> int:
     )
     holding = OpenIngestEvent.objects.filter(held_unit_ids__len__gt=0, status__in=REFUSED_STATUSES)
     missed = holding.filter(Exists(decided)).order_by(F("last_at"), "id").values_list("pk", flat=True)[:SWEPT]
-    event_ids = list(missed)
-    for event_id in event_ids:
+    dismissed = 0
+    for event_id in list(missed):
         try:
-            _dismiss_decided(event_id)
+            dismissed += _dismiss_decided(event_id)
         except Exception as error:
             if is_connection_lost(error):
                 raise
             logger.exception("a decided report was not dismissed", event_id=event_id)
-    return len(event_ids)
+    return dismissed
 
 
 @transaction.atomic
-def _dismiss_decided(event_id: int) -> None:
-    """Dismiss an event if every unit that is held for it was decided about since."""
+def _dismiss_decided(event_id: int) -> bool:
+    """Dismiss an event if every unit that is held for it was decided about since; return whether it is."""
     open_event = _claim(event_id)
     decision = None if open_event is None else _find_decision(open_event)
     if open_event is None or decision is None:
         transaction.set_rollback(True)  # the key stays free
-        return
+        return False
     note = {"dismissedBy": decision.decided_by, "reason": decision.reason, "decision": decision.action}
     _settle(open_event, note)
+    return True
 
 
 def _find_decision(open_event: OpenIngestEvent) -> Disposition | None:
