@@ -77,21 +77,25 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
-        self._is_main, self._hidden = False, 0
+        self._is_main, self._hidden, self._for_paper = False, 0, ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._is_main = self._is_main or tag == "main"
         self._hidden += tag in self.HIDDEN
+        given = dict(attrs)
+        if given.get("class") == "on-paper" or given.get("data-print") == "unit":
+            self._for_paper = tag  # none of these holds another of its kind
         if self._is_main and tag == "a":
             self.lines.append(f"→ {dict(attrs).get('href')}")
 
     def handle_endtag(self, tag: str) -> None:
         self._is_main = self._is_main and tag != "main"
         self._hidden -= tag in self.HIDDEN
+        self._for_paper = "" if tag == self._for_paper else self._for_paper
 
     def handle_data(self, data: str) -> None:
         text = re.sub(r"\s+", " ", data).strip()
-        if self._is_main and not self._hidden and text:
+        if self._is_main and not self._hidden and not self._for_paper and text:
             self.lines.append(text)
 
 

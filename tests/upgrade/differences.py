@@ -35,6 +35,7 @@ ADDED: dict[str, str] = {
 
 FUNCTIONS = "unknown functions in paths are found when a route is compiled"
 DEFECTS = "what a person said was wrong at a failed pass is a defect, which is open"
+OF_CARRIERS = "passes and runs show the values that their carriers and failing units had"
 SIGNED_IN = "pages of units tell who was signed in when device data came"
 BEFORE_ITS_RUN = "a pass before its run was made is in doubt"
 RESOLVED = "refused events carry the run, station and step that they resolved"
@@ -89,6 +90,9 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "/trace/units/R-GOOD/": {".body": SIGNED_IN},
     "/trace/units/R-LATE/": {".body": SIGNED_IN},
     "/trace/units/P-1/": {".body": CARRIERS},
+    "/trace/units/P-2/": {".body": OF_CARRIERS},
+    "/trace/units/P-5/": {".body": OF_CARRIERS},
+    "/trace/runs/PANEL-1/": {".body": OF_CARRIERS},
     "/trace/units/S-2/": {".body": CARRIERS},
     "/trace/carriers/PALLET-1/": {".body": CARRIERS},
     "/trace/carriers/TRAY-1/": {".body": CARRIERS},
