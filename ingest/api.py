@@ -311,6 +311,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         return Response(Causes(causes.list_causes(selection, sender_of(request))).data)
 
     @extend_schema(
+        operation_id="ingest_events_replay_all",
         summary="Try all refused events of a cause again",
         description="At most 10,000, in order of occurrence, each by itself, by the worker. Nothing that came after "
         "`upTo`. With `asNew`, conflicts among them are taken for events of their own.",
@@ -324,6 +325,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         return self._decide(BulkVerb.REPLAY, request)
 
     @extend_schema(
+        operation_id="ingest_events_dismiss_all",
         summary="Dismiss all refused events of a cause",
         description="At most 10,000, in order of occurrence, each by itself, by the worker. Nothing that came after "
         "`upTo`. It releases no unit.",

@@ -463,6 +463,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
         return Response(MessageCauses(causes.list_causes(selection)).data)
 
     @extend_schema(
+        operation_id="integration_messages_replay_all",
         summary="Try all refused messages of a cause again",
         description="At most 10,000, as they came, each by itself, by the worker. Nothing that came after `upTo`. With "
         "`asNew`, conflicts among them are taken for messages of their own.",
@@ -476,6 +477,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
         return self._decide(BulkVerb.REPLAY, request)
 
     @extend_schema(
+        operation_id="integration_messages_dismiss_all",
         summary="Dismiss all refused messages of a cause",
         description="At most 10,000, as they came, each by itself, by the worker. Nothing that came after `upTo`.",
         request=BulkRequest,
