@@ -129,7 +129,7 @@ def test_no_body_breaks_it(asker: Asker, endpoint: Endpoint) -> None:
 @pytest.mark.parametrize("endpoint", WRITES, ids=str)
 def test_no_size_and_no_type_breaks_it(asker: Asker, endpoint: Endpoint) -> None:
     reads_body = endpoint.example is not None
-    limit = 16 if endpoint.path.endswith(("/batch", "/ingest/events")) else 1  # MiB; a single event may be a whole panel
+    limit = 16 if endpoint.path.endswith(("/batch", "/ingest/events")) else 1  # MiB
     large = b'{"a": "' + b"x" * ((limit + 1) * 1024 * 1024) + b'"}'
     assert asker.ask(endpoint.method, endpoint.url, large).status_code == 413 or not reads_body
     for kind in ("text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data", "x"):
