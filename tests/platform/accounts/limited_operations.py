@@ -128,6 +128,9 @@ GET /api/integration/equipment-status
 GET /api/integration/inspection-result
 GET /api/integration/maintenance-task
 GET /api/integration/messages
+GET /api/integration/messages/causes
+POST /api/integration/messages/dismiss
+POST /api/integration/messages/replay
 POST /api/integration/outbound/erp/runs/{run_no}/completion
 GET /api/integration/outbound/events
 POST /api/integration/outbound/events/{id}/retry
