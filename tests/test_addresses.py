@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from time import perf_counter
 from urllib.parse import quote
 
 import pytest
@@ -76,6 +77,16 @@ def test_every_address_takes_a_name_with_slashes(address, pattern, name):
     path, kwargs = fill(address, name)
     match = resolve(f"/{path}")
     assert (match.func, {key: match.kwargs[key] for key in kwargs}) == (pattern.callback, kwargs)
+
+
+@pytest.mark.parametrize(
+    "again", ["/api/stations/{}data-specs!", "/api/runs/{}confirm!"], ids=["two names", "readiness of a run"]
+)
+def test_an_address_that_repeats_what_parts_its_names_takes_no_time(client, again):
+    """Each word between two names may be the one that parts them; strangers send such addresses, too."""
+    start = perf_counter()
+    assert client.get(again.format("a/unit/readiness/preparations/" * 2000)).status_code == 400
+    assert perf_counter() - start < 1
 
 
 @pytest.mark.parametrize("slash", ["/", "%2F"])

@@ -15,6 +15,9 @@ from mes.platform.http.handlers import bad_request, refuse
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 MOST_PARAMETERS = 200
+# Characters of a path, decoded: two names of 100 and the words about them are far less. Patterns with two names take
+# the square of it.
+LONGEST_PATH = 1000
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # What is searched for may have been scanned: labels have separators, and scanners end with a line or a tab.
@@ -66,12 +69,15 @@ def free_request(get_response: Handler) -> Handler:
 
 
 def refuse_control_characters(get_response: Handler) -> Handler:
-    """Answer 400 to NUL and other control characters in the path or the query, and to a query of too many parameters:
-    no name contains one, and no address of ours takes so many. A search may have those of a scanned label.
+    """Answer 400 to NUL and other control characters in the path or the query, to a query of too many parameters and to
+    a path that is too long: no name contains one, and no address of ours takes so many or so much. A search may have
+    those of a scanned label.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse | HttpResponseBase:
         if request.META.get("QUERY_STRING", "").count("&") >= MOST_PARAMETERS:
+            return bad_request(request)
+        if len(request.path) > LONGEST_PATH:
             return bad_request(request)
         if _CONTROL.search(request.path):
             return refuse(request, {"path": _("Control characters are not allowed.")})

@@ -95,6 +95,12 @@ def test_too_many_parameters_are_refused(client: Client) -> None:
     assert (response.status_code, response.json()["error"]["code"]) == (400, "BAD_REQUEST")
 
 
+def test_a_path_that_is_too_long_is_refused(client: Client) -> None:
+    assert client.get("/api/echo/" + "é" * 900).status_code == 200
+    response = client.get("/api/echo/" + "a" * 1000)
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "BAD_REQUEST")
+
+
 @pytest.mark.parametrize(("body", "status"), [(b'{"value": 1}', 200), (b'{"refuse": true}', 400)])
 def test_a_machines_request_is_freed_with_its_body_and_answer_without_a_garbage_collection(
     body: bytes, status: int
