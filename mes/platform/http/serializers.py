@@ -40,7 +40,6 @@ class IdField(serializers.CharField):
         super().__init__(**{"read_only": True, "source": "pk", **kwargs})
 
 
-@extend_schema_field({"type": "string", "minLength": 1, "maxLength": CODE_LENGTH, "pattern": CODE_PATTERN})
 class ClaimedByField(serializers.CharField):
     """Who is said to have done it, in an answer."""
 
@@ -55,6 +54,7 @@ class RecordedByField(serializers.CharField):
         super().__init__(**{"help_text": "Who was signed in: an account, or `token:` and a token's name.", **kwargs})
 
 
+@extend_schema_field({"type": "string", "minLength": 1, "maxLength": CODE_LENGTH, "pattern": CODE_PATTERN})
 class CodeField(serializers.CharField):
     """A code, run number or serial number, taken exactly as it is sent.
 
