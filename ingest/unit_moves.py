@@ -381,6 +381,7 @@ def _move_units(
     earlier = unit_state.find_earlier(units.values())
     # A unit that enters becomes a sample of the first article (see `moves.enter`): not one that then is left out.
     may_make_samples = event_moves.is_partial and event_moves.run.status == RunStatus.PREP
+    moved_before = len(event_moves.moves)  # out of the station, because they were not processed: values are not theirs
     for report in reports:
         state, counted = units[str(report.sn)], len(event_moves.unmapped)
         try:
@@ -391,7 +392,7 @@ def _move_units(
             event_moves.leave_out(state.unit.sn, error)
     if not event_moves.moves and (event_moves.last_error or not event_moves.left_out):
         raise event_moves.last_error or invalid(_("the event names no unit"))
-    if not event_moves.moves:
+    if len(event_moves.moves) == moved_before:
         event_moves.unmapped += [reading.spec_name for reading in batch.of_units]
 
 

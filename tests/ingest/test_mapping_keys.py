@@ -169,6 +169,15 @@ def test_a_skipped_unit_in_its_station_failed_there(send: Send, phase: str) -> N
     assert statuses()[sn] == "OUT_FAILED"
 
 
+def test_values_of_an_event_are_counted_where_all_of_its_units_were_skipped_in_their_station(send: Send) -> None:
+    plant = make_printer({**PANEL, "phase": PHASES})
+    sn = plant.sns[0]
+    send(panel({"sn": sn}, phase="start"), 201)
+    answer = send(panel({"sn": sn, "result": "SKIP", "values": [HEIGHT]}, values=[HEIGHT], phase="end"), 201)
+    assert results() == {sn: ("FAIL", "SKIP")}
+    assert (DataValue.objects.count(), unmapped_of(answer)) == (0, 2)
+
+
 @pytest.mark.parametrize("phase", ["start", "end", "values"])
 def test_a_skipped_unit_outside_its_station_stays_in_every_phase(send: Send, phase: str) -> None:
     plant = make_printer({**PRINTING, "result": SKIPPING, "phase": PHASES})
