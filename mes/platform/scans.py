@@ -190,17 +190,20 @@ def _read_element(text: str) -> tuple[GS1ElementString, str]:
     if not head.split(_GS, 1)[0].isascii():  # a pattern's `\d` knows the digits of all scripts
         raise _Broken(_("“%(text)s” has characters that GS1 does not know.") % {"text": _short(text)})
     try:
-        identifier = GS1ApplicationIdentifier.extract(head)
-    except ParseError:
-        message = _("“%(text)s” begins with no application identifier of GS1.")
-        raise _Broken(message % {"text": _short(text)}) from None
-    try:
         element = GS1ElementString.extract(head)
     except ParseError:
-        raise _Broken(_does_not_fit(identifier.ai)) from None
+        raise _Broken(_why_unread(head)) from None
     if element.gtin_error or element.sscc_error or element.gln_error:
-        raise _Broken(_("The number of (%(ai)s) is wrong: check its check digit.") % {"ai": identifier.ai})
+        raise _Broken(_("The number of (%(ai)s) is wrong: check its check digit.") % {"ai": element.ai.ai})
     return element, text[len(element) :]
+
+
+def _why_unread(text: str) -> str:
+    """Return what is wrong with a text that begins with no element: its identifier, or what follows that."""
+    try:
+        return _does_not_fit(GS1ApplicationIdentifier.extract(text).ai)
+    except ParseError:
+        return _("“%(text)s” begins with no application identifier of GS1.") % {"text": _short(text)}
 
 
 def _does_not_fit(identifier: str) -> str:

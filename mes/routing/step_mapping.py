@@ -280,16 +280,15 @@ def _text(keys: Mapping[str, Any], name: str) -> str | None:
 
 
 def _conversions(document: Any) -> Mapping[str, Mapping[str, Conversion]]:
+    """Tables of one unit of measure under two of its names (`um`, `µm`) are one."""
+    conversions: dict[str, dict[str, Conversion]] = {}
     tables = document if isinstance(document, dict) else {}
-    return {
-        canonical_measure(reported): {
-            canonical_measure(unit): conversion
-            for unit, given in table.items()
-            if (conversion := as_conversion(given)) is not None
-        }
-        for reported, table in tables.items()
-        if isinstance(table, dict)
-    }
+    for reported, table in tables.items():
+        of_measure = conversions.setdefault(canonical_measure(reported), {})
+        for unit, given in table.items() if isinstance(table, dict) else ():
+            if (conversion := as_conversion(given)) is not None:
+                of_measure[canonical_measure(unit)] = conversion
+    return conversions
 
 
 def as_conversion(given: Any) -> Conversion | None:

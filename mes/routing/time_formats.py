@@ -4,7 +4,6 @@ A time may lack its offset from UTC: it is then read in a time zone, in which an
 never.
 """
 
-import math
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -12,7 +11,10 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+
+from mes.platform.validators import validate_time_zone
 
 ISO, EPOCH_S, EPOCH_MS = "ISO", "EPOCH_S", "EPOCH_MS"
 DIRECTIVES = frozenset("YymdjHIpMSf")
@@ -57,8 +59,14 @@ def _is_clear(said: set[str]) -> bool:
 
 
 def find_zone_problem(name: str) -> str | None:
-    """Return what is wrong with the name of a time zone."""
-    return None if find_zone(name) else _("there is no time zone “%(name)s”") % {"name": name[:100]}
+    """Return what is wrong with the name of a time zone: those of files that a host has besides (`right/Europe/Berlin`
+    counts leap seconds) are none.
+    """
+    try:
+        validate_time_zone(name)
+    except ValidationError:
+        return _("there is no time zone “%(name)s”") % {"name": name[:100]}
+    return None
 
 
 @lru_cache(maxsize=256)
@@ -94,7 +102,7 @@ def _of_epoch(found: Any, per_second: int) -> datetime:
     """Return the instant of a count since 1970; some write the number as a text."""
     if isinstance(found, str) and _NUMBER.fullmatch(found):
         found = float(found)
-    if not isinstance(found, int | float) or isinstance(found, bool) or not math.isfinite(found):
+    if not isinstance(found, int | float) or isinstance(found, bool):
         raise ValueError
     try:
         return _EPOCH + timedelta(seconds=found / per_second)

@@ -195,6 +195,18 @@ def test_a_result_that_would_be_huge_is_too_costly_before_it_is_made(expression:
     assert perf_counter() - start < 3
 
 
+def test_labels_are_costly_by_what_they_are_taken_apart_into() -> None:
+    """One is not, however many parts it has; a list of them is ended in time."""
+    label = "]C1" + "99A\x1d" * 1700
+    assert find("scan(a).ai", label) == {"99": "A"}
+    start = perf_counter()
+    with pytest.raises(errors.IngestMappingTooCostly):
+        find("a[*].scan(@).ai", [label] * 10)
+    assert perf_counter() - start < 5
+    for usual in ("SN-1" * 20, "]d20108806388269617112302141728021310230214A3263-01\x1d21059\x1d240ARO4808C"):
+        assert len(find("a[*].scan(@).text", [usual] * 1000)) == 1000
+
+
 def test_deep_nests_are_refused_when_saved() -> None:
     assert "nested deeper" in str(find_path_problem("trim(" * 60 + "a" + ")" * 60))
     assert find("trim(" * 40 + "a" + ")" * 40, " x ") == "x"

@@ -264,3 +264,11 @@ def test_a_version_that_would_be_refused_today_still_loads(db: None) -> None:
     assert parsed_mapping.sn_path.search({"payload": {"sn": "SN-1"}}) == "SN-1"
     assert step.ingest_mapping == mapping
     assert snapshots.digest_of(snapshots.to_document(snapshot), []) == digest
+
+
+def test_factors_under_two_names_of_one_unit_of_measure_are_one_table() -> None:
+    factors = {"um": {"mm": 0.001}, "\u00b5m": {"nm": 1000}, "\u03bcm": "no table"}
+    block = {"itemsPath": "a", "namePath": "b", "valuePath": "c", "unitFactors": factors}
+    [rule] = parse_mapping({"measurements": block}).measurements
+    assert rule.find_conversion("um", "mm") == Conversion(0.001)
+    assert rule.find_conversion("\u03bcm", "nm") == Conversion(1000)
