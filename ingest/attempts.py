@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from execution.models import Disposition, DispositionAction
 from ingest import keys, matching, refused_reports, unit_moves
-from ingest.candidates import Candidate, EventCandidates, find_candidates
+from ingest.candidates import Candidate, EventCandidates, find_candidates, find_candidates_of_own_routes
 from ingest.context import EventContext, claim_and_lock, find_repeated_test, load_context
 from ingest.envelope import ReceivedEvent, decode
 from ingest.mapping.paths import invalid
@@ -97,8 +97,6 @@ def attempt(event: ReceivedEvent, *, sender: Sender, is_in_turn: bool = False) -
     if match.is_ahead:
         check_sender(match.candidate, sender=sender)
         return _keep_ahead(event, match, candidates, context)
-    if event.is_by_itself:
-        check_by_itself(match)
     if not is_in_turn and (unit_ids := _list_units_with_earlier(event, match, context)):
         raise Overtakes(unit_ids)
     return _apply(event, match, context, sender=sender)
@@ -118,10 +116,11 @@ def _apply(
     waiting: OpenIngestEvent | None = None,
 ) -> Answered:
     """Apply an event whose units are at its step, unless the test result it reports was reported before."""
+    too_late = find_too_late(match) if event.is_by_itself else {}
     first_key = keys.claim_test(event, match.candidate.reading)
     if first_key is not None:
         return _answer_like(first_key, event, waiting or _lock_kept(event, context))
-    event_moves = unit_moves.decide_moves(event, match, context, sender=sender)
+    event_moves = unit_moves.decide_moves(event, match, context, sender=sender, too_late=too_late)
     open_event = waiting or _lock_kept(event, context)
     event_id = open_event.pk if open_event is not None else context.event_id
     decisions = refused_reports.hold_left_out(event, event_moves, event_id=event_id)
@@ -160,20 +159,25 @@ def check_time(candidate: Candidate) -> None:
     check_bounds(candidate.reading.occurred_at_or_sent(), now=timezone.now())
 
 
-def check_by_itself(match: Match) -> None:
-    """Raise why an event that nobody asked for is not applied any more, though its units are at its step: a rework was
-    decided since it occurred (StepMismatch), or they moved on since (EventTimeOutOfOrder).
+def find_too_late(match: Match) -> dict[int, errors.DomainError]:
+    """Return why an event that nobody asked for is not applied any more to units that are at its step, by their ids: a
+    rework was decided since it occurred (StepMismatch), or they moved on since (EventTimeOutOfOrder).
+
+    Of a partial event the others go on.
     """
     at = match.candidate.reading.occurred_at_or_sent()
     step_no = match.step.step_no
     units = [state for state in match.units if state.unit.current_step_no == step_no]
-    reworked = Disposition.objects.filter(action=DispositionAction.REWORK, decided_at__gt=at)
-    if reworked.filter(unit__in=[state.unit.pk for state in units]).exists():
-        raise errors.StepMismatch(current=step_no, step_no=step_no, missing_steps=[])
+    decided = Disposition.objects.filter(action=DispositionAction.REWORK, decided_at__gt=at)
+    reworked = set(decided.filter(unit__in=[state.unit.pk for state in units]).values_list("unit_id", flat=True))
+    too_late: dict[int, errors.DomainError] = {}
     for state in units:
         later = matching.find_later_move(match, state, at, tolerance=settings.MES_RETRY_TOLERANCE)
-        if later is not None:
-            raise errors.EventTimeOutOfOrder(at=at.isoformat(), previous=later.isoformat())
+        if state.unit.pk in reworked:
+            too_late[state.unit.pk] = errors.StepMismatch(current=step_no, step_no=step_no, missing_steps=[])
+        elif later is not None:
+            too_late[state.unit.pk] = errors.EventTimeOutOfOrder(at=at.isoformat(), previous=later.isoformat())
+    return too_late
 
 
 def check_sender(candidate: Candidate, *, sender: Sender) -> None:
@@ -297,11 +301,14 @@ def find_forbidden(event: ReceivedEvent, sender: Sender) -> errors.StationNotAll
 
 
 def _find_readable_candidates(event: ReceivedEvent) -> EventCandidates | None:
-    """Return the candidates of a refused event, where it has any."""
+    """Return the candidates of a refused event, where it has any. Where none names a unit, the units' own routes may."""
     try:
-        return find_candidates(event)
+        candidates = find_candidates(event)
     except errors.DomainError:
-        return None
+        return find_candidates_of_own_routes(event)
+    if any(candidate.sns for candidate in candidates.candidates):
+        return candidates
+    return find_candidates_of_own_routes(event) or candidates
 
 
 def _find_match_for_order(
@@ -361,8 +368,6 @@ def attempt_waiting(waiting: OpenIngestEvent, event: ReceivedEvent, *, sender: S
         keep_waiting(open_event, _unopened_error(unopened), match=None)
         return _waiting(open_event)
     match = matching.find_match(candidates, context.unit_states, context.station_states)
-    if event.is_by_itself and not match.is_ahead:
-        check_by_itself(match)
     if match.is_ahead and not is_over:
         check_sender(match.candidate, sender=sender)
         keep_waiting(open_event, match.ahead_error, match=match)

@@ -6,7 +6,7 @@ locked tells which they are now, and where that differs the event is read again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from execution.models import CarrierLoad
@@ -24,6 +24,7 @@ from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 from mes.routing.step_mapping import StepMapping
 
 REMEMBERED_RUNS = 1024
+ENDED_RUNS = 100  # whose routes are asked about what no open run reads
 Version = tuple[int, str]  # id and digest
 
 
@@ -140,6 +141,38 @@ def find_candidates(event: ReceivedEvent) -> EventCandidates:
         steps_that_read = _list_that_read(event, list_steps(event_type, versions))
     if not steps_that_read:
         raise _no_mapping_error(event, list_steps(event_type, versions))
+    return _read(event, steps_that_read, versions)
+
+
+def find_candidates_of_own_routes(event: ReceivedEvent) -> EventCandidates | None:
+    """Return the steps that an event may be for by the frozen routes of the units it names: of runs that are open or
+    ended lately, whichever run it names. None where no such route reads it.
+
+    For what is refused: no open run, or not the named one, may read it, and yet it may say that a unit failed.
+    """
+    versions = _find_versions(None) | _find_ended_versions()
+    found = _read(event, _list_that_read(event, list_steps(event.envelope.event_type, versions)), versions)
+    named = {sn for candidate in found.candidates for sn in candidate.sns}
+    rows = Unit.objects.filter(sn__in=named, run__isnull=False).values_list("sn", "run__route_version_id")
+    own_versions = dict(rows) if named else {}
+    own = [
+        candidate
+        for candidate in found.candidates
+        if any(own_versions.get(sn) == candidate.step.version_id for sn in candidate.sns)
+    ]
+    return replace(found, candidates=own) if own else None
+
+
+def _find_ended_versions() -> frozenset[Version]:
+    """Return the versions of the runs that were made last of those that ended."""
+    ended = Run.objects.exclude(status__in=OPEN_RUN_STATUSES).order_by("-id")
+    return frozenset(ended.values_list("route_version_id", "route_version__digest")[:ENDED_RUNS])
+
+
+def _read(
+    event: ReceivedEvent, steps_that_read: Sequence[CandidateStep], versions: frozenset[Version]
+) -> EventCandidates:
+    """Return what an event says by each of these steps, which read it."""
     known: dict[tuple[Path | str | None, ...], NamedUnits] = {}
     candidates: list[Candidate] = []
     for step in steps_that_read:
@@ -149,7 +182,8 @@ def find_candidates(event: ReceivedEvent) -> EventCandidates:
             units = known[step.naming_paths] = _find_units(reading, event)
         candidates.append(Candidate(step, reading, reading.find_station_code(), units))
     sns = dict.fromkeys(sn for units in known.values() for sn in (*units.sns, *units.others))
-    return EventCandidates(candidates, frozenset(version_id for version_id, _digest in versions), run_no, list(sns))
+    version_ids = frozenset(version_id for version_id, _digest in versions)
+    return EventCandidates(candidates, version_ids, event.envelope.run_no, list(sns))
 
 
 def _find_versions(run_no: str | None) -> frozenset[Version]:

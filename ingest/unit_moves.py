@@ -49,7 +49,8 @@ class EventMoves:
     `source` is its source system, `by` who sent it, `key` tells its alarms from others. `carried` is what its carrier
     carried at receipt. `skipped` are units that were refused, `left_out` counts those that the machine did not process.
     Of the `measured` values of the others, and of all, `unmapped` names those that are kept with the event alone; among
-    them `misfits`, which failing reports are taken without.
+    them `misfits`, which failing reports are taken without. `too_late` is why units are not moved by it any more, by
+    their ids.
     """
 
     match: Match
@@ -60,6 +61,7 @@ class EventMoves:
     key: str
     by: str
     carried: Sequence[tuple[str, str]] = ()
+    too_late: Mapping[int, errors.DomainError] = field(default_factory=dict)
     moves: list[Move] = field(default_factory=list)
     carrier_track: CarrierTrack | None = None
     skipped: list[dict[str, Any]] = field(default_factory=list)
@@ -121,10 +123,12 @@ def decide_moves(
     *,
     sender: Sender,
     rest_of: SettledIngestEvent | None = None,
+    too_late: Mapping[int, errors.DomainError] | None = None,
 ) -> EventMoves:
     """Decide how the units of an event move, or raise the first refusal (with policy PARTIAL: of the last unit left).
 
-    With `rest_of`, the event was applied before: only the units it left out then are moved, in the same carrier pass.
+    `too_late` is why units are refused, by their ids, of an event that nobody asked for. With `rest_of`, the event was
+    applied before: only the units it left out then are moved, in the same carrier pass.
     Raises Outdated when it is for units that are not locked.
     """
     extracted = match.candidate.reading.extract()
@@ -148,6 +152,7 @@ def decide_moves(
         key=f"event:{context.event_id}",
         by=event.by,
         carried=() if carrier is None else carrier.received,
+        too_late=too_late or {},
     )
     for unreadable in extracted.unreadable:
         event_moves.leave_out_item(unreadable)
@@ -405,6 +410,8 @@ def _move(
 ) -> Move:
     """Move one unit: in, out, or in and out. An event for a unit that is in this station closes its track."""
     at, match, phase = event_moves.extracted.occurred_at, event_moves.match, event_moves.extracted.phase
+    if (refusal := event_moves.too_late.get(state.unit.pk)) is not None:
+        raise refusal
     move = _find_move(event_moves, state) if phase == DATA else _begin_move(event_moves, state, earlier)
     mapped = measurements.to_readings(match.mapping, report.measurements, match.step, at=at)
     event_moves.unmapped += mapped.unmapped

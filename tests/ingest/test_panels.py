@@ -111,6 +111,26 @@ def test_boards_that_are_all_behind_wait_as_one(plant: IngestPlant, send: Send) 
     assert states(plant) == [("QUEUED", 40)] * 3
 
 
+def test_a_board_that_was_reworked_meanwhile_is_not_moved_by_a_panel_of_before(
+    plant: IngestPlant, send: Send, committed: Any
+) -> None:
+    """When the wait for another board is over, what was reported before the rework passes nothing that came after."""
+    first, second, third = plant.sns
+    inspect(send, [first, third], "OK", "OK")
+    send(panel(plant.sns, "OK", "OK", "OK"), 202)
+    with committed():
+        dispositions.hold_unit(sn=first, reason="look", by="quality")
+        dispositions.rework_unit(sn=first, reason="solder again", by="quality", to_step_no=20)
+    inspect(send, [first], "OK")
+    assert states(plant) == [("QUEUED", 30), ("QUEUED", 20), ("QUEUED", 30)]
+    OpenIngestEvent.objects.update(wait_until=timezone.now() - timedelta(seconds=1))
+    with committed():
+        assert catch_up() == 1
+    assert states(plant) == [("QUEUED", 30), ("QUEUED", 20), ("QUEUED", 40)]
+    skipped = IngestEvent.objects.get(step_no=30).skipped
+    assert [(item["sn"], item["code"]) for item in skipped] == [(first, "STEP_MISMATCH"), (second, "STEP_MISMATCH")]
+
+
 # --- by position -------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from execution import carriers, dispositions
 from execution.carriers import Placing
 from execution.models import Disposition, DispositionAction
+from ingest.candidates import forget
 from ingest.models import OpenIngestEvent
 from ingest.processing import catch_up
 from mes.plant.models import Equipment, Station
@@ -141,6 +142,30 @@ def test_whatever_forbids_it_holds(send: Send) -> None:
     Run.objects.update(status=RunStatus.ON_HOLD)
     send(printed(third, result="NG"), 409)
     assert [state(sn)[0] for sn in plant.sns] == ["ON_HOLD"] * 3
+
+
+@pytest.mark.parametrize(
+    ("status", "named", "code"),
+    [
+        pytest.param("COMPLETED", {}, "INGEST_MAPPING_MISSING", id="its run is closed, and no run is open"),
+        pytest.param("COMPLETED", {"runNo": "RUN-9"}, "RUN_NOT_FOUND", id="and a run is named that is none"),
+        pytest.param("IN_PROGRESS", {"runNo": "RUN-9"}, "RUN_NOT_FOUND", id="a run is named that is none"),
+    ],
+)
+def test_what_no_open_or_named_run_reads_is_read_by_the_route_of_the_unit(
+    send: Send, status: str, named: dict[str, str], code: str
+) -> None:
+    plant = make_ingest_plant()
+    first, second, _third = plant.sns
+    Unit.objects.update(current_step_no=40, status="DONE")
+    Run.objects.update(status=status)
+    forget()
+    error = send(final_test(first, result="NG") | named, None)
+    assert (error["code"], error["details"].get("held")) == (code, [first])
+    assert state(first) == ("ON_HOLD", "DONE", 40)
+    assert holds(first) == [(40, True)]
+    assert "held" not in send(final_test(second) | named, None)["details"]
+    assert send(final_test("NOBODY", result="NG") | named, None)["code"] == code
 
 
 def test_of_a_panel_that_is_refused_only_the_bad_board_is_held(send: Send) -> None:
