@@ -39,7 +39,8 @@ _REFUSED_TYPES = {
     "status": "text",
 }
 # The same message sent twice at once may be refused and, before that is kept, applied: then it is not kept. The rows
-# are written in one order, or batches that share failures would deadlock.
+# are written in one order, or batches that share failures would deadlock. Whom it has held stays in its error: it holds
+# none twice.
 KEEP_REFUSED = f"""
     WITH refused AS MATERIALIZED (
         SELECT {columns_of("message", _REFUSED_TYPES)}
@@ -55,7 +56,12 @@ KEEP_REFUSED = f"""
                         WHERE k.channel = %(channel)s::text AND k.key = r.key AND k.digest = decode(r.digest, 'hex'))
      ORDER BY r.key, r.digest, r.code
     ON CONFLICT (entity_type, dedupe_key, digest, error_code) DO UPDATE
-       SET count = integration_failedmessage.count + EXCLUDED.count, last_at = EXCLUDED.last_at, error = EXCLUDED.error,
+       SET count = integration_failedmessage.count + EXCLUDED.count, last_at = EXCLUDED.last_at,
+           error = CASE WHEN integration_failedmessage.error #> '{{details,held}}' IS NULL THEN EXCLUDED.error
+                        ELSE jsonb_set(EXCLUDED.error, '{{details,held}}', (
+                            SELECT jsonb_agg(DISTINCT sn)
+                              FROM jsonb_array_elements((integration_failedmessage.error #> '{{details,held}}')
+                                     || coalesce(EXCLUDED.error #> '{{details,held}}', '[]')) AS held(sn))) END,
            subject = EXCLUDED.subject, request_id = EXCLUDED.request_id
     RETURNING 1
 """
@@ -217,8 +223,16 @@ def _kept_payload(raw: bytes) -> Any:
         return raw_payload(raw)
 
 
+def list_held(message: FailedMessage) -> list[str]:
+    """Return the serial numbers that an open message has held."""
+    details = (message.error or {}).get("details") or {}
+    return list(details.get("held") or ())
+
+
 def note_failed_replay(message: FailedMessage, error: DomainError) -> None:
-    """Note on an open message that replaying it failed, and why."""
+    """Note on an open message that replaying it failed, and why. Whom it has held stays noted."""
+    if held := list_held(message):
+        error = error.with_details(held=sorted({*held, *error.details.get("held", ())}))
     same = FailedMessage.objects.filter(pk=message.pk)
     code = message.error_code if message.status == MessageStatus.CONFLICT else error.code  # it stays one
     noted = {"count": F("count") + 1, "last_at": timezone.now(), "error": refusal_as_json(error)}

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from execution import dispositions
 from execution.failing_reports import FailingReport, hold_units, list_held
+from integration import messages
 from integration.messages import MessageLog
 from integration.models import FailedMessage
 from mes import errors
@@ -32,32 +33,42 @@ class HoldingLog(MessageLog):
     def keep_refused(self, refused: Refused) -> list[Outcome]:
         """Keep messages that could not be applied, with what they hold, in one transaction."""
         with transaction.atomic():
-            return super().keep_refused(_hold(refused, self.entity_type, self.find_failing))
+            return super().keep_refused(hold_refused(refused, self.entity_type, self.find_failing))
 
 
-def _hold(refused: Refused, entity_type: str, find: Callable[[Sequence[Message]], Sequence[Said]]) -> Refused:
+def hold_refused(refused: Refused, entity_type: str, find: Callable[[Sequence[Message]], Sequence[Said]]) -> Refused:
     """Hold the units that refused messages say have failed; return the refusals, with those that are held.
 
-    A message that is kept already has held its units before.
+    None is held twice for the very same message. In the transaction that keeps them.
     """
-    fresh = _leave_out_kept(refused, entity_type)
-    said = list(zip(fresh, find([message for message, _error in fresh]), strict=True)) if fresh else []
+    said = list(zip(refused, find([message for message, _error in refused]), strict=True))
     sns = {sn for _refusal, failing in said for sn in failing}
     if not sns:
         return refused
     units = locking.lock_units(Unit.objects.filter(sn__in=sns))
+    held_before = _find_held_before(refused, entity_type)
     decisions, answers = [], {}
     for (message, error), failing in said:
-        decisions += hold_units(units, failing, source=message.system, code=error.code)
+        before = held_before.get((message.key, message.digest), frozenset())
+        decisions += hold_units(
+            units,
+            failing,
+            source=message.system,
+            code=error.code,
+            held_before=[unit.pk for unit in units if unit.sn in before],
+        )
         if held := list_held(units, failing):
             answers[id(message)] = error.with_details(held=held)
     dispositions.save_holds(decisions)
     return [(message, answers.get(id(message), error)) for message, error in refused]
 
 
-def _leave_out_kept(refused: Refused, entity_type: str) -> Refused:
-    """Leave out messages that are kept as refused already, with the same content."""
+def _find_held_before(refused: Refused, entity_type: str) -> dict[tuple[str, bytes], frozenset[str]]:
+    """Return the serial numbers that messages have held which are kept as refused already, by key and digest."""
     keys = [message.key for message, _error in refused]
     kept = FailedMessage.objects.filter(entity_type=entity_type, dedupe_key__in=keys)
-    known = {(message.dedupe_key, bytes(message.digest)) for message in kept}
-    return [(message, error) for message, error in refused if (message.key, message.digest) not in known]
+    held: dict[tuple[str, bytes], frozenset[str]] = {}
+    for message in kept.only("dedupe_key", "digest", "error"):
+        content = (message.dedupe_key, bytes(message.digest))
+        held[content] = held.get(content, frozenset()) | set(messages.list_held(message))
+    return held

@@ -5,22 +5,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from django.db import transaction
 from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
 from integration import messages
-from integration.channels import ONE_BY_ONE
+from integration.channels import DEVICE_DATA, ONE_BY_ONE
 from integration.device_data import service as device_data
-from integration.device_data.body import decode_event
+from integration.device_data.body import DeviceDataMessage, decode_event
 from integration.message_stations import check_sender
 from integration.models import REFUSED_STATUSES, Direction, FailedMessage, IntegrationMessage, MessageStatus
 from integration.outbound.retry import retry
+from integration.refused_reports import HoldingLog, hold_refused
 from mes import errors
 from mes.labels import Action, Entity
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http import parsing
 from mes.platform.inbound.digest import digest_of
-from mes.platform.inbound.messages import Outcome, Received
+from mes.platform.inbound.messages import Message, Outcome, Received
 from mes.platform.inbound.sender import Sender
 
 
@@ -56,8 +58,25 @@ def replay_message(
     except errors.StationNotAllowed:
         raise
     except errors.DomainError as refusal:
-        messages.note_failed_replay(message, refusal)
+        _keep_refusal(message, dict(spec_names or {}), refusal)
         raise
+
+
+@transaction.atomic
+def _keep_refusal(message: FailedMessage, spec_names: dict[str, str], refusal: errors.DomainError) -> None:
+    """Note why a message is refused again. It may say that a unit failed which nobody knew when it came first: that is
+    held, and named in `details.held`.
+    """
+    log = DEVICE_DATA.log if message.entity_type == messages.DEVICE_DATA else ONE_BY_ONE[message.entity_type].log
+    if isinstance(log, HoldingLog):
+        try:
+            read = _read(message, spec_names)
+        except errors.DomainError:  # malformed: of that nothing is read
+            pass
+        else:
+            [(_message, told)] = hold_refused([(read, refusal)], message.entity_type, log.find_failing)
+            refusal.details = told.details
+    messages.note_failed_replay(message, refusal)
 
 
 def _find(message_id: int) -> FailedMessage:
@@ -90,22 +109,34 @@ def _apply(message: FailedMessage, spec_names: dict[str, str], sender: Sender, s
 
 
 def _apply_alone(message: FailedMessage, sender: Sender, note: dict[str, Any]) -> Outcome:
-    channel = ONE_BY_ONE[message.entity_type]
-    decoded = channel.decode(msgspec.json.encode(message.payload), Sender(message.system), parsing.decode)
-    if message.status == MessageStatus.CONFLICT:
-        decoded = channel.under_key(decoded, message.dedupe_key)
-    return channel.apply_one(decoded, sender, note=note)
+    return ONE_BY_ONE[message.entity_type].apply_one(_read_alone(message), sender, note=note)
 
 
 def _apply_device_data(
     message: FailedMessage, spec_names: dict[str, str], sender: Sender, note: dict[str, Any]
 ) -> Outcome:
+    [outcome] = device_data.apply_all([_read_device_data(message, spec_names)], sender, note=note)
+    return outcome
+
+
+def _read(message: FailedMessage, spec_names: dict[str, str]) -> Message:
+    """Return an open message as it is applied: under its key, with the spec names that were meant."""
+    if message.entity_type == messages.DEVICE_DATA:
+        return _read_device_data(message, spec_names)
+    return _read_alone(message)
+
+
+def _read_alone(message: FailedMessage) -> Message:
+    channel = ONE_BY_ONE[message.entity_type]
+    decoded = channel.decode(msgspec.json.encode(message.payload), Sender(message.system), parsing.decode)
+    return channel.under_key(decoded, message.dedupe_key) if message.status == MessageStatus.CONFLICT else decoded
+
+
+def _read_device_data(message: FailedMessage, spec_names: dict[str, str]) -> DeviceDataMessage:
     corrected = decode_event(msgspec.json.encode(correct(message.payload, spec_names)), system=message.system)
     digest = digest_of(message.payload or {})
     key = message.dedupe_key if message.status == MessageStatus.CONFLICT else corrected.key
-    sent = replace(corrected, key=key, payload=message.payload, digest=digest)
-    [outcome] = device_data.apply_all([sent], sender, note=note)
-    return outcome
+    return replace(corrected, key=key, payload=message.payload, digest=digest)
 
 
 def correct(payload: Any, spec_names: Mapping[str, str]) -> Any:

@@ -83,6 +83,38 @@ def test_the_same_values_again_hold_nobody_twice(client: APIClient) -> None:
     assert state() == ("ON_HOLD", "QUEUED")
 
 
+def test_that_it_failed_is_still_told_when_it_came_again_or_was_tried_again(client: APIClient) -> None:
+    body = make_event("evt-1", reading(LOW), **NEVER_THERE)
+    send(client, body)
+    assert send(client, body)["details"]["held"] == ["SN-1"]
+    kept = FailedMessage.objects.get()
+    again = client.post(f"/api/integration/messages/{kept.pk}/replay", {}).json()["error"]
+    assert again["details"]["held"] == ["SN-1"]
+    dispositions.release_unit(sn="SN-1", reason="measured again", by="quality")
+    assert "held" not in send(client, body)["details"]
+    client.post(f"/api/integration/messages/{kept.pk}/replay", {})
+    kept.refresh_from_db()
+    assert (kept.count, kept.error["details"]["held"]) == (5, ["SN-1"])
+    [cause] = client.get("/api/integration/messages/causes").json()["data"]["items"]
+    assert cause["failing"] == 1
+    assert (state(), Disposition.objects.filter(action="HOLD").count()) == (("QUEUED", ""), 1)
+
+
+@pytest.mark.parametrize("again", ["sent", "replayed"])
+def test_what_came_before_anybody_knew_its_unit_holds_it_when_it_comes_again(client: APIClient, again: str) -> None:
+    Unit.objects.filter(sn="SN-1").update(sn="SN-1-LATER")
+    body = make_event("evt-1", reading(LOW), **NEVER_THERE)
+    assert "held" not in send(client, body)["details"]
+    Unit.objects.filter(sn="SN-1-LATER").update(sn="SN-1")
+    if again == "sent":
+        error = send(client, body)
+    else:
+        kept = FailedMessage.objects.get()
+        error = client.post(f"/api/integration/messages/{kept.pk}/replay", {}).json()["error"]
+    assert error["details"]["held"] == ["SN-1"]
+    assert state() == ("ON_HOLD", "QUEUED")
+
+
 def test_failing_values_are_taken_without_those_that_do_not_fit(client: APIClient) -> None:
     track_id = into_oven(client)
     track_out(client, "REF-01", data=[])
