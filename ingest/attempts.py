@@ -209,6 +209,9 @@ def _keep_ahead(
     seconds = match.mapping.wait_seconds
     if event.is_new:  # a conflict is applied or it stays one
         raise refusal
+    if event.is_by_itself and context.is_open and match.candidate.reading.brings_values:
+        keys.free(event)  # it stays as it is, found by whoever moves the unit: no pass of it came yet
+        return refusal
     if seconds <= 0 and context.has_held:  # it is kept, and found by whoever moves the unit
         raise refusal
     if seconds <= 0:

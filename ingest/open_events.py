@@ -58,14 +58,15 @@ def upsert_open(
 ) -> OpenIngestEvent:
     """Write the open event of a key; what was sent before under this key stays among its attempts.
 
-    With a `match`, the event is blocked until the move that lets it be applied; with a `transaction_id`, until another
+    With a `match`, the event is blocked until the move that lets it be applied, but for a conflict, which is never
+    tried by itself; with a `transaction_id`, until another
     event names the units of that transaction. `candidates` are those of the event, as far as it could be read.
     """
     now = timezone.now()
     columns = {
         **_columns_of_event(event),
         **_columns_of_place(find_place(event, candidates, match)),
-        **blocking_move(match),
+        **blocking_move(None if status == IngestStatus.CONFLICT else match),
         "normalized": _carried_at_receipt(match),
         "is_failing": against.is_failing,
         "held_unit_ids": list(against.held_unit_ids),

@@ -122,6 +122,7 @@ def test_a_conflict_never_waits_and_stays_one_when_it_is_refused(
     assert decide(client, kept.pk, "replay", 409, asNew=True)["code"] == "STEP_MISMATCH"
     kept.refresh_from_db()
     assert (kept.status, kept.error_code, kept.count) == ("CONFLICT", "STEP_MISMATCH", 2)
+    assert kept.blocked_unit_id is None
     with_printed = send(printed(two), 201)
     assert with_printed["status"] == "APPLIED"
     assert OpenIngestEvent.objects.get().status == "CONFLICT"  # it is not tried by itself

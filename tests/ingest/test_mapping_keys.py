@@ -10,6 +10,8 @@ from rest_framework.test import APIClient
 
 from execution.models import Carrier, CarrierTrack, DataValue, Defect, Disposition, Track
 from ingest.models import OpenIngestEvent, SettledIngestEvent
+from ingest.processing import catch_up
+from mes.platform.inbound.models import IdempotencyKey
 from mes.production.models import Unit
 from mes.routing.compilation import compile_route
 from mes.specs.models import DataCollectionSpec
@@ -240,6 +242,26 @@ def test_values_wait_for_their_pass(send: Send) -> None:
 def test_values_that_may_not_wait_are_refused_without_a_pass(refuse: Send) -> None:
     plant = make_printer({**BRINGING, "waitSeconds": 0})
     refuse(printed(plant.sns[0], phase="values", values=[HEIGHT]), "TRACK_NOT_FOUND", 404)
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_values_without_a_pass_stay_refused_until_it_comes(send: Send, seconds: int) -> None:
+    """The unit is at their step, and they are tried again and again: that is no new wait, and nobody sent them again."""
+    plant = make_printer({**BRINGING, "waitSeconds": seconds})
+    sn = plant.sns[0]
+    entered = printed(sn, phase="start")
+    send(printed(sn, phase="values", values=[HEIGHT]), 202 if seconds else 404)
+    OpenIngestEvent.objects.update(wait_until=timezone.now() - timedelta(seconds=1))
+    catch_up()
+    kept = OpenIngestEvent.objects.values_list("status", "error_code", "count").get()
+    assert kept[:2] == ("REJECTED", "TRACK_NOT_FOUND")
+    for _time in range(2):
+        catch_up()
+        assert OpenIngestEvent.objects.values_list("status", "error_code", "count").get() == kept
+    assert not IdempotencyKey.objects.exists()
+    send(entered, 201)
+    assert not OpenIngestEvent.objects.exists()
+    assert DataValue.objects.get().track_id == Track.objects.get().pk
 
 
 def test_values_make_no_units(refuse: Send) -> None:

@@ -179,7 +179,7 @@ def test_a_refused_event_is_found_by_the_units_in_its_payload(
     assert [one["status"] for one in trace["ingestEvents"]] == ["REJECTED"]
     refuse(printed("nobody knows me"), "UNIT_NOT_FOUND", 404)
     assert OpenIngestEvent.objects.order_by("-id")[0].sns == ["nobody knows me"]
-    refuse(printed("bad/number"), "UNIT_NOT_FOUND", 404)
+    refuse(printed("bad\tnumber"), "UNIT_NOT_FOUND", 404)
     assert OpenIngestEvent.objects.order_by("-id")[0].sns == []  # no serial number can be that
 
 
