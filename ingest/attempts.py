@@ -304,7 +304,7 @@ def find_forbidden(event: ReceivedEvent, sender: Sender) -> errors.StationNotAll
 
 
 def _find_readable_candidates(event: ReceivedEvent) -> EventCandidates | None:
-    """Return the candidates of a refused event, where it has any. Where none names a unit, the units' own routes may."""
+    """Return the candidates of a refused event, where it has any: where none names a unit, of the units' own routes."""
     try:
         candidates = find_candidates(event)
     except errors.DomainError:

@@ -246,7 +246,7 @@ def test_values_that_may_not_wait_are_refused_without_a_pass(refuse: Send) -> No
 
 @pytest.mark.parametrize("seconds", [0, 60])
 def test_values_without_a_pass_stay_refused_until_it_comes(send: Send, seconds: int) -> None:
-    """The unit is at their step, and they are tried again and again: that is no new wait, and nobody sent them again."""
+    """The unit is at their step, and they are tried again: that is no new wait, and nobody sent them again."""
     plant = make_printer({**BRINGING, "waitSeconds": seconds})
     sn = plant.sns[0]
     entered = printed(sn, phase="start")
