@@ -1,6 +1,7 @@
 """What a token that is limited to stations may do: every operation of the API is walked."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -154,6 +155,9 @@ BODIES: dict[str, Any] = {
 OF_NO_STATION = [f"POST /api/integration/{kind}" for kind in ("stencil-status", "solder-paste-status")]
 OF_NO_STATION += ["POST /api/integration/solder-paste-usage"]
 
+# What a token decides in bulk means the things of its stations alone; nobody else's decision is shown to it.
+IN_BULK = ["GET /api/bulk-actions/{id}", "POST /api/ingest/events/replay", "POST /api/ingest/events/dismiss"]
+
 
 def call(client: APIClient, endpoint: Endpoint, things: Things) -> Any:
     """Send a request for one of these things, with a body where it takes one."""
@@ -204,7 +208,7 @@ def test_what_belongs_to_no_station_is_read(name: str, things: Things) -> None:
     assert answer.status_code in (200, 404), answer.content
 
 
-@pytest.mark.parametrize("name", listed(OWN))
+@pytest.mark.parametrize("name", [name for name in listed(OWN) if name not in IN_BULK])
 def test_what_is_another_station_s_is_refused_and_changes_nothing(name: str, things: Things) -> None:
     client = api_client(Role.ADMIN, ["B-01"])
     with nothing_changes(but=()):
@@ -221,6 +225,22 @@ def test_what_is_its_own_is_not_refused(name: str, things: Things) -> None:
     data = answer.json().get("data") or {}
     if "next" in data and name != "GET /api/integration/device-data":
         assert data["items"]
+
+
+@pytest.mark.parametrize("verb", ["replay", "dismiss"])
+def test_a_decision_in_bulk_means_what_is_its_own_and_is_shown_to_nobody_else(verb: str, things: Things) -> None:
+    body = {"upTo": (timezone.now() + timedelta(minutes=1)).isoformat(), "reason": "x"}
+    matched = {}
+    for stations in (("B-01",), STATIONS):
+        client = api_client(Role.ADMIN, stations)
+        answer = client.post(f"/api/ingest/events/{verb}", body)
+        assert answer.status_code == 202, answer.content
+        begun = answer.json()["data"]
+        matched[stations[0]] = begun["matched"]
+        assert client.get(f"/api/bulk-actions/{begun['id']}").status_code == 200
+        other = api_client(Role.ADMIN, ["SMT-01"]).get(f"/api/bulk-actions/{begun['id']}")
+        assert other.json()["error"]["code"] == "BULK_ACTION_NOT_FOUND"
+    assert matched == {"B-01": 0, STATIONS[0]: 1}
 
 
 def test_a_station_without_a_line_reads_of_all_lines_and_sets_none_up(things: Things) -> None:
