@@ -89,6 +89,7 @@ class Things:
             station=plant.stations["REF-01"],
             payload={**MACHINE_EVENT, "dedupeKey": "key-5"},
             status="REJECTED",
+            error_code="UNIT_NOT_FOUND",
             digest=b"",
         )
         self.names = {
@@ -229,7 +230,7 @@ def test_what_is_its_own_is_not_refused(name: str, things: Things) -> None:
 
 @pytest.mark.parametrize("verb", ["replay", "dismiss"])
 def test_a_decision_in_bulk_means_what_is_its_own_and_is_shown_to_nobody_else(verb: str, things: Things) -> None:
-    body = {"upTo": (timezone.now() + timedelta(minutes=1)).isoformat(), "reason": "x"}
+    body = {"code": "UNIT_NOT_FOUND", "upTo": (timezone.now() + timedelta(minutes=1)).isoformat(), "reason": "x"}
     matched = {}
     for stations in (("B-01",), STATIONS):
         client = api_client(Role.ADMIN, stations)
