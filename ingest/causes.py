@@ -10,7 +10,7 @@ from ingest import dismissing, processing
 from ingest.models import REFUSED_STATUSES, IngestEvent, IngestStatus, OpenIngestEvent
 from mes.plant.reach import narrow_to_stations
 from mes.platform.bulk_actions import services as bulk
-from mes.platform.bulk_actions.causes import MOST_CAUSES, Selection
+from mes.platform.bulk_actions.causes import MOST_CAUSES, Selection, is_meant
 from mes.platform.bulk_actions.models import BulkAction, BulkVerb
 from mes.platform.bulk_actions.services import BulkKind
 from mes.platform.inbound.sender import Sender
@@ -109,7 +109,7 @@ def _work(event_id: int, action: BulkAction) -> None:
     if action.verb == BulkVerb.REPLAY:
         as_new = action.as_new and event.status == IngestStatus.CONFLICT
         processing.replay_kept(event_id, sender=sender, as_new=as_new, reason=action.reason)
-    elif event.error_code == action.selection.get("error_code", event.error_code):
+    elif is_meant(action.selection, error_code=event.error_code, subject=event.subject):
         dismissing.dismiss(event_id, reason=action.reason, sender=sender)
 
 

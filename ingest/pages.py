@@ -291,8 +291,8 @@ def _select(chosen: EventFilter) -> QuerySet[OpenIngestEvent]:
 
 
 def _list_causes(chosen: EventFilter) -> tuple[list[bulk_pages.Cause], bool]:
-    """Return the causes of the refused events that are shown, with their forms."""
-    narrowed = _select(replace(chosen, before=None, status="")).order_by()
+    """Return the causes of the refused events, with their forms: a form means all of them, whatever is looked for."""
+    narrowed = _select(replace(chosen, before=None, status="", q="")).order_by()
     up_to = timezone.now()
     groups, more = list_groups(narrowed.filter(status__in=REFUSED_STATUSES), SHARED, failing=Q(is_failing=True))
     examples = OpenIngestEvent.objects.in_bulk([group.example_id for group in groups])

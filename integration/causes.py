@@ -11,7 +11,7 @@ from integration import dismissing, replay
 from integration.models import REFUSED_STATUSES, FailedMessage, IntegrationMessage, MessageStatus
 from mes.errors import StationNotAllowed
 from mes.platform.bulk_actions import services as bulk
-from mes.platform.bulk_actions.causes import MOST_CAUSES, Selection
+from mes.platform.bulk_actions.causes import MOST_CAUSES, Selection, is_meant
 from mes.platform.bulk_actions.models import BulkAction, BulkVerb
 from mes.platform.bulk_actions.services import BulkKind
 from mes.platform.inbound.sender import Sender
@@ -107,14 +107,14 @@ def decide(verb: BulkVerb, selection: Selection, *, reason: str, sender: Sender,
 
 def _work(message_id: int, action: BulkAction) -> None:
     """Try a message again or dismiss it, if it still is what was meant."""
-    message = FailedMessage.objects.filter(pk=message_id).only("status", "error_code").first()
+    message = FailedMessage.objects.filter(pk=message_id).only("status", "error_code", "subject").first()
     if message is None or message.status not in REFUSED_STATUSES:
         return
     sender = bulk.sender_of(action)
     if action.verb == BulkVerb.REPLAY:
         as_new = action.as_new and message.status == MessageStatus.CONFLICT
         replay.replay_message(message_id=message_id, sender=sender, as_new=as_new, reason=action.reason)
-    elif message.error_code == action.selection.get("error_code", message.error_code):
+    elif is_meant(action.selection, error_code=message.error_code, subject=message.subject):
         dismissing.dismiss(message_id=message_id, reason=action.reason, sender=sender)
 
 

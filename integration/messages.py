@@ -230,16 +230,23 @@ def list_held(message: FailedMessage) -> list[str]:
 
 
 def note_failed_replay(message: FailedMessage, error: DomainError) -> None:
-    """Note on an open message that replaying it failed, and why. Whom it has held stays noted."""
+    """Note on an open message that replaying it failed, and why. Whom it has held stays noted.
+
+    One whose key other content has spent by now is a conflict from then on: it can still be taken for one of its own.
+    """
     if held := list_held(message):
         error = error.with_details(held=sorted({*held, *error.details.get("held", ())}))
     same = FailedMessage.objects.filter(pk=message.pk)
     code = message.error_code if message.status == MessageStatus.CONFLICT else error.code  # it stays one
     noted = {"count": F("count") + 1, "last_at": timezone.now(), "error": refusal_as_json(error)}
     noted["subject"] = error.subject
+    own = {}
+    if isinstance(error, KeyConflict) and message.status == MessageStatus.FAILED:
+        own["status"] = MessageStatus.CONFLICT.value
+        own["dedupe_key"] = keys.own_key(message.dedupe_key, bytes(message.digest))
     try:
         with transaction.atomic():
-            same.update(**noted, error_code=code)
+            same.update(**noted, **own, error_code=code)
     except IntegrityError:  # the same content failed with this code before, and is open under another id
         same.update(**noted)
 

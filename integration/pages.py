@@ -124,8 +124,8 @@ def _select(chosen: MessageFilter) -> QuerySet[Any]:
 
 
 def _list_causes(chosen: MessageFilter) -> tuple[list[bulk_pages.Cause], bool]:
-    """Return the causes of the refused messages that are shown, with their forms."""
-    narrowed = _select(replace(chosen, before=None, status=""))
+    """Return the causes of the refused messages, with their forms: a form means all of them, whatever is looked for."""
+    narrowed = _select(replace(chosen, before=None, status="", q=""))
     up_to = timezone.now()
     groups, more = list_groups(narrowed, SHARED, failing=Q(error__details__has_key="held"))
     examples = FailedMessage.objects.in_bulk([group.example_id for group in groups])

@@ -150,9 +150,13 @@ def test_all_of_a_cause_are_dismissed(plant: IngestPlant, client: APIClient) -> 
 def test_only_one_subject_of_a_cause(plant: IngestPlant, client: APIClient) -> None:
     refuse(client)
     up_to = read_causes(client)["upTo"]
-    assert start(client, "dismiss", code="UNIT_NOT_FOUND", subject="LATE-1", upTo=up_to)["matched"] == 1
+    started = start(client, "dismiss", code="UNIT_NOT_FOUND", subject="LATE-1", upTo=up_to)
+    assert started["matched"] == 1
     assert start(client, "dismiss", code="UNIT_NOT_FOUND", stepNo=0, upTo=up_to)["matched"] == 0
     assert start(client, "dismiss", code="UNIT_NOT_FOUND", stationCode="", upTo=up_to)["matched"] == 0
+    OpenIngestEvent.objects.filter(subject="LATE-1").update(subject="LATE-9")  # it was sent anew
+    services.work_off()
+    assert counts(see(client, started["id"])) == ("DONE", 1, 0, 0, 1, 0, 0)
 
 
 @pytest.mark.django_db

@@ -151,6 +151,14 @@ def test_open_events_are_listed_and_filtered(plant, opened):
     assert shown(client, "status=nonsense&before=x") == everything
 
 
+def test_what_a_form_says_of_all_is_what_it_means(plant, opened):
+    """Looking for one event does not make fewer of its cause."""
+    push(api_client(), printed("NOBODY-1"), 404)
+    for query in ("", f"?q={opened['UNIT_NOT_FOUND'].dedupe_key}", "?code=UNIT_NOT_FOUND"):
+        causes = {cause.subject: cause.number for cause in sign_in().get(f"{EVENTS}{query}").context["causes"]}
+        assert causes["NOBODY-1"] == 2, query
+
+
 def test_an_engineer_replays(plant, opened):
     client = sign_in()
     refused = opened["UNIT_NOT_FOUND"]

@@ -102,6 +102,22 @@ def test_a_dismissed_conflict_that_comes_again_is_a_duplicate(person: APIClient,
     assert not FailedMessage.objects.exists()
 
 
+def test_what_was_corrected_is_applied_as_new_after_the_first_was_dismissed(
+    person: APIClient, device: APIClient
+) -> None:
+    for celsius in (999.0, 245.0):
+        assert device.post(EVENTS, make_event("evt-1", reading(celsius))).status_code == 404
+    wrong, right = FailedMessage.objects.order_by("id")
+    decide(wrong.pk, "dismiss", 200, reason="misread")
+    into_oven(person)
+    assert decide(right.pk, "replay", 409)["code"] == "EVENT_ID_CONFLICT"
+    right.refresh_from_db()
+    assert (right.status, right.error_code, right.sent_key) == ("CONFLICT", "EVENT_ID_CONFLICT", "evt-1")
+    decide(right.pk, "replay", 200, asNew=True)
+    assert DataValue.objects.get().value_number == 245.0
+    assert not FailedMessage.objects.exists()
+
+
 def status(event_id: str, **fields: Any) -> dict[str, Any]:
     return {"eventId": event_id, "eventTime": "2026-11-01T10:00:00Z", "source": "AUTO", **fields}
 

@@ -47,6 +47,10 @@ def test_causes_and_messages_are_decided_about(person: APIClient, device: APICli
     assert "No refused message is like this." in read(client, "step=99&q=x&before=1")
     causes = {cause.code: cause for cause in client.get(PAGE).context["causes"]}
     assert causes["DATA_SPEC_NOT_FOUND"].number == 3
+    [found] = [
+        cause for cause in client.get(f"{PAGE}?q=evt-2").context["causes"] if cause.code == "DATA_SPEC_NOT_FOUND"
+    ]
+    assert found.number == 3  # as many as its form means
     fields = causes["DATA_SPEC_NOT_FOUND"].fields
     client.post(f"{PAGE}decide/", {**fields, "verb": "DISMISS", "reason": "misspelt"})
     assert "3 will be dismissed." in read(client)

@@ -228,7 +228,7 @@ def test_replaying_under_an_id_that_was_used_meanwhile_is_a_conflict(person: API
         digest=b"x",
     )  # as if it had been kept just after the other was applied
     refuse_replay(person, str(message.pk), 409, "EVENT_ID_CONFLICT")
-    assert only_message(person, status="FAILED")["id"] == str(message.pk)
+    assert only_message(person, status="CONFLICT")["id"] == str(message.pk)
 
 
 def test_replaying_what_was_applied_meanwhile_settles_it(person: APIClient, device: APIClient) -> None:

@@ -111,6 +111,12 @@ def any_of(selection: Selection) -> Selection:
     return replace(selection, error_code=None, subject=None)
 
 
+def is_meant(selection: Mapping[str, Any], *, error_code: str, subject: str) -> bool:
+    """Whether a thing is still refused for what a kept selection means: it may have been tried, or sent anew."""
+    now = {"error_code": error_code, "subject": subject}
+    return all(selection.get(name, value) == value for name, value in now.items())
+
+
 class CauseItem(serializers.Serializer):
     """Refused things that have a reason in common."""
 
