@@ -6,9 +6,11 @@ from django.utils.translation import gettext as _
 
 from execution.quality.defects import UNSPECIFIED, ReportedDefect
 from ingest.mapping.paths import EventDocument, invalid
+from mes import errors
 from mes.routing.paths import Path
 from mes.routing.step_mapping import DefectRule
 
+MOST_DEFECTS = 20_000  # of one event, those of all its units together
 LONGEST_CODE, LONGEST_LOCATION, LONGEST_REMARK = 100, 100, 500
 
 
@@ -23,7 +25,14 @@ def find_defects(rule: DefectRule | None, document: EventDocument, root: Any) ->
         return ()
     if not isinstance(items, list):
         raise invalid(_("defects.itemsPath: finds no list"))
+    if len(items) > MOST_DEFECTS:
+        raise too_many_defects()
     return tuple(_defect(rule, document, item) for item in items)
+
+
+def too_many_defects() -> errors.IngestPayloadInvalid:
+    """Return the refusal of an event with more defects than one may have."""
+    return invalid(_("it has more than {most} defects").format(most=MOST_DEFECTS))
 
 
 def _defect(rule: DefectRule, document: EventDocument, item: Any) -> ReportedDefect:

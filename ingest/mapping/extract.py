@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from execution.data import judging
 from execution.quality.defects import ReportedDefect
-from ingest.mapping.defects import find_defects
+from ingest.mapping.defects import MOST_DEFECTS, find_defects, too_many_defects
 from ingest.mapping.measurements import Blocks, Measurement, find_measurements, list_readable_measurements
 from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes import errors
@@ -30,7 +30,7 @@ IN, OUT, DATA = "IN", "OUT", "DATA"
 PASS, FAIL, SKIP = "PASS", "FAIL", "SKIP"
 LONGEST_ID = 200
 LONGEST_POSITION = 100
-MOST_UNITS = 1000  # of one event
+MOST_UNITS = 1000  # of one event, items that name none among them
 MOST_MEASUREMENTS = judging.MOST_READINGS  # of one event, those of all its units together
 
 
@@ -354,7 +354,8 @@ class EventReading:
         # Where no unit is named, those of the carrier or the transaction are meant, and what is said is said of each.
         is_of_all = not units and mapping.units_path is None
         measurements = self._measured(self.document.fields, self._blocks if is_of_all else self._blocks_of_event)
-        _check_numbers(units, measurements)
+        defects = self._defects(self.document.fields) if is_of_all else ()
+        _check_numbers(units, measurements, defects)
         _check_codes(units, carrier_no)
         transaction_id = self.transaction_id
         if transaction_id is not None and len(transaction_id) > LONGEST_ID:
@@ -373,7 +374,7 @@ class EventReading:
             phase=phase,
             result=self._read_result(phase) if not units else None,
             measurements=measurements,
-            defects=self._defects(self.document.fields) if is_of_all else (),
+            defects=defects,
             positions_without_unit=len(of_no_unit),
             measured_without_unit=sum(len(each.report.measurements) for each in of_no_unit),
             unreadable=tuple(each for each in of_no_unit if not each.report.is_skipped),
@@ -394,6 +395,8 @@ class EventReading:
         units: list[UnitReport] = []
         of_no_unit: list[UnreadableItem] = []
         items = self.document.list_at(items_path)
+        if len(items) > MOST_UNITS:
+            raise _too_many_units()
         for index, (item, sn) in enumerate(zip(items, self._list_item_sns(items_path), strict=True)):
             position = self.document.text_in(item, self.mapping.position_path)
             if sn is None and position is None:
@@ -477,10 +480,18 @@ def _as_moment(found: Any, expression: str, time_format: str, zone: ZoneInfo | N
     return moment
 
 
-def _check_numbers(units: tuple[UnitReport, ...], measurements: tuple[Measurement, ...]) -> None:
+def _too_many_units() -> errors.IngestPayloadInvalid:
+    return invalid(_("it names more than {most} units").format(most=MOST_UNITS))
+
+
+def _check_numbers(
+    units: tuple[UnitReport, ...], measurements: tuple[Measurement, ...], defects: tuple[ReportedDefect, ...]
+) -> None:
     """Raise IngestPayloadInvalid for an event that is about more than one event may be."""
     if len(units) > MOST_UNITS:
-        raise invalid(_("it names more than {most} units").format(most=MOST_UNITS))
+        raise _too_many_units()
+    if sum(len(unit.defects) for unit in units) + len(defects) > MOST_DEFECTS:
+        raise too_many_defects()
     if sum(len(unit.measurements) for unit in units) + len(measurements) > MOST_MEASUREMENTS:
         raise invalid(_("it has more than {most} measurements").format(most=MOST_MEASUREMENTS))
 

@@ -90,8 +90,13 @@ def test_a_route_with_such_a_mapping_does_not_compile() -> None:
     assert "INGEST_MAPPING_INVALID" in [problem["code"] for problem in version.errors]
 
 
-def test_an_event_names_so_many_units_and_measurements_at_most(refuse: Send) -> None:
-    by_board = {"unitsPath": "payload.boards", "snPath": "sn", "measurements": {**MEASUREMENTS, "itemsPath": "values"}}
+def test_an_event_names_so_many_units_measurements_and_defects_at_most(refuse: Send) -> None:
+    by_board = {
+        "unitsPath": "payload.boards",
+        "snPath": "sn",
+        "measurements": {**MEASUREMENTS, "itemsPath": "values"},
+        "defects": {"itemsPath": "faults", "codePath": "code"},
+    }
     plant = make_ingest_plant(only=10, print={**by_board, "stationCodePath": "payload.station"})
     boards: list[dict[str, Any]] = [{"sn": plant.sns[0]}] * 1001
     error = refuse(event("AUTO", {"boards": boards, "station": "PRN-1"}), "INGEST_PAYLOAD_INVALID")
@@ -99,3 +104,16 @@ def test_an_event_names_so_many_units_and_measurements_at_most(refuse: Send) -> 
     boards = [{"sn": plant.sns[0], "values": [{"name": "x", "value": 1}] * 20_001}]
     error = refuse(event("AUTO", {"boards": boards, "station": "PRN-1"}), "INGEST_PAYLOAD_INVALID")
     assert "more than 20000 measurements" in error["message"]
+    for faults in ([[{}] * 20_001], [[{"code": "X"}] * 10_001] * 2):
+        boards = [{"sn": sn, "faults": found} for sn, found in zip(plant.sns, faults, strict=False)]
+        error = refuse(event("AUTO", {"boards": boards, "station": "PRN-1"}), "INGEST_PAYLOAD_INVALID")
+        assert "more than 20000 defects" in error["message"]
+
+
+def test_items_that_name_no_unit_count_among_its_units(refuse: Send) -> None:
+    """Each would be told of in the answer, and kept with what it says."""
+    by_board = {"unitsPath": "payload.boards", "snPath": "sn", "stationCodePath": "payload.station"}
+    plant = make_ingest_plant(only=10, print=by_board)
+    boards: list[dict[str, Any]] = [{"sn": plant.sns[0]}, *({} for _number in range(1000))]
+    error = refuse(event("AUTO", {"boards": boards, "station": "PRN-1"}), "INGEST_PAYLOAD_INVALID")
+    assert "more than 1000 units" in error["message"]
