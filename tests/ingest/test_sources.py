@@ -89,6 +89,12 @@ def test_another_process_follows_when_what_it_remembers_is_stale(db: None, setti
     assert clock_of("AOI-1").correction == timedelta(minutes=1)
 
 
+def test_a_zone_that_this_host_does_not_know_stops_no_report(db: None) -> None:
+    Source.objects.bulk_create([Source(code="AOI-1", time_zone="Mars/Base", clock_correction_seconds=60)])
+    sources.forget_sources()
+    assert clock_of("AOI-1") == SourceClock(None, timedelta(minutes=1))
+
+
 def test_sources_are_not_read_for_each_report(db: None) -> None:
     sources.forget_sources()
     with CaptureQueriesContext(connection) as read:

@@ -51,9 +51,17 @@ def forget_sources(**_signal: Any) -> None:
 
 def _read() -> dict[str, SourceClock]:
     return {
-        code: SourceClock(ZoneInfo(zone) if zone else None, timedelta(seconds=correction))
+        code: SourceClock(_find_zone(zone), timedelta(seconds=correction))
         for code, zone, correction in Source.objects.values_list("code", "time_zone", "clock_correction_seconds")
     }
+
+
+def _find_zone(name: str) -> ZoneInfo | None:
+    """Return a time zone; None for one that this host does not know (any more): no source may stop all reports."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (KeyError, ValueError, OSError):
+        return None
 
 
 class _KnownSources:
