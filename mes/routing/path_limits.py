@@ -130,7 +130,15 @@ class CountingFunctions(TextFunctions):
         if function_name == "join" and isinstance(resolved_args[0], str) and isinstance(resolved_args[-1], list):
             self.interpreter.spend(_weight(resolved_args[0]) * len(resolved_args[-1]))
         result = super().call_function(function_name, resolved_args)
-        return None if isinstance(result, float) and not math.isfinite(result) else result  # to_number('NaN')
+        return None if isinstance(result, int | float) and not _is_finite(result) else result  # to_number('NaN')
+
+
+def _is_finite(number: float) -> bool:
+    """Whether a number is one that values can have: also a whole one may be beyond floating point numbers."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
 
 
 def _weight(value: Any) -> int:

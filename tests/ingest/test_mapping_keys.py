@@ -567,3 +567,11 @@ def test_a_skipped_unit_is_held_by_no_refusal(send: Send) -> None:
     error = send(event("TEST", {"station": "TST-1", "id": "T-1", "boards": boards}), 409)
     assert error["details"]["held"] == [plant.sns[1]]
     assert statuses()[plant.sns[0]] == "QUEUED"
+
+
+@pytest.mark.parametrize("value", ["1" * 400, "NaN", "none"])
+def test_a_text_that_makes_no_number_is_counted(send: Send, value: str) -> None:
+    """Also digits of a number that is larger than any value."""
+    plant = make_printer({**PRINTING, "measurements": {**MEASUREMENTS, "valuePath": "to_number(value)"}})
+    answer = send(printed(plant.sns[0], values=[{**HEIGHT, "value": value}, {**HEIGHT, "value": "120"}]), 201)
+    assert (DataValue.objects.count(), unmapped_of(answer)) == (1, 1)
