@@ -34,6 +34,8 @@ _ANY: dict[str, Any] = {"types": []}
 _AND_MORE: dict[str, Any] = {"types": [], "variadic": True}
 _LONGEST_NUMBER = 100  # characters
 _BLANKS = " \u00a0\u202f"
+# Every blank but the separators of labels, which Python takes for blanks: a leading GS tells a label from a name.
+_BLANK_ENDS = "".join(sign for sign in map(chr, range(0x3001)) if sign.isspace() and not "\x1c" <= sign <= "\x1f")
 _APOSTROPHES = "'\u2019"
 
 
@@ -90,7 +92,7 @@ class TextFunctions(Functions):
 
     @signature(_ANY)
     def _func_trim(self, text: Any) -> str | None:
-        return None if text is None else _as_text(text, "trim").strip()
+        return None if text is None else _as_text(text, "trim").strip(_BLANK_ENDS)
 
     @signature(_ANY)
     def _func_upper(self, text: Any) -> str | None:

@@ -7,6 +7,7 @@ never.
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from time import strptime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -88,7 +89,10 @@ def read_time(found: Any, pattern: str) -> datetime:
         return _of_iso(found)
     if find_format_problem(pattern) is not None:
         raise ValueError
-    return datetime.strptime(found, pattern)  # noqa: DTZ007 - `settle` makes it aware
+    written = datetime.strptime(found, pattern)  # noqa: DTZ007 - `settle` makes it aware
+    if "%j" in pattern and strptime(found, pattern).tm_yday != written.timetuple().tm_yday:
+        raise ValueError  # the 366th day of a year of 365
+    return written
 
 
 def _of_iso(text: str) -> datetime:

@@ -207,6 +207,11 @@ def test_labels_are_costly_by_what_they_are_taken_apart_into() -> None:
         assert len(find("a[*].scan(@).text", [usual] * 1000)) == 1000
 
 
+def test_trimming_leaves_a_label_its_marks() -> None:
+    assert find("trim(a)", " \t\u00a0\x1d21SN-1\u3000\r\n") == "\x1d21SN-1"
+    assert find("scan(trim(a)).ai", " \x1d21SN-1 ") == {"21": "SN-1"}
+
+
 def test_deep_nests_are_refused_when_saved() -> None:
     assert "nested deeper" in str(find_path_problem("trim(" * 60 + "a" + ")" * 60))
     assert find("trim(" * 40 + "a" + ")" * 40, " x ") == "x"

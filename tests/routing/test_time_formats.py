@@ -94,6 +94,7 @@ def test_what_a_clock_shows_is_read_back(written: datetime, name: str) -> None:
         *[(found, "EPOCH_S") for found in (None, True, "", "1e9", "inf", [], 1e300, -(10**40), 10**400, "1" * 21)],
         *[(found, "EPOCH_MS") for found in (float("inf"), float("nan"), {}, "12:00")],
         *[(found, "%d.%m.%Y %H:%M") for found in (None, 5, "31.02.2026 10:00", "24.01.2026", "24.01.2026 25:00", "")],
+        ("2026 366 10", "%Y %j %H"),
         *[("2026-01-24 10", pattern) for pattern in ("%Q", "%", "%Y-%m-%d %Y", "repr", "%Y-%m-%d %H" + " " * 200)],
     ],
 )
