@@ -16,7 +16,7 @@ from rest_framework.viewsets import GenericViewSet
 from execution import carriers
 from ingest import causes, dismissing, envelope, processing
 from ingest.attempts import Answered
-from ingest.models import OPEN_STATUSES, IngestEvent
+from ingest.models import WORK_STATUSES, IngestEvent
 from mes import errors
 from mes.plant.reach import narrow_to_stations
 from mes.platform.accounts.permissions import StationAccess
@@ -272,7 +272,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     @extend_schema(
         summary="Try a kept event again",
         description="By the ordinary guards. A CONFLICT is applied with `asNew: true` only, under a key of its own. "
-        "Who asked, and the reason, stay with the event.",
+        "Of an APPLIED event, what it left out is applied. Who asked, and the reason, stay with the event.",
         request=ReplayEventRequest,
         responses={200: EventAnswer, 202: EventAnswer},
         examples=[OpenApiExample("With a reason", value={"reason": "The spec is mended."}, request_only=True)],
@@ -291,12 +291,13 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
 
     @extend_schema(
         summary="List why events are refused",
-        description="Refused events with a reason in common, most frequent first. `upTo` is what a decision about "
+        description="Refused events with a reason in common, most frequent first, and applied ones by what they left "
+        "out (`status` APPLIED), until that is applied too or decided about. `upTo` is what a decision about "
         "all of a cause must name: what came later is not meant.",
         filters=False,
         parameters=[
             *(OpenApiParameter(name, str) for name in ("code", "subject", "sourceSystem", "stationCode", "runNo")),
-            OpenApiParameter("status", str, enum=[status.value for status in OPEN_STATUSES]),
+            OpenApiParameter("status", str, enum=[status.value for status in WORK_STATUSES]),
             OpenApiParameter("stepNo", int),
             OpenApiParameter("from", str, description="Date or time with offset of receipt, included."),
             OpenApiParameter("to", str, description="Date (its whole day) or time with offset, not included."),
@@ -350,7 +351,8 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     @extend_schema(
         summary="Dismiss a refused event",
         description="For a REJECTED event or a CONFLICT that shall not be applied: it is kept as DISMISSED with the "
-        "reason, and its key is spent. It releases no unit.",
+        "reason, and its key is spent. Of an APPLIED event, what it left out and nobody decided about is dismissed: it "
+        "stays APPLIED, with the reason in `note`. It releases no unit.",
         request=DismissEventRequest,
         responses=EventItem,
         examples=[OpenApiExample("A trial", value={"reason": "Sent while the tester was set up."}, request_only=True)],
@@ -365,8 +367,8 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
 
 def _check_status(status: str | None) -> None:
     """Raise ValidationFailed for a status that no open event has."""
-    if status is not None and status not in OPEN_STATUSES:
-        raise errors.ValidationFailed({"status": _("Must be one of %(known)s.") % {"known": ", ".join(OPEN_STATUSES)}})
+    if status is not None and status not in WORK_STATUSES:
+        raise errors.ValidationFailed({"status": _("Must be one of %(known)s.") % {"known": ", ".join(WORK_STATUSES)}})
 
 
 def _as_id(text: str) -> int:

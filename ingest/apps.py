@@ -18,7 +18,7 @@ class IngestConfig(AppConfig):
         from execution.hooks import unit_decided, unit_moved
         from ingest.causes import BULK
         from ingest.dismissing import dismiss_decided
-        from ingest.models import REFUSED_STATUSES, OpenIngestEvent
+        from ingest.models import REFUSED_STATUSES, IngestStatus, OpenIngestEvent, PartialIngestEvent
         from ingest.processing import CHANNEL, catch_up, try_blocked
         from mes.platform.bulk_actions.services import kinds
         from mes.platform.database import retention
@@ -35,7 +35,13 @@ class IngestConfig(AppConfig):
         )
         tables = ("ingest_settledingestevent", "ingest_ingesteventunit")
         retention.policies.register(
-            retention.Months("ingest", _("Settled machine events"), "MES_INGEST_RETENTION", tables=tables)
+            retention.Months(
+                "ingest",
+                _("Settled machine events"),
+                "MES_INGEST_RETENTION",
+                tables=tables,
+                open_in=PartialIngestEvent._meta.db_table,
+            )
         )
         open_work.kinds.register(
             open_work.OpenWork(
@@ -43,5 +49,13 @@ class IngestConfig(AppConfig):
                 _("Machine events that were refused"),
                 count=lambda: OpenIngestEvent.objects.filter(status__in=REFUSED_STATUSES).count(),
                 link=lambda: reverse("ingest-events"),
+            )
+        )
+        open_work.kinds.register(
+            open_work.OpenWork(
+                "partly applied machine events",
+                _("Machine events that left units out"),
+                count=PartialIngestEvent.objects.count,
+                link=lambda: f"{reverse('ingest-events')}?status={IngestStatus.APPLIED}",
             )
         )

@@ -15,13 +15,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution.models import Disposition, DispositionAction
-from ingest import keys, matching, refused_reports, unit_moves
+from ingest import keys, left_out, matching, refused_reports, unit_moves
 from ingest.candidates import Candidate, EventCandidates, find_candidates, find_candidates_of_own_routes
 from ingest.context import EventContext, claim_and_lock, find_repeated_test, load_context
 from ingest.envelope import ReceivedEvent, decode
 from ingest.mapping.paths import invalid
 from ingest.matching import Match
-from ingest.models import IngestBase, IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
+from ingest.models import IngestBase, IngestEvent, IngestStatus, OpenIngestEvent
 from ingest.open_events import NOBODY, Against, keep_waiting, lock_open, upsert_open, with_carried_at_receipt
 from ingest.settled_events import settle, settle_rest
 from mes import errors
@@ -123,8 +123,8 @@ def _apply(
     event_moves = unit_moves.decide_moves(event, match, context, sender=sender, too_late=too_late)
     open_event = waiting or _lock_kept(event, context)
     event_id = open_event.pk if open_event is not None else context.event_id
-    decisions = refused_reports.hold_left_out(event, event_moves, event_id=event_id)
-    answer = settle(event, event_moves, context, open_event)
+    decisions, held_unit_ids = refused_reports.hold_left_out(event, event_moves, event_id=event_id)
+    answer = settle(event, event_moves, context, open_event, held_unit_ids=held_unit_ids)
     refused_reports.save(decisions, event_id=event_id)
     return _answered(answer, event_moves.extracted.transaction_id)
 
@@ -417,19 +417,20 @@ def _transaction_expired(unopened: Candidate, open_event: OpenIngestEvent) -> er
 
 
 @locking.atomically
-def attempt_rest(listed: IngestEvent, *, sender: Sender) -> Answered:
-    """Apply the units that an applied partial batch left out. Raises InvalidTransition where there are none, and what
-    still keeps the last of them out.
+def attempt_rest(listed: IngestEvent, *, sender: Sender, note: Mapping[str, Any] | None = None) -> Answered:
+    """Apply the units that an applied partial batch left out and nobody decided about since. Raises InvalidTransition
+    where there are none, and what still keeps the last of them out.
     """
-    rows = SettledIngestEvent.objects.select_for_update(no_key=True)
-    settled_event = rows.get(pk=listed.pk, received_at=listed.received_at)
-    if not settled_event.skipped:
-        raise _not_replayable(IngestStatus(settled_event.status))
+    locked = left_out.lock(listed.pk)
+    if locked is None:
+        raise _not_replayable(IngestStatus(listed.status))
+    partial, settled_event = locked
     event = reread(settled_event)
-    left_out = [skipped["sn"] for skipped in settled_event.skipped if "sn" in skipped]
-    if not left_out:
-        raise errors.SnUnreadable(sn="", items=[skipped["item"] for skipped in settled_event.skipped])
-    rest = replace(event, body={**event.body, "sn": None, "sns": left_out})
+    items = left_out.list_open(settled_event.skipped)
+    sns = [item["sn"] for item in items if "sn" in item]
+    if not sns:
+        raise errors.SnUnreadable(sn="", items=[item["item"] for item in items])
+    rest = replace(event, body={**event.body, "sn": None, "sns": sns})
     candidates = find_candidates(rest)
     context = load_context(rest, candidates, locking.lock(candidates.sns, run_no=candidates.run_no))
     match = matching.find_match(candidates, context.unit_states, context.station_states)
@@ -438,7 +439,8 @@ def attempt_rest(listed: IngestEvent, *, sender: Sender) -> Answered:
     if match.step.step_no != settled_event.step_no:
         raise errors.StepMismatch(current=match.step.step_no, step_no=settled_event.step_no, missing_steps=[])
     event_moves = unit_moves.decide_moves(rest, match, context, sender=sender, rest_of=settled_event)
-    decisions = refused_reports.hold_left_out(event, event_moves, event_id=settled_event.pk)
-    answer = settle_rest(event, settled_event, event_moves)
+    decisions, held_unit_ids = refused_reports.hold_left_out(event, event_moves, event_id=settled_event.pk)
+    answer = settle_rest(event, settled_event, event_moves, note)
+    left_out.rewrite(partial, settled_event, held_unit_ids)
     refused_reports.save(decisions, event_id=settled_event.pk)
     return _answered(answer)

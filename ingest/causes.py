@@ -1,4 +1,6 @@
-"""Why machine events are refused: those with a reason in common, and how all of them are decided about at once."""
+"""Why machine events are refused, or left something out: those with a reason in common, and how all of them are
+decided about at once.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +9,7 @@ from django.db.models import Count, F, Max, Min, Q, QuerySet
 from django.utils import timezone
 
 from ingest import dismissing, processing
-from ingest.models import REFUSED_STATUSES, IngestEvent, IngestStatus, OpenIngestEvent
+from ingest.models import DECIDED_STATUSES, IngestEvent, IngestStatus, IngestWork, PartialIngestEvent
 from mes.plant.reach import narrow_to_stations
 from mes.platform.bulk_actions import services as bulk
 from mes.platform.bulk_actions.causes import MOST_CAUSES, Selection, is_meant
@@ -17,17 +19,16 @@ from mes.platform.inbound.sender import Sender
 
 KIND = "machine-events"
 _OUTCOMES = {
-    IngestStatus.APPLIED: bulk.APPLIED,
     IngestStatus.WAITING: bulk.WAITING,
     IngestStatus.DISMISSED: bulk.DISMISSED,
 }
 
 
-def select(selection: Selection, sender: Sender) -> QuerySet[OpenIngestEvent]:
-    """Return the events that a selection means, of the stations that the sender may speak for; refused ones, unless it
-    names a status.
+def select(selection: Selection, sender: Sender) -> QuerySet[IngestWork]:
+    """Return the events that a selection means, of the stations that the sender may speak for; refused ones and those
+    that left something out, unless it names a status.
     """
-    events = narrow_to_stations(OpenIngestEvent.objects.order_by(), sender, "station__code")
+    events = narrow_to_stations(IngestWork.objects.order_by(), sender, "station__code")
     exact = {
         "error_code": selection.error_code,
         "subject": selection.subject,
@@ -42,7 +43,7 @@ def select(selection: Selection, sender: Sender) -> QuerySet[OpenIngestEvent]:
             events = events.filter(**{nothing[lookup]: None})
         elif value is not None:
             events = events.filter(**{lookup: value})
-    statuses = REFUSED_STATUSES if selection.status is None else (selection.status,)
+    statuses = DECIDED_STATUSES if selection.status is None else (selection.status,)
     received = Q(status__in=statuses)
     if selection.since is not None:
         received &= Q(received_at__gte=selection.since)
@@ -102,21 +103,30 @@ def decide(verb: BulkVerb, selection: Selection, *, reason: str, sender: Sender,
 
 def _work(event_id: int, action: BulkAction) -> None:
     """Try an event again or dismiss it, if it still is what was meant."""
-    event = OpenIngestEvent.objects.filter(pk=event_id).only("status", "error_code", "subject").first()
-    if event is None or event.status not in REFUSED_STATUSES:
+    work = IngestWork.objects.filter(pk=event_id).only("status", "error_code", "subject").first()
+    if work is None or work.status not in DECIDED_STATUSES:
         return
     sender = bulk.sender_of(action)
     if action.verb == BulkVerb.REPLAY:
-        as_new = action.as_new and event.status == IngestStatus.CONFLICT
+        as_new = action.as_new and work.status == IngestStatus.CONFLICT
         processing.replay_kept(event_id, sender=sender, as_new=as_new, reason=action.reason)
-    elif is_meant(action.selection, error_code=event.error_code, subject=event.subject):
+    elif is_meant(action.selection, error_code=work.error_code, subject=work.subject):
         dismissing.dismiss(event_id, reason=action.reason, sender=sender)
 
 
 def _outcome(event_id: int) -> str:
-    """Return what has become of an event. One that is gone reported a test result that another had reported."""
-    status = IngestEvent.objects.filter(pk=event_id).values_list("status", flat=True).first()
-    return bulk.APPLIED if status is None else _OUTCOMES.get(IngestStatus(status), bulk.REFUSED)
+    """Return what has become of an event. One that is gone reported a test result that another had reported; one that
+    left something out still is not done with.
+    """
+    row = IngestEvent.objects.filter(pk=event_id).values_list("status", "note").first()
+    if row is None:
+        return bulk.APPLIED
+    status, note = row
+    if status != IngestStatus.APPLIED:
+        return _OUTCOMES.get(IngestStatus(status), bulk.REFUSED)
+    if PartialIngestEvent.objects.filter(pk=event_id).exists():
+        return bulk.REFUSED
+    return bulk.DISMISSED if note and "dismissedBy" in note else bulk.APPLIED
 
 
 BULK = BulkKind(KIND, work=_work, outcome=_outcome)

@@ -1,24 +1,29 @@
-"""Refused events that need no replay: somebody says so with a reason, or decided about the units that they held.
+"""Refused events that need no replay, and what applied ones left out: somebody says so with a reason, or decided about
+the units that they held.
 
-Their keys are spent from then on: the same again is a duplicate. Nobody is released by it. Key before event, as a
-replay locks them: of a dismissal and a replay at the same time, one finds the other's end.
+The keys of refused events are spent from then on: the same again is a duplicate. Nobody is released by it. Key before
+event, as a replay locks them: of a dismissal and a replay at the same time, one finds the other's end. An applied event
+stays so; what it left out is locked by its row of open work.
 """
 
+from collections.abc import Callable, Collection
+from datetime import datetime
 from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import BooleanField, Exists, F, Func, OuterRef
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, QuerySet
 from django.utils import timezone
 
 from execution.models import Disposition, DispositionAction
-from ingest import envelope
+from ingest import envelope, left_out
 from ingest.models import (
     REFUSED_STATUSES,
     IngestEvent,
     IngestEventUnit,
     IngestStatus,
     OpenIngestEvent,
+    PartialIngestEvent,
     SettledIngestEvent,
 )
 from ingest.transitions import INGEST_EVENT
@@ -28,6 +33,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound import keys
 from mes.platform.inbound.sender import Sender
 from mes.platform.sweeps import is_connection_lost
+from mes.production.models import Unit
 
 logger = structlog.get_logger(__name__)
 SWEPT = 500
@@ -42,20 +48,44 @@ _IS_OF_HELD = Func(
 
 @transaction.atomic
 def dismiss(event_id: int, *, reason: str, sender: Sender) -> IngestEvent:
-    """Settle a refused event as DISMISSED under its id, with who decided and why.
+    """Settle a refused event as DISMISSED under its id, with who decided and why. One that was applied stays so: what
+    it left out is dismissed.
 
-    Raises IngestEventNotFound, InvalidTransition when it is not refused (any more), and StationNotAllowed.
+    Raises IngestEventNotFound, InvalidTransition when it is not refused (any more) and nothing that it left out is
+    open, and StationNotAllowed.
     """
     listed = get_or_raise(IngestEvent.objects.select_related("station"), errors.IngestEventNotFound, pk=event_id)
     if sender.is_limited:
         sender.check_stations([listed.station.code] if listed.station else [])
+    note = {"dismissedBy": sender.system, "reason": reason}
+    if listed.status == IngestStatus.APPLIED and _dismiss_left_out(event_id, note):
+        return IngestEvent.objects.select_related("run", "station").get(pk=event_id)
     INGEST_EVENT.next_state(Action.DISMISS, listed.status)
     open_event = _claim(event_id)
     if open_event is None:
         status = get_or_raise(IngestEvent.objects, errors.IngestEventNotFound, pk=event_id).status
         raise errors.InvalidTransition(action=Action.DISMISS, entity=INGEST_EVENT.entity, state=IngestStatus(status))
-    _settle(open_event, {"dismissedBy": sender.system, "reason": reason})
+    _settle(open_event, note)
     return IngestEvent.objects.select_related("run", "station").get(pk=event_id)
+
+
+def _dismiss_left_out(event_id: int, note: dict[str, Any]) -> bool:
+    """Dismiss what an applied event left out and is open still; return whether there was any."""
+    locked = left_out.lock(event_id)
+    if locked is None:
+        return False
+    partial, settled_event = locked
+    _add_note(settled_event, note)
+    partial.delete()
+    return True
+
+
+def _add_note(settled_event: SettledIngestEvent, note: dict[str, Any]) -> None:
+    """Keep who dismissed what an applied event left out, and why."""
+    now = timezone.now()
+    note = {**(settled_event.note or {}), **note, "dismissedAt": now.isoformat()}
+    rows = SettledIngestEvent.objects.filter(pk=settled_event.pk, received_at=settled_event.received_at)
+    rows.update(note=note, last_at=now)
 
 
 def _claim(event_id: int) -> OpenIngestEvent | None:
@@ -96,6 +126,9 @@ def dismiss_decided(unit_id: int) -> None:
     holding = OpenIngestEvent.objects.filter(held_unit_ids__contains=[unit_id], status__in=REFUSED_STATUSES)
     for event_id in holding.order_by("id").values_list("pk", flat=True):
         _dismiss_decided(event_id)
+    partial = PartialIngestEvent.objects.filter(held_unit_ids__contains=[unit_id])
+    for event_id in partial.order_by("id").values_list("pk", flat=True):
+        _decide_left_out(event_id)
 
 
 def dismiss_missed() -> int:
@@ -106,16 +139,27 @@ def dismiss_missed() -> int:
         .filter(decided_at__gte=OuterRef("received_at"))
     )
     holding = OpenIngestEvent.objects.filter(held_unit_ids__len__gt=0, status__in=REFUSED_STATUSES)
-    missed = holding.filter(Exists(decided)).order_by(F("last_at"), "id").values_list("pk", flat=True)[:SWEPT]
+    partial = PartialIngestEvent.objects.filter(held_unit_ids__len__gt=0)
+    kinds: tuple[tuple[QuerySet[Any], Callable[[int], bool]], ...] = (
+        (holding, _dismiss_decided),
+        (partial, _decide_left_out),
+    )
     dismissed = 0
-    for event_id in list(missed):
-        try:
-            dismissed += _dismiss_decided(event_id)
-        except Exception as error:
-            if is_connection_lost(error):
-                raise
-            logger.exception("a decided report was not dismissed", event_id=event_id)
+    for events, settle in kinds:
+        missed = events.filter(Exists(decided)).order_by(F("last_at"), "id").values_list("pk", flat=True)[:SWEPT]
+        dismissed += sum(_try(settle, event_id) for event_id in list(missed))
     return dismissed
+
+
+def _try(settle: Callable[[int], bool], event_id: int) -> bool:
+    """Settle an event of many; one that cannot be hinders no other."""
+    try:
+        return settle(event_id)
+    except Exception as error:
+        if is_connection_lost(error):
+            raise
+        logger.exception("a decided report was not dismissed", event_id=event_id)
+        return False
 
 
 @transaction.atomic
@@ -126,21 +170,54 @@ def _dismiss_decided(event_id: int) -> bool:
     if open_event is None or decision is None:
         transaction.set_rollback(True)  # the key stays free
         return False
-    note = {"dismissedBy": decision.decided_by, "reason": decision.reason, "decision": decision.action}
-    _settle(open_event, note)
+    _settle(open_event, _note_of(decision))
+    return True
+
+
+def _note_of(decision: Disposition) -> dict[str, Any]:
+    return {"dismissedBy": decision.decided_by, "reason": decision.reason, "decision": decision.action}
+
+
+@transaction.atomic
+def _decide_left_out(event_id: int) -> bool:
+    """Take the units that were decided about since off what an applied event left out; return whether any was. With the
+    last of them it is no open work any more; what else it left out stays so.
+    """
+    locked = left_out.lock(event_id)
+    if locked is None:
+        return False
+    partial, settled_event = locked
+    decisions = _find_decisions(event_id, partial.held_unit_ids, since=settled_event.received_at)
+    if not decisions:
+        return False
+    sns = dict(Unit.objects.filter(pk__in=decisions).values_list("sn", "pk"))
+    for item in settled_event.skipped:
+        if item.get("sn") in sns and "decision" not in item:
+            decision = decisions[sns[item["sn"]]]
+            item["decision"] = {"action": decision.action, "by": decision.decided_by, "reason": decision.reason}
+    rows = SettledIngestEvent.objects.filter(pk=event_id, received_at=settled_event.received_at)
+    rows.update(skipped=settled_event.skipped)
+    left_out.rewrite(partial, settled_event, [pk for pk in partial.held_unit_ids if pk not in decisions])
+    if not left_out.list_open(settled_event.skipped):
+        _add_note(settled_event, _note_of(max(decisions.values(), key=lambda decision: decision.pk)))
     return True
 
 
 def _find_decision(open_event: OpenIngestEvent) -> Disposition | None:
     """Return the last decision about the units held for an event; None where one of them is not decided about since."""
     held = set(open_event.held_unit_ids)
-    history = Disposition.objects.filter(unit_id__in=held).order_by("id")
-    last: dict[int, Disposition] = {}
-    for disposition in history:
-        if disposition.action == DispositionAction.HOLD and disposition.about_event_id == open_event.pk:
-            last.pop(disposition.unit_id, None)
-        elif disposition.action != DispositionAction.HOLD and disposition.decided_at >= open_event.received_at:
-            last[disposition.unit_id] = disposition
+    last = _find_decisions(open_event.pk, held, since=open_event.received_at)
     if not held or set(last) != held:
         return None
     return max(last.values(), key=lambda disposition: disposition.pk)
+
+
+def _find_decisions(event_id: int, held: Collection[int], *, since: datetime) -> dict[int, Disposition]:
+    """Return the last decision about each of the units held for an event that was decided about since."""
+    last: dict[int, Disposition] = {}
+    for disposition in Disposition.objects.filter(unit_id__in=held).order_by("id"):
+        if disposition.action == DispositionAction.HOLD and disposition.about_event_id == event_id:
+            last.pop(disposition.unit_id, None)
+        elif disposition.action != DispositionAction.HOLD and disposition.decided_at >= since:
+            last[disposition.unit_id] = disposition
+    return last

@@ -29,6 +29,8 @@ class IngestStatus(models.TextChoices):
 
 OPEN_STATUSES = (IngestStatus.WAITING, IngestStatus.REJECTED, IngestStatus.CONFLICT)
 REFUSED_STATUSES = (IngestStatus.REJECTED, IngestStatus.CONFLICT)  # a person decides about them
+DECIDED_STATUSES = (*REFUSED_STATUSES, IngestStatus.APPLIED)  # and about what applied ones left out
+WORK_STATUSES = (*OPEN_STATUSES, IngestStatus.APPLIED)
 
 
 class IngestBase(models.Model):
@@ -159,6 +161,82 @@ class SettledIngestEvent(IngestBase):
                 name="settled_ingest_clocks",
             ),
         ]
+
+
+class PartialIngestEvent(models.Model):
+    """Open work: an applied event that left units or items out, until it is replayed or dismissed. Small and
+    unpartitioned; while it stands, the month of its event stays.
+
+    Its id and times are those of the settled event. `sns` are the units that are open still, `held_unit_ids` those that
+    are held for what it says of them; `error`, `error_code` and `subject` are those of what it left out, first of what
+    failed.
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+    received_at = models.DateTimeField(_("received"))
+    source_system = models.CharField(_("source system"), max_length=100, db_collation="C")
+    dedupe_key = models.CharField(_("key"), max_length=200, db_collation="C")
+    occurred_at = models.DateTimeField(_("occurred"), null=True)
+    last_at = models.DateTimeField(_("last time"))
+    run = models.ForeignKey(Run, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+")
+    station = models.ForeignKey(
+        Station, models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
+    step_no = models.PositiveIntegerField(_("step"), null=True)
+    sns = ArrayField(models.CharField(max_length=100), default=list, verbose_name=_("serial numbers"))
+    error_code = models.CharField(_("error code"), max_length=60)
+    error = models.JSONField(_("error"))
+    subject = models.CharField(_("about"), max_length=200, blank=True)
+    is_failing = models.BooleanField(_("reports a failure"))
+    held_unit_ids = ArrayField(models.BigIntegerField(), default=list)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("partly applied ingest event")
+        verbose_name_plural = _("partly applied ingest events")
+        indexes = [
+            models.Index(F("received_at"), name="partial_ingest_by_month"),
+            GinIndex(F("held_unit_ids"), name="partial_ingest_holding", fastupdate=False),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_system} {self.dedupe_key}"
+
+
+class IngestWork(models.Model):
+    """What is open, with why: events that wait or are refused, and applied ones (by that status) that left something
+    out. A view over the two tables of open work; the events themselves are `IngestEvent`s of the same ids.
+    """
+
+    id = models.BigIntegerField(primary_key=True)
+    received_at = models.DateTimeField()
+    source_system = models.CharField(max_length=100, db_collation="C")
+    dedupe_key = models.CharField(max_length=200, db_collation="C")
+    occurred_at = models.DateTimeField(null=True)
+    last_at = models.DateTimeField()
+    run = models.ForeignKey(Run, models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
+    station = models.ForeignKey(Station, models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
+    step_no = models.PositiveIntegerField(null=True)
+    sns = ArrayField(models.CharField(max_length=100))
+    status = models.CharField(max_length=9, choices=IngestStatus)
+    error_code = models.CharField(max_length=60)
+    error = models.JSONField(null=True)
+    subject = models.CharField(max_length=200)
+    is_failing = models.BooleanField()
+    blocked_unit_id = models.BigIntegerField(null=True)
+    wait_until = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField()
+    next_attempt_at = models.DateTimeField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = "ingest_work"
+        ordering = ["-id"]
+        verbose_name = _("open ingest event")
+        verbose_name_plural = _("open ingest events")
+
+    def __str__(self) -> str:
+        return f"{self.source_system} {self.dedupe_key}"
 
 
 class IngestEventUnit(models.Model):

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -18,9 +18,18 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from ingest import causes, dismissing, highlighting, processing
+from ingest.left_out import list_open
 from ingest.mapping import presets
 from ingest.mapping.preview import LIVE, Preview, as_json, preview_event
-from ingest.models import OPEN_STATUSES, REFUSED_STATUSES, IngestEvent, IngestStatus, OpenIngestEvent
+from ingest.models import (
+    DECIDED_STATUSES,
+    WORK_STATUSES,
+    IngestEvent,
+    IngestStatus,
+    IngestWork,
+    OpenIngestEvent,
+    SettledIngestEvent,
+)
 from mes.errors import DomainError, PayloadTooLarge
 from mes.plant.models import StationType
 from mes.platform.accounts.roles import Capability
@@ -64,6 +73,12 @@ ADVICE = {  # code → what to do about it
     "VALIDATION_ERROR": gettext_lazy("The sender must be mended: it did not send an event."),
     "PAYLOAD_TOO_LARGE": gettext_lazy("The sender must send less in one event."),
     "PARSE_ERROR": gettext_lazy("The sender must be mended: it did not send JSON."),
+}
+
+ADVICE_ON_LEFT_OUT = {  # where it is not that of a refusal
+    "SN_UNREADABLE": gettext_lazy("Nobody can tell whose it is: look for the board, then dismiss it."),
+    "UNIT_SCRAPPED": gettext_lazy("It is scrapped: dismiss it."),
+    **{code: text for code, text in ADVICE.items() if code not in ("STEP_MISMATCH", "REQUIRED_DATA_MISSING")},
 }
 
 
@@ -232,18 +247,33 @@ def events_page(request: HttpRequest) -> HttpResponse:
     chosen = _read_filter(request)
     rows = list(_select(chosen)[: PAGE_SIZE + 1])
     shown = rows[:PAGE_SIZE]
-    counts = list(OpenIngestEvent.objects.order_by().values("status", "error_code").annotate(count=Count("id")))
+    events = IngestEvent.objects.select_related("station").in_bulk([work.pk for work in shown])
+    counts = list(IngestWork.objects.order_by().values("status", "error_code").annotate(count=Count("id")))
     found, more_causes = _list_causes(chosen)
     context = {
         "chosen": chosen,
         "causes": found,
         "more_causes": more_causes,
         "decide_address": reverse("ingest-events-decide"),
-        "events": [{"event": event, "advice": _advise(event)} for event in shown],
+        "events": [
+            {
+                "work": work,
+                "event": events[work.pk],
+                "advice": _advise(work),
+                "left_out": list_open(events[work.pk].skipped),
+            }
+            for work in shown
+            if work.pk in events
+        ],
         "statuses": [
-            (value, label, sum(row["count"] for row in counts if row["status"] == value), chosen.query(status=value))
+            (
+                value,
+                _label(value, label),
+                sum(row["count"] for row in counts if row["status"] == value),
+                chosen.query(status=value),
+            )
             for value, label in IngestStatus.choices
-            if value in OPEN_STATUSES
+            if value in WORK_STATUSES
         ],
         "total": sum(row["count"] for row in counts),
         "everything": chosen.query(status=""),
@@ -257,20 +287,31 @@ def events_page(request: HttpRequest) -> HttpResponse:
 
 def _read_filter(request: HttpRequest) -> EventFilter:
     texts = {name: request.GET.get(name, "").strip()[:200].replace("\0", "") for name in ASKED}
-    texts["status"] = texts["status"] if texts["status"] in OPEN_STATUSES else ""
+    texts["status"] = texts["status"] if texts["status"] in WORK_STATUSES else ""
     return EventFilter(**texts, before=whole_number(request.GET.get("before", "")))
 
 
-def _advise(event: OpenIngestEvent) -> str:
-    """Say what to do about an open event. One that came too late for its step is not tried again by itself."""
+def _label(status: str, label: Any) -> str:
+    """Return what an applied event is called on the list of what is open."""
+    return _("Applied in part") if status == IngestStatus.APPLIED else str(label)
+
+
+def _advise(event: IngestWork) -> str:
+    """Say what to do about an open event. One that came too late for its step is not tried again by itself, nor is what
+    an applied one left out.
+    """
+    if event.status == IngestStatus.APPLIED:
+        return str(
+            ADVICE_ON_LEFT_OUT.get(event.error_code, _("Once what keeps it out is mended, replay; else dismiss it."))
+        )
     details = (event.error or {}).get("details") or {}
     if event.error_code == "STEP_MISMATCH" and not details.get("missingSteps"):
         return _("The unit is past this step: the event came too late, or a second time under another key.")
     return str(ADVICE.get(event.error_code, ""))
 
 
-def _select(chosen: EventFilter) -> QuerySet[OpenIngestEvent]:
-    events = OpenIngestEvent.objects.select_related("station", "run").order_by("-id")
+def _select(chosen: EventFilter) -> QuerySet[IngestWork]:
+    events = IngestWork.objects.order_by("-id")
     exact = {
         "status": chosen.status,
         "error_code": chosen.code,
@@ -285,22 +326,27 @@ def _select(chosen: EventFilter) -> QuerySet[OpenIngestEvent]:
         events = events.filter(step_no=min(step_no, 2**31 - 1))
     if chosen.q:
         unit = Unit.objects.filter(sn=chosen.q).values("pk")
-        named = Q(sns__contains=[chosen.q]) | Q(blocked_unit_id__in=unit) | Q(payload__icontains=chosen.q)
-        events = events.filter(named | Q(dedupe_key__startswith=chosen.q))
+        named = Q(sns__contains=[chosen.q]) | Q(blocked_unit_id__in=unit) | Q(dedupe_key__startswith=chosen.q)
+        said = Q(payload__icontains=chosen.q)
+        opened = OpenIngestEvent.objects.filter(said).values("pk")
+        applied = SettledIngestEvent.objects.filter(said, pk=OuterRef("pk"), received_at=OuterRef("received_at"))
+        events = events.filter(named | Q(pk__in=opened) | Q(Exists(applied), status=IngestStatus.APPLIED))
     return events.filter(pk__lt=chosen.before) if chosen.before is not None else events
 
 
 def _list_causes(chosen: EventFilter) -> tuple[list[bulk_pages.Cause], bool]:
-    """Return the causes of the refused events, with their forms: a form means all of them, whatever is looked for."""
+    """Return the causes of the refused events, and of those that left something out, with their forms: a form means all
+    of them, whatever is looked for.
+    """
     narrowed = _select(replace(chosen, before=None, status="", q="")).order_by()
     up_to = timezone.now()
-    groups, more = list_groups(narrowed.filter(status__in=REFUSED_STATUSES), SHARED, failing=Q(is_failing=True))
-    examples = OpenIngestEvent.objects.in_bulk([group.example_id for group in groups])
+    groups, more = list_groups(narrowed.filter(status__in=DECIDED_STATUSES), SHARED, failing=Q(is_failing=True))
+    examples = IngestWork.objects.in_bulk([group.example_id for group in groups])
     found = [_as_cause(group, examples[group.example_id], up_to) for group in groups if group.example_id in examples]
     return found, more
 
 
-def _as_cause(group: Group, example: OpenIngestEvent, up_to: datetime) -> bulk_pages.Cause:
+def _as_cause(group: Group, example: IngestWork, up_to: datetime) -> bulk_pages.Cause:
     shared = group.shared
     station, run, step_no = shared["station__code"], shared["run__run_no"], shared["step_no"]
     code, source, status = shared["error_code"], shared["source_system"], shared["status"]
@@ -310,7 +356,14 @@ def _as_cause(group: Group, example: OpenIngestEvent, up_to: datetime) -> bulk_p
     if group.subject is not None:
         fields["subject"] = group.subject
     query = EventFilter(status, code, group.subject or "", source, station or "", run or "", step_text).query()
-    places = [source, station, run, _("step %(number)s") % {"number": step_no} if step_no is not None else None]
+    left_out = _("left out of an applied event") if status == IngestStatus.APPLIED else None
+    places = [
+        left_out,
+        source,
+        station,
+        run,
+        _("step %(number)s") % {"number": step_no} if step_no is not None else None,
+    ]
     return bulk_pages.Cause(
         code=code,
         message=(example.error or {}).get("message") or code,
@@ -351,6 +404,8 @@ def replay(request: HttpRequest, event_id: int) -> HttpResponse:
     else:
         if outcome.status == IngestStatus.WAITING:
             messages.info(request, _("It goes on waiting."))
+        elif outcome.answer.get("skipped"):
+            messages.warning(request, _("It is applied but for what it leaves out."))
         else:
             messages.success(request, _("It is applied."))
     return _back(request)

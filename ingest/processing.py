@@ -241,7 +241,7 @@ def retry(
     open_event = OpenIngestEvent.objects.filter(pk=event_id).first()
     if open_event is None:
         listed = get_or_raise(IngestEvent.objects, errors.IngestEventNotFound, pk=event_id)
-        return attempts.attempt_rest(listed, sender=sender)
+        return attempts.attempt_rest(listed, sender=sender, note=note)
     check_as_new(open_event.status, as_new=as_new)
     event = replace(attempts.reread(open_event), is_by_itself=note is None, note=note)
     if open_event.status == IngestStatus.WAITING:

@@ -55,23 +55,28 @@ def hold_failing(
     return decisions, Against(is_failing=True, held_unit_ids=[unit.pk for unit in units if unit.sn in held])
 
 
-def hold_left_out(event: ReceivedEvent, event_moves: EventMoves, *, event_id: int) -> list[Disposition]:
+def hold_left_out(
+    event: ReceivedEvent, event_moves: EventMoves, *, event_id: int
+) -> tuple[list[Disposition], Sequence[int]]:
     """Hold those of the units that a partial batch leaves out of which it says that they failed, and mark them in
-    `skipped`. Returns the decisions, unsaved.
+    `skipped`. Returns the decisions, unsaved, and the ids of the units that are held for it.
     """
     skipped = {item["sn"]: item for item in event_moves.skipped if "sn" in item}
     said = _find_said(event, [event_moves.match.candidate]) if skipped else {}
     failing = {sn: each.report for sn, of_unit in said.items() for each in of_unit if each.report and sn in skipped}
     if not failing:
-        return []
+        return [], ()
+    for sn in failing:
+        skipped[sn]["failing"] = True
     held_before = Disposition.objects.filter(about_event_id=event_id).values_list("unit_id", flat=True)
-    decisions = []
+    decisions, held_unit_ids = [], []
     for unit in locking.lock_units(Unit.objects.filter(sn__in=list(failing))):
         code = skipped[unit.sn]["code"]
         source = event.envelope.source_system
         decisions += hold_units([unit], failing, source=source, code=code, held_before=list(held_before))
         skipped[unit.sn]["held"] = unit.status == UnitStatus.ON_HOLD
-    return decisions
+        held_unit_ids += [unit.pk] if unit.status == UnitStatus.ON_HOLD else []
+    return decisions, held_unit_ids
 
 
 def save(decisions: Sequence[Disposition], *, event_id: int) -> None:

@@ -1,12 +1,13 @@
 """Applied events: what they move, what they are and their answer beside their key, in one statement."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from django.utils import timezone
 
 from execution import carriers, moves_sql
-from ingest import keys
+from ingest import keys, left_out
 from ingest.context import EventContext
 from ingest.envelope import ReceivedEvent
 from ingest.mapping.extract import DATA, Extracted
@@ -47,11 +48,32 @@ _EVENT_TYPES = {
     "request_id": "text",
     "recorded_by": "text",
 }
-SETTLE = f"""
+_PARTIAL_TYPES = {
+    "sns": "text[]",
+    "error_code": "text",
+    "error": "jsonb",
+    "subject": "text",
+    "is_failing": "boolean",
+    "held_unit_ids": "bigint[]",
+}
+_PARTIAL_COLUMNS = (
+    *("id", "received_at", "source_system", "dedupe_key", "occurred_at", "last_at"),
+    *("run_id", "station_id", "step_no"),
+)
+_BEGIN = f"""
     WITH {moves_sql.CTES}, event AS MATERIALIZED (
         SELECT * FROM jsonb_to_record(%(event)s::jsonb)
-            AS e({", ".join(f"{name} {kind}" for name, kind in _EVENT_TYPES.items())}, channel text, answer jsonb)
-    ), settled AS (
+            AS e({", ".join(f"{name} {kind}" for name, kind in _EVENT_TYPES.items())}, channel text, answer jsonb,
+                 left_out jsonb)
+    )"""
+_LEAVE_OUT = f""", partial AS (
+        INSERT INTO ingest_partialingestevent ({", ".join((*_PARTIAL_COLUMNS, *_PARTIAL_TYPES))})
+        SELECT {", ".join(f"e.{name}" for name in _PARTIAL_COLUMNS)},
+               {", ".join(f"l.{name}" for name in _PARTIAL_TYPES)}
+          FROM event e CROSS JOIN LATERAL jsonb_to_record(e.left_out)
+               AS l({", ".join(f"{name} {kind}" for name, kind in _PARTIAL_TYPES.items())})
+    )"""
+_END = f""", settled AS (
         INSERT INTO ingest_settledingestevent ({", ".join(_EVENT_TYPES)}, error_code, count)
         SELECT {", ".join(_EVENT_TYPES)}, '', 1 FROM event
     ), involved AS (
@@ -63,14 +85,20 @@ SETTLE = f"""
     )
     SELECT 1
 """
+SETTLE, SETTLE_PARTLY = _BEGIN + _END, _BEGIN + _LEAVE_OUT + _END
 
 
 def settle(
-    event: ReceivedEvent, event_moves: EventMoves, context: EventContext, open_event: OpenIngestEvent | None
+    event: ReceivedEvent,
+    event_moves: EventMoves,
+    context: EventContext,
+    open_event: OpenIngestEvent | None,
+    *,
+    held_unit_ids: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Write what an event moves and the event, under the id it had while it was open, and its answer beside the key.
 
-    Returns the answer.
+    What it left out is open work, with the units that are held for it. Returns the answer.
     """
     now = timezone.now()
     event_id = open_event.pk if open_event else context.event_id
@@ -88,10 +116,12 @@ def settle(
         "answer": answer,
         **_columns(event, event_moves),
     }
-    parameters = {"event": as_json(row)}
+    if event_moves.skipped:
+        row["left_out"] = left_out.summarize(event_moves.skipped, held_unit_ids)
+    statement, parameters = SETTLE_PARTLY if event_moves.skipped else SETTLE, {"event": as_json(row)}
     _name_event(event_moves, event_id)
     moves_sql.write(
-        event_moves.moves, now=now, statement=SETTLE, parameters=parameters, watched=context.watched_unit_ids
+        event_moves.moves, now=now, statement=statement, parameters=parameters, watched=context.watched_unit_ids
     )
     _join_pass(event_moves)
     if open_event:
@@ -177,9 +207,14 @@ def _answer(event_id: int, event_moves: EventMoves) -> dict[str, Any]:
     return answer
 
 
-def settle_rest(event: ReceivedEvent, settled_event: SettledIngestEvent, event_moves: EventMoves) -> dict[str, Any]:
+def settle_rest(
+    event: ReceivedEvent,
+    settled_event: SettledIngestEvent,
+    event_moves: EventMoves,
+    note: Mapping[str, Any] | None,
+) -> dict[str, Any]:
     """Write what the replay of an applied event moves and add it to the event; its skipped units are those still left
-    out. Returns the answer.
+    out, and those that were decided about. Returns the answer.
     """
     now = timezone.now()
     _name_event(event_moves, settled_event.pk)
@@ -188,11 +223,13 @@ def settle_rest(event: ReceivedEvent, settled_event: SettledIngestEvent, event_m
     settled_event.sns += [move.unit.sn for move in event_moves.moves]
     settled_event.unit_ids += [move.unit.pk for move in event_moves.moves]
     settled_event.track_ids += [move.track.pk for move in event_moves.moves]
-    settled_event.skipped, settled_event.last_at = event_moves.skipped, now
+    decided = [item for item in settled_event.skipped if "decision" in item]
+    settled_event.skipped, settled_event.last_at = [*decided, *event_moves.skipped], now
+    settled_event.note = {**(settled_event.note or {}), **(note or {})} or None
     # What is measured of a unit that is left out counts as kept with the event alone, until it is taken.
     still_unmapped = settled_event.unmapped_count - event_moves.measured + len(event_moves.unmapped)
     settled_event.unmapped_count = max(still_unmapped, 0)
-    names = ("sns", "unit_ids", "track_ids", "skipped", "last_at", "unmapped_count")
+    names = ("sns", "unit_ids", "track_ids", "skipped", "note", "last_at", "unmapped_count")
     fields = {name: getattr(settled_event, name) for name in names}
     SettledIngestEvent.objects.filter(pk=settled_event.pk, received_at=settled_event.received_at).update(**fields)
     IngestEventUnit.objects.bulk_create(

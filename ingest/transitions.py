@@ -1,4 +1,7 @@
-"""What may become of a kept machine event. What the table does not name is refused."""
+"""What may become of a kept machine event. What the table does not name is refused.
+
+An applied event stays so: what it left out is replayed or dismissed while it is open (`PartialIngestEvent`).
+"""
 
 from ingest.models import IngestStatus as S
 from mes.labels import Action, Entity

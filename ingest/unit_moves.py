@@ -28,6 +28,7 @@ from ingest.carrier_moves import BatchMeasurements, LockedCarrier, find_missed_p
 from ingest.context import EventContext
 from ingest.envelope import ReceivedEvent
 from ingest.failing import read_failing
+from ingest.left_out import list_open
 from ingest.mapping import measurements
 from ingest.mapping.extract import DATA, FAIL, IN, OUT, PASS, Extracted, UnitReport, UnreadableItem
 from ingest.mapping.paths import invalid
@@ -242,7 +243,7 @@ def _list_reports(
         raise invalid(_("named more than once: {sns}").format(sns=", ".join(repeated)))
     of_no_unit = [report for report in reports if not (report.sn or report.position in sns_by_position)]
     if rest_of is not None:
-        left_out = {skipped["sn"] for skipped in rest_of.skipped if "sn" in skipped}
+        left_out = {item["sn"] for item in list_open(rest_of.skipped) if "sn" in item}
         named = [report for report in named if report.sn in left_out]
     return named, of_no_unit
 

@@ -5,14 +5,17 @@ from typing import Any
 
 from django.db.models import Q
 
-from execution.models import DataValue, Track
+from execution.models import DataValue, Disposition, Track
 from ingest.models import IngestBase, IngestEventUnit, OpenIngestEvent, SettledIngestEvent
 from mes.production.models import Unit
 
 
 def list_events(unit: Unit) -> list[IngestBase]:
-    """Return the events that a unit has part in: those applied, then those that wait or were rejected. Two queries."""
-    applied = IngestEventUnit.objects.filter(unit_id=unit.pk).values("event_id")
+    """Return the events that a unit has part in: those applied, also where they left the unit out and held it for what
+    they say of it, then those that wait or were rejected. Two queries.
+    """
+    held = Disposition.objects.filter(unit=unit, about_event_id__isnull=False).values("about_event_id")
+    applied = IngestEventUnit.objects.filter(unit_id=unit.pk).values("event_id").union(held)
     settled = SettledIngestEvent.objects.select_related("station").filter(pk__in=applied).order_by("id")
     named = Q(blocked_unit_id=unit.pk) | Q(sns__contains=[unit.sn])
     opened = OpenIngestEvent.objects.select_related("station").filter(named).order_by("id")

@@ -93,7 +93,7 @@ def test_causes_say_what_is_refused_and_how_often(plant: IngestPlant, client: AP
     ):
         assert read_causes(client, **filters)["items"] == []
     assert read_causes(client, status="CONFLICT")["items"] == []
-    for wrong in ({"status": "APPLIED"}, {"stepNo": "x"}, {"stepNo": "9" * 30}, {"from": "x"}, {"code": "a\0"}):
+    for wrong in ({"status": "DISMISSED"}, {"stepNo": "x"}, {"stepNo": "9" * 30}, {"from": "x"}, {"code": "a\0"}):
         assert client.get(CAUSES, wrong).status_code == 400
 
 
@@ -192,7 +192,7 @@ def test_conflicts_are_taken_as_new_together(plant: IngestPlant, client: APIClie
         {"code": 7},
         {"stepNo": "10"},
         {"stepNo": -1},
-        {"status": "APPLIED"},
+        {"status": "DISMISSED"},
         {"asNew": "yes"},
         {"more": 1},
         {"from": "x"},

@@ -15,8 +15,8 @@ from rest_framework.test import APIClient
 
 from execution import dispositions
 from execution.models import Track
-from ingest import dismissing
-from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
+from ingest import dismissing, left_out
+from ingest.models import IngestEvent, OpenIngestEvent, PartialIngestEvent, SettledIngestEvent
 from ingest.processing import catch_up
 from mes.platform.bulk_actions import services
 from mes.platform.bulk_actions.models import BulkAction
@@ -25,6 +25,7 @@ from mes.production import runs
 from mes.production.models import Unit
 from tests.factories import api_client
 from tests.ingest.support import make_ingest_plant, printed, push
+from tests.ingest.test_panels import PANEL, panel
 from tests.integration.helpers import another, at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -136,3 +137,45 @@ def test_two_workers_work_off_one_bulk_action(client: APIClient) -> None:
     replayed, dismissed = BulkAction.objects.order_by("id")
     assert (replayed.status, replayed.applied, dismissed.status) == ("DONE", TIMES, "DONE")
     assert Track.objects.count() == len(event_ids) == dismissed.applied
+
+
+# --- what an applied event left out ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_locked", [True, False], ids=["with the lock", "the control: without it"])
+def test_a_replay_in_the_middle_of_a_dismissal_of_what_was_left_out(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch, is_locked: bool
+) -> None:
+    plant = make_ingest_plant(units=2, reflow={**PANEL, "waitSeconds": 0})
+    one, two = plant.sns
+    Unit.objects.filter(sn=one).update(current_step_no=30)
+    event_id = int(push(client, panel([one, two], "OK", "OK"), 201)["eventId"])
+    Unit.objects.filter(sn=two).update(current_step_no=30)
+    is_under_way, add_note = Event(), dismissing._add_note
+
+    def add_slowly(*given: Any) -> None:
+        is_under_way.set()
+        sleep(1)  # the replay comes as far as it can
+        add_note(*given)
+
+    def replay() -> str:
+        is_under_way.wait(timeout=30)
+        return decide(client, event_id, "replay")()
+
+    monkeypatch.setattr(dismissing, "_add_note", add_slowly)
+    if not is_locked:
+        monkeypatch.setattr(left_out, "lock", read_unlocked)
+    answers = set(at_once(decide(client, event_id, "dismiss"), replay))
+    dismissed = (SettledIngestEvent.objects.get().note or {}).get("dismissedBy") is not None
+    assert dismissed and not PartialIngestEvent.objects.exists()
+    if is_locked:
+        assert answers == {"dismiss APPLIED", "replay INVALID_TRANSITION"}
+        assert Track.objects.count() == 1
+    else:
+        assert answers == {"dismiss APPLIED", "replay APPLIED"}
+        assert Track.objects.count() == 2
+
+
+def read_unlocked(event_id: int) -> tuple[PartialIngestEvent, SettledIngestEvent] | None:
+    partial = PartialIngestEvent.objects.filter(pk=event_id).first()
+    return partial and (partial, SettledIngestEvent.objects.get(pk=event_id))

@@ -61,9 +61,13 @@ class Rows(Policy):
 
 @dataclass(frozen=True)
 class Months(Policy):
-    """Partitioned tables whose months go together, by dropping them, when all of a month is older than the cut-off."""
+    """Partitioned tables whose months go together, by dropping them, when all of a month is older than the cut-off.
+
+    `open_in` is a table of what of them is open, a row for each with the same `received_at`: its month stays.
+    """
 
     tables: tuple[str, ...]
+    open_in: str | None = None
 
 
 @dataclass
@@ -169,7 +173,7 @@ def _steps(policy: Policy, cutoff: datetime, sweep: Sweep, skip: Collection[str]
         yield from ((rows, []) for rows in _delete_rows(policy, cutoff, sweep))
     elif isinstance(policy, Months):
         parts = {f"{month:%Y-%m}": _drop_month(policy, month) for month in expired_months(policy, cutoff)}
-        parts |= {table: _delete_late(f"{table}_default", cutoff) for table in policy.tables}
+        parts |= {table: _delete_late(policy, f"{table}_default", cutoff) for table in policy.tables}
         for key, steps in parts.items():
             if _part(policy, key) not in skip:
                 yield from _guarded(key, steps, sweep)
@@ -210,9 +214,23 @@ def _delete_batch(policy: Rows, cutoff: datetime, batch: Batch) -> None:
 
 
 def expired_months(policy: Months, cutoff: datetime) -> list[date]:
-    """Return the first days of the months that lie before the cut-off as a whole, oldest first."""
+    """Return the first days of the months that lie before the cut-off as a whole, and hold nothing that is open; oldest
+    first.
+    """
     found = {month for table in policy.tables for month in list_months(table)}
-    return sorted(first for first in found if _end_of(first) <= cutoff)
+    return sorted(first for first in found if _end_of(first) <= cutoff and not _is_open(policy, first))
+
+
+def _is_open(policy: Months, month: date) -> bool:
+    """Whether something that was received in a month is open."""
+    if policy.open_in is None:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT EXISTS (SELECT FROM {policy.open_in} WHERE received_at >= %s AND received_at < %s)",
+            [datetime.combine(month, datetime.min.time(), tzinfo=UTC), _end_of(month)],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def _end_of(first: date) -> datetime:
@@ -227,27 +245,30 @@ def _drop_month(policy: Months, month: date) -> Iterator[tuple[int, list[str]]]:
     """
     names = [name for table in policy.tables if (name := list_months(table).get(month))]
 
-    def drop(cursor: CursorWrapper) -> None:
+    def drop(cursor: CursorWrapper) -> list[str]:
         _take_turn()
         cursor.execute(f"LOCK TABLE ONLY {', '.join(policy.tables)} IN ACCESS EXCLUSIVE MODE")
+        if _is_open(policy, month):  # since it was looked for: an event that waited is applied under its old time
+            return []
         cursor.execute(f"DROP TABLE {', '.join(names)}")
+        return names
 
-    change_tables(drop)
-    yield 0, names
+    yield 0, change_tables(drop)
 
 
-def _delete_late(table: str, cutoff: datetime) -> Iterator[tuple[int, list[str]]]:
+def _delete_late(policy: Months, table: str, cutoff: datetime) -> Iterator[tuple[int, list[str]]]:
     """Delete the rows that came in while their month was missing; yield how many of each batch."""
-    while rows := _delete_late_batch(table, cutoff):
+    while rows := _delete_late_batch(policy, table, cutoff):
         yield rows, []
 
 
-def _delete_late_batch(table: str, cutoff: datetime) -> int:
+def _delete_late_batch(policy: Months, table: str, cutoff: datetime) -> int:
+    settled = f"AND NOT EXISTS (SELECT FROM {policy.open_in} o WHERE o.received_at = t.received_at)"
     with transaction.atomic(), connection.cursor() as cursor:
         _take_turn()
         cursor.execute(
-            f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE received_at < %s "
-            f"LIMIT {BATCH} FOR UPDATE SKIP LOCKED))",
+            f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM {table} t WHERE t.received_at < %s "
+            f"{settled if policy.open_in else ''} LIMIT {BATCH} FOR UPDATE OF t SKIP LOCKED))",
             [cutoff],
         )
         return int(cursor.rowcount)

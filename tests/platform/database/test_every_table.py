@@ -27,7 +27,9 @@ STAYS = {
         mes_linebinding mes_maintenancetask mes_prepconfirmation mes_readinesswaiver mes_solderpasteusage
         mes_timeruleinstance mes_countstream mes_hourlycount mes_recordremark mes_recordsignature
         """,
-    "open work: it goes when it is settled": "ingest_openingestevent integration_failedmessage",
+    "open work: it goes when it is settled": """
+        ingest_openingestevent ingest_partialingestevent integration_failedmessage
+        """,
     "goes with what it belongs to": "mes_readinessitem",
     "one row, written again and again": "mes_writeprobe",
     "one row for each of the worker's scheduled tasks": "mes_taskoutcome",

@@ -13,6 +13,7 @@ from django.db import connection, connections, transaction
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule, Task
 
+from ingest.models import IngestEventUnit, PartialIngestEvent, SettledIngestEvent
 from integration.models import FailedMessage, SettledMessage
 from mes.plant.models import Line
 from mes.platform.database import partitions, retention, table_changes
@@ -181,6 +182,36 @@ def test_applied_events_and_their_units_go_together(transactional_db, settings):
     names = [name for table in tables for name in partitions.make_month(table, OLD)]
     assert names == [f"{table}_2025_02" for table in tables]
     assert retention.run().tables["ingest"] == names
+
+
+def make_partial(at: datetime) -> PartialIngestEvent:
+    """Make an applied event that left something out, and the row that says so."""
+    told = {"received_at": at, "source_system": "X", "dedupe_key": f"{at}", "last_at": at}
+    skipped = [{"item": 0, "code": "C"}]
+    settled = SettledIngestEvent.objects.create(**told, payload={}, status="APPLIED", skipped=skipped)
+    IngestEventUnit.objects.create(received_at=at, unit_id=1, event_id=settled.pk)
+    return PartialIngestEvent.objects.create(pk=settled.pk, **told, error_code="C", error={}, is_failing=False)
+
+
+def test_a_month_stays_while_something_that_was_left_out_in_it_is_open(transactional_db, settings, monkeypatch):
+    settings.MES_INGEST_RETENTION = days(31)
+    tables = ("ingest_settledingestevent", "ingest_ingesteventunit")
+    names = [name for table in tables for name in partitions.make_month(table, OLD)]
+    partial = make_partial(datetime(2025, 2, 28, 23, 59, 59, tzinfo=UTC))
+    make_partial(datetime(2025, 3, 1, tzinfo=UTC))  # of the month after, which was not made
+    ingest = next(each for each in retention.policies if each.name == "ingest")
+    assert "ingest" not in retention.run().tables
+    assert next(each for each in retention.preview() if each.policy is ingest).tables == ()
+    with monkeypatch.context() as patch:  # it is applied in part after the month was chosen
+        patch.setattr(retention, "expired_months", lambda policy, cutoff: [OLD] if policy is ingest else [])
+        assert "ingest" not in retention.run().tables
+    assert SettledIngestEvent.objects.count() == IngestEventUnit.objects.count() == 2
+    partial.delete()
+    assert retention.run().tables["ingest"] == names
+    assert SettledIngestEvent.objects.count() == IngestEventUnit.objects.count() == 1
+    PartialIngestEvent.objects.all().delete()
+    assert retention.run().rows["ingest"] == 2
+    assert not SettledIngestEvent.objects.exists()
 
 
 def test_failed_messages_are_never_touched(old_month):
