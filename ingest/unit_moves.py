@@ -139,7 +139,8 @@ def decide_moves(
     carrier = None
     if extracted.carrier_no is not None:
         carrier = LockedCarrier.lock(extracted.carrier_no, event, context.locked)
-    reports, of_no_unit = _list_reports(event, extracted, carrier, rest_of)
+    unreadable_items = _list_unreadable(extracted, carrier)
+    reports, of_no_unit = _list_reports(event, extracted, carrier, rest_of, unreadable_items)
     event_moves = EventMoves(
         match,
         station_state,
@@ -148,14 +149,14 @@ def decide_moves(
             positions_without_unit=extracted.positions_without_unit + len(of_no_unit),
             measured_without_unit=extracted.measured_without_unit + sum(len(it.measurements) for it in of_no_unit),
         ),
-        is_partial=match.mapping.is_partial and (len(reports) + len(extracted.unreadable) > 1 or rest_of is not None),
+        is_partial=match.mapping.is_partial and (len(reports) + len(unreadable_items) > 1 or rest_of is not None),
         source=event.envelope.source_system,
         key=f"event:{context.event_id}",
         by=event.by,
         carried=() if carrier is None else carrier.received,
         too_late=too_late or {},
     )
-    for unreadable in extracted.unreadable:
+    for unreadable in unreadable_items:
         event_moves.leave_out_item(unreadable)
     processed = [report for report in reports if not report.is_skipped]
     may_make = event.envelope.run_no is not None and extracted.phase != DATA
@@ -216,15 +217,26 @@ def find_implied_station(step: StepSnapshot, line_code: str | None) -> str | Non
     return codes[0] if len(codes) == 1 else None
 
 
+def _list_unreadable(extracted: Extracted, carrier: LockedCarrier | None) -> list[UnreadableItem]:
+    """Return the items that name no unit, neither by themselves nor by where the carrier has one; in their order."""
+    sns_by_position = carrier.sns_by_position if carrier is not None else {}
+    of_no_unit = [each for each in extracted.unreadable if each.report.position not in sns_by_position]
+    return sorted(of_no_unit, key=lambda each: each.item)
+
+
 def _list_reports(
-    event: ReceivedEvent, extracted: Extracted, carrier: LockedCarrier | None, rest_of: SettledIngestEvent | None
+    event: ReceivedEvent,
+    extracted: Extracted,
+    carrier: LockedCarrier | None,
+    rest_of: SettledIngestEvent | None,
+    unreadable_items: Sequence[UnreadableItem],
 ) -> tuple[list[UnitReport], list[UnitReport]]:
     """Return the reports with serial numbers, those of positions from the carrier, and the others, of no unit."""
     fields = event.document.fields
     if not extracted.units and rest_of is None and (fields.get("sn") or fields.get("sns")):
         raise invalid(_("unitsPath: finds none of the units that the event names"))
-    if extracted.unreadable and not extracted.units:
-        raise errors.SnUnreadable(sn="", items=[each.item for each in extracted.unreadable])
+    if unreadable_items and not extracted.units:
+        raise _none_readable(unreadable_items)
     reports = _list_named_or_implied(event, extracted, carrier)
     sns_by_position = carrier.sns_by_position if carrier is not None else {}
     if missed := find_missed_positions(reports, sns_by_position):
@@ -235,7 +247,7 @@ def _list_reports(
         if report.sn or report.position in sns_by_position
     ]
     if not named:
-        raise invalid(_("the event names no unit"))
+        raise _none_readable(unreadable_items) if unreadable_items else invalid(_("the event names no unit"))
     if problems := [report.problem for report in named if report.problem]:
         raise invalid(*problems)
     repeated = sorted(sn for sn, count in Counter(str(report.sn) for report in named).items() if count > 1)
@@ -246,6 +258,10 @@ def _list_reports(
         left_out = {item["sn"] for item in list_open(rest_of.skipped) if "sn" in item}
         named = [report for report in named if report.sn in left_out]
     return named, of_no_unit
+
+
+def _none_readable(unreadable_items: Sequence[UnreadableItem]) -> errors.SnUnreadable:
+    return errors.SnUnreadable(sn="", items=[each.item for each in unreadable_items])
 
 
 def _list_named_or_implied(

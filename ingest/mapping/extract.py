@@ -57,8 +57,8 @@ class UnitReport:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableItem:
-    """An item that has neither a position nor a serial number that could be read: its place in the list, and what it
-    says, as far as that can be read.
+    """An item without a serial number that could be read: its place in the list, and what it says, as far as that can
+    be read. One with a position may still be named by that, where its carrier has a unit there.
     """
 
     item: int
@@ -70,8 +70,8 @@ class Extracted:
     """What a mapping makes of an event. `phase` is IN, OUT, DATA (it brings values only) or None: in and out at once.
 
     `result`, `measurements` and `defects` are said of no single unit. `measured_without_unit` counts the measurements
-    of positions without a unit. `unreadable` are items that were processed and have neither a position nor a serial
-    number that could be read.
+    of positions without a unit. `unreadable` are items that were processed and have no serial number that could be
+    read, nor a position, unless a carrier may have a unit there.
     """
 
     units: tuple[UnitReport, ...]
@@ -350,7 +350,7 @@ class EventReading:
     def _extract(self) -> Extracted:
         mapping = self.mapping
         carrier_no, sns, phase = self.carrier_no, self.sns, self.phase
-        units, of_no_unit = self._read_units(sns, phase)
+        units, of_no_unit, unread = self._read_units(sns, phase, carrier_no)
         # Where no unit is named, those of the carrier or the transaction are meant, and what is said is said of each.
         is_of_all = not units and mapping.units_path is None
         measurements = self._measured(self.document.fields, self._blocks if is_of_all else self._blocks_of_event)
@@ -377,37 +377,48 @@ class EventReading:
             defects=defects,
             positions_without_unit=len(of_no_unit),
             measured_without_unit=sum(len(each.report.measurements) for each in of_no_unit),
-            unreadable=tuple(each for each in of_no_unit if not each.report.is_skipped),
+            unreadable=tuple(each for each in (*of_no_unit, *unread) if not each.report.is_skipped),
             is_time_doubtful=said is not None and said.is_doubtful,
         )
 
-    def _read_units(self, sns: list[str], phase: str | None) -> tuple[tuple[UnitReport, ...], list[UnreadableItem]]:
-        """Return the units reported, and what is said at positions that name none."""
+    def _read_units(
+        self, sns: list[str], phase: str | None, carrier_no: str | None
+    ) -> tuple[tuple[UnitReport, ...], list[UnreadableItem], list[UnreadableItem]]:
+        """Return the units reported, the items that name none, and those that only their position may name."""
         if self.mapping.units_path is not None:
-            return self._read_items(self.mapping.units_path, phase)
+            return self._read_items(self.mapping.units_path, phase, carrier_no)
         if not sns:
-            return (), []
+            return (), [], []
         root = self.document.fields
         result, measured, defects = self._read_result(phase), self._measured_of_units(root), self._defects(root)
-        return tuple(UnitReport(sn, None, result, measured, None, defects) for sn in dict.fromkeys(sns)), []
+        return tuple(UnitReport(sn, None, result, measured, None, defects) for sn in dict.fromkeys(sns)), [], []
 
-    def _read_items(self, items_path: Path, phase: str | None) -> tuple[tuple[UnitReport, ...], list[UnreadableItem]]:
+    def _read_items(
+        self, items_path: Path, phase: str | None, carrier_no: str | None
+    ) -> tuple[tuple[UnitReport, ...], list[UnreadableItem], list[UnreadableItem]]:
         units: list[UnitReport] = []
         of_no_unit: list[UnreadableItem] = []
-        items = self.document.list_at(items_path)
+        unread: list[UnreadableItem] = []
+        items, texts = self.document.list_at(items_path), self.document.texts_at_items(items_path, self.mapping.sn_path)
         if len(items) > MOST_UNITS:
             raise _too_many_units()
-        for index, (item, sn) in enumerate(zip(items, self._list_item_sns(items_path), strict=True)):
+        for index, (item, text) in enumerate(zip(items, texts, strict=True)):
+            sn = None if is_unreadable(text) else text
             position = self.document.text_in(item, self.mapping.position_path)
             if sn is None and position is None:
-                result = _or_none(partial(self._read_result, phase, item))
-                measured = self._list_readable_measurements(item, self._blocks_of_units)
-                of_no_unit.append(UnreadableItem(index, UnitReport(None, None, result, measured)))
+                of_no_unit.append(self._read_unreadable(index, item, None, phase))
                 continue
             if position is not None and len(position) > LONGEST_POSITION:
                 raise invalid(_("positionPath: longer than {limit} characters").format(limit=LONGEST_POSITION))
+            if sn is None and (text is not None or carrier_no is None):
+                unread.append(self._read_unreadable(index, item, position, phase))
             units.append(self._read_item(item, sn, position, phase))
-        return tuple(units), of_no_unit
+        return tuple(units), of_no_unit, unread
+
+    def _read_unreadable(self, index: int, item: Any, position: str | None, phase: str | None) -> UnreadableItem:
+        result = _or_none(partial(self._read_result, phase, item))
+        measured = self._list_readable_measurements(item, self._blocks_of_units)
+        return UnreadableItem(index, UnitReport(None, position, result, measured))
 
     def _read_item(self, item: Any, sn: str | None, position: str | None, phase: str | None) -> UnitReport:
         try:

@@ -194,6 +194,29 @@ def test_an_item_that_names_no_unit_is_told(
     assert "item 1 (SN_UNREADABLE, FAIL)" in page_of(first)
 
 
+@pytest.mark.parametrize("read", [None, "", "NOREAD"])
+def test_neither_does_a_position_where_no_carrier_has_a_unit(db: None, send: Send, read: str | None) -> None:
+    """What is said at a loaded position is said of its unit; without a carrier a position names nobody."""
+    plant = make_ingest_plant(reflow={**PANEL, "positionPath": "position"})
+    Unit.objects.update(current_step_no=30)
+    read_items = [(plant.sns[0], "OK"), (read, "NG"), (plant.sns[1], "OK")]
+    items = [{"sn": sn, "position": str(at), "result": result} for at, (sn, result) in enumerate(read_items, start=1)]
+    answer = send(event("BATCH", {"station": "OVN-1", "boards": items}), 201)
+    told = [(item["item"], item["code"], item["failing"]) for item in answer["skipped"]]
+    assert told == [(1, "SN_UNREADABLE", True)]
+    assert states(plant) == [("QUEUED", 40), ("QUEUED", 40), ("QUEUED", 30)]
+
+
+def test_nor_does_one_where_the_carrier_has_none(pallet: IngestPlant, send: Send) -> None:
+    carriers.unload(carrier_no="PALLET-1", sns=[pallet.sns[2]])
+    items = [{"sn": None if at < 3 else "NOREAD", "position": str(at), "result": "OK"} for at in (1, 2, 3)]
+    answer = send(event("BATCH", {"carrier": "PALLET-1", "station": "OVN-1", "boards": items}), None)
+    if "skipped" in answer:
+        assert [(item["item"], item["code"]) for item in answer["skipped"]] == [(2, "SN_UNREADABLE")]
+    else:  # all or nothing
+        assert answer["code"] == "SN_UNREADABLE"
+
+
 def page_of(sn: str) -> str:
     browser = Client()
     browser.force_login(make_user(Role.ADMIN))
