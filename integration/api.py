@@ -16,7 +16,7 @@ from rest_framework.viewsets import GenericViewSet
 from integration import causes, dismissing, replay
 from integration.channels import DEVICE_DATA
 from integration.device_data.body import LARGEST_BATCH, DeviceDataEvent
-from integration.models import REFUSED_STATUSES, DeviceDataRecord, IntegrationMessage, MessageStatus
+from integration.models import REFUSED_STATUSES, DeviceDataRecord, Direction, IntegrationMessage
 from mes import errors
 from mes.plant.reach import narrow_to_stations
 from mes.platform.accounts.permissions import StationAccess
@@ -405,11 +405,13 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     station_access = {"replay": StationAccess.OWN, "dismiss": StationAccess.OWN}
 
     def get_queryset(self) -> QuerySet[IntegrationMessage]:
-        """Messages, of a key where one is asked for; a conflict is found by the key that it was sent with."""
+        """Messages, of a key where one is asked for: what came in is found by the key that it was sent with, a conflict
+        too, and one of a source system.
+        """
         found = super().get_queryset()
         if not (key := self.request.query_params.get("key", "")):
             return found
-        return found.filter(Q(dedupe_key=key) | Q(business_key=key, status=MessageStatus.CONFLICT))
+        return found.filter(Q(dedupe_key=key) | Q(business_key=key, direction=Direction.INBOUND))
 
     @extend_schema(
         summary="Replay a failed message",

@@ -58,6 +58,8 @@ def test_a_refused_one_is_kept_under_its_source_and_replayed_by_the_clock_of_now
     refuse(device, late, 422, "EVENT_TIME_IN_FUTURE")
     refuse(device, make_event("evt-1", sourceSystem="OVEN-B", eventTime=said), 422, "EVENT_TIME_IN_FUTURE")
     assert FailedMessage.objects.count() == 2
+    found = api_client(Role.ADMIN).get(MESSAGES, {"key": "evt-1"}).json()["data"]["items"]
+    assert [(message["dedupeKey"], message["status"]) for message in found] == [("evt-1", "FAILED")] * 2
     source("OVEN-A", 3600)
     message = FailedMessage.objects.get(payload__sourceSystem="OVEN-A")
     assert message.sent_key == "evt-1"
