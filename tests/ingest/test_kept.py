@@ -253,6 +253,7 @@ def test_a_panel_is_dismissed_when_all_that_it_holds_are_decided(send: Send, com
     with committed():
         dispositions.release_unit(sn=one, reason="good", by="quality")
     assert OpenIngestEvent.objects.count() == 1
+    assert dismissing.dismiss_missed() == 0  # it has nothing to do with it yet
     with committed():
         dispositions.scrap_unit(sn=two, reason="bad", by="quality")
     assert SettledIngestEvent.objects.get().note["decision"] == "SCRAP"
@@ -265,6 +266,8 @@ def test_what_a_crash_left_is_dismissed_by_the_clock(plant: IngestPlant, send: S
     send(body, 409)
     send(printed(plant.sns[1], result="NG"), 409)
     dispositions.release_unit(sn=sn, reason="good", by="quality")  # nothing follows: its process died
+    dispositions.hold_unit(sn=sn, reason="look again", by="quality")
+    dispositions.release_unit(sn=sn, reason="good", by="quality")
     assert OpenIngestEvent.objects.count() == 2
     send(body, 409)  # meanwhile the machine says it again
     assert Unit.objects.get(sn=sn).status == "DONE"
