@@ -26,6 +26,13 @@ OF_NOTHING_THAT_HAPPENED = {
     "POST /api/routes effectiveFrom",
     "POST /api/routes effectiveTo",
 }
+# What came in between is decided about.
+OF_NOTHING_THAT_HAPPENED |= {
+    f"POST /api/{kept}/{verb} {name}"
+    for kept in ("ingest/events", "integration/messages")
+    for verb in ("dismiss", "replay")
+    for name in ("from", "to", "upTo")
+}
 # What is known of a thing beside what is reported of it may be old; it cannot lie ahead.
 KNOWN_OF_A_THING = {
     "POST /api/integration/solder-paste-status stirredAt",

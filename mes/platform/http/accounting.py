@@ -17,7 +17,7 @@ logger = structlog.get_logger(__name__)
 Handler = Callable[[HttpRequest], HttpResponseBase]
 GATEWAY = "(gateway)"  # the route of what is answered without Django
 NO_ROUTE = "(none)"  # of what has no address here, and of static files
-_GROUP = re.compile(r"\(\?P<(\w+)>(?:[^()\[\]]|\[[^\]]*\])*\)")  # of a regular expression
+_GROUP = re.compile(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)")  # one that holds groups of its own, too
 _CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
 
 

@@ -72,6 +72,10 @@ def test_a_request_is_counted_by_its_route() -> None:
         ("api/stations/<str:code>/queue", "/api/stations/{code}/queue"),
         ("api/^lines/(?P<code>[^/]+)$", "/api/lines/{code}"),
         ("api/^routes/(?P<code>[^/]+)/versions/(?P<no>[^/]+)\\Z", "/api/routes/{code}/versions/{no}"),
+        (
+            "api/^routes/(?P<code>[^/]+(?:/[^/]+)*?)/versions/(?P<no>[^/]+)\\Z",
+            "/api/routes/{code}/versions/{no}",
+        ),
         ("^static/(?P<path>.*)$", "/static/{path}"),
     ],
 )

@@ -106,7 +106,7 @@ def test_open_work_is_counted_with_a_link_to_it():
     )
     page = text(sign_in())
     assert "Messages that could not be applied" in page
-    assert "integrationmessage/?status=FAILED" in page
+    assert "/integration/messages/" in page
 
 
 @pytest.mark.django_db
