@@ -265,3 +265,12 @@ def test_the_carrier_is_free_of_its_scrapped_unit(actor: cases.Actor) -> None:
     applied = actor.post(f"{actor.find_event(tray='TRAY-1')}/replay")
     assert (applied["status"], len(applied["trackIds"])) == ("APPLIED", 2)
     assert (actor.status_of("S-1"), actor.status_of("S-2")) == (("QUEUED", 30), ("SCRAPPED", 20))
+
+
+def test_what_an_applied_event_left_out_before_is_open_work(actor: cases.Actor) -> None:
+    [cause] = actor.look(f"{cases.EVENTS}/causes?status=APPLIED")["items"]
+    address = actor.find_event(carrier="PALLET-PART")
+    assert (cause["code"], f"{cases.EVENTS}/{cause['exampleId']}") == ("UNIT_ON_HOLD", address)
+    dismissed = actor.post(f"{address}/dismiss", {"reason": "thrown away"})
+    assert (dismissed["status"], dismissed["note"]["reason"]) == ("APPLIED", "thrown away")
+    assert actor.look(f"{cases.EVENTS}/causes?status=APPLIED")["items"] == []
