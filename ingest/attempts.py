@@ -360,18 +360,18 @@ def attempt_waiting(waiting: OpenIngestEvent, event: ReceivedEvent, *, sender: S
         return _settled_meanwhile(event)
     candidates = find_candidates(event)
     context = load_context(event, candidates, locking.lock(candidates.sns, run_no=candidates.run_no))
-    is_over = open_event.wait_until is not None and open_event.wait_until <= timezone.now()
+    is_time_over = is_over(open_event)
     first_key = find_repeated_test(event, context)
     if first_key is not None:
         return _answer_like(first_key, event, open_event)
     unopened = matching.find_unopened_transaction(candidates)
-    if unopened is not None and is_over:
+    if unopened is not None and is_time_over:
         raise _transaction_expired(unopened, open_event)
     if unopened is not None:
         keep_waiting(open_event, _unopened_error(unopened), match=None)
         return _waiting(open_event)
     match = matching.find_match(candidates, context.unit_states, context.station_states)
-    if match.is_ahead and not is_over:
+    if match.is_ahead and not is_time_over:
         check_sender(match.candidate, sender=sender)
         keep_waiting(open_event, match.ahead_error, match=match)
         return _waiting(open_event)
@@ -382,12 +382,22 @@ def attempt_waiting(waiting: OpenIngestEvent, event: ReceivedEvent, *, sender: S
     return _apply(event, match, context, sender=sender, waiting=open_event)
 
 
+def is_over(waiting: OpenIngestEvent) -> bool:
+    """Whether an event has waited as long as it may."""
+    return waiting.wait_until is not None and waiting.wait_until <= timezone.now()
+
+
 @locking.atomically
-def give_up(event: ReceivedEvent, refusal: errors.DomainError) -> Answered | errors.DomainError:
-    """Keep a waiting event that is refused as REJECTED, and free its key; return how it is answered."""
+def give_up(
+    event: ReceivedEvent, refusal: errors.DomainError, *, is_readable: bool = True
+) -> Answered | errors.DomainError:
+    """Keep a waiting event that is refused as REJECTED, and free its key; return how it is answered.
+
+    Where it is not `is_readable`, by its body and its reason alone.
+    """
     if _lock_waiting(event) is None:
         return _settled_meanwhile(event)
-    keep_rejected(event, refusal, candidates=_find_readable_candidates(event))
+    keep_rejected(event, refusal, candidates=_find_readable_candidates(event) if is_readable else None)
     return refusal
 
 

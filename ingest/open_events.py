@@ -145,18 +145,23 @@ def keep_waiting(open_event: OpenIngestEvent, error: errors.DomainError, *, matc
 def keep_failure(event_id: int, problem: str) -> None:
     """Keep with an open event that an attempt at it failed unexpectedly, so that people see it.
 
-    From the second failure on, the clock leaves the event alone for longer and longer. `problem` is the error as text.
+    From the second failure on, the clock leaves the event alone for longer and longer, but no longer than it may wait.
+    `problem` is the error as text.
     """
     open_event = OpenIngestEvent.objects.select_for_update(no_key=True).filter(pk=event_id).first()
     if open_event is None:
         return
     failures = open_event.failures + 1
     error = errors.IngestAttemptFailed(problem=problem, failures=failures)
+    now = timezone.now()
+    next_attempt_at = now + delay_after(failures)
+    if open_event.wait_until is not None and open_event.wait_until > now:
+        next_attempt_at = min(next_attempt_at, open_event.wait_until)
     OpenIngestEvent.objects.filter(pk=event_id).update(
         error_code=error.code,
         error=refusal_as_json(error),
         failures=failures,
-        next_attempt_at=timezone.now() + delay_after(failures),
+        next_attempt_at=next_attempt_at,
     )
 
 

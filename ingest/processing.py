@@ -213,10 +213,18 @@ def _follow(event: ReceivedEvent, answered: Answered) -> None:
 def replay(event_id: int, *, sender: Sender, as_new: bool = False, reason: str = "") -> Answered:
     """Try a kept event again because somebody asks for it: by the ordinary guards. It keeps who that was, and why.
 
-    A conflict is applied `as_new` only, under a key of its own. Raises what `retry` raises.
+    A conflict is applied `as_new` only, under a key of its own. Raises what `retry` raises, and ApplyingFailed where it
+    fails in a way nobody foresaw, which is kept with an open event.
     """
     note = {"replayedBy": sender.system, "reason": reason} if reason else {"replayedBy": sender.system}
-    return retry(event_id, sender=sender, as_new=as_new, note=note)
+    try:
+        return retry(event_id, sender=sender, as_new=as_new, note=note)
+    except Exception as error:
+        if isinstance(error, errors.DomainError) or is_worth_a_retry(error):
+            raise
+        logger.exception("replay of an ingest event failed", event_id=event_id)
+        _keep_failure(event_id, error)
+        raise errors.ApplyingFailed from error
 
 
 def replay_kept(event_id: int, *, sender: Sender, as_new: bool = False, reason: str = "") -> None:
@@ -271,19 +279,47 @@ def _check_sender(event_id: int, sender: Sender) -> None:
 
 
 def retry_waiting(open_event: OpenIngestEvent, event: ReceivedEvent, sender: Sender) -> Answered:
-    """Try a waiting event, whose key is spent: it is applied, goes on waiting, or is rejected and its key freed."""
+    """Try a waiting event, whose key is spent: it is applied, goes on waiting, or is rejected and its key freed.
+
+    What nobody foresaw is raised while its time lasts, as it may be mended; then it is a refusal like any other, or the
+    event would never be open to a decision, and a failure that it reports would hold nobody.
+    """
     try:
-        answered = attempts.attempt_waiting(open_event, event, sender=sender)
-    except errors.StationNotAllowed:  # says nothing about the event
-        raise
-    except errors.DomainError as error:
-        answered = attempts.give_up(event, error)
-    except (DataError, IntegrityError) as error:
-        answered = attempts.give_up(event, _unstorable(error))
+        answered = _attempt_waiting(open_event, event, sender)
+    except Exception as error:
+        if isinstance(error, errors.DomainError) or is_worth_a_retry(error) or not attempts.is_over(open_event):
+            raise
+        logger.exception("a machine event whose wait is over could not be applied", event_id=open_event.pk)
+        answered = _give_up(event, errors.ApplyingFailed())
     if isinstance(answered, errors.DomainError):
         raise answered
     _follow(event, answered)
     return answered
+
+
+def _attempt_waiting(
+    open_event: OpenIngestEvent, event: ReceivedEvent, sender: Sender
+) -> Answered | errors.DomainError:
+    """Try a waiting event; return the refusal of one that is given up."""
+    try:
+        return attempts.attempt_waiting(open_event, event, sender=sender)
+    except errors.StationNotAllowed:  # says nothing about the event
+        raise
+    except errors.DomainError as error:
+        return attempts.give_up(event, error)
+    except (DataError, IntegrityError) as error:
+        return attempts.give_up(event, _unstorable(error))
+
+
+def _give_up(event: ReceivedEvent, refusal: errors.DomainError) -> Answered | errors.DomainError:
+    """Give up a waiting event. Where what it says cannot be read either, it is kept by its body alone."""
+    try:
+        return attempts.give_up(event, refusal)
+    except Exception as error:
+        if is_worth_a_retry(error):
+            raise
+        logger.exception("a waiting machine event was given up unread", key=event.key)
+        return attempts.give_up(event, refusal, is_readable=False)
 
 
 # --- what follows ------------------------------------------------------------------------------------------

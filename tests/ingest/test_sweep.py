@@ -9,10 +9,11 @@ import pytest
 from django.db import InterfaceError, OperationalError, connection, connections
 from django.urls import reverse
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from execution import dispositions
 from execution.models import Track
-from ingest import processing
+from ingest import attempts, processing
 from ingest.models import OpenIngestEvent
 from ingest.open_events import LONGEST_DELAY, delay_after
 from ingest.processing import catch_up
@@ -217,6 +218,69 @@ def test_a_lost_connection_ends_the_sweep(
     with pytest.raises(InterfaceError):
         catch_up()
     assert tried == [first]
+
+
+# --- one that fails until its wait is over -----------------------------------------------------------------
+
+
+def break_attempts(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have every attempt fail, in a way nobody foresaw, at a function that it calls."""
+
+    def flawed(*_args: Any, **_named: Any) -> None:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(attempts, name, flawed)
+
+
+def test_one_that_fails_until_its_wait_is_over_is_rejected_and_holds_its_unit(
+    plant: IngestPlant, send: Send, client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = inspected(plant.sns[0], "end", result="NG")
+    event_id = send(body, 202)["eventId"]
+    Unit.objects.update(current_step_no=20)
+    break_attempts(monkeypatch, "load_context")
+    catch_up(), catch_up()
+    kept = OpenIngestEvent.objects.get()
+    assert (kept.status, kept.failures, kept.next_attempt_at) == ("WAITING", 2, kept.wait_until)
+    assert Unit.objects.get(sn=plant.sns[0]).status == "QUEUED"
+    expire()
+    OpenIngestEvent.objects.update(next_attempt_at=timezone.now())
+    assert catch_up() == 1
+    kept.refresh_from_db()
+    assert (kept.status, kept.error_code, kept.is_failing) == ("REJECTED", "INTERNAL_ERROR", True)
+    assert Unit.objects.get(sn=plant.sns[0]).status == "ON_HOLD"
+    assert client.post(f"/api/ingest/events/{event_id}/dismiss", {"reason": "looked at"}).status_code == 200
+
+
+def test_one_that_cannot_even_be_read_then_is_kept_by_its_body(
+    plant: IngestPlant, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = inspected(plant.sns[0], "end", result="NG")
+    send(body, 202)
+    expire()
+    break_attempts(monkeypatch, "find_candidates")
+    catch_up()
+    kept = OpenIngestEvent.objects.get()
+    assert (kept.status, kept.error_code, kept.payload["dedupeKey"]) == (
+        "REJECTED",
+        "INTERNAL_ERROR",
+        body["dedupeKey"],
+    )
+    monkeypatch.undo()
+    assert send(body, 202)["eventId"] == str(kept.pk)  # its key is free again
+
+
+def test_a_replay_that_fails_so_is_answered_and_kept(
+    plant: IngestPlant, send: Send, client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event_id = send(inspected(plant.sns[0], "end"), 202)["eventId"]
+    break_attempts(monkeypatch, "load_context")
+    client.raise_request_exception = False
+    answer = client.post(f"/api/ingest/events/{event_id}/replay").json()["error"]
+    assert (answer["code"], "It is kept" in answer["message"]) == ("INTERNAL_ERROR", True)
+    kept = OpenIngestEvent.objects.get()
+    assert (kept.status, kept.error_code, kept.failures) == ("WAITING", "INTERNAL_ERROR", 1)
+    assert "KeyError" in kept.error["message"]
 
 
 # --- turns -------------------------------------------------------------------------------------------------
