@@ -292,13 +292,13 @@ def test_a_crash_in_mid_batch_loses_nothing_that_stays_and_the_next_run_goes_on(
     delete = retention._delete_batch
     calls: list[int] = []
 
-    def die_in_the_second(*given):
+    def die_in_the_second(policy, cutoff, batch):
         with transaction.atomic():
-            if deleted := delete(*given):
+            delete(policy, cutoff, batch)
+            if batch.keys:  # other tables have nothing to delete
                 calls.append(1)
             if len(calls) == 2:
                 raise KeyboardInterrupt
-        return deleted
 
     monkeypatch.setattr(retention, "_delete_batch", die_in_the_second)
     with pytest.raises(KeyboardInterrupt):
