@@ -287,6 +287,29 @@ def test_a_hold_after_the_decision_keeps_the_report_open(plant: IngestPlant, sen
     assert (OpenIngestEvent.objects.count(), Unit.objects.get(sn=sn).status) == (1, "ON_HOLD")
 
 
+def test_each_event_that_says_the_same_holds_the_unit_by_itself(plant: IngestPlant, send: Send) -> None:
+    """Both came before a release, and held the unit after it: nobody has decided about either."""
+    sn = plant.sns[0]
+    bodies = [final_test(sn, result="NG") for _number in range(2)]
+    event_ids = [int(send(body, 202)["eventId"]) for body in bodies]
+    dispositions.hold_unit(sn=sn, reason="count", by="quality")
+    dispositions.release_unit(sn=sn, reason="counted", by="quality")
+    for _time in range(2):  # the second time, they are the very same again
+        OpenIngestEvent.objects.update(wait_until=timezone.now(), next_attempt_at=None)
+        catch_up()
+        assert dismissing.dismiss_missed() == 0
+        assert sorted(OpenIngestEvent.objects.values_list("pk", "status")) == [(pk, "REJECTED") for pk in event_ids]
+        for body in bodies:
+            send(body, 202)
+    OpenIngestEvent.objects.update(wait_until=timezone.now(), next_attempt_at=None)
+    catch_up()
+    held = Disposition.objects.filter(about_event_id__isnull=False).order_by("id")
+    assert list(held.values_list("about_event_id", flat=True)) == event_ids
+    assert " · " not in Unit.objects.get(sn=sn).hold_reason
+    dispositions.release_unit(sn=sn, reason="good", by="quality")
+    assert dismissing.dismiss_missed() == 2
+
+
 # --- what a refused event carries ----------------------------------------------------------------------------------
 
 
