@@ -503,7 +503,8 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     @extend_schema(
         summary="Dismiss a failed message",
         description="For a message that need not be applied: it is kept as DISMISSED with the reason, and is no longer "
-        "work to do. Its event id is spent: the same again is a duplicate.",
+        "work to do. Its event id is spent: the same again is a duplicate. Where it was refused for several "
+        "reasons, all that is kept of it is settled.",
         request=DismissRequest,
         responses=MessageItem,
         examples=[OpenApiExample("A trial", value={"reason": "Sent while the tester was set up."}, request_only=True)],

@@ -11,7 +11,7 @@ from mes.plant.models import Equipment, Station
 from mes.platform.bulk_actions import services
 from mes.platform.inbound.models import IdempotencyKey
 from tests.factories import api_client, make_spec
-from tests.integration.helpers import EVENTS, accept, into_oven, list_messages, make_event, reading
+from tests.integration.helpers import EVENTS, accept, into_oven, list_messages, make_event, moment, reading
 
 pytestmark = pytest.mark.django_db
 MESSAGES = "/api/integration/messages"
@@ -89,6 +89,22 @@ def test_a_dismissed_message_spends_its_key(person: APIClient, device: APIClient
     answer = device.post(f"{EVENTS}/batch", {"events": [body]}).json()["data"]
     assert answer["duplicates"] == 1
     conflict_of(device, make_event("evt-1", reading(246.0)))
+
+
+def test_a_message_refused_for_two_reasons_is_dismissed_whole(person: APIClient, device: APIClient) -> None:
+    body, other = (make_event(key, reading(name="Nobody knows it")) for key in ("evt-1", "evt-2"))
+    for message in (body, other, {**body, "eventTime": moment(minutes=1)}):
+        assert device.post(EVENTS, message).status_code == 404
+    into_oven(person)
+    assert device.post(EVENTS, body).json()["error"]["code"] not in ("TRACK_NOT_FOUND", "EVENT_ID_CONFLICT")
+    first, *_others, second = FailedMessage.objects.order_by("id")
+    assert (first.digest, first.error_code != second.error_code) == (second.digest, True)
+    decide(first.pk, "dismiss", 200, reason="a trial")
+    assert decide(second.pk, "replay", 409)["code"] == "INVALID_TRANSITION"
+    dismissed = SettledMessage.objects.filter(pk__in=[first.pk, second.pk])
+    assert {(message.status, message.note["reason"]) for message in dismissed} == {("DISMISSED", "a trial")}
+    assert dismissed.count() == 2
+    assert FailedMessage.objects.count() == 2  # other content, and another message
 
 
 def test_a_dismissed_conflict_that_comes_again_is_a_duplicate(person: APIClient, device: APIClient) -> None:
