@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from math import prod
 
-from django.db.models import Case, Count, Q, QuerySet, When
+from django.db.models import BooleanField, Case, Count, ExpressionWrapper, Q, QuerySet, When
 from django.utils import timezone
 
 from execution.models import CarrierTrackUnit, DataValue, Judge, Track, TrackResult
@@ -273,7 +274,11 @@ def _list_units(state: RunState, chosen: Filter, matching: int) -> list[UnitRow]
 
 
 def _find_failing(tracks: Iterable[Track]) -> dict[int, list[DataValue]]:
-    """Return the KEY values that fail these tracks, own ones and the carriers', of a spec the latest; two queries."""
+    """Return the KEY values that fail these tracks, own ones and the carriers', by name; two queries.
+
+    Of a spec the value that the verdict goes by (`execution.data.values`): the latest that was judged, of those of one
+    instant the worse.
+    """
     ids = {track.pk: track for track in tracks}
     if not ids:
         return {}
@@ -283,15 +288,24 @@ def _find_failing(tracks: Iterable[Track]) -> dict[int, list[DataValue]]:
         by_carrier.setdefault(carrier_track_id, []).append(track_id)
     own = Q(track__in=list(ids)) | Q(carrier_track__in=list(by_carrier))
     since = min(track.created_at for track in ids.values()) - CLOCKS_DIFFER
-    values = DataValue.objects.filter(own, item_type=ItemType.KEY, received_at__gte=since)
-    latest = values.order_by("track_id", "carrier_track_id", "name", "-collected_at", "-id")
+    judged = DataValue.objects.filter(own, item_type=ItemType.KEY, received_at__gte=since).exclude(judge="")
+    is_failed = ExpressionWrapper(Q(judge=Judge.FAIL), BooleanField()).desc()
+    latest = judged.order_by("track_id", "carrier_track_id", "spec_id", "-collected_at", is_failed, "-id")
+    decisive: dict[tuple[int, int], DataValue] = {}
+    for value in latest.distinct("track_id", "carrier_track_id", "spec_id"):
+        of_carrier = by_carrier.get(value.carrier_track_id or 0, ())
+        for track_id in of_carrier if value.track_id is None else (value.track_id,):
+            other = decisive.get((track_id, value.spec_id), value)
+            decisive[track_id, value.spec_id] = max(other, value, key=_rank)
     failing: dict[int, list[DataValue]] = {}
-    for value in latest.distinct("track_id", "carrier_track_id", "name"):
+    for (track_id, _spec_id), value in sorted(decisive.items(), key=lambda item: item[1].name):
         if value.judge == Judge.FAIL:
-            of_carrier = by_carrier.get(value.carrier_track_id or 0, ())
-            for track_id in of_carrier if value.track_id is None else (value.track_id,):
-                failing.setdefault(track_id, []).append(value)
+            failing.setdefault(track_id, []).append(value)
     return failing
+
+
+def _rank(value: DataValue) -> tuple[datetime, bool]:
+    return value.collected_at, value.judge == Judge.FAIL
 
 
 def _filtered(run: Run, chosen: Filter) -> QuerySet[Unit]:

@@ -1,6 +1,10 @@
 """Why units of a run failed, what a carrier measured of a unit, and which route a run in preparation keeps."""
 
-from execution.models import CarrierTrack, DataValue
+from datetime import timedelta
+
+import pytest
+
+from execution.models import CarrierTrack, DataValue, Track
 from mes.platform.accounts.roles import Role
 from mes.routing.compilation import compile_route
 from tests.factories import api_client, make_plant
@@ -30,8 +34,39 @@ def test_what_was_measured_again_and_is_right_is_no_reason(admin_client):
     fail_at_the_test(client, "SN-1", 3.05)
     value = DataValue.objects.get(name="Supply Voltage")
     value.pk, value.value_number, value.judge = None, 3.3, "PASS"
+    value.collected_at += timedelta(seconds=5)
     value.save(force_insert=True)
     assert "Supply Voltage 3.05" not in admin_client.get("/trace/runs/RUN-1/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"value_number": 3.3, "judge": "PASS"}, id="a better one of the same instant"),
+        pytest.param({"value_number": 3.1, "judge": "", "later": 5}, id="a later one that was not judged"),
+        pytest.param({"spec_id": 0, "judge": "PASS", "later": 5}, id="a later one of another spec of this name"),
+    ],
+)
+def test_why_is_the_value_that_the_verdict_goes_by(admin_client, other):
+    make_plant()
+    fail_at_the_test(api_client(), "SN-1", 3.05)
+    value = DataValue.objects.get(name="Supply Voltage")
+    value.pk, value.collected_at = None, value.collected_at + timedelta(seconds=other.get("later", 0))
+    for name in other.keys() - {"later"}:
+        setattr(value, name, other[name])
+    value.save(force_insert=True)
+    assert "Supply Voltage 3.05 V (3.2" in admin_client.get("/trace/runs/RUN-1/").content.decode()
+
+
+def test_what_the_carrier_measured_before_the_board_was_measured_right_is_no_reason(admin_client):
+    sn, _other = pass_the_oven(api_client(Role.INTEGRATION), 252.0)
+    value = DataValue.objects.get(name="Peak Temperature")
+    track = Track.objects.get(unit__sn=sn, step_no=30)
+    value.pk, value.carrier_track_id, value.track_id, value.unit_id = None, None, track.pk, track.unit_id
+    value.value_number, value.judge = 240.0, "PASS"
+    value.collected_at += timedelta(seconds=5)
+    value.save(force_insert=True)
+    assert admin_client.get("/trace/runs/RUN-1/").content.decode().count("Peak Temperature 252") == 1
 
 
 def pass_the_oven(client, peak: float) -> list[str]:
