@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Count, F, Max, Min, Q, QuerySet
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from ingest import dismissing, processing
 from ingest.models import DECIDED_STATUSES, IngestEvent, IngestStatus, IngestWork, PartialIngestEvent
@@ -102,8 +103,10 @@ def decide(verb: BulkVerb, selection: Selection, *, reason: str, sender: Sender,
 
 
 def _work(event_id: int, action: BulkAction) -> None:
-    """Try an event again or dismiss it, if it still is what was meant."""
-    work = IngestWork.objects.filter(pk=event_id).only("status", "error_code", "subject").first()
+    """Try an event again or dismiss it, if it still is what was meant: its key may have brought other content since."""
+    up_to = parse_datetime(action.selection.get("up_to", ""))
+    meant = Q(pk=event_id) if up_to is None else Q(pk=event_id, received_at__lte=up_to)
+    work = IngestWork.objects.filter(meant).only("status", "error_code", "subject").first()
     if work is None or work.status not in DECIDED_STATUSES:
         return
     sender = bulk.sender_of(action)
@@ -111,7 +114,7 @@ def _work(event_id: int, action: BulkAction) -> None:
         as_new = action.as_new and work.status == IngestStatus.CONFLICT
         processing.replay_kept(event_id, sender=sender, as_new=as_new, reason=action.reason)
     elif is_meant(action.selection, error_code=work.error_code, subject=work.subject):
-        dismissing.dismiss(event_id, reason=action.reason, sender=sender)
+        dismissing.dismiss(event_id, reason=action.reason, sender=sender, up_to=up_to)
 
 
 def _outcome(event_id: int) -> str:

@@ -47,9 +47,9 @@ _IS_OF_HELD = Func(
 
 
 @transaction.atomic
-def dismiss(event_id: int, *, reason: str, sender: Sender) -> IngestEvent:
+def dismiss(event_id: int, *, reason: str, sender: Sender, up_to: datetime | None = None) -> IngestEvent:
     """Settle a refused event as DISMISSED under its id, with who decided and why. One that was applied stays so: what
-    it left out is dismissed.
+    it left out is dismissed. With `up_to`, no content of a refused one is meant that was received later.
 
     Raises IngestEventNotFound, InvalidTransition when it is not refused (any more) and nothing that it left out is
     open, and StationNotAllowed.
@@ -62,7 +62,7 @@ def dismiss(event_id: int, *, reason: str, sender: Sender) -> IngestEvent:
         return IngestEvent.objects.select_related("run", "station").get(pk=event_id)
     INGEST_EVENT.next_state(Action.DISMISS, listed.status)
     open_event = _claim(event_id)
-    if open_event is None:
+    if open_event is None or (up_to is not None and open_event.received_at > up_to):
         status = get_or_raise(IngestEvent.objects, errors.IngestEventNotFound, pk=event_id).status
         raise errors.InvalidTransition(action=Action.DISMISS, entity=INGEST_EVENT.entity, state=IngestStatus(status))
     _settle(open_event, note)

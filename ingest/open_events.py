@@ -56,7 +56,8 @@ def upsert_open(
     transaction_id: str | None = None,
     against: Against = NOBODY,
 ) -> OpenIngestEvent:
-    """Write the open event of a key; what was sent before under this key stays among its attempts.
+    """Write the open event of a key; what was sent before under this key stays among its attempts. It is received when
+    its present content is: whoever decided about what came before has not seen that.
 
     With a `match`, the event is blocked until the move that lets it be applied, but for a conflict, which is never
     tried by itself; with a `transaction_id`, until another
@@ -87,6 +88,7 @@ def upsert_open(
     open_event = OpenIngestEvent.objects.select_for_update(no_key=True).get(**key)
     if open_event.count and bytes(open_event.digest) != event.digest:
         columns["attempts"] = _attempts_with_present(open_event)
+        columns["received_at"] = now
     elif open_event.count:  # what it holds was decided perhaps, and it is not dismissed yet
         columns["held_unit_ids"] = sorted({*open_event.held_unit_ids, *against.held_unit_ids})
     OpenIngestEvent.objects.filter(pk=open_event.pk).update(**columns, count=F("count") + 1)

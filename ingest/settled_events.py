@@ -105,7 +105,7 @@ def settle(
     answer = _answer(event_id, event_moves)
     row = {
         "id": event_id,
-        "received_at": open_event.received_at if open_event else now,
+        "received_at": open_event.received_at if open_event and bytes(open_event.digest) == event.digest else now,
         "status": IngestStatus.APPLIED.value,
         "attempts": attempts_before(event, open_event),
         "note": event.note or (open_event.note if open_event else None),

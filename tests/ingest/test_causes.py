@@ -14,11 +14,13 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution.models import Track
-from ingest import causes, processing
+from ingest import causes, dismissing, processing
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
+from mes import errors
 from mes.plant.models import Equipment, Station
 from mes.platform.bulk_actions import services
 from mes.platform.bulk_actions.models import BulkAction
+from mes.platform.inbound.sender import Sender
 from mes.platform.outbox.schedules import GOES_ON
 from mes.production import runs
 from tests import databases
@@ -144,6 +146,43 @@ def test_all_of_a_cause_are_dismissed(plant: IngestPlant, client: APIClient) -> 
     assert again["matched"] == 0
     services.work_off()
     assert counts(see(client, again["id"])) == ("DONE", 0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_started", [False, True])
+def test_other_content_that_came_since_is_not_dismissed(
+    plant: IngestPlant, client: APIClient, is_started: bool
+) -> None:
+    body = {**printed("LATE-0"), "runNo": "RUN-1"}
+    other = {**body, "payload": {**body["payload"], "result": "NG"}}
+    push(client, body, 404)
+    push(client, body, 404)  # the very same again is meant
+    refuse(client, 1)
+    up_to = read_causes(client)["upTo"]
+    if not is_started:
+        push(client, other, 404)
+    started = start(client, "dismiss", code="UNIT_NOT_FOUND", upTo=up_to)
+    assert started["matched"] == 1 + is_started
+    if is_started:
+        push(client, other, 404)
+    services.work_off()
+    kept = OpenIngestEvent.objects.get()
+    assert (kept.payload, len(kept.attempts), kept.status) == (other, 1, "REJECTED")
+    assert SettledIngestEvent.objects.get().status == "DISMISSED"
+    runs.register_units(run_no="RUN-1", sns=["LATE-0"])
+    push(client, body, 201)  # the first content after all
+    settled = SettledIngestEvent.objects.get(pk=kept.pk)
+    assert settled.received_at > kept.received_at
+
+
+@pytest.mark.django_db
+def test_what_changed_before_it_is_locked_is_not_dismissed(plant: IngestPlant, client: APIClient) -> None:
+    refuse(client, 1)
+    kept = OpenIngestEvent.objects.get()
+    before, by = kept.received_at - timedelta(seconds=1), Sender("quality")
+    with pytest.raises(errors.InvalidTransition):
+        dismissing.dismiss(kept.pk, reason="a trial", sender=by, up_to=before)
+    assert dismissing.dismiss(kept.pk, reason="a trial", sender=by, up_to=kept.received_at).status == "DISMISSED"
 
 
 @pytest.mark.django_db
