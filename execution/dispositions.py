@@ -34,16 +34,16 @@ def hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> bool:
     return disposition.from_status != UnitStatus.ON_HOLD
 
 
-def put_on_hold(unit: Unit, *, reason: str, by: str = SYSTEM, is_of_event: bool = False) -> Disposition | None:
+def put_on_hold(unit: Unit, *, reason: str, by: str = SYSTEM, is_of_report: bool = False) -> Disposition | None:
     """Put a locked unit on hold, unsaved; return the decision to keep, None where nothing changes.
 
     A unit that is held already is held for one more reason: whoever releases it must see them all. A reason that stands
-    there already is not told again, but a decision `is_of_event` is kept: each machine event has its own, by which it
-    is known what was decided about it since. A scrapped unit stays as it is.
+    there already is not told again, but a decision `is_of_report` is kept: each machine event and message has its own,
+    by which it is known what was decided about it since. A scrapped unit stays as it is.
     """
     before = unit.status
     is_told = before == UnitStatus.ON_HOLD and reason in unit.hold_reason
-    if before == UnitStatus.SCRAPPED or (is_told and not is_of_event):
+    if before == UnitStatus.SCRAPPED or (is_told and not is_of_report):
         return None
     if is_told:
         pass

@@ -71,13 +71,11 @@ def hold_units(
     source: str,
     code: str,
     held_before: Collection[int] = (),
-    are_events: bool = False,
 ) -> list[Disposition]:
     """Hold locked units for what a refused report says of them, by serial number; return the decisions, unsaved.
 
     `source` is who reported, `code` why that was refused, `held_before` are ids of units that the very same report has
-    held: it holds none twice. Of machine events (`are_events`) each gets its decision, also where another has told the
-    same.
+    held: it holds none twice. Each report gets its decision, also where another has told the same.
     """
     decisions = []
     stay: dict[int, list[Unit]] = {}
@@ -94,7 +92,7 @@ def hold_units(
             "what": report.in_words,
             "code": code,
         }
-        decision = dispositions.put_on_hold(unit, reason=reason, is_of_event=are_events)
+        decision = dispositions.put_on_hold(unit, reason=reason, is_of_report=True)
         if decision is not None:
             decision.about_step_no = report.step_no
             decisions.append(decision)

@@ -140,9 +140,10 @@ class Disposition(models.Model):
     reason = models.CharField(_("reason"), max_length=500)
     decided_by = models.CharField(_("decided by"), max_length=150)
     decided_at = models.DateTimeField(_("decided"), default=timezone.now)
-    # Of a hold for a report that was refused: the step that it was about, and the machine event.
+    # Of a hold for a report that was refused: the step that it was about, and the machine event or the message.
     about_step_no = models.PositiveIntegerField(_("about step"), null=True)
     about_event_id = models.BigIntegerField(_("about event"), null=True, db_index=True)
+    about_message_id = models.BigIntegerField(_("about message"), null=True)
 
     class Meta:
         ordering = ["-id"]

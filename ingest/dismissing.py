@@ -6,16 +6,16 @@ event, as a replay locks them: of a dismissal and a replay at the same time, one
 stays so; what it left out is locked by its row of open work.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import BooleanField, Exists, F, Func, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from execution.models import Disposition, DispositionAction
+from execution import decided_reports
 from ingest import envelope, left_out
 from ingest.models import (
     REFUSED_STATUSES,
@@ -37,13 +37,6 @@ from mes.production.models import Unit
 
 logger = structlog.get_logger(__name__)
 SWEPT = 500
-_IS_OF_HELD = Func(
-    F("unit_id"),
-    OuterRef("held_unit_ids"),
-    template="%(expressions)s)",
-    arg_joiner=" = ANY(",
-    output_field=BooleanField(),
-)
 
 
 @transaction.atomic
@@ -133,11 +126,6 @@ def dismiss_decided(unit_id: int) -> None:
 
 def dismiss_missed() -> int:
     """Dismiss what a process left that died between a decision and the dismissal; return how many."""
-    decided = (
-        Disposition.objects.filter(_IS_OF_HELD)
-        .exclude(action=DispositionAction.HOLD)
-        .filter(decided_at__gte=OuterRef("received_at"))
-    )
     holding = OpenIngestEvent.objects.filter(held_unit_ids__len__gt=0, status__in=REFUSED_STATUSES)
     partial = PartialIngestEvent.objects.filter(held_unit_ids__len__gt=0)
     kinds: tuple[tuple[QuerySet[Any], Callable[[int], bool]], ...] = (
@@ -146,8 +134,9 @@ def dismiss_missed() -> int:
     )
     dismissed = 0
     for events, settle in kinds:
-        missed = events.filter(Exists(decided)).order_by(F("last_at"), "id").values_list("pk", flat=True)[:SWEPT]
-        dismissed += sum(_try(settle, event_id) for event_id in list(missed))
+        missed = events.filter(decided_reports.decided_since()).order_by("last_at", "id")
+        event_ids = list(missed.values_list("pk", flat=True)[:SWEPT])
+        dismissed += sum(_try(settle, event_id) for event_id in event_ids)
     return dismissed
 
 
@@ -166,16 +155,16 @@ def _try(settle: Callable[[int], bool], event_id: int) -> bool:
 def _dismiss_decided(event_id: int) -> bool:
     """Dismiss an event if every unit that is held for it was decided about since; return whether it is."""
     open_event = _claim(event_id)
-    decision = None if open_event is None else _find_decision(open_event)
+    decision = None
+    if open_event is not None:
+        decision = decided_reports.find_decision(
+            open_event.held_unit_ids, since=open_event.received_at, about={"about_event_id": event_id}
+        )
     if open_event is None or decision is None:
         transaction.set_rollback(True)  # the key stays free
         return False
-    _settle(open_event, _note_of(decision))
+    _settle(open_event, decided_reports.note_of(decision))
     return True
-
-
-def _note_of(decision: Disposition) -> dict[str, Any]:
-    return {"dismissedBy": decision.decided_by, "reason": decision.reason, "decision": decision.action}
 
 
 @transaction.atomic
@@ -187,7 +176,9 @@ def _decide_left_out(event_id: int) -> bool:
     if locked is None:
         return False
     partial, settled_event = locked
-    decisions = _find_decisions(event_id, partial.held_unit_ids, since=settled_event.received_at)
+    decisions = decided_reports.find_decisions(
+        partial.held_unit_ids, since=settled_event.received_at, about={"about_event_id": event_id}
+    )
     if not decisions:
         return False
     sns = dict(Unit.objects.filter(pk__in=decisions).values_list("sn", "pk"))
@@ -199,25 +190,5 @@ def _decide_left_out(event_id: int) -> bool:
     rows.update(skipped=settled_event.skipped)
     left_out.rewrite(partial, settled_event, [pk for pk in partial.held_unit_ids if pk not in decisions])
     if not left_out.list_open(settled_event.skipped):
-        _add_note(settled_event, _note_of(max(decisions.values(), key=lambda decision: decision.pk)))
+        _add_note(settled_event, decided_reports.note_of(max(decisions.values(), key=lambda decision: decision.pk)))
     return True
-
-
-def _find_decision(open_event: OpenIngestEvent) -> Disposition | None:
-    """Return the last decision about the units held for an event; None where one of them is not decided about since."""
-    held = set(open_event.held_unit_ids)
-    last = _find_decisions(open_event.pk, held, since=open_event.received_at)
-    if not held or set(last) != held:
-        return None
-    return max(last.values(), key=lambda disposition: disposition.pk)
-
-
-def _find_decisions(event_id: int, held: Collection[int], *, since: datetime) -> dict[int, Disposition]:
-    """Return the last decision about each of the units held for an event that was decided about since."""
-    last: dict[int, Disposition] = {}
-    for disposition in Disposition.objects.filter(unit_id__in=held).order_by("id"):
-        if disposition.action == DispositionAction.HOLD and disposition.about_event_id == event_id:
-            last.pop(disposition.unit_id, None)
-        elif disposition.action != DispositionAction.HOLD and disposition.decided_at >= since:
-            last[disposition.unit_id] = disposition
-    return last

@@ -48,7 +48,6 @@ def hold_failing(
         source=event.envelope.source_system,
         code=error.code,
         held_before=_find_held_before(event),
-        are_events=True,
     )
     held = list_held(units, failing)
     if held:
@@ -74,9 +73,7 @@ def hold_left_out(
     for unit in locking.lock_units(Unit.objects.filter(sn__in=list(failing))):
         code = skipped[unit.sn]["code"]
         source = event.envelope.source_system
-        decisions += hold_units(
-            [unit], failing, source=source, code=code, held_before=list(held_before), are_events=True
-        )
+        decisions += hold_units([unit], failing, source=source, code=code, held_before=list(held_before))
         skipped[unit.sn]["held"] = unit.status == UnitStatus.ON_HOLD
         held_unit_ids += [unit.pk] if unit.status == UnitStatus.ON_HOLD else []
     return decisions, held_unit_ids

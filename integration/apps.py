@@ -12,9 +12,13 @@ class IntegrationConfig(AppConfig):
     verbose_name = _("Integration")
 
     def ready(self) -> None:
-        """Offer the ways in; tell the ERP of runs that end; let device records and settled messages go in time."""
+        """Offer the ways in; tell the ERP of runs that end; hear of decisions about units, and catch up by the clock;
+        let device records and settled messages go in time.
+        """
+        from execution.hooks import unit_decided
         from integration.causes import BULK
         from integration.channels import CHANNELS
+        from integration.dismissing import dismiss_decided, dismiss_missed
         from integration.models import REFUSED_STATUSES, FailedMessage
         from integration.outbound.completion import tell_erp
         from integration.outbound.delivery import deliver, note_failure
@@ -22,6 +26,7 @@ class IntegrationConfig(AppConfig):
         from mes.platform.database.retention import Months, policies
         from mes.platform.inbound.channels import channels
         from mes.platform.monitoring import open_work
+        from mes.platform.outbox import schedules
         from mes.platform.outbox.emit import failure_listeners, handlers
         from mes.platform.outbox.models import EventType
         from mes.production.hooks import run_ended
@@ -29,6 +34,12 @@ class IntegrationConfig(AppConfig):
         channels.register(*CHANNELS)
         kinds.register(BULK)
         run_ended.register(tell_erp)
+        unit_decided.register(dismiss_decided)
+        schedules.tasks.register(
+            schedules.ScheduledTask(
+                "messages", _("Messages that were decided about"), dismiss_missed, cron="* * * * * */30"
+            )
+        )
         handlers[EventType.OUTBOUND_FEEDBACK].register(deliver)
         failure_listeners[EventType.OUTBOUND_FEEDBACK].register(note_failure)
         policies.register(

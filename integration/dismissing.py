@@ -1,9 +1,16 @@
-"""Messages that need no replay: a person says so, with a reason, and they are work to do no longer."""
+"""Messages that need no replay: a person says so, with a reason, or decided about the units that they held, and they
+are work to do no longer. Nobody is released by it.
+"""
+
+from collections.abc import Sequence
 
 import msgspec
+import structlog
 from django.db import transaction
 from django.db.models import QuerySet
 
+from execution import decided_reports
+from execution.models import Disposition
 from integration import messages
 from integration.channels import DEVICE_DATA, ONE_BY_ONE
 from integration.message_stations import check_sender
@@ -15,6 +22,10 @@ from mes.platform.database.lookup import get_or_raise
 from mes.platform.http import parsing
 from mes.platform.inbound import keys
 from mes.platform.inbound.sender import Sender
+from mes.platform.sweeps import is_connection_lost
+
+logger = structlog.get_logger(__name__)
+SWEPT = 500
 
 
 @transaction.atomic
@@ -26,11 +37,11 @@ def dismiss(*, message_id: int, reason: str, sender: Sender) -> IntegrationMessa
     applying locks them. Raises MessageNotFound, InvalidTransition when it is not refused (any more), and
     StationNotAllowed.
     """
-    found = FailedMessage.objects.filter(pk=message_id, status__in=REFUSED_STATUSES).first()
+    found = _find_refused(message_id)
     rows = {}
     if found is not None:
         check_sender(found, sender)
-        rows = {row.pk: row for row in _lock_same(found, is_well_formed=_spend_key(found))}
+        rows = {row.pk: row for row in _claim(found)}
     if message_id not in rows:
         settled = get_or_raise(IntegrationMessage.objects, errors.MessageNotFound, pk=message_id)
         raise errors.InvalidTransition(
@@ -40,6 +51,15 @@ def dismiss(*, message_id: int, reason: str, sender: Sender) -> IntegrationMessa
         note = {**(message.note or {}), "dismissedBy": sender.system, "reason": reason}
         messages.move_to_history(message, status=MessageStatus.DISMISSED, note=note)
     return IntegrationMessage.objects.get(pk=message_id)
+
+
+def _find_refused(message_id: int) -> FailedMessage | None:
+    return FailedMessage.objects.filter(pk=message_id, status__in=REFUSED_STATUSES).first()
+
+
+def _claim(found: FailedMessage) -> QuerySet[FailedMessage]:
+    """Spend the key of a refused message, then lock the rows that keep it, those that are refused still."""
+    return _lock_same(found, is_well_formed=_spend_key(found))
 
 
 def _spend_key(message: FailedMessage) -> bool:
@@ -69,3 +89,61 @@ def _lock_same(message: FailedMessage, *, is_well_formed: bool) -> QuerySet[Fail
         return rows.filter(pk=message.pk)
     same = rows.filter(entity_type=message.entity_type, dedupe_key=message.dedupe_key, digest=message.digest)
     return same.order_by("dedupe_key", "digest", "error_code")
+
+
+# --- units that somebody decided about ---------------------------------------------------------------------
+
+
+def dismiss_decided(unit_id: int) -> None:
+    """Dismiss the messages that held a unit which somebody released, reworked or scrapped. Called after that commit."""
+    holding = FailedMessage.objects.filter(held_unit_ids__contains=[unit_id], status__in=REFUSED_STATUSES)
+    for message_id in holding.order_by("id").values_list("pk", flat=True):
+        _dismiss_decided(message_id)
+
+
+def dismiss_missed() -> int:
+    """Dismiss what a process left that died between a decision and the dismissal; return how many."""
+    holding = FailedMessage.objects.filter(held_unit_ids__len__gt=0, status__in=REFUSED_STATUSES)
+    missed = holding.filter(decided_reports.decided_since()).order_by("last_at", "id")
+    return sum(_try(message_id) for message_id in list(missed.values_list("pk", flat=True)[:SWEPT]))
+
+
+def _try(message_id: int) -> bool:
+    """Dismiss a message of many; one that cannot be hinders no other."""
+    try:
+        return _dismiss_decided(message_id)
+    except Exception as error:
+        if is_connection_lost(error):
+            raise
+        logger.exception("a decided message was not dismissed", message_id=message_id)
+        return False
+
+
+@transaction.atomic
+def _dismiss_decided(message_id: int) -> bool:
+    """Dismiss a message if every unit that is held for it was decided about since; return whether it is."""
+    found = _find_refused(message_id)
+    rows = list(_claim(found)) if found is not None else []
+    decision = _find_decision(rows)
+    if decision is None:
+        transaction.set_rollback(True)  # the key stays free
+        return False
+    for row in rows:
+        note = {**(row.note or {}), **decided_reports.note_of(decision)}
+        messages.move_to_history(row, status=MessageStatus.DISMISSED, note=note)
+    return True
+
+
+def _find_decision(rows: Sequence[FailedMessage]) -> Disposition | None:
+    """Return the last decision about the units held for a message, in any of its rows; None where one of them is not
+    decided about since.
+    """
+    decisions = [
+        decided_reports.find_decision(row.held_unit_ids, since=row.received_at, about={"about_message_id": row.pk})
+        for row in rows
+        if row.held_unit_ids
+    ]
+    found = [decision for decision in decisions if decision is not None]
+    if not found or len(found) < len(decisions):
+        return None
+    return max(found, key=lambda decision: decision.pk)

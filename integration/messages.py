@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import BigIntegerField, F, Func, Value
 from django.utils import timezone
 from msgspec.structs import replace
 from psycopg.types.json import Jsonb
@@ -37,6 +38,7 @@ _REFUSED_TYPES = {
     "subject": "text",
     "sent_key": "text",
     "status": "text",
+    "held_unit_ids": "bigint[]",
 }
 # The same message sent twice at once may be refused and, before that is kept, applied: then it is not kept. The rows
 # are written in one order, or batches that share failures would deadlock. Whom it has held stays in its error: it holds
@@ -48,9 +50,10 @@ KEEP_REFUSED = f"""
     )
     INSERT INTO integration_failedmessage
            (received_at, direction, system, entity_type, business_key, dedupe_key, status, payload, error_code, error,
-            count, last_at, request_id, digest, subject)
+            count, last_at, request_id, digest, subject, held_unit_ids)
     SELECT %(at)s::timestamptz, 'INBOUND', r.system, %(entity_type)s::text, r.sent_key, r.key, r.status, r.payload,
-           r.code, r.error, r.count, %(at)s::timestamptz, %(request_id)s::text, decode(r.digest, 'hex'), r.subject
+           r.code, r.error, r.count, %(at)s::timestamptz, %(request_id)s::text, decode(r.digest, 'hex'), r.subject,
+           r.held_unit_ids
       FROM refused r
      WHERE NOT EXISTS (SELECT FROM mes_idempotencykey k
                         WHERE k.channel = %(channel)s::text AND k.key = r.key AND k.digest = decode(r.digest, 'hex'))
@@ -62,8 +65,10 @@ KEEP_REFUSED = f"""
                             SELECT jsonb_agg(DISTINCT sn)
                               FROM jsonb_array_elements((integration_failedmessage.error #> '{{details,held}}')
                                      || coalesce(EXCLUDED.error #> '{{details,held}}', '[]')) AS held(sn))) END,
-           subject = EXCLUDED.subject, request_id = EXCLUDED.request_id
-    RETURNING 1
+           subject = EXCLUDED.subject, request_id = EXCLUDED.request_id,
+           held_unit_ids = ARRAY(SELECT unnest(integration_failedmessage.held_unit_ids)
+                                  UNION SELECT unnest(EXCLUDED.held_unit_ids) ORDER BY 1)
+    RETURNING id, dedupe_key, encode(digest, 'hex'), error_code
 """
 
 
@@ -92,6 +97,23 @@ SETTLE_REOPENED = f"""
 """
 
 
+Sameness = tuple[str, bytes, str]  # key, digest, error code: what has them in common counts up
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that could not be applied, why, and the ids of the units that are held for it."""
+
+    message: Message
+    error: DomainError
+    held_unit_ids: Sequence[int] = ()
+
+    @property
+    def sameness(self) -> Sameness:
+        """What counts up as the same failure."""
+        return self.message.key, self.message.digest, self.error.code
+
+
 @dataclass(frozen=True)
 class MessageLog:
     """The messages of a kind, `entity_type`, and the channel that their keys are claimed in."""
@@ -108,14 +130,22 @@ class MessageLog:
 
     def keep_refused(self, refused: Sequence[tuple[Message, DomainError]]) -> list[Outcome]:
         """Keep messages that could not be applied, so that they can be replayed. The same failure counts up."""
-        same: dict[tuple[str, bytes, str], list[tuple[Message, DomainError]]] = {}
-        for message, error in refused:
-            same.setdefault((message.key, message.digest, error.code), []).append((message, error))
-        rows = [_refused_row(failures[0][0], failures[-1][1], count=len(failures)) for failures in same.values()]
+        self.keep([Refusal(message, error) for message, error in refused])
+        return [error for _message, error in refused]
+
+    def keep(self, refusals: Sequence[Refusal]) -> dict[Sameness, int]:
+        """Keep refusals in one statement; return the ids under which they are open work, by what makes them the same.
+
+        One whose content was applied meanwhile is not kept.
+        """
+        same: dict[Sameness, list[Refusal]] = {}
+        for refusal in refusals:
+            same.setdefault(refusal.sameness, []).append(refusal)
+        rows = [_refused_row(repeats) for repeats in same.values()]
         names = {"entity_type": self.entity_type, "channel": self.channel}
         given = {"refused": as_json(rows), "at": timezone.now(), "request_id": request_ids.current()}
-        fetch_all(KEEP_REFUSED, {**given, **names})
-        return [error for _message, error in refused]
+        kept = fetch_all(KEEP_REFUSED, {**given, **names})
+        return {(key, bytes.fromhex(digest), code): message_id for message_id, key, digest, code in kept}
 
     def keep_conflicts(self, conflicts: Sequence[tuple[Message, KeyConflict]]) -> list[Outcome]:
         """Keep messages whose key was used with other content, under keys of their own, until somebody decides.
@@ -188,8 +218,10 @@ class MessageLog:
         )
 
 
-def _refused_row(message: Message, error: DomainError, *, count: int) -> tuple[Any, ...]:
+def _refused_row(repeats: Sequence[Refusal]) -> tuple[Any, ...]:
     """Return what KEEP_REFUSED is given of messages that say and lack the same, in the order of _REFUSED_TYPES."""
+    message, error = repeats[0].message, repeats[-1].error
+    held = sorted({unit_id for refusal in repeats for unit_id in refusal.held_unit_ids})
     described, is_conflict = refusal_as_json(error), isinstance(error, KeyConflict)
     sent_key = error.details["event_id"] if is_conflict else keys.sent_key(message.key)
     return (
@@ -199,10 +231,11 @@ def _refused_row(message: Message, error: DomainError, *, count: int) -> tuple[A
         message.decoded(),
         error.code,
         described,
-        count,
+        len(repeats),
         error.subject,
         sent_key,
         (MessageStatus.CONFLICT if is_conflict else MessageStatus.FAILED).value,
+        f"{{{','.join(map(str, held))}}}",
     )
 
 
@@ -229,7 +262,7 @@ def list_held(message: FailedMessage) -> list[str]:
     return list(details.get("held") or ())
 
 
-def note_failed_replay(message: FailedMessage, error: DomainError) -> None:
+def note_failed_replay(message: FailedMessage, error: DomainError, *, held_unit_ids: Sequence[int] = ()) -> None:
     """Note on an open message that replaying it failed, and why. Whom it has held stays noted.
 
     One whose key other content has spent by now is a conflict from then on: it can still be taken for one of its own.
@@ -240,6 +273,13 @@ def note_failed_replay(message: FailedMessage, error: DomainError) -> None:
     code = message.error_code if message.status == MessageStatus.CONFLICT else error.code  # it stays one
     noted = {"count": F("count") + 1, "last_at": timezone.now(), "error": refusal_as_json(error)}
     noted["subject"] = error.subject
+    if held_unit_ids:  # those that it has held stay, whoever noted them
+        noted["held_unit_ids"] = Func(
+            F("held_unit_ids"),
+            Value(list(held_unit_ids), ArrayField(BigIntegerField())),
+            template="ARRAY(SELECT DISTINCT unnest(%(expressions)s) ORDER BY 1)",
+            arg_joiner=" || ",
+        )
     own = {}
     if isinstance(error, KeyConflict) and message.status == MessageStatus.FAILED:
         own["status"] = MessageStatus.CONFLICT.value

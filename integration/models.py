@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -127,11 +129,14 @@ class FailedMessage(MessageBase):
     tried again (RETRYING). Small and unpartitioned.
 
     A CONFLICT has other content than the message that spent its key: it lies under a key of its own. `subject` is what
-    its refusal is about.
+    its refusal is about, `held_unit_ids` are the units that are held for it.
     """
 
     digest = models.BinaryField()
     subject = models.CharField(_("about"), max_length=200, blank=True, default="", db_default="")
+    held_unit_ids = ArrayField(
+        models.BigIntegerField(), default=list, db_default=Value([], ArrayField(models.BigIntegerField()))
+    )
 
     class Meta(MessageBase.Meta):
         verbose_name = _("failed message")
@@ -144,7 +149,10 @@ class FailedMessage(MessageBase):
                 condition=Q(status__in=[*REFUSED_STATUSES, MessageStatus.RETRYING]), name="failed_message_is_kept_open"
             ),
         ]
-        indexes = [models.Index(F("status"), F("error_code"), F("system"), name="failed_message_by_cause")]
+        indexes = [
+            models.Index(F("status"), F("error_code"), F("system"), name="failed_message_by_cause"),
+            GinIndex(F("held_unit_ids"), name="failed_message_holding", fastupdate=False),
+        ]
 
 
 class SettledMessage(MessageBase):

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from integration import causes, dismissing
 from integration import replay as replaying
-from integration.models import REFUSED_STATUSES, Direction, FailedMessage, MessageStatus
+from integration.models import REFUSED_STATUSES, Direction, FailedMessage, IntegrationMessage, MessageStatus
 from mes.errors import DomainError
 from mes.platform.accounts.roles import Capability
 from mes.platform.bulk_actions import pages as bulk_pages
@@ -29,7 +29,7 @@ from mes.platform.inbound.sender import Sender
 
 PAGE_SIZE = 50
 SHARED = ("status", "error_code", "entity_type", "system", "station_said", "run_said", "step_said")
-ASKED = ("status", "code", "subject", "entity", "source", "station", "run", "step", "q")
+ASKED = ("status", "code", "subject", "entity", "source", "station", "run", "step", "q", "message")
 ADVICE = {  # code → what to do about it
     "DATA_SPEC_NOT_FOUND": gettext_lazy("Make the spec, or mend the name that the device sends; then replay."),
     "SPEC_NOT_BOUND": gettext_lazy("Bind the spec to the step in a new version of the route."),
@@ -58,6 +58,7 @@ class MessageFilter:
     run: str = ""
     step: str = ""
     q: str = ""
+    message: str = ""
     before: int | None = None
 
     def query(self, **changes: Any) -> str:
@@ -76,6 +77,7 @@ def messages_page(request: HttpRequest) -> HttpResponse:
     refused = FailedMessage.objects.order_by().filter(status__in=REFUSED_STATUSES)
     counts = list(refused.values("status", "error_code").annotate(number=Count("id")))
     found, more_causes = _list_causes(chosen)
+    any_message = replace(chosen, message="")
     context = {
         "chosen": chosen,
         "causes": found,
@@ -83,13 +85,19 @@ def messages_page(request: HttpRequest) -> HttpResponse:
         "decide_address": reverse("integration-messages-decide"),
         "refused": [{"message": message, "advice": str(ADVICE.get(message.error_code, ""))} for message in shown],
         "statuses": [
-            (value, label, sum(row["number"] for row in counts if row["status"] == value), chosen.query(status=value))
+            (
+                value,
+                label,
+                sum(row["number"] for row in counts if row["status"] == value),
+                any_message.query(status=value),
+            )
             for value, label in MessageStatus.choices
             if value in REFUSED_STATUSES
         ],
         "total": sum(row["number"] for row in counts),
-        "everything": chosen.query(status=""),
+        "everything": any_message.query(status=""),
         "codes": sorted({row["error_code"] for row in counts if row["error_code"]}),
+        "settled": None if shown else _find_settled(chosen),
         "next": chosen.query(before=shown[-1].pk) if len(rows) > PAGE_SIZE else "",
         "here": chosen.query(before=chosen.before),
         **bulk_pages.progress_context(causes.KIND),
@@ -120,12 +128,22 @@ def _select(chosen: MessageFilter) -> QuerySet[Any]:
     if chosen.q:
         key = Q(business_key=chosen.q) | Q(dedupe_key=chosen.q)
         messages = messages.filter(key | Q(payload__icontains=chosen.q))
+    if chosen.message:
+        messages = messages.filter(pk=whole_number(chosen.message))
     return messages.filter(pk__lt=chosen.before) if chosen.before is not None else messages
+
+
+def _find_settled(chosen: MessageFilter) -> IntegrationMessage | None:
+    """Return the message that was asked for, where it is refused no longer."""
+    message_id = whole_number(chosen.message)
+    if message_id is None:
+        return None
+    return IntegrationMessage.objects.filter(pk=message_id).exclude(status__in=REFUSED_STATUSES).first()
 
 
 def _list_causes(chosen: MessageFilter) -> tuple[list[bulk_pages.Cause], bool]:
     """Return the causes of the refused messages, with their forms: a form means all of them, whatever is looked for."""
-    narrowed = _select(replace(chosen, before=None, status="", q=""))
+    narrowed = _select(replace(chosen, before=None, status="", q="", message=""))
     up_to = timezone.now()
     groups, more = list_groups(narrowed, SHARED, failing=Q(error__details__has_key="held"))
     examples = FailedMessage.objects.in_bulk([group.example_id for group in groups])

@@ -4,14 +4,15 @@ What a message says against which units, its kind reads; see `execution.failing_
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from django.db import transaction
 
 from execution import dispositions
 from execution.failing_reports import FailingReport, hold_units, list_held
-from integration import messages
-from integration.messages import MessageLog
+from execution.models import Disposition
+from integration.messages import MessageLog, Refusal
 from integration.models import FailedMessage
 from mes import errors
 from mes.platform.inbound.messages import Message, Outcome
@@ -33,42 +34,62 @@ class HoldingLog(MessageLog):
     def keep_refused(self, refused: Refused) -> list[Outcome]:
         """Keep messages that could not be applied, with what they hold, in one transaction."""
         with transaction.atomic():
-            return super().keep_refused(hold_refused(refused, self.entity_type, self.find_failing))
+            holding = hold_refused(refused, self.entity_type, self.find_failing)
+            message_ids = self.keep([each.refusal for each in holding])
+            save_holds([(each, message_ids.get(each.refusal.sameness)) for each in holding])
+        return [each.refusal.error for each in holding]
 
 
-def hold_refused(refused: Refused, entity_type: str, find: Callable[[Sequence[Message]], Sequence[Said]]) -> Refused:
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A refusal with whom it holds, and the decisions, unsaved."""
+
+    refusal: Refusal
+    decisions: Sequence[Disposition] = ()
+
+
+def hold_refused(
+    refused: Refused, entity_type: str, find: Callable[[Sequence[Message]], Sequence[Said]]
+) -> list[Holding]:
     """Hold the units that refused messages say have failed; return the refusals, with those that are held.
 
-    None is held twice for the very same message. In the transaction that keeps them.
+    None is held twice for the very same message. In the transaction that keeps them; they are saved by `save_holds`.
     """
     said = list(zip(refused, find([message for message, _error in refused]), strict=True))
     sns = {sn for _refusal, failing in said for sn in failing}
     if not sns:
-        return refused
-    units = locking.lock_units(Unit.objects.filter(sn__in=sns))
+        return [Holding(Refusal(message, error)) for message, error in refused]
+    units = {unit.sn: unit for unit in locking.lock_units(Unit.objects.filter(sn__in=sns))}
     held_before = _find_held_before(refused, entity_type)
-    decisions, answers = [], {}
+    holding = []
     for (message, error), failing in said:
-        before = held_before.get((message.key, message.digest), frozenset())
-        decisions += hold_units(
-            units,
-            failing,
-            source=message.system,
-            code=error.code,
-            held_before=[unit.pk for unit in units if unit.sn in before],
-        )
-        if held := list_held(units, failing):
-            answers[id(message)] = error.with_details(held=held)
+        named = [unit for sn, unit in units.items() if sn in failing]
+        before = held_before.setdefault((message.key, message.digest), set())
+        decisions = hold_units(named, failing, source=message.system, code=error.code, held_before=before)
+        before.update(decision.unit.pk for decision in decisions)  # a batch may say the very same twice
+        if held := list_held(named, failing):
+            told = error.with_details(held=held)
+            holding.append(Holding(Refusal(message, told, [units[sn].pk for sn in held]), decisions))
+        else:
+            holding.append(Holding(Refusal(message, error), decisions))
+    return holding
+
+
+def save_holds(holding: Sequence[tuple[Holding, int | None]]) -> None:
+    """Write holds with the id of the message that each is about; None where that was applied meanwhile."""
+    decisions = []
+    for each, message_id in holding:
+        for decision in each.decisions:
+            decision.about_message_id = message_id
+            decisions.append(decision)
     dispositions.save_holds(decisions)
-    return [(message, answers.get(id(message), error)) for message, error in refused]
 
 
-def _find_held_before(refused: Refused, entity_type: str) -> dict[tuple[str, bytes], frozenset[str]]:
-    """Return the serial numbers that messages have held which are kept as refused already, by key and digest."""
+def _find_held_before(refused: Refused, entity_type: str) -> dict[tuple[str, bytes], set[int]]:
+    """Return the units that messages have held which are kept as refused already, by key and digest."""
     keys = [message.key for message, _error in refused]
     kept = FailedMessage.objects.filter(entity_type=entity_type, dedupe_key__in=keys)
-    held: dict[tuple[str, bytes], frozenset[str]] = {}
-    for message in kept.only("dedupe_key", "digest", "error"):
-        content = (message.dedupe_key, bytes(message.digest))
-        held[content] = held.get(content, frozenset()) | set(messages.list_held(message))
+    held: dict[tuple[str, bytes], set[int]] = {}
+    for key, digest, unit_ids in kept.values_list("dedupe_key", "digest", "held_unit_ids"):
+        held.setdefault((key, bytes(digest)), set()).update(unit_ids)
     return held

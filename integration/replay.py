@@ -1,7 +1,7 @@
 """Replaying messages that could not be applied, once their cause is mended."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from integration.device_data.body import DeviceDataMessage, decode_event
 from integration.message_stations import check_sender
 from integration.models import REFUSED_STATUSES, Direction, FailedMessage, IntegrationMessage, MessageStatus
 from integration.outbound.retry import retry
-from integration.refused_reports import HoldingLog, hold_refused
+from integration.refused_reports import HoldingLog, hold_refused, save_holds
 from mes import errors
 from mes.labels import Action, Entity
 from mes.platform.database.lookup import get_or_raise
@@ -67,6 +67,7 @@ def _keep_refusal(message: FailedMessage, spec_names: dict[str, str], refusal: e
     """Note why a message is refused again. It may say that a unit failed which nobody knew when it came first: that is
     held, and named in `details.held`.
     """
+    held_unit_ids: Sequence[int] = ()
     log = DEVICE_DATA.log if message.entity_type == messages.DEVICE_DATA else ONE_BY_ONE[message.entity_type].log
     if isinstance(log, HoldingLog):
         try:
@@ -74,9 +75,11 @@ def _keep_refusal(message: FailedMessage, spec_names: dict[str, str], refusal: e
         except errors.DomainError:  # malformed: of that nothing is read
             pass
         else:
-            [(_message, told)] = hold_refused([(read, refusal)], message.entity_type, log.find_failing)
-            refusal.details = told.details
-    messages.note_failed_replay(message, refusal)
+            [holding] = hold_refused([(read, refusal)], message.entity_type, log.find_failing)
+            save_holds([(holding, message.pk)])
+            refusal.details = holding.refusal.error.details
+            held_unit_ids = holding.refusal.held_unit_ids
+    messages.note_failed_replay(message, refusal, held_unit_ids=held_unit_ids)
 
 
 def _find(message_id: int) -> FailedMessage:

@@ -377,6 +377,7 @@ def _disposition_as_json(item: Disposition) -> dict[str, Any]:
         "stepNo": item.step_no,
         "aboutStepNo": item.about_step_no,
         "aboutEventId": None if item.about_event_id is None else str(item.about_event_id),
+        "aboutMessageId": None if item.about_message_id is None else str(item.about_message_id),
         "reason": item.reason,
         "decidedBy": item.decided_by,
         "decidedAt": item.decided_at,

@@ -21,6 +21,7 @@ ADDED: dict[str, str] = {
     "overrunPercent": "orders say by how much their runs may exceed them",
     "allowedQty": "orders say by how much their runs may exceed them",
     "aboutEventId": "decisions name the step and the event that they are about",
+    "aboutMessageId": "decisions name the message that they are about",
     "snMasks": "routes have masks of serial numbers",
     "reportedAt": "what a machine says is kept beside what it means, where its clock is off",
     "warnings": MAPPINGS,

@@ -1,0 +1,59 @@
+"""Reports that held units which somebody decided about since: they are work to do no longer.
+
+Who keeps reports (`ingest`, `integration`) names the units that each holds in `held_unit_ids`, hears of decisions by
+`hooks.unit_decided`, and looks for what a crash left by `decided_since`. A later hold for the same report takes the
+decision back.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db.models import BooleanField, Exists, F, Func, OuterRef
+
+from execution.models import Disposition, DispositionAction
+
+_IS_OF_HELD = Func(
+    F("unit_id"),
+    OuterRef("held_unit_ids"),
+    template="%(expressions)s)",
+    arg_joiner=" = ANY(",
+    output_field=BooleanField(),
+)
+
+
+def decided_since() -> Exists:
+    """Return the condition of kept reports that any unit which they hold was decided about since `received_at`."""
+    freed = Disposition.objects.filter(_IS_OF_HELD).exclude(action=DispositionAction.HOLD)
+    return Exists(freed.filter(decided_at__gte=OuterRef("received_at")))
+
+
+def find_decisions(
+    held_unit_ids: Collection[int], *, since: datetime, about: Mapping[str, int]
+) -> dict[int, Disposition]:
+    """Return the last decision about each of the units held for a report that was decided about since, by unit.
+
+    `about` is how decisions name the report: `{"about_event_id": …}` or `{"about_message_id": …}`.
+    """
+    last: dict[int, Disposition] = {}
+    for disposition in Disposition.objects.filter(unit_id__in=held_unit_ids).order_by("id"):
+        if disposition.action != DispositionAction.HOLD:
+            if disposition.decided_at >= since:
+                last[disposition.unit_id] = disposition
+        elif all(getattr(disposition, name) == report_id for name, report_id in about.items()):
+            last.pop(disposition.unit_id, None)
+    return last
+
+
+def find_decision(held_unit_ids: Collection[int], *, since: datetime, about: Mapping[str, int]) -> Disposition | None:
+    """Return the last decision about the units held for a report; None where one of them is not decided about since."""
+    held = set(held_unit_ids)
+    last = find_decisions(held, since=since, about=about)
+    if not held or set(last) != held:
+        return None
+    return max(last.values(), key=lambda disposition: disposition.pk)
+
+
+def note_of(decision: Disposition) -> dict[str, Any]:
+    """Return what is kept with a report that a decision about its units dismisses."""
+    return {"dismissedBy": decision.decided_by, "reason": decision.reason, "decision": decision.action}
