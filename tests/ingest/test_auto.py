@@ -204,8 +204,8 @@ def test_what_is_no_number_is_none(db: None, send: Send, text: str) -> None:
 def test_what_breaks_a_constraint_is_refused_alone(plant: IngestPlant, monkeypatch: pytest.MonkeyPatch) -> None:
     settle = attempts.settle
 
-    def settle_one_badly(event: ReceivedEvent, *given: Any) -> Any:
-        answer = settle(event, *given)
+    def settle_one_badly(event: ReceivedEvent, *given: Any, **more: Any) -> Any:
+        answer = settle(event, *given, **more)
         if event.envelope.payload["sn"] == plant.sns[1]:
             Line.objects.create(code="SMT-A")  # there is one
         return answer
