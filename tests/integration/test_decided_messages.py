@@ -1,20 +1,25 @@
 """Deciding about a unit dismisses the messages that held it."""
 
 import importlib
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
-from execution import dispositions
+from execution import dispositions, hooks
 from execution.models import Disposition
 from integration import dismissing
+from integration.messages import note_failed_replay
 from integration.models import FailedMessage, IntegrationMessage, SettledMessage
+from mes import errors
 from mes.platform.accounts.roles import Role
+from mes.platform.hooks import Hook
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.outbox import schedules
 from mes.production.models import Unit
@@ -232,6 +237,46 @@ def test_a_hold_by_a_replay_after_the_decision_keeps_it_open(client: APIClient, 
     with committed():
         decide(client, "release")
     assert not FailedMessage.objects.exists()
+
+
+def test_a_unit_that_it_comes_to_hold_meanwhile_keeps_it_open(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replay notes one more unit while the sweep dismisses: that waits, and looks again."""
+    plant = make_plant(units=2)
+    send_reading(api_client())
+    message = holding("SN-1")
+    monkeypatch.setattr(hooks, "unit_decided", Hook())  # the process died
+    dispositions.release_unit(sn="SN-1", reason="good", by="quality")
+
+    def sweep() -> int:
+        try:
+            return dismissing.dismiss_missed()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            note_failed_replay(message, errors.TrackNotFound(), held_unit_ids=[plant.units[1].pk])
+            swept = pool.submit(sweep)
+            _await_lock()
+        assert swept.result(timeout=60) == 0
+    assert len(FailedMessage.objects.get(pk=message.pk).held_unit_ids) == 2
+    assert not IdempotencyKey.objects.filter(key="evt-1").exists()
+
+
+def _await_lock() -> None:
+    """Wait until another connection waits for a lock in this database."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    end = time.monotonic() + 30
+    with connection.cursor() as cursor:
+        while time.monotonic() < end:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(waiting)
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.02)
+    raise AssertionError("nobody waited")
 
 
 def test_messages_kept_before_know_whom_they_hold_after_the_upgrade(client: APIClient) -> None:
