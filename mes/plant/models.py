@@ -36,7 +36,7 @@ class CodeCharField(models.CharField):
         return value
 
     def _is_kept(self, value: str, row: models.Model | None) -> bool:
-        if row is None or row._state.adding:
+        if row is None or row.pk is None:
             return False
         return type(row)._default_manager.filter(**{"pk": row.pk, self.attname: value}).exists()
 

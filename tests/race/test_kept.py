@@ -16,7 +16,6 @@ from rest_framework.test import APIClient
 from execution import dispositions
 from execution.models import Track
 from ingest import dismissing, left_out
-from ingest.candidates import forget
 from ingest.models import IngestEvent, OpenIngestEvent, PartialIngestEvent, SettledIngestEvent
 from ingest.processing import catch_up
 from mes.platform.bulk_actions import services
@@ -147,7 +146,6 @@ def test_two_workers_work_off_one_bulk_action(client: APIClient) -> None:
 def test_a_replay_in_the_middle_of_a_dismissal_of_what_was_left_out(
     client: APIClient, monkeypatch: pytest.MonkeyPatch, is_locked: bool
 ) -> None:
-    forget()  # the runs of other databases
     plant = make_ingest_plant(units=2, reflow={**PANEL, "waitSeconds": 0})
     one, two = plant.sns
     Unit.objects.filter(sn=one).update(current_step_no=30)

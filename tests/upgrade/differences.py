@@ -58,6 +58,9 @@ DIFFERENT: dict[str, dict[str, str]] = {
         " 23 ingest/events": CARRIERS,
     },
     "machines_go_on_with_old_routes": {" 6 ingest/events": HELD},
+    "rejected_events_replay_when_their_cause_is_mended": {
+        " 3 ingest/events/48.body.data.receivedAt": "other content under a refused key is received when it comes"
+    },
     "the_rest_of_a_partial_batch_is_applied": {"": HELD},
     "what_waits_for_a_transaction_is_applied_when_that_names_its_unit": {
         " 1 ingest/events?sn=O-TRANSACTION": "the entry is reported before the exit: a later one is of another pass"

@@ -297,8 +297,8 @@ def test_a_crash_in_mid_batch_loses_nothing_that_stays_and_the_next_run_goes_on(
             delete(policy, cutoff, batch)
             if batch.keys:  # other tables have nothing to delete
                 calls.append(1)
-            if len(calls) == 2:
-                raise KeyboardInterrupt
+                if len(calls) == 2:
+                    raise KeyboardInterrupt
 
     monkeypatch.setattr(retention, "_delete_batch", die_in_the_second)
     with pytest.raises(KeyboardInterrupt):
