@@ -11,6 +11,7 @@ from pytest_django import DjangoDbBlocker
 
 from demo import plant
 from demo.client import Client
+from ingest import candidates
 from tests import databases
 from tests.factories import make_token
 
@@ -33,6 +34,7 @@ def client(with_plant: str, live_server: Any) -> Iterator[Client]:
     """A client of a live server that has the plant."""
     connection.close()
     databases.copy(with_plant, databases.own())
+    candidates.forget()  # the runs of the database before, which had the same ids
     client = Client(live_server.url, make_token(), patience=60)
     yield client
     client.close()

@@ -11,18 +11,11 @@ from django.db.models import QuerySet
 from django.db.models.constraints import BaseConstraint
 from rest_framework.test import APIClient
 
-from ingest.candidates import forget
 from mes.platform.accounts.roles import Role
 from mes.production import locking
 from mes.production.models import Unit
 from tests.factories import api_client
 from tests.integration.helpers import track_in
-
-
-@pytest.fixture(autouse=True)
-def forgotten_runs() -> None:
-    """Forget the runs of other databases: a copy counts its ids anew."""
-    forget()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.commands import flush
 from django.db import connections
 
+from ingest import candidates
 from tests import databases
 
 
@@ -19,3 +20,4 @@ class Command(flush.Command):
         """Do it, whatever the options say."""
         connections[database].close()
         databases.copy(databases.migrated(), databases.own())
+        candidates.forget()  # the runs of the database before: ids are counted anew
