@@ -5,7 +5,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -21,7 +20,8 @@ from mes import errors
 from mes.plant.reach import narrow_to_stations
 from mes.platform.accounts.permissions import StationAccess
 from mes.platform.accounts.roles import Capability
-from mes.platform.bulk_actions.causes import BulkRequest, Causes, Started, read_query, selection_of
+from mes.platform.bulk_actions.api import begin
+from mes.platform.bulk_actions.causes import BulkRequest, Causes, Started, check_status, read_query
 from mes.platform.bulk_actions.models import BulkVerb
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http import parsing
@@ -308,7 +308,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     def causes(self, request: Request) -> Response:
         """Return the causes."""
         selection = read_query(request.query_params)
-        _check_status(selection.status)
+        check_status(selection, WORK_STATUSES)
         return Response(Causes(causes.list_causes(selection, sender_of(request))).data)
 
     @extend_schema(
@@ -323,7 +323,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     @action(detail=False, methods=["post"], url_path="replay", parser_classes=[parsing.JSONParser])
     def replay_all(self, request: Request) -> Response:
         """Begin."""
-        return self._decide(BulkVerb.REPLAY, request)
+        return begin(BulkVerb.REPLAY, request, causes.decide, statuses=WORK_STATUSES)
 
     @extend_schema(
         operation_id="ingest_events_dismiss_all",
@@ -337,16 +337,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     @action(detail=False, methods=["post"], url_path="dismiss", parser_classes=[parsing.JSONParser])
     def dismiss_all(self, request: Request) -> Response:
         """Begin."""
-        return self._decide(BulkVerb.DISMISS, request)
-
-    def _decide(self, verb: BulkVerb, request: Request) -> Response:
-        body = read(BulkRequest, request)
-        selection = selection_of(body)
-        _check_status(selection.status)
-        started = causes.decide(
-            verb, selection, reason=body["reason"], sender=sender_of(request), as_new=bool(body.get("as_new"))
-        )
-        return Response({"id": str(started.pk), "matched": started.matched}, status=202)
+        return begin(BulkVerb.DISMISS, request, causes.decide, statuses=WORK_STATUSES)
 
     @extend_schema(
         summary="Dismiss a refused event",
@@ -363,12 +354,6 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         body = read(DismissEventRequest, request)
         event = dismissing.dismiss(_as_id(pk), reason=body["reason"], sender=sender_of(request))
         return Response(EventItem(event).data)
-
-
-def _check_status(status: str | None) -> None:
-    """Raise ValidationFailed for a status that no open event has."""
-    if status is not None and status not in WORK_STATUSES:
-        raise errors.ValidationFailed({"status": _("Must be one of %(known)s.") % {"known": ", ".join(WORK_STATUSES)}})
 
 
 def _as_id(text: str) -> int:

@@ -2,21 +2,21 @@
 decided about at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
-from django.db.models import Count, F, Max, Min, Q, QuerySet
-from django.utils import timezone
+from django.db.models import F, Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
 from ingest import dismissing, processing
 from ingest.models import DECIDED_STATUSES, IngestEvent, IngestStatus, IngestWork, PartialIngestEvent
 from mes.plant.reach import narrow_to_stations
+from mes.platform.bulk_actions import causes
 from mes.platform.bulk_actions import services as bulk
-from mes.platform.bulk_actions.causes import MOST_CAUSES, Selection, is_meant
+from mes.platform.bulk_actions.causes import Selection, is_meant
 from mes.platform.bulk_actions.models import BulkAction, BulkVerb
 from mes.platform.bulk_actions.services import BulkKind
-from mes.platform.inbound.sender import Sender
+from mes.platform.inbound.sender import EVERYWHERE, Sender
 
 KIND = "machine-events"
 _OUTCOMES = {
@@ -25,71 +25,38 @@ _OUTCOMES = {
 }
 
 
-def select(selection: Selection, sender: Sender) -> QuerySet[IngestWork]:
+def select(
+    selection: Selection, sender: Sender = EVERYWHERE, *, statuses: Collection[str] = DECIDED_STATUSES
+) -> QuerySet[IngestWork]:
     """Return the events that a selection means, of the stations that the sender may speak for; refused ones and those
-    that left something out, unless it names a status.
+    that left something out, unless other statuses are asked for.
     """
-    events = narrow_to_stations(IngestWork.objects.order_by(), sender, "station__code")
-    exact = {
-        "error_code": selection.error_code,
-        "subject": selection.subject,
-        "source_system": selection.source_system,
-        "station__code": selection.station_code,
-        "run__run_no": selection.run_no,
-        "step_no": selection.step_no,
-    }
-    nothing = {"station__code": "station", "run__run_no": "run", "step_no": "step_no"}
-    for lookup, value in exact.items():
-        if value in ("", 0) and lookup in nothing:
-            events = events.filter(**{nothing[lookup]: None})
-        elif value is not None:
-            events = events.filter(**{lookup: value})
-    statuses = DECIDED_STATUSES if selection.status is None else (selection.status,)
-    received = Q(status__in=statuses)
-    if selection.since is not None:
-        received &= Q(received_at__gte=selection.since)
-    if selection.until is not None:
-        received &= Q(received_at__lt=selection.until)
-    if selection.up_to is not None:
-        received &= Q(received_at__lte=selection.up_to)
-    return events.filter(received)
+    return causes.select(
+        narrow_to_stations(IngestWork.objects.order_by(), sender, "station__code"),
+        selection,
+        columns={
+            "error_code": selection.error_code,
+            "subject": selection.subject,
+            "source_system": selection.source_system,
+        },
+        places={
+            "station__code": selection.station_code,
+            "run__run_no": selection.run_no,
+            "step_no": selection.step_no,
+        },
+        statuses=statuses,
+    )
 
 
 def list_causes(selection: Selection, sender: Sender) -> dict[str, Any]:
-    """Return `{items, upTo}`: the causes, most frequent first, at most MOST_CAUSES. One query."""
-    up_to = timezone.now()
-    grouped = select(selection, sender).values(
-        "subject",
-        "source_system",
-        "step_no",
-        code=F("error_code"),
-        station_code=F("station__code"),
-        run_no=F("run__run_no"),
-    )
-    causes = grouped.annotate(
-        number=Count("id"),
-        failing=Count("id", filter=Q(is_failing=True)),
-        first_at=Min("received_at"),
-        latest_at=Max("last_at"),
-        example_id=Max("id"),
-    ).order_by("-number", "code", "subject", "example_id")
-    return {"items": [_as_item(cause) for cause in causes[:MOST_CAUSES]], "upTo": up_to}
-
-
-def _as_item(cause: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "code": cause["code"],
-        "subject": cause["subject"],
-        "sourceSystem": cause["source_system"],
-        "stationCode": cause["station_code"],
-        "runNo": cause["run_no"],
-        "stepNo": cause["step_no"],
-        "count": cause["number"],
-        "failing": cause["failing"],
-        "firstAt": cause["first_at"],
-        "lastAt": cause["latest_at"],
-        "exampleId": str(cause["example_id"]),
+    """Return `{items, upTo}`: the causes, most frequent first. One query."""
+    names = {
+        "sourceSystem": "source_system",
+        "stationCode": "station__code",
+        "runNo": "run__run_no",
+        "stepNo": "step_no",
     }
+    return causes.list_causes(select(selection, sender), names, failing=Q(is_failing=True))
 
 
 # --- all at once -------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 from django.conf import settings
@@ -35,6 +34,7 @@ from mes.plant.models import StationType
 from mes.platform.accounts.roles import Capability
 from mes.platform.bulk_actions import pages as bulk_pages
 from mes.platform.bulk_actions.groups import Group, list_groups
+from mes.platform.bulk_actions.pages import Filter
 from mes.platform.http import parsing
 from mes.platform.http.pages import needs
 from mes.platform.http.whole_numbers import whole_number
@@ -217,34 +217,13 @@ def _say(refusal: DomainError) -> str:
 # --- events --------------------------------------------------------------------------------------------------
 
 SHARED = ("status", "error_code", "source_system", "station__code", "run__run_no", "step_no")
-ASKED = ("status", "code", "subject", "source", "station", "run", "step", "q")
-
-
-@dataclass(frozen=True)
-class EventFilter:
-    """Which events are shown; what is empty is any."""
-
-    status: str = ""
-    code: str = ""
-    subject: str = ""
-    source: str = ""
-    station: str = ""
-    run: str = ""
-    step: str = ""
-    q: str = ""
-    before: int | None = None
-
-    def query(self, **changes: Any) -> str:
-        """Return the address's arguments for this filter with changes; another filter begins at its first page."""
-        chosen = {name: getattr(self, name) for name in ASKED} | changes
-        return urlencode({name: value for name, value in chosen.items() if value})
 
 
 @needs()
 @require_GET
 def events_page(request: HttpRequest) -> HttpResponse:
     """Why events are refused, and the open events, newest first, with what to do about them."""
-    chosen = _read_filter(request)
+    chosen = Filter.read(request, WORK_STATUSES)
     rows = list(_select(chosen)[: PAGE_SIZE + 1])
     shown = rows[:PAGE_SIZE]
     events = IngestEvent.objects.select_related("station").in_bulk([work.pk for work in shown])
@@ -261,6 +240,7 @@ def events_page(request: HttpRequest) -> HttpResponse:
                 "event": events[work.pk],
                 "advice": _advise(work),
                 "left_out": list_open(events[work.pk].skipped),
+                "can_dismiss": work.status != IngestStatus.WAITING,
             }
             for work in shown
             if work.pk in events
@@ -285,12 +265,6 @@ def events_page(request: HttpRequest) -> HttpResponse:
     return render(request, "ingest/events.html", context)
 
 
-def _read_filter(request: HttpRequest) -> EventFilter:
-    texts = {name: request.GET.get(name, "").strip()[:200].replace("\0", "") for name in ASKED}
-    texts["status"] = texts["status"] if texts["status"] in WORK_STATUSES else ""
-    return EventFilter(**texts, before=whole_number(request.GET.get("before", "")))
-
-
 def _label(status: str, label: Any) -> str:
     """Return what an applied event is called on the list of what is open."""
     return _("Applied in part") if status == IngestStatus.APPLIED else str(label)
@@ -310,20 +284,8 @@ def _advise(event: IngestWork) -> str:
     return str(ADVICE.get(event.error_code, ""))
 
 
-def _select(chosen: EventFilter) -> QuerySet[IngestWork]:
-    events = IngestWork.objects.order_by("-id")
-    exact = {
-        "status": chosen.status,
-        "error_code": chosen.code,
-        "subject": chosen.subject,
-        "source_system": chosen.source,
-        "station__code": chosen.station,
-        "run__run_no": chosen.run,
-    }
-    events = events.filter(**{lookup: value for lookup, value in exact.items() if value})
-    step_no = whole_number(chosen.step) if chosen.step else None
-    if step_no is not None:
-        events = events.filter(step_no=min(step_no, 2**31 - 1))
+def _select(chosen: Filter) -> QuerySet[IngestWork]:
+    events = causes.select(chosen.selection, statuses=WORK_STATUSES).order_by("-id")
     if chosen.q:
         unit = Unit.objects.filter(sn=chosen.q).values("pk")
         named = Q(sns__contains=[chosen.q]) | Q(blocked_unit_id__in=unit) | Q(dedupe_key__startswith=chosen.q)
@@ -334,7 +296,7 @@ def _select(chosen: EventFilter) -> QuerySet[IngestWork]:
     return events.filter(pk__lt=chosen.before) if chosen.before is not None else events
 
 
-def _list_causes(chosen: EventFilter) -> tuple[list[bulk_pages.Cause], bool]:
+def _list_causes(chosen: Filter) -> tuple[list[bulk_pages.Cause], bool]:
     """Return the causes of the refused events, and of those that left something out, with their forms: a form means all
     of them, whatever is looked for.
     """
@@ -355,7 +317,7 @@ def _as_cause(group: Group, example: IngestWork, up_to: datetime) -> bulk_pages.
     fields |= {"stepNo": step_text, "upTo": up_to.isoformat()}
     if group.subject is not None:
         fields["subject"] = group.subject
-    query = EventFilter(status, code, group.subject or "", source, station or "", run or "", step_text).query()
+    query = Filter(status, code, group.subject or "", source, station or "", run or "", step_text).query()
     left_out = _("left out of an applied event") if status == IngestStatus.APPLIED else None
     places = [
         left_out,
@@ -408,30 +370,13 @@ def replay(request: HttpRequest, event_id: int) -> HttpResponse:
             messages.warning(request, _("It is applied but for what it leaves out."))
         else:
             messages.success(request, _("It is applied."))
-    return _back(request)
+    return bulk_pages.return_to(request, "ingest-events")
 
 
 @needs(Capability.REPLAY)
 @require_POST
 def dismiss(request: HttpRequest, event_id: int) -> HttpResponse:
     """Dismiss an event for good, with a reason."""
-    reason = request.POST.get("reason", "").strip()[:500]
-    if not reason:
-        messages.error(request, _("Say why it is dismissed."))
-        return _back(request)
-    try:
-        dismissing.dismiss(event_id, reason=reason, sender=Sender(request.user.get_username()))
-    except DomainError as refusal:
-        messages.error(request, _say(refusal))
-    else:
-        messages.success(request, _("It is dismissed."))
-    return _back(request)
-
-
-def _back(request: HttpRequest) -> HttpResponse:
-    """Return to the list as it was."""
-    response = redirect("ingest-events")
-    query = request.POST.get("query", "")[:1000]
-    if query.isprintable() and query.isascii():
-        response["Location"] += f"?{query}" if query else ""
-    return response
+    sender = Sender(request.user.get_username())
+    bulk_pages.dismiss_one(request, lambda reason: dismissing.dismiss(event_id, reason=reason, sender=sender))
+    return bulk_pages.return_to(request, "ingest-events")

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
-from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -21,7 +20,8 @@ from mes import errors
 from mes.plant.reach import narrow_to_stations
 from mes.platform.accounts.permissions import StationAccess
 from mes.platform.accounts.roles import Capability
-from mes.platform.bulk_actions.causes import BulkRequest, CauseItem, Causes, Started, read_query, selection_of
+from mes.platform.bulk_actions.api import begin
+from mes.platform.bulk_actions.causes import BulkRequest, CauseItem, Causes, Started, check_status, read_query
 from mes.platform.bulk_actions.models import BulkVerb
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
@@ -364,13 +364,6 @@ class MessageCauses(Causes):
     items = MessageCause(many=True)
 
 
-def _check_status(status: str | None) -> None:
-    """Raise ValidationFailed for a status that no refused message has."""
-    if status is not None and status not in REFUSED_STATUSES:
-        known = ", ".join(REFUSED_STATUSES)
-        raise errors.ValidationFailed({"status": _("Must be one of %(known)s.") % {"known": known}})
-
-
 class DismissRequest(StrictSerializer):
     """Why the message needs no replay."""
 
@@ -461,7 +454,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     def causes(self, request: Request) -> Response:
         """Return the causes."""
         selection = read_query(request.query_params)
-        _check_status(selection.status)
+        check_status(selection, REFUSED_STATUSES)
         return Response(MessageCauses(causes.list_causes(selection)).data)
 
     @extend_schema(
@@ -476,7 +469,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     @action(detail=False, methods=["post"], url_path="replay")
     def replay_all(self, request: Request) -> Response:
         """Begin."""
-        return self._decide(BulkVerb.REPLAY, request)
+        return begin(BulkVerb.REPLAY, request, causes.decide, statuses=REFUSED_STATUSES)
 
     @extend_schema(
         operation_id="integration_messages_dismiss_all",
@@ -489,16 +482,7 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
     @action(detail=False, methods=["post"], url_path="dismiss")
     def dismiss_all(self, request: Request) -> Response:
         """Begin."""
-        return self._decide(BulkVerb.DISMISS, request)
-
-    def _decide(self, verb: BulkVerb, request: Request) -> Response:
-        body = read(BulkRequest, request)
-        selection = selection_of(body)
-        _check_status(selection.status)
-        started = causes.decide(
-            verb, selection, reason=body["reason"], sender=sender_of(request), as_new=bool(body.get("as_new"))
-        )
-        return Response({"id": str(started.pk), "matched": started.matched}, status=202)
+        return begin(BulkVerb.DISMISS, request, causes.decide, statuses=REFUSED_STATUSES)
 
     @extend_schema(
         summary="Dismiss a failed message",

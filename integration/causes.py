@@ -1,17 +1,16 @@
 """Why messages are refused: those with a reason in common, and how all of them are decided about at once."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import Count, F, Max, Min, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
-from django.utils import timezone
 
 from integration import dismissing, replay
 from integration.models import REFUSED_STATUSES, FailedMessage, IntegrationMessage, MessageStatus
 from mes.errors import StationNotAllowed
+from mes.platform.bulk_actions import causes
 from mes.platform.bulk_actions import services as bulk
-from mes.platform.bulk_actions.causes import MOST_CAUSES, Selection, is_meant
+from mes.platform.bulk_actions.causes import Selection, is_meant
 from mes.platform.bulk_actions.models import BulkAction, BulkVerb
 from mes.platform.bulk_actions.services import BulkKind
 from mes.platform.inbound.sender import Sender
@@ -32,63 +31,40 @@ def select(selection: Selection) -> QuerySet[Any]:
     messages: QuerySet[Any] = FailedMessage.objects.order_by().annotate(
         station_said=_SAID["stationCode"], run_said=_SAID["runNo"], step_said=_SAID["stepNo"]
     )
-    exact = {
-        "error_code": selection.error_code,
-        "subject": selection.subject,
-        "system": selection.source_system,
-        "entity_type": selection.entity_type,
-        "station_said": selection.station_code,
-        "run_said": selection.run_no,
-        "step_said": None if selection.step_no is None else str(selection.step_no or ""),
-    }
-    for lookup, value in exact.items():
-        if value == "" and lookup.endswith("_said"):
-            messages = messages.filter(**{lookup: None})
-        elif value is not None:
-            messages = messages.filter(**{lookup: value})
-    statuses = REFUSED_STATUSES if selection.status is None else (selection.status,)
-    received = Q(status__in=statuses)
-    if selection.since is not None:
-        received &= Q(received_at__gte=selection.since)
-    if selection.until is not None:
-        received &= Q(received_at__lt=selection.until)
-    if selection.up_to is not None:
-        received &= Q(received_at__lte=selection.up_to)
-    return messages.filter(received)
+    return causes.select(
+        messages,
+        selection,
+        columns={
+            "error_code": selection.error_code,
+            "subject": selection.subject,
+            "system": selection.source_system,
+            "entity_type": selection.entity_type,
+        },
+        places={
+            "station_said": selection.station_code,
+            "run_said": selection.run_no,
+            "step_said": str(selection.step_no) if selection.step_no else selection.step_no,
+        },
+        statuses=REFUSED_STATUSES,
+    )
 
 
 def list_causes(selection: Selection) -> dict[str, Any]:
-    """Return `{items, upTo}`: the causes, most frequent first, at most MOST_CAUSES. One query."""
-    up_to = timezone.now()
-    grouped = select(selection).values(
-        "subject", "entity_type", "station_said", "run_said", "step_said", code=F("error_code"), by=F("system")
-    )
-    causes = grouped.annotate(
-        number=Count("id"),
-        failing=Count("id", filter=Q(error__details__has_key="held")),
-        first_at=Min("received_at"),
-        latest_at=Max("last_at"),
-        example_id=Max("id"),
-    ).order_by("-number", "code", "subject", "example_id")
-    return {"items": [_as_item(cause) for cause in causes[:MOST_CAUSES]], "upTo": up_to}
-
-
-def _as_item(cause: Mapping[str, Any]) -> dict[str, Any]:
-    step_no = cause["step_said"]
-    return {
-        "code": cause["code"],
-        "subject": cause["subject"],
-        "entityType": cause["entity_type"],
-        "sourceSystem": cause["by"],
-        "stationCode": cause["station_said"],
-        "runNo": cause["run_said"],
-        "stepNo": int(step_no) if step_no is not None and step_no.isdecimal() and len(step_no) < 10 else None,
-        "count": cause["number"],
-        "failing": cause["failing"],
-        "firstAt": cause["first_at"],
-        "lastAt": cause["latest_at"],
-        "exampleId": str(cause["example_id"]),
+    """Return `{items, upTo}`: the causes, most frequent first. One query."""
+    names = {
+        "entityType": "entity_type",
+        "sourceSystem": "system",
+        "stationCode": "station_said",
+        "runNo": "run_said",
+        "stepNo": "step_said",
     }
+    listed = causes.list_causes(select(selection), names, failing=Q(error__details__has_key="held"))
+    items = [{**item, "stepNo": _as_step_no(item["stepNo"])} for item in listed["items"]]
+    return {**listed, "items": items}
+
+
+def _as_step_no(said: str | None) -> int | None:
+    return int(said) if said is not None and said.isdecimal() and len(said) < 10 else None
 
 
 # --- all at once -------------------------------------------------------------------------------------------

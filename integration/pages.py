@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages as notices
 from django.db.models import Count, Q, QuerySet
@@ -23,13 +22,13 @@ from mes.platform.accounts.roles import Capability
 from mes.platform.bulk_actions import pages as bulk_pages
 from mes.platform.bulk_actions.causes import Selection
 from mes.platform.bulk_actions.groups import Group, list_groups
+from mes.platform.bulk_actions.pages import Filter
 from mes.platform.http.pages import needs
 from mes.platform.http.whole_numbers import whole_number
 from mes.platform.inbound.sender import Sender
 
 PAGE_SIZE = 50
 SHARED = ("status", "error_code", "entity_type", "system", "station_said", "run_said", "step_said")
-ASKED = ("status", "code", "subject", "entity", "source", "station", "run", "step", "q", "message")
 ADVICE = {  # code → what to do about it
     "DATA_SPEC_NOT_FOUND": gettext_lazy("Make the spec, or mend the name that the device sends; then replay."),
     "SPEC_NOT_BOUND": gettext_lazy("Bind the spec to the step in a new version of the route."),
@@ -46,32 +45,23 @@ ADVICE = {  # code → what to do about it
 
 
 @dataclass(frozen=True)
-class MessageFilter:
+class MessageFilter(Filter):
     """Which messages are shown; what is empty is any."""
 
-    status: str = ""
-    code: str = ""
-    subject: str = ""
     entity: str = ""
-    source: str = ""
-    station: str = ""
-    run: str = ""
-    step: str = ""
-    q: str = ""
     message: str = ""
-    before: int | None = None
 
-    def query(self, **changes: Any) -> str:
-        """Return the address's arguments for this filter with changes; another filter begins at its first page."""
-        chosen = {name: getattr(self, name) for name in ASKED} | changes
-        return urlencode({name: value for name, value in chosen.items() if value})
+    @property
+    def selection(self) -> Selection:
+        """What it asks for but for the text, one message and the page."""
+        return replace(super().selection, entity_type=self.entity or None)
 
 
 @needs()
 @require_GET
 def messages_page(request: HttpRequest) -> HttpResponse:
     """Why messages are refused, and the refused messages, newest first, with what to do about them."""
-    chosen = _read_filter(request)
+    chosen = MessageFilter.read(request, REFUSED_STATUSES)
     rows = list(_select(chosen).order_by("-id")[: PAGE_SIZE + 1])
     shown = rows[:PAGE_SIZE]
     refused = FailedMessage.objects.order_by().filter(status__in=REFUSED_STATUSES)
@@ -105,26 +95,8 @@ def messages_page(request: HttpRequest) -> HttpResponse:
     return render(request, "integration/messages.html", context)
 
 
-def _read_filter(request: HttpRequest) -> MessageFilter:
-    texts = {name: request.GET.get(name, "").strip()[:200].replace("\0", "") for name in ASKED}
-    texts["status"] = texts["status"] if texts["status"] in REFUSED_STATUSES else ""
-    return MessageFilter(**texts, before=whole_number(request.GET.get("before", "")))
-
-
 def _select(chosen: MessageFilter) -> QuerySet[Any]:
-    step_no = whole_number(chosen.step) if chosen.step else None
-    messages = causes.select(
-        Selection(
-            error_code=chosen.code or None,
-            subject=chosen.subject or None,
-            status=chosen.status or None,
-            source_system=chosen.source or None,
-            station_code=chosen.station or None,
-            run_no=chosen.run or None,
-            step_no=step_no,
-            entity_type=chosen.entity or None,
-        )
-    )
+    messages = causes.select(chosen.selection)
     if chosen.q:
         key = Q(business_key=chosen.q) | Q(dedupe_key=chosen.q)
         messages = messages.filter(key | Q(payload__icontains=chosen.q))
@@ -160,7 +132,7 @@ def _as_cause(group: Group, example: FailedMessage, up_to: datetime) -> bulk_pag
     if group.subject is not None:
         fields["subject"] = group.subject
     query = MessageFilter(
-        shared["status"], code, group.subject or "", entity_type, source, station, run, step_no
+        shared["status"], code, group.subject or "", source, station, run, step_no, entity=entity_type
     ).query()
     places = [entity_type, source, station, run, _("step %(number)s") % {"number": step_no} if step_no else ""]
     return bulk_pages.Cause(
@@ -204,30 +176,15 @@ def replay(request: HttpRequest, message_id: int) -> HttpResponse:
     else:
         is_out = message is not None and message.direction == Direction.OUTBOUND
         notices.success(request, _("It will be sent again.") if is_out else _("It is applied."))
-    return _back(request)
+    return bulk_pages.return_to(request, "integration-messages")
 
 
 @needs(Capability.REPLAY)
 @require_POST
 def dismiss(request: HttpRequest, message_id: int) -> HttpResponse:
     """Dismiss a message for good, with a reason."""
-    reason = request.POST.get("reason", "").strip()[:500]
-    if not reason:
-        notices.error(request, _("Say why it is dismissed."))
-        return _back(request)
-    try:
-        dismissing.dismiss(message_id=message_id, reason=reason, sender=Sender(request.user.get_username()))
-    except DomainError as refusal:
-        notices.error(request, str(refusal))
-    else:
-        notices.success(request, _("It is dismissed."))
-    return _back(request)
-
-
-def _back(request: HttpRequest) -> HttpResponse:
-    """Return to the list as it was."""
-    response = redirect("integration-messages")
-    query = request.POST.get("query", "")[:1000]
-    if query.isprintable() and query.isascii():
-        response["Location"] += f"?{query}" if query else ""
-    return response
+    sender = Sender(request.user.get_username())
+    bulk_pages.dismiss_one(
+        request, lambda reason: dismissing.dismiss(message_id=message_id, reason=reason, sender=sender)
+    )
+    return bulk_pages.return_to(request, "integration-messages")

@@ -3,9 +3,9 @@
 What a message says against which units, its kind reads; see `execution.failing_reports`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from django.db import transaction
 
@@ -19,25 +19,8 @@ from mes.platform.inbound.messages import Message, Outcome
 from mes.production import locking
 from mes.production.models import Unit
 
-M = TypeVar("M", bound=Message)
 Refused = Sequence[tuple[Message, errors.DomainError]]
 Said = Mapping[str, FailingReport]  # by serial number
-
-
-class HoldingLog(MessageLog):
-    """Keeps what is refused. Units that it says have failed are held, and named in `details.held` of the refusal."""
-
-    def find_failing(self, messages: Sequence[Message]) -> Sequence[Said]:
-        """Return for each message what it says against units. Malformed ones say nothing."""
-        raise NotImplementedError
-
-    def keep_refused(self, refused: Refused) -> list[Outcome]:
-        """Keep messages that could not be applied, with what they hold, in one transaction."""
-        with transaction.atomic():
-            holding = hold_refused(refused, self.entity_type, self.find_failing)
-            message_ids = self.keep([each.refusal for each in holding])
-            save_holds([(each, message_ids.get(each.refusal.sameness)) for each in holding])
-        return [each.refusal.error for each in holding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,31 +31,44 @@ class Holding:
     decisions: Sequence[Disposition] = ()
 
 
-def hold_refused(
-    refused: Refused, entity_type: str, find: Callable[[Sequence[Message]], Sequence[Said]]
-) -> list[Holding]:
-    """Hold the units that refused messages say have failed; return the refusals, with those that are held.
+class HoldingLog(MessageLog, ABC):
+    """Keeps what is refused. Units that it says have failed are held, and named in `details.held` of the refusal."""
 
-    None is held twice for the very same message. In the transaction that keeps them; they are saved by `save_holds`.
-    """
-    said = list(zip(refused, find([message for message, _error in refused]), strict=True))
-    sns = {sn for _refusal, failing in said for sn in failing}
-    if not sns:
-        return [Holding(Refusal(message, error)) for message, error in refused]
-    units = {unit.sn: unit for unit in locking.lock_units(Unit.objects.filter(sn__in=sns))}
-    held_before = _find_held_before(refused, entity_type)
-    holding = []
-    for (message, error), failing in said:
-        named = [unit for sn, unit in units.items() if sn in failing]
-        before = held_before.setdefault((message.key, message.digest), set())
-        decisions = hold_units(named, failing, source=message.system, code=error.code, held_before=before)
-        before.update(decision.unit.pk for decision in decisions)  # a batch may say the very same twice
-        if held := list_held(named, failing):
-            told = error.with_details(held=held)
-            holding.append(Holding(Refusal(message, told, [units[sn].pk for sn in held]), decisions))
-        else:
-            holding.append(Holding(Refusal(message, error), decisions))
-    return holding
+    @abstractmethod
+    def find_failing(self, messages: Sequence[Message]) -> Sequence[Said]:
+        """Return for each message what it says against units. Malformed ones say nothing."""
+
+    def keep_refused(self, refused: Refused) -> list[Outcome]:
+        """Keep messages that could not be applied, with what they hold, in one transaction."""
+        with transaction.atomic():
+            holding = self.hold(refused)
+            message_ids = self.keep([each.refusal for each in holding])
+            save_holds([(each, message_ids.get(each.refusal.sameness)) for each in holding])
+        return [each.refusal.error for each in holding]
+
+    def hold(self, refused: Refused) -> list[Holding]:
+        """Hold the units that refused messages say have failed; return the refusals, with those that are held.
+
+        None is held twice for the very same message. In the transaction that keeps them; `save_holds` saves them.
+        """
+        said = list(zip(refused, self.find_failing([message for message, _error in refused]), strict=True))
+        sns = {sn for _refusal, failing in said for sn in failing}
+        if not sns:
+            return [Holding(Refusal(message, error)) for message, error in refused]
+        units = {unit.sn: unit for unit in locking.lock_units(Unit.objects.filter(sn__in=sns))}
+        held_before = _find_held_before(refused, self.entity_type)
+        holding = []
+        for (message, error), failing in said:
+            named = [unit for sn, unit in units.items() if sn in failing]
+            before = held_before.setdefault((message.key, message.digest), set())
+            decisions = hold_units(named, failing, source=message.system, code=error.code, held_before=before)
+            before.update(decision.unit.pk for decision in decisions)  # a batch may say the very same twice
+            if held := list_held(named, failing):
+                told = error.with_details(held=held)
+                holding.append(Holding(Refusal(message, told, [units[sn].pk for sn in held]), decisions))
+            else:
+                holding.append(Holding(Refusal(message, error), decisions))
+        return holding
 
 
 def save_holds(holding: Sequence[tuple[Holding, int | None]]) -> None:

@@ -16,7 +16,7 @@ from integration.device_data.body import DeviceDataMessage, decode_event
 from integration.message_stations import check_sender
 from integration.models import REFUSED_STATUSES, Direction, FailedMessage, IntegrationMessage, MessageStatus
 from integration.outbound.retry import retry
-from integration.refused_reports import HoldingLog, hold_refused, save_holds
+from integration.refused_reports import HoldingLog, save_holds
 from mes import errors
 from mes.labels import Action, Entity
 from mes.platform.database.lookup import get_or_raise
@@ -75,7 +75,7 @@ def _keep_refusal(message: FailedMessage, spec_names: dict[str, str], refusal: e
         except errors.DomainError:  # malformed: of that nothing is read
             pass
         else:
-            [holding] = hold_refused([(read, refusal)], message.entity_type, log.find_failing)
+            [holding] = log.hold([(read, refusal)])
             save_holds([(holding, message.pk)])
             refusal.details = holding.refusal.error.details
             held_unit_ids = holding.refusal.held_unit_ids

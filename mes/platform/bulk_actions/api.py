@@ -1,17 +1,33 @@
-"""Bulk actions over HTTP."""
+"""Bulk actions over HTTP: how one is begun, and how far it is."""
+
+from collections.abc import Callable, Collection
 
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.routers import BaseRouter
 from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
 from mes.platform.accounts.permissions import StationAccess
-from mes.platform.bulk_actions.models import BulkAction
+from mes.platform.bulk_actions.causes import BulkRequest, check_status, selection_of
+from mes.platform.bulk_actions.models import BulkAction, BulkVerb
 from mes.platform.database.lookup import get_or_raise
-from mes.platform.http.serializers import IdField, OffsetDateTimeField, RowSerializer
+from mes.platform.http.serializers import IdField, OffsetDateTimeField, RowSerializer, read
 from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.inbound.sender import sender_of
+
+
+def begin(
+    verb: BulkVerb, request: Request, decide: Callable[..., BulkAction], *, statuses: Collection[str]
+) -> Response:
+    """Begin what a request decides about all of a cause, of things in these statuses: 202 `{id, matched}`."""
+    body = read(BulkRequest, request)
+    selection = selection_of(body)
+    check_status(selection, statuses)
+    started = decide(verb, selection, reason=body["reason"], sender=sender_of(request), as_new=bool(body.get("as_new")))
+    return Response({"id": str(started.pk), "matched": started.matched}, status=202)
 
 
 class BulkActionItem(RowSerializer):

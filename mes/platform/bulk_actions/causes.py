@@ -1,18 +1,22 @@
 """What refused things have in common, as it is asked for and decided about: by query, by body and by form."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from django.db.models import F, Model, Q, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from mes.errors import ValidationFailed
+from mes.platform.bulk_actions.groups import figures
 from mes.platform.http.query_params import read_moment
 from mes.platform.http.serializers import OffsetDateTimeField, StrictSerializer
 from mes.platform.http.whole_numbers import whole_number
 
+Thing = TypeVar("Thing", bound=Model)
 MOST_CAUSES = 500
 PARAMETERS = {
     "code": "error_code",
@@ -106,9 +110,59 @@ def selection_of(body: Mapping[str, Any]) -> Selection:
     )
 
 
-def any_of(selection: Selection) -> Selection:
-    """Return a selection of things of any cause, with the same filters."""
-    return replace(selection, error_code=None, subject=None)
+def check_status(selection: Selection, statuses: Collection[str]) -> None:
+    """Raise ValidationFailed for a status that nothing which is listed has."""
+    if selection.status is not None and selection.status not in statuses:
+        raise ValidationFailed({"status": _("Must be one of %(known)s.") % {"known": ", ".join(statuses)}})
+
+
+def select(
+    things: QuerySet[Thing],
+    selection: Selection,
+    *,
+    columns: Mapping[str, Any],
+    places: Mapping[str, Any],
+    statuses: Collection[str],
+) -> QuerySet[Thing]:
+    """Return those of kept things that a selection means; of these statuses, unless it names one.
+
+    `columns` and `places` are values of the selection by the lookups that find them. Of a column an empty text is a
+    value; who has no place has null there.
+    """
+    meant = Q(status__in=statuses if selection.status is None else (selection.status,))
+    for lookup, value in {**columns, **places}.items():
+        if value in ("", 0) and lookup in places:
+            meant &= Q(**{f"{lookup}__isnull": True})
+        elif value is not None:
+            meant &= Q(**{lookup: value})
+    received = {"gte": selection.since, "lt": selection.until, "lte": selection.up_to}
+    for bound, at in received.items():
+        if at is not None:
+            meant &= Q(**{f"received_at__{bound}": at})
+    return things.filter(meant)
+
+
+def list_causes(things: QuerySet[Any], names: Mapping[str, str], *, failing: Q) -> dict[str, Any]:
+    """Return `{items, upTo}`: the causes of things, most frequent first, at most MOST_CAUSES. One query.
+
+    `names` are those of what a cause has in common beside code and subject, with their lookups.
+    """
+    up_to = timezone.now()
+    shared = {"code": "error_code", "subject": "subject", **names}
+    grouped = things.order_by().values(**{f"by_{name}": F(lookup) for name, lookup in shared.items()})
+    causes = grouped.annotate(**figures(failing)).order_by("-number", "by_code", "by_subject", "example_id")
+    items = [
+        {
+            **{name: cause[f"by_{name}"] for name in shared},
+            "count": cause["number"],
+            "failing": cause["failing"],
+            "firstAt": cause["first_at"],
+            "lastAt": cause["latest_at"],
+            "exampleId": str(cause["example_id"]),
+        }
+        for cause in causes[:MOST_CAUSES]
+    ]
+    return {"items": items, "upTo": up_to}
 
 
 def is_meant(selection: Mapping[str, Any], *, error_code: str, subject: str) -> bool:

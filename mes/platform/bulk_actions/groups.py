@@ -1,11 +1,11 @@
 """Causes as a page shows them: a row for each, but one together for those that differ by too many subjects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Aggregate, Count, Max, Min, Q, QuerySet
 
 MOST_GROUPS = 50
 MOST_SUBJECTS = 5
@@ -28,16 +28,21 @@ class Group:
     example_id: int
 
 
-def list_groups(things: QuerySet[Any], shared: Sequence[str], *, failing: Q) -> tuple[list[Group], bool]:
-    """Return the groups of refused things, largest first, and whether there are more. Two queries."""
-    figures = {
+def figures(failing: Q) -> Mapping[str, Aggregate]:
+    """Return what is told of refused things that have something in common."""
+    return {
         "number": Count("id"),
         "failing": Count("id", filter=failing),
         "first_at": Min("received_at"),
         "latest_at": Max("last_at"),
         "example_id": Max("id"),
     }
-    large = things.values(*shared).annotate(subjects=Count("subject", distinct=True), one=Min("subject"), **figures)
+
+
+def list_groups(things: QuerySet[Any], shared: Sequence[str], *, failing: Q) -> tuple[list[Group], bool]:
+    """Return the groups of refused things, largest first, and whether there are more. Two queries."""
+    told = figures(failing)
+    large = things.values(*shared).annotate(subjects=Count("subject", distinct=True), one=Min("subject"), **told)
     rows = list(large.order_by("-number", "example_id")[: MOST_GROUPS + 1])
     shown = rows[:MOST_GROUPS]
     groups = [_group(row, shared) for row in shown if not _is_split(row)]
@@ -45,7 +50,7 @@ def list_groups(things: QuerySet[Any], shared: Sequence[str], *, failing: Q) -> 
         wanted = Q()
         for row in split:
             wanted |= Q(**{_lookup(name, row[name]): _value(row[name]) for name in shared})
-        parts = things.filter(wanted).values(*shared, "subject").annotate(**figures)
+        parts = things.filter(wanted).values(*shared, "subject").annotate(**told)
         groups += [_group({**part, "subjects": 1, "one": part["subject"]}, shared) for part in parts]
     return sorted(groups, key=lambda group: (-group.number, group.example_id)), len(rows) > MOST_GROUPS
 

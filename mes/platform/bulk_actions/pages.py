@@ -1,13 +1,14 @@
 """What pages of refused things share: the causes with their forms, and how far a decision about all of one is."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, fields
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -23,6 +24,51 @@ from mes.platform.http.whole_numbers import whole_number
 SHOWN_FOR = timedelta(minutes=15)  # after its end
 MOST_SHOWN = 5
 Decide = Callable[..., BulkAction]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which things a page lists; what is empty is any. `before` is the id that a page begins behind."""
+
+    status: str = ""
+    code: str = ""
+    subject: str = ""
+    source: str = ""
+    station: str = ""
+    run: str = ""
+    step: str = ""
+    q: str = ""
+    before: int | None = None
+
+    @classmethod
+    def read(cls, request: HttpRequest, statuses: Collection[str]) -> Self:
+        """Return what an address asks for; a status that nothing listed has is none."""
+        texts = {
+            field.name: request.GET.get(field.name, "").strip()[:200].replace("\0", "")
+            for field in fields(cls)
+            if field.name != "before"
+        }
+        texts["status"] = texts["status"] if texts["status"] in statuses else ""
+        return cls(**texts, before=whole_number(request.GET.get("before", "")))
+
+    def query(self, **changes: Any) -> str:
+        """Return the address's arguments for this filter with changes; another filter begins at its first page."""
+        chosen = {field.name: getattr(self, field.name) for field in fields(self)} | {"before": None} | changes
+        return urlencode({name: value for name, value in chosen.items() if value})
+
+    @property
+    def selection(self) -> Selection:
+        """What it asks for but for the text and the page, as causes and decisions know it."""
+        step_no = whole_number(self.step) if self.step else None
+        return Selection(
+            error_code=self.code or None,
+            subject=self.subject or None,
+            status=self.status or None,
+            source_system=self.source or None,
+            station_code=self.station or None,
+            run_no=self.run or None,
+            step_no=None if step_no is None else min(step_no, 2**31 - 1),
+        )
 
 
 @dataclass(frozen=True)
@@ -102,3 +148,26 @@ def decide(request: HttpRequest, decide_all: Decide, **options: Any) -> None:
         else ngettext("%(count)d will be tried again.", "%(count)d will be tried again.", action.matched)
     )
     messages.success(request, text % {"count": action.matched})
+
+
+def dismiss_one(request: HttpRequest, dismiss: Callable[[str], object]) -> None:
+    """Dismiss a thing for the reason that a form gives, and say so, or why not."""
+    reason = request.POST.get("reason", "").strip()[:500]
+    if not reason:
+        messages.error(request, _("Say why it is dismissed."))
+        return
+    try:
+        dismiss(reason)
+    except DomainError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(request, _("It is dismissed."))
+
+
+def return_to(request: HttpRequest, page: str) -> HttpResponse:
+    """Return to a list as it was when a form of it was sent."""
+    response = redirect(page)
+    query = request.POST.get("query", "")[:1000]
+    if query.isprintable() and query.isascii():
+        response["Location"] += f"?{query}" if query else ""
+    return response

@@ -38,11 +38,6 @@ def clock_of(code: str | None) -> SourceClock:
     return NO_CORRECTION if code is None else _known.get().get(code, NO_CORRECTION)
 
 
-def source_zone(code: str) -> ZoneInfo | None:
-    """Return the time zone of a source system, None where nobody said one."""
-    return clock_of(code).time_zone
-
-
 def forget_sources(**_signal: Any) -> None:
     """Read all sources again on their next use: now, and when what is being written is committed."""
     _known.clear()
