@@ -1,17 +1,20 @@
 """Reports that held units which somebody decided about since: they are work to do no longer.
 
 Who keeps reports (`ingest`, `integration`) names the units that each holds in `held_unit_ids`, hears of decisions by
-`hooks.unit_decided`, and looks for what a crash left by `decided_since`. A later hold for the same report takes the
+`hooks.unit_decided`, and looks for what a crash left by `settle_missed`. A later hold for the same report takes the
 decision back.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import BooleanField, Exists, F, Func, OuterRef
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, QuerySet
 
 from execution.models import Disposition, DispositionAction
+from mes.platform.sweeps import Sweep
+
+SWEPT = 500
 
 _IS_OF_HELD = Func(
     F("unit_id"),
@@ -22,10 +25,22 @@ _IS_OF_HELD = Func(
 )
 
 
-def decided_since() -> Exists:
+def _decided_since() -> Exists:
     """Return the condition of kept reports that any unit which they hold was decided about since `received_at`."""
     freed = Disposition.objects.filter(_IS_OF_HELD).exclude(action=DispositionAction.HOLD)
     return Exists(freed.filter(decided_at__gte=OuterRef("received_at")))
+
+
+def settle_missed(sweep: Sweep, reports: QuerySet[Any], settle: Callable[[int], bool]) -> int:
+    """Settle, of kept reports that hold units, those that a process left which died between a decision and this; return
+    how many. `settle(id)` is done in a transaction of its own, and returns whether it was its time.
+    """
+    missed = reports.filter(_decided_since(), held_unit_ids__len__gt=0).order_by("last_at", "id")
+    settled = 0
+    for report_id in list(missed.values_list("pk", flat=True)[:SWEPT]):
+        with sweep.row(report_id):
+            settled += settle(report_id)
+    return settled
 
 
 def find_decisions(

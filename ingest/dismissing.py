@@ -6,13 +6,10 @@ event, as a replay locks them: of a dismissal and a replay at the same time, one
 stays so; what it left out is locked by its row of open work.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import structlog
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from execution import decided_reports
@@ -32,11 +29,8 @@ from mes.labels import Action
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound import keys
 from mes.platform.inbound.sender import Sender
-from mes.platform.sweeps import is_connection_lost
+from mes.platform.sweeps import Sweep
 from mes.production.models import Unit
-
-logger = structlog.get_logger(__name__)
-SWEPT = 500
 
 
 @transaction.atomic
@@ -125,30 +119,14 @@ def dismiss_decided(unit_id: int) -> None:
 
 
 def dismiss_missed() -> int:
-    """Dismiss what a process left that died between a decision and the dismissal; return how many."""
-    holding = OpenIngestEvent.objects.filter(held_unit_ids__len__gt=0, status__in=REFUSED_STATUSES)
-    partial = PartialIngestEvent.objects.filter(held_unit_ids__len__gt=0)
-    kinds: tuple[tuple[QuerySet[Any], Callable[[int], bool]], ...] = (
-        (holding, _dismiss_decided),
-        (partial, _decide_left_out),
-    )
-    dismissed = 0
-    for events, settle in kinds:
-        missed = events.filter(decided_reports.decided_since()).order_by("last_at", "id")
-        event_ids = list(missed.values_list("pk", flat=True)[:SWEPT])
-        dismissed += sum(_try(settle, event_id) for event_id in event_ids)
-    return dismissed
+    """Dismiss what a process left that died between a decision and the dismissal; return how many.
 
-
-def _try(settle: Callable[[int], bool], event_id: int) -> bool:
-    """Settle an event of many; one that cannot be hinders no other."""
-    try:
-        return settle(event_id)
-    except Exception as error:
-        if is_connection_lost(error):
-            raise
-        logger.exception("a decided report was not dismissed", event_id=event_id)
-        return False
+    Raises SweepIncomplete at the end when one failed.
+    """
+    refused = OpenIngestEvent.objects.filter(status__in=REFUSED_STATUSES)
+    with Sweep("decided machine events") as sweep:
+        dismissed = decided_reports.settle_missed(sweep, refused, _dismiss_decided)
+        return dismissed + decided_reports.settle_missed(sweep, PartialIngestEvent.objects.all(), _decide_left_out)
 
 
 @transaction.atomic

@@ -5,7 +5,6 @@ are work to do no longer. Nobody is released by it.
 from collections.abc import Sequence
 
 import msgspec
-import structlog
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -22,10 +21,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.platform.http import parsing
 from mes.platform.inbound import keys
 from mes.platform.inbound.sender import Sender
-from mes.platform.sweeps import is_connection_lost
-
-logger = structlog.get_logger(__name__)
-SWEPT = 500
+from mes.platform.sweeps import Sweep
 
 
 @transaction.atomic
@@ -102,21 +98,13 @@ def dismiss_decided(unit_id: int) -> None:
 
 
 def dismiss_missed() -> int:
-    """Dismiss what a process left that died between a decision and the dismissal; return how many."""
-    holding = FailedMessage.objects.filter(held_unit_ids__len__gt=0, status__in=REFUSED_STATUSES)
-    missed = holding.filter(decided_reports.decided_since()).order_by("last_at", "id")
-    return sum(_try(message_id) for message_id in list(missed.values_list("pk", flat=True)[:SWEPT]))
+    """Dismiss what a process left that died between a decision and the dismissal; return how many.
 
-
-def _try(message_id: int) -> bool:
-    """Dismiss a message of many; one that cannot be hinders no other."""
-    try:
-        return _dismiss_decided(message_id)
-    except Exception as error:
-        if is_connection_lost(error):
-            raise
-        logger.exception("a decided message was not dismissed", message_id=message_id)
-        return False
+    Raises SweepIncomplete at the end when one failed.
+    """
+    refused = FailedMessage.objects.filter(status__in=REFUSED_STATUSES)
+    with Sweep("decided messages") as sweep:
+        return decided_reports.settle_missed(sweep, refused, _dismiss_decided)
 
 
 @transaction.atomic

@@ -18,7 +18,17 @@ from mes.production import runs
 from mes.production.models import Unit
 from tests.factories import api_client
 from tests.ingest.conftest import Send
-from tests.ingest.support import INSPECTING, IngestPlant, final_test, inspected, make_ingest_plant, printed
+from tests.ingest.support import (
+    INSPECTING,
+    REFLOWING,
+    RESULT,
+    IngestPlant,
+    event,
+    final_test,
+    inspected,
+    make_ingest_plant,
+    printed,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -242,8 +252,6 @@ def test_deciding_about_a_unit_dismisses_the_reports_that_held_it(
 
 
 def test_a_panel_is_dismissed_when_all_that_it_holds_are_decided(send: Send, committed: Any) -> None:
-    from tests.ingest.support import REFLOWING, RESULT, event
-
     items = {key: value for key, value in REFLOWING.items() if key != "snListPath"}
     items |= {"unitsPath": "payload.boards", "snPath": "sn", "result": {**RESULT, "path": "result"}}
     plant = make_ingest_plant(reflow={**items, "batchPolicy": "ALL_OR_NOTHING"})
