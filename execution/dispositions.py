@@ -195,6 +195,5 @@ def _close_open_track(unit: Unit, *, override: ResultOverride, by: str) -> None:
     track.out_at, track.result, track.result_override = max(now, track.in_at), TrackResult.FAIL, override
     track.out_by = by
     track.save(update_fields=["out_at", "out_by", "result", "result_override"])
-    step = runs.snapshot_of(track.run).step(track.step_no)
-    assert step is not None  # a track is made for a step of its run's frozen route
+    step = runs.snapshot_of(track.run).step_of_track(track.step_no)
     emit(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))

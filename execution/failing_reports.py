@@ -47,7 +47,7 @@ def find_failing(step_no: int, result: str | None, values: Sequence[JudgedValue]
 
     Failing is a claimed FAIL, a KEY value outside its frozen limits, and a value whose alarm holds.
     """
-    against = tuple(value for value in values if value.is_key_failure or value.holds)
+    against = tuple(value for value in values if value.is_failing)
     claims_failure = result == "FAIL"
     return FailingReport(step_no, claims_failure, against) if claims_failure or against else None
 

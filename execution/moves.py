@@ -160,9 +160,7 @@ def leave(
     EventTimeInFuture, EventTimeOutOfOrder.
     """
     track, unit = move.track, move.unit
-    snapshot = runs.snapshot_of(track.run)
-    step = snapshot.step(track.step_no)
-    assert step is not None  # a track is made for a step of its run's frozen route
+    step = runs.snapshot_of(track.run).step_of_track(track.step_no)
     is_failed = override is not None or track.inspection_override or track.result_override == ResultOverride.REPORT
     failed = _collect(
         move, step, claimed_result, readings, misfits, is_failed=is_failed, source=source, default_time=at
@@ -198,10 +196,9 @@ def bring_values(
     `key` tells their alarms from those of other reports. What does not fit is left out of a failing report, as by
     `leave`. Raises the first of `misfits`, DataSpecNotFound, SpecNotBound, SpecNotAuto, DataTypeMismatch.
     """
-    step = runs.snapshot_of(move.track.run).step(move.track.step_no)
-    assert step is not None  # a track is made for a step of its run's frozen route
+    step = runs.snapshot_of(move.track.run).step_of_track(move.track.step_no)
     refusal = _judge(move, step, readings, misfits, source=source, default_time=at)
-    is_failing = claims_failure or any(value.is_key_failure or value.holds for value in move.judged)
+    is_failing = claims_failure or any(value.is_failing for value in move.judged)
     if misfits and not is_failing:
         raise misfits[0].error
     if refusal is not None and not is_failing:
@@ -312,8 +309,7 @@ def lead(unit: Unit, track: Track, *, failures: int) -> int | None:
     `failures` counts the failed passes of this step since the last rework, this one included.
     """
     snapshot = runs.snapshot_of(track.run)
-    step = snapshot.step(track.step_no)
-    assert step is not None  # a track is made for a step of its run's frozen route
+    step = snapshot.step_of_track(track.step_no)
     following = snapshot.next_step_no(track.step_no)
     action = rules.leads_to(
         result=track.result, next_step_no=following, failures=failures, retest_limit=step.retest_limit

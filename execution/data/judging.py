@@ -66,6 +66,11 @@ class JudgedValue(msgspec.Struct, frozen=True, gc=False):
         """Whether this value puts its unit on hold."""
         return self.alarmed and self.spec.alarm_action == AlarmAction.HOLD
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether a report that brings it is a failing one: it fails or holds its unit."""
+        return self.is_key_failure or self.holds
+
 
 class Misfit(NamedTuple):
     """A value that cannot be taken, as it was named, and why: what it is refused for unless its report fails anyway."""

@@ -27,8 +27,7 @@ def take(track: Track, unit: Unit) -> None:
     track.result, track.result_override, track.inspection_override = TrackResult.PASS, ResultOverride.REVIEW, False
     track.save(update_fields=["result", "result_override", "inspection_override"])
     withdraw_all(track)
-    step = runs.snapshot_of(track.run).step(track.step_no)
-    assert step is not None  # a track is made for a step of its run's frozen route
+    step = runs.snapshot_of(track.run).step_of_track(track.step_no)
     emit(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step, is_reviewed=True))
     if _leads(track, unit):
         _send_on(unit, track)
@@ -43,8 +42,7 @@ def _may_pass(track: Track) -> bool:
 
 
 def _has_required(track: Track, collected: values.Earlier) -> bool:
-    step = runs.snapshot_of(track.run).step(track.step_no)
-    assert step is not None  # a track is made for a step of its run's frozen route
+    step = runs.snapshot_of(track.run).step_of_track(track.step_no)
     try:
         rules.check_required(step, on_track=collected.on_track, on_carrier=collected.on_carrier)
     except errors.RequiredDataMissing:

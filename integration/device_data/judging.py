@@ -86,8 +86,7 @@ class _Rules:
         if event.data is None:
             return [], []
         snapshot = snapshots.load(version_id=target.version_id, digest=target.version_digest)
-        step = snapshot.step(target.step_no)
-        assert step is not None  # a track is made for a step of its run's frozen route
+        step = snapshot.step_of_track(target.step_no)
         source, at = event.source, event.event_time
         try:
             return judging.collect(event.data, step, source=source, default_time=at, lookup=self.find_live_specs), []
@@ -95,7 +94,7 @@ class _Rules:
             judged, misfits = judging.collect_fitting(
                 event.data, step, source=source, default_time=at, lookup=self.find_live_specs
             )
-            if any(value.is_key_failure or value.holds for value in judged):
+            if any(value.is_failing for value in judged):
                 return judged, misfits
             raise
 

@@ -132,6 +132,10 @@ class RouteSnapshot:
         """Return the step with that number."""
         return self._steps_by_no.get(step_no)
 
+    def step_of_track(self, step_no: int) -> StepSnapshot:
+        """Return the step with the number of a track, which is made for a step of its run's frozen route."""
+        return self._steps_by_no[step_no]
+
     @property
     def first_step_no(self) -> int:
         """The number of the first step. A compiled route has at least one."""
