@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from execution.models import CarrierLoad
-from ingest.envelope import ReceivedEvent
+from ingest.envelope import Envelope, ReceivedEvent
 from ingest.mapping.extract import EventReading
 from ingest.mapping.paths import invalid
 from ingest.models import SettledIngestEvent
@@ -146,11 +146,12 @@ def find_candidates(event: ReceivedEvent) -> EventCandidates:
 
 def find_candidates_of_own_routes(event: ReceivedEvent) -> EventCandidates | None:
     """Return the steps that an event may be for by the frozen routes of the units it names: of runs that are open or
-    ended lately, whichever run it names. None where no such route reads it.
+    ended lately, and of units that its envelope names, whenever their runs ended; whichever run it names. None where no
+    such route reads it.
 
     For what is refused: no open run, or not the named one, may read it, and yet it may say that a unit failed.
     """
-    versions = _find_versions(None) | _find_ended_versions()
+    versions = _find_versions(None) | _find_ended_versions() | _find_versions_of(event.envelope)
     found = _read(event, _list_that_read(event, list_steps(event.envelope.event_type, versions)), versions)
     named = {sn for candidate in found.candidates for sn in candidate.sns}
     rows = Unit.objects.filter(sn__in=named, run__isnull=False).values_list("sn", "run__route_version_id")
@@ -167,6 +168,13 @@ def _find_ended_versions() -> frozenset[Version]:
     """Return the versions of the runs that were made last of those that ended."""
     ended = Run.objects.exclude(status__in=OPEN_RUN_STATUSES).order_by("-id")
     return frozenset(ended.values_list("route_version_id", "route_version__digest")[:ENDED_RUNS])
+
+
+def _find_versions_of(envelope: Envelope) -> frozenset[Version]:
+    """Return the versions of the runs of the units that an envelope names."""
+    sns = envelope.sns or ([] if envelope.sn is None else [envelope.sn])
+    runs = Run.objects.filter(units__sn__in=sns) if sns else Run.objects.none()
+    return frozenset(runs.values_list("route_version_id", "route_version__digest"))
 
 
 def _read(

@@ -10,6 +10,7 @@ from django.utils import timezone
 from execution import carriers, dispositions
 from execution.carriers import Placing
 from execution.models import Disposition, DispositionAction
+from ingest import candidates
 from ingest.candidates import forget
 from ingest.models import OpenIngestEvent
 from ingest.processing import catch_up
@@ -166,6 +167,18 @@ def test_what_no_open_or_named_run_reads_is_read_by_the_route_of_the_unit(
     assert holds(first) == [(40, True)]
     assert "held" not in send(final_test(second) | named, None)["details"]
     assert send(final_test("NOBODY", result="NG") | named, None)["code"] == code
+
+
+def test_a_unit_that_the_envelope_names_is_held_however_long_ago_its_run_ended(
+    send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "ENDED_RUNS", 0)  # others ended since
+    first, second, _third = make_ingest_plant().sns
+    Unit.objects.update(current_step_no=40, status="DONE")
+    Run.objects.update(status="COMPLETED")
+    forget()
+    assert send({**final_test(first, result="NG"), "sn": first}, None)["details"]["held"] == [first]
+    assert send({**final_test(second, result="NG"), "sns": [second]}, None)["details"]["held"] == [second]
 
 
 def test_of_a_panel_that_is_refused_only_the_bad_board_is_held(send: Send) -> None:
