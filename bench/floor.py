@@ -1,7 +1,7 @@
 """The floor of a case: its statements, sent by pgbench, which does nothing else. Follows the product's code.
 
 One request is handled in this process, and the statements it runs are taken with their parameters, so that the floor
-reads and writes what the product does. MARK in a parameter becomes a pgbench variable.
+reads and writes what the product does. MARK in a parameter becomes a pgbench variable; what only reads has none.
 """
 
 import json
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.utils.module_loading import import_string
@@ -19,6 +20,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from bench.case import MARK, BenchError, Case, Plant, number
+from bench.installation import HOST
 from bench.measure import Measurement
 from bench.plant import FIRST_IDS, FLOOR_UNITS
 from mes.platform.database.prepared import numbered
@@ -26,6 +28,7 @@ from mes.platform.server.placement import find_binaries
 
 SCRIPTS = 16  # as many requests are taken as examples; pgbench chooses among them
 THREADS = 2
+_NUMBER = re.compile(r"\$(\d+)")
 _COLON_BEFORE_NAME = re.compile(r":(?=[A-Za-z_])")
 Statement = tuple[Any, Any]  # text, with its parameters by name or by place
 _CAST = re.compile(r"'(::[\w ]+(?:\[\])?)$")
@@ -35,30 +38,57 @@ _IDS = {"unit_id": r"\b7000\d{6}\b", "number": r"\b[89]000\d{6}\b"}  # tracks an
 def write_scripts(case: Case, plant: Plant, folder: Path) -> tuple[list[Path], int]:
     """Write pgbench scripts for a case; return them and how many statements the product runs for one request."""
     wanted = [import_string(path) for path in case.statements]
-    known = {query: (statement, names) for statement in wanted for query, names in [numbered(statement)]}
-    client = Client(headers={"Authorization": f"Bearer {plant.token}"})
+    client = _client(case, plant)
     scripts: list[Path] = []
-    for index, body in enumerate(case.bodies(plant)[:SCRIPTS]):
-        _handle(client, case, body, 2 * index)  # caches are warm afterwards, as they are when it is measured
-        ran, mark = _handle(client, case, body, 2 * index + 1)
-        found = [
-            (statement, dict(zip(names, values, strict=True)))
-            for query, values in ran
-            if query in known
-            for statement, names in [known[query]]
-        ]
-        if [statement for statement, _values in found] != wanted:
+    for index, (path, body) in enumerate(case.examples(plant)[:SCRIPTS]):
+        _handle(client, case, path, body, 2 * index)  # caches are warm afterwards, as they are when it is measured
+        ran, mark = _handle(client, case, path, body, 2 * index + 1)
+        found = _find(ran, wanted)
+        if wanted and [statement for statement, _values in found] != wanted:
             raise BenchError(f"{case.name}: the product does not run {', '.join(case.statements)} once each, in order.")
         scripts.append(folder / f"{case.name}-{index}.sql")
-        scripts[-1].write_text(_script(found, mark, is_transaction=case.is_transaction))
+        script = _reading_script(found) if case.is_read else _script(found, mark, is_transaction=case.is_transaction)
+        scripts[-1].write_text(script)
     return scripts, len(ran)
 
 
-def _handle(client: Client, case: Case, body: bytes, count: int) -> tuple[list[Statement], str]:
+def _client(case: Case, plant: Plant) -> Client:
+    if not case.by_session:
+        return Client(headers={"Host": HOST, "Authorization": f"Bearer {plant.token}"})
+    client = Client(headers={"Host": HOST})
+    client.cookies[settings.SESSION_COOKIE_NAME] = plant.session
+    return client
+
+
+def _find(ran: Sequence[Statement], wanted: Sequence[str]) -> list[Statement]:
+    """Return the wanted ones of the statements that ran, with their parameters by name; all that ran if none is."""
+    if not wanted:
+        return [_with_places(query, values) for query, values in ran]
+    known = {query: (statement, names) for statement in wanted for query, names in [numbered(statement)]}
+    return [
+        (statement, dict(zip(names, values, strict=True)))
+        for query, values in ran
+        if query in known
+        for statement, names in [known[query]]
+    ]
+
+
+def _with_places(query: str, values: Any) -> Statement:
+    """Return a statement with its parameters by name or place, also where it is a prepared one with $1, $2 …"""
+    if not _NUMBER.search(query) or "%s" in query:
+        return query, values
+    named = _NUMBER.sub(r"%(p\1)s", query.replace("%", "%%"))
+    return named, {f"p{place}": value for place, value in enumerate(values, 1)}
+
+
+def _handle(client: Client, case: Case, path: str, body: bytes, count: int) -> tuple[list[Statement], str]:
     """Handle a request here; return the statements that it ran and the number in the place of MARK."""
     mark = str(number(round_no=0, client=0, count=count))
     with recorded() as ran:
-        answer = client.post(case.path, body.replace(MARK, mark.encode()), content_type="application/json")
+        if case.is_read:
+            answer = client.get(path)
+        else:
+            answer = client.post(path, body.replace(MARK, mark.encode()), content_type="application/json")
     if answer.status_code != case.status:
         raise BenchError(f"{case.name}: {answer.status_code} {answer.content[:500]!r}")
     return ran, mark
@@ -84,20 +114,28 @@ def _script(statements: Sequence[Statement], mark: str, *, is_transaction: bool)
         f"\\set unit_id {FIRST_IDS['mes_unit'] + 1} + mod(:client_id * {FLOOR_UNITS // 8} + :count, {FLOOR_UNITS})"
     )
     lines += ["BEGIN;"] if is_transaction else []
-    for statement, values in statements:
-        named = isinstance(values, Mapping)
-        literals: Any = (
-            {name: _literal(value, mark) for name, value in values.items()}
-            if named
-            else tuple(_literal(value, mark) for value in values)
-        )
-        lines.append(" ".join((statement % literals).split("\n")).strip() + ";")
+    lines += [_filled_in(*statement, mark) for statement in statements]
     lines += ["COMMIT;"] if is_transaction else []
     return "\n".join(lines) + "\n"
 
 
+def _reading_script(statements: Sequence[Statement]) -> str:
+    """Return statements that only read as a script, with exactly the product's parameters."""
+    return "\n".join(_filled_in(*statement, mark="") for statement in statements) + "\n"
+
+
+def _filled_in(statement: str, values: Any, mark: str) -> str:
+    named = isinstance(values, Mapping)
+    literals: Any = (
+        {name: _literal(value, mark) for name, value in values.items()}
+        if named
+        else tuple(_literal(value, mark) for value in values)
+    )
+    return " ".join((statement % literals).split("\n")).strip() + ";"
+
+
 def _literal(value: Any, mark: str) -> str:
-    """Return a parameter as SQL in which pgbench finds no other variable than the number."""
+    """Return a parameter as SQL in which pgbench finds no other variable than the number; none without a mark."""
     if isinstance(value, Jsonb):
         assert value.dumps is not None  # `as_json` says how it is written
         spaced = json.dumps(json.loads(value.dumps(value.obj)), ensure_ascii=False)
@@ -109,7 +147,8 @@ def _literal(value: Any, mark: str) -> str:
     text, kind = (literal[: cast.start(1)], cast[1]) if cast else (literal, "")
     if _COLON_BEFORE_NAME.search(text):
         text = "E" + _COLON_BEFORE_NAME.sub(r"\\x3a", text.removeprefix("E"))
-    for name, found in [("number", mark), *((name, one) for name, form in _IDS.items() for one in _ids_in(form, text))]:
+    ids = ((name, one) for name, form in _IDS.items() for one in _ids_in(form, text))
+    for name, found in [("number", mark), *ids] if mark else []:
         if text == found:
             text = f":{name}::bigint"
         elif found in text:

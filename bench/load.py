@@ -47,29 +47,44 @@ class Connection:
             return False
         answer, self.received, self.missing = self.received, b"", -1
         if int(answer[9:12]) != self.case.status or not self.case.is_right(answer):
-            raise BenchError(f"{self.case.path} answered {answer[:1500]!r}")
+            raise BenchError(f"{self.case.name} was answered {answer[:1500]!r}")
         return True
 
 
 def _length(received: bytes) -> int:
-    """Return the length of the whole answer, -1 while its head is not complete."""
+    """Return the length of the whole answer, -1 while that cannot be told."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return -1
     head = received[:end].lower()
     start = head.find(b"content-length:")
-    if start < 0:
+    if start >= 0:
+        return end + 4 + int(head[start + 15 :].split(b"\r\n", 1)[0])
+    if b"transfer-encoding: chunked" not in head:
         raise BenchError(f"An answer without a length: {head!r}")
-    return end + 4 + int(head[start + 15 :].split(b"\r\n", 1)[0])
+    return _end_of_chunks(received, end + 4)
+
+
+def _end_of_chunks(received: bytes, at: int) -> int:
+    """Return where the last chunk ends, -1 while it has not come."""
+    while (end := received.find(b"\r\n", at)) >= 0:
+        size = int(received[at:end], 16)
+        at = end + 2 + size + 2
+        if size == 0:
+            return at
+    return -1
 
 
 def make_requests(case: Case, plant: Plant) -> list[bytes]:
     """Return the case's requests as they go over the wire, with MARK in them."""
+    sender = f"Cookie: sessionid={plant.session}" if case.by_session else f"Authorization: Bearer {plant.token}"
+    head = "".join(f"{line}\r\n" for line in ("Host: 127.0.0.1", sender, *map(": ".join, case.headers.items())))
+    if case.is_read:
+        return [f"GET {path} HTTP/1.1\r\n{head}\r\n".encode() for path, _body in case.examples(plant)]
+    head += "Content-Type: application/json\r\n"
     return [
-        f"POST {case.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {plant.token}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        + body
-        for body in case.bodies(plant)
+        f"POST {path} HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        for path, body in case.examples(plant)
     ]
 
 

@@ -3,7 +3,11 @@
 Imported when Django is set up.
 """
 
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db import connection
+from django.test import Client
 
 from bench.case import Plant, number
 from execution import tracking
@@ -43,7 +47,7 @@ def build() -> Plant:
     line = Line.objects.create(code="BENCH", name="Bench", process_type="SMT")
     routing = Routing.objects.create(code="BENCH", name="Bench", product_code="BOARD")
     for step_no, code in ((10, "REFLOW"), (20, "TEST")):
-        _make_step(line, routing, step_no, code)
+        make_step(line, routing, step_no, code)
     spec = DataCollectionSpec.objects.create(
         operation=Operation.objects.get(code="REFLOW"),
         name="Peak Temperature",
@@ -66,6 +70,7 @@ def build() -> Plant:
     _token, text = issue_token(name="bench", role=Role.INTEGRATION)
     return Plant(
         token=text,
+        session=_sign_in(),
         run_no="BENCH-RUN",
         station_code="BENCH-REFLOW",
         step_no=10,
@@ -76,6 +81,15 @@ def build() -> Plant:
         auto_spec_name="Paste Height",
         panel_station_code="BENCH-WASH",
     )
+
+
+def _sign_in() -> str:
+    """Return the session of a person who is signed in."""
+    user = get_user_model().objects.create_user("bench")
+    user.groups.add(Group.objects.get(name=Role.QUALITY.group_name))
+    client = Client()
+    client.force_login(user)
+    return client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
 def make_fresh_units(round_no: int, clients: int, each: int, *, suffix: str = "") -> None:
@@ -110,20 +124,20 @@ def _make_auto_run(line: Line) -> None:
         for table, first in FIRST_IDS.items():
             cursor.execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s, false)", [table, first])
     routing = Routing.objects.create(code="BENCH-AUTO", name="Bench", product_code="PRINTED")
-    _make_step(line, routing, 10, "PRINT", StationType.AUTO, MAPPING)
-    _make_step(line, routing, 20, "PACK")
+    make_step(line, routing, 10, "PRINT", StationType.AUTO, MAPPING)
+    make_step(line, routing, 20, "PACK")
     _make_paste_height("PRINT")
-    _start(line, routing, "BENCH-AUTO", TEMPLATE)
+    start_run(line, routing, "BENCH-AUTO", TEMPLATE)
     make_fresh_units(99, 1, FLOOR_UNITS)  # the floor writes to these; their ids follow the template's
 
 
 def _make_panel_run(line: Line) -> None:
     """A run whose first step is done in panels, by a BATCH machine."""
     routing = Routing.objects.create(code="BENCH-PANEL", name="Bench", product_code="PANEL")
-    _make_step(line, routing, 10, "WASH", StationType.BATCH, PANEL_MAPPING)
-    _make_step(line, routing, 20, "SPI")
+    make_step(line, routing, 10, "WASH", StationType.BATCH, PANEL_MAPPING)
+    make_step(line, routing, 20, "SPI")
     _make_paste_height("WASH")
-    _start(line, routing, "BENCH-PANEL", PANEL_TEMPLATE)
+    start_run(line, routing, "BENCH-PANEL", PANEL_TEMPLATE)
 
 
 def _make_paste_height(operation: str) -> None:
@@ -139,7 +153,7 @@ def _make_paste_height(operation: str) -> None:
     )
 
 
-def _start(line: Line, routing: Routing, run_no: str, template: str) -> None:
+def start_run(line: Line, routing: Routing, run_no: str, template: str) -> None:
     """Start a run of a route with one unit, which the others are made like."""
     compile_route(code=routing.code)
     orders.receive(wo_no=run_no, product_code=routing.product_code, planned_qty=1_000_000)
@@ -149,17 +163,21 @@ def _start(line: Line, routing: Routing, run_no: str, template: str) -> None:
     runs.set_authorization(run_no=run_no, action="AUTHORIZE", by="bench")
 
 
-def _make_step(
+def make_step(
     line: Line,
     routing: Routing,
     step_no: int,
     code: str,
     kind: StationType = StationType.MANUAL,
     mapping: dict[str, object] | None = None,
+    operation_kind: OperationKind | None = None,
 ) -> None:
+    """Make an operation with a station, and the step of a route that it is done in."""
     group = StationGroup.objects.create(code=f"BENCH-{code}", name=code)
     Station.objects.create(code=f"BENCH-{code}", name=code, station_type=kind, line=line, group=group)
-    operation = Operation.objects.create(code=code, name=code, kind=OperationKind[code], default_station_type=kind)
+    operation = Operation.objects.create(
+        code=code, name=code, kind=operation_kind or OperationKind[code], default_station_type=kind
+    )
     RoutingStep.objects.create(routing=routing, step_no=step_no, operation=operation)
     RouteExecutionConfig.objects.create(
         scope=ConfigScope.STEP,
