@@ -1,0 +1,57 @@
+"""The plant that has run for a while: what SQL made is what the product reads."""
+
+import pytest
+from django.db import connection
+from django.db.models import Exists, OuterRef
+
+from bench import grown
+from execution.models import DataValue, Track
+from ingest.models import IngestEvent
+from integration.models import DeviceDataRecord
+from mes.platform.database import partitions
+from mes.platform.outbox.models import MesEvent
+from mes.production.models import Unit
+from tests.factories import api_client
+
+LISTS = (
+    "integration/messages",
+    "integration/device-data",
+    "ingest/events",
+    "runs",
+    "work-orders",
+    "time-rules/instances",
+    "events",
+)
+
+
+@pytest.fixture
+def size(db):
+    """A tiny plant, whose foreign keys are checked."""
+    size = grown.build(values=5000, months=2, say=lambda text: None, is_trusted=False)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    return size
+
+
+def test_the_product_reads_what_was_made(size):
+    """One test for all, because a plant is dear."""
+    assert size.units == Unit.objects.count() == 100
+    assert Track.objects.count() == 100 * 10 - 50  # the last fifty wait for the last step
+    assert DataValue.objects.count() == 5 * Track.objects.filter(out_at__isnull=False).count()
+    of_record = DeviceDataRecord.objects.filter(pk=OuterRef("record_id"), track_id=OuterRef("track"))
+    assert not DataValue.objects.exclude(record_id=None).exclude(Exists(of_record)).exists()
+    assert MesEvent.objects.count() == 450  # those of the last 25 units, which wait for the last step
+    assert IngestEvent.objects.filter(status="APPLIED").count() == 200
+    assert len(partitions.list_months("execution_datavalue")) >= 5
+
+    client = api_client()
+    unit = client.get("/api/trace/units/GROWN-00000007").json()["data"]
+    assert len(unit["tracks"]) == 10
+    for path in LISTS:
+        assert client.get(f"/api/{path}").json()["data"]["items"], path
+
+    assert client.post("/api/units/GROWN-00000045/scrap", {"reason": "broken"}).status_code == 200
+    asked = {"runNo": "GROWN-R000000", "sn": "GROWN-00000060"}
+    entered = client.post("/api/stations/GROWN-0-PACK/track-in", asked)
+    assert entered.status_code in (200, 201), entered.content
+    assert Track.objects.get(unit__sn="GROWN-00000060", step_no=100).attempt == 1
