@@ -13,7 +13,10 @@ from typing import Any, Self
 
 import psycopg
 from django.db.backends.postgresql import base, operations
+from psycopg.adapt import AdaptersMap
 from psycopg.pq import TransactionStatus
+
+from mes.platform.database.connection.instants import InstantLoader
 
 PROOF_LASTS = 1.0  # seconds in which a silent socket is enough
 OUTDATED = (  # what a prepared statement fails with before it does anything
@@ -77,10 +80,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
     prepared_cursor: PreparedCursor | None = None
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Return what to connect with: prepared statements are planned once, not five times more for their values."""
+        """Return what to connect with: prepared statements are planned once, not five times more for their values, and
+        instants are read the short way.
+        """
         parameters = super().get_connection_params()
         options = f"{parameters.get('options', '')} -c plan_cache_mode=force_generic_plan"
-        return {**parameters, "options": options.strip()}
+        adapters = AdaptersMap(parameters["context"])
+        if self.timezone is InstantLoader.timezone:
+            adapters.register_loader("timestamptz", InstantLoader)
+        return {**parameters, "options": options.strip(), "context": adapters}
 
     def fetch_prepared(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run a statement with $1, $2 … in the transaction if there is one, prepared; return its rows.
