@@ -21,6 +21,7 @@ from rest_framework.settings import api_settings
 
 from mes.errors import DomainError, NotFound
 from mes.platform.http.envelope import camel_case, snake_case
+from mes.platform.http.representation import RowsAtOnce, writes_by_itself
 from mes.platform.scans import LONGEST_SYMBOL, Part, is_marked, take_part
 from mes.platform.validators import CODE_LENGTH, CODE_PATTERN, validate_code, validate_moment, validate_name
 
@@ -106,6 +107,7 @@ class OffsetDateTimeField(serializers.DateTimeField):
             raise serializers.ValidationError(error.messages) from None
         return moment.astimezone(UTC)
 
+    @writes_by_itself
     def to_representation(self, value: Any) -> Any:
         """Return RFC 3339 text that ends in Z."""
         if not isinstance(value, datetime):
@@ -147,11 +149,11 @@ class SnakeCaseSources:
         return fields
 
 
-class RowSerializer(SnakeCaseSources, serializers.ModelSerializer):
+class RowSerializer(RowsAtOnce, SnakeCaseSources, serializers.ModelSerializer):
     """A row as it is shown."""
 
 
-class ObjectSerializer(SnakeCaseSources, serializers.Serializer):
+class ObjectSerializer(RowsAtOnce, SnakeCaseSources, serializers.Serializer):
     """An object of Python as it is shown. What is a dict in the interface's names already takes a plain serializer."""
 
 
@@ -256,7 +258,7 @@ def _problems_in(problems: Mapping[str, Any]) -> dict[str, Any] | None:
     return {name: problem for name, problem in problems.items() if problem} or None
 
 
-class StrictSerializer(SnakeCaseSources, serializers.Serializer):
+class StrictSerializer(RowsAtOnce, SnakeCaseSources, serializers.Serializer):
     """Refuses unknown fields and values of another JSON type. Fields that are read-only here may be sent back.
 
     Every list and every text has a limit; those that name none have the usual one.
