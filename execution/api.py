@@ -146,7 +146,7 @@ class StationWorkViewSet(GenericViewSet):
     def queue(self, request: Request, code: str) -> Response:
         """Return the queue."""
         sender_of(request).check_station(code)
-        return Response(queries.get_station_queue(tracking.get_station(code)))
+        return Response(queries.get_station_queue(code))
 
     @extend_schema(summary="Find the run of a scanned unit", responses=ResolvedUnit)
     def resolve_unit(self, request: Request, sn: str) -> Response:
@@ -157,7 +157,7 @@ class StationWorkViewSet(GenericViewSet):
     def data_specs(self, request: Request, code: str, sn: str) -> Response:
         """Return the specs of the unit's step."""
         sender_of(request).check_station(code)
-        return Response(queries.get_data_specs(tracking.get_station(code), sn))
+        return Response(queries.get_data_specs(code, sn))
 
     @extend_schema(
         summary="Track a unit in",

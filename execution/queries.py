@@ -1,102 +1,142 @@
 """Reads about stations and the units at them."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.db.models import Q
+import msgspec
 
 from execution import rules
-from execution.models import Track
 from execution.reach import check_reads
 from mes import errors
-from mes.plant.models import Station
-from mes.platform.database.lookup import get_or_raise
+from mes.plant.models import Station, StationGroup
+from mes.platform.database.prepared import fetch_all
 from mes.platform.inbound.sender import EVERYWHERE, Sender
-from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus, Unit, UnitStatus
-from mes.production.runs import snapshot_of
+from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
 from mes.production.serial_numbers import no_such_unit
+from mes.routing import snapshots
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
 
 QUEUE_LIMIT = 500
 
+STATION_AND_RUNS = """
+    SELECT s.id, s.code, s.station_type, s.line_id,
+           (SELECT code FROM mes_stationgroup WHERE id = s.group_id),
+           (SELECT json_agg(json_build_array(r.id, r.line_id, r.route_version_id, v.digest))::text
+              FROM mes_run r JOIN mes_routeversion v ON v.id = r.route_version_id
+             WHERE r.status IN ('AUTHORIZED', 'IN_PROGRESS'))
+      FROM mes_station s
+     WHERE s.code = ANY(ARRAY[%(code)s])
+"""
+INSIDE = """
+    SELECT u.sn, r.run_no, t.step_no, t.id::text, t.in_at, u.status
+      FROM execution_track t JOIN mes_unit u ON u.id = t.unit_id JOIN mes_run r ON r.id = t.run_id
+     WHERE t.station_id = ANY(ARRAY[%(station_id)s::bigint]) AND t.out_at IS NULL
+     ORDER BY t.in_at, t.id
+"""
+WAITING = f"""
+    SELECT u.sn, r.run_no, u.current_step_no
+      FROM unnest(%(run_ids)s::bigint[], %(step_nos)s::integer[]) AS place(run_id, step_no)
+      JOIN mes_run r ON r.id = place.run_id
+      JOIN mes_unit u ON u.run_id = r.id AND u.status = 'QUEUED' AND u.current_step_no = place.step_no
+     ORDER BY u.updated_at, u.id
+     LIMIT {QUEUE_LIMIT}
+"""
+_INSIDE = ("sn", "runNo", "stepNo", "trackId", "inAt", "unitStatus")
+_WAITING = ("sn", "runNo", "stepNo")
 
-def get_station_queue(station: Station) -> dict[str, Any]:
-    """Return the units in a station and those that wait for a step it may run, oldest first.
 
-    At most `QUEUE_LIMIT` waiting units.
+def get_station_queue(station_code: str) -> dict[str, Any]:
+    """Return the units in a station and those that wait for a step it may run, oldest first, in three statements.
+
+    At most `QUEUE_LIMIT` waiting units. Raises StationNotFound.
     """
-    inside = Track.objects.filter(station=station, out_at=None).select_related("unit", "run").order_by("in_at", "id")
+    rows = fetch_all(STATION_AND_RUNS, {"code": station_code})
+    if not rows:
+        raise errors.StationNotFound(code=station_code)
+    *columns, open_runs = rows[0]
+    station = _as_station(*columns)
+    places = list(_waited_at(station, open_runs)) if open_runs else []
+    waiting = {"run_ids": [run_id for run_id, _step in places], "step_nos": [step_no for _run, step_no in places]}
     return {
         "stationCode": station.code,
-        "inStation": [
-            {
-                "sn": track.unit.sn,
-                "runNo": track.run.run_no,
-                "stepNo": track.step_no,
-                "trackId": str(track.pk),
-                "inAt": track.in_at,
-                "unitStatus": track.unit.status,
-            }
-            for track in inside
-        ],
-        "waiting": _list_waiting(station),
+        "inStation": [_named(_INSIDE, row) for row in fetch_all(INSIDE, {"station_id": station.pk})],
+        "waiting": [_named(_WAITING, row) for row in fetch_all(WAITING, waiting)] if places else [],
     }
 
 
-def _list_waiting(station: Station) -> list[dict[str, Any]]:
-    """Return queued units whose step the station may run: by run and step, so that only those are read."""
-    open_runs = Run.objects.filter(status__in=(RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS))
-    waiting = Q(pk=None)
-    for run in open_runs.select_related("route_version").defer("route_version__snapshot"):
-        steps = [
-            step.step_no
-            for step in snapshot_of(run).steps
-            if rules.station_may_run(station, step) and rules.line_fits(station, step, run)
-        ]
-        if steps:
-            waiting |= Q(run=run, current_step_no__in=steps)
-    units = Unit.objects.filter(waiting, status=UnitStatus.QUEUED).select_related("run").order_by("updated_at", "id")
-    return [
-        {"sn": unit.sn, "runNo": unit.run.run_no, "stepNo": unit.current_step_no}
-        for unit in units[:QUEUE_LIMIT]
-        if unit.run is not None
-    ]
+def _as_station(pk: int, code: str, station_type: str, line_id: int | None, group_code: str | None) -> Station:
+    group = None if group_code is None else StationGroup(code=group_code)
+    return Station(id=pk, code=code, station_type=station_type, line_id=line_id, group=group)
 
 
-def get_unit(sn: str) -> Unit:
-    """Return a unit with its order, run and route version. Raises UnitNotFound."""
-    units = Unit.objects.select_related("work_order", "run__route_version").defer("run__route_version__snapshot")
-    return get_or_raise(units, no_such_unit, sn=sn)
+def _waited_at(station: Station, open_runs: str) -> Iterator[tuple[int, int]]:
+    """Yield the open runs and the steps of their frozen routes that a station may run."""
+    for run_id, line_id, version_id, digest in msgspec.json.decode(open_runs):
+        run = Run(id=run_id, line_id=line_id)
+        for step in snapshots.load(version_id=version_id, digest=digest).steps:
+            if rules.station_may_run(station, step) and rules.line_fits(station, step, run):
+                yield run_id, step.step_no
+
+
+def _named(names: Iterable[str], row: Iterable[Any]) -> dict[str, Any]:
+    return dict(zip(names, row, strict=True))
+
+
+SCANNED = """
+    SELECT u.id, u.sn, w.wo_no, r.run_no, u.status, u.current_step_no
+      FROM mes_unit u JOIN mes_workorder w ON w.id = u.work_order_id LEFT JOIN mes_run r ON r.id = u.run_id
+     WHERE u.sn = ANY(ARRAY[%(sn)s])
+"""
+_SCANNED = ("sn", "woNo", "runNo", "status", "currentStepNo")
 
 
 def resolve_unit(sn: str, *, sender: Sender = EVERYWHERE) -> dict[str, Any]:
-    """Return where a scanned unit belongs and stands. Raises UnitNotFound, UnitRunNotFound, LineNotAllowed."""
-    unit = get_unit(sn)
-    if unit.run is None:
-        raise errors.UnitRunNotFound(code=sn)
-    check_reads(sender, [unit])
-    return {
-        "sn": unit.sn,
-        "woNo": unit.work_order.wo_no,
-        "runNo": unit.run.run_no,
-        "status": unit.status,
-        "currentStepNo": unit.current_step_no,
-    }
+    """Return where a scanned unit belongs and stands, in one statement.
 
-
-def get_data_specs(station: Station, sn: str) -> dict[str, Any]:
-    """Return what is to be collected for a unit at a station: at its open track there, else at its current step.
-
-    Raises UnitNotFound, UnitRunNotFound, StationMismatch.
+    Raises UnitNotFound, UnitRunNotFound, LineNotAllowed.
     """
-    unit = get_unit(sn)
-    if unit.run is None:
+    rows = fetch_all(SCANNED, {"sn": sn})
+    if not rows:
+        raise no_such_unit(sn)
+    unit_id, *columns = rows[0]
+    resolved = _named(_SCANNED, columns)
+    if resolved["runNo"] is None:
         raise errors.UnitRunNotFound(code=sn)
-    step = snapshot_of(unit.run).step(unit.current_step_no)
-    track = Track.objects.filter(unit=unit, out_at=None, station=station).first()
+    check_reads(sender, [Unit(id=unit_id)])
+    return resolved
+
+
+AT_STATION = """
+    SELECT s.id, s.code, s.station_type, s.line_id, (SELECT code FROM mes_stationgroup WHERE id = s.group_id),
+           u.id, u.current_step_no, v.id, v.digest,
+           EXISTS (SELECT FROM execution_track WHERE unit_id = u.id AND out_at IS NULL AND station_id = s.id)
+      FROM mes_station s
+      LEFT JOIN mes_unit u ON u.sn = ANY(ARRAY[%(sn)s])
+      LEFT JOIN mes_run r ON r.id = u.run_id
+      LEFT JOIN mes_routeversion v ON v.id = r.route_version_id
+     WHERE s.code = ANY(ARRAY[%(code)s])
+"""
+
+
+def get_data_specs(station_code: str, sn: str) -> dict[str, Any]:
+    """Return what is to be collected for a unit at a station: at its open track there, else at its current step, in one
+    statement.
+
+    Raises StationNotFound, UnitNotFound, UnitRunNotFound, StepMismatch, StationMismatch.
+    """
+    rows = fetch_all(AT_STATION, {"code": station_code, "sn": sn})
+    if not rows:
+        raise errors.StationNotFound(code=station_code)
+    *columns, unit_id, step_no, version_id, digest, is_inside = rows[0]
+    if unit_id is None:
+        raise no_such_unit(sn)
+    if version_id is None:
+        raise errors.UnitRunNotFound(code=sn)
+    step = snapshots.load(version_id=version_id, digest=digest).step(step_no)
     if step is None:
-        raise errors.StepMismatch(current=unit.current_step_no, step_no=unit.current_step_no)
-    if track is None:
-        rules.check_station(station, step)
+        raise errors.StepMismatch(current=step_no, step_no=step_no)
+    if not is_inside:
+        rules.check_station(_as_station(*columns), step)
     return _describe_step(step)
 
 

@@ -1,7 +1,10 @@
 """What a station shows: its queue, what a scanned unit is, what is to be collected."""
 
+from datetime import timedelta
+
 import pytest
 
+from execution import queries
 from mes.production.models import Run, Unit
 from tests.execution.support import assert_done, assert_refused, decide, make_run, put_at, track_in, track_out
 from tests.factories import make_line, make_spec, make_station
@@ -111,3 +114,36 @@ def test_specs_belong_to_the_version_of_the_unit_s_run(plant, operator):
     put_at(20, "SN-1")
     new, old = (assert_done(data_specs(operator, sn=sn))["specs"] for sn in ("SN-9", "SN-1"))
     assert {spec["name"] for spec in new} - {spec["name"] for spec in old} == {"Later"}
+
+
+def test_a_step_that_two_runs_share_is_waited_for_in_both(plant, operator):
+    make_run(plant, run_no="RUN-2", sns=["SN-9"])
+    Unit.objects.filter(sn="SN-9").update(updated_at=Unit.objects.get(sn="SN-1").updated_at - timedelta(hours=1))
+    assert [(item["sn"], item["runNo"]) for item in queue(operator)["waiting"]] == [
+        ("SN-9", "RUN-2"),
+        ("SN-1", "RUN-1"),
+        ("SN-2", "RUN-1"),
+    ]
+
+
+def test_of_the_units_that_wait_the_first_are_shown(plant, operator, monkeypatch):
+    sns = [f"SN-M{number:04}" for number in range(queries.QUEUE_LIMIT + 5)]
+    make_run(plant, run_no="RUN-2", sns=sns)
+    assert len(queue(operator)["waiting"]) == queries.QUEUE_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("path", "statements"),
+    [
+        ("SMT-01/queue", 3),
+        ("OVEN-99/queue", 2),  # where nobody may wait
+        ("resolve-unit/SN-1", 1),
+        ("SMT-01/unit/SN-1/data-specs", 1),
+    ],
+)
+def test_what_a_station_reads_takes_few_statements(plant, operator, django_assert_num_queries, path, statements):
+    make_station("OVEN-99", station_type="OVEN")
+    operator.get(f"/api/stations/{path}")  # looks up the token and the frozen route
+    track_in(operator, sn="SN-2")
+    with django_assert_num_queries(statements):
+        assert_done(operator.get(f"/api/stations/{path}"))

@@ -59,7 +59,8 @@ class RowsAtOnce:
         """How each field is read and written."""
         if "fields" in vars(self):  # somebody asked for them, and may have changed them
             return _columns(self)
-        return _columns_of_class(type(self)) or _columns(self)
+        own = type(self)
+        return _columns_of_class(own) or _columns(self)  # type: ignore[arg-type]  # classes can be hashed
 
 
 @cache
