@@ -10,10 +10,11 @@ os.environ.pop(counters.FOLDER_VARIABLE, None)
 from datetime import timedelta  # noqa: E402
 
 from mes.settings import *  # noqa: E402, F403
-from mes.settings import INSTALLED_APPS, Q_CLUSTER  # noqa: E402
+from mes.settings import DATA_DIR, INSTALLED_APPS, Q_CLUSTER  # noqa: E402
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests"]  # for its command `flush`
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick: it keeps nobody out
+STATIC_ROOT = DATA_DIR / "tests-collect-no-static-files"
 WHITENOISE_AUTOREFRESH = True  # static files are looked for when asked for, not by each client that a test makes
 Q_CLUSTER = {**Q_CLUSTER, "poll": 0.1, "guard_cycle": 30}  # the schedules are looked at after 30 s of cycles: at once
 MES_SOURCE_CACHE = timedelta(

@@ -1,15 +1,18 @@
 """`manage.py serve` as it is run: started on nothing, cut off, killed in parts and as a whole, stopped."""
 
 import contextlib
+import gzip
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,33 @@ def ready(port: int) -> bool:
             return False
 
 
+def ask(port: int, method: str, path: str) -> tuple[HTTPMessage, bytes]:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request(method, path, headers={"Accept-Encoding": "gzip"})
+        answer = connection.getresponse()
+        content = answer.read()
+        assert answer.status == 200
+        return answer.headers, content
+
+
+def check_delivery(folder: Path, port: int) -> None:
+    """A page and what it names come compressed; what it names may be kept for a year. HEAD says the same of them."""
+    [release] = os.listdir(folder / "static")
+    assert not list(folder.glob("static.*"))
+    page = gzip.decompress(ask(port, "GET", "/sign-in/")[1]).decode()
+    names = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
+    assert {name.split("/")[2] for name in names} == {release}
+    for name in names:
+        head, content = ask(port, "GET", name)
+        assert head["Cache-Control"] == "max-age=31536000, public, immutable"
+        assert head["Content-Length"] == str(len(content))
+        assert (head["Content-Encoding"], gzip.decompress(content) != b"") == ("gzip", True)
+        only_head, nothing = ask(port, "HEAD", name)
+        assert (only_head["Content-Length"], nothing) == (head["Content-Length"], b"")
+    head, nothing = ask(port, "HEAD", "/sign-in/")
+    assert (head["Content-Encoding"], int(head["Content-Length"]) > 1000, nothing) == ("gzip", True, b"")
+
+
 def programs(folder: Path) -> list[int]:
     """Return the process ids of worker and web server, as the supervisor noted them."""
     return [note["pid"] for note in json.loads((folder / "programs.json").read_text())]
@@ -84,6 +114,8 @@ def test_an_installation_survives_what_can_happen_to_it(folder, port):
         process.wait()
     process = serve(folder, port)
     eventually(lambda: ready(port), within=60)
+
+    check_delivery(folder, port)
 
     before = programs(folder)  # a web server or worker that dies is started again
     for pid in before:

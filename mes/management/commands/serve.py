@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from mes.platform.http import static_files
 from mes.platform.server import embedded
 from mes.platform.server import web as web_server
 from mes.platform.server.supervisor import Program, Supervisor, address, tail
@@ -48,11 +49,9 @@ class Command(BaseCommand):
 
 
 def prepare() -> None:
-    """Bring the database up to date; in demo mode put the demo plant into it."""
+    """Bring the database and the static files up to date; in demo mode put the demo plant into it."""
     call_command("migrate", verbosity=0, interactive=False)
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-    if not settings.WHITENOISE_USE_FINDERS:
-        call_command("collectstatic", verbosity=0, interactive=False)
+    static_files.collect()
     call_command("prepare_demo", withdraw=not settings.DEMO)
 
 

@@ -10,6 +10,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from mes.platform.server.processes import is_alive
+
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client looks at it when it is imported
 MEMORY = Path("/dev/shm")
 MOST_LEFT_OVER = 60  # files: each is read whenever somebody asks
@@ -48,7 +50,7 @@ def _remove_left_over(folder: Path) -> None:
     While one lives, what others counted before they ended still counts, of the latest of them.
     """
     files = [(path, int(match["pid"])) for path in folder.iterdir() if (match := _FILE.fullmatch(path.name))]
-    left_over = [path for path, pid in files if not _is_alive(pid)]
+    left_over = [path for path, pid in files if not is_alive(pid)]
     kept = 0 if len(left_over) == len(files) else MOST_LEFT_OVER
     for path in sorted(left_over, key=_changed_at, reverse=True)[kept:]:
         path.unlink(missing_ok=True)
@@ -58,13 +60,3 @@ def _changed_at(path: Path) -> float:
     with suppress(OSError):  # another process removes it at this moment
         return path.stat().st_mtime
     return 0.0
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
