@@ -27,7 +27,9 @@ TRACE = Case(
     paths=_paths,
     status=200,
     unit="requests/s",
-    is_right=lambda answer: answer.count(b'"claimedResult":"PASS"') == TRACKS and answer.count(b'"deviceDataId":') == VALUES,
+    is_right=lambda answer: (
+        answer.count(b'"claimedResult":"PASS"') == TRACKS and answer.count(b'"deviceDataId":') == VALUES
+    ),
 )
 PAGE = Case(
     name="unit-page",

@@ -142,8 +142,11 @@ def test_the_live_part_rests_while_nothing_changes(operator):
     page = read(operator)
     mark = page.split("seen=")[1].split('"')[0]
     assert operator.get(f"{PAGE}?seen={mark}", headers={"HX-Request": "true"}).status_code == 204
-    post(operator, "stencil", "bind", "ST-1")
+    page = post(operator, "stencil", "bind", "ST-1")
     assert operator.get(f"{PAGE}?seen={mark}", headers={"HX-Request": "true"}).status_code == 200
+    assert "csrfmiddlewaretoken" in page.partition('id="live"')[2]  # is another one each time
+    mark = page.split("seen=")[1].split('"')[0]
+    assert operator.get(f"{PAGE}?seen={mark}", headers={"HX-Request": "true"}).status_code == 204
 
 
 def test_the_number_of_queries_does_not_grow(operator):

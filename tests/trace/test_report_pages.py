@@ -297,11 +297,17 @@ def test_what_a_run_counted_is_on_its_page(made: Plant) -> None:
     assert "What machines counted" in text and "990" in text
 
 
-def test_a_live_page_is_quiet_until_something_changes(made: Plant) -> None:
+@pytest.mark.parametrize("page", [RECORD, IN_OUT, PICTURE])
+def test_a_live_page_is_quiet_until_something_changes(made: Plant, page: str) -> None:
     client = sign_in()
     today = timezone.localdate()
-    html = read(client, RECORD, line="SMT-A", date=today.isoformat())
+    keep(machine(made.run, made, equipment="P<1>"), [hour_of(today, 12, 10, 10)])
+    html = read(client, page, line="SMT-A", date=today.isoformat())
+    assert page == PICTURE or "csrfmiddlewaretoken" in html.partition('id="live"')[2]
     address = re.search(r'hx-get="([^"]+)"', html.partition('id="live"')[2])
     if address is None:  # between midnight and six it is still yesterday's day of production
         return
-    assert client.get(address[1].replace("&amp;", "&"), headers={"HX-Request": "true"}).status_code == 204
+    live = address[1].replace("&amp;", "&")
+    assert client.get(live, headers={"HX-Request": "true"}).status_code == 204
+    keep(machine(made.run, made, equipment="P<1>"), [hour_of(today, 13, 7, 7)])
+    assert client.get(live, headers={"HX-Request": "true"}).status_code == 200

@@ -1,6 +1,7 @@
 """What all pages share: who may see them, and parts that keep themselves up to date."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -20,6 +21,8 @@ from mes.errors import DomainError, ValidationFailed
 from mes.platform.accounts.roles import Capability, role_capabilities
 
 View = Callable[..., HttpResponse]
+
+_FORM_TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="\w+"')
 
 
 def needs(*capabilities: Capability) -> Callable[[View], View]:
@@ -76,17 +79,29 @@ def show_live(
 ) -> HttpResponse:
     """Show a page whose `part` asks again every few seconds, and is answered with nothing while it is unchanged.
 
-    `mark` stands for the content; by default it is made from the rendered part.
+    `mark` stands for the content, so that what is unchanged is not even drawn; by default it is made from the part.
     """
+    if mark and _shows(request, mark):
+        return HttpResponse(status=204)
     html = render_to_string(part, context, request=request)
-    mark = mark or hashlib.sha256(html.encode()).hexdigest()[:16]
-    if is_live(request) and request.GET.get("seen") == mark:
+    mark = mark or _mark_of(html)
+    if _shows(request, mark):
         return HttpResponse(status=204)
     wrapped = {"html": mark_safe(html), "address": "" if is_over else _address(request, mark)}
     live = render_to_string("_live.html", wrapped)
     response = HttpResponse(live) if is_live(request) else render(request, page, {**context, "live": mark_safe(live)})
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def _shows(request: HttpRequest, mark: str) -> bool:
+    """Whether the live part that asks shows this already."""
+    return is_live(request) and request.GET.get("seen") == mark
+
+
+def _mark_of(html: str) -> str:
+    """Stand for what a part shows. The tokens of its forms are masked anew each time and show nothing."""
+    return hashlib.sha256(_FORM_TOKEN.sub("", html).encode()).hexdigest()[:16]
 
 
 def _address(request: HttpRequest, mark: str) -> str:
