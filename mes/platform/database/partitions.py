@@ -92,23 +92,25 @@ def make_months(tables: Iterable[str] = PARTITIONED_TABLES, *, ahead: int = MONT
 def make_month(table: str, first: date) -> list[str]:
     """Make the partition of a month, given by its first day, where it is missing; return its name if it was made.
 
-    Who writes into the table waits for a moment. Raises OperationalError where the default partition is in use for
-    longer (`mes.platform.database.table_changes`).
+    Who reads the default partition waits for a moment, and who writes, too, where rows may come that belong there.
+    Raises OperationalError where the default partition is in use for longer (`mes.platform.database.table_changes`).
     """
     if _exists(_name_of(table, first)):
         return []
-    return change_tables(lambda cursor: _attach_month(cursor, table, first))
+    return change_tables(lambda cursor: _attach_month(cursor, table, first), locks=[f"{table}_default"])
 
 
 def _attach_month(cursor: CursorWrapper, table: str, first: date) -> list[str]:
     """Attach a partition that is filled from the default partition first: PostgreSQL refuses it otherwise.
 
-    The table is locked for writing, or a row on its way to the default partition would be refused there. That partition
-    is locked by attaching at the latest; it is asked for before rows are moved in vain.
+    The table is locked for writing, or a row on its way to the default partition would be refused there; not so for a
+    month that is ahead of every clock, in which no row comes. The default partition is locked by attaching at the latest;
+    it is asked for before rows are moved in vain.
     """
     name = _name_of(table, first)
     start, end = f"'{first} 00:00+00'", f"'{next_month(first)} 00:00+00'"
-    cursor.execute(f"LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE")
+    is_ahead = first > next_month(timezone.now().date().replace(day=1))
+    cursor.execute(f"LOCK TABLE ONLY {table} IN SHARE {'UPDATE' if is_ahead else 'ROW'} EXCLUSIVE MODE")
     if _exists(name):  # another worker was quicker
         return []
     cursor.execute(f"LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE")

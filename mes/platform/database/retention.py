@@ -253,7 +253,7 @@ def _drop_month(policy: Months, month: date) -> Iterator[tuple[int, list[str]]]:
         cursor.execute(f"DROP TABLE {', '.join(names)}")
         return names
 
-    yield 0, change_tables(drop)
+    yield 0, change_tables(drop, locks=[*policy.tables, *names])
 
 
 def _delete_late(policy: Months, table: str, cutoff: datetime) -> Iterator[tuple[int, list[str]]]:

@@ -76,7 +76,9 @@ def reading(*, seconds: float = 20) -> Iterator[None]:
 
 
 class Writer:
-    """A line that reports all the time. `longest` is how many seconds its slowest insert took."""
+    """A line that reports all the time, and looks for what it reported. `longest` is how many seconds its slowest
+    report took.
+    """
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -89,6 +91,7 @@ class Writer:
             SettledMessage.objects.create(
                 received_at=timezone.now(), direction="INBOUND", entity_type="X", dedupe_key="x", status="SUCCESS"
             )
+            assert not SettledMessage.objects.filter(dedupe_key="y").exists()  # asks every partition
             self.longest = max(self.longest, time.monotonic() - start)
             self.written += 1
             time.sleep(0.002)
@@ -121,12 +124,43 @@ def test_months_follow_each_other() -> None:
     assert list(partitions.months_from(date(2026, 11, 30), 4)) == firsts
 
 
-def test_no_line_waits_for_a_month_that_waits_for_a_backup(months: None) -> None:
+@pytest.fixture(params=["ahead", "missed"])
+def missing(request: pytest.FixtureRequest, months: None) -> date:
+    """A month that is to be made: one far ahead, or this one, whose rows go to the default partition meanwhile."""
+    if request.param == "ahead":
+        return FAR
+    this_month = timezone.now().date().replace(day=1)
+    drop_month(this_month)
+    return this_month
+
+
+def test_no_line_waits_for_a_month_that_waits_for_a_backup(missing: date, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_changes, "LOCK_TIMEOUT", "5s")  # which is not waited for a moment
     with reading(seconds=10), writing() as writer, pytest.raises(OperationalError, match="lock timeout"):
-        partitions.make_month(TABLE, FAR)
+        partitions.make_month(TABLE, missing)
     assert writer.longest < LONGEST_WAIT, "a line waited behind a reader"
-    assert partitions.make_month(TABLE, FAR) == [f"{TABLE}_2190_01"]
-    assert partitions.make_month(TABLE, FAR) == []
+    assert partitions.make_month(TABLE, missing) == [f"{TABLE}_{missing:%Y_%m}"]
+    assert partitions.make_month(TABLE, missing) == []
+
+
+def test_a_line_waits_for_a_moment_behind_a_reader_that_nobody_saw(
+    missing: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of the wait alone; and the control of the test above: without looking first, they do wait."""
+    monkeypatch.setattr(table_changes, "_are_kept", lambda tables: False)
+    monkeypatch.setattr(table_changes, "LOCK_TIMEOUT", "600ms")
+    monkeypatch.setattr(table_changes, "TRIES", 1)
+    with reading(seconds=10), writing() as writer, pytest.raises(OperationalError, match="lock timeout"):
+        partitions.make_month(TABLE, missing)
+    assert 0.5 < writer.longest < 0.6 + LONGEST_WAIT
+
+
+def test_who_comes_and_goes_is_waited_for(months: None) -> None:
+    with writing():
+        assert not table_changes._are_kept([f"{TABLE}_default"])
+    with reading():
+        assert table_changes._are_kept([f"{TABLE}_default"])
+    assert not table_changes._are_kept([f"{TABLE}_default"])
 
 
 def test_it_is_told_which_months_are_missing(months: None) -> None:
@@ -168,5 +202,5 @@ def test_only_a_lock_is_waited_for(transactional_db: None) -> None:
         cursor.execute("SELECT 1 / 0")
 
     with pytest.raises(DataError):
-        table_changes.change_tables(fail)
+        table_changes.change_tables(fail, locks=[])
     assert len(tries) == 1

@@ -236,6 +236,7 @@ def test_old_rows_that_missed_their_month_go_too():
 
 def test_a_month_in_use_waits_for_another_night_and_holds_nobody_up(old_month, monkeypatch):
     monkeypatch.setattr(table_changes, "TRIES", 4)
+    monkeypatch.setattr(table_changes, "LOCK_TIMEOUT", "5s")  # which is not waited for a moment
     longest = 0.0
     stop = threading.Event()
 
