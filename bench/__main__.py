@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bench import against, installation, load, outbox, report
+from bench import against, beside, installation, load, memory, outbox, report
 from bench.case import BenchError, Case, Plant
 from bench.cases import CASES
 from bench.installation import WebServer
@@ -42,6 +42,11 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one short round: whether it works, not how fast it is")
     parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds of each case, or pairs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument(
+        "--beside", action="append", choices=beside.COMPANY, metavar="NAME", help=", ".join(beside.COMPANY)
+    )
+    parser.add_argument("--memory", action="store_true", help="the memory of web processes after a million events")
+    parser.add_argument("--waits", action="store_true", help="with --beside: sample what the database waits for")
     parser.add_argument("--against", type=Path, metavar="PATH", help="measure in turns with the checkout at PATH")
     arguments = parser.parse_args()
     unwind_on_signals()
@@ -61,11 +66,27 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.against:
         write_outcomes(arguments.json, "results", against.compare(arguments.against, chosen, **asdict(plan)))
         return 0
+    if arguments.memory:
+        return _end(arguments, [memory.measure(quick=arguments.quick)])
+    if arguments.beside:
+        return _run_beside(arguments)
     results = measure(chosen, plan)
     write_outcomes(arguments.json, "results", results)
     missed = [result.name for result in results if not all(reached for _text, reached in result.checks())]
     print(f"\nTargets missed: {', '.join(missed)}" if missed else "\nEvery target is reached.")
     return 1 if missed else 0
+
+
+def _run_beside(arguments: argparse.Namespace) -> int:
+    plan = beside.QUICK if arguments.quick else beside.Plan()
+    plan = replace(plan, rounds=arguments.rounds or plan.rounds)
+    cases = arguments.case or beside.READINGS
+    return _end(arguments, beside.measure(cases, arguments.beside, plan, waits=arguments.waits))
+
+
+def _end(arguments: argparse.Namespace, results: Sequence[beside.Result | memory.Result]) -> int:
+    write_outcomes(arguments.json, "results", results)
+    return 0 if all(reached for result in results for _text, reached in result.checks()) else 1
 
 
 def measure(names: Sequence[str], plan: Plan) -> list[Result | outbox.Result]:

@@ -122,6 +122,7 @@ def _drive(case: Case, connections: Sequence[Connection], warm_up: float, second
             p50=percentile(latencies, 0.5),
             p99=percentile(latencies, 0.99),
             client_cpu=cpu / took,
+            longest=latencies[-1],
         ),
         answered + measured,
     )

@@ -17,6 +17,7 @@ class Measurement:
     p50: float | None = None
     p99: float | None = None
     client_cpu: float | None = None
+    longest: float | None = None
     used: Used = NOTHING  # by web server and database, per event
 
 

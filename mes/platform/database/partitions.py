@@ -104,8 +104,8 @@ def _attach_month(cursor: CursorWrapper, table: str, first: date) -> list[str]:
     """Attach a partition that is filled from the default partition first: PostgreSQL refuses it otherwise.
 
     The table is locked for writing, or a row on its way to the default partition would be refused there; not so for a
-    month that is ahead of every clock, in which no row comes. The default partition is locked by attaching at the latest;
-    it is asked for before rows are moved in vain.
+    month that is ahead of every clock, in which no row comes. The default partition is locked by attaching at the
+    latest; it is asked for before rows are moved in vain.
     """
     name = _name_of(table, first)
     start, end = f"'{first} 00:00+00'", f"'{next_month(first)} 00:00+00'"

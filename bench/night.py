@@ -1,0 +1,65 @@
+"""What a round of `bench.beside` uses up. Imported when Django is set up."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+
+from bench import months
+from bench.outbox import COPY
+from mes.platform.database import partitions
+
+VALUES = 100  # of the unit that people look at
+
+
+def make_old(number: int, *, share: float = 1) -> None:
+    """Make what the retention removes: the month before the year, completed events and keys past their time."""
+    first = months.past_months()[0] - timedelta(days=1)
+    months.fill(first.replace(day=1), share=share)
+    _execute("UPDATE mes_mesevent SET retention_until = now() + interval '30 days' WHERE status = 'COMPLETED'")
+    _execute("DELETE FROM mes_mesevent WHERE idempotency_key LIKE 'bench-COMPLETED%'")
+    _execute(COPY, {"status": "COMPLETED", "number": number})
+    _execute("UPDATE mes_mesevent SET retention_until = now() - interval '1 day' WHERE idempotency_key LIKE 'bench-C%'")
+    _execute(
+        "INSERT INTO mes_idempotencykey (channel, key, digest, record_id, answer, created_at) "
+        "SELECT channel, 'past-' || n || key, digest, record_id, answer, now() - interval '5 years' "
+        f"FROM (SELECT * FROM mes_idempotencykey LIMIT 1) one, generate_series(1, {number}) n"
+    )
+    for table in months.FULL:
+        _execute(f"VACUUM ANALYZE {table}_{first:%Y_%m}")
+    _execute("VACUUM ANALYZE mes_mesevent, mes_idempotencykey")
+
+
+def drop_last_months() -> None:
+    """Have the last month of every table missing, as when the hourly task has not run yet."""
+    for table in partitions.PARTITIONED_TABLES:
+        found = partitions.list_months(table)
+        _execute(f"DROP TABLE {found[max(found)]}")
+
+
+def make_traced_unit() -> str:
+    """Give a unit that has been at its first step as many values as a unit has at its end; return its number."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT v.id, u.sn FROM execution_datavalue v JOIN mes_unit u ON u.id = v.unit_id "
+            "WHERE u.sn LIKE 'B1%' ORDER BY v.id DESC LIMIT 1"
+        )
+        value, sn = cursor.fetchone()
+        names = [c.name for c in connection.introspection.get_table_description(cursor, "execution_datavalue")]
+        columns = ", ".join(name for name in names if name != "id")
+        cursor.execute(
+            f"INSERT INTO execution_datavalue ({columns}) "
+            f"SELECT {columns} FROM execution_datavalue, generate_series(2, {VALUES}) WHERE id = %s",
+            [value],
+        )
+    return str(sn)
+
+
+def checkpoint() -> None:
+    """Begin with the write-ahead log as short as any other round."""
+    _execute("CHECKPOINT")
+
+
+def _execute(statement: str, values: dict[str, Any] | None = None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
