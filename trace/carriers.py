@@ -8,8 +8,8 @@ from typing import Any
 from execution.models import Carrier, CarrierLoad, CarrierTrack, CarrierTrackUnit, DataValue
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
-from mes.production.models import Unit
-from trace.values import CLOCKS_DIFFER, value_as_json
+from trace.unit_rows import CarrierPassRow, CarrierTrackRow, LoadRow, ValueRow
+from trace.values import value_as_json
 
 MOST_LOADS = 500  # the newest; carriers are used for years
 MOST_PASSES = 100
@@ -17,14 +17,14 @@ MOST_PASSES = 100
 
 @dataclass(frozen=True)
 class CarrierPass:
-    """A carrier's pass with the units that took part and what was collected on it."""
+    """A carrier's pass with what was collected on it, and the units that took part where they are asked for."""
 
-    track: CarrierTrack
+    track: CarrierTrack | CarrierTrackRow
     units: Sequence[CarrierTrackUnit]
-    values: Sequence[DataValue]
+    values: Sequence[DataValue | ValueRow]
 
     @property
-    def rows(self) -> list[tuple[DataValue, bool]]:
+    def rows(self) -> list[tuple[DataValue | ValueRow, bool]]:
         """The values, each with whether a later value of the same spec decides in its place."""
         latest = {value.name: value.pk for value in self.values}
         return [(value, latest[value.name] != value.pk) for value in self.values]
@@ -54,23 +54,24 @@ class CarrierTrace:
 class UnitCarriers:
     """The carriers of one unit, in the order things happened."""
 
-    loads: Sequence[CarrierLoad]
-    passes: Sequence[CarrierTrackUnit]
-    values: Sequence[DataValue]
+    loads: Sequence[LoadRow]
+    passes: Sequence[CarrierPassRow]
+    values: Sequence[ValueRow]
 
     @cached_property
     def passes_with_values(self) -> list[CarrierPass]:
         """The passes, newest first."""
         of_pass = _group_by_pass(self.values)
         return [
-            CarrierPass(part.carrier_track, [part], of_pass.get(part.carrier_track_id, []))
+            CarrierPass(part.carrier_track, (), of_pass.get(part.carrier_track_id, []))
             for part in reversed(self.passes)
         ]
 
     @cached_property
     def by_track(self) -> dict[int, CarrierPass]:
         """The carrier's pass by the unit's own."""
-        return {carrier_pass.units[0].track_id: carrier_pass for carrier_pass in self.passes_with_values}
+        newest_first = zip(reversed(self.passes), self.passes_with_values, strict=True)
+        return {part.track_id: carrier_pass for part, carrier_pass in newest_first}
 
 
 def get_carrier_trace(*, carrier_no: str) -> CarrierTrace:
@@ -90,22 +91,8 @@ def get_carrier_trace(*, carrier_no: str) -> CarrierTrace:
     return CarrierTrace(carrier, list(loads), passes)
 
 
-def get_carriers_of(unit: Unit) -> UnitCarriers:
-    """Load the carriers of a unit in three queries."""
-    passes = CarrierTrackUnit.objects.filter(track__unit=unit)
-    values = DataValue.objects.filter(
-        carrier_track_id__in=passes.values("carrier_track_id"), received_at__gte=unit.created_at - CLOCKS_DIFFER
-    )
-    related = ("carrier_track__carrier", "carrier_track__run", "carrier_track__station")
-    return UnitCarriers(
-        loads=list(CarrierLoad.objects.filter(unit=unit).select_related("carrier").order_by("id")),
-        passes=list(passes.select_related(*related).order_by("id")),
-        values=list(values.order_by("collected_at", "id")),
-    )
-
-
-def _group_by_pass(values: Iterable[DataValue]) -> dict[int | None, list[DataValue]]:
-    groups: dict[int | None, list[DataValue]] = {}
+def _group_by_pass(values: Iterable[DataValue | ValueRow]) -> dict[int | None, list[DataValue | ValueRow]]:
+    groups: dict[int | None, list[DataValue | ValueRow]] = {}
     for value in values:
         groups.setdefault(value.carrier_track_id, []).append(value)
     return groups
@@ -114,7 +101,7 @@ def _group_by_pass(values: Iterable[DataValue]) -> dict[int | None, list[DataVal
 # --- as JSON -------------------------------------------------------------------------------------------------
 
 
-def load_as_json(load: CarrierLoad) -> dict[str, Any]:
+def load_as_json(load: CarrierLoad | LoadRow) -> dict[str, Any]:
     """Return a load without saying of which unit or carrier."""
     return {
         "id": str(load.pk),
@@ -124,7 +111,7 @@ def load_as_json(load: CarrierLoad) -> dict[str, Any]:
     }
 
 
-def track_as_json(track: CarrierTrack) -> dict[str, Any]:
+def track_as_json(track: CarrierTrack | CarrierTrackRow) -> dict[str, Any]:
     """Return a carrier's pass without saying of which carrier."""
     return {
         "id": str(track.pk),

@@ -1,4 +1,4 @@
-"""The clocks of a unit, and those of a run that need somebody."""
+"""The clocks of a unit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from typing import Any
 from django.utils import timezone
 
 from mes.time_rules.display import Look, look_at
-from mes.time_rules.models import EntityType, InstanceStatus, TimeRuleInstance
-from mes.time_rules.queries import list_of_entity
+from mes.time_rules.models import InstanceStatus
+from trace.unit_rows import ClockRow
 
 
 @dataclass(frozen=True)
 class UnitClock:
     """A clock of a unit as its page shows it."""
 
-    instance: TimeRuleInstance
+    instance: ClockRow
     look: Look
 
     @property
@@ -24,18 +24,13 @@ class UnitClock:
         return self.instance.status == InstanceStatus.ACTIVE
 
 
-def list_clocks_of(sn: str) -> Sequence[TimeRuleInstance]:
-    """Return every clock of a unit in the order they started, in one query."""
-    return list_of_entity(entity_type=EntityType.UNIT, entity_id=sn)
-
-
-def as_shown(instances: Sequence[TimeRuleInstance]) -> list[UnitClock]:
+def as_shown(instances: Sequence[ClockRow]) -> list[UnitClock]:
     """Return clocks with how they look now, the newest first."""
     now = timezone.now()
     return [UnitClock(instance, look_at(instance, now=now)) for instance in reversed(instances)]
 
 
-def as_json(instance: TimeRuleInstance) -> dict[str, Any]:
+def as_json(instance: ClockRow) -> dict[str, Any]:
     """Return a clock in the words of the HTTP interface."""
     is_done = instance.status == InstanceStatus.COMPLETED
     return {

@@ -3,23 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from execution.models import Track
-from execution.quality.models import Defect, InspectionResult
-from mes.production.models import Unit
+from trace.unit_rows import DefectRow, InspectionRow, TrackRow
 
 
-def list_inspections_of(unit: Unit) -> Sequence[InspectionResult]:
-    """Return what counts for each pass and kind of inspection, in the order of the passes."""
-    inspections = InspectionResult.objects.filter(track__unit=unit)
-    return list(inspections.select_related("track__station").order_by("track_id", "id"))
-
-
-def list_defects_of(unit: Unit) -> Sequence[Defect]:
-    """Return the defects of a unit, withdrawn ones too."""
-    return list(Defect.objects.filter(unit=unit).select_related("inspection").order_by("id"))
-
-
-def as_json(inspection: InspectionResult) -> dict[str, Any]:
+def as_json(inspection: InspectionRow) -> dict[str, Any]:
     """An inspection as the interface tells it."""
     return {
         "id": str(inspection.pk),
@@ -36,7 +23,7 @@ def as_json(inspection: InspectionResult) -> dict[str, Any]:
     }
 
 
-def defects_as_json(tracks: Sequence[Track], defects: Sequence[Defect]) -> list[dict[str, Any]]:
+def defects_as_json(tracks: Sequence[TrackRow], defects: Sequence[DefectRow]) -> list[dict[str, Any]]:
     """The defects of a unit. What a person saw at a track-out that passed is told too: it is no defect to be mended."""
     with_defect = {defect.track_id for defect in defects if defect.inspection_id is None}
     typed = [

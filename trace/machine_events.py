@@ -1,42 +1,62 @@
 """Machine events of a unit, open and settled, with links to the passes and values they made."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import chain
 from typing import Any
 
-from django.db.models import Q
+from trace.unit_rows import EventRow, TrackRow, ValueRow
 
-from execution.models import DataValue, Disposition, Track
-from ingest.models import IngestBase, IngestEventUnit, OpenIngestEvent, SettledIngestEvent
-from mes.production.models import Unit
+Way = tuple[str, int, datetime | None]  # how an event makes a value: on which pass, of the unit or a carrier, and when
 
 
-def list_events(unit: Unit) -> list[IngestBase]:
-    """Return the events that a unit has part in: those applied, also where they left the unit out and held it for what
-    they say of it, then those that wait or were rejected. Two queries.
-    """
-    held = Disposition.objects.filter(unit=unit, about_event_id__isnull=False).values("about_event_id")
-    applied = IngestEventUnit.objects.filter(unit_id=unit.pk).values("event_id").union(held)
-    settled = SettledIngestEvent.objects.select_related("station").filter(pk__in=applied).order_by("id")
-    named = Q(blocked_unit_id=unit.pk) | Q(sns__contains=[unit.sn])
-    opened = OpenIngestEvent.objects.select_related("station").filter(named).order_by("id")
-    return [*settled, *opened]
-
-
-def track_of(event: IngestBase, tracks: Sequence[Track]) -> Track | None:
+def track_of(event: EventRow, tracks: Sequence[TrackRow]) -> TrackRow | None:
     """Return the unit's own pass that an event made or closed."""
     return next((track for track in tracks if track.pk in event.track_ids), None)
 
 
-def made_by(event: IngestBase, value: DataValue) -> bool:
-    """Whether a value came with an event: on its pass, at its time, and in no device record."""
-    if value.record_id is not None or value.collected_at != event.occurred_at:
-        return False
-    if value.track_id is None:
-        return value.carrier_track_id is not None and value.carrier_track_id == event.carrier_track_id
-    return value.track_id in event.track_ids
+class Links:
+    """Which values came with which events: on the event's pass, at its time, and in no device record.
+
+    Each is looked up: a unit of a hundred events may have a thousand values.
+    """
+
+    def __init__(self, events: Sequence[EventRow], values: Sequence[ValueRow]) -> None:
+        self._event_ids: dict[Way | None, int] = {}
+        for event in reversed(events):
+            self._event_ids.update(dict.fromkeys(_ways_of(event), event.id))
+        self._places: dict[Way | None, list[int]] = {}
+        self._values = values
+        for place, value in enumerate(values):
+            self._places.setdefault(_way_of(value), []).append(place)
+
+    def event_id_of(self, value: ValueRow) -> str | None:
+        """Return the id of the machine event that a value came with, the first of several."""
+        event_id = self._event_ids.get(_way_of(value))
+        return None if event_id is None else str(event_id)
+
+    def value_ids_of(self, event: EventRow) -> list[str]:
+        """Return the ids of the values that came with an event, in their order."""
+        places = chain.from_iterable(self._places.get(way, ()) for way in set(_ways_of(event)))
+        return [str(self._values[place].id) for place in sorted(places)]
 
 
-def as_json(event: IngestBase, *, tracks: Sequence[Track], values: Sequence[DataValue]) -> dict[str, Any]:
+def _ways_of(event: EventRow) -> Iterator[Way]:
+    for track_id in event.track_ids:
+        yield "unit", track_id, event.occurred_at
+    if event.carrier_track_id is not None:
+        yield "carrier", event.carrier_track_id, event.occurred_at
+
+
+def _way_of(value: ValueRow) -> Way | None:
+    if value.record_id is not None:
+        return None
+    if value.track_id is not None:
+        return "unit", value.track_id, value.collected_at
+    return None if value.carrier_track_id is None else ("carrier", value.carrier_track_id, value.collected_at)
+
+
+def as_json(event: EventRow, *, tracks: Sequence[TrackRow], links: Links) -> dict[str, Any]:
     """Return an event in the words of the HTTP interface."""
     track = track_of(event, tracks)
     return {
@@ -58,7 +78,7 @@ def as_json(event: IngestBase, *, tracks: Sequence[Track], values: Sequence[Data
         "trackId": str(track.pk) if track else None,
         "trackIds": [str(track_id) for track_id in event.track_ids],
         "carrierTrackId": None if event.carrier_track_id is None else str(event.carrier_track_id),
-        "dataValueIds": [str(value.pk) for value in values if made_by(event, value)],
+        "dataValueIds": links.value_ids_of(event),
         "skipped": event.skipped,
         "unmappedCount": event.unmapped_count,
         "error": event.error,

@@ -7,14 +7,15 @@ from typing import Any
 from mes.production.models import Run
 from mes.readiness.models import CheckStatus, ItemStatus, ReadinessCheck, ReadinessItem
 from mes.readiness.queries import ITEMS
+from trace.unit_rows import CheckRow, ItemRow
 
 
 @dataclass(frozen=True)
 class RunReadiness:
     """The check that authorized a run, else its latest one; with its items in order."""
 
-    check: ReadinessCheck
-    items: Sequence[ReadinessItem]
+    check: ReadinessCheck | CheckRow
+    items: Sequence[ReadinessItem | ItemRow]
 
     @property
     def is_authorizing(self) -> bool:
@@ -22,12 +23,12 @@ class RunReadiness:
         return self.check.is_authorization and self.check.status == CheckStatus.PASSED
 
     @property
-    def waived(self) -> list[ReadinessItem]:
+    def waived(self) -> list[ReadinessItem | ItemRow]:
         """What somebody answers for."""
         return [item for item in self.items if item.status == ItemStatus.WAIVED]
 
     @property
-    def failed(self) -> list[ReadinessItem]:
+    def failed(self) -> list[ReadinessItem | ItemRow]:
         """What was not right."""
         return [item for item in self.items if item.status == ItemStatus.FAILED]
 
@@ -59,7 +60,7 @@ def as_json(readiness: RunReadiness | None) -> list[dict[str, Any]]:
     ]
 
 
-def _item_as_json(item: ReadinessItem) -> dict[str, Any]:
+def _item_as_json(item: ReadinessItem | ItemRow) -> dict[str, Any]:
     waiver = item.waiver
     return {
         "itemType": item.item_type,

@@ -7,25 +7,29 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 
-from execution.models import DataValue, Disposition, Judge, Track
-from execution.quality.models import Defect, InspectionResult
-from ingest.models import IngestBase
-from integration.models import DeviceDataRecord
-from mes.platform.database.lookup import get_or_raise
+from execution.models import Judge
 from mes.production.models import Unit, UnitStatus
 from mes.production.runs import snapshot_of
-from mes.production.serial_numbers import no_such_unit
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
-from mes.time_rules.models import TimeRuleInstance
 from trace import carriers, clocks, inspections, machine_events
 from trace.carriers import CarrierPass, UnitCarriers
 from trace.clocks import UnitClock
-from trace.readiness import RunReadiness, find_readiness
+from trace.readiness import RunReadiness
 from trace.readiness import as_json as readiness_as_json
-from trace.values import CLOCKS_DIFFER, value_as_json
+from trace.unit_reading import read_unit
+from trace.unit_rows import (
+    ClockRow,
+    DefectRow,
+    DispositionRow,
+    EventRow,
+    InspectionRow,
+    RecordRow,
+    TrackRow,
+    ValueRow,
+)
+from trace.values import value_as_json
 
 UNFOLDED_PASSES = 3  # the newest ones, on the page
 
@@ -40,10 +44,10 @@ class StepState:
     step: StepSnapshot
     state: str
     is_current: bool
-    tracks: Sequence[Track]
+    tracks: Sequence[TrackRow]
 
     @property
-    def last_track(self) -> Track | None:
+    def last_track(self) -> TrackRow | None:
         """The latest pass."""
         return self.tracks[-1] if self.tracks else None
 
@@ -52,22 +56,22 @@ class StepState:
 class Pass:
     """A track with what was collected on it, and what was wrong at it beside what inspections found."""
 
-    track: Track
-    values: Sequence[DataValue]
-    records: Sequence[DeviceDataRecord]
-    events: Sequence[IngestBase]
-    defects: Sequence[Defect]
+    track: TrackRow
+    values: Sequence[ValueRow]
+    records: Sequence[RecordRow]
+    events: Sequence[EventRow]
+    defects: Sequence[DefectRow]
     is_unfolded: bool
     on_carrier: CarrierPass | None = None
 
     @cached_property
-    def rows(self) -> list[tuple[DataValue, bool]]:
+    def rows(self) -> list[tuple[ValueRow, bool]]:
         """The values, each with whether a later value of the same spec decides in its place."""
         latest = {value.name: value.pk for value in self.values}
         return [(value, latest[value.name] != value.pk) for value in self.values]
 
     @cached_property
-    def all_rows(self) -> list[tuple[DataValue, bool]]:
+    def all_rows(self) -> list[tuple[ValueRow, bool]]:
         """The values of the pass and of the carrier it was made on."""
         return [*self.rows, *(self.on_carrier.rows if self.on_carrier else ())]
 
@@ -88,15 +92,15 @@ class UnitTrace:
 
     unit: Unit
     snapshot: RouteSnapshot | None
-    tracks: Sequence[Track]
-    values: Sequence[DataValue]
-    records: Sequence[DeviceDataRecord]
-    dispositions: Sequence[Disposition]
-    events: Sequence[IngestBase]
+    tracks: Sequence[TrackRow]
+    values: Sequence[ValueRow]
+    records: Sequence[RecordRow]
+    dispositions: Sequence[DispositionRow]
+    events: Sequence[EventRow]
     carriers: UnitCarriers
-    clocks: Sequence[TimeRuleInstance]
-    inspections: Sequence[InspectionResult]
-    defects: Sequence[Defect]
+    clocks: Sequence[ClockRow]
+    inspections: Sequence[InspectionRow]
+    defects: Sequence[DefectRow]
     readiness: RunReadiness | None
     loaded_at: datetime
 
@@ -113,7 +117,7 @@ class UnitTrace:
         return next((state for state in self.steps if state.is_current), None)
 
     @cached_property
-    def open_track(self) -> Track | None:
+    def open_track(self) -> TrackRow | None:
         """The pass that the unit has not left yet."""
         return next((track for track in self.tracks if track.out_at is None), None)
 
@@ -135,12 +139,12 @@ class UnitTrace:
         ]
 
     @cached_property
-    def loose_values(self) -> list[DataValue]:
+    def loose_values(self) -> list[ValueRow]:
         """Values that belong to no pass of the unit itself."""
         return self._values_of.get(None, [])
 
     @cached_property
-    def findings(self) -> list[DataValue]:
+    def findings(self) -> list[ValueRow]:
         """Values that failed or raised an alarm, newest first."""
         values = sorted([*self.values, *self.carriers.values], key=lambda value: (value.collected_at, value.pk))
         return [value for value in reversed(values) if value.judge == Judge.FAIL or value.alarmed]
@@ -174,25 +178,21 @@ class UnitTrace:
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
-    def values_of(self, track: Track) -> list[DataValue]:
+    def values_of(self, track: TrackRow) -> list[ValueRow]:
         """Return the values of one pass."""
         return self._values_of.get(track.pk, [])
 
     @cached_property
-    def events_with_passes(self) -> list[tuple[IngestBase, Track | None]]:
+    def events_with_passes(self) -> list[tuple[EventRow, TrackRow | None]]:
         """The machine events, newest first, each with the unit's own pass that it made or closed."""
         return [(event, machine_events.track_of(event, self.tracks)) for event in reversed(self.events)]
 
-    def event_id_of(self, value: DataValue) -> str | None:
-        """Return the id of the machine event that a value came with."""
-        return next((str(event.pk) for event in self.events if machine_events.made_by(event, value)), None)
-
     @cached_property
-    def _values_of(self) -> dict[int | None, list[DataValue]]:
+    def _values_of(self) -> dict[int | None, list[ValueRow]]:
         return _group_by_track(self.values)
 
     @cached_property
-    def _records_of(self) -> dict[int | None, list[DeviceDataRecord]]:
+    def _records_of(self) -> dict[int | None, list[RecordRow]]:
         return _group_by_track(self.records)
 
     def _state_of(self, step: StepSnapshot) -> StepState:
@@ -202,7 +202,7 @@ class UnitTrace:
         is_current = not is_done and self.unit.current_step_no == step.step_no
         return StepState(step, self._describe(step, tracks, is_current=is_current), is_current, tracks)
 
-    def _describe(self, step: StepSnapshot, tracks: Sequence[Track], *, is_current: bool) -> str:
+    def _describe(self, step: StepSnapshot, tracks: Sequence[TrackRow], *, is_current: bool) -> str:
         last = tracks[-1] if tracks else None
         if last is not None and last.out_at is None:
             return "here"
@@ -214,22 +214,22 @@ class UnitTrace:
 
 
 def get_unit_trace(*, sn: str) -> UnitTrace:
-    """Load the trace of a unit. Raises UnitNotFound. The number of queries does not depend on what there is."""
-    units = Unit.objects.select_related("work_order", "run__line", "run__route_version__routing")
-    unit = get_or_raise(units.defer("run__route_version__snapshot"), no_such_unit, sn=sn)
+    """Load the trace of a unit in two statements, whatever there is. Raises UnitNotFound, SnUnreadable."""
+    rows = read_unit(sn)
+    unit = rows.unit
     return UnitTrace(
         unit=unit,
         snapshot=snapshot_of(unit.run) if unit.run else None,
-        tracks=list(Track.objects.filter(unit=unit).select_related("station", "run").order_by("id")),
-        values=list(_own_rows(DataValue.objects, unit).order_by("collected_at", "id")),
-        records=list(_own_rows(DeviceDataRecord.objects, unit).select_related("station", "run").order_by("id")),
-        dispositions=list(Disposition.objects.filter(unit=unit).order_by("id")),
-        events=machine_events.list_events(unit),
-        carriers=carriers.get_carriers_of(unit),
-        clocks=clocks.list_clocks_of(unit.sn),
-        inspections=inspections.list_inspections_of(unit),
-        defects=inspections.list_defects_of(unit),
-        readiness=find_readiness(unit.run) if unit.run else None,
+        tracks=rows.tracks,
+        values=rows.values,
+        records=rows.records,
+        dispositions=rows.dispositions,
+        events=rows.events,
+        carriers=UnitCarriers(rows.loads, rows.carrier_passes, rows.carrier_values),
+        clocks=rows.clocks,
+        inspections=rows.inspections,
+        defects=rows.defects,
+        readiness=RunReadiness(rows.check, rows.check.items) if rows.check else None,
         loaded_at=timezone.now(),
     )
 
@@ -241,15 +241,11 @@ def _group_by_track(rows: Iterable[Any]) -> dict[int | None, list[Any]]:
     return groups
 
 
-def _own_rows(manager: Any, unit: Unit) -> Any:
-    """Rows of the unit; nothing was received before it existed, which spares the older partitions."""
-    return manager.filter(Q(unit=unit), received_at__gte=unit.created_at - CLOCKS_DIFFER)
-
-
 def as_json(trace: UnitTrace) -> dict[str, Any]:
     """Return a trace in the words of the HTTP interface."""
     unit, run = trace.unit, trace.unit.run
     version = run.route_version if run else None
+    links = machine_events.Links(trace.events, [*trace.values, *trace.carriers.values])
     return {
         "unit": {
             "sn": unit.sn,
@@ -281,11 +277,8 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         else None,
         "steps": [_step_as_json(state) for state in trace.steps],
         "tracks": [_track_as_json(track) for track in trace.tracks],
-        "dataValues": [value_as_json(value) | {"ingestEventId": trace.event_id_of(value)} for value in trace.values],
-        "ingestEvents": [
-            machine_events.as_json(event, tracks=trace.tracks, values=[*trace.values, *trace.carriers.values])
-            for event in trace.events
-        ],
+        "dataValues": [_value_as_json(value, links) for value in trace.values],
+        "ingestEvents": [machine_events.as_json(event, tracks=trace.tracks, links=links) for event in trace.events],
         "deviceData": [_record_as_json(record) for record in trace.records],
         "carrierTracks": [
             {
@@ -298,9 +291,7 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         "carrierLoads": [
             {**carriers.load_as_json(load), "carrierNo": load.carrier.carrier_no} for load in trace.carriers.loads
         ],
-        "carrierDataValues": [
-            value_as_json(value) | {"ingestEventId": trace.event_id_of(value)} for value in trace.carriers.values
-        ],
+        "carrierDataValues": [_value_as_json(value, links) for value in trace.carriers.values],
         "defects": inspections.defects_as_json(trace.tracks, trace.defects),
         "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
         "inspections": [inspections.as_json(inspection) for inspection in trace.inspections],
@@ -308,6 +299,12 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         "readiness": readiness_as_json(trace.readiness),
         "materials": [],
     }
+
+
+def _value_as_json(value: ValueRow, links: machine_events.Links) -> dict[str, Any]:
+    told = value_as_json(value)
+    told["ingestEventId"] = links.event_id_of(value)
+    return told
 
 
 def _step_as_json(state: StepState) -> dict[str, Any]:
@@ -324,7 +321,7 @@ def _step_as_json(state: StepState) -> dict[str, Any]:
     }
 
 
-def _track_as_json(track: Track) -> dict[str, Any]:
+def _track_as_json(track: TrackRow) -> dict[str, Any]:
     return {
         "id": str(track.pk),
         "runNo": track.run.run_no,
@@ -348,7 +345,7 @@ def _track_as_json(track: Track) -> dict[str, Any]:
     }
 
 
-def _record_as_json(record: DeviceDataRecord) -> dict[str, Any]:
+def _record_as_json(record: RecordRow) -> dict[str, Any]:
     return {
         "id": str(record.pk),
         "eventId": record.event_id,
@@ -368,7 +365,7 @@ def _record_as_json(record: DeviceDataRecord) -> dict[str, Any]:
     }
 
 
-def _disposition_as_json(item: Disposition) -> dict[str, Any]:
+def _disposition_as_json(item: DispositionRow) -> dict[str, Any]:
     return {
         "id": str(item.pk),
         "action": item.action,

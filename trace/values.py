@@ -4,17 +4,18 @@ from datetime import timedelta
 from typing import Any
 
 from execution.models import DataValue
+from trace.unit_rows import ValueRow
 
 CLOCKS_DIFFER = timedelta(days=1)  # of web servers; what was received and what was made may be stamped by two
 VALUE_FIELDS = ("value_number", "value_text", "value_boolean", "value_json")
 
 
-def value_of(value: DataValue) -> Any:
+def value_of(value: DataValue | ValueRow) -> Any:
     """Return the one typed value."""
     return next((content for name in VALUE_FIELDS if (content := getattr(value, name)) is not None), None)
 
 
-def value_as_json(value: DataValue) -> dict[str, Any]:
+def value_as_json(value: DataValue | ValueRow) -> dict[str, Any]:
     """Return a value in the words of the HTTP interface."""
     return {
         "id": str(value.pk),

@@ -22,14 +22,16 @@ def _pages(plant: Plant) -> list[str]:
     return [f"/trace/units/{sn}/" for sn in _sns(plant)]
 
 
+def _is_whole(answer: bytes) -> bool:
+    return answer.count(b'"claimedResult":"PASS"') == TRACKS and answer.count(b'"deviceDataId":') == VALUES
+
+
 TRACE = Case(
     name="trace-unit",
     paths=_paths,
     status=200,
     unit="requests/s",
-    is_right=lambda answer: (
-        answer.count(b'"claimedResult":"PASS"') == TRACKS and answer.count(b'"deviceDataId":') == VALUES
-    ),
+    is_right=_is_whole,
 )
 PAGE = Case(
     name="unit-page",

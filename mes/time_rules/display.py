@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from django.utils.translation import gettext as _
 
@@ -21,7 +21,24 @@ class Look:
     detail: str = ""
 
 
-def look_at(instance: TimeRuleInstance, *, now: datetime) -> Look:
+class Shown(Protocol):
+    """What is asked of a clock to show it: a `TimeRuleInstance`, or what was read of one."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def warning_at(self) -> datetime | None: ...
+    @property
+    def expires_at(self) -> datetime: ...
+    @property
+    def ended_at(self) -> datetime | None: ...
+    @property
+    def ending(self) -> str: ...
+    @property
+    def decided_at(self) -> datetime | None: ...
+
+
+def look_at(instance: Shown, *, now: datetime) -> Look:
     """Return how a clock is shown now."""
     if instance.status == InstanceStatus.ACTIVE:
         return _running(instance, now)
@@ -35,7 +52,7 @@ def look_at(instance: TimeRuleInstance, *, now: datetime) -> Look:
     return Look("scrap", "scrap", _("Cancelled"))
 
 
-def _running(instance: TimeRuleInstance, now: datetime) -> Look:
+def _running(instance: Shown, now: datetime) -> Look:
     left = instance.expires_at - now
     if left < timedelta(0):
         return Look("bad", "alarm", _("Time is over"), _over(-left))
@@ -45,7 +62,7 @@ def _running(instance: TimeRuleInstance, now: datetime) -> Look:
     return Look("work", "wait", _("Running"), detail)
 
 
-def _expired(instance: TimeRuleInstance, now: datetime) -> Look:
+def _expired(instance: Shown, now: datetime) -> Look:
     tone = "wait" if instance.decided_at else "bad"
     if instance.ended_at is not None and instance.ending != Ending.SCRAP:
         late = _("%(time)s too late") % {"time": in_words(instance.ended_at - instance.expires_at)}

@@ -1,6 +1,5 @@
 """Reading the clocks."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -51,12 +50,6 @@ def list_blocking(*, line_id: int, now: datetime) -> QuerySet[TimeRuleInstance]:
     """
     clocks = with_place(TimeRuleInstance.objects.filter(BLOCKING | is_over(now))).filter(place_id=line_id)
     return clocks.select_related("definition", "run").order_by("expires_at", "id")
-
-
-def list_of_entity(*, entity_type: str, entity_id: str) -> Sequence[TimeRuleInstance]:
-    """Return every clock of a unit or lot, in the order they started."""
-    instances = TimeRuleInstance.objects.filter(entity_type=entity_type, entity_id=entity_id)
-    return list(instances.select_related("definition", "run").order_by("started_at", "id"))
 
 
 def count_urgent(run_id: int, *, now: datetime) -> tuple[int, int]:

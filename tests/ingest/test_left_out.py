@@ -23,7 +23,7 @@ from tests.ingest.support import IngestPlant, event, make_ingest_plant
 from tests.ingest.test_causes import EVENTS, counts, read_causes, see, start
 from tests.ingest.test_panels import PANEL, panel
 from tests.ingest.test_statements import count
-from trace.machine_events import list_events
+from trace.units import get_unit_trace
 
 pytestmark = pytest.mark.django_db
 
@@ -267,7 +267,8 @@ def test_the_page_lists_it_and_decides(plant: IngestPlant, client: APIClient, se
 
 def test_the_page_of_a_unit_that_it_held_tells_of_it(plant: IngestPlant, send: Send) -> None:
     send(panel(plant.sns, "OK", "OK", "NG"), 201)
-    assert [len(list_events(unit)) for unit in Unit.objects.order_by("id")] == [1, 0, 1]
+    sns = Unit.objects.order_by("id").values_list("sn", flat=True)
+    assert [len(get_unit_trace(sn=sn).events) for sn in sns] == [1, 0, 1]
 
 
 # --- what there was before ---------------------------------------------------------------------------------

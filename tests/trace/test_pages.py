@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 HOME_QUERIES = 7  # three of them for session, user and what the user may do
 SEARCH_QUERIES = 10
 RUN_QUERIES = 12
-UNIT_QUERIES = 17
+UNIT_QUERIES = 4
 GROUPS_QUERIES = 1  # what a person may do, where the state allows a decision
 
 
@@ -328,6 +328,13 @@ def test_serial_numbers_may_hold_any_character(sn: str) -> None:
     assert "Not started" in read(client, found["Location"])
     client.post(f"{unit_url(sn)}hold/", {"reason": "Look"})
     assert Unit.objects.get(sn=sn).status == UnitStatus.ON_HOLD
+
+
+def test_what_a_reader_sends_that_could_read_nothing_is_no_unit() -> None:
+    make_plant()
+    page = sign_in().get(unit_url("NOREAD"))
+    assert page.status_code == 404
+    assert "is no serial number" in page.content.decode()
 
 
 def test_a_unit_with_a_hundred_passes_needs_the_queries_of_an_empty_one() -> None:

@@ -8,6 +8,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from execution.models import DataValue, Judge
+from trace.unit_rows import ValueRow
 
 register = template.Library()
 
@@ -36,7 +37,7 @@ class Scale:
         return default if number is None else min(100.0, max(0.0, self.place(number)))
 
 
-def choose_scale(value: DataValue) -> Scale | None:
+def choose_scale(value: DataValue | ValueRow) -> Scale | None:
     """Return a scale on which the value's limits can be told apart; None without limits."""
     limits = [value.alarm_min, value.lsl, value.target, value.usl, value.alarm_max]
     set_limits = [limit for limit in limits if limit is not None]
@@ -55,7 +56,7 @@ def choose_scale(value: DataValue) -> Scale | None:
 
 
 @register.simple_tag
-def limit_bar(value: DataValue) -> SafeString | str:
+def limit_bar(value: DataValue | ValueRow) -> SafeString | str:
     """Draw the bands of a value's limits and a marker where it lies. The numbers stand beside it as text."""
     scale = choose_scale(value)
     if scale is None:
@@ -87,14 +88,14 @@ def _bands(scale: Scale, bands: list[tuple[str, float | None, float | None]]) ->
     return drawn
 
 
-def _ticks(scale: Scale, value: DataValue) -> list[tuple[str, str, int, int]]:
+def _ticks(scale: Scale, value: DataValue | ValueRow) -> list[tuple[str, str, int, int]]:
     ticks = [("bar-limit", limit, 2, 14) for limit in (value.lsl, value.usl) if limit is not None]
     if value.target is not None:
         ticks.append(("bar-target", value.target, 5, 8))
     return [(name, f"{scale.clamp(limit, default=0):.2f}", top, height) for name, limit, top, height in ticks]
 
 
-def _marker(scale: Scale, value: DataValue) -> SafeString:
+def _marker(scale: Scale, value: DataValue | ValueRow) -> SafeString:
     assert value.value_number is not None  # there is a scale only for numbers
     place = scale.place(value.value_number)
     is_bad = value.judge == Judge.FAIL or value.alarmed

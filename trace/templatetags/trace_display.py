@@ -14,9 +14,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from execution.models import DataValue, Defect, Disposition, DispositionAction, ResultOverride, Track, TrackResult
+from execution.models import DataValue, DispositionAction, ResultOverride, Track, TrackResult
 from mes.production.models import RunStatus, Unit, UnitStatus
 from mes.routing.models import RouteVersion
+from trace.unit_rows import DefectRow, DispositionRow, TrackRow, ValueRow
 from trace.units import StepState, UnitTrace
 from trace.values import value_of
 
@@ -111,7 +112,7 @@ def span(seconds: float) -> str:
 
 
 @register.filter
-def duration(track: Track) -> str:
+def duration(track: TrackRow) -> str:
     """Say how long a pass took, or takes by now."""
     seconds = ((track.out_at or timezone.now()) - track.in_at).total_seconds()
     if 60 <= seconds < 3600:
@@ -167,7 +168,7 @@ def compact(value: Any) -> str:
 
 
 @register.filter
-def shown(value: DataValue) -> str:
+def shown(value: DataValue | ValueRow) -> str:
     """Write a value as text, whatever its type."""
     content = value_of(value)
     if isinstance(content, bool) and value.value_boolean is not None:
@@ -178,7 +179,7 @@ def shown(value: DataValue) -> str:
 
 
 @register.filter
-def limits_in_words(value: DataValue) -> str:
+def limits_in_words(value: DataValue | ValueRow) -> str:
     """Say which limits a value was judged by; empty without any."""
     parts = []
     if value.lsl is not None or value.usl is not None:
@@ -191,7 +192,7 @@ def limits_in_words(value: DataValue) -> str:
 
 
 @register.filter
-def failing_in_words(value: DataValue) -> str:
+def failing_in_words(value: DataValue | ValueRow) -> str:
     """Say which value failed, and by which limits: “Supply Voltage 3.05 V (3.2 – 3.4)”."""
     measured = f"{value.name} {shown(value)} {value.measure}".rstrip()
     limits = limits_in_words(value)
@@ -207,7 +208,7 @@ def _band(low: float | None, high: float | None) -> str:
 
 
 @register.filter
-def contradicted(value: DataValue) -> str:
+def contradicted(value: DataValue | ValueRow) -> str:
     """Say what the device judged, where the system judged otherwise."""
     if not value.reported_judge or value.reported_judge == value.judge:
         return ""
@@ -215,7 +216,7 @@ def contradicted(value: DataValue) -> str:
 
 
 @register.filter
-def override_in_words(track: Track) -> str:
+def override_in_words(track: Track | TrackRow) -> str:
     """Say why a track's result is not the one that was claimed."""
     claimed = track.get_claimed_result_display() or _("nothing")
     if track.inspection_override and track.out_at is None:
@@ -235,11 +236,11 @@ def override_in_words(track: Track) -> str:
 
 
 @register.filter
-def defect_in_words(seen: Track | Defect) -> str:
+def defect_in_words(seen: Track | TrackRow | DefectRow) -> str:
     """Return what was found wrong, or what a person said at track-out, in one line."""
     parts = (
         (seen.code, seen.location, seen.remark)
-        if isinstance(seen, Defect)
+        if isinstance(seen, DefectRow)
         else (seen.defect_code, seen.defect_location, seen.defect_remark)
     )
     return " · ".join(part for part in parts if part)
@@ -335,7 +336,7 @@ def _scrapped(trace: UnitTrace) -> Sentence:
     return headline, detail, decided.decided_at if decided else None
 
 
-def _last_decision(trace: UnitTrace, action: DispositionAction) -> Disposition | None:
+def _last_decision(trace: UnitTrace, action: DispositionAction) -> DispositionRow | None:
     return next((item for item in reversed(trace.dispositions) if item.action == action), None)
 
 

@@ -45,8 +45,11 @@ def numbered(statement: str) -> tuple[str, tuple[str, ...]]:
     return _NAME.sub(lambda match: f"${names.index(match[1]) + 1}", statement), names
 
 
-def fetch_all(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Run a statement on Django's connection, in its transaction if there is one, prepared; return the rows."""
+def fetch_all(statement: str, values: Mapping[str, Any], *, binary: bool = False) -> list[tuple[Any, ...]]:
+    """Run a statement on Django's connection, in its transaction if there is one, prepared; return the rows.
+
+    `binary` is for many rows. They are what they would be otherwise, but that JSON comes decoded.
+    """
     query, names = numbered(statement)
     connection = cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])  # once: the usual proxy looks for each attribute
-    return connection.fetch_prepared(query, [values[name] for name in names])
+    return connection.fetch_prepared(query, [values[name] for name in names], binary=binary)

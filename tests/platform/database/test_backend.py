@@ -169,6 +169,7 @@ def test_rows_are_what_a_cursor_would_return(kept: DatabaseWrapper) -> None:
     columns = "$1::bigint, $2::text, $3::timestamptz, $4::jsonb, $5::text, $6::bool, $7::bigint[], $8::numeric"
     [row] = kept.fetch_prepared(f"SELECT {columns}", values)
     assert row == (7, "Löt\n\\", at, '{"µ": [1, null]}', None, True, [1, 2], Decimal("0.10"))
+    assert kept.fetch_prepared(f"SELECT {columns}", values, binary=True) == [(*row[:3], {"µ": [1, None]}, *row[4:])]
     assert kept.fetch_prepared("SELECT 1 WHERE $1::bool", [False]) == []
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 import psycopg
 from django.db.backends.postgresql import base, operations
 from psycopg.adapt import AdaptersMap
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 
 from mes.platform.database.connection.instants import InstantLoader
 
@@ -90,11 +90,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             adapters.register_loader("timestamptz", InstantLoader)
         return {**parameters, "options": options.strip(), "context": adapters}
 
-    def fetch_prepared(self, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def fetch_prepared(self, query: str, values: Sequence[Any], *, binary: bool = False) -> list[tuple[Any, ...]]:
         """Run a statement with $1, $2 … in the transaction if there is one, prepared; return its rows.
 
         Like any statement of Django it passes `execute_wrapper` and is noted in `queries`. Raises Django's errors, also
         for a statement that returns no rows at all. The cursor is kept, because making one costs as much as it does.
+        `binary` is for what returns many rows: the server need not write them as text, and times are made by psycopg
+        itself.
         """
         self.close_if_health_check_failed()
         self.ensure_connection()
@@ -103,6 +105,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if kept is None or kept.connection is not self.connection:
             kept = PreparedCursor(self.connection)
         try:
+            kept.format = Format.BINARY if binary else Format.TEXT
             cursor = self.make_debug_cursor(kept) if self.queries_logged else self.make_cursor(kept)
             cursor.execute(query, values)
             with self.wrap_database_errors:

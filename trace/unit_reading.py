@@ -1,0 +1,292 @@
+"""Everything about one unit, read in two prepared statements: the unit with all that is its own, then its values.
+
+Whatever is few comes as JSON within the row of the unit: a column costs less than a statement of its own. Values are a
+hundred or a thousand: as rows they cost the database half of what they cost as JSON. Each part is looked for by the
+unit's own keys, in nested loops (`ANY(ARRAY(…))`, LATERAL, scalars), so that no plan can read another unit's rows by a
+join. A table that was empty when the plan was made is scanned until PostgreSQL has statistics of it and plans anew.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any, TypeVar
+
+import msgspec
+from django.db.models import Model
+
+from mes.plant.models import Line
+from mes.platform.database.prepared import fetch_all
+from mes.production.models import Run, Unit, WorkOrder
+from mes.production.serial_numbers import no_such_unit
+from mes.routing.models import RouteVersion, Routing
+from trace.unit_rows import (
+    CarrierPassRow,
+    CheckRow,
+    ClockRow,
+    DefectRow,
+    DispositionRow,
+    EventRow,
+    InspectionRow,
+    LoadRow,
+    RecordRow,
+    TrackRow,
+    ValueRow,
+)
+from trace.values import CLOCKS_DIFFER
+
+M = TypeVar("M", bound=Model)
+
+_SINCE = f"u.created_at - interval '{CLOCKS_DIFFER // timedelta(seconds=1)} seconds'"
+
+
+def _all(columns: str, *, rows: str, order: str) -> str:
+    """Return the scalar that is a JSON array with an array of these columns for each row; NULL without rows."""
+    return f"(SELECT json_agg(json_build_array({columns}) ORDER BY {order}) FROM {rows})"
+
+
+def _of(table: str, column: str, identity: str) -> str:
+    """Return the JSON array that stands for a row of another table; NULL where there is none."""
+    return f"(SELECT json_build_array({column}) FROM {table} WHERE id = {identity})"
+
+
+_TRACKS = _all(
+    f"""
+    t.id, t.run_id, {_of("mes_run", "run_no", "t.run_id")}, t.step_no, t.operation_code,
+    {_of("mes_station", "code", "t.station_id")}, t.source, t.attempt, t.rework_no, t.in_at, t.out_at, t.result,
+    t.claimed_result, t.result_override, t.inspection_override, t.operator_in, t.operator_out, t.in_by, t.out_by,
+    t.is_trial, t.is_time_doubtful, t.reported_at, t.defect_code, t.defect_location, t.defect_remark
+    """,
+    rows="execution_track t WHERE t.unit_id = u.id",
+    order="t.id",
+)
+# Nothing was received before the unit existed, which spares the older partitions.
+_RECORDS = _all(
+    f"""
+    d.id, d.event_id, d.event_time, d.received_at, d.source, {_of("mes_station", "code", "d.station_id")}, d.step_no,
+    d.track_id, d.equipment_id, d.operator_id, d.system, d.values_count, d.judge, d.payload
+    """,
+    rows=f"integration_devicedatarecord d WHERE d.unit_id = u.id AND d.received_at >= {_SINCE}",
+    order="d.id",
+)
+_DISPOSITIONS = _all(
+    """
+    d.id, d.action, d.from_status, d.to_status, d.step_no, d.about_step_no, d.about_event_id, d.about_message_id,
+    d.reason, d.decided_by, d.decided_at
+    """,
+    rows="execution_disposition d WHERE d.unit_id = u.id",
+    order="d.id",
+)
+_EVENT = f"""
+    e.id, e.dedupe_key, e.source_system, e.event_type, e.status, e.occurred_at, e.reported_at, e.received_at,
+    e.recorded_by, {_of("mes_station", "code", "e.station_id")}, e.step_no, e.carrier_no, e.result, e.test_result_id,
+    e.transaction_id, e.track_ids, e.carrier_track_id, e.skipped, e.unmapped_count, e.error, e.payload, e.normalized,
+    e.count
+"""
+# Events that the unit has part in: those applied, also where they left the unit out and held it for what they say of
+# it. They may have come before the unit existed, and were tried again.
+_SETTLED_EVENTS = _all(
+    _EVENT,
+    rows="""
+        ingest_settledingestevent e
+        WHERE e.id = ANY(ARRAY(
+            SELECT event_id FROM ingest_ingesteventunit WHERE unit_id = u.id
+            UNION
+            SELECT about_event_id FROM execution_disposition WHERE unit_id = u.id AND about_event_id IS NOT NULL
+        ))
+    """,
+    order="e.id",
+)
+# Those that wait or were rejected.
+_OPEN_EVENTS = _all(
+    _EVENT,
+    rows="ingest_openingestevent e WHERE e.blocked_unit_id = u.id OR e.sns @> ARRAY[u.sn]::varchar[]",
+    order="e.id",
+)
+_LOADS = _all(
+    f"l.id, {_of('execution_carrier', 'carrier_no', 'l.carrier_id')}, l.position, l.loaded_at, l.unloaded_at",
+    rows="execution_carrierload l WHERE l.unit_id = u.id",
+    order="l.id",
+)
+_CARRIER_PASSES = _all(
+    f"""
+    p.id, p.track_id, (
+        SELECT json_build_array(c.id, {_of("execution_carrier", "carrier_no", "c.carrier_id")},
+                                {_of("mes_run", "run_no", "c.run_id")}, c.step_no, c.operation_code,
+                                {_of("mes_station", "code", "c.station_id")}, c.in_at, c.out_at)
+          FROM execution_carriertrack c WHERE c.id = p.carrier_track_id)
+    """,
+    rows="""
+        execution_carriertrackunit p
+        WHERE p.track_id = ANY(ARRAY(SELECT id FROM execution_track WHERE unit_id = u.id))
+    """,
+    order="p.id",
+)
+_CLOCKS = _all(
+    f"""
+    c.id, c.definition_code, {_of("mes_timeruledefinition", "name", "c.definition_id")},
+    {_of("mes_run", "run_no", "c.run_id")}, c.status, c.started_at, c.warning_at, c.expires_at, c.ended_at, c.ending,
+    c.decided_at, c.decided_by, c.decision_reason
+    """,
+    rows="mes_timeruleinstance c WHERE c.entity_type = 'UNIT' AND c.entity_id = u.sn",
+    order="c.started_at, c.id",
+)
+_INSPECTIONS = _all(
+    f"""
+    i.id, i.track_id, (
+        SELECT json_build_array(t.step_no, {_of("mes_station", "code", "t.station_id")})
+          FROM execution_track t WHERE t.id = i.track_id),
+    i.inspection_type, i.result, i.status_at, i.source, i.operator_id, i.recorded_by, i.defects
+    """,
+    rows="""
+        execution_inspectionresult i
+        WHERE i.track_id = ANY(ARRAY(SELECT id FROM execution_track WHERE unit_id = u.id))
+    """,
+    order="i.track_id, i.id",
+)
+_DEFECTS = _all(
+    f"""
+    d.id, d.track_id, d.inspection_id, {_of("execution_inspectionresult", "inspection_type", "d.inspection_id")},
+    d.step_no, d.code, d.location, d.remark, d.status
+    """,
+    rows="execution_defect d WHERE d.unit_id = u.id",
+    order="d.id",
+)
+_ITEMS = _all(
+    """
+    i.item_type, i.item_key, i.status, i.code, i.reason, i.evidence, (
+        SELECT json_build_array(reason, waived_by, waived_at) FROM mes_readinesswaiver WHERE id = i.waiver_id)
+    """,
+    rows="mes_readinessitem i WHERE i.check_made_id = c.id",
+    order="i.id",
+)
+# What was checked since does not change what the run was authorized by.
+_CHECK = f"""
+    (SELECT json_build_array(c.id, c.kind, c.status, c.is_authorization, c.checked_at, c.checked_by,
+                             coalesce({_ITEMS}, '[]'))
+       FROM (SELECT * FROM mes_readinesscheck
+              WHERE run_id = r.id AND (r.authorized_at IS NULL OR (is_authorization AND status = 'PASSED'))
+              ORDER BY id DESC LIMIT 1) c)
+"""
+
+
+def _columns(model: type[Model], alias: str) -> list[str]:
+    return [f"{alias}.{field.column}" for field in model._meta.concrete_fields]
+
+
+_UNIT, _RUN = _columns(Unit, "u"), _columns(Run, "r")
+_NAMES: Mapping[type[Model], Sequence[str]] = {  # of what is read in part: attributes of each model, in its order
+    WorkOrder: ("id", "wo_no", "product_code"),
+    Line: ("id", "code"),
+    RouteVersion: ("id", "routing_id", "version_no", "digest", "compiled_at"),
+    Routing: ("id", "code", "name", "source_system"),
+}
+_FIELDS = {model: [field.attname for field in model._meta.concrete_fields] for model in (Unit, Run)}
+_PARTS = [f"{alias}.{name}" for alias, names in zip("olvg", _NAMES.values(), strict=True) for name in names]
+_DECODE: Mapping[str, Callable[[str], Any]] = {
+    _TRACKS: msgspec.json.Decoder(list[TrackRow]).decode,
+    _RECORDS: msgspec.json.Decoder(list[RecordRow]).decode,
+    _DISPOSITIONS: msgspec.json.Decoder(list[DispositionRow]).decode,
+    _SETTLED_EVENTS: msgspec.json.Decoder(list[EventRow]).decode,
+    _OPEN_EVENTS: msgspec.json.Decoder(list[EventRow]).decode,
+    _LOADS: msgspec.json.Decoder(list[LoadRow]).decode,
+    _CARRIER_PASSES: msgspec.json.Decoder(list[CarrierPassRow]).decode,
+    _CLOCKS: msgspec.json.Decoder(list[ClockRow]).decode,
+    _INSPECTIONS: msgspec.json.Decoder(list[InspectionRow]).decode,
+    _DEFECTS: msgspec.json.Decoder(list[DefectRow]).decode,
+    _CHECK: msgspec.json.Decoder(CheckRow).decode,
+}
+FIND = f"""
+    SELECT {", ".join([*_UNIT, *_RUN, *_PARTS, *(f"{json}::text" for json in _DECODE)])}
+      FROM mes_unit u
+      LEFT JOIN LATERAL (SELECT * FROM mes_workorder WHERE id = u.work_order_id LIMIT 1) o ON true
+      LEFT JOIN LATERAL (SELECT * FROM mes_run WHERE id = u.run_id LIMIT 1) r ON true
+      LEFT JOIN LATERAL (SELECT * FROM mes_line WHERE id = r.line_id LIMIT 1) l ON true
+      LEFT JOIN LATERAL (SELECT * FROM mes_routeversion WHERE id = r.route_version_id LIMIT 1) v ON true
+      LEFT JOIN LATERAL (SELECT * FROM mes_routing WHERE id = v.routing_id LIMIT 1) g ON true
+     WHERE u.sn = %(sn)s
+"""
+_VALUE = ", ".join(ValueRow.__struct_fields__)
+FIND_VALUES = f"""
+    SELECT {_VALUE}, false AS is_of_carrier FROM execution_datavalue
+     WHERE unit_id = %(unit_id)s AND received_at >= %(since)s
+    UNION ALL
+    SELECT {_VALUE}, true FROM execution_datavalue
+     WHERE carrier_track_id = ANY(%(carrier_track_ids)s::bigint[]) AND received_at >= %(since)s
+     ORDER BY collected_at, id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRows:
+    """A unit with work order, run, line, route version and route, and all rows that are its own, in order."""
+
+    unit: Unit
+    tracks: Sequence[TrackRow]
+    records: Sequence[RecordRow]
+    dispositions: Sequence[DispositionRow]
+    events: Sequence[EventRow]
+    loads: Sequence[LoadRow]
+    carrier_passes: Sequence[CarrierPassRow]
+    clocks: Sequence[ClockRow]
+    inspections: Sequence[InspectionRow]
+    defects: Sequence[DefectRow]
+    check: CheckRow | None
+    values: Sequence[ValueRow]
+    carrier_values: Sequence[ValueRow]
+
+
+def read_unit(sn: str) -> UnitRows:
+    """Read a unit. Raises UnitNotFound, SnUnreadable. Two statements, whatever there is; one where there is no unit."""
+    found = fetch_all(FIND, {"sn": sn}, binary=True)
+    if not found:
+        raise no_such_unit(sn)
+    row = iter(found[0])
+    unit = _take_unit(row)
+    tracks, records, dispositions, settled, opened, loads, passes, clocks, inspections, defects, check = (
+        None if text is None else decode(text) for decode, text in zip(_DECODE.values(), row, strict=True)
+    )
+    values, carrier_values = _read_values(unit, passes or ())
+    return UnitRows(
+        unit=unit,
+        tracks=tracks or (),
+        records=records or (),
+        dispositions=dispositions or (),
+        events=[*(settled or ()), *(opened or ())],
+        loads=loads or (),
+        carrier_passes=passes or (),
+        clocks=clocks or (),
+        inspections=inspections or (),
+        defects=defects or (),
+        check=check,
+        values=values,
+        carrier_values=carrier_values,
+    )
+
+
+def _take_unit(row: Iterator[Any]) -> Unit:
+    """Return the unit that a row of FIND begins with."""
+    unit, run = _take(Unit, _FIELDS[Unit], row), _take(Run, _FIELDS[Run], row)
+    order, line = _take(WorkOrder, _NAMES[WorkOrder], row), _take(Line, _NAMES[Line], row)
+    version, routing = _take(RouteVersion, _NAMES[RouteVersion], row), _take(Routing, _NAMES[Routing], row)
+    unit.work_order = order
+    if run.pk is not None:
+        unit.run, run.line, run.route_version, version.routing = run, line, version, routing
+    return unit
+
+
+def _take(model: type[M], names: Sequence[str], row: Iterator[Any]) -> M:
+    """Return an instance with these columns, the next of a row; the ORM reads others on access."""
+    return model.from_db("default", names, list(islice(row, len(names))))
+
+
+def _read_values(unit: Unit, passes: Iterable[CarrierPassRow]) -> tuple[list[ValueRow], list[ValueRow]]:
+    """Return the values of a unit, and those of the carriers that it passed on, each in the order of collection."""
+    carrier_track_ids = [part.carrier_track.id for part in passes]
+    since = unit.created_at - CLOCKS_DIFFER  # nothing was received before it existed, which spares older partitions
+    names = {"unit_id": unit.pk, "since": since, "carrier_track_ids": carrier_track_ids}
+    of_unit: list[ValueRow] = []
+    of_carriers: list[ValueRow] = []
+    for *columns, is_of_carrier in fetch_all(FIND_VALUES, names, binary=True):
+        (of_carriers if is_of_carrier else of_unit).append(ValueRow(*columns))
+    return of_unit, of_carriers
