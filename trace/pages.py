@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from execution import dispositions
 from mes.errors import CarrierNotFound, DomainError, RunNotFound, SnUnreadable, UnitNotFound
 from mes.platform.accounts.roles import Capability, role_capabilities
-from mes.platform.http.pages import is_live, show_live, signed_in
+from mes.platform.http.pages import columns_of, is_live, mark_of, show_live, signed_in
 from mes.platform.http.whole_numbers import whole_number
 from mes.production.models import UnitStatus
 from trace import carriers, lines, runs, units
@@ -45,7 +45,9 @@ REASON_LENGTH = 500
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     """The lines now."""
-    return show_live(request, "trace/home.html", "trace/_home_live.html", {"floor": lines.get_floor()})
+    floor = lines.get_floor()
+    mark = _mark_of_floor(floor)
+    return show_live(request, "trace/home.html", "trace/_home_live.html", {"floor": floor}, mark=mark)
 
 
 @signed_in
@@ -74,7 +76,8 @@ def run(request: HttpRequest, run_no: str) -> HttpResponse:
         page = runs.get_run_page(run_no=run_no, chosen=_read_filter(request))
     except RunNotFound:
         return missing(request, run_no, _("There is no run “%(code)s”.") % {"code": run_no})
-    return show_live(request, "trace/run.html", "trace/_run_live.html", {"page": page, "links": _links(page)})
+    context = {"page": page, "links": _links(page)}
+    return show_live(request, "trace/run.html", "trace/_run_live.html", context, mark=_mark_of_run(page))
 
 
 @signed_in
@@ -230,3 +233,40 @@ def _read_decision(request: HttpRequest, action: str) -> dict[str, Any]:
     if action == "rework":
         arguments["to_step_no"] = _step_number(request.POST.get("to_step_no", ""))
     return arguments
+
+
+# --- what live parts are compared by --------------------------------------------------------------------------
+
+
+def _mark_of_floor(floor: lines.Floor) -> str:
+    """Stand for what the lines do: drawing it takes as long as reading it."""
+    shown = [
+        (columns_of(item.line), item.more_runs, [_facts_of_state(state) for state in item.runs]) for item in floor.lines
+    ]
+    moves = [(columns_of(track), track.unit.sn, track.station.code) for track in (move.track for move in floor.moves)]
+    return mark_of(shown, moves, now=timezone.now())
+
+
+def _mark_of_run(page: runs.RunPage) -> str:
+    """Stand for what the page of a run shows."""
+    readiness = page.readiness
+    checked = [columns_of(row) for row in (readiness.check, *readiness.items)] if readiness else []
+    numbers = (page.matching, page.clocks_over, page.clocks_soon, page.newer_version_no, page.counts)
+    yields = [(item.step.step_no, item.finished, item.passed) for item in page.yields]
+    units = [_facts_of_unit(row) for row in page.units]
+    return mark_of(_facts_of_state(page.state), numbers, yields, units, checked, now=timezone.now())
+
+
+def _facts_of_state(state: runs.RunState) -> tuple[Any, ...]:
+    counts = sorted(state.tally.counts.items(), key=str)
+    return columns_of(state.run), columns_of(state.run.work_order), counts
+
+
+def _facts_of_unit(row: runs.UnitRow) -> tuple[Any, ...]:
+    last = row.last_track
+    return (
+        columns_of(row.unit),
+        columns_of(last),
+        last and last.station.code,
+        [columns_of(value) for value in row.failing],
+    )

@@ -1,6 +1,5 @@
 """The readiness board of a run, and the board of the runs that come next."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from mes.errors import DomainError, RunNotFound
 from mes.platform.accounts.roles import Capability, role_capabilities
-from mes.platform.http.pages import needs, show_live, signed_in
+from mes.platform.http.pages import mark_of, needs, show_live, signed_in
 from mes.production import runs
 from mes.production.models import OPEN_RUN_STATUSES
 from mes.production.queries import find_newer_version
@@ -67,9 +66,7 @@ def run_board(request: HttpRequest, run_no: str) -> HttpResponse:
     newer = find_newer_version(run)
     context = {"board": readiness_board, "run": run, "scans": scans, "focus": next(unbound, "")}
     context["newer_version_no"] = newer
-    # The forms carry tokens that differ each time, so the page is compared by its findings.
-    state = repr(([(row.judged.finding, row.status) for row in readiness_board.rows], run.status, newer))
-    mark = hashlib.sha256(state.encode()).hexdigest()[:16]
+    mark = mark_of([(row.judged.finding, row.status) for row in readiness_board.rows], run.status, newer)
     return show_live(request, "readiness/board.html", "readiness/_board_live.html", context, mark=mark)
 
 

@@ -1,6 +1,5 @@
 """The page of the clocks: what runs out next, and where."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from mes.errors import DomainError
 from mes.plant.models import Line
 from mes.platform.accounts.roles import Capability
-from mes.platform.http.pages import needs, show_live, signed_in
+from mes.platform.http.pages import mark_of, needs, show_live, signed_in
 from mes.production.models import Unit
 from mes.time_rules import services
 from mes.time_rules.display import Look, look_at, share_left
@@ -129,7 +128,7 @@ def _mark(rows: Sequence[Row], now: datetime) -> str:
     """Stand for what is shown; the seconds are counted in the browser."""
     facts = [(row.instance.pk, row.look.label, row.line and row.line.pk, row.unit and row.unit.status) for row in rows]
     steps = [row.unit and row.unit.current_step_no for row in rows]
-    return hashlib.sha256(repr((facts, steps)).encode()).hexdigest()[:16] + f"-{now:%H%M}"
+    return mark_of(facts, steps, now=now)
 
 
 @needs(Capability.WAIVE)

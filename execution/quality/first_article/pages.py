@@ -1,6 +1,5 @@
 """The page of a run's first article: create, start, inspect, decide, sign."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +21,7 @@ from execution.quality.first_article.models import (
 from execution.readiness_checks.first_article import ITEM_TYPE
 from mes.errors import DomainError, ValidationFailed
 from mes.platform.accounts.roles import Capability, role_capabilities
-from mes.platform.http.pages import in_words, show_live, signed_in
+from mes.platform.http.pages import in_words, mark_of, show_live, signed_in
 from mes.platform.scans import UNIT, take_part
 from mes.production.models import Run, RunStatus, Unit
 from mes.production.runs import snapshot_of
@@ -84,7 +83,7 @@ def first_article(request: HttpRequest, run_no: str) -> HttpResponse:
         "route_items": snapshot_of(run).fai_items,
     }
     state = [] if latest is None else [latest.status, latest.signed_at, len(blocked), *_marks(sheet)]
-    mark = hashlib.sha256(repr(state).encode()).hexdigest()[:16]
+    mark = mark_of(state)
     template = "first_article/_sheet_live.html"
     return show_live(request, "first_article/page.html", template, context, mark=mark)
 

@@ -3,12 +3,14 @@
 import hashlib
 import re
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest, PermissionDenied
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -92,6 +94,20 @@ def show_live(
     response = HttpResponse(live) if is_live(request) else render(request, page, {**context, "live": mark_safe(live)})
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def mark_of(*facts: object, now: datetime | None = None) -> str:
+    """Return a mark for what a part shows: `facts`, of which equal ones read equal (`repr`).
+
+    With `now`, also for the minute: of what says how long ago something was, and of all that nobody thought of.
+    """
+    digest = hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+    return f"{digest}-{now:%H%M}" if now else digest
+
+
+def columns_of(row: Model | None) -> dict[str, Any]:
+    """Return what was loaded of a row, for a mark; its relations have rows of their own."""
+    return {} if row is None else {name: value for name, value in vars(row).items() if not name.startswith("_")}
 
 
 def _shows(request: HttpRequest, mark: str) -> bool:
