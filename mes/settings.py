@@ -208,6 +208,7 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
 CSRF_FAILURE_VIEW = "mes.platform.http.handlers.csrf_failure"
+SESSION_ENGINE = "mes.platform.accounts.sessions"
 SESSION_COOKIE_AGE = _number("SESSION_COOKIE_AGE", default=12 * 3600)  # a shift
 
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # a new token's text is shown in one

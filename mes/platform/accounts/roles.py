@@ -6,12 +6,11 @@ from enum import StrEnum
 from typing import Any
 
 from django.apps import apps as installed_apps
-from django.contrib.auth import get_user_model
 from django.contrib.auth.management import create_permissions
-from django.contrib.auth.models import Group
 from django.db import DEFAULT_DB_ALIAS, models, router, transaction
 from django.utils.translation import gettext_lazy as _
 
+from mes.platform.database.prepared import fetch_all
 from mes.platform.sweeps import Sweep
 
 
@@ -118,13 +117,23 @@ def standing_of(user: Any) -> Standing:
     return standing
 
 
+# A row for each group of the person. `mes_secondfactor` and its rules are tables of the room above.
+READ_STANDING = """
+    SELECT g.name, rule.id, factor.id,
+           EXISTS (SELECT FROM auth_group a JOIN mes_secondfactorrule r ON r.group_id = a.id WHERE a.name = %(admins)s)
+      FROM auth_user u
+      LEFT JOIN auth_user_groups member ON member.user_id = u.id
+      LEFT JOIN auth_group g ON g.id = member.group_id
+      LEFT JOIN mes_secondfactorrule rule ON rule.group_id = g.id
+      LEFT JOIN mes_secondfactor factor ON factor.user_id = u.id
+     WHERE u.id = ANY(ARRAY[%(person)s::integer])
+"""
+
+
 def _read_standing(user: Any) -> Standing:
-    """Tables of the room above are named by their relations."""
     if not user.is_active or user.pk is None:
         return Standing()
-    admins = Group.objects.filter(name=Role.ADMIN.group_name, second_factor_rule__isnull=False)
-    people = get_user_model().objects.filter(pk=user.pk).annotate(asked_of_admins=models.Exists(admins))
-    rows = list(people.values_list("groups__name", "groups__second_factor_rule", "second_factor", "asked_of_admins"))
+    rows = fetch_all(READ_STANDING, {"person": user.pk, "admins": Role.ADMIN.group_name})
     names = {name for name, *_others in rows} | ({Role.ADMIN.group_name} if user.is_superuser else set())
     needs = any(rule is not None or (user.is_superuser and of_admins) for _name, rule, _factor, of_admins in rows)
     granted = (GRANTS[_ROLE_OF_GROUP[name]] for name in names if name in _ROLE_OF_GROUP)

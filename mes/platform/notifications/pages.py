@@ -6,6 +6,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from mes.platform.database.prepared import fetch_all
 from mes.platform.http.pages import signed_in
 from mes.platform.http.whole_numbers import whole_number
 from mes.platform.notifications import services
@@ -45,10 +46,17 @@ def bell(request: HttpRequest) -> HttpResponse:
     return render(request, "notifications/_bell.html", {"unread": _count_unread(request)})
 
 
+UNREAD = """
+    SELECT count(*) FROM (
+        SELECT FROM mes_notification
+         WHERE recipient_id = ANY(ARRAY[%(person)s::integer]) AND read_at IS NULL LIMIT %(most)s) AS unread
+"""
+
+
 def _count_unread(request: HttpRequest) -> int:
     """Count no further than is shown."""
-    unread = Notification.objects.filter(recipient=request.user.pk, read_at=None)
-    return unread.order_by()[: MOST_COUNTED + 1].count()
+    count: int = fetch_all(UNREAD, {"person": request.user.pk, "most": MOST_COUNTED + 1})[0][0]
+    return count
 
 
 @signed_in

@@ -19,7 +19,7 @@ def away(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object, **kwargs: object) -> None:
         raise OperationalError("no connection") from psycopg.OperationalError("no connection")
 
-    monkeypatch.setattr("django.contrib.sessions.backends.db.SessionStore.load", fail)
+    monkeypatch.setattr("mes.platform.accounts.sessions.SessionStore.load", fail)
 
 
 @pytest.mark.parametrize("path", ["/", "/readiness/", "/admin/", "/trace/units/SN-1/"])

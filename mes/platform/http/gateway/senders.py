@@ -2,11 +2,11 @@
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import Error, close_old_connections
 from django.http.cookie import parse_cookie
 
 from mes.platform.accounts import tokens
+from mes.platform.accounts.sessions import SessionStore
 from mes.platform.http.gateway.environ import Environ
 
 _SCHEME = "bearer "

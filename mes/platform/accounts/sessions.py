@@ -1,0 +1,25 @@
+"""Sessions in the database, as Django keeps them, read by a prepared statement: every page begins with one."""
+
+from typing import Any
+
+from django.contrib.sessions.backends import db
+from django.utils import timezone
+
+from mes.platform.database.prepared import fetch_all
+
+READ = """
+    SELECT session_data FROM django_session WHERE session_key = ANY(ARRAY[%(key)s]) AND expire_date > %(now)s
+"""
+
+
+class SessionStore(db.SessionStore):
+    """The store of sessions (`SESSION_ENGINE`)."""
+
+    def load(self) -> dict[str, Any]:
+        """Return what a session holds; an unknown or ended one is forgotten, so that a new one gets another key."""
+        rows = fetch_all(READ, {"key": self.session_key, "now": timezone.now()})
+        if not rows:
+            self._session_key = None
+            return {}
+        content: dict[str, Any] = self.decode(rows[0][0])
+        return content
