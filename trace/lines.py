@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-from django.db.models import Count, F, Window
-from django.db.models.functions import RowNumber
+from typing import Any
 
 from execution.models import Track
-from mes.plant.models import Line
-from mes.production.models import Run, RunStatus
-from trace.runs import RunState, build_states
+from mes.plant.models import Line, Station
+from mes.platform.database.instances import Columns, instances
+from mes.platform.database.prepared import fetch_all
+from mes.production.models import Run, RunStatus, Unit
+from trace.runs import RunState, as_run, build_states, select_runs
 
 CURRENT_RUN_STATUSES = (RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS, RunStatus.ON_HOLD)
 RUNS_PER_LINE = 3
@@ -51,17 +51,36 @@ class Floor:
     moves: Sequence[Move]
 
 
+_RANKED = f"""
+    (SELECT *, row_number() OVER (PARTITION BY line_id ORDER BY id DESC) AS rank,
+            count(*) OVER (PARTITION BY line_id) AS on_line
+       FROM mes_run WHERE status IN ({", ".join(f"'{status.value}'" for status in CURRENT_RUN_STATUSES)})) AS r
+"""
+CURRENT_RUNS = f"{select_runs(_RANKED, 'r.on_line')} WHERE r.rank <= {RUNS_PER_LINE} ORDER BY r.line_id, r.id DESC"
+_TRACK = Columns(Track, "t")
+MOVES = f"""
+    SELECT {_TRACK}, u.sn, s.code
+      FROM (SELECT * FROM execution_track ORDER BY id DESC LIMIT {LATEST_MOVES}) AS t
+      JOIN mes_unit u ON u.id = t.unit_id
+      JOIN mes_station s ON s.id = t.station_id
+     ORDER BY t.id DESC
+"""
+
+
 def get_floor() -> Floor:
     """Load the start page in four queries, however many lines, runs and units there are."""
     runs_of: dict[int, list[Run]] = {}
-    for run in _list_current_runs():
+    on_line: dict[int, int] = {}
+    for row in fetch_all(CURRENT_RUNS, {}):
+        run = as_run(row)
         runs_of.setdefault(run.line_id, []).append(run)
+        on_line[run.line_id] = row[-1]
     states = build_states([run for runs in runs_of.values() for run in runs])
     lines = [
         LineState(
             line=line,
             runs=[states[run.pk] for run in runs_of.get(line.pk, [])],
-            more_runs=_count_more(runs_of.get(line.pk, [])),
+            more_runs=on_line.get(line.pk, 0) - len(runs_of.get(line.pk, [])),
         )
         for line in Line.objects.order_by("code")
     ]
@@ -69,20 +88,13 @@ def get_floor() -> Floor:
     return Floor(lines=lines, moves=_list_latest_moves())
 
 
-def _list_current_runs() -> list[Run]:
-    """The newest current runs of every line; each knows by `on_line` how many its line has."""
-    runs = Run.objects.filter(status__in=CURRENT_RUN_STATUSES).select_related("work_order", "route_version")
-    numbered = runs.defer("route_version__snapshot").annotate(
-        rank=Window(RowNumber(), partition_by=F("line"), order_by=F("id").desc()),
-        on_line=Window(Count("id"), partition_by=F("line")),
-    )
-    return list(numbered.filter(rank__lte=RUNS_PER_LINE).order_by("line_id", "-id"))
-
-
-def _count_more(runs: Sequence[Run]) -> int:
-    return runs[0].on_line - len(runs) if runs else 0  # type: ignore[attr-defined]
-
-
 def _list_latest_moves() -> list[Move]:
-    tracks = Track.objects.select_related("unit", "station", "run__line").order_by("-id")[:LATEST_MOVES]
-    return sorted((Move(track) for track in tracks), key=lambda move: move.at, reverse=True)
+    return sorted((Move(_as_track(row)) for row in fetch_all(MOVES, {})), key=lambda move: move.at, reverse=True)
+
+
+def _as_track(row: Sequence[Any]) -> Track:
+    track: Track
+    (track,) = instances(row, _TRACK)
+    sn, station_code = row[-2:]
+    track.unit, track.station = Unit(id=track.unit_id, sn=sn), Station(id=track.station_id, code=station_code)
+    return track

@@ -5,16 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from math import prod
+from typing import Any
 
-from django.db.models import BooleanField, Case, Count, ExpressionWrapper, Q, QuerySet, When
+from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils import timezone
 
 from execution.models import CarrierTrackUnit, DataValue, Judge, Track, TrackResult
 from mes import errors
-from mes.platform.database.lookup import get_or_raise
-from mes.production.models import Run, Unit, UnitStatus
+from mes.plant.models import Line, Station
+from mes.platform.database.instances import Columns, instances
+from mes.platform.database.prepared import fetch_all
+from mes.production.models import Run, Unit, UnitStatus, WorkOrder
 from mes.production.queries import find_newer_version
 from mes.production.runs import snapshot_of
+from mes.routing.models import RouteVersion, Routing
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 from mes.specs.models import ItemType
 from mes.time_rules.queries import count_urgent
@@ -208,21 +212,64 @@ def build_states(runs: Sequence[Run]) -> dict[int, RunState]:
     return {run.pk: RunState(run=run, snapshot=snapshot_of(run), tally=tallies[run.pk]) for run in runs}
 
 
+COUNT_BY_STEP = """
+    SELECT run_id, status, current_step_no, count(*) FROM mes_unit
+     WHERE run_id = ANY(%(run_ids)s::bigint[]) GROUP BY run_id, status, current_step_no
+"""
+
+
 def count_by_step(runs: Iterable[Run]) -> dict[int, Tally]:
-    """Count the units of runs by status and step, in one query."""
+    """Count the units of runs by status and step, in one query, none without runs."""
     tallies = {run.pk: Tally() for run in runs}
-    units = Unit.objects.filter(run__in=list(tallies)).order_by()
-    for run_id, status, step_no, count in units.values_list("run", "status", "current_step_no").annotate(Count("id")):
+    rows = fetch_all(COUNT_BY_STEP, {"run_ids": list(tallies)}) if tallies else ()
+    for run_id, status, step_no, count in rows:
         tallies[run_id].counts[(status, step_no)] = count
     return tallies
+
+
+_RUN = Columns(Run, "r")
+_ORDER, _LINE, _ROUTING = Columns(WorkOrder, "w"), Columns(Line, "l"), Columns(Routing, "o")
+_VERSION = Columns(RouteVersion, "v", without=("snapshot",))
+
+
+def select_runs(rows: str, *more: str) -> str:
+    """Return the statement that reads runs `r` with their orders, lines and routes, and what else is asked for.
+
+    `rows` names the runs.
+    """
+    return f"""
+        SELECT {", ".join(map(str, (_RUN, _ORDER, _LINE, _VERSION, _ROUTING, *more)))}
+          FROM {rows}
+          JOIN mes_workorder w ON w.id = r.work_order_id
+          JOIN mes_line l ON l.id = r.line_id
+          JOIN mes_routeversion v ON v.id = r.route_version_id
+          JOIN mes_routing o ON o.id = v.routing_id
+    """
+
+
+def as_run(row: Sequence[Any]) -> Run:
+    """Return the run that a row of `select_runs` begins with."""
+    run: Run
+    run, run.work_order, run.line, run.route_version, run.route_version.routing = instances(
+        row, _RUN, _ORDER, _LINE, _VERSION, _ROUTING
+    )
+    return run
+
+
+ONE_RUN = f"{select_runs('mes_run r')} WHERE r.run_no = ANY(ARRAY[%(run_no)s])"
+NEWEST_RUNS = f"""
+    {select_runs("(SELECT * FROM mes_run ORDER BY id DESC LIMIT %(limit)s) AS r")} ORDER BY r.id DESC
+"""
 
 
 def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
     """Load the page of a run in at most twelve queries. Raises RunNotFound. A page after the last
     shows the last.
     """
-    runs = Run.objects.select_related("work_order", "line", "route_version__routing")
-    run = get_or_raise(runs.defer("route_version__snapshot"), errors.RunNotFound, run_no=run_no)
+    rows = fetch_all(ONE_RUN, {"run_no": run_no})
+    if not rows:
+        raise errors.RunNotFound(code=run_no)
+    run = as_run(rows[0])
     state = build_states([run])[run.pk]
     statuses = (chosen.status,) if chosen.status else ()
     matching = state.tally.count(*statuses, step_no=chosen.step_no)
@@ -243,34 +290,71 @@ def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
 
 def list_recent_runs(limit: int = 10) -> list[RunState]:
     """Return the newest runs, in two queries."""
-    runs = Run.objects.select_related("work_order", "line", "route_version").defer("route_version__snapshot")
-    newest = list(runs.order_by("-id")[:limit])
+    newest = list(map(as_run, fetch_all(NEWEST_RUNS, {"limit": limit})))
     states = build_states(newest)
     return [states[run.pk] for run in newest]
 
 
+YIELDS = """
+    SELECT step_no, count(*), count(*) FILTER (WHERE result = 'PASS') FROM execution_track
+     WHERE run_id = ANY(ARRAY[%(run_id)s::bigint]) AND attempt = 1 AND out_at IS NOT NULL GROUP BY step_no
+"""
+
+
 def _list_yields(state: RunState) -> list[StepYield]:
     """First-pass yield counts the first attempt of every unit at a step, in one query."""
-    tracks = Track.objects.filter(run=state.run, attempt=1, out_at__isnull=False).order_by()
-    passed = Count("id", filter=Q(result=TrackResult.PASS))
-    rows = tracks.values_list("step_no").annotate(finished=Count("id"), passed=passed)
+    rows = fetch_all(YIELDS, {"run_id": state.run.pk})
     counts = {step_no: (finished, passed) for step_no, finished, passed in rows}
     return [StepYield(step, *counts.get(step.step_no, (0, 0))) for step in state.snapshot.steps]
+
+
+_UNIT, _TRACK = Columns(Unit, "u"), Columns(Track, "t")
+_URGENCY = " ".join(f"WHEN '{status.value}' THEN {rank}" for rank, status in enumerate(ATTENTION_FIRST))
+_IN_ORDER = {"attention": f"CASE u.status {_URGENCY} END, u.updated_at DESC, u.id DESC", "newest": "u.id DESC"}
+LATEST_TRACKS = f"""
+    SELECT {_TRACK}, s.code
+      FROM (SELECT DISTINCT ON (unit_id) * FROM execution_track
+             WHERE unit_id = ANY(%(unit_ids)s::bigint[]) ORDER BY unit_id, id DESC) AS t
+      JOIN mes_station s ON s.id = t.station_id
+"""
 
 
 def _list_units(state: RunState, chosen: Filter, matching: int) -> list[UnitRow]:
     """One page of units with their latest tracks and what failed them, in at most four queries."""
     last_page = max(1, -(-matching // PAGE_SIZE))
     start = (min(chosen.page, last_page) - 1) * PAGE_SIZE
-    units = list(_in_order(_filtered(state.run, chosen), chosen.order)[start : start + PAGE_SIZE])
-    latest = Track.objects.filter(unit__in=units).order_by("unit_id", "-id").distinct("unit_id")
-    tracks = {track.unit_id: track for track in latest.select_related("station")}
+    values = {"run_id": state.run.pk, "status": chosen.status, "step_no": chosen.step_no, "start": start}
+    rows = fetch_all(_select_units(bool(chosen.status), chosen.step_no is not None, chosen.order), values)
+    units = [unit for row in rows for unit in instances(row, _UNIT)]
+    tracks = {track.unit_id: track for track in _list_latest_tracks(units)}
     failing = _find_failing(track for track in tracks.values() if track.result == TrackResult.FAIL)
-    rows = ((unit, tracks.get(unit.pk)) for unit in units)
+    pairs = ((unit, tracks.get(unit.pk)) for unit in units)
     return [
         UnitRow(unit, state.snapshot.step(unit.current_step_no), track, failing.get(track.pk, ()) if track else ())
-        for unit, track in rows
+        for unit, track in pairs
     ]
+
+
+def _select_units(has_status: bool, has_step: bool, order: str) -> str:
+    """Return the statement that reads a page of units: one for each kind of filter, which finds them by index."""
+    status = " AND u.status = %(status)s" if has_status else ""
+    step = " AND u.current_step_no = %(step_no)s" if has_step else ""
+    return f"""
+        SELECT {_UNIT} FROM mes_unit u WHERE u.run_id = ANY(ARRAY[%(run_id)s::bigint]){status}{step}
+         ORDER BY {_IN_ORDER[order]} LIMIT {PAGE_SIZE} OFFSET %(start)s
+    """
+
+
+def _list_latest_tracks(units: Sequence[Unit]) -> list[Track]:
+    rows = fetch_all(LATEST_TRACKS, {"unit_ids": [unit.pk for unit in units]}) if units else ()
+    return [_with_station(row) for row in rows]
+
+
+def _with_station(row: Sequence[Any]) -> Track:
+    track: Track
+    (track,) = instances(row, _TRACK)
+    track.station = Station(id=track.station_id, code=row[-1])
+    return track
 
 
 def _find_failing(tracks: Iterable[Track]) -> dict[int, list[DataValue]]:
@@ -306,19 +390,3 @@ def _find_failing(tracks: Iterable[Track]) -> dict[int, list[DataValue]]:
 
 def _rank(value: DataValue) -> tuple[datetime, bool]:
     return value.collected_at, value.judge == Judge.FAIL
-
-
-def _filtered(run: Run, chosen: Filter) -> QuerySet[Unit]:
-    units = Unit.objects.filter(run=run)
-    if chosen.status:
-        units = units.filter(status=chosen.status)
-    if chosen.step_no is not None:
-        units = units.filter(current_step_no=chosen.step_no)
-    return units
-
-
-def _in_order(units: QuerySet[Unit], order: str) -> QuerySet[Unit]:
-    if order == "newest":
-        return units.order_by("-id")
-    urgency = Case(*(When(status=status, then=rank) for rank, status in enumerate(ATTENTION_FIRST)))
-    return units.order_by(urgency, "-updated_at", "-id")

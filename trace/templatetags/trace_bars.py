@@ -1,7 +1,9 @@
 """Limit bars: where a value lies between its limits, drawn as SVG on the server."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
+from typing import NamedTuple
 
 from django import template
 from django.utils.html import format_html, format_html_join
@@ -61,20 +63,36 @@ def limit_bar(value: DataValue | ValueRow) -> SafeString | str:
     scale = choose_scale(value)
     if scale is None:
         return ""
-    has_limits = value.lsl is not None or value.usl is not None
-    bands = [("bar-alarm", value.alarm_min, value.alarm_max)]
-    if has_limits:
-        bands.append(("bar-good", value.lsl, value.usl))
-    elif value.alarm_min is not None or value.alarm_max is not None:
-        bands = [("bar-good", value.alarm_min, value.alarm_max)]
+    limits = Limits(value.alarm_min, value.lsl, value.target, value.usl, value.alarm_max)
+    ground = _draw_limits(scale, limits)
+    return ground and format_html("{}{}</svg>", ground, _marker(scale, value))
+
+
+class Limits(NamedTuple):
+    """What a value was judged by."""
+
+    alarm_min: float | None
+    lsl: float | None
+    target: float | None
+    usl: float | None
+    alarm_max: float | None
+
+
+@lru_cache(maxsize=1024)
+def _draw_limits(scale: Scale, limits: Limits) -> SafeString | str:
+    """Draw all but the marker, once for what the values of a spec have in common; empty without limits."""
+    bands = [("bar-alarm", limits.alarm_min, limits.alarm_max)]
+    if limits.lsl is not None or limits.usl is not None:
+        bands.append(("bar-good", limits.lsl, limits.usl))
+    elif limits.alarm_min is not None or limits.alarm_max is not None:
+        bands = [("bar-good", limits.alarm_min, limits.alarm_max)]
     else:
         return ""  # a bar shows limits; there are none
     return format_html(
         '<svg class="bar" width="100%" height="18" aria-hidden="true" focusable="false">'
-        '<rect class="bar-ground" y="5" width="100%" height="8" rx="2"/>{}{}{}</svg>',
+        '<rect class="bar-ground" y="5" width="100%" height="8" rx="2"/>{}{}',
         format_html_join("", '<rect class="{}" x="{}%" y="5" width="{}%" height="8"/>', _bands(scale, bands)),
-        format_html_join("", '<rect class="{}" x="{}%" y="{}" width="1.5" height="{}"/>', _ticks(scale, value)),
-        _marker(scale, value),
+        format_html_join("", '<rect class="{}" x="{}%" y="{}" width="1.5" height="{}"/>', _ticks(scale, limits)),
     )
 
 
@@ -88,10 +106,10 @@ def _bands(scale: Scale, bands: list[tuple[str, float | None, float | None]]) ->
     return drawn
 
 
-def _ticks(scale: Scale, value: DataValue | ValueRow) -> list[tuple[str, str, int, int]]:
-    ticks = [("bar-limit", limit, 2, 14) for limit in (value.lsl, value.usl) if limit is not None]
-    if value.target is not None:
-        ticks.append(("bar-target", value.target, 5, 8))
+def _ticks(scale: Scale, limits: Limits) -> list[tuple[str, str, int, int]]:
+    ticks = [("bar-limit", limit, 2, 14) for limit in (limits.lsl, limits.usl) if limit is not None]
+    if limits.target is not None:
+        ticks.append(("bar-target", limits.target, 5, 8))
     return [(name, f"{scale.clamp(limit, default=0):.2f}", top, height) for name, limit, top, height in ticks]
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django import template
@@ -11,8 +12,8 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from execution.models import DataValue, DispositionAction, ResultOverride, Track, TrackResult
 from mes.production.models import RunStatus, Unit, UnitStatus
@@ -55,6 +56,11 @@ def symbol(name: str, label: str = "") -> SafeString:
         return format_html(
             '<svg class="sym" role="img" aria-label="{}"><title>{}</title><use href="#s-{}"/></svg>', label, label, name
         )
+    return _plain_symbol(name)
+
+
+@lru_cache(maxsize=128)
+def _plain_symbol(name: str) -> SafeString:
     return format_html('<svg class="sym" aria-hidden="true" focusable="false"><use href="#s-{}"/></svg>', name)
 
 
@@ -125,25 +131,31 @@ def when(at: datetime | None) -> SafeString | str:
     """Show a time of the plant: the time today, else with its day; all of it as the title."""
     if at is None:
         return ""
-    local = timezone.localtime(at)
-    is_today = local.date() == timezone.localdate()
-    shown = "H:i:s" if is_today else "j M H:i" if local.year == timezone.localdate().year else "j M Y"
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
-        local.isoformat(timespec="seconds"),
-        date_format(local, "D j M Y H:i:s"),
-        date_format(local, shown),
-    )
+    local, today = timezone.localtime(at), timezone.localdate()
+    shown = "H:i:s" if local.date() == today else "j M H:i" if local.year == today.year else "j M Y"
+    return _titled(local, _write(local, shown))
 
 
 @register.filter
 def ago_titled(at: datetime | None) -> SafeString | str:
     """Say how long ago something was, with the time as the title."""
-    if at is None:
-        return ""
-    local = timezone.localtime(at)
-    title = date_format(local, "D j M Y H:i:s")
-    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(timespec="seconds"), title, ago(at))
+    return "" if at is None else _titled(timezone.localtime(at), ago(at))
+
+
+def _titled(local: datetime, text: str) -> SafeString:
+    title = _write(local, "D j M Y H:i:s")
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(timespec="seconds"), title, text)
+
+
+def _write(local: datetime, form: str) -> str:
+    """Write a time of the plant; `form` names neither its zone nor a part of a second."""
+    return _written(local.replace(tzinfo=None, microsecond=0), form, get_language())
+
+
+@lru_cache(maxsize=8192)
+def _written(local: datetime, form: str, language: str | None) -> str:
+    """Live pages show the same times every few seconds, and writing one takes 30 µs. `language` is the active one."""
+    return date_format(local, form)
 
 
 # --- values -------------------------------------------------------------------------------------------------
