@@ -125,7 +125,9 @@ class EventItem(RowSerializer):
     stationCode = serializers.CharField(source="station.code", default=None, allow_null=True)
     stepNo = serializers.IntegerField(allow_null=True)
     carrierNo = serializers.CharField()
-    trackIds = serializers.SerializerMethodField()
+    trackIds = serializers.ListField(
+        child=serializers.CharField(), read_only=True, help_text="The tracks it made or closed."
+    )
     unmappedCount = serializers.IntegerField()
     recordedBy = RecordedByField()
     requestId = serializers.CharField(help_text="Of the request that brought it.")
@@ -159,10 +161,6 @@ class EventItem(RowSerializer):
             "recordedBy",
             "requestId",
         ]
-
-    def get_trackIds(self, event: IngestEvent) -> list[str]:
-        """The tracks it made or closed."""
-        return [str(track_id) for track_id in event.track_ids]
 
 
 class ReplayEventRequest(StrictSerializer):

@@ -22,8 +22,18 @@ PLAIN: dict[Any, Callable[[Any], Any] | None] = {
     serializers.FloatField.to_representation: float,
     serializers.BooleanField.to_representation: None,
     serializers.ChoiceField.to_representation: None,  # None: the field's own
+    serializers.DateField.to_representation: None,
+    serializers.TimeField.to_representation: None,
+    serializers.DecimalField.to_representation: None,
     serializers.JSONField.to_representation: None,
+    serializers.ReadOnlyField.to_representation: None,
+    serializers.SlugRelatedField.to_representation: None,
+    serializers.PrimaryKeyRelatedField.to_representation: None,
+    serializers.ListField.to_representation: None,  # where its items are plain, too
+    serializers.DictField.to_representation: None,
+    serializers.ListSerializer.to_representation: None,
 }
+_PLAIN_READING = (serializers.Field.get_attribute, serializers.RelatedField.get_attribute)
 
 
 class Column(NamedTuple):
@@ -79,8 +89,12 @@ def _columns(serializer: Any) -> list[Column]:
 
 
 def _is_plain(field: serializers.Field) -> bool:
-    has_plain_default = field.default is empty or not callable(field.default)
-    return _reads_attributes(field) and has_plain_default and type(field).to_representation in PLAIN
+    cls, child = type(field), getattr(field, "child", None)
+    if cls.get_attribute not in _PLAIN_READING or not (field.default is empty or not callable(field.default)):
+        return False
+    if cls.to_representation is RowsAtOnce.to_representation:
+        return all(map(_is_plain, _readable(field)))
+    return cls.to_representation in PLAIN and (child is None or _is_plain(child))
 
 
 def _reads_attributes(field: serializers.Field) -> bool:
