@@ -241,7 +241,7 @@ def signed_in() -> str:
 
     from mes.platform.accounts.roles import Role
 
-    user = User.objects.create_user("bench")
+    user = User.objects.create_user("beside")
     user.groups.add(Group.objects.get(name=Role.SUPERVISOR.group_name))
     client = Client()
     client.force_login(user)

@@ -22,6 +22,7 @@ NAME = "memory"
 FEW, MANY = 10_000, 1_000_000
 MOST_GROWTH = 1.2  # target: memory after MANY events, of that after FEW
 SHARES = {"device-data-batch": 2.0, "device-data-single": 0.5, "auto-single": 0.5}  # seconds of a turn, by case
+FIRST_ROUND = 100  # after the one whose units the floor writes to
 LOOKS = 4  # at each page in a turn
 MIB = 1 << 20
 
@@ -84,7 +85,7 @@ class _Sender:
 
     def __init__(self, plant: Plant, web: WebServer) -> None:
         self.plant, self.web = plant, web
-        self.events = self.round_no = 0
+        self.events, self.round_no = 0, FIRST_ROUND
         self._send(0.1)  # what people look at must be there
         self.cookie, self.paths = signed_in(), viewed_paths()
         self._look()
@@ -108,7 +109,7 @@ class _Sender:
     def _look(self) -> None:
         """Look at every page over connections of their own, which reach both processes; each search is another."""
         for turn in range(LOOKS):
-            for path in (*self.paths, f"/trace/?q=B1{self.round_no:04}{turn}"):
+            for path in (*self.paths, f"/trace/?q=B2{self.round_no:04}{turn}"):
                 connection = http.client.HTTPConnection("127.0.0.1", self.web.port, timeout=30)
                 connection.request("GET", path, headers={"Cookie": self.cookie})
                 answer = connection.getresponse()

@@ -42,7 +42,7 @@ def make_traced_unit() -> str:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT v.id, u.sn FROM execution_datavalue v JOIN mes_unit u ON u.id = v.unit_id "
-            "WHERE u.sn LIKE 'B1%' ORDER BY v.id DESC LIMIT 1"
+            "WHERE u.sn ~ '^B[0-9]' ORDER BY v.id DESC LIMIT 1"
         )
         value, sn = cursor.fetchone()
         names = [c.name for c in connection.introspection.get_table_description(cursor, "execution_datavalue")]

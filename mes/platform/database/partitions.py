@@ -6,7 +6,7 @@ partition catches what the task missed, so that an insert never fails, and is em
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import UTC, date
 from typing import Any
 
 import structlog
@@ -77,8 +77,8 @@ def months_from(day: date, number: int) -> Iterator[date]:
 def make_months(tables: Iterable[str] = PARTITIONED_TABLES, *, ahead: int = MONTHS_AHEAD) -> list[str]:
     """Make the partitions of this month and of `ahead` more, where missing; return the names of the new ones.
 
-    Rows that fell into the default partition meanwhile are moved to their month. Raises SweepIncomplete when all
-    others are made, where months could not be.
+    Rows that fell into the default partition meanwhile come into their month, those of an earlier month when none of
+    another are left there. Raises SweepIncomplete when all others are made, where months could not be.
     """
     made = []
     with Sweep("partitions") as sweep:
@@ -86,6 +86,9 @@ def make_months(tables: Iterable[str] = PARTITIONED_TABLES, *, ahead: int = MONT
             for first in months_from(timezone.now().date(), ahead + 1):
                 with sweep.row(_name_of(table, first)):
                     made += make_month(table, first)
+            with sweep.row(f"{table}_default"):
+                if left := _only_month(f"{table}_default"):
+                    made += make_month(table, left)
     return made
 
 
@@ -95,9 +98,43 @@ def make_month(table: str, first: date) -> list[str]:
     Who reads the default partition waits for a moment, and who writes, too, where rows may come that belong there.
     Raises OperationalError where the default partition is in use for longer (`mes.platform.database.table_changes`).
     """
+    default = f"{table}_default"
     if _exists(_name_of(table, first)):
         return []
-    return change_tables(lambda cursor: _attach_month(cursor, table, first), locks=[f"{table}_default"])
+    if _only_month(default) == first:
+        return change_tables(lambda cursor: _make_default_the_month(cursor, table, first), locks=[table, default])
+    return change_tables(lambda cursor: _attach_month(cursor, table, first), locks=[default])
+
+
+def _only_month(table: str) -> date | None:
+    """Return the first day of the month of which all rows of a table are; None where there are none, or of several."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT date_trunc('month', min(received_at), 'UTC'), date_trunc('month', max(received_at), 'UTC') "
+            f"FROM {table}"
+        )
+        first, last = cursor.fetchone()
+    return first.astimezone(UTC).date() if first is not None and first == last else None
+
+
+def _make_default_the_month(cursor: CursorWrapper, table: str, first: date) -> list[str]:
+    """Have the default partition be the month, and make another: moving a million rows would lock for many seconds.
+
+    Raises IntegrityError where a row of another month has come since it was looked at; it is moved the next time.
+    """
+    name = _name_of(table, first)
+    cursor.execute(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
+    if _exists(name):  # another worker was quicker
+        return []
+    cursor.execute(f"ALTER TABLE {table} DETACH PARTITION {table}_default")
+    cursor.execute(f"ALTER TABLE {table}_default RENAME TO {name}")
+    cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {_bounds(first)}")  # reads it once
+    cursor.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")
+    return [name]
+
+
+def _bounds(first: date) -> str:
+    return f"FROM ('{first} 00:00+00') TO ('{next_month(first)} 00:00+00')"
 
 
 def _attach_month(cursor: CursorWrapper, table: str, first: date) -> list[str]:
@@ -119,7 +156,7 @@ def _attach_month(cursor: CursorWrapper, table: str, first: date) -> list[str]:
         f"WITH moved AS (DELETE FROM {table}_default WHERE received_at >= {start} AND received_at < {end} RETURNING *) "
         f"INSERT INTO {name} SELECT * FROM moved"
     )
-    cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end})")
+    cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {_bounds(first)}")
     return [name]
 
 

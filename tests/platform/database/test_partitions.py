@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -185,6 +185,55 @@ def test_what_arrives_while_a_late_month_is_made_is_kept_in_it(months: None) -> 
         before = writer.written
         eventually(lambda: writer.written > before + 3)
     assert (count(f"{TABLE}_default"), count(name)) == (0, writer.written)
+
+
+def write_at(*times: datetime) -> None:
+    for at in times:
+        SettledMessage.objects.create(
+            received_at=at, direction="INBOUND", entity_type="X", dedupe_key="x", status="SUCCESS"
+        )
+
+
+def file_of(table: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_relation_filepath(%s::regclass)", [table])
+        return str(cursor.fetchone()[0])
+
+
+def indexes_of(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_index JOIN pg_inherits ON inhrelid = indexrelid WHERE indrelid = %s::regclass",
+            [table],
+        )
+        return int(cursor.fetchone()[0])
+
+
+def test_of_one_month_the_default_partition_becomes_the_month_and_no_row_is_moved(months: None) -> None:
+    now = timezone.now()
+    drop_month(now.date().replace(day=1))
+    write_at(now, now)
+    file, indexes = file_of(f"{TABLE}_default"), indexes_of(f"{TABLE}_default")
+    [name] = partitions.make_months([TABLE])
+    assert (file_of(name), count(name), count(f"{TABLE}_default")) == (file, 2, 0)
+    assert indexes_of(name) == indexes_of(f"{TABLE}_default") == indexes > 1
+    write_at(now, datetime(2190, 1, 1, tzinfo=UTC))
+    assert (count(name), count(f"{TABLE}_default")) == (3, 1)
+
+
+def test_rows_of_several_missed_months_come_into_theirs(months: None) -> None:
+    now = timezone.now()
+    drop_month(now.date().replace(day=1))
+    write_at(datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 3, 31, 23, 59, 59, 999_999, tzinfo=UTC), now)
+    assert partitions.make_months([TABLE]) == [f"{TABLE}_{now:%Y_%m}", f"{TABLE}_2025_03"]
+    assert (count(f"{TABLE}_2025_03"), count(f"{TABLE}_default")) == (2, 0)
+    assert partitions.make_months([TABLE]) == []
+
+
+def test_rows_of_two_earlier_months_stay_until_one_is_gone(months: None) -> None:
+    write_at(datetime(2025, 2, 1, tzinfo=UTC), datetime(2025, 3, 1, tzinfo=UTC))
+    assert partitions.make_months([TABLE]) == []
+    assert count(f"{TABLE}_default") == 2
 
 
 def test_two_workers_make_a_month_once(months: None) -> None:
