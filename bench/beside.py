@@ -111,8 +111,7 @@ class _Bench:
             self._send(case, warm_up=0.1, seconds=1)
         for first in months.past_months():
             months.fill(first, share=self.plan.share * PAST)
-        self.paths = viewed_paths()
-        self.cookie = signed_in()
+        self.cookie, *self.paths = viewed_pages(self.plant)
         storage.settle()
 
     def measure(self, case: Case, name: str) -> Result:
@@ -233,27 +232,18 @@ def _rows_of_this_month(table: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-def signed_in() -> str:
-    """Make somebody who reads everything; return the cookie of their session."""
+def viewed_pages(plant: Plant) -> tuple[str, ...]:
+    """Make a unit that has a history; return what `bench.company` browses: the cookie, and the pages of which people
+    look at home, the unit, its run, the search, the reports and the clocks.
+    """
     from django.conf import settings
-    from django.contrib.auth.models import Group, User
-    from django.test import Client
 
-    from mes.platform.accounts.roles import Role
+    from bench import traced
 
-    user = User.objects.create_user("beside")
-    user.groups.add(Group.objects.get(name=Role.SUPERVISOR.group_name))
-    client = Client()
-    client.force_login(user)
-    return f"{settings.SESSION_COOKIE_NAME}={client.cookies[settings.SESSION_COOKIE_NAME].value}"
-
-
-def viewed_paths() -> list[str]:
-    """Return the pages that people look at: home, a unit, its run, the search and the reports."""
-    from bench import night
-
-    sn = night.make_traced_unit()
-    return ["/", f"/trace/units/{sn}/", "/trace/runs/BENCH-AUTO/", f"/trace/?q={sn[:-2]}", "/reports/", "/clocks/"]
+    traced.make_once(plant)
+    sn = traced.SNS[0]
+    pages = ("/", f"/trace/units/{sn}/", f"/trace/runs/{traced.RUN}/", f"/trace/?q={sn[:-2]}", "/reports/", "/clocks/")
+    return (f"{settings.SESSION_COOKIE_NAME}={plant.session}", *pages)
 
 
 def describe(pair: Pair) -> str:

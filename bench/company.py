@@ -94,7 +94,7 @@ def browse(port: str, cookie: str, pause: str, *paths: str) -> dict[str, Any]:
         while not stop.is_set():
             path = paths[turn % len(paths)]
             start = time.monotonic()
-            connection.request("GET", path, headers={"Cookie": cookie})
+            connection.request("GET", path, headers={"Cookie": cookie, "Accept-Encoding": "gzip"})
             answer = connection.getresponse()
             answer.read()
             if answer.status != 200:

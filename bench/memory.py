@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import installation, load
-from bench.beside import signed_in, viewed_paths
+from bench.beside import viewed_pages
 from bench.case import BenchError, Plant
 from bench.cases import CASES
 from bench.installation import WebServer
@@ -86,8 +86,8 @@ class _Sender:
     def __init__(self, plant: Plant, web: WebServer) -> None:
         self.plant, self.web = plant, web
         self.events, self.round_no = 0, FIRST_ROUND
-        self._send(0.1)  # what people look at must be there
-        self.cookie, self.paths = signed_in(), viewed_paths()
+        self._send(0.1)
+        self.cookie, *self.paths = viewed_pages(plant)
         self._look()
 
     def send_until(self, events: int) -> None:

@@ -9,8 +9,6 @@ from bench import months
 from bench.outbox import COPY
 from mes.platform.database import partitions
 
-VALUES = 100  # of the unit that people look at
-
 
 def make_old(number: int, *, share: float = 1) -> None:
     """Make what the retention removes: the month before the year, completed events and keys past their time."""
@@ -35,24 +33,6 @@ def drop_last_months() -> None:
     for table in partitions.PARTITIONED_TABLES:
         found = partitions.list_months(table)
         _execute(f"DROP TABLE {found[max(found)]}")
-
-
-def make_traced_unit() -> str:
-    """Give a unit that has been at its first step as many values as a unit has at its end; return its number."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT v.id, u.sn FROM execution_datavalue v JOIN mes_unit u ON u.id = v.unit_id "
-            "WHERE u.sn ~ '^B[0-9]' ORDER BY v.id DESC LIMIT 1"
-        )
-        value, sn = cursor.fetchone()
-        names = [c.name for c in connection.introspection.get_table_description(cursor, "execution_datavalue")]
-        columns = ", ".join(name for name in names if name != "id")
-        cursor.execute(
-            f"INSERT INTO execution_datavalue ({columns}) "
-            f"SELECT {columns} FROM execution_datavalue, generate_series(2, {VALUES}) WHERE id = %s",
-            [value],
-        )
-    return str(sn)
 
 
 def checkpoint() -> None:
