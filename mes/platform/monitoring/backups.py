@@ -12,6 +12,8 @@ from mes.platform.outbox.schedules import HANDED_ON, ScheduledTask
 from mes.platform.server import backup
 from mes.platform.server.backup import Backup
 
+NICE = 10  # so that compressing, as busy as a core can be, takes what machines and people leave of the processor
+
 
 def start() -> str:
     """Start `manage.py backup`. The worker calls it nightly; the process notes how it ends.
@@ -21,9 +23,13 @@ def start() -> str:
     """
     if settings.MES_BACKUP_DIR is None:
         return "off"
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "backup"]
-    subprocess.Popen(command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL)
+    subprocess.Popen(command(), cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL)
     return HANDED_ON
+
+
+def command() -> list[str]:
+    """Return the command that makes a scheduled backup, and stands back for everything else that runs."""
+    return ["nice", "-n", str(NICE), sys.executable, str(settings.BASE_DIR / "manage.py"), "backup"]
 
 
 def make() -> Backup:

@@ -420,6 +420,13 @@ def test_a_scheduled_backup_is_made_by_a_process_of_its_own_and_its_end_is_noted
     assert [made.path.name for made in backup.list_backups(folder)] == names(folder) != []
 
 
+def test_a_scheduled_backup_stands_back_for_machines_and_people():
+    words = backups.command()
+    asked = [*words[: words.index(sys.executable) + 1], "-c", "import os; print(os.nice(0))"]
+    nice = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert int(nice.stdout) == min(os.nice(0) + backups.NICE, 19)
+
+
 def test_where_no_folder_is_set_the_task_starts_nothing(settings):
     settings.MES_BACKUP_DIR = None
     assert backups.start() == "off"
