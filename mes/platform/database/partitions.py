@@ -10,7 +10,7 @@ from datetime import UTC, date
 from typing import Any
 
 import structlog
-from django.db import connection, migrations
+from django.db import connection, migrations, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
@@ -108,7 +108,7 @@ def make_month(table: str, first: date) -> list[str]:
 
 def _only_month(table: str) -> date | None:
     """Return the first day of the month of which all rows of a table are; None where there are none, or of several."""
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT date_trunc('month', min(received_at), 'UTC'), date_trunc('month', max(received_at), 'UTC') "
             f"FROM {table}"
