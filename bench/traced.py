@@ -26,7 +26,7 @@ UNITS, STEPS, VALUES = 200, 10, 10  # values of each step
 BY_HAND = {4, 10}  # of the steps
 RUN, TEMPLATE = "BENCH-TRACED", "BENCH-TRACED-TEMPLATE"
 SNS = [f"TRACED-{number:04}" for number in range(UNITS)]
-HUNDREDS = [SNS[:100], SNS[100:]]  # a request each
+HUNDREDS = [list(enumerate(SNS))[:100], list(enumerate(SNS))[100:]]  # a request each
 
 
 def make_once(plant: Plant) -> None:
@@ -72,47 +72,63 @@ def _names(place: int) -> list[str]:
 
 def _pass_by_hand(place: int, at: datetime) -> None:
     where: Any = {"run_no": RUN, "station_code": f"BENCH-TRACED-{place}", "operator": "OP-7", "by": "bench"}
-    for sn in SNS:
-        tracking.track_in(sn=sn, at=at, **where)
-        tracking.track_out(sn=sn, at=at + timedelta(minutes=1), result="PASS", **where)
+    for number, sn in enumerate(SNS):
+        tracking.track_in(sn=sn, at=at + _own(number), **where)
+        tracking.track_out(sn=sn, at=at + _own(number) + timedelta(minutes=1), result="PASS", **where)
+
+
+def _own(number: int) -> timedelta:
+    """Return by how much the times of a unit differ from those of the first."""
+    return timedelta(seconds=number / 4)
+
+
+def _numbers(number: int, names: Sequence[str]) -> list[tuple[str, float]]:
+    """Return the numbers that are measured of a unit, no two alike: within the limits of 80 and 160."""
+    return [(name, 100 + number / 8 + place / 128) for place, name in enumerate(names)]
 
 
 def _pass_machine(client: Client, place: int, at: datetime) -> None:
-    for sns in HUNDREDS:
+    for units in HUNDREDS:
         events = [
             {
                 "dedupeKey": f"{sn}-{place}",
                 "sourceSystem": "BENCH",
                 "eventType": "AUTO",
-                "occurredAt": at.isoformat(),
+                "occurredAt": (at + _own(number)).isoformat(),
                 "payload": {
                     "sn": sn,
                     "station": f"BENCH-TRACED-{place}",
                     "result": "OK",
-                    "values": [{"name": name, "value": 120.25, "unit": "µm"} for name in _names(place)[: VALUES // 2]],
+                    "values": [
+                        {"name": name, "value": value, "unit": "µm"}
+                        for name, value in _numbers(number, _names(place)[: VALUES // 2])
+                    ],
                 },
             }
-            for sn in sns
+            for number, sn in units
         ]
         _send(client, "/api/ingest/events/batch", events)
 
 
 def _send_readings(client: Client, place: int, at: datetime) -> None:
     names = _names(place)[0 if place in BY_HAND else VALUES // 2 :]
-    for sns in HUNDREDS:
+    for units in HUNDREDS:
         events = [
             {
                 "eventId": f"{sn}-{place}",
-                "eventTime": at.isoformat(),
+                "eventTime": (at + _own(number)).isoformat(),
                 "source": "AUTO",
                 "runNo": RUN,
                 "unitSn": sn,
                 "stationCode": f"BENCH-TRACED-{place}",
                 "stepNo": 10 * place,
                 "equipmentId": f"MACHINE-{place}",
-                "data": [{"specName": name, "valueNumber": 119.5, "collectedAt": at.isoformat()} for name in names],
+                "data": [
+                    {"specName": name, "valueNumber": value, "collectedAt": (at + _own(number)).isoformat()}
+                    for name, value in _numbers(number, names)
+                ],
             }
-            for sn in sns
+            for number, sn in units
         ]
         _send(client, "/api/integration/device-data/batch", events)
 
