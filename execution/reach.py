@@ -1,6 +1,7 @@
 """Whose units are: what a token that is limited to stations may move, and what it may read."""
 
 from collections.abc import Iterable
+from typing import Any, Protocol
 
 from execution.models import Track
 from mes.plant.models import Line
@@ -9,7 +10,14 @@ from mes.platform.inbound.sender import Sender
 from mes.production.models import Unit
 
 
-def check_speaks_for(sender: Sender, units: Iterable[Unit]) -> None:
+class Keyed(Protocol):
+    """A unit, or what was read of one."""
+
+    @property
+    def pk(self) -> Any: ...
+
+
+def check_speaks_for(sender: Sender, units: Iterable[Keyed]) -> None:
     """Raise StationNotAllowed where one of these units is in another station than the sender's, or of another line."""
     if not sender.is_limited:
         return
@@ -20,7 +28,7 @@ def check_speaks_for(sender: Sender, units: Iterable[Unit]) -> None:
     check_reads(sender, units)
 
 
-def check_reads(sender: Sender, units: Iterable[Unit]) -> None:
+def check_reads(sender: Sender, units: Iterable[Keyed]) -> None:
     """Raise LineNotAllowed where one of these units is of a line that no station of the sender serves, or of none."""
     if not sender.is_limited:
         return

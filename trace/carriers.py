@@ -5,26 +5,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from execution.models import Carrier, CarrierLoad, CarrierTrack, CarrierTrackUnit, DataValue
-from mes import errors
-from mes.platform.database.lookup import get_or_raise
+from trace import carrier_reading
+from trace.carrier_reading import CarriedRow, CarrierRow, PartRow, PassedRow
 from trace.unit_rows import CarrierPassRow, CarrierTrackRow, LoadRow, ValueRow
 from trace.values import value_as_json
-
-MOST_LOADS = 500  # the newest; carriers are used for years
-MOST_PASSES = 100
 
 
 @dataclass(frozen=True)
 class CarrierPass:
     """A carrier's pass with what was collected on it, and the units that took part where they are asked for."""
 
-    track: CarrierTrack | CarrierTrackRow
-    units: Sequence[CarrierTrackUnit]
-    values: Sequence[DataValue | ValueRow]
+    track: PassedRow | CarrierTrackRow
+    units: Sequence[PartRow]
+    values: Sequence[ValueRow]
 
     @property
-    def rows(self) -> list[tuple[DataValue | ValueRow, bool]]:
+    def rows(self) -> list[tuple[ValueRow, bool]]:
         """The values, each with whether a later value of the same spec decides in its place."""
         latest = {value.name: value.pk for value in self.values}
         return [(value, latest[value.name] != value.pk) for value in self.values]
@@ -34,18 +30,18 @@ class CarrierPass:
 class CarrierTrace:
     """A carrier, its newest loads and its newest passes, newest first."""
 
-    carrier: Carrier
-    loads: Sequence[CarrierLoad]
+    carrier: CarrierRow
+    loads: Sequence[CarriedRow]
     passes: Sequence[CarrierPass]
 
     @cached_property
-    def current(self) -> list[CarrierLoad]:
+    def current(self) -> list[CarriedRow]:
         """What it carries now, by position."""
         carried = [load for load in self.loads if load.unloaded_at is None]
         return sorted(carried, key=lambda load: (load.position, load.pk))
 
     @cached_property
-    def earlier(self) -> list[CarrierLoad]:
+    def earlier(self) -> list[CarriedRow]:
         """What it carried before."""
         return [load for load in self.loads if load.unloaded_at is not None]
 
@@ -75,24 +71,15 @@ class UnitCarriers:
 
 
 def get_carrier_trace(*, carrier_no: str) -> CarrierTrace:
-    """Load the trace of a carrier in five queries. Raises CarrierNotFound."""
-    carrier = get_or_raise(Carrier.objects, errors.CarrierNotFound, carrier_no=carrier_no)
-    loads = CarrierLoad.objects.filter(carrier=carrier).select_related("unit").order_by("-id")[:MOST_LOADS]
-    tracks = list(
-        CarrierTrack.objects.filter(carrier=carrier).select_related("run", "station").order_by("-id")[:MOST_PASSES]
-    )
-    ids = [track.pk for track in tracks]
-    units: dict[int, list[CarrierTrackUnit]] = {}
-    parts = CarrierTrackUnit.objects.filter(carrier_track_id__in=ids).select_related("track__unit")
-    for part in parts.order_by("id"):
-        units.setdefault(part.carrier_track_id, []).append(part)
-    values = _group_by_pass(DataValue.objects.filter(carrier_track_id__in=ids).order_by("collected_at", "id"))
-    passes = [CarrierPass(track, units.get(track.pk, []), values.get(track.pk, [])) for track in tracks]
-    return CarrierTrace(carrier, list(loads), passes)
+    """Load the trace of a carrier in two statements. Raises CarrierNotFound."""
+    carrier = carrier_reading.read_carrier(carrier_no)
+    values = _group_by_pass(carrier_reading.read_values(carrier.passes))
+    passes = [CarrierPass(track, track.parts, values.get(track.id, [])) for track in carrier.passes]
+    return CarrierTrace(carrier, carrier.loads, passes)
 
 
-def _group_by_pass(values: Iterable[DataValue | ValueRow]) -> dict[int | None, list[DataValue | ValueRow]]:
-    groups: dict[int | None, list[DataValue | ValueRow]] = {}
+def _group_by_pass(values: Iterable[ValueRow]) -> dict[int | None, list[ValueRow]]:
+    groups: dict[int | None, list[ValueRow]] = {}
     for value in values:
         groups.setdefault(value.carrier_track_id, []).append(value)
     return groups
@@ -101,7 +88,7 @@ def _group_by_pass(values: Iterable[DataValue | ValueRow]) -> dict[int | None, l
 # --- as JSON -------------------------------------------------------------------------------------------------
 
 
-def load_as_json(load: CarrierLoad | LoadRow) -> dict[str, Any]:
+def load_as_json(load: CarriedRow | LoadRow) -> dict[str, Any]:
     """Return a load without saying of which unit or carrier."""
     return {
         "id": str(load.pk),
@@ -111,7 +98,7 @@ def load_as_json(load: CarrierLoad | LoadRow) -> dict[str, Any]:
     }
 
 
-def track_as_json(track: CarrierTrack | CarrierTrackRow) -> dict[str, Any]:
+def track_as_json(track: PassedRow | CarrierTrackRow) -> dict[str, Any]:
     """Return a carrier's pass without saying of which carrier."""
     return {
         "id": str(track.pk),

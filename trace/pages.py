@@ -1,12 +1,11 @@
 """The pages: thin views around the queries of this app. Decisions go through the services of the HTTP interface."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -250,9 +249,7 @@ def _mark_of_floor(floor: lines.Floor) -> str:
 
 def _mark_of_run(page: runs.RunPage) -> str:
     """Stand for what the page of a run shows."""
-    readiness = page.readiness
-    rows = (readiness.check, *readiness.items) if readiness else ()
-    checked = [columns_of(cast(Model, row)) for row in rows]  # for the page of a run they come from the ORM
+    checked = page.readiness and page.readiness.check
     numbers = (page.matching, page.clocks_over, page.clocks_soon, page.newer_version_no, page.counts)
     yields = [(item.step.step_no, item.finished, item.passed) for item in page.yields]
     units = [_facts_of_unit(row) for row in page.units]

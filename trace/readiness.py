@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mes.production.models import Run
-from mes.readiness.models import CheckStatus, ItemStatus, ReadinessCheck, ReadinessItem
-from mes.readiness.queries import ITEMS
+from mes.readiness.models import CheckStatus, ItemStatus
+from trace.unit_reading import read_check
 from trace.unit_rows import CheckRow, ItemRow
 
 
@@ -14,8 +14,8 @@ from trace.unit_rows import CheckRow, ItemRow
 class RunReadiness:
     """The check that authorized a run, else its latest one; with its items in order."""
 
-    check: ReadinessCheck | CheckRow
-    items: Sequence[ReadinessItem | ItemRow]
+    check: CheckRow
+    items: Sequence[ItemRow]
 
     @property
     def is_authorizing(self) -> bool:
@@ -23,23 +23,20 @@ class RunReadiness:
         return self.check.is_authorization and self.check.status == CheckStatus.PASSED
 
     @property
-    def waived(self) -> list[ReadinessItem | ItemRow]:
+    def waived(self) -> list[ItemRow]:
         """What somebody answers for."""
         return [item for item in self.items if item.status == ItemStatus.WAIVED]
 
     @property
-    def failed(self) -> list[ReadinessItem | ItemRow]:
+    def failed(self) -> list[ItemRow]:
         """What was not right."""
         return [item for item in self.items if item.status == ItemStatus.FAILED]
 
 
 def find_readiness(run: Run) -> RunReadiness | None:
-    """Return what is known of a run's readiness; None when it was never checked. Two queries."""
-    checks = ReadinessCheck.objects.filter(run=run).prefetch_related(ITEMS)
-    if run.authorized_at is not None:  # what was checked since does not change what it was authorized by
-        checks = checks.filter(is_authorization=True, status=CheckStatus.PASSED)
-    check = checks.order_by("-id").first()
-    return RunReadiness(check, list(check.items.all())) if check else None
+    """Return what is known of a run's readiness; None when it was never checked. One query."""
+    check = read_check(run.pk)
+    return RunReadiness(check, check.items) if check else None
 
 
 def as_json(readiness: RunReadiness | None) -> list[dict[str, Any]]:
@@ -60,7 +57,7 @@ def as_json(readiness: RunReadiness | None) -> list[dict[str, Any]]:
     ]
 
 
-def _item_as_json(item: ReadinessItem | ItemRow) -> dict[str, Any]:
+def _item_as_json(item: ItemRow) -> dict[str, Any]:
     waiver = item.waiver
     return {
         "itemType": item.item_type,

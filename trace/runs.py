@@ -263,7 +263,7 @@ NEWEST_RUNS = f"""
 
 
 def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
-    """Load the page of a run in at most twelve queries. Raises RunNotFound. A page after the last
+    """Load the page of a run in at most eleven queries. Raises RunNotFound. A page after the last
     shows the last.
     """
     rows = fetch_all(ONE_RUN, {"run_no": run_no})

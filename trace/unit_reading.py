@@ -170,6 +170,9 @@ _CHECK = f"""
 """
 
 
+FIND_CHECK = f"SELECT {_CHECK}::text FROM mes_run r WHERE r.id = ANY(ARRAY[%(run_id)s::bigint])"
+
+
 def _columns(model: type[Model], alias: str) -> list[str]:
     return [f"{alias}.{field.column}" for field in model._meta.concrete_fields]
 
@@ -262,6 +265,12 @@ def read_unit(sn: str) -> UnitRows:
         values=values,
         carrier_values=carrier_values,
     )
+
+
+def read_check(run_id: int) -> CheckRow | None:
+    """Read what a run was authorized by, else its latest check; None where it was never checked. One statement."""
+    ((text,),) = fetch_all(FIND_CHECK, {"run_id": run_id})
+    return None if text is None else _DECODE[_CHECK](text)
 
 
 def _take_unit(row: Iterator[Any]) -> Unit:

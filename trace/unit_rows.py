@@ -14,12 +14,12 @@ from ingest.models import IngestStatus
 from mes.readiness.models import ItemStatus
 
 
-def _label(choices: Any, value: str) -> str:
+def label(choices: Any, value: str) -> str:
     """Return what `get_…_display` of a model does."""
     return str(choices(value).label) if value in choices.values else value
 
 
-class _Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A row with the id that templates call `pk`."""
 
     id: int
@@ -47,7 +47,7 @@ class CarrierNamed(msgspec.Struct, array_like=True, frozen=True, gc=False):
     carrier_no: str
 
 
-class TrackRow(_Row, frozen=True, gc=False):
+class TrackRow(Row, frozen=True, gc=False):
     """A pass of the unit: `execution.models.Track`."""
 
     run_id: int
@@ -76,16 +76,16 @@ class TrackRow(_Row, frozen=True, gc=False):
     defect_remark: str
 
     def get_source_display(self) -> str:
-        return _label(TrackSource, self.source)
+        return label(TrackSource, self.source)
 
     def get_result_display(self) -> str:
-        return _label(TrackResult, self.result)
+        return label(TrackResult, self.result)
 
     def get_claimed_result_display(self) -> str:
-        return _label(TrackResult, self.claimed_result)
+        return label(TrackResult, self.claimed_result)
 
 
-class RecordRow(_Row, frozen=True, gc=False):
+class RecordRow(Row, frozen=True, gc=False):
     """A device data record: `integration.models.DeviceDataRecord`."""
 
     event_id: str
@@ -113,7 +113,7 @@ class RecordRow(_Row, frozen=True, gc=False):
         return self.payload.get("meta")
 
 
-class DispositionRow(_Row, frozen=True, gc=False):
+class DispositionRow(Row, frozen=True, gc=False):
     """A decision: `execution.models.Disposition`."""
 
     action: str
@@ -128,10 +128,10 @@ class DispositionRow(_Row, frozen=True, gc=False):
     decided_at: datetime
 
     def get_action_display(self) -> str:
-        return _label(DispositionAction, self.action)
+        return label(DispositionAction, self.action)
 
 
-class EventRow(_Row, frozen=True, gc=False):
+class EventRow(Row, frozen=True, gc=False):
     """A machine event, open or settled: `ingest.models.IngestBase`."""
 
     dedupe_key: str
@@ -158,10 +158,10 @@ class EventRow(_Row, frozen=True, gc=False):
     count: int
 
     def get_status_display(self) -> str:
-        return _label(IngestStatus, self.status)
+        return label(IngestStatus, self.status)
 
 
-class LoadRow(_Row, frozen=True, gc=False):
+class LoadRow(Row, frozen=True, gc=False):
     """The unit on a carrier: `execution.models.CarrierLoad`."""
 
     carrier: CarrierNamed
@@ -170,7 +170,7 @@ class LoadRow(_Row, frozen=True, gc=False):
     unloaded_at: datetime | None
 
 
-class CarrierTrackRow(_Row, frozen=True, gc=False):
+class CarrierTrackRow(Row, frozen=True, gc=False):
     """A pass of a carrier: `execution.models.CarrierTrack`."""
 
     carrier: CarrierNamed
@@ -182,7 +182,7 @@ class CarrierTrackRow(_Row, frozen=True, gc=False):
     out_at: datetime | None
 
 
-class CarrierPassRow(_Row, frozen=True, gc=False):
+class CarrierPassRow(Row, frozen=True, gc=False):
     """The unit's part in a carrier's pass: `execution.models.CarrierTrackUnit`."""
 
     track_id: int
@@ -199,7 +199,7 @@ class RuleNamed(msgspec.Struct, array_like=True, frozen=True, gc=False):
     name: str
 
 
-class ClockRow(_Row, frozen=True, gc=False):
+class ClockRow(Row, frozen=True, gc=False):
     """A clock of the unit: `mes.time_rules.models.TimeRuleInstance`."""
 
     definition_code: str
@@ -223,7 +223,7 @@ class InspectedTrack(msgspec.Struct, array_like=True, frozen=True, gc=False):
     station: Named
 
 
-class InspectionRow(_Row, frozen=True, gc=False):
+class InspectionRow(Row, frozen=True, gc=False):
     """What an inspection said: `execution.quality.models.InspectionResult`."""
 
     track_id: int
@@ -237,10 +237,10 @@ class InspectionRow(_Row, frozen=True, gc=False):
     defects: Any
 
     def get_inspection_type_display(self) -> str:
-        return _label(InspectionType, self.inspection_type)
+        return label(InspectionType, self.inspection_type)
 
     def get_result_display(self) -> str:
-        return _label(InspectionVerdict, self.result)
+        return label(InspectionVerdict, self.result)
 
 
 class FoundBy(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -249,7 +249,7 @@ class FoundBy(msgspec.Struct, array_like=True, frozen=True, gc=False):
     inspection_type: str
 
 
-class DefectRow(_Row, frozen=True, gc=False):
+class DefectRow(Row, frozen=True, gc=False):
     """A defect: `execution.quality.models.Defect`."""
 
     track_id: int
@@ -282,10 +282,10 @@ class ItemRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
     waiver: WaiverRow | None
 
     def get_status_display(self) -> str:
-        return _label(ItemStatus, self.status)
+        return label(ItemStatus, self.status)
 
 
-class CheckRow(_Row, frozen=True, gc=False):
+class CheckRow(Row, frozen=True, gc=False):
     """What the run was authorized by: `mes.readiness.models.ReadinessCheck`, with its items."""
 
     kind: str
@@ -330,4 +330,4 @@ class ValueRow(msgspec.Struct, frozen=True, gc=False):
         return self.id
 
     def get_judge_display(self) -> str:
-        return _label(Judge, self.judge)
+        return label(Judge, self.judge)

@@ -9,6 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from execution.models import Carrier
 from ingest.models import OpenIngestEvent
 from mes.platform.accounts.roles import Role
 from mes.production.models import Unit
@@ -117,6 +118,17 @@ def test_the_page_of_a_unit_shows_its_events_and_carriers(plant):
     assert "1 measurement without a spec" in page
     assert 'href="/trace/carriers/PANEL-1/"' in page
     assert "Peak Temperature" in page
+
+
+def test_the_trace_of_a_carrier_takes_two_queries(plant, django_assert_num_queries):
+    client = api_client()
+    client.get("/api/trace/carriers/PANEL-1")
+    with django_assert_num_queries(2):
+        assert client.get("/api/trace/carriers/PANEL-1").json()["data"]["carrierTracks"][0]["dataValues"]
+    Carrier.objects.create(carrier_no="PANEL-0")
+    with django_assert_num_queries(1):
+        data = client.get("/api/trace/carriers/PANEL-0").json()["data"]
+    assert (data["carrier"]["carrierNo"], data["carrierLoads"], data["carrierTracks"]) == ("PANEL-0", [], [])
 
 
 def test_the_trace_of_a_carrier(plant):
