@@ -1,0 +1,60 @@
+"""What stations, programs and people read all day: a queue, a list, the page of a run."""
+
+from collections.abc import Sequence
+
+from bench.case import Case, Plant
+
+LISTED = 50  # a page of a list, where nobody asks for another
+
+
+def _queues(plant: Plant) -> Sequence[str]:
+    return [f"/api/stations/{plant.station_code}/queue"]
+
+
+def _scans(plant: Plant) -> Sequence[str]:
+    return [f"/api/stations/resolve-unit/{sn}" for sn in plant.sns]
+
+
+def _lists(plant: Plant) -> Sequence[str]:
+    from bench import traced
+
+    traced.make_once(plant)
+    return ["/api/integration/device-data"]
+
+
+def _runs(plant: Plant) -> Sequence[str]:
+    from bench import traced
+
+    traced.make_once(plant)
+    return [f"/trace/runs/{traced.RUN}/"]
+
+
+QUEUE = Case(
+    name="station-queue",
+    paths=_queues,
+    status=200,
+    unit="requests/s",
+    is_right=lambda answer: answer.count(b'"unitStatus":"IN_STATION"') >= LISTED,
+)
+SCAN = Case(
+    name="resolve-unit",
+    paths=_scans,
+    status=200,
+    unit="requests/s",
+    is_right=lambda answer: b'"woNo":' in answer and b'"currentStepNo":' in answer,
+)
+LIST = Case(
+    name="device-data-list",
+    paths=_lists,
+    status=200,
+    unit="requests/s",
+    is_right=lambda answer: answer.count(b'"eventId":') == LISTED,
+)
+RUN = Case(
+    name="run-page",
+    paths=_runs,
+    by_session=True,
+    status=200,
+    unit="pages/s",
+    is_right=lambda answer: answer.count(b'<a class="sn"') >= LISTED,
+)
