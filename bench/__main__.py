@@ -1,7 +1,9 @@
-"""Run the benchmark: `script/bench [--quick] [--case NAME …] [--json FILE] [--against PATH]`.
+"""Run the benchmark: `script/bench [--quick] [--case NAME …] [--json FILE]`, with `--against PATH`,
+`--beside NAME` or `--memory` for what is no case and its floor.
 
 Ends with 1 when a target is missed, with 2 when it could not measure. With `--against`, another checkout is measured in
-turns with this one instead of the floor, and there is no target.
+turns with this one instead of the floor, and there is no target. With `--beside`, readings are measured while something
+else goes on (`bench.beside`); with `--memory`, what the web processes keep (`bench.memory`).
 """
 
 import argparse
@@ -80,7 +82,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _run_beside(arguments: argparse.Namespace) -> int:
     plan = beside.QUICK if arguments.quick else beside.Plan()
     plan = replace(plan, rounds=arguments.rounds or plan.rounds)
-    cases = arguments.case or beside.READINGS
+    cases = [name for name in arguments.case or beside.READINGS if name in CASES]
     return _end(arguments, beside.measure(cases, arguments.beside, plan, waits=arguments.waits))
 
 

@@ -13,7 +13,7 @@ from mes.platform.database.partitions import months_from, next_month
 
 FULL = {  # rows of a month that is dropped while readings come in
     "execution_datavalue": 1_000_000,
-    "integration_devicedatarecord": 1_000_000,
+    "integration_devicedatarecord": 300_000,
     "ingest_settledingestevent": 100_000,
     "ingest_ingesteventunit": 100_000,
 }
