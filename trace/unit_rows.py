@@ -16,7 +16,10 @@ from mes.readiness.models import ItemStatus
 
 def label(choices: Any, value: str) -> str:
     """Return what `get_…_display` of a model does."""
-    return str(choices(value).label) if value in choices.values else value
+    try:
+        return str(choices(value).label)
+    except ValueError:
+        return value
 
 
 class Row(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from mes import errors
+from mes.platform.database.prepared import fetch_all
 from mes.production.models import Run
 from mes.production_counts.models import RecordSignature
 from mes.production_counts.windows import COUNTERS, Doubt
@@ -216,13 +217,6 @@ HOURS = """
 """
 
 
-def count_run(run: Run) -> list[MachineRow]:
-    """Return what each machine counted for a run, in one query."""
-    with connection.cursor() as cursor:
-        cursor.execute(_select(TOTAL, NO_PLACE, "h.doubts <> 0", "s.run_id = %(run)s"), {"run": run.pk})
-        return [_machine(row) for row in cursor.fetchall()]
-
-
 PLACE, NO_PLACE = "l.code, l.id", "NULL::text, NULL::bigint"
 Rows = list[tuple[Any, ...]]
 
@@ -266,6 +260,14 @@ def _select(keys: Sequence[str], place: str, doubt: str, condition: str) -> str:
      ORDER BY 5, 1 NULLS FIRST, min(min(h.first_at)) OVER (PARTITION BY {", ".join(keys)}, {place}), 3, 4, 2, 8, 7, 9
      LIMIT {MOST_ROWS + 1}
     """
+
+
+COUNTED_FOR_RUN = _select(TOTAL, NO_PLACE, "h.doubts <> 0", "s.run_id = %(run)s")
+
+
+def count_run(run: Run) -> list[MachineRow]:
+    """Return what each machine counted for a run, in one query, prepared: planning it takes longer than running it."""
+    return [_machine(row) for row in fetch_all(COUNTED_FOR_RUN, {"run": run.pk})]
 
 
 def _machine(row: tuple[Any, ...]) -> MachineRow:
