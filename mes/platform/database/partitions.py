@@ -128,9 +128,19 @@ def _make_default_the_month(cursor: CursorWrapper, table: str, first: date) -> l
         return []
     cursor.execute(f"ALTER TABLE {table} DETACH PARTITION {table}_default")
     cursor.execute(f"ALTER TABLE {table}_default RENAME TO {name}")
+    for index in _indexes_of(cursor, name):  # whose names the next default partition gets
+        cursor.execute(f"ALTER INDEX {index} RENAME TO {index.replace(f'{table}_default', name, 1)}")
     cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {_bounds(first)}")  # reads it once
     cursor.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")
     return [name]
+
+
+def _indexes_of(cursor: CursorWrapper, table: str) -> list[str]:
+    cursor.execute(
+        "SELECT relname FROM pg_class JOIN pg_index ON indexrelid = pg_class.oid WHERE indrelid = to_regclass(%s)",
+        [table],
+    )
+    return [row[0] for row in cursor.fetchall()]
 
 
 def _bounds(first: date) -> str:
