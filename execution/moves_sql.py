@@ -83,7 +83,7 @@ CTES = f"""
     ), stored AS ({values.INSERT_ROWS}
     ), told AS ({emit.INSERT_EVENTS})
 """
-WRITE = f"WITH {CTES} SELECT 1"
+WRITE = f"WITH {CTES} {emit.COMPLETED_AT_ONCE}"
 
 
 def write(
@@ -96,15 +96,15 @@ def write(
 ) -> None:
     """Write moves in the caller's transaction, and whatever `statement` writes along; announce them after the commit.
 
-    An authorized run is started by the first of its moves that enters. `watched` are the units for which open
-    events wait, where the caller knows.
+    It ends with `emit.COMPLETED_AT_ONCE`. An authorized run is started by the first of its moves that enters. `watched`
+    are the units for which open events wait, where the caller knows.
     """
     emit.check_transaction()
     for move in decided:
         if move.is_entry:
             runs.start(move.track.run, at=move.track.in_at)
-    fetch_all(
-        statement,
+    [[completed_types]] = fetch_all(
+        emit.with_interest(statement),
         {
             "moves": as_json([_row(move) for move in decided]),
             "events": as_json(emit.to_rows([event for move in decided for event in move.events])),
@@ -112,6 +112,7 @@ def write(
             **(parameters or {}),
         },
     )
+    emit.count_at_once(completed_types)
     if dispositions := [disposition for move in decided for disposition in move.dispositions]:
         Disposition.objects.bulk_create(dispositions)
     if defects := [defect for move in decided for defect in move.defects]:

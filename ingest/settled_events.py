@@ -17,6 +17,7 @@ from ingest.unit_moves import EventMoves
 from mes.platform import request_ids
 from mes.platform.database.prepared import as_json
 from mes.platform.http.envelope import camel_case
+from mes.platform.outbox import emit
 
 _EVENT_TYPES = {
     "id": "bigint",
@@ -83,7 +84,7 @@ _END = f""", settled AS (
         UPDATE mes_idempotencykey k SET answer = e.answer, record_id = e.id
           FROM event e WHERE k.channel = e.channel AND k.key = e.dedupe_key
     )
-    SELECT 1
+    {emit.COMPLETED_AT_ONCE}
 """
 SETTLE, SETTLE_PARTLY = _BEGIN + _END, _BEGIN + _LEAVE_OUT + _END
 

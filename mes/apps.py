@@ -15,7 +15,7 @@ class MesConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what must exist after every migration, what goes in time, who acts on events and by the clock."""
-        from mes.line_setup.print_counts import count_print
+        from mes.line_setup import print_counts
         from mes.platform.accounts.roles import create_roles
         from mes.platform.bulk_actions import services as bulk_actions
         from mes.platform.database import references, retention
@@ -40,7 +40,7 @@ class MesConfig(AppConfig):
 
         register_converter(NameConverter, "name")
         readiness.register()
-        handlers[EventType.TRACK_OUT].register(count_print)  # a stencil is locked before clocks
+        handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks
         time_rules.register()
         references.user_finders.register(find_users)
         retention.policies.register(

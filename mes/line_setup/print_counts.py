@@ -1,25 +1,46 @@
 """Counting what a stencil was used for since it was cleaned."""
 
-from django.db.models import F, Q
+from collections.abc import Sequence
 
-from mes.line_setup.models import LineBinding, SetUpKind, Stencil
+from mes.line_setup.models import SetUpKind
 from mes.plant.models import OperationKind
+from mes.platform.database.prepared import as_json, fetch_all
+from mes.platform.outbox.emit import SetHandler
 from mes.platform.outbox.models import MesEvent
 
+# The stencils are locked in the order of their ids, and read as they are once they are locked: one that was cleaned
+# meanwhile counts what was printed afterwards.
+COUNT = f"""
+    WITH used AS MATERIALIZED (
+        SELECT b.stencil_id, p.at
+          FROM jsonb_to_recordset(%(prints)s::jsonb) AS p(line_id bigint, at timestamptz)
+          JOIN mes_linebinding b ON b.line_id = p.line_id AND b.kind = '{SetUpKind.STENCIL}' AND b.bound_at <= p.at
+                                AND (b.unbound_at IS NULL OR b.unbound_at > p.at)
+    ), locked AS MATERIALIZED (
+        SELECT id, last_cleaned_at FROM mes_stencil WHERE id = ANY(ARRAY(SELECT stencil_id FROM used))
+         ORDER BY id FOR NO KEY UPDATE
+    ), counted AS MATERIALIZED (
+        SELECT l.id, count(*) AS prints
+          FROM locked l JOIN used u ON u.stencil_id = l.id AND (l.last_cleaned_at IS NULL OR l.last_cleaned_at < u.at)
+         GROUP BY l.id
+    )
+    UPDATE mes_stencil s SET usage_count = s.usage_count + c.prints FROM counted c WHERE s.id = c.id RETURNING s.id
+"""
 
-def count_print(event: MesEvent) -> None:
-    """Count a board that left a printing step for the stencil that was bound to its line then (TRACK_OUT).
+
+def count_prints(events: Sequence[MesEvent]) -> None:
+    """Count the boards that left a printing step for the stencils that were bound to their lines then (TRACK_OUT).
 
     The time of the track-out decides, so a late event counts for the stencil of its time, and none from before the
-    last cleaning counts.
+    last cleaning counts. What takes the place of another after a review tells of no other print.
     """
-    if event.payload.get("operationKind") != OperationKind.PRINT:
-        return
-    then = Q(unbound_at=None) | Q(unbound_at__gt=event.occurred_at)
-    bindings = LineBinding.objects.filter(
-        then, line_id=event.payload.get("lineId"), kind=SetUpKind.STENCIL, bound_at__lte=event.occurred_at
-    )
-    not_cleaned_since = Q(last_cleaned_at=None) | Q(last_cleaned_at__lt=event.occurred_at)
-    Stencil.objects.filter(not_cleaned_since, pk__in=bindings.values("stencil")).update(
-        usage_count=F("usage_count") + 1
-    )
+    prints = [
+        {"line_id": event.payload.get("lineId"), "at": event.occurred_at}
+        for event in events
+        if event.payload.get("operationKind") == OperationKind.PRINT and not event.payload.get("supersedes")
+    ]
+    if prints:
+        fetch_all(COUNT, {"prints": as_json(prints)})
+
+
+HANDLER = SetHandler(count_prints, interest=f"e.payload->>'operationKind' = '{OperationKind.PRINT}'")

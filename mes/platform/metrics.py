@@ -35,7 +35,8 @@ MESSAGES = Counter(
 )
 EVENTS = Counter(
     "linekeeper_outbox_events",
-    "Attempts of this machine's workers at events: completed, failed (to be tried again), dead (given up).",
+    "Attempts at events on this machine: completed (by a worker, or at once where nothing follows), failed (to be "
+    "tried again), dead (given up).",
     ("event_type", "outcome"),
     registry=COUNTED,
 )
@@ -53,9 +54,9 @@ def count_messages(channel: str, sender: str, outcome: str, number: int = 1) -> 
     _of_messages(channel, sender if sender.startswith("token:") else SENDING_PEOPLE, outcome).inc(number)
 
 
-def count_event(event_type: str, outcome: str) -> None:
-    """Count an attempt to handle an event."""
-    EVENTS.labels(event_type, outcome).inc()
+def count_event(event_type: str, outcome: str, number: int = 1) -> None:
+    """Count attempts to handle events of a type that have come to the same end."""
+    _of_events(event_type, outcome).inc(number)
 
 
 def counted() -> CollectorRegistry:
@@ -75,3 +76,8 @@ def _of_requests(route: str, method: str, status: int) -> tuple[Counter, Histogr
 @lru_cache(maxsize=4096)
 def _of_messages(channel: str, sender: str, outcome: str) -> Counter:
     return MESSAGES.labels(channel, sender, outcome)
+
+
+@lru_cache(maxsize=64)
+def _of_events(event_type: str, outcome: str) -> Counter:
+    return EVENTS.labels(event_type, outcome)

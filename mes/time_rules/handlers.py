@@ -1,10 +1,13 @@
 """Events that start and end clocks."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from mes.plant.models import Line
-from mes.platform.outbox.emit import handlers
+from mes.platform.outbox.emit import SetHandler, handlers
 from mes.platform.outbox.models import EventType, MesEvent
 from mes.production.models import Run
 from mes.production.runs import snapshot_of
@@ -23,27 +26,64 @@ from mes.time_rules.rules import (
 )
 
 
+def _fits(condition: str) -> str:
+    """Return in SQL what `rules.matches` asks of the payload of an event `e`. A condition that is no object fits, so
+    that whoever handles the event finds it.
+    """
+    return f"""
+        CASE WHEN jsonb_typeof({condition}) = 'object' THEN NOT EXISTS (
+            SELECT FROM jsonb_each({condition}) AS c(name, allowed)
+             WHERE NOT CASE jsonb_typeof(allowed) WHEN 'array' THEN allowed ELSE jsonb_build_array(allowed) END
+                       @> jsonb_build_array(e.payload -> name)
+        ) ELSE true END"""
+
+
+# An end is wanted of a rule that is switched off too, for its clocks run on; an event that takes the place of another
+# takes back what only that one started or ended. Scopes are left to the handler. The definitions are a few rows.
+INTEREST = f"""
+    coalesce(e.payload->>'supersedes', '') <> '' OR EXISTS (
+        SELECT FROM mes_timeruledefinition d
+         WHERE d.start_event = e.event_type AND d.is_active AND {_fits("d.start_condition")}
+            OR d.end_event = e.event_type AND {_fits("d.end_condition")}
+    )"""
+
+
 def register() -> None:
     """Have the events that clocks know handled."""
     for event_type in ENTITY_OF_EVENT:
-        handlers[event_type].register(handle)
+        handlers[event_type].register(HANDLER)
 
 
-def handle(event: MesEvent) -> None:
-    """Record what an event starts and ends, and update the clocks. Twice has the effect of once.
+def handle(events: Sequence[MesEvent]) -> None:
+    """Record what events start and end, and update the clocks. Twice has the effect of once.
 
     One that takes the place of another is kept whatever it starts: what only that one started or ended counts no more.
     """
     definitions = list(TimeRuleDefinition.objects.all())
-    starting = [definition for definition in definitions if definition.is_active and _starts(definition, event)]
-    ending = [definition for definition in definitions if _ends(definition, event)]
-    ends = [definition.pk for definition in ending if _may_have_started(definition, event)]
-    run = _run(event) if starting else None
-    chosen = _choose(starting, definitions, _context(event, run))
-    superseded_key = str(event.payload.get("supersedes") or "")
-    if chosen or ends or superseded_key:
-        mark = _mark(event, run, chosen, ends)
-        services.record(mark, definitions=definitions, superseded_key=superseded_key)
+    meanings = [_Meaning.of(event, definitions) for event in events]
+    places = _Places([meaning.event for meaning in meanings if meaning.starting])
+    marks = [_mark(meaning, places, definitions) for meaning in meanings]
+    services.record([mark for mark in marks if mark.starts or mark.ends or mark.supersedes], definitions=definitions)
+
+
+HANDLER = SetHandler(handle, interest=INTEREST)
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """The definitions of which an event may start a clock, and of which it may end one."""
+
+    event: MesEvent
+    starting: Sequence[TimeRuleDefinition]
+    ending: Sequence[TimeRuleDefinition]
+
+    @classmethod
+    def of(cls, event: MesEvent, definitions: Iterable[TimeRuleDefinition]) -> "_Meaning":
+        return cls(
+            event,
+            [definition for definition in definitions if definition.is_active and _starts(definition, event)],
+            [definition for definition in definitions if _ends(definition, event)],
+        )
 
 
 def _starts(definition: TimeRuleDefinition, event: MesEvent) -> bool:
@@ -54,40 +94,59 @@ def _ends(definition: TimeRuleDefinition, event: MesEvent) -> bool:
     return definition.end_event == event.event_type and matches(definition.end_condition, event.payload)
 
 
-def _may_have_started(definition: TimeRuleDefinition, event: MesEvent) -> bool:
-    """Whether a clock can be there or come: an end of an active rule is kept, because its start may come later."""
-    if definition.is_active:
-        return True
-    marks = TimeRuleMark.objects.filter(entity_type=event.entity_type, entity_id=event.entity_id)
-    return marks.filter(starts__has_key=str(definition.pk)).exists()
+class _Places:
+    """The runs and lines that events name, read together."""
+
+    def __init__(self, events: Sequence[MesEvent]) -> None:
+        self.events = events
+        self.contexts: dict[tuple[int, str | None], Context] = {}
+
+    @cached_property
+    def _runs(self) -> dict[int | str, Run]:
+        """By id, and by number where an event names no id."""
+        runs = Run.objects.select_related("line", "work_order", "route_version__routing")
+        runs = runs.defer("route_version__snapshot")
+        ids = {event.run_id for event in self.events if event.run_id is not None}
+        run_nos = {_run_no(event) for event in self.events if event.run_id is None} - {None}
+        found: dict[int | str, Run] = dict(runs.in_bulk(ids)) if ids else {}
+        return found | ({run.run_no: run for run in runs.filter(run_no__in=run_nos)} if run_nos else {})
+
+    @cached_property
+    def _line_ids(self) -> set[int]:
+        named = {event.payload.get("lineId") for event in self.events}
+        lines = Line.objects.filter(pk__in=[line_id for line_id in named if isinstance(line_id, int)])
+        return set(lines.values_list("pk", flat=True))
+
+    def run(self, event: MesEvent) -> Run | None:
+        """Return the run that an event happened in."""
+        key = _run_no(event) if event.run_id is None else event.run_id
+        return None if key is None else self._runs.get(key)
+
+    def line_id(self, event: MesEvent) -> int | None:
+        """Return the line that an event happened on."""
+        run, line_id = self.run(event), event.payload.get("lineId")
+        if run is not None and line_id in (None, run.line_id):
+            return run.line_id
+        return line_id if isinstance(line_id, int) and line_id in self._line_ids else None
+
+    def context(self, event: MesEvent) -> Context:
+        """Return what scopes and route conditions are compared with."""
+        run, line_code = self.run(event), _line_code(event)
+        if run is None:
+            return Context(line_code=line_code)
+        if (run.pk, line_code) not in self.contexts:
+            self.contexts[run.pk, line_code] = Context(
+                line_code=line_code or run.line.code,
+                routing_code=run.route_version.routing.code,
+                product_code=run.work_order.product_code,
+                route_kinds=frozenset(step.operation_kind for step in snapshot_of(run).steps),
+            )
+        return self.contexts[run.pk, line_code]
 
 
-def _choose(
-    starting: list[TimeRuleDefinition], definitions: list[TimeRuleDefinition], context: Context
-) -> list[TimeRuleDefinition]:
-    """Return the definitions that start a clock: those that apply where the event happened, one of each code."""
-    codes = {definition.code for definition in starting}
-    applying = choose([definition for definition in definitions if definition.code in codes], context)
-    return [definition for definition in applying if definition in starting]
-
-
-def _context(event: MesEvent, run: Run | None) -> Context:
-    if run is None:
-        return Context(line_code=_line_code(event))
-    return Context(
-        line_code=_line_code(event) or run.line.code,
-        routing_code=run.route_version.routing.code,
-        product_code=run.work_order.product_code,
-        route_kinds=frozenset(step.operation_kind for step in snapshot_of(run).steps),
-    )
-
-
-def _run(event: MesEvent) -> Run | None:
-    runs = Run.objects.select_related("line", "work_order", "route_version__routing").defer("route_version__snapshot")
-    if event.run_id is not None:
-        return runs.filter(pk=event.run_id).first()
+def _run_no(event: MesEvent) -> str | None:
     run_no = event.payload.get("runNo")
-    return runs.filter(run_no=run_no).first() if run_no else None
+    return str(run_no) if run_no else None
 
 
 def _line_code(event: MesEvent) -> str | None:
@@ -96,7 +155,19 @@ def _line_code(event: MesEvent) -> str | None:
     return str(code) if code else None
 
 
-def _mark(event: MesEvent, run: Run | None, chosen: list[TimeRuleDefinition], ends: list[int]) -> TimeRuleMark:
+def _choose(
+    starting: Sequence[TimeRuleDefinition], definitions: Sequence[TimeRuleDefinition], context: Context
+) -> list[TimeRuleDefinition]:
+    """Return the definitions that start a clock: those that apply where the event happened, one of each code."""
+    codes = {definition.code for definition in starting}
+    applying = choose([definition for definition in definitions if definition.code in codes], context)
+    return [definition for definition in applying if definition in starting]
+
+
+def _mark(meaning: _Meaning, places: _Places, definitions: Sequence[TimeRuleDefinition]) -> TimeRuleMark:
+    event, starting = meaning.event, meaning.starting
+    chosen = _choose(starting, definitions, places.context(event)) if starting else []
+    run = places.run(event) if starting else None
     terms = {rule.pk: Terms(rule.duration_minutes, rule.warning_minutes, rule.restarts) for rule in chosen}
     return TimeRuleMark(
         event_key=event.idempotency_key,
@@ -107,19 +178,11 @@ def _mark(event: MesEvent, run: Run | None, chosen: list[TimeRuleDefinition], en
         sequence=_sequence(event),
         belongs_at=_use_started_at(event) or event.occurred_at,
         starts={str(pk): rule_terms.as_document() for pk, rule_terms in terms.items()},
-        ends=ends,
+        ends=[definition.pk for definition in meaning.ending],
         run_id=run.pk if run else None,
-        line_id=_line_id(event, run) if chosen else None,
+        line_id=places.line_id(event) if chosen else None,
+        supersedes=str(event.payload.get("supersedes") or ""),
     )
-
-
-def _line_id(event: MesEvent, run: Run | None) -> int | None:
-    line_id = event.payload.get("lineId")
-    if run is not None and line_id in (None, run.line_id):
-        return run.line_id
-    if isinstance(line_id, int) and Line.objects.filter(pk=line_id).exists():
-        return line_id
-    return None
 
 
 def _use_started_at(event: MesEvent) -> datetime | None:

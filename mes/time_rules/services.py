@@ -1,24 +1,26 @@
-"""Writing clocks: computing them from the marks of an entity, waiving, acknowledging, cancelling.
+"""Writing clocks: computing them from the marks of entities, waiving, acknowledging, cancelling.
 
-Everything here happens under the lock of the entity (`lock_entity`): a start and an end handled at once by two workers
-would each not see the other's mark, and the clock would run for ever. Who holds a unit's row may take the entity's
-lock; who holds the entity's lock takes no other but of its clocks' rows.
+Everything here happens under the locks of the entities (`lock_entities`): a start and an end handled at once by two
+workers would each not see the other's mark, and the clock would run for ever. Who holds a unit's row may take the
+entity's lock; who holds entities' locks takes no others but of their clocks' rows.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mes import errors
 from mes.labels import Action, Entity, State
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.database.prepared import as_json, fetch_all
 from mes.production.models import Unit, UnitStatus
 from mes.production.transitions import StateMachine
-from mes.time_rules import hooks, notifications
+from mes.time_rules import clock_rows, hooks, notifications
 from mes.time_rules.models import (
     Ending,
     EntityType,
@@ -47,43 +49,143 @@ CLOCK = StateMachine(
 SETTLED_FOR_GOOD = (S.WAIVED, S.CANCELLED)  # by a person; events change nothing of it
 SYSTEM = "system"
 
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+EntityKey = tuple[str, str]  # type and id of a unit or lot
+
+# In the order of what is locked, each once: a hash may stand for two entities.
+LOCK = """
+    WITH keys AS MATERIALIZED (
+        SELECT DISTINCT hashtextextended(name, 0) AS key
+          FROM jsonb_array_elements_text(%(names)s::jsonb) AS name ORDER BY key
+    )
+    SELECT count(pg_advisory_xact_lock(key)) FROM keys
+"""
 
 
-def lock_entity(entity_type: str, entity_id: str) -> None:
-    """Let no one else read or write the clocks of a unit or lot until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK, [f"time rules {entity_type} {entity_id}"])
+def lock_entities(entities: Iterable[EntityKey]) -> None:
+    """Let no one else read or write the clocks of units or lots until the transaction ends; of all at once."""
+    names = [f"time rules {entity_type} {entity_id}" for entity_type, entity_id in entities]
+    fetch_all(LOCK, {"names": as_json(names)})
 
 
 # --- from events ---------------------------------------------------------------------------------------------
 
 
-@transaction.atomic(savepoint=False)  # of each event there is: what fails here fails as a whole
-def record(mark: TimeRuleMark, *, definitions: Iterable[TimeRuleDefinition], superseded_key: str = "") -> bool:
-    """Store a mark and update the clocks of the definitions it names; return False when it was stored before.
+@transaction.atomic(savepoint=False)  # of each set of events: what fails here fails as a whole
+def record(marks: Sequence[TimeRuleMark], *, definitions: Sequence[TimeRuleDefinition]) -> None:
+    """Store marks and update the clocks of the definitions they name, with the effect of one after the other.
 
-    `definitions`: those it names, and perhaps others. `superseded_key` is of the event that it takes the place of.
+    One that was stored before changes nothing. An end of a definition that is switched off counts where one of its
+    clocks may run; of one that is active it is kept, because its start may come later.
     """
-    lock_entity(mark.entity_type, mark.entity_id)
-    marks = list(TimeRuleMark.objects.filter(entity_type=mark.entity_type, entity_id=mark.entity_id))
-    if any(earlier.event_key == mark.event_key for earlier in marks):
-        return False
-    mark.supersedes = superseded_key
-    mark.save(force_insert=True)
-    concerned = {int(key) for key in mark.starts} | set(mark.ends)
-    marks.append(mark)
-    concerned |= _supersede(marks)
-    _update_clocks(marks, definitions=[definition for definition in definitions if definition.pk in concerned])
-    return True
+    if not marks:
+        return
+    entities = {(mark.entity_type, mark.entity_id) for mark in marks}
+    lock_entities(entities)
+    clocks = _Clocks(entities, definitions)
+    updates = [clocks.add(mark) for mark in marks]
+    clocks.write()
+    for update in updates:
+        update.tell()
 
 
-def _supersede(marks: Iterable[TimeRuleMark]) -> set[int]:
-    """Take from marks what the ones in their place do not say too, in whatever order they came; return whose clocks
-    that concerns.
+class _Clocks:
+    """The marks and clocks of locked entities, as they become. Each mark finds what those before it left, as if it had
+    been written; what was changed is written in the end.
+    """
+
+    def __init__(self, entities: Collection[EntityKey], definitions: Iterable[TimeRuleDefinition]) -> None:
+        self.now = timezone.now()
+        self.entities = entities
+        self.definitions = {definition.pk: definition for definition in definitions}
+        self.marks: dict[EntityKey, list[TimeRuleMark]] = {entity: [] for entity in entities}
+        self.instances: dict[EntityKey, list[TimeRuleInstance]] = {entity: [] for entity in entities}
+        self.new_marks: list[TimeRuleMark] = []
+        self.replaced_marks: list[TimeRuleMark] = []
+        theirs = _of_entities(entities)
+        for mark in TimeRuleMark.objects.filter(theirs):
+            self.marks[mark.entity_type, mark.entity_id].append(mark)
+        rows = TimeRuleInstance.objects.select_for_update(no_key=True).filter(theirs).order_by("pk")
+        for instance in rows:
+            self.instances[instance.entity_type, instance.entity_id].append(instance)
+        self.before = {instance.pk: clock_rows.as_row(instance) for instance in rows}
+
+    @cached_property
+    def scrapped_sns(self) -> set[str]:
+        """The units among the entities that are scrapped; asked only where it matters."""
+        sns = [entity_id for entity_type, entity_id in self.entities if entity_type == EntityType.UNIT]
+        return set(Unit.objects.filter(sn__in=sns, status=UnitStatus.SCRAPPED).values_list("sn", flat=True))
+
+    def is_scrapped(self, entity: EntityKey) -> bool:
+        """Whether the clocks are those of a scrapped unit."""
+        entity_type, entity_id = entity
+        return entity_type == EntityType.UNIT and entity_id in self.scrapped_sns
+
+    def add(self, mark: TimeRuleMark) -> "_ClockUpdates":
+        """Take a mark in, and update the clocks it concerns; return what there is to tell."""
+        entity = mark.entity_type, mark.entity_id
+        updates, marks = _ClockUpdates(self, entity), self.marks[entity]
+        mark.ends = [pk for pk in mark.ends if self._may_have_started(pk, marks)]
+        is_stored = any(earlier.event_key == mark.event_key for earlier in marks)
+        if is_stored or not (mark.starts or mark.ends or mark.supersedes):
+            return updates
+        marks.append(mark)
+        self.new_marks.append(mark)
+        concerned = {int(key) for key in mark.starts} | set(mark.ends)
+        for replaced, taken in _supersede(marks):
+            self.replaced_marks.append(replaced)
+            concerned |= taken
+        for definition in self.definitions.values():
+            if definition.pk in concerned:
+                self._update(updates, definition)
+        return updates
+
+    def _may_have_started(self, definition_id: int, marks: Iterable[TimeRuleMark]) -> bool:
+        """Whether a clock can be there or come."""
+        return self.definitions[definition_id].is_active or any(str(definition_id) in mark.starts for mark in marks)
+
+    def _update(self, updates: "_ClockUpdates", definition: TimeRuleDefinition) -> None:
+        """Recompute the clocks of an entity and definition from all marks of the entity."""
+        marks, instances = self.marks[updates.entity], self.instances[updates.entity]
+        mine = [instance for instance in instances if instance.definition_id == definition.pk]
+        for instance in mine:
+            instance.definition = definition
+        mine.sort(key=lambda instance: instance.started_at)  # then by id: new ones come last
+        decided = [instance for instance in mine if instance.status == S.WAIVED]
+        waived = {instance.start_key: instance.decided_at for instance in decided if instance.decided_at}
+        for clock in read_clocks(_marks_of(definition, marks), waived=waived):
+            matching = [instance for instance in mine if instance.start_key in clock.start_keys]
+            updates.drop(matching[1:])
+            if not matching:
+                matching = [_new_instance(definition, *updates.entity)]
+                instances.extend(matching)
+            updates.follow(matching[0], clock)
+        updates.drop(instance for instance in mine if instance.start_key in _list_started_by_none(definition, marks))
+
+    def write(self) -> None:
+        """Write what was changed."""
+        TimeRuleMark.objects.bulk_create(self.new_marks)
+        for mark in self.replaced_marks:  # of reviews, which are few
+            mark.save(update_fields=["starts", "ends"])
+        everyone = [instance for instances in self.instances.values() for instance in instances]
+        stored = [instance for instance in everyone if instance.pk is not None]
+        clock_rows.update([it for it in stored if clock_rows.as_row(it) != self.before[it.pk]])
+        TimeRuleInstance.objects.bulk_create([instance for instance in everyone if instance.pk is None])
+
+
+def _of_entities(entities: Iterable[EntityKey]) -> Q:
+    ids: dict[str, list[str]] = {}
+    for entity_type, entity_id in entities:
+        ids.setdefault(entity_type, []).append(entity_id)
+    theirs = [Q(entity_type=entity_type, entity_id__in=of_type) for entity_type, of_type in ids.items()]
+    return theirs[0] if len(theirs) == 1 else Q(*theirs, _connector=Q.OR)
+
+
+def _supersede(marks: Iterable[TimeRuleMark]) -> list[tuple[TimeRuleMark, set[int]]]:
+    """Take from marks what the ones in their place do not say too, in whatever order they came; return those marks,
+    each with the definitions that it says no longer.
     """
     by_key = {mark.event_key: mark for mark in marks}
-    concerned: set[int] = set()
+    changed: list[tuple[TimeRuleMark, set[int]]] = []
     for mark in by_key.values():
         replaced = by_key.get(mark.supersedes)
         if replaced is None:
@@ -92,28 +194,8 @@ def _supersede(marks: Iterable[TimeRuleMark]) -> set[int]:
         if started or ended:
             replaced.starts = {key: terms for key, terms in replaced.starts.items() if key not in started}
             replaced.ends = [pk for pk in replaced.ends if pk not in ended]
-            replaced.save(update_fields=["starts", "ends"])
-            concerned |= {int(key) for key in started} | ended
-    return concerned
-
-
-def _update_clocks(marks: list[TimeRuleMark], *, definitions: Collection[TimeRuleDefinition]) -> None:
-    """Recompute the clocks of a locked entity from all of its marks."""
-    entity_type, entity_id = marks[-1].entity_type, marks[-1].entity_id
-    rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition")
-    rows = rows.filter(entity_type=entity_type, entity_id=entity_id, definition__in=definitions).order_by("pk")
-    instances = sorted(rows, key=lambda instance: (instance.started_at, instance.pk))
-    followed = _ClockUpdates(now=timezone.now(), entity=(entity_type, entity_id))
-    for definition in definitions:
-        mine = [instance for instance in instances if instance.definition_id == definition.pk]
-        decided = [instance for instance in mine if instance.status == S.WAIVED]
-        waived = {instance.start_key: instance.decided_at for instance in decided if instance.decided_at}
-        for clock in read_clocks(_marks_of(definition, marks), waived=waived):
-            matching = [instance for instance in mine if instance.start_key in clock.start_keys]
-            followed.drop(matching[1:])
-            followed.follow(matching[0] if matching else _new_instance(definition, entity_type, entity_id), clock)
-        followed.drop(instance for instance in mine if instance.start_key in _list_started_by_none(definition, marks))
-    followed.tell()
+            changed.append((replaced, {int(key) for key in started} | ended))
+    return changed
 
 
 def _list_started_by_none(definition: TimeRuleDefinition, marks: Iterable[TimeRuleMark]) -> set[str]:
@@ -155,32 +237,30 @@ def _marks_of(definition: TimeRuleDefinition, marks: Iterable[TimeRuleMark]) -> 
 
 
 class _ClockUpdates:
-    """Clocks that were recomputed, and the notifications that follow."""
+    """Clocks of an entity that were recomputed because of an event, and the notifications that follow."""
 
-    def __init__(self, *, now: datetime, entity: tuple[str, str]) -> None:
-        self.now = now
+    def __init__(self, clocks: _Clocks, entity: EntityKey) -> None:
+        self.clocks = clocks
+        self.now = clocks.now
         self.entity = entity
         self.expired: list[TimeRuleInstance] = []
         self.lifted: list[TimeRuleInstance] = []
         self.withdrawn: list[TimeRuleInstance] = []
 
-    @cached_property
+    @property
     def is_scrapped(self) -> bool:
-        """Whether the clocks are those of a scrapped unit; asked only where it matters."""
-        entity_type, entity_id = self.entity
-        return entity_type == EntityType.UNIT and Unit.objects.filter(sn=entity_id, status=UnitStatus.SCRAPPED).exists()
+        """Whether the clocks are those of a scrapped unit."""
+        return self.clocks.is_scrapped(self.entity)
 
     def follow(self, instance: TimeRuleInstance, clock: Clock) -> None:
-        """Write what a clock says into its row."""
+        """Have a row say what its clock says."""
         before, was_blocking = instance.status, instance.status == S.EXPIRED and instance.ended_at is None
         if before in SETTLED_FOR_GOOD:
             if instance.ended_at is None and clock.end is not None:
                 instance.ended_at = clock.end.at
-                instance.save(update_fields=["ended_at"])
             return
         self._start(instance, clock)
         self._end(instance, clock)
-        instance.save()
         if instance.status == S.EXPIRED and before != S.EXPIRED:
             self.expired.append(instance)
         if instance.status == S.COMPLETED and before == S.EXPIRED:
@@ -195,7 +275,6 @@ class _ClockUpdates:
                 if instance.status == S.EXPIRED:
                     self.lifted.append(instance)
                 instance.status, instance.ended_at = S.CANCELLED, self.now
-                instance.save(update_fields=["status", "ended_at"])
 
     def _start(self, instance: TimeRuleInstance, clock: Clock) -> None:
         instance.start_key, instance.started_at = clock.start.key, clock.start.at
@@ -272,7 +351,7 @@ def _lock_instance(instance_id: int) -> TimeRuleInstance:
         errors.TimeRuleInstanceNotFound,
         pk=instance_id,
     )
-    lock_entity(*entity)
+    lock_entities([entity])
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition", "run")
     return rows.get(pk=instance_id)
 
@@ -290,7 +369,7 @@ def cancel_of_unit(sn: str) -> None:
 
     Those that expired stay expired; nobody has to deal with them any more.
     """
-    lock_entity(EntityType.UNIT, sn)
+    lock_entities([(EntityType.UNIT, sn)])
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition")
     mine = list(rows.filter(entity_type=EntityType.UNIT, entity_id=sn, status__in=[S.ACTIVE, S.EXPIRED]).order_by("pk"))
     now = timezone.now()

@@ -33,8 +33,8 @@ def effects(transactional_db: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def start(effects: None, tmp_path: Path) -> Iterator[Callable[[], int]]:
-    """Start a worker; return its process id."""
+def start(effects: None, tmp_path: Path) -> Iterator[Callable[..., int]]:
+    """Start a worker, which handles events one by one or in sets; return its process id."""
     environment = {
         **os.environ,
         "DATABASE_URL": databases.own_url(),
@@ -53,8 +53,8 @@ def start(effects: None, tmp_path: Path) -> Iterator[Callable[[], int]]:
             text=True,
         )
 
-    def one() -> int:
-        nursery.stdin.write("one\n")
+    def one(how: str = "one by one") -> int:
+        nursery.stdin.write(f"{how}\n")
         nursery.stdin.flush()
         line = nursery.stdout.readline()
         assert line, (tmp_path / "nursery.log").read_text()[-4000:]

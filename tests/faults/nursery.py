@@ -1,7 +1,7 @@
 """A process that has everything loaded and makes workers of itself: `python -m tests.faults.nursery`.
 
-Each line on its standard input makes one, which runs the worker's loop; its process id is printed. Forked, a worker
-starts in milliseconds, so that many can be killed in a short test. They end with the nursery.
+Each line on its standard input makes one, which runs the worker's loop, `one by one` or in `sets`; its process id is
+printed. Forked, a worker starts in milliseconds, so that many can be killed in a short test. They end with the nursery.
 """
 
 import os
@@ -23,10 +23,18 @@ def handle(event) -> None:
     with connection.cursor() as cursor:
         cursor.execute(EFFECT, [event.pk])
     time.sleep(event.payload.get("takes", 0))
+    if event.payload.get("kills"):
+        os.kill(os.getpid(), signal.SIGKILL)
     if span:
         span.end()
     if event.payload.get("fails"):
         raise RuntimeError("it always fails")
+
+
+def handle_set(events) -> None:
+    """Have the effects of many events."""
+    for event in events:
+        handle(event)
 
 
 class Span:
@@ -52,22 +60,22 @@ class Span:
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mes.settings")
     django.setup()
-    from mes.platform.hooks import Hook
-    from mes.platform.outbox import emit
-    from mes.platform.outbox.models import EventType
-
-    emit.handlers[EventType.TRACK_IN] = Hook()
-    emit.handlers[EventType.TRACK_IN].register(handle)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are reaped by the system
-    for _line in sys.stdin:
+    for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            live()
+            live(line.strip())
         print(pid, flush=True)
 
 
-def live() -> None:
+def live(how: str) -> None:
+    from mes.platform.hooks import Hook
+    from mes.platform.outbox import emit
+    from mes.platform.outbox.models import EventType
     from mes.platform.outbox.worker import end_with_parent, loop
+
+    emit.handlers[EventType.TRACK_IN] = Hook()
+    emit.handlers[EventType.TRACK_IN].register(emit.SetHandler(handle_set) if how == "sets" else handle)
 
     end_with_parent()
     os.environ["LINEKEEPER_WORKER"] = f"nursery:{os.getpid()}"

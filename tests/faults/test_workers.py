@@ -1,5 +1,6 @@
 """Workers that die, several at once, events that always fail: real processes, leases of two seconds."""
 
+import os
 import random
 import time
 
@@ -20,6 +21,15 @@ OVERLAPS = """
     SELECT a.event_id FROM fault_span a JOIN fault_span b ON a.event_id = b.event_id AND a.id < b.id
      WHERE a.began < COALESCE(b.ended, clock_timestamp()) AND b.began < COALESCE(a.ended, clock_timestamp())
 """
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def test_a_worker_killed_twenty_times_has_every_effect_once_and_holds_nothing_longer_than_its_lease(start):
@@ -70,3 +80,36 @@ def test_events_that_always_fail_end_dead_and_the_others_are_on_time(start):
     waited = sorted((event.completed_at - event.created_at).total_seconds() for event in others)
     assert waited[len(waited) // 2] < 2 and waited[-1] < 5, waited  # those that fail are at it for longer
     assert ask("SELECT count(*) FROM fault_effect") == [(60,)]  # what failed has had none
+
+
+def test_workers_killed_in_their_sets_have_every_effect_once(start):
+    make_events(800, takes=0.002)
+    chance = random.Random(5)
+    for _time in range(6):
+        pid = start("sets")
+        time.sleep(chance.uniform(0.05, 0.3))
+        assert not_completed() > 0, "the events did not last for all the kills"
+        kill(pid)
+    for _worker in range(2):
+        start("sets")
+    eventually(lambda: not_completed() == 0, within=120)
+    assert ask("SELECT count(*), count(DISTINCT event_id) FROM fault_effect") == [(800, 800)]
+    assert MesEvent.objects.filter(attempts__gt=1).count() <= 6  # one that a worker was at alone; none of a set
+
+
+def test_an_event_that_kills_its_workers_is_given_up_and_its_set_loses_no_attempt(start):
+    make_events(5)
+    make_events(1, kills=True, attempts=2)
+    make_events(5)
+    open_events = MesEvent.objects.exclude(status__in=[EventStatus.COMPLETED, EventStatus.DEAD])
+    deaths = 0
+    while open_events.exists():
+        pid = start("sets")
+        eventually(lambda pid=pid: not open_events.exists() or has_ended(pid))
+        deaths += has_ended(pid)
+        assert deaths <= 3
+    assert deaths == 3  # once in the set, and twice by itself
+    killer = MesEvent.objects.get(status=EventStatus.DEAD)
+    assert killer.payload["kills"]
+    assert set(MesEvent.objects.exclude(pk=killer.pk).values_list("status", "attempts")) == {("COMPLETED", 1)}
+    assert ask("SELECT count(*), count(DISTINCT event_id) FROM fault_effect") == [(10, 10)]

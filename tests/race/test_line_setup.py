@@ -2,15 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from threading import Barrier
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mes.line_setup import bindings
-from mes.line_setup.models import LineBinding
+from mes.line_setup import bindings, print_counts
+from mes.line_setup.models import LineBinding, Stencil
+from mes.platform.outbox.models import MesEvent
 from tests.factories import make_line
 from tests.integration.helpers import another, at_once
 
@@ -97,3 +101,41 @@ def test_control_without_lock_and_constraint_two_stencils_are_bound(
     with without_constraint(LineBinding, "line_binding_one_current_per_line"):
         at_once(*(scan(person, "SMT-A", f"ST-{number}") for number in range(SCANS)))
         assert len(bound()) == SCANS
+
+
+# --- what a stencil is used for -----------------------------------------------------------------------------
+
+
+def count_while_it_is_cleaned() -> int:
+    """Count a print while somebody has cleaned its stencil since, but has not committed; return the stencil's count."""
+    stencil = Stencil.objects.create(stencil_id="ST-1")
+    line = make_line("SMT-A")
+    printed_at = timezone.now()
+    LineBinding.objects.create(line=line, kind="STENCIL", stencil=stencil, bound_at=printed_at, bound_by="x")
+    payload = {"operationKind": "PRINT", "lineId": line.pk}
+    event = MesEvent(event_type="TRACK_OUT", occurred_at=printed_at, payload=payload)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Stencil.objects.update(last_cleaned_at=timezone.now(), usage_count=0)
+            counting = pool.submit(_alone, lambda: print_counts.count_prints([event, event]))
+            with pytest.raises(TimeoutError):
+                counting.result(timeout=0.3)  # it waits for the stencil
+        counting.result(timeout=30)
+    stencil.refresh_from_db()
+    return stencil.usage_count
+
+
+def _alone(work: Callable[[], None]) -> None:
+    try:
+        work()
+    finally:
+        connection.close()
+
+
+def test_a_stencil_that_was_cleaned_meanwhile_counts_no_print_from_before(transactional_db: None) -> None:
+    assert count_while_it_is_cleaned() == 0
+
+
+def test_control_without_the_lock_it_counts_them(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(print_counts, "COUNT", print_counts.COUNT.replace("FOR NO KEY UPDATE", ""))
+    assert count_while_it_is_cleaned() == 2

@@ -1,15 +1,15 @@
 """Two workers handle the start and the end of one clock at once, or a start while its unit is scrapped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
 from execution import dispositions
-from mes.time_rules import notifications, services, sweep
+from mes.time_rules import handlers, notifications, services, sweep
 from mes.time_rules.models import TimeRuleInstance
 from tests.factories import make_plant
 from tests.time_rules.support import (
@@ -62,7 +62,7 @@ def test_a_start_and_its_end_at_once_finish_the_clock(transactional_db: None, sl
 def test_control_without_the_lock_clocks_run_for_ever(
     transactional_db: None, slow_reading: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "lock_entity", lambda *args: None)
+    monkeypatch.setattr(services, "lock_entities", lambda entities: None)
     assert "ACTIVE" in race_start_and_end()
 
 
@@ -96,8 +96,50 @@ def test_control_without_the_lock_clocks_of_scrapped_units_run(
     transactional_db: None, slow: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow(services._ClockUpdates, "_end", after=0.1)  # between asking whether the unit is scrapped and writing
-    monkeypatch.setattr(services, "lock_entity", lambda *args: None)
+    monkeypatch.setattr(services, "lock_entities", lambda entities: None)
     assert "ACTIVE" in race_start_and_scrap()
+
+
+def race_of_sets() -> list[str]:
+    """Handle sets of starts and of ends that name the same units, in opposite orders; return the clocks."""
+    make_rule()
+    found: list[str] = []
+    for number in range(4):
+        sns = [f"SN-{number}-{index}" for index in range(6)]
+        starts = [start(at(0), sn=sn) for sn in sns]
+        ends = [end(at(100), sn=sn) for sn in reversed(sns)]
+        at_once(lambda starts=starts: handlers.handle(starts), lambda ends=ends: handlers.handle(ends))
+        found += [status for sn in sns for status in statuses(sn)]
+    return found
+
+
+def test_sets_of_starts_and_ends_at_once_finish_the_clocks(transactional_db: None, slow_reading: None) -> None:
+    assert race_of_sets() == ["COMPLETED"] * 24
+
+
+def test_control_without_the_locks_of_a_set_clocks_run_for_ever(
+    transactional_db: None, slow_reading: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "lock_entities", lambda entities: None)
+    assert "ACTIVE" in race_of_sets()
+
+
+def test_control_locked_in_the_order_of_their_events_sets_wait_for_each_other(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = services.lock_entities
+
+    def lock_each(entities: Iterable[services.EntityKey]) -> None:
+        for number, entity in enumerate(sorted(entities, reverse=bool(crosswise.pop()))):
+            lock([entity])
+            sleep(0.2 if number == 0 else 0)
+
+    crosswise = [True, False]
+    monkeypatch.setattr(services, "lock_entities", lock_each)
+    make_rule()
+    sets = [[start(at(0), sn=sn) for sn in ("SN-1", "SN-2")], [end(at(1), sn=sn) for sn in ("SN-1", "SN-2")]]
+    with pytest.raises(OperationalError, match="deadlock"):
+        at_once(*(lambda events=events: handlers.handle(events) for events in sets))
 
 
 @pytest.fixture

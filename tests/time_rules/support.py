@@ -93,7 +93,7 @@ def usage_event(event_type: str, when: datetime, *, lot: str = "LOT-1", usage: i
 def handle(*events: MesEvent) -> None:
     """Have events handled in this order."""
     for event in events:
-        handlers.handle(event)
+        handlers.HANDLER(event)
 
 
 def clocks(entity: str = "SN-1") -> list[TimeRuleInstance]:

@@ -1,26 +1,39 @@
-"""Working off the outbox: claim with a lease, handle each event in its own transaction, back off, give up visibly."""
+"""Working off the outbox: claim with a lease, handle sets of events, back off, give up visibly.
+
+What is new is handled in sets, one transaction for all events of a type, where all handlers of the type take sets.
+What is not goes by itself, in a transaction of its own, its attempt counted before the work: the events of a set that
+failed, what failed earlier, and what a worker had claimed that died, perhaps of it. So a bad event stops no other and
+costs it no attempt, and one that kills its workers is given up in the end.
+"""
 
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from mes.platform import request_ids
+from mes.platform.database.prepared import fetch_all
 from mes.platform.metrics import count_event
 from mes.platform.outbox.emit import (
+    WANTED,
     FailureListener,
     GiveUp,
+    SetHandler,
     TryAgain,
     failure_listeners,
     handlers,
+    retention_until,
+    with_interest,
 )
 from mes.platform.outbox.models import EventStatus, MesEvent
 from mes.platform.outbox.time_limit import EventTooSlow, time_limit
@@ -31,17 +44,51 @@ logger = structlog.get_logger(__name__)
 BACKOFF_CAP = timedelta(hours=1)
 
 # MATERIALIZED, because a plan that evaluates the choice once for each row would claim more than the limit.
-CLAIM = """
+CLAIM = f"""
     WITH due AS MATERIALIZED (
-        SELECT id FROM mes_mesevent
+        SELECT id, status FROM mes_mesevent
          WHERE status IN ('PENDING', 'PROCESSING', 'FAILED') AND next_attempt_at <= now()
          ORDER BY next_attempt_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     )
     UPDATE mes_mesevent e
        SET status = 'PROCESSING', next_attempt_at = now() + %(lease)s, claim_token = %(token)s, begun_at = NULL
       FROM due WHERE e.id = due.id
-    RETURNING e.id
+    RETURNING e.id, e.event_type, due.status, e.attempts, {WANTED}
 """
+
+# Of what this claim still holds; an attempt that was not counted when it was begun counts now.
+COMPLETE = """
+    UPDATE mes_mesevent
+       SET status = 'COMPLETED', completed_at = %(now)s, retention_until = %(until)s, error = '',
+           attempts = attempts + (begun_at IS NULL)::integer, begun_at = coalesce(begun_at, %(begun_at)s)
+     WHERE id = ANY(%(ids)s::bigint[]) AND claim_token = %(token)s AND status = 'PROCESSING'
+    RETURNING event_type
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An event that was claimed; `status` is the one it had before."""
+
+    id: int
+    event_type: str
+    status: str
+    attempts: int
+    is_wanted: bool
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing went wrong with it yet: it failed in no attempt, and no worker died that had claimed it."""
+        return self.status == EventStatus.PENDING and not self.attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What was claimed together, and until when: `ends` is a time of the monotonic clock, in seconds."""
+
+    token: uuid.UUID
+    events: Sequence[Claimed]
+    ends: float
 
 
 def process_due(*, budget: timedelta | None = None, is_stopping: Callable[[], bool] = lambda: False) -> int:
@@ -67,33 +114,113 @@ def process_due(*, budget: timedelta | None = None, is_stopping: Callable[[], bo
 
 def _handle_batch(sweep: Sweep, is_over: Callable[[], bool]) -> int:
     """Claim due events and handle them until the time is over; return how many were handled."""
-    token = uuid.uuid4()
-    claimed = claim(token=token)
-    for number, event_id in enumerate(claimed):
+    batch = take(token=uuid.uuid4())
+    left = {event.id: event for event in batch.events}
+    for events in _sets(batch):
         if is_over():
-            give_back(event_ids=claimed[number:], token=token)
-            return number
+            break
+        if _handle_set(batch, events):
+            for event in events:
+                del left[event.id]
+    for event_id in sorted(left):
+        if is_over():
+            break
         with sweep.row(event_id):
-            handle(event_id=event_id, token=token)
-    return len(claimed)
+            handle(event_id=event_id, token=batch.token)
+        del left[event_id]
+    give_back(left.values(), token=batch.token)
+    return len(batch.events) - len(left)
 
 
 def claim(*, token: uuid.UUID, limit: int | None = None) -> list[int]:
     """Take up to `limit` due events for a lease, oldest first; others cannot take them until the lease ends."""
+    return sorted(event.id for event in take(token=token, limit=limit).events)
+
+
+def take(*, token: uuid.UUID, limit: int | None = None) -> Claim:
+    """Claim up to `limit` due events for a lease, oldest first; return what is known of them."""
     values: dict[str, Any] = {
         "lease": settings.MES_EVENT_LEASE,
         "limit": limit or settings.MES_EVENT_BATCH,
         "token": token,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM, values)
-        return sorted(row[0] for row in cursor.fetchall())
+    ends = time.monotonic() + settings.MES_EVENT_LEASE.total_seconds()
+    with connection.cursor() as cursor:  # planned each time: what is due may be all of the table, or nearly nothing
+        cursor.execute(with_interest(CLAIM), values)
+        return Claim(token, [Claimed(*row) for row in cursor.fetchall()], ends)
 
 
-def give_back(*, event_ids: Sequence[int], token: uuid.UUID) -> None:
-    """Let others have what was claimed and not begun, at once instead of after the lease."""
-    mine = MesEvent.objects.filter(pk__in=event_ids, claim_token=token, status=EventStatus.PROCESSING)
-    mine.update(status=EventStatus.PENDING, next_attempt_at=timezone.now(), claim_token=None)
+def give_back(events: Iterable[Claimed], *, token: uuid.UUID) -> None:
+    """Let others have what was claimed and not begun, at once instead of after the lease, as it was before."""
+    by_status: dict[str, list[int]] = {}
+    for event in events:
+        by_status.setdefault(event.status, []).append(event.id)
+    for status, event_ids in by_status.items():
+        _claimed(event_ids, token).update(status=status, next_attempt_at=timezone.now(), claim_token=None)
+
+
+# --- in sets -------------------------------------------------------------------------------------------------
+
+
+def _sets(batch: Claim) -> list[list[Claimed]]:
+    """Return the events that can be handled together: what nobody wants, and what is new, by type."""
+    by_kind: dict[str, list[Claimed]] = {}
+    for event in batch.events:
+        if not event.is_wanted:
+            by_kind.setdefault("", []).append(event)
+        elif event.is_new and all(isinstance(handler, SetHandler) for handler in handlers[event.event_type]):
+            by_kind.setdefault(event.event_type, []).append(event)
+    return list(by_kind.values())
+
+
+def _handle_set(batch: Claim, events: Sequence[Claimed]) -> bool:
+    """Handle events in one transaction; return whether that went well. Nothing is left of it otherwise.
+
+    It ends before the lease does; others leave its events alone while it lasts, for their rows are locked. No attempt
+    is counted before: of a worker that dies here, the claim tells.
+    """
+    seconds = min(settings.MES_EVENT_TIME_LIMIT.total_seconds(), batch.ends - time.monotonic())
+    if seconds <= 0:
+        return False
+    event_ids = sorted(event.id for event in events)
+    with request_ids.kept_apart():
+        try:
+            with transaction.atomic(), time_limit(seconds):
+                begun_at = timezone.now()
+                if events[0].is_wanted:
+                    _call_handlers(events[0].event_type, event_ids, batch.token)
+                completed = _complete(event_ids, batch.token, begun_at=begun_at)
+        except (Exception, EventTooSlow) as error:
+            logger.warning("a set of events failed, each is handled by itself", events=len(events), exc_info=error)
+            return False
+    for event_type, number in Counter(completed).items():
+        count_event(event_type, "completed", number)
+    return True
+
+
+def _call_handlers(event_type: str, event_ids: Sequence[int], token: uuid.UUID) -> None:
+    """Lock the events of a set, as far as this claim still holds them, and have them handled."""
+    events = list(_claimed(event_ids, token).select_for_update(no_key=True).order_by("pk"))
+    if len({event.request_id for event in events}) == 1:
+        request_ids.take(events[0].request_id)
+    for handler in handlers[event_type] if events else ():
+        assert isinstance(handler, SetHandler)
+        handler.handle(events)
+
+
+def _claimed(event_ids: Sequence[int], token: uuid.UUID) -> QuerySet[MesEvent]:
+    """Return the events that this claim still holds: others take them when its lease has ended."""
+    return MesEvent.objects.filter(pk__in=event_ids, claim_token=token, status=EventStatus.PROCESSING)
+
+
+def _complete(event_ids: Sequence[int], token: uuid.UUID, *, begun_at: datetime) -> list[str]:
+    """Complete the events that this claim still holds; return their types."""
+    now = timezone.now()
+    values = {"now": now, "until": retention_until(now), "begun_at": begun_at, "ids": list(event_ids), "token": token}
+    return [event_type for (event_type,) in fetch_all(COMPLETE, values)]
+
+
+# --- one by one ----------------------------------------------------------------------------------------------
 
 
 def begin(*, event_id: int, token: uuid.UUID) -> bool:
@@ -101,8 +228,7 @@ def begin(*, event_id: int, token: uuid.UUID) -> bool:
 
     Committed at once: an event that kills its worker is given up in the end, and its neighbours lose no attempt.
     """
-    mine = MesEvent.objects.filter(pk=event_id, claim_token=token, status=EventStatus.PROCESSING)
-    now = timezone.now()
+    mine, now = _claimed([event_id], token), timezone.now()
     return bool(mine.update(attempts=F("attempts") + 1, begun_at=now, next_attempt_at=now + settings.MES_EVENT_LEASE))
 
 
@@ -133,12 +259,7 @@ def _handle_claimed(*, event_id: int, token: uuid.UUID) -> None:
     with time_limit(settings.MES_EVENT_TIME_LIMIT.total_seconds()):
         for handler in handlers.get(event.event_type, ()):
             handler(event)
-    now = timezone.now()
-    event.status = EventStatus.COMPLETED
-    event.completed_at = now
-    event.retention_until = now + settings.MES_EVENT_RETENTION if settings.MES_EVENT_RETENTION else None
-    event.error = ""
-    event.save(update_fields=["status", "completed_at", "retention_until", "error"])
+    _complete([event_id], token, begun_at=timezone.now())
     count_event(event.event_type, "completed")
 
 
@@ -152,8 +273,7 @@ def _log(error: Exception, *, event_id: int) -> None:
 
 def _lock_claimed(*, event_id: int, token: uuid.UUID) -> MesEvent | None:
     """Lock the event, or return None when its lease ended and another worker took it."""
-    mine = MesEvent.objects.filter(pk=event_id, claim_token=token, status=EventStatus.PROCESSING)
-    return mine.select_for_update(no_key=True).first()
+    return _claimed([event_id], token).select_for_update(no_key=True).first()
 
 
 def record_failure(*, event_id: int, token: uuid.UUID, error: Exception) -> None:

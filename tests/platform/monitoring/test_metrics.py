@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from django.conf import settings
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
@@ -169,6 +170,26 @@ def test_events_are_counted_by_what_became_of_them(monkeypatch: pytest.MonkeyPat
         )
     processor.process_due()
     assert (count("completed"), count("failed"), count("dead")) == (before[0] + 1, before[1] + 1, before[2] + 1)
+
+
+def test_events_that_nobody_wants_are_counted_when_they_are_committed(django_capture_on_commit_callbacks: Any) -> None:
+    def count() -> float:
+        return figure("linekeeper_outbox_events_total", event_type="DATA_ALARM", outcome="completed")
+
+    def alarm(key: str) -> None:
+        with transaction.atomic():
+            emit.emit(emit.NewEvent(EventType.DATA_ALARM, key, "UNIT", "SN-1", timezone.now()))
+
+    before = count()
+    with django_capture_on_commit_callbacks() as callbacks:
+        alarm("one")
+        alarm("two")
+        alarm("two")
+        assert count() == before
+    for callback in callbacks:
+        callback()
+    assert count() == before + 2
+    assert set(MesEvent.objects.values_list("status", flat=True)) == {"COMPLETED"}
 
 
 def test_how_the_plant_stands() -> None:

@@ -89,7 +89,8 @@ def explode(event: MesEvent) -> None:
 
 
 @pytest.mark.django_db
-def test_an_event_is_pending_and_due_at_once():
+def test_an_event_is_pending_and_due_at_once(handlers):
+    handlers(make_line_of, event_type=EventType.DATA_ALARM)
     occurred = timezone.now() - timedelta(hours=3)
     emit(NewEvent(EventType.DATA_ALARM, "k", "UNIT", "SN-1", occurred, run_id=7, payload={"a": 1}))
     event = MesEvent.objects.get()

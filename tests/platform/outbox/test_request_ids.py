@@ -27,10 +27,14 @@ def post(address: str, body: Any, request_id: str) -> Any:
     return api_client(Role.ADMIN).post(address, body, HTTP_X_REQUEST_ID=request_id)
 
 
-def handled(monkeypatch: pytest.MonkeyPatch, handler: Callable[[MesEvent], None]) -> None:
-    """Have a handler handle all events that are there."""
+def listen(monkeypatch: pytest.MonkeyPatch, handler: Callable[[MesEvent], None]) -> None:
+    """Have a handler want all events that come."""
     for event_type in EventType:
         monkeypatch.setitem(emit.handlers, event_type.value, [handler])
+
+
+def work_off() -> None:
+    """Have all events handled that are there."""
     MesEvent.objects.update(next_attempt_at=timezone.now() - timedelta(minutes=1))
     processor.process_due()
 
@@ -59,44 +63,59 @@ def test_what_comes_of_no_request_carries_none() -> None:
 
 
 def test_the_worker_s_log_lines_name_it_and_only_while_it_handles_the_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_plant()
-    post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "SN-1"}, "move-1")
-    request_ids.begin("the worker's own")
     seen: list[tuple[str, str]] = []
 
     def handle(event: MesEvent) -> None:
         seen.append((structlog.contextvars.get_contextvars()["request_id"], request_ids.current()))
 
-    handled(monkeypatch, handle)
+    make_plant()
+    listen(monkeypatch, handle)
+    post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "SN-1"}, "move-1")
+    request_ids.begin("the worker's own")
+    work_off()
     assert seen and set(seen) == {("move-1", "move-1")}
     assert structlog.contextvars.get_contextvars()["request_id"] == request_ids.current() == "the worker's own"
 
 
 def test_the_line_of_a_failure_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_plant()
-    post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "SN-1"}, "move-1")
-    request_ids.take("")
     named: list[str] = []
     monkeypatch.setattr(processor, "_log", lambda error, event_id: named.append(request_ids.current()))
 
     def fail(event: MesEvent) -> None:
         raise ValueError
 
-    handled(monkeypatch, fail)
+    make_plant()
+    listen(monkeypatch, fail)
+    post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "SN-1"}, "move-1")
+    request_ids.take("")
+    work_off()
     assert set(named) == {"move-1"}
 
 
 def test_what_a_handler_emits_carries_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    make_plant()
-    post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "SN-1"}, "move-1")
-    first = MesEvent.objects.get()
-
     def tell(event: MesEvent) -> None:
-        if event.pk == first.pk:
+        if event.event_type == EventType.TRACK_IN:
             emit.emit(emit.NewEvent(EventType.OUTBOUND_FEEDBACK, "told", "RUN", "1", timezone.now()))
 
-    handled(monkeypatch, tell)
+    make_plant()
+    listen(monkeypatch, tell)
+    post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "SN-1"}, "move-1")
+    work_off()
     assert MesEvent.objects.get(idempotency_key="told").request_id == "move-1"
+
+
+def test_a_set_of_events_names_the_request_that_all_of_them_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    handler = emit.SetHandler(lambda events: seen.append(request_ids.current()))
+    make_plant(units=3)
+    monkeypatch.setitem(emit.handlers, EventType.TRACK_IN, [handler])
+    post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "SN-1"}, "move-1")
+    work_off()
+    post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "SN-2"}, "move-2")
+    post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "SN-3"}, "move-3")
+    request_ids.take("")
+    work_off()
+    assert seen == ["move-1", ""]
 
 
 def test_messages_keep_it() -> None:
