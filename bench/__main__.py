@@ -32,7 +32,8 @@ class Plan:
     seconds: float = 10
 
 
-NAMES = [*CASES, outbox.NAME]
+FOLLOWED_ROUND = 500  # no other has this number
+NAMES = [*CASES, *outbox.NAMES]
 QUICK = Plan(rounds=1, warm_up=1, seconds=3)
 PAIRED = Plan(rounds=7, warm_up=1, seconds=3)
 
@@ -101,9 +102,12 @@ def measure(names: Sequence[str], plan: Plan) -> list[Result | outbox.Result]:
         results: list[Result | outbox.Result] = []
         with installation.web_server() as web:
             results += [_measure_case(CASES[name], built, plan, url, web) for name in names if name in CASES]
+            if outbox.FOLLOWED in names:
+                times = {"warm_up": plan.warm_up, "seconds": plan.seconds}
+                results.append(outbox.measure_followed(built, web.port, web.meter, round_no=FOLLOWED_ROUND, **times))
             server = web.meter.database
-        if outbox.NAME in names:  # without the web server, which would have nothing to do
-            results.append(outbox.measure(quick=plan == QUICK, database=server))
+        for name in (name for name in names if name in outbox.KINDS):  # the web server would have nothing to do
+            results.append(outbox.measure(name, quick=plan == QUICK, database=server))
         return results
 
 

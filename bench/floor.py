@@ -24,6 +24,7 @@ from bench.installation import HOST
 from bench.measure import Measurement
 from bench.plant import FIRST_IDS, FLOOR_UNITS
 from mes.platform.database.prepared import numbered
+from mes.platform.outbox.emit import with_interest
 from mes.platform.server.placement import find_binaries
 
 SCRIPTS = 16  # as many requests are taken as examples; pgbench chooses among them
@@ -37,7 +38,7 @@ _IDS = {"unit_id": r"\b7000\d{6}\b", "number": r"\b[89]000\d{6}\b"}  # tracks an
 
 def write_scripts(case: Case, plant: Plant, folder: Path) -> tuple[list[Path], int]:
     """Write pgbench scripts for a case; return them and how many statements the product runs for one request."""
-    wanted = [import_string(path) for path in case.statements]
+    wanted = [with_interest(import_string(path)) for path in case.statements]
     client = _client(case, plant)
     scripts: list[Path] = []
     for index, (path, body) in enumerate(case.examples(plant)[:SCRIPTS]):

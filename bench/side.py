@@ -29,7 +29,7 @@ def main() -> None:
             print("{}", file=answers)
             for line in sys.stdin:
                 asked = json.loads(line)
-                measure = _measure_outbox if asked["case"] == outbox.NAME else _measure_case
+                measure = _measure_outbox if asked["case"] in outbox.NAMES else _measure_case
                 print(json.dumps(measure(asked, built, web)), file=answers)
 
 
@@ -47,13 +47,12 @@ def _measure_case(asked: dict[str, Any], built: Plant, web: WebServer) -> dict[s
 
 
 def _measure_outbox(asked: dict[str, Any], built: Plant, web: WebServer) -> dict[str, float]:
-    """Have a worker work the events off; those of the round before, and its heartbeat, are removed first."""
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM mes_mesevent WHERE idempotency_key LIKE 'bench-%'")
-        cursor.execute("DELETE FROM mes_workerheartbeat")
-    result = outbox.measure(quick=True, database=web.meter.database)
+    """Have a worker follow up events."""
+    name, times = asked["case"], {key: asked[key] for key in ("round_no", "warm_up", "seconds")}
+    if name == outbox.FOLLOWED:
+        result = outbox.measure_followed(built, web.port, web.meter, **times)
+    else:
+        result = outbox.measure(name, quick=True, database=web.meter.database)
     return _answer(result.used, result.rate)
 
 
