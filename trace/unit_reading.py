@@ -6,16 +6,15 @@ unit's own keys, in nested loops (`ANY(ARRAY(…))`, LATERAL, scalars), so that 
 join. A table that was empty when the plan was made is scanned until PostgreSQL has statistics of it and plans anew.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
-from django.db.models import Model
 
 from mes.plant.models import Line
+from mes.platform.database.instances import Columns, instances
 from mes.platform.database.prepared import fetch_all
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production.serial_numbers import no_such_unit
@@ -34,8 +33,6 @@ from trace.unit_rows import (
     ValueRow,
 )
 from trace.values import CLOCKS_DIFFER
-
-M = TypeVar("M", bound=Model)
 
 _SINCE = f"u.created_at - interval '{CLOCKS_DIFFER // timedelta(seconds=1)} seconds'"
 
@@ -172,20 +169,11 @@ _CHECK = f"""
 
 FIND_CHECK = f"SELECT {_CHECK}::text FROM mes_run r WHERE r.id = ANY(ARRAY[%(run_id)s::bigint])"
 
-
-def _columns(model: type[Model], alias: str) -> list[str]:
-    return [f"{alias}.{field.column}" for field in model._meta.concrete_fields]
-
-
-_UNIT, _RUN = _columns(Unit, "u"), _columns(Run, "r")
-_NAMES: Mapping[type[Model], Sequence[str]] = {  # of what is read in part: attributes of each model, in its order
-    WorkOrder: ("id", "wo_no", "product_code"),
-    Line: ("id", "code"),
-    RouteVersion: ("id", "routing_id", "version_no", "digest", "compiled_at"),
-    Routing: ("id", "code", "name", "source_system"),
-}
-_FIELDS = {model: [field.attname for field in model._meta.concrete_fields] for model in (Unit, Run)}
-_PARTS = [f"{alias}.{name}" for alias, names in zip("olvg", _NAMES.values(), strict=True) for name in names]
+_UNIT, _RUN, _ORDER = Columns(Unit, "u"), Columns(Run, "r"), Columns(WorkOrder, "o")
+_LINE, _VERSION = Columns(Line, "l"), Columns(RouteVersion, "v", without=("snapshot", "errors"))
+_ROUTE = Columns(Routing, "g")
+_MODELS: Sequence[Columns[Any]] = (_UNIT, _RUN, _ORDER, _LINE, _VERSION, _ROUTE)
+_PARTS_AT = sum(map(len, _MODELS))
 _DECODE: Mapping[str, Callable[[str], Any]] = {
     _TRACKS: msgspec.json.Decoder(list[TrackRow]).decode,
     _RECORDS: msgspec.json.Decoder(list[RecordRow]).decode,
@@ -200,7 +188,7 @@ _DECODE: Mapping[str, Callable[[str], Any]] = {
     _CHECK: msgspec.json.Decoder(CheckRow).decode,
 }
 FIND = f"""
-    SELECT {", ".join([*_UNIT, *_RUN, *_PARTS, *(f"{json}::text" for json in _DECODE)])}
+    SELECT {", ".join([*map(str, _MODELS), *(f"{json}::text" for json in _DECODE)])}
       FROM mes_unit u
       LEFT JOIN LATERAL (SELECT * FROM mes_workorder WHERE id = u.work_order_id LIMIT 1) o ON true
       LEFT JOIN LATERAL (SELECT * FROM mes_run WHERE id = u.run_id LIMIT 1) r ON true
@@ -241,13 +229,13 @@ class UnitRows:
 
 def read_unit(sn: str) -> UnitRows:
     """Read a unit. Raises UnitNotFound, SnUnreadable. Two statements, whatever there is; one where there is no unit."""
-    found = fetch_all(FIND, {"sn": sn}, binary=True)
+    found = fetch_all(FIND, {"sn": sn})
     if not found:
         raise no_such_unit(sn)
-    row = iter(found[0])
-    unit = _take_unit(row)
+    row = found[0]
+    unit = _unit_of(row)
     tracks, records, dispositions, settled, opened, loads, passes, clocks, inspections, defects, check = (
-        None if text is None else decode(text) for decode, text in zip(_DECODE.values(), row, strict=True)
+        None if text is None else decode(text) for decode, text in zip(_DECODE.values(), row[_PARTS_AT:], strict=True)
     )
     values, carrier_values = _read_values(unit, passes or ())
     return UnitRows(
@@ -273,20 +261,14 @@ def read_check(run_id: int) -> CheckRow | None:
     return None if text is None else _DECODE[_CHECK](text)
 
 
-def _take_unit(row: Iterator[Any]) -> Unit:
-    """Return the unit that a row of FIND begins with."""
-    unit, run = _take(Unit, _FIELDS[Unit], row), _take(Run, _FIELDS[Run], row)
-    order, line = _take(WorkOrder, _NAMES[WorkOrder], row), _take(Line, _NAMES[Line], row)
-    version, routing = _take(RouteVersion, _NAMES[RouteVersion], row), _take(Routing, _NAMES[Routing], row)
-    unit.work_order = order
-    if run.pk is not None:
-        unit.run, run.line, run.route_version, version.routing = run, line, version, routing
+def _unit_of(row: Sequence[Any]) -> Unit:
+    """Return the unit that a row of FIND begins with, with what it belongs to."""
+    unit: Unit
+    unit, run, order, line, version, route = instances(row, *_MODELS)
+    unit.work_order, unit.run = order, run
+    if run is not None:
+        run.line, run.route_version, version.routing = line, version, route
     return unit
-
-
-def _take(model: type[M], names: Sequence[str], row: Iterator[Any]) -> M:
-    """Return an instance with these columns, the next of a row; the ORM reads others on access."""
-    return model.from_db("default", names, list(islice(row, len(names))))
 
 
 def _read_values(unit: Unit, passes: Iterable[CarrierPassRow]) -> tuple[list[ValueRow], list[ValueRow]]:
