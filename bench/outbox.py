@@ -38,13 +38,28 @@ KINDS = {
     """,
 }
 NAMES = (*KINDS, FOLLOWED)
-WRITE = """
+# Copies of what the plant's own moves wrote.
+COPY = """
+    WITH model AS MATERIALIZED (
+        SELECT row_number() OVER () AS place, count(*) OVER () AS places, event_type, entity_type, entity_id, run_id,
+               payload
+          FROM (SELECT * FROM mes_mesevent WHERE event_type IN ('TRACK_IN', 'TRACK_OUT') LIMIT 400) e
+    )
     INSERT INTO mes_mesevent (event_type, status, idempotency_key, entity_type, entity_id, run_id, payload, occurred_at,
                               created_at, attempts, max_attempts, next_attempt_at, completed_at, retention_until, error)
-    SELECT event_type, '{status}', 'bench-{status}' || n, 'UNIT', entity_id, r.id,
+    SELECT event_type, %(status)s, 'bench-' || %(status)s || n, entity_type, entity_id, run_id, payload, now(), now(),
+           0, 10, now(), CASE WHEN %(status)s = 'COMPLETED' THEN now() END,
+           CASE WHEN %(status)s = 'COMPLETED' THEN now() + interval '30 days' END, ''
+      FROM generate_series(1, %(number)s) n JOIN model ON place = n %% places + 1
+"""
+# Open ones, not due yet.
+WRITE = """
+    INSERT INTO mes_mesevent (event_type, status, idempotency_key, entity_type, entity_id, run_id, payload, occurred_at,
+                              created_at, attempts, max_attempts, next_attempt_at, error)
+    SELECT event_type, 'PENDING', 'bench-PENDING' || n, 'UNIT', entity_id, r.id,
            said || jsonb_build_object('trackId', n::text, 'sn', entity_id, 'runNo', r.run_no, 'lineId', r.line_id,
                                       'stationId', 1, 'stepNo', 10, 'attempt', 1, 'source', 'MANUAL'),
-           now(), now(), 0, 10, now() + interval '1 day', {ended}, {ended} + interval '30 days', ''
+           now(), now(), 0, 10, now() + interval '1 day', ''
       FROM (SELECT n, {kind} FROM generate_series(1, {number}) n) e, mes_run r
      WHERE r.run_no = 'BENCH-RUN'
 """
@@ -100,8 +115,8 @@ def measure(name: str, *, quick: bool, database: int) -> Result:
     _clean_up()
     _execute(RULE)
     if not _count("SELECT count(*) FROM mes_mesevent WHERE idempotency_key LIKE 'bench-COMPLETED%'"):
-        _execute(WRITE.format(status="COMPLETED", ended="now()", kind=KINDS["outbox-idle"], number=completed))
-    _execute(WRITE.format(status="PENDING", ended="NULL::timestamptz", kind=KINDS[name], number=due))
+        _execute(COPY, {"status": "COMPLETED", "number": completed})
+    _execute(WRITE.format(kind=KINDS[name], number=due))
     _execute("VACUUM ANALYZE")
     _execute("CHECKPOINT")
     by_index = _claims_by_index()
@@ -213,11 +228,11 @@ def _claims_by_index() -> bool:
     return "event_due" in plan and "Seq Scan on mes_mesevent" not in plan
 
 
-def _execute(statement: str) -> None:
+def _execute(statement: str, values: dict[str, Any] | None = None) -> None:
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(statement, values)
 
 
 def _count(statement: str) -> int:

@@ -3,7 +3,7 @@
 Whoever locks several things locks them in this order, several of a kind in the order of their ids and each once; what
 decides is read again after the lock. Two that wait for each other would else end in a deadlock:
 
-1. the key of a message, or the event of the outbox that is handled
+1. the key of a message, or the events of the outbox that are handled together
 2. line
 3. runs
 4. the set-up of the lines (advisory, `line_setup.bindings`)

@@ -132,13 +132,8 @@ def _handle_batch(sweep: Sweep, is_over: Callable[[], bool]) -> int:
     return len(batch.events) - len(left)
 
 
-def claim(*, token: uuid.UUID, limit: int | None = None) -> list[int]:
-    """Take up to `limit` due events for a lease, oldest first; others cannot take them until the lease ends."""
-    return sorted(event.id for event in take(token=token, limit=limit).events)
-
-
 def take(*, token: uuid.UUID, limit: int | None = None) -> Claim:
-    """Claim up to `limit` due events for a lease, oldest first; return what is known of them."""
+    """Claim up to `limit` due events for a lease, oldest first; others cannot take them until it ends."""
     values: dict[str, Any] = {
         "lease": settings.MES_EVENT_LEASE,
         "limit": limit or settings.MES_EVENT_BATCH,

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from mes.platform.outbox import processor
 from mes.platform.outbox.models import MesEvent
 from tests import databases
 
@@ -26,6 +28,11 @@ def make_event(key: str, *, due_ago: float = 1, **fields: Any) -> MesEvent:
     due = timezone.now() - timedelta(seconds=due_ago)
     values = {"event_type": "TRACK_IN", "entity_type": "UNIT", "entity_id": key, "occurred_at": due}
     return MesEvent.objects.create(idempotency_key=key, next_attempt_at=due, **{**values, **fields})
+
+
+def claim(token: uuid.UUID, limit: int | None = None) -> list[int]:
+    """Claim due events as a worker does; return which."""
+    return sorted(event.id for event in processor.take(token=token, limit=limit).events)
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ from mes.platform.outbox.models import (
     WorkerHeartbeat,
 )
 from tests import databases
+from tests.platform.outbox import support
 from tests.platform.outbox.support import make_event
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -56,7 +57,7 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def claim(limit: int = 50) -> tuple[uuid.UUID, list[int]]:
     token = uuid.uuid4()
-    return token, processor.claim(token=token, limit=limit)
+    return token, support.claim(token, limit)
 
 
 def in_thread(work: Callable[[], Any]) -> Any:

@@ -12,7 +12,7 @@ from mes.platform.hooks import Hook
 from mes.platform.outbox import emit, processor
 from mes.platform.outbox.emit import SetHandler
 from mes.platform.outbox.models import EventType, MesEvent
-from tests.platform.outbox.support import make_event
+from tests.platform.outbox.support import claim, make_event
 from tests.platform.outbox.test_processor import Crash, end_lease, in_thread
 
 pytestmark = pytest.mark.django_db
@@ -183,7 +183,7 @@ def test_a_set_in_work_is_not_taken_though_its_lease_ended(handler: Register) ->
     def handle(events: Sequence[MesEvent]) -> None:
         for event in events:
             end_lease(event)
-        taken.append(in_thread(lambda: processor.claim(token=uuid.uuid4())))
+        taken.append(in_thread(lambda: claim(uuid.uuid4())))
         make_lines(events)
 
     handler(handle)
@@ -198,7 +198,7 @@ def test_what_another_worker_took_meanwhile_is_not_handled_with_its_set(handler:
     first, _second = make_events(2)
     batch = processor.take(token=uuid.uuid4())
     end_lease(first)
-    assert processor.claim(token=uuid.uuid4()) == [first.pk]
+    assert claim(uuid.uuid4()) == [first.pk]
     assert processor._handle_set(batch, batch.events)
     assert (lines(), states()) == (["k1"], {"k0": ("PROCESSING", 0), "k1": ("COMPLETED", 1)})
 
