@@ -1,9 +1,10 @@
 """Run the benchmark: `script/bench [--quick] [--case NAME …] [--json FILE]`, with `--against PATH`,
-`--beside NAME` or `--memory` for what is no case and its floor.
+`--beside NAME`, `--memory` or `--grown` for what is no case and its floor.
 
 Ends with 1 when a target is missed, with 2 when it could not measure. With `--against`, another checkout is measured in
 turns with this one instead of the floor, and there is no target. With `--beside`, readings are measured while something
-else goes on (`bench.beside`); with `--memory`, what the web processes keep (`bench.memory`).
+else goes on (`bench.beside`); with `--memory`, what the web processes keep (`bench.memory`); with `--grown`,
+what takes longer in a large plant than in a small one (`bench.growth`).
 """
 
 import argparse
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bench import against, beside, installation, load, memory, outbox, report
+from bench import against, beside, growth, installation, load, memory, outbox, report
 from bench.case import BenchError, Case, Plant
 from bench.cases import CASES
 from bench.installation import WebServer
@@ -36,6 +37,7 @@ FOLLOWED_ROUND = 500  # no other has this number
 NAMES = [*CASES, *outbox.NAMES]
 QUICK = Plan(rounds=1, warm_up=1, seconds=3)
 PAIRED = Plan(rounds=7, warm_up=1, seconds=3)
+GROWN_ROUNDS = 5
 
 
 def main() -> int:
@@ -51,6 +53,14 @@ def main() -> int:
     parser.add_argument("--memory", action="store_true", help="the memory of web processes after a million events")
     parser.add_argument("--waits", action="store_true", help="with --beside: sample what the database waits for")
     parser.add_argument("--against", type=Path, metavar="PATH", help="measure in turns with the checkout at PATH")
+    parser.add_argument(
+        "--grown",
+        type=int,
+        nargs="?",
+        const=10_000_000,
+        metavar="VALUES",
+        help="each case in a plant of so many values, ten million if not given, beside one of 10,000; and every list",
+    )
     arguments = parser.parse_args()
     unwind_on_signals()
     try:
@@ -66,6 +76,8 @@ def _run(arguments: argparse.Namespace) -> int:
     plan = QUICK if arguments.quick else PAIRED if arguments.against else Plan()
     plan = replace(plan, rounds=arguments.rounds or plan.rounds)
     chosen = arguments.case or NAMES
+    if arguments.grown:
+        return _measure_growth(arguments, chosen)
     if arguments.against:
         write_outcomes(arguments.json, "results", against.compare(arguments.against, chosen, **asdict(plan)))
         return 0
@@ -90,6 +102,15 @@ def _run_beside(arguments: argparse.Namespace) -> int:
 def _end(arguments: argparse.Namespace, results: Sequence[beside.Result | memory.Result]) -> int:
     write_outcomes(arguments.json, "results", results)
     return 0 if all(reached for result in results for _text, reached in result.checks()) else 1
+
+
+def _measure_growth(arguments: argparse.Namespace, chosen: Sequence[str]) -> int:
+    plan = replace(PAIRED, rounds=arguments.rounds or GROWN_ROUNDS)
+    results = growth.measure([name for name in chosen if name in CASES], values=arguments.grown, **asdict(plan))
+    write_outcomes(arguments.json, "results", results)
+    missed = growth.missed(results)
+    print(f"\nTargets missed: {', '.join(missed)}" if missed else "\nEvery target is reached.")
+    return 1 if missed else 0
 
 
 def measure(names: Sequence[str], plan: Plan) -> list[Result | outbox.Result]:

@@ -71,12 +71,12 @@ class Comparison:
 class Side:
     """A checkout that is set up to be measured (`bench.side`)."""
 
-    def __init__(self, checkout: Path) -> None:
+    def __init__(self, checkout: Path, script: str = "side.py", arguments: Sequence[str] = ()) -> None:
         own = checkout / ".venv" / "bin" / "python"
         python = str(own) if own.exists() else sys.executable
         self.checkout = checkout
         self.process = subprocess.Popen(
-            [python, "-P", str(HERE / "bench" / "side.py")],
+            [python, "-P", str(HERE / "bench" / script), *arguments],
             cwd=checkout,
             env={**os.environ, "PYTHONPATH": str(checkout)},
             stdin=subprocess.PIPE,
@@ -84,22 +84,26 @@ class Side:
             text=True,
         )
 
-    def answer(self) -> dict[str, float]:
+    def answer(self) -> dict[str, Any]:
         """Wait for the next answer. Raises BenchError when the side has ended."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise BenchError(f"The benchmark in {self.checkout} ended with {self.process.wait()}.")
-        answer: dict[str, float] = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def ask(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Ask for something and wait for the answer. Raises BenchError when the side has ended."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which the missing answer tells
+            self.process.stdin.write(json.dumps(asked) + "\n")
+            self.process.stdin.flush()
+        return self.answer()
 
     def measure(self, asked: Round) -> Reading:
         """Measure a round."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it has ended, which the missing answer tells
-            self.process.stdin.write(json.dumps(asdict(asked)) + "\n")
-            self.process.stdin.flush()
-        answer = self.answer()
+        answer = self.ask(asdict(asked))
         return Reading(Used(answer["web"], answer["database"]), answer["rate"])
 
     def close(self) -> None:
