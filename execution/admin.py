@@ -3,11 +3,13 @@
 from importlib import import_module
 
 from django.contrib import admin
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from execution.models import Carrier, CarrierLoad, CarrierTrack, DataValue, Track
-from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch, choice_filter
+from mes.platform.http.admin import AmongNewest, ReadOnlyAdmin, ScanSearch, choice_filter
 from mes.production.admin import PRODUCTION
+from mes.production.models import Run
 from mes.specs.display import describe_limits
 from mes.specs.models import Method
 from mes.status_reports.admin import DEVICE_DATA
@@ -39,7 +41,7 @@ class TrackAdmin(ReadOnlyAdmin):
         "in_by",
         "out_by",
     )
-    list_filter = ("result", "source", "is_trial", "is_time_doubtful")
+    list_filter = ("result", "source", "is_trial", "is_time_doubtful", AmongNewest)
     list_select_related = ("unit", "run", "station")
     search_fields = ("unit__sn__exact", "run__run_no__exact", "station__code__exact")
 
@@ -79,9 +81,20 @@ class DataValueAdmin(ReadOnlyAdmin):
         "recorded_by",
         "collected_at",
     )
-    list_filter = ("judge", "alarmed", "item_type", choice_filter("source", _("source"), Method.choices))
+    list_filter = ("judge", "alarmed", "item_type", choice_filter("source", _("source"), Method.choices), AmongNewest)
     list_select_related = ("unit",)
-    search_fields = ("unit__sn__exact", "run__run_no__exact", "name__exact")
+    search_fields = ("unit__sn__exact", "run__run_no__exact", "spec__name__exact")
+
+    def match(self, word: str) -> Q:
+        """Those of a run are found by the units and carriers that passed in it: values have no index by run."""
+        run = Run.objects.filter(run_no=word).first()
+        if run is None:
+            return super().match(word)
+        units = Track.objects.filter(run=run).order_by().values("unit").distinct()
+        passes = CarrierTrack.objects.filter(run=run).values("pk")
+        return Q(run=run, unit__in=list(units.values_list("unit", flat=True))) | Q(
+            run=run, carrier_track__in=list(passes.values_list("pk", flat=True))
+        )
 
     @admin.display(description=_("value"))
     def value(self, item: DataValue) -> object:

@@ -14,6 +14,7 @@ from ingest.models import EventType, IngestEvent, IngestStatus
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.admin import (
+    AmongNewest,
     ReadOnlyAdmin,
     attempt,
     choice_filter,
@@ -58,6 +59,7 @@ class IngestEventAdmin(ReadOnlyAdmin):
     list_filter = (
         choice_filter("status", gettext_lazy("status"), IngestStatus.choices),
         choice_filter("event_type", gettext_lazy("type"), EventType.choices),
+        AmongNewest,
     )
     list_select_related = ("run", "station")
     search_fields = (

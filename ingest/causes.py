@@ -32,7 +32,7 @@ def select(
     that left something out, unless other statuses are asked for.
     """
     return causes.select(
-        narrow_to_stations(IngestWork.objects.order_by(), sender, "station__code"),
+        narrow_to_stations(IngestWork.objects.order_by(), sender, "station"),
         selection,
         columns={
             "error_code": selection.error_code,

@@ -153,6 +153,11 @@ class SettledIngestEvent(IngestBase):
                 name="settled_ingest_by_transaction",
             ),
             models.Index(F("request_id"), condition=Q(request_id__gt=""), name="settled_ingest_by_request"),
+            # What is not simply applied is rare: these are found without reading the others, and cost those nothing.
+            models.Index(
+                F("status"), F("id"), condition=~Q(status=IngestStatus.APPLIED), name="settled_ingest_unusual"
+            ),
+            models.Index(F("error_code"), F("id"), condition=Q(error_code__gt=""), name="settled_ingest_by_code"),
             models.Index(
                 F("source_system"),
                 F("received_at"),

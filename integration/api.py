@@ -1,6 +1,7 @@
 """Device data and the message log over HTTP."""
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -75,6 +76,7 @@ EVENT_EXAMPLE = {
 }
 
 
+CLOCKS_DIFFER = settings.MES_CLOCK_SKEW + timedelta(days=1)  # what is applied is no further ahead
 BATCH_SCHEMA = {
     "application/json": {
         "type": "object",
@@ -210,11 +212,11 @@ class DeviceDataViewSet(mixins.ListModelMixin, GenericViewSet):
 
     def get_queryset(self) -> QuerySet[DeviceDataRecord]:
         """Records of the asked period of event time, and of the stations that the sender may speak for."""
-        records = narrow_to_stations(super().get_queryset(), sender_of(self.request), "station__code")
+        records = narrow_to_stations(super().get_queryset(), sender_of(self.request), "station")
         since = read_moment(self.request.query_params, "eventFrom")
         until = read_moment(self.request.query_params, "eventTo", end=True)
-        if since is not None:
-            records = records.filter(event_time__gte=since)
+        if since is not None:  # nothing is received long before it happens: older months are not read
+            records = records.filter(event_time__gte=since, received_at__gte=since - CLOCKS_DIFFER)
         if until is not None:
             records = records.filter(event_time__lt=until)
         return records
@@ -404,7 +406,8 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
         found = super().get_queryset()
         if not (key := self.request.query_params.get("key", "")):
             return found
-        return found.filter(Q(dedupe_key=key) | Q(business_key=key, direction=Direction.INBOUND))
+        other = IntegrationMessage.with_business_key(key)
+        return found.filter(Q(dedupe_key=key) | Q(direction=Direction.INBOUND) & other)
 
     @extend_schema(
         summary="Replay a failed message",

@@ -118,6 +118,11 @@ class MessageBase(models.Model):
     def __str__(self) -> str:
         return f"{self.entity_type} {self.business_key}"
 
+    @staticmethod
+    def with_business_key(key: str) -> Q:
+        """Return the condition of messages that have this business key and another key beside it, by its index."""
+        return Q(business_key=key) & ~Q(business_key=F("dedupe_key"))
+
     @property
     def sent_key(self) -> str:
         """The key that it was sent with."""
@@ -165,6 +170,10 @@ class SettledMessage(MessageBase):
         verbose_name_plural = _("settled messages")
         indexes = [
             models.Index(F("entity_type"), F("dedupe_key"), name="settled_message_by_key"),
+            # Few have two keys: a conflict, and what came from a source with keys of its own.
+            models.Index(
+                F("business_key"), condition=~Q(business_key=F("dedupe_key")), name="settled_message_by_other_key"
+            ),
             models.Index(F("status"), F("id"), condition=~Q(status="SUCCESS"), name="settled_message_unusual"),
             models.Index(F("error_code"), F("id"), condition=Q(error_code__gt=""), name="settled_message_by_code"),
             models.Index(F("request_id"), condition=Q(request_id__gt=""), name="settled_message_by_request"),

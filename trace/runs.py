@@ -370,7 +370,8 @@ def _find_failing(tracks: Iterable[Track]) -> dict[int, list[DataValue]]:
     by_carrier: dict[int, list[int]] = {}
     for carrier_track_id, track_id in parts:
         by_carrier.setdefault(carrier_track_id, []).append(track_id)
-    own = Q(track__in=list(ids)) | Q(carrier_track__in=list(by_carrier))
+    units = {track.unit_id for track in ids.values()}  # the index of a track's values begins with its unit
+    own = Q(unit__in=units, track__in=list(ids)) | Q(carrier_track__in=list(by_carrier))
     since = min(track.created_at for track in ids.values()) - CLOCKS_DIFFER
     judged = DataValue.objects.filter(own, item_type=ItemType.KEY, received_at__gte=since).exclude(judge="")
     is_failed = ExpressionWrapper(Q(judge=Judge.FAIL), BooleanField()).desc()

@@ -48,8 +48,12 @@ def narrow_to_lines(rows: QuerySet[Any], sender: Sender, lookup: str) -> QuerySe
 
 
 def narrow_to_stations(rows: QuerySet[Any], sender: Sender, lookup: str) -> QuerySet[Any]:
-    """Return of these rows those whose station's code, found by `lookup`, is one of the sender's."""
-    return rows.filter(**{f"{lookup}__in": sender.stations}) if sender.stations is not None else rows
+    """Return of these rows those whose station, found by `lookup`, is one of the sender's. One query more, where it is
+    limited: joined by their codes, a large table would be walked from its newest row on.
+    """
+    if sender.stations is None:
+        return rows
+    return rows.filter(**{f"{lookup}__in": list(_stations_of(sender).values_list("pk", flat=True))})
 
 
 class OfServedLines:

@@ -99,6 +99,7 @@ class StatusReport(models.Model):
             models.Index(F("kind"), F("subject"), F("event_time").desc(), name="status_report_history"),
             models.Index(F("kind"), F("id").desc(), name="status_report_by_kind"),
             models.Index(F("received_at"), name="status_report_age"),
+            models.Index(F("event_id"), name="status_report_by_event"),
         ]
 
     def __str__(self) -> str:

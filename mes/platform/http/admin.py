@@ -8,15 +8,22 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
+from django.utils.formats import number_format
 from django.utils.functional import cached_property
 from django.utils.html import format_html
+from django.utils.text import smart_split, unescape_string_literal
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from mes.errors import DomainError, ValidationFailed
 from mes.platform.http import parsing
+from mes.platform.http.narrowing import table_at
 from mes.platform.scans import UNIT, Part, is_marked, take_part
+
+MOST_FOUND = 1000  # rows of one name that a search goes on from
 
 
 class StrictJSONField(forms.JSONField):
@@ -94,6 +101,69 @@ class ReadOnlyAdmin(LookOnly, admin.ModelAdmin):
     show_full_result_count = False
     list_per_page = 50
     list_max_show_all = 200
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
+        """Look for words that are something exactly, each by an index: of what rows refer to, the ids are looked up
+        first. Joined, a large table would be read from its newest row on.
+        """
+        fields = self.get_search_fields(request)
+        if not search_term or not all(field.endswith("__exact") for field in fields):
+            return super().get_search_results(request, queryset, search_term)
+        for word in smart_split(search_term):
+            queryset = queryset.filter(self.match(unquoted(word)))
+        return queryset, False
+
+    def match(self, word: str) -> Q:
+        """Return the condition that one of the search fields is this word."""
+        matched = Q(pk__in=[])
+        for path in self.search_fields:
+            owner, _separator, name = path.removesuffix("__exact").rpartition("__")
+            if not owner:
+                matched |= Q(**{name: word})
+            elif ids := self._find(owner, {name: word}):
+                matched |= Q(**{f"{owner}__in": ids})
+        return matched
+
+    def _find(self, owner: str, named: dict[str, str]) -> list[Any]:
+        related = table_at(self.model, owner)
+        assert related is not None, owner
+        return list(related._base_manager.filter(**named).values_list("pk", flat=True)[:MOST_FOUND])
+
+
+def unquoted(word: str) -> str:
+    """Return a word of a search without the quotes around it."""
+    return unescape_string_literal(word) if word[0] in "\"'" and word[0] == word[-1] and len(word) > 1 else word
+
+
+class AmongNewest(admin.SimpleListFilter):
+    """For tables of any size, which have no index for what the other filters ask: those look among the newest rows,
+    unless all are asked for.
+    """
+
+    title = gettext_lazy("looked through")
+    parameter_name = "among"
+    number = 100_000
+    not_filters = frozenset({"p", "o", "q", "e", "all", parameter_name})
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, Any]]:
+        """All rows; else the newest."""
+        return [("all", gettext_lazy("All, however long it takes"))]
+
+    def choices(self, changelist: Any) -> Any:
+        """Call the default what it is."""
+        default, *others = super().choices(changelist)
+        yield {
+            **default,
+            "display": _("The newest %(number)s") % {"number": number_format(self.number, force_grouping=True)},
+        }
+        yield from others
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Leave older rows out where another filter is chosen and nothing is searched for."""
+        if self.value() == "all" or request.GET.get("q") or self.not_filters.issuperset(request.GET):
+            return queryset
+        newest = queryset.model._base_manager.order_by("-pk").values_list("pk", flat=True).first()
+        return queryset if newest is None else queryset.filter(pk__gt=newest - self.number)
 
 
 def choice_filter(field: str, title: Any, choices: Sequence[tuple[str, Any]]) -> type[admin.SimpleListFilter]:

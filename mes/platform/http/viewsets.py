@@ -16,6 +16,7 @@ from rest_framework.viewsets import ModelViewSet
 from mes import errors
 from mes.platform.http.addresses import NAME
 from mes.platform.http.envelope import in_use
+from mes.platform.http.narrowing import narrowed
 from mes.platform.http.whole_numbers import whole_number
 
 _BOOLEANS = {"true": True, "false": False}
@@ -30,7 +31,8 @@ class ExactFilter(BaseFilterBackend):
         for parameter, lookup in filters.items():
             text = request.query_params.get(parameter, "")
             if text:
-                queryset = queryset.filter(**{lookup: _typed(queryset.model, lookup, parameter, text)})
+                value = _typed(queryset.model, lookup, parameter, text)
+                queryset = queryset.filter(narrowed(lookup, value, queryset.model))
         return queryset
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:

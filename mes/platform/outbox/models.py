@@ -67,6 +67,13 @@ class MesEvent(models.Model):
             models.Index(
                 F("id").desc(), condition=Q(event_type=EventType.OUTBOUND_FEEDBACK), name="event_outbound_newest"
             ),
+            # Moves are nearly all there is: the others are found without reading them.
+            models.Index(
+                F("event_type"),
+                F("id"),
+                condition=~Q(event_type=EventType.TRACK_IN) & ~Q(event_type=EventType.TRACK_OUT),
+                name="event_of_no_move",
+            ),
         ]
 
     def __str__(self) -> str:
