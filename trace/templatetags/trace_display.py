@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from django import template
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -169,8 +170,8 @@ def number(value: float | None) -> str:
 
 @register.filter
 def pretty(value: Any) -> str:
-    """Write JSON for people."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """Write JSON for people. Indenting is msgspec's: json does it in Python, at three times the cost."""
+    return msgspec.json.format(json.dumps(value, ensure_ascii=False), indent=2)
 
 
 @register.filter
