@@ -17,6 +17,7 @@ from itertools import chain
 from typing import Any
 
 PEOPLE = 3
+WRITTEN = ("execution_datavalue", "integration_devicedatarecord")  # by readings
 SAMPLES = 0.01  # seconds between two looks at what is waited for
 
 
@@ -55,7 +56,7 @@ def back_up(folder: str) -> dict[str, Any]:
 
 
 def make_months() -> dict[str, Any]:
-    """Make the months that are missing, again and again until all are there, from when a backup reads."""
+    """Make the months that are missing where readings are written, again and again, from when a backup reads."""
     from mes.platform.database.partitions import make_months
     from mes.platform.sweeps import SweepIncomplete
 
@@ -65,7 +66,7 @@ def make_months() -> dict[str, Any]:
     start, made, refused = time.monotonic(), [], 0
     while not stop.is_set():
         try:
-            made += make_months()
+            made += make_months(WRITTEN)
             break
         except SweepIncomplete:
             refused += 1

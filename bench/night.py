@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 
 from bench import months
 from bench.outbox import COPY
@@ -29,10 +30,10 @@ def make_old(number: int, *, share: float = 1) -> None:
 
 
 def drop_last_months() -> None:
-    """Have the last month of every table missing, as when the hourly task has not run yet."""
+    """Have the last month of every table missing, where it is not, as when the hourly task has not run yet."""
     for table in partitions.PARTITIONED_TABLES:
-        found = partitions.list_months(table)
-        _execute(f"DROP TABLE {found[max(found)]}")
+        last = list(partitions.months_from(timezone.now().date(), partitions.MONTHS_AHEAD + 1))[-1]
+        _execute(f"DROP TABLE IF EXISTS {table}_{last:%Y_%m}")
 
 
 def checkpoint() -> None:
