@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.db.models import Exists, OuterRef
 
-from bench import grown
+from bench import addresses, grown
 from execution.models import DataValue, Track
 from ingest.models import IngestEvent
 from integration.models import DeviceDataRecord
@@ -55,3 +55,13 @@ def test_the_product_reads_what_was_made(size):
     entered = client.post("/api/stations/GROWN-0-PACK/track-in", asked)
     assert entered.status_code in (200, 201), entered.content
     assert Track.objects.get(unit__sn="GROWN-00000060", step_no=100).attempt == 1
+
+    found = {address.path for address in addresses.find_all()}
+    assert {
+        "/api/ingest/events?status=REJECTED",
+        "/api/integration/messages?cursor=cj0xJnA9MA%3D%3D",
+        "/trace/units/GROWN-00000007/",
+        "/admin/execution/track/?q=nothing-there",
+        "/admin/execution/track/?result__exact=FAIL",
+    } <= found
+    assert len([path for path in found if path.startswith("/api/")]) > 300
