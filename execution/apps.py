@@ -11,9 +11,12 @@ class ExecutionConfig(AppConfig):
     def ready(self) -> None:
         """Let values go in time, tell readiness of stations, units and device values, and monitoring of holds."""
         from execution import queries, readiness_checks
+        from execution.tracked import TRACKED
         from mes.platform.database import retention
+        from mes.platform.database.tracking import tracked
         from mes.platform.monitoring.figures import Figure, figures
 
+        tracked.register(*TRACKED)
         readiness_checks.register()
         figures.register(
             Figure("linekeeper_units_on_hold", "Units on hold in open runs.", lambda: [((), queries.count_held())])

@@ -17,9 +17,11 @@ class MesConfig(AppConfig):
         """Register what must exist after every migration, what goes in time, who acts on events and by the clock."""
         from mes.line_setup import print_counts
         from mes.platform.accounts.roles import create_roles
+        from mes.platform.audit import tasks as audit
         from mes.platform.bulk_actions import services as bulk_actions
         from mes.platform.database import references, retention
         from mes.platform.database.partitions import make_months_after_migration
+        from mes.platform.database.tracking import tracked
         from mes.platform.http.addresses import NameConverter
         from mes.platform.inbound.models import Source
         from mes.platform.inbound.sources import forget_sources
@@ -37,16 +39,24 @@ class MesConfig(AppConfig):
         from mes.time_rules import handlers as time_rules
         from mes.time_rules import retention as time_rule_marks
         from mes.time_rules import sweep
+        from mes.tracked import TRACKED
 
         register_converter(NameConverter, "name")
+        tracked.register(*TRACKED)
         readiness.register()
         handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks
         time_rules.register()
         references.user_finders.register(find_users)
         retention.policies.register(
-            *platform.POLICIES, production_counts.POLICY, status_reports.POLICY, time_rule_marks.POLICY
+            *platform.POLICIES,
+            audit.POLICY,
+            production_counts.POLICY,
+            status_reports.POLICY,
+            time_rule_marks.POLICY,
         )
-        schedules.tasks.register(*outbox.TASKS, retention_runs.TASK, sweep.TASK, backups.TASK, bulk_actions.TASK)
+        schedules.tasks.register(
+            *outbox.TASKS, retention_runs.TASK, sweep.TASK, backups.TASK, bulk_actions.TASK, audit.TASK
+        )
         task_outcomes.register()
         post_save.connect(forget_sources, sender=Source, dispatch_uid="mes.source_saved")
         post_delete.connect(forget_sources, sender=Source, dispatch_uid="mes.source_deleted")

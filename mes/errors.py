@@ -550,6 +550,10 @@ class StepAmbiguous(Unprocessable):
     message = _("Station “{station}” serves several steps of run “{run}” ({steps}): name one by stepNo.")
 
 
+class TooManyRows(Unprocessable):
+    code, message = "TOO_MANY_ROWS", _("These are more than {most} rows; narrow them down.")
+
+
 class EventTimeInFuture(Unprocessable):
     code, message = "EVENT_TIME_IN_FUTURE", _("{at} lies in the future; check the sender's clock.")
 

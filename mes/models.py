@@ -9,6 +9,7 @@ from mes.line_setup.models import (
 )
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.platform.accounts.models import DeviceToken
+from mes.platform.audit.models import AuditEntry, AuditSeal
 from mes.platform.bulk_actions.models import BulkAction
 from mes.platform.inbound.models import IdempotencyKey, Source
 from mes.platform.notifications.models import FollowedLine, Notification
@@ -36,6 +37,8 @@ from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance, TimeRule
 
 __all__ = [
     "AttemptCount",
+    "AuditEntry",
+    "AuditSeal",
     "BomItem",
     "BulkAction",
     "CountReport",

@@ -155,6 +155,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "mes.platform.http.page_middleware.join_page_middleware",
+    "mes.platform.http.authors.sign_changes",
 ]
 
 ROOT_URLCONF = "mes.urls"
@@ -395,6 +396,7 @@ MES_SIGN_IN_RETENTION = _kept_for("MES_SIGN_IN_RETENTION_DAYS", default=90)
 MES_SESSION_RETENTION = timedelta(0)  # after its end
 MES_HEARTBEAT_RETENTION = timedelta(days=1)
 MES_ADMIN_LOG_RETENTION = _kept_for("MES_ADMIN_LOG_RETENTION_DAYS", default=None)
+MES_AUDIT_RETENTION = _kept_for("MES_AUDIT_RETENTION_DAYS", default=None, least=400)
 MES_BULK_ACTION_RETENTION = _kept_for("MES_BULK_ACTION_RETENTION_DAYS", default=400)
 MES_BULK_BUDGET = timedelta(seconds=15)
 MES_RETENTION_BUDGET = timedelta(seconds=15)  # of one task: the worker has other things to do in between

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from mes.line_setup import api as line_setup
 from mes.plant import api as plant
+from mes.platform.audit import api as audit
 from mes.platform.bulk_actions import api as bulk_actions
 from mes.platform.http.addresses import NameRouter
 from mes.platform.http.openapi_views import SchemaPage, SchemaView
@@ -33,6 +34,7 @@ for subject in (
     time_rules,
     events,
     bulk_actions,
+    audit,
 ):
     subject.register(router)
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.utils.http import content_disposition_header
+from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -13,17 +12,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from mes import errors
 from mes.plant.reach import check_serves_line
 from mes.platform.accounts.permissions import StationAccess
+from mes.platform.http import tables
 from mes.platform.inbound.sender import sender_of
 from mes.production_counts.models import HourlyCount
 from trace.reports import exports, in_out, production
 from trace.reports.json import in_out_as_json, production_as_json
 from trace.reports.query import Group, Question, read_question
-
-FORMATS = ("json", "csv", "xlsx")
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class MachineCounts(serializers.Serializer):
@@ -85,14 +81,14 @@ def _parameters(groups: tuple[Group, ...], default: Group) -> list[OpenApiParame
         OpenApiParameter("shift", str, description="A shift only."),
         OpenApiParameter("runNo", str, description="A run only."),
         OpenApiParameter("productCode", str, description="A product only."),
-        OpenApiParameter("format", str, enum=FORMATS, description="Default: json."),
+        OpenApiParameter("format", str, enum=tables.FORMATS, description="Default: json."),
     ]
 
 
 def _answers(report: type[serializers.Serializer]) -> dict[Any, Any]:
     """Describe an answer in each of the formats."""
-    tables = {(200, "text/csv"): OpenApiTypes.STR, (200, XLSX): OpenApiTypes.BINARY}
-    return {(200, "application/json"): report, **tables}
+    files = {(200, "text/csv"): OpenApiTypes.STR, (200, tables.XLSX): OpenApiTypes.BINARY}
+    return {(200, "application/json"): report, **files}
 
 
 class ReportViewSet(GenericViewSet):
@@ -140,7 +136,7 @@ def _check_lines(request: Request, question: Question) -> None:
 
 def answer_production(request: Request | HttpRequest, question: Question) -> HttpResponseBase:
     """Answer with a production report in the format that is asked for."""
-    chosen = _read_format(request)
+    chosen = tables.read_format(request.GET)
     report = production.get_report(question)
     return _answer(
         chosen,
@@ -157,7 +153,7 @@ def answer_production(request: Request | HttpRequest, question: Question) -> Htt
 
 def answer_in_out(request: Request | HttpRequest, question: Question) -> HttpResponseBase:
     """Answer with an in/out report in the format that is asked for."""
-    chosen = _read_format(request)
+    chosen = tables.read_format(request.GET)
     report = in_out.get_in_out(question)
     return _answer(
         chosen,
@@ -166,13 +162,6 @@ def answer_in_out(request: Request | HttpRequest, question: Question) -> HttpRes
         table=lambda: exports.in_out_table(report),
         sheets=lambda: [(_("In and out"), exports.in_out_table(report))],
     )
-
-
-def _read_format(request: Request | HttpRequest) -> str:
-    chosen = request.GET.get("format") or "json"
-    if chosen not in FORMATS:
-        raise errors.ValidationFailed({"format": _("Must be one of %(names)s.") % {"names": ", ".join(FORMATS)}})
-    return chosen
 
 
 def _file_name(name: str, question: Question) -> str:
@@ -186,15 +175,9 @@ def _answer(
     *,
     name: str,
     document: Callable[[], dict[str, Any]],
-    table: Callable[[], exports.Table],
-    sheets: Callable[[], list[tuple[str, exports.Table]]],
+    table: Callable[[], tables.Table],
+    sheets: Callable[[], list[tuple[str, tables.Table]]],
 ) -> HttpResponseBase:
-    answer: HttpResponseBase
     if chosen == "json":
         return Response(document())
-    if chosen == "csv":
-        answer = StreamingHttpResponse(exports.as_csv(table()), content_type="text/csv; charset=utf-8")
-    else:
-        answer = HttpResponse(exports.as_xlsx(sheets()), content_type=XLSX)
-    answer["Content-Disposition"] = content_disposition_header(True, f"{name}.{chosen}")
-    return answer
+    return tables.answer(chosen, name=name, table=table, sheets=sheets)

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.commands import migrate
 from django.db import connections
 
+from mes.platform.database.authorship import by_system, signed_by
 from mes.platform.database.migrating import only_one
 
 
@@ -13,5 +14,5 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Migrate under the lock."""
-        with only_one(connections[options["database"]], say=self.stdout.write):
+        with signed_by(by_system()), only_one(connections[options["database"]], say=self.stdout.write):
             super().handle(*args, **options)

@@ -27,6 +27,7 @@ PARTITIONED_TABLES = (
     "ingest_settledingestevent",
     "ingest_ingesteventunit",
     "mes_countreport",
+    "mes_auditentry",
 )
 MONTHS_AHEAD = 3
 

@@ -25,6 +25,7 @@ from django.db import Error, connection
 from django.db.backends.signals import connection_created
 from django_q.cluster import Cluster
 
+from mes.platform.database.authorship import sign_process
 from mes.platform.outbox import heartbeats
 from mes.platform.outbox.processor import process_due
 from mes.platform.sweeps import SweepIncomplete
@@ -41,6 +42,7 @@ PR_SET_PDEATHSIG = 1
 def work() -> None:
     """Run until SIGTERM or SIGINT. Raises CommandError when django-q2's processes died: start the worker again."""
     heartbeats.take_name()
+    sign_process()  # and those of its children
     os.register_at_fork(after_in_child=end_with_parent)
     os.register_at_fork(after_in_child=partial(end_with_killed_child, of=os.getpid()))
     cluster = Cluster()

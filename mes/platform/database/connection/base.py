@@ -18,6 +18,8 @@ from psycopg.pq import Format, TransactionStatus
 
 from mes.platform.database.connection.instants import InstantLoader
 
+from mes.platform.database.authorship import sign
+
 PROOF_LASTS = 1.0  # seconds in which a silent socket is enough
 OUTDATED = (  # what a prepared statement fails with before it does anything
     psycopg.errors.FeatureNotSupported,  # its tables were altered: "cached plan must not change result type"
@@ -78,6 +80,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
     proven_at = float("-inf")
     prepared_cursor: PreparedCursor | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute_wrappers.append(sign)
 
     def get_connection_params(self) -> dict[str, Any]:
         """Return what to connect with: prepared statements are planned once, not five times more for their values, and

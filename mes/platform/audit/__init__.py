@@ -1,0 +1,1 @@
+"""The audit: what was changed, from what, to what, by whom and why. Written by triggers of the database only."""

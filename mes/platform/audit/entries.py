@@ -1,0 +1,119 @@
+"""Reading the audit: entries in the words of the interface, with codes where rows have ids."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from django.apps import apps
+from django.db import models
+from django.db.models import QuerySet
+
+from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.audit.models import AuditEntry
+from mes.platform.database.tracking import Tracked, tracked
+from mes.platform.http.envelope import camel_case
+
+
+@dataclass(frozen=True)
+class Change:
+    """An entry, and what it changed: field of the interface → (from, to)."""
+
+    entry: AuditEntry
+    fields: Mapping[str, tuple[Any, Any]]
+
+    @property
+    def collection(self) -> Tracked | None:
+        """What was changed; None for a collection that is not tracked any more."""
+        return collections().get(self.entry.entity)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A column with the id of another row, and by what people know that."""
+
+    model: type[models.Model]
+    key: str
+    entity: str  # the collection of that, "" where it is not tracked
+
+
+def visible_to(user: Any) -> QuerySet[AuditEntry]:
+    """Return the entries that somebody may see: who may do what is for administrators."""
+    if Capability.ADMIN in role_capabilities(user):
+        return AuditEntry.objects.all()
+    return AuditEntry.objects.exclude(entity__in=[thing.entity for thing in tracked if thing.for_admins])
+
+
+def collections() -> dict[str, Tracked]:
+    """Return what is tracked, by the name of its collection."""
+    return {thing.entity: thing for thing in tracked}
+
+
+def read_changes(entries: Sequence[AuditEntry]) -> list[Change]:
+    """Return entries with what they changed. Ids of other rows become what these are known by, now or by the audit."""
+    codes = _find_codes(entries)
+    return [Change(entry, dict(_fields_of(entry, codes))) for entry in entries]
+
+
+def _fields_of(entry: AuditEntry, codes: Mapping[tuple[Reference, Any], Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    before, after = entry.before or {}, entry.after or {}
+    for column in dict.fromkeys([*before, *after]):
+        reference = _references(entry.entity).get(column)
+        old, new = before.get(column), after.get(column)
+        if reference is not None:
+            old, new = codes.get((reference, old), old), codes.get((reference, new), new)
+        yield _name_of(entry.entity, column), (old, new)
+
+
+@cache
+def _name_of(entity: str, column: str) -> str:
+    thing = collections().get(entity)
+    if thing is not None and column in thing.fields:
+        return thing.fields[column]
+    reference = _references(entity).get(column)
+    if reference is None or reference.key == "id":
+        return camel_case(column)
+    return camel_case(f"{column.removesuffix('_id')}_{reference.key}")
+
+
+@cache
+def _references(entity: str) -> dict[str, Reference]:
+    """Return the columns of a collection that name rows of others."""
+    thing = collections().get(entity)
+    if thing is None:
+        return {}
+    keys = {other.table: other for other in tracked}
+    found = {}
+    for field in model_of(thing.table)._meta.local_concrete_fields:
+        related = field.related_model
+        if not isinstance(field, models.ForeignKey) or not isinstance(related, type):
+            continue
+        other = keys.get(related._meta.db_table)
+        key = other.key if other else "name" if any(f.name == "name" for f in related._meta.fields) else "id"
+        found[str(field.column)] = Reference(related, key, other.entity if other else "")
+    return found
+
+
+@cache
+def model_of(table: str) -> type[models.Model]:
+    """Return the model of a table."""
+    return next(m for m in apps.get_models(include_auto_created=True) if m._meta.db_table == table)
+
+
+def _find_codes(entries: Iterable[AuditEntry]) -> dict[tuple[Reference, Any], Any]:
+    """Return what rows that entries refer to are known by; of deleted ones, what the audit knew them by."""
+    wanted: dict[Reference, set[int]] = {}
+    for entry in entries:
+        for column, reference in _references(entry.entity).items():
+            ids = {document[column] for document in (entry.before or {}, entry.after or {}) if document.get(column)}
+            if ids and reference.key != "id":
+                wanted.setdefault(reference, set()).update(ids)
+    codes: dict[tuple[Reference, Any], Any] = {}
+    for reference, ids in wanted.items():
+        rows = reference.model._base_manager.filter(pk__in=ids).values_list("pk", reference.key)
+        codes |= {(reference, pk): code for pk, code in rows}
+        gone = [pk for pk in ids if (reference, pk) not in codes]
+        if gone and reference.entity:
+            last = AuditEntry.objects.filter(entity=reference.entity, row_id__in=gone).order_by("id")
+            codes |= {(reference, pk): code for pk, code in last.values_list("row_id", "entity_id")}
+    return codes
