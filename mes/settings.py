@@ -45,6 +45,14 @@ def _number(name: str, *, default: int, least: int = 1) -> int:
     return number
 
 
+def _choice(name: str, *known: str) -> str:
+    """Read one of some words; the first where nothing is said."""
+    text = env.str(name, default="").strip().upper() or known[0]
+    if text not in known:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(known)}, not {text!r}.")
+    return text
+
+
 def _kept_for(name: str, *, default: int | None, least: int = 1) -> timedelta | None:
     """A number of days of the environment; set to nothing, or with no default: None, for ever."""
     if not env.str(name, default="" if default is None else str(default)).strip():
@@ -356,6 +364,7 @@ MES_DEPTH_LIMIT = 64  # nesting of JSON
 MES_STATEMENT_TIMEOUT = timedelta(seconds=_number("MES_STATEMENT_TIMEOUT_SECONDS", default=30, least=0))  # of a request
 DATA_UPLOAD_MAX_MEMORY_SIZE = MES_BATCH_BODY_LIMIT + 1
 MES_UNREADABLE_SNS = env.list("MES_UNREADABLE_SNS", default=["NOREAD", "ERROR", "UNKNOWN", "NULL", "NONE", "NA"])
+MES_CHANGE_REASON = _choice("MES_CHANGE_REASON", "PAGES", "ALWAYS")  # who must say why: people at pages, or all
 MES_CLOCK_SKEW = timedelta(seconds=_number("MES_CLOCK_SKEW_SECONDS", default=300, least=0))
 # How much earlier than its unit's last out an event may have occurred that is tried again by itself.
 MES_RETRY_TOLERANCE = timedelta(seconds=_number("MES_RETRY_TOLERANCE_SECONDS", default=5, least=0))

@@ -22,6 +22,7 @@ from mes.platform.http.serializers import (
     OffsetDateTimeField,
     RowSerializer,
     StrictSerializer,
+    WithChangeReason,
     read,
 )
 from mes.platform.http.viewsets import ExactFilter, TextSearch
@@ -79,13 +80,13 @@ class WorkOrderAnswer(RowSerializer):
         ]
 
 
-class LineRequest(StrictSerializer):
+class LineRequest(WithChangeReason, StrictSerializer):
     """Where an order goes."""
 
     lineCode = CodeField()
 
 
-class RunRequest(StrictSerializer):
+class RunRequest(WithChangeReason, StrictSerializer):
     """A run to be created."""
 
     lineCode = CodeField()

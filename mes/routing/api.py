@@ -31,6 +31,8 @@ from mes.platform.http.serializers import (
     RowSerializer,
     StrictModelSerializer,
     StrictSerializer,
+    WithChangeReason,
+    read,
 )
 from mes.platform.http.viewsets import CodeModelViewSet, IdModelViewSet
 from mes.routing import services, sn_masks
@@ -162,7 +164,7 @@ class ConfigValuesSerializer(StrictSerializer):
     ingestMapping = serializers.JSONField(required=False, allow_null=True)
 
 
-class ConfigSerializer(ConfigValuesSerializer):
+class ConfigSerializer(WithChangeReason, ConfigValuesSerializer):
     """An execution config with its place. The place never changes."""
 
     id = IdField()
@@ -299,6 +301,10 @@ class VersionDetailSerializer(VersionSerializer):
         fields = (*VersionSerializer.Meta.fields, "snapshot")
 
 
+class CompileRequest(WithChangeReason, StrictSerializer):
+    """Why a version is made; may be empty."""
+
+
 _PROBLEM = inline_serializer(
     "CompileProblem",
     {
@@ -394,12 +400,13 @@ class RouteViewSet(CodeModelViewSet):
         summary="Compile a route",
         description="An unchanged route keeps its latest version (`changed` false). An INVALID version is kept with "
         "its errors; runs bind READY ones. `warnings` keep nothing from being used, but are rarely meant.",
-        request=None,
+        request=CompileRequest,
         responses={200: _COMPILED},
     )
     @action(detail=True, methods=["post"])
     def compile(self, request: Request, code: str) -> Response:
         """Freeze the route and its configs into a version."""
+        read(CompileRequest, request)
         version, changed = compile_route(code=code, compiled_by=operator_name(request))
         return Response(
             {

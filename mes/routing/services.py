@@ -62,7 +62,6 @@ def update_route(*, code: str, steps: Sequence[StepInput] | None = None, **field
         if steps is not None and _steps_differ(routing, steps):
             if before == RouteSource.ERP:
                 raise RouteReadOnly(route=code)
-            routing.steps.all().delete()
             _write_steps(routing, steps)
         return routing
 
@@ -90,10 +89,22 @@ def _steps_differ(routing: Routing, steps: Iterable[StepInput]) -> bool:
 
 
 def _write_steps(routing: Routing, steps: Sequence[StepInput]) -> None:
+    """Make the steps of a route these; of those that are there already, only what differs is written.
+
+    A step whose key changes is made anew: two that exchange theirs would be in each other's way.
+    """
     operations = Operation.objects.in_bulk({step.operation_code for step in steps}, field_name="code")
     for step in steps:
         if step.operation_code not in operations:
             raise OperationNotFound(code=step.operation_code)
+    wanted = {(step.step_no, step.source_step_key): step for step in steps}
+    present = {(step.step_no, step.source_step_key): step for step in routing.steps.select_related("operation")}
+    routing.steps.filter(pk__in=[step.pk for place, step in present.items() if place not in wanted]).delete()
+    for place, step in wanted.items():
+        kept = present.get(place)
+        if kept is not None and kept.operation.code != step.operation_code:
+            kept.operation = operations[step.operation_code]
+            kept.save(update_fields=["operation"])
     RoutingStep.objects.bulk_create(
         RoutingStep(
             routing=routing,
@@ -101,7 +112,8 @@ def _write_steps(routing: Routing, steps: Sequence[StepInput]) -> None:
             operation=operations[step.operation_code],
             source_step_key=step.source_step_key,
         )
-        for step in steps
+        for place, step in wanted.items()
+        if place not in present
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation
 
@@ -59,6 +60,11 @@ class Root:
 
 # What is tracked, by table. Registered once; the trigger of a table is made by a migration (`TrackTable`).
 tracked: Hook[Tracked] = Hook(key=lambda thing: thing.table)
+
+
+def is_tracked(model: type[models.Model]) -> bool:
+    """Whether changes of a model's rows are kept."""
+    return any(thing.table == model._meta.db_table for thing in tracked)
 
 
 class TrackTable(Operation):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.core.validators import MaxLengthValidator
@@ -20,11 +21,15 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
 from mes.errors import DomainError, NotFound
+from mes.platform.database.authorship import LONGEST_REASON, give_reason
+from mes.platform.database.tracking import is_tracked
 from mes.platform.http.envelope import camel_case, snake_case
 from mes.platform.http.representation import RowsAtOnce, writes_by_itself
 from mes.platform.scans import LONGEST_SYMBOL, Part, is_marked, take_part
 from mes.platform.validators import CODE_LENGTH, CODE_PATTERN, validate_code, validate_moment, validate_name
 
+CHANGE_REASON = "changeReason"
+SHORTEST_REASON = 3  # characters
 LARGEST_LIST = 1000  # items of a list that says nothing else of itself
 LONGEST_TEXT = 10_000  # characters, likewise
 
@@ -113,6 +118,28 @@ class OffsetDateTimeField(serializers.DateTimeField):
         if not isinstance(value, datetime):
             return value
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class ReasonField(serializers.CharField):
+    """Why something is changed."""
+
+    default_error_messages = {"control": gettext_lazy("Control characters are not allowed.")}
+
+    def __init__(self, **kwargs: Any) -> None:
+        given = {"min_length": SHORTEST_REASON, "max_length": LONGEST_REASON, "write_only": True, **kwargs}
+        super().__init__(**{"help_text": "Why: kept beside every change that the request makes.", **given})
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the reason without blanks at its ends."""
+        text = super().to_internal_value(data)
+        if not text.isprintable():
+            self.fail("control")
+        return text
+
+
+def is_reason_needed() -> bool:
+    """Whether the plant wants a reason of whoever changes something over HTTP."""
+    return bool(settings.MES_CHANGE_REASON == "ALWAYS")
 
 
 @extend_schema_field({"type": "string", "maxLength": CODE_LENGTH})
@@ -302,7 +329,31 @@ class StrictSerializer(RowsAtOnce, SnakeCaseSources, serializers.Serializer):
         return problems
 
 
-class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer):
+class WithChangeReason:
+    """Mixin of serializers of tracked things: `changeReason` says why, and is kept beside every change of the request.
+
+    It stands only at the top of a body, and is no value of the thing.
+    """
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Add the reason."""
+        fields = super().get_fields()  # type: ignore[misc]
+        if self.takes_reason():
+            fields[CHANGE_REASON] = ReasonField(required=is_reason_needed())
+        return fields
+
+    def takes_reason(self) -> bool:
+        """Whether a reason is taken: not of parts, nor of what is not tracked."""
+        return self.parent is None  # type: ignore[attr-defined]
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Take the reason out."""
+        value = super().to_internal_value(data)  # type: ignore[misc]
+        give_reason(value.pop(snake_case(CHANGE_REASON), ""))
+        return value
+
+
+class StrictModelSerializer(WithChangeReason, StrictSerializer, serializers.ModelSerializer):
     """Base of serializers of models: the model's own rules and constraints are checked as well.
 
     A subclass that overrides `validate` calls super() last. Fields that are not in the body's serializer are not
@@ -313,6 +364,10 @@ class StrictModelSerializer(StrictSerializer, serializers.ModelSerializer):
         **serializers.ModelSerializer.serializer_field_mapping,
         models.DateTimeField: OffsetDateTimeField,
     }
+
+    def takes_reason(self) -> bool:
+        """Those of tracked tables."""
+        return super().takes_reason() and is_tracked(self.Meta.model)
 
     def build_standard_field(self, field_name: str, model_field: Any) -> Any:
         """Codes are taken exactly, other texts are trimmed. What a new code may be, the model says."""
@@ -358,4 +413,16 @@ def read(serializer: type[serializers.Serializer], request: Request) -> dict[str
     """Return the checked body of a request."""
     body = serializer(data=request.data)
     body.is_valid(raise_exception=True)
+    give_reason(str(body.validated_data.get("reason") or ""))  # of an act that asks for one
     return body.validated_data
+
+
+def read_change_reason(request: Request) -> None:
+    """Take the reason that a query gives, of a request without a body. Raises ValidationError."""
+    field = ReasonField(required=is_reason_needed())
+    try:
+        give_reason(field.run_validation(request.query_params.get(CHANGE_REASON, empty)))
+    except serializers.SkipField:
+        return
+    except serializers.ValidationError as error:
+        raise serializers.ValidationError({CHANGE_REASON: error.detail}) from None

@@ -14,9 +14,11 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
 from mes import errors
+from mes.platform.database.tracking import is_tracked
 from mes.platform.http.addresses import NAME
 from mes.platform.http.envelope import in_use
 from mes.platform.http.narrowing import narrowed
+from mes.platform.http.serializers import read_change_reason
 from mes.platform.http.whole_numbers import whole_number
 
 _BOOLEANS = {"true": True, "false": False}
@@ -145,7 +147,9 @@ class _ThingViewSet(ModelViewSet):
             raise in_use(error) from error
 
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Delete and answer with an empty envelope."""
+        """Delete and answer with an empty envelope. A tracked thing takes `changeReason` in its query."""
+        if is_tracked(self.get_queryset().model):
+            read_change_reason(request)
         self.perform_destroy(self.get_object())
         return Response(None)
 

@@ -1,0 +1,65 @@
+"""Nothing that people decide is changed unseen: a table is tracked, or is named here with the reason why not."""
+
+from django.apps import apps
+from django.db import connection
+
+from mes.platform.database.tracking import tracked
+
+EXEMPT = {
+    "history: rows are added and say themselves who and when": """
+        execution_carrier execution_carrierload execution_carriertrack execution_carriertrackunit execution_datavalue
+        execution_defect execution_disposition execution_firstarticleitem execution_firstarticlesample
+        execution_inspectionresult execution_track mes_linebinding mes_prepconfirmation mes_readinesscheck
+        mes_readinessitem mes_readinesswaiver mes_recordremark mes_recordsignature mes_solderpasteusage mes_unit
+        """,
+    "what machines and other systems report": """
+        ingest_ingesteventunit ingest_openingestevent ingest_partialingestevent ingest_settledingestevent
+        integration_devicedatarecord integration_failedmessage integration_settledmessage mes_countreport
+        mes_countstream mes_hourlycount mes_maintenancetask mes_solderpastelot mes_statusreport
+        """,
+    "what the system keeps for itself": """
+        django_admin_log django_content_type django_q_ormq django_q_schedule django_q_task django_session
+        auth_permission mes_attemptcount mes_bulkaction mes_idempotencykey mes_mesevent mes_retentionrun
+        mes_taskoutcome mes_timeruleinstance mes_timerulemark mes_workerheartbeat mes_writeprobe
+        """,
+    "a person's own: what is followed and read, codes that are used up": """
+        mes_followedline mes_notification mes_recoverycode
+        """,
+    "the audit itself": "mes_auditentry mes_auditseal",
+}
+
+
+def test_every_model_is_tracked_or_exempt():
+    every = apps.get_models(include_auto_created=True)
+    tables = {model._meta.db_table for model in every if model._meta.managed and not model._meta.proxy}
+    exempt = {table for names in EXEMPT.values() for table in names.split()}
+    named = {thing.table for thing in tracked}
+    assert not named & exempt
+    assert tables == named | exempt
+
+
+def test_triggers_are_as_they_are_registered(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT tgrelid::regclass::text, tgargs, tgenabled, tgtype FROM pg_trigger "
+            "WHERE tgfoid = 'mes_audit'::regproc"
+        )
+        found = {
+            table: (tuple(bytes(given).decode().split("\0")[:-1]), enabled, kind)
+            for table, given, enabled, kind in cursor.fetchall()
+        }
+    row, insert, delete, update = 1, 4, 8, 16
+    after_each = row | insert | delete | update
+    assert found == {thing.table: (thing.arguments, "O", after_each) for thing in tracked}
+
+
+def test_what_is_left_out_or_hidden_is_there():
+    columns = {
+        model._meta.db_table: {field.column for field in model._meta.local_concrete_fields}
+        for model in apps.get_models(include_auto_created=True)
+    }
+    for thing in tracked:
+        named = {*thing.left_out, *thing.hidden, *thing.fields, thing.key, thing.name, "id"}
+        named |= {thing.root.column} if thing.root else set()
+        assert named <= columns[thing.table], thing.table
+        assert thing.root is None or thing.root.key in columns[thing.root.table]
