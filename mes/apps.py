@@ -18,10 +18,12 @@ class MesConfig(AppConfig):
         from mes.line_setup import print_counts
         from mes.platform.accounts.roles import create_roles
         from mes.platform.audit import tasks as audit
+        from mes.platform.audit.guard import AuditGuard
         from mes.platform.bulk_actions import services as bulk_actions
         from mes.platform.database import references, retention
         from mes.platform.database.partitions import make_months_after_migration
         from mes.platform.database.tracking import tracked
+        from mes.platform.http import edits
         from mes.platform.http.addresses import NameConverter
         from mes.platform.inbound.models import Source
         from mes.platform.inbound.sources import forget_sources
@@ -43,6 +45,7 @@ class MesConfig(AppConfig):
 
         register_converter(NameConverter, "name")
         tracked.register(*TRACKED)
+        edits.guards.register(AuditGuard())
         readiness.register()
         handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks
         time_rules.register()

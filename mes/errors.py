@@ -467,6 +467,11 @@ class EventIdConflict(KeyConflict):
     code, message = "EVENT_ID_CONFLICT", _("Event id “{event_id}” was used with other content.")
 
 
+class EditConflict(DomainError):
+    code = "EDIT_CONFLICT"
+    message = _("“{name}” was changed since you read it. Read it again, and change what is still to be changed.")
+
+
 class DedupeKeyConflict(KeyConflict):
     code = "DEDUPE_KEY_CONFLICT"
     message = _("Key “{key}” of “{source_system}” was used with other content.")

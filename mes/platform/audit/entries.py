@@ -49,6 +49,11 @@ def collections() -> dict[str, Tracked]:
     return {thing.entity: thing for thing in tracked}
 
 
+def table_of(model: type[models.Model]) -> Tracked:
+    """Return how a tracked model is tracked. Raises StopIteration for one that is not."""
+    return next(thing for thing in tracked if thing.table == model._meta.db_table)
+
+
 def read_changes(entries: Sequence[AuditEntry]) -> list[Change]:
     """Return entries with what they changed. Ids of other rows become what these are known by, now or by the audit."""
     codes = _find_codes(entries)

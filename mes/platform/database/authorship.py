@@ -90,19 +90,21 @@ def sign(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context
         return execute(sql, params, many, context)
     connection = context["connection"]
     if connection.in_atomic_block:
-        _tell(connection, authorship)
+        tell(connection, authorship)
         return execute(sql, params, many, context)
     with transaction.atomic(using=connection.alias):
-        _tell(connection, authorship)
+        tell(connection, authorship)
         return execute(sql, params, many, context)
 
 
-def _tell(connection: Any, authorship: Authorship) -> None:
+def tell(connection: Any, authorship: Authorship) -> None:
+    """Tell the database who writes, until the transaction ends."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config(%s, %s, true)", [SETTING, _document(authorship)])
+        cursor.execute("SELECT set_config(%s, %s, true)", [SETTING, document(authorship)])
 
 
-def _document(authorship: Authorship) -> str:
+def document(authorship: Authorship) -> str:
+    """Return what the trigger reads."""
     actor, kind = authorship.find_actor()
     told = {
         "actor": actor,

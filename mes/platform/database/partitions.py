@@ -6,6 +6,7 @@ partition catches what the task missed, so that an insert never fails, and is em
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date
 from typing import Any
 
@@ -30,6 +31,8 @@ PARTITIONED_TABLES = (
     "mes_auditentry",
 )
 MONTHS_AHEAD = 3
+# Tables whose rows triggers keep from being changed or deleted. Only a row's month is chosen anew, here.
+UNCHANGEABLE_TABLES = ("mes_auditentry",)
 
 
 class CreatePartitionedModel(migrations.CreateModel):
@@ -133,6 +136,7 @@ def _make_default_the_month(cursor: CursorWrapper, table: str, first: date) -> l
         cursor.execute(f"ALTER INDEX {index} RENAME TO {index.replace(f'{table}_default', name, 1)}")
     cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {_bounds(first)}")  # reads it once
     cursor.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")
+    _refuse_truncation(cursor, table, f"{table}_default")
     return [name]
 
 
@@ -163,12 +167,37 @@ def _attach_month(cursor: CursorWrapper, table: str, first: date) -> list[str]:
         return []
     cursor.execute(f"LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE")
     cursor.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)")
-    cursor.execute(
-        f"WITH moved AS (DELETE FROM {table}_default WHERE received_at >= {start} AND received_at < {end} RETURNING *) "
-        f"INSERT INTO {name} SELECT * FROM moved"
-    )
+    with rows_may_go(cursor, table):
+        cursor.execute(
+            f"WITH moved AS (DELETE FROM {table}_default WHERE received_at >= {start} AND received_at < {end} "
+            f"RETURNING *) INSERT INTO {name} SELECT * FROM moved"
+        )
     cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {_bounds(first)}")
+    _refuse_truncation(cursor, table, name)
     return [name]
+
+
+def _refuse_truncation(cursor: CursorWrapper, table: str, partition: str) -> None:
+    """Keep a partition's rows as the table's are: triggers for each row come with the table, those of statements not."""
+    if table in UNCHANGEABLE_TABLES:
+        cursor.execute(
+            f"CREATE TRIGGER untruncatable BEFORE TRUNCATE ON {partition} FOR EACH STATEMENT "
+            "EXECUTE FUNCTION mes_refuse_rewriting()"
+        )
+
+
+@contextmanager
+def rows_may_go(cursor: CursorWrapper, table: str) -> Iterator[None]:
+    """Let rows of a table's default partition be deleted, also of one whose rows are kept as they were written.
+
+    Who else writes there waits until the transaction ends.
+    """
+    if table not in UNCHANGEABLE_TABLES:
+        yield
+        return
+    cursor.execute(f"ALTER TABLE {table}_default DISABLE TRIGGER USER")
+    yield
+    cursor.execute(f"ALTER TABLE {table}_default ENABLE TRIGGER USER")
 
 
 def _name_of(table: str, first: date) -> str:

@@ -19,7 +19,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import CompositePrimaryKey, QuerySet
 from django.utils import timezone
 
-from mes.platform.database.partitions import list_months, next_month
+from mes.platform.database.partitions import list_months, next_month, rows_may_go
 from mes.platform.database.table_changes import change_tables, limit_lock_wait
 from mes.platform.hooks import Hook
 from mes.platform.sweeps import Batch, Sweep, describe_error
@@ -173,7 +173,7 @@ def _steps(policy: Policy, cutoff: datetime, sweep: Sweep, skip: Collection[str]
         yield from ((rows, []) for rows in _delete_rows(policy, cutoff, sweep))
     elif isinstance(policy, Months):
         parts = {f"{month:%Y-%m}": _drop_month(policy, month) for month in expired_months(policy, cutoff)}
-        parts |= {table: _delete_late(policy, f"{table}_default", cutoff) for table in policy.tables}
+        parts |= {table: _delete_late(policy, table, cutoff) for table in policy.tables}
         for key, steps in parts.items():
             if _part(policy, key) not in skip:
                 yield from _guarded(key, steps, sweep)
@@ -256,22 +256,24 @@ def _drop_month(policy: Months, month: date) -> Iterator[tuple[int, list[str]]]:
     yield 0, change_tables(drop, locks=[*policy.tables, *names])
 
 
-def _delete_late(policy: Months, table: str, cutoff: datetime) -> Iterator[tuple[int, list[str]]]:
+def _delete_late(policy: Months, whole: str, cutoff: datetime) -> Iterator[tuple[int, list[str]]]:
     """Delete the rows that came in while their month was missing; yield how many of each batch."""
-    while rows := _delete_late_batch(policy, table, cutoff):
+    while rows := _delete_late_batch(policy, whole, cutoff):
         yield rows, []
 
 
-def _delete_late_batch(policy: Months, table: str, cutoff: datetime) -> int:
+def _delete_late_batch(policy: Months, whole: str, cutoff: datetime) -> int:
+    table = f"{whole}_default"
     settled = f"AND NOT EXISTS (SELECT FROM {policy.open_in} o WHERE o.received_at = t.received_at)"
     with transaction.atomic(), connection.cursor() as cursor:
         _take_turn()
-        cursor.execute(
-            f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM {table} t WHERE t.received_at < %s "
-            f"{settled if policy.open_in else ''} LIMIT {BATCH} FOR UPDATE OF t SKIP LOCKED))",
-            [cutoff],
-        )
-        return int(cursor.rowcount)
+        with rows_may_go(cursor, whole):
+            cursor.execute(
+                f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM {table} t WHERE t.received_at < %s "
+                f"{settled if policy.open_in else ''} LIMIT {BATCH} FOR UPDATE OF t SKIP LOCKED))",
+                [cutoff],
+            )
+            return int(cursor.rowcount)
 
 
 def _take_turn() -> None:

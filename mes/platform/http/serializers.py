@@ -339,7 +339,7 @@ class WithChangeReason:
         """Add the reason."""
         fields = super().get_fields()  # type: ignore[misc]
         if self.takes_reason():
-            fields[CHANGE_REASON] = ReasonField(required=is_reason_needed())
+            fields[CHANGE_REASON] = ReasonField(source=snake_case(CHANGE_REASON), required=is_reason_needed())
         return fields
 
     def takes_reason(self) -> bool:
@@ -347,9 +347,12 @@ class WithChangeReason:
         return self.parent is None  # type: ignore[attr-defined]
 
     def to_internal_value(self, data: Any) -> Any:
-        """Take the reason out."""
+        """Take the reason out. A change in part needs one like any other."""
         value = super().to_internal_value(data)  # type: ignore[misc]
-        give_reason(value.pop(snake_case(CHANGE_REASON), ""))
+        reason = value.pop(snake_case(CHANGE_REASON), "")
+        if not reason and self.takes_reason() and is_reason_needed():
+            raise serializers.ValidationError({CHANGE_REASON: [_("This field is required.")]})
+        give_reason(reason)
         return value
 
 

@@ -15,6 +15,7 @@ from rest_framework.viewsets import ModelViewSet
 
 from mes import errors
 from mes.platform.database.tracking import is_tracked
+from mes.platform.http import edits
 from mes.platform.http.addresses import NAME
 from mes.platform.http.envelope import in_use
 from mes.platform.http.narrowing import narrowed
@@ -146,11 +147,30 @@ class _ThingViewSet(ModelViewSet):
         except (ProtectedError, RestrictedError) as error:
             raise in_use(error) from error
 
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Answer with one thing, and with its state as `ETag`."""
+        thing = self.get_object()
+        tag = edits.tag_of(thing)
+        return Response(self.get_serializer(thing).data, headers={} if tag is None else {"ETag": tag})
+
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Change one thing. With `If-Match`, only the state that was read."""
+        expected = edits.read_if_match(request.headers.get(edits.HEADER))
+        if expected is None:
+            return super().update(request, *args, **kwargs)
+        with transaction.atomic():
+            edits.check(self.get_object(), expected)
+            return super().update(request, *args, **kwargs)
+
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Delete and answer with an empty envelope. A tracked thing takes `changeReason` in its query."""
         if is_tracked(self.get_queryset().model):
             read_change_reason(request)
-        self.perform_destroy(self.get_object())
+        expected = edits.read_if_match(request.headers.get(edits.HEADER))
+        with transaction.atomic():
+            thing = self.get_object()
+            edits.check(thing, expected)
+            self.perform_destroy(thing)
         return Response(None)
 
 

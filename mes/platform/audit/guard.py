@@ -1,0 +1,68 @@
+"""The states of tracked things, for two people who change one at once (`mes.platform.http.edits`)."""
+
+from typing import Any
+
+from django.db import connection, models
+from django.db.models import QuerySet
+
+from mes.platform.audit.entries import read_changes, table_of
+from mes.platform.audit.models import AuditEntry
+from mes.platform.database.tracking import Tracked, is_tracked
+
+MOST_TOLD = 20
+
+
+class AuditGuard:
+    """The latest entry of a thing or its parts is its state."""
+
+    def covers(self, model: type[models.Model]) -> bool:
+        return is_tracked(model)
+
+    def state_of(self, thing: models.Model) -> int:
+        return _history(thing).order_by("-id").values_list("id", flat=True).first() or 0
+
+    def lock(self, thing: models.Model) -> None:
+        table, pk = _root_row(thing)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT FROM {table} WHERE id = %s FOR NO KEY UPDATE", [pk])
+
+    def changes_since(self, thing: models.Model, state: int) -> list[dict[str, Any]]:
+        entries = list(_history(thing).filter(id__gt=state).order_by("id")[:MOST_TOLD])
+        return [
+            {
+                "entity": change.entry.entity,
+                "name": change.entry.name,
+                "action": change.entry.action,
+                "changes": {name: {"from": old, "to": new} for name, (old, new) in change.fields.items()},
+                "actor": change.entry.actor,
+                "at": change.entry.at,
+            }
+            for change in read_changes(entries)
+        ]
+
+
+def _history(thing: models.Model) -> QuerySet[AuditEntry]:
+    """Return the entries of what a thing belongs to: of a step's config, of its route."""
+    entity, key = root_of(thing)
+    return AuditEntry.objects.filter(root_entity=entity, root_id=key)
+
+
+def root_of(thing: models.Model) -> tuple[str, str]:
+    """Return the collection and key of what a tracked thing belongs to; of a whole, its own."""
+    kept = table_of(type(thing))
+    root = kept.root
+    if root is None or getattr(thing, root.column) is None:
+        return kept.entity, str(_value(thing, kept.key))
+    relation = root.column.removesuffix("_id")
+    return root.entity, str(_value(getattr(thing, relation), root.key))
+
+
+def _root_row(thing: models.Model) -> tuple[str, Any]:
+    kept: Tracked = table_of(type(thing))
+    if kept.root is None or getattr(thing, kept.root.column) is None:
+        return kept.table, thing.pk
+    return kept.root.table, getattr(thing, kept.root.column)
+
+
+def _value(thing: models.Model, column: str) -> Any:
+    return thing.pk if column == "id" else getattr(thing, column)

@@ -1,0 +1,77 @@
+"""Two people at once: whoever changes something may say which state of it was read, and is told what others changed.
+
+The state is a number that grows with each change of a thing or its parts. GET answers it as `ETag`; PATCH and DELETE
+compare it with `If-Match`, under a lock, so that of two with the same tag one is refused.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.db import models
+from django.utils.translation import gettext as _
+
+from mes.errors import EditConflict, ValidationFailed
+from mes.platform.hooks import Hook
+
+_TAG = re.compile(r'(?:W/)?"(\d{1,19})"', re.ASCII)  # a proxy that compresses makes tags weak
+HEADER = "If-Match"
+
+
+class EditGuard(Protocol):
+    """What knows the states of things: the audit. `changes` are `{entity, name, action, changes, actor, at}` each."""
+
+    def covers(self, model: type[models.Model]) -> bool:
+        """Whether states of such things are known."""
+
+    def state_of(self, thing: models.Model) -> int:
+        """Return the state of a thing with its parts; 0 before anything was known of it."""
+
+    def lock(self, thing: models.Model) -> None:
+        """Let nobody else change the thing by this way until the transaction ends."""
+
+    def changes_since(self, thing: models.Model, state: int) -> list[dict[str, Any]]:
+        """Return what was changed since a state, oldest first."""
+
+
+# The one guard. Registered by the room that keeps what was changed.
+guards: Hook[EditGuard] = Hook(key=lambda guard: "guard")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The state that somebody read; None where any will do."""
+
+    state: int | None
+
+
+def read_if_match(header: str | None) -> Expected | None:
+    """Return what an `If-Match` expects, None where there is none. Raises ValidationFailed."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text == "*":
+        return Expected(None)
+    found = _TAG.fullmatch(text)
+    if found is None:
+        raise ValidationFailed({HEADER: _("Must be the ETag of an answer.")})
+    return Expected(int(found[1]))
+
+
+def tag_of(thing: models.Model) -> str | None:
+    """Return the ETag of a thing; None of what has none."""
+    for guard in guards:
+        if guard.covers(type(thing)):
+            return f'"{guard.state_of(thing)}"'
+    return None
+
+
+def check(thing: models.Model, expected: Expected | None) -> None:
+    """Lock a thing, and raise EditConflict when it was changed since the expected state (inside a transaction)."""
+    if expected is None or expected.state is None:
+        return
+    for guard in guards:
+        if guard.covers(type(thing)):
+            guard.lock(thing)
+            if guard.state_of(thing) != expected.state:
+                raise EditConflict(name=str(thing), changes=guard.changes_since(thing, expected.state))
