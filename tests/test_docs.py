@@ -64,7 +64,7 @@ def test_the_unit_of_the_web_server_starts_it_as_the_product_does():
 
 def test_every_setting_of_the_environment_is_documented():
     source = (Path(settings.BASE_DIR) / "mes" / "settings.py").read_text()
-    names = set(re.findall(r'(?:env\.\w+|_flag|_number|_kept_for|_address)\(\s*"([A-Z_]+)"', source))
+    names = set(re.findall(r'(?:env\.\w+|_flag|_number|_kept_for|_address|_choice)\(\s*"([A-Z_]+)"', source))
     documented = (DOCS / "operations.md").read_text()
     assert {name for name in names if name not in documented} == set()
 

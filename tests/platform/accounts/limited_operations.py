@@ -5,6 +5,7 @@ them or their lines. REFUSED: no device at a station needs it.
 """
 
 SHARED = """
+GET /api/audit
 GET /api/bom-items
 GET /api/bom-items/{id}
 GET /api/data-collection-specs

@@ -33,6 +33,7 @@ STAYS = {
     "goes with what it belongs to": "mes_readinessitem",
     "one row, written again and again": "mes_writeprobe",
     "one row for each of the worker's scheduled tasks": "mes_taskoutcome",
+    "a row a day, by which it shows that nobody bent the audit": "mes_auditseal",
 }
 
 
