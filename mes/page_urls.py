@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from mes.line_setup import pages as line_setup
+from mes.platform.audit import pages as audit
 from mes.platform.bulk_actions import pages as bulk_actions
 from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
@@ -23,6 +24,7 @@ urlpatterns = [
     path("clocks/<int:instance_id>/<str:action>/", time_rules.decide, name="clock-decision"),
     path("lines/<name:code>/set-up/", line_setup.set_up, name="line-set-up"),
     path("lines/<name:code>/set-up/<str:kind>/<str:action>/", line_setup.scan, name="line-set-up-scan"),
+    path("audit/", audit.audit, name="audit"),
     path("bulk-actions/<str:kind>/progress/", bulk_actions.progress, name="bulk-actions-progress"),
     path("notifications/", notifications.mine, name="notifications"),
     path("notifications/bell/", notifications.bell, name="notifications-bell"),

@@ -155,7 +155,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'changes',
                 'ordering': ['-id'],
                 'default_permissions': ('view',),
-                'indexes': [models.Index(models.F('entity'), models.F('entity_id'), models.F('id'), name='audit_by_entity'), models.Index(models.F('root_entity'), models.F('root_id'), models.F('id'), name='audit_by_root'), models.Index(models.F('entity'), models.F('row_id'), models.F('id'), name='audit_by_row'), models.Index(models.F('actor'), models.F('id'), name='audit_by_actor'), models.Index(models.F('request_id'), name='audit_by_request'), models.Index(models.F('at'), name='audit_by_time')],
+                'indexes': [models.Index(models.F('entity'), models.F('entity_id'), models.F('id'), name='audit_by_entity'), models.Index(models.F('root_entity'), models.F('root_id'), models.F('id'), name='audit_by_root'), models.Index(models.F('entity'), models.F('row_id'), models.F('id'), name='audit_by_row'), models.Index(models.F('name'), models.F('id'), name='audit_by_name'), models.Index(models.F('actor'), models.F('id'), name='audit_by_actor'), models.Index(models.F('request_id'), name='audit_by_request'), models.Index(models.F('at'), name='audit_by_time')],
             },
         ),
         migrations.CreateModel(

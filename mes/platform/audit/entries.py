@@ -82,6 +82,25 @@ def _name_of(entity: str, column: str) -> str:
 
 
 @cache
+def _columns(entity: str) -> dict[str, str]:
+    """Return the columns of a collection by the interface's names of them."""
+    thing = collections().get(entity)
+    if thing is None:
+        return {}
+    columns = [str(field.column) for field in model_of(thing.table)._meta.local_concrete_fields]
+    return {_name_of(entity, column): column for column in columns}
+
+
+def label_of(entity: str, name: str) -> str:
+    """Return what people call a field of a collection."""
+    thing, column = collections().get(entity), _columns(entity).get(name)
+    if thing is None or column is None:
+        return name
+    fields = model_of(thing.table)._meta.local_concrete_fields
+    return str(next(field.verbose_name for field in fields if field.column == column))
+
+
+@cache
 def _references(entity: str) -> dict[str, Reference]:
     """Return the columns of a collection that name rows of others."""
     thing = collections().get(entity)

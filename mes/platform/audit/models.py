@@ -47,6 +47,7 @@ class AuditEntry(models.Model):
             models.Index(F("entity"), F("entity_id"), F("id"), name="audit_by_entity"),
             models.Index(F("root_entity"), F("root_id"), F("id"), name="audit_by_root"),
             models.Index(F("entity"), F("row_id"), F("id"), name="audit_by_row"),
+            models.Index(F("name"), F("id"), name="audit_by_name"),
             models.Index(F("actor"), F("id"), name="audit_by_actor"),
             models.Index(F("request_id"), name="audit_by_request"),
             models.Index(F("at"), name="audit_by_time"),

@@ -53,7 +53,7 @@ def seal() -> list[AuditSeal]:
     The last id is read under a lock in which nobody is writing, so that no smaller one is committed later. Raises
     OperationalError when writers could not be waited for.
     """
-    last_id = change_tables(_read_last_id)
+    last_id = change_tables(_read_last_id, locks=())
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])

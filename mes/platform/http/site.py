@@ -6,6 +6,7 @@ Its index is grouped by subject, not by Django app: each `admin` module says whi
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.admin import AdminSite, ModelAdmin
@@ -20,6 +21,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from mes.platform.accounts.roles import EDITABLE_LIBRARY_MODELS, OUR_APPS
+from mes.platform.database.tracking import tracked
 from mes.platform.http.admin import LookOnly
 
 
@@ -45,6 +47,28 @@ class Section:
 
 
 _section_of: dict[type[Model], Section] = {}
+
+
+class WithHistory:
+    """Mixin of all admin classes: the history of what is tracked is that of the audit, whoever changed it."""
+
+    model: type[Model]
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
+        """Lead to the audit."""
+        for thing in tracked:
+            if thing.table == self.model._meta.db_table:
+                return redirect(f"{reverse('audit')}?{urlencode({'kind': thing.entity, 'row': object_id})}")
+        return super().history_view(request, object_id, extra_context)  # type: ignore[misc]
+
+    def log_addition(self, *args: Any) -> None:
+        """Nothing: the database keeps it."""
+
+    def log_change(self, *args: Any) -> None:
+        """Nothing: the database keeps it."""
+
+    def log_deletions(self, *args: Any) -> None:
+        """Nothing: the database keeps it."""
 
 
 class LibraryAdmin(LookOnly):
@@ -74,7 +98,7 @@ class LinekeeperAdminSite(AdminSite):
             looked_at = admin_class or ModelAdmin
             if model._meta.app_label not in OUR_APPS and model._meta.label_lower not in EDITABLE_LIBRARY_MODELS:
                 looked_at = type(looked_at.__name__, (LibraryAdmin, looked_at), {})
-            super().register(model, looked_at, **options)
+            super().register(model, type(looked_at.__name__, (WithHistory, looked_at), {}), **options)
 
     def get_urls(self) -> list[Any]:
         """Add the page of a section."""

@@ -16,9 +16,8 @@ from django.db.backends.postgresql import base, operations
 from psycopg.adapt import AdaptersMap
 from psycopg.pq import Format, TransactionStatus
 
-from mes.platform.database.connection.instants import InstantLoader
-
 from mes.platform.database.authorship import sign
+from mes.platform.database.connection.instants import InstantLoader
 
 PROOF_LASTS = 1.0  # seconds in which a silent socket is enough
 OUTDATED = (  # what a prepared statement fails with before it does anything

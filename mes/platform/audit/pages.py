@@ -1,0 +1,218 @@
+"""The page *Audit*: who changed what, in words; with one thing chosen, its history."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Self, cast
+from urllib.parse import urlencode
+
+import msgspec
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from mes.errors import DomainError
+from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.audit import api, entries
+from mes.platform.audit.entries import Change
+from mes.platform.audit.models import AuditAction, AuditEntry
+from mes.platform.http import tables
+from mes.platform.http.pages import in_words, signed_in
+from mes.platform.http.whole_numbers import whole_number
+
+PAGE_SIZE = 50
+LONGEST_VALUE = 120  # characters of a value on a page; files have all of it
+UNFOLDED = 5  # entries of one request
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the page is asked for; what is empty is any. `row` with `kind` names a thing whose history is meant."""
+
+    q: str = ""
+    kind: str = ""
+    by: str = ""
+    since: str = ""
+    until: str = ""
+    root: str = ""
+    row: int | None = None
+    before: int | None = None
+
+    @classmethod
+    def read(cls, request: HttpRequest) -> Self:
+        """Return what an address asks for."""
+        texts = {
+            name: request.GET.get(name, "").strip()[:200] for name in ("q", "kind", "by", "since", "until", "root")
+        }
+        return cls(
+            **texts, row=whole_number(request.GET.get("row", "")), before=whole_number(request.GET.get("before", ""))
+        )
+
+    def query(self, **changes: Any) -> str:
+        """Return the address's arguments with changes."""
+        chosen = {field.name: getattr(self, field.name) for field in fields(self)} | changes
+        return urlencode({name: value for name, value in chosen.items() if value not in ("", None)})
+
+    @property
+    def is_history(self) -> bool:
+        return bool(self.root or self.row is not None)
+
+
+@dataclass(frozen=True)
+class Field:
+    """A value of a change, in words."""
+
+    label: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A change as the page shows it."""
+
+    entry: AuditEntry
+    kind: str
+    fields: Sequence[Field]
+
+    @property
+    def belongs_to(self) -> str:
+        """What it is a part of; empty of a whole."""
+        return "" if self.entry.root_entity == self.entry.entity else self.entry.root_id
+
+
+@dataclass(frozen=True)
+class Group:
+    """What one request or transaction changed."""
+
+    lines: Sequence[Line]
+
+    @property
+    def first(self) -> AuditEntry:
+        return self.lines[0].entry
+
+    @property
+    def shown(self) -> Sequence[Line]:
+        return self.lines[:UNFOLDED]
+
+    @property
+    def folded(self) -> Sequence[Line]:
+        return self.lines[UNFOLDED:]
+
+
+@signed_in
+@require_GET
+def audit(request: HttpRequest) -> HttpResponse:
+    """Show changes, newest first; as a file with `format`."""
+    question = Question.read(request)
+    refusal = ""
+    found = entries.visible_to(request.user)
+    try:
+        found = narrow(found, question)
+        if (chosen := tables.read_format(request.GET)) != "json":
+            return cast(HttpResponse, api.export(found, chosen))
+    except DomainError as error:
+        refusal, found = in_words(error), found.none()
+    return _show(request, question, found, refusal)
+
+
+def _show(request: HttpRequest, question: Question, found: QuerySet[AuditEntry], refusal: str) -> HttpResponse:
+    behind = found if question.before is None else found.filter(id__lt=question.before)
+    rows = list(behind.order_by("-id")[: PAGE_SIZE + 1])
+    page = rows[:PAGE_SIZE]
+    is_admin = Capability.ADMIN in role_capabilities(request.user)
+    kinds = [
+        (thing.entity, thing.shown) for thing in entries.collections().values() if is_admin or not thing.for_admins
+    ]
+    context = {
+        "chosen": question,
+        "refusal": refusal,
+        "groups": list(_group(list(_lines(page)))),
+        "kinds": sorted(kinds, key=lambda kind: str(kind[1])),
+        "next": question.query(before=page[-1].pk) if len(rows) > PAGE_SIZE else "",
+        "files": [(name, question.query(before=None, format=name)) for name in tables.FORMATS if name != "json"],
+        "history_of": _title(question, page),
+    }
+    return render(request, "audit/audit.html", context)
+
+
+def narrow(found: QuerySet[AuditEntry], question: Question) -> QuerySet[AuditEntry]:
+    """Return the entries that a question asks for. Raises ValidationFailed for days that are none."""
+    if question.row is not None:
+        last = AuditEntry.objects.filter(entity=question.kind, row_id=question.row).order_by("-id").first()
+        root = (last.root_entity, last.root_id) if last else ("", "")
+        found = found.filter(root_entity=root[0], root_id=root[1])
+    elif question.root:
+        found = found.filter(root_entity=question.kind, root_id=question.root)
+    elif question.kind:
+        found = found.filter(entity=question.kind)
+    if question.q:
+        found = found.filter(_named(question.q))
+    if question.by:
+        found = found.filter(actor=question.by)
+    return api.in_period(found, {"from": question.since, "to": question.until})
+
+
+def _named(text: str) -> Q:
+    """Return what is called so. The collections are named, because the indexes begin with them."""
+    known = list(entries.collections())
+    of_whole = Q(root_entity__in=known, root_id=text)
+    return of_whole | Q(entity__in=known, entity_id=text) | Q(name=text) | Q(request_id=text)
+
+
+def _title(question: Question, page: Sequence[AuditEntry]) -> str:
+    if not question.is_history or not page:
+        return ""
+    thing = entries.collections().get(page[0].root_entity)
+    return f"{thing.shown} {page[0].root_id}" if thing else page[0].root_id
+
+
+# --- in words -------------------------------------------------------------------------------------------------
+
+
+def _lines(page: Sequence[AuditEntry]) -> Iterator[Line]:
+    for change in entries.read_changes(page):
+        thing = change.collection
+        yield Line(change.entry, str(thing.shown) if thing else change.entry.entity, list(_fields(change)))
+
+
+def _group(lines: Sequence[Line]) -> Iterator[Group]:
+    for _key, together in groupby(lines, key=lambda line: line.entry.request_id or line.entry.transaction):
+        yield Group(list(together))
+
+
+def _fields(change: Change) -> Iterator[Field]:
+    is_update = change.entry.action == AuditAction.UPDATE
+    for name, (before, after) in change.fields.items():
+        if is_update or (before, after) != (None, None):
+            yield Field(entries.label_of(change.entry.entity, name), in_text(before), in_text(after))
+
+
+def in_text(value: Any) -> str:
+    """Return a value as people read it."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, str):
+        text = _moment(value) or value
+    else:
+        text = msgspec.json.encode(value).decode() if isinstance(value, list | dict) else str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def _moment(text: str) -> str:
+    """Return a time in the plant's zone; empty for a text that is none."""
+    if len(text) < 19 or text[4:5] != "-" or text[10:11] != "T":
+        return ""
+    try:
+        at: datetime | None = parse_datetime(text)
+    except ValueError:
+        return ""
+    return date_format(timezone.localtime(at), "j M Y H:i:s") if at and at.tzinfo else ""
