@@ -238,7 +238,7 @@ def test_the_index_shows_what_the_person_may_see(engineer: Client) -> None:
 def test_the_index_takes_a_fixed_number_of_queries(django_assert_num_queries: Any) -> None:
     client = sign_in(make_user(is_superuser=True))
     client.get("/admin/")
-    with django_assert_num_queries(4):  # session, user, standing, recent actions
+    with django_assert_num_queries(3):  # session, user, standing
         client.get("/admin/")
 
 

@@ -178,7 +178,7 @@ def _attach_month(cursor: CursorWrapper, table: str, first: date) -> list[str]:
 
 
 def _refuse_truncation(cursor: CursorWrapper, table: str, partition: str) -> None:
-    """Keep a partition's rows as the table's are: triggers for each row come with the table, those of statements not."""
+    """Keep a partition as its table is: triggers for each row come with the table, those of statements do not."""
     if table in UNCHANGEABLE_TABLES:
         cursor.execute(
             f"CREATE TRIGGER untruncatable BEFORE TRUNCATE ON {partition} FOR EACH STATEMENT "

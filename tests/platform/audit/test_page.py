@@ -30,7 +30,8 @@ def test_a_change_in_words(browser: Client) -> None:
     assert api_client(Role.ENGINEER).patch(f"/api/data-collection-specs/{spec.pk}", body).status_code == 200
     page = text_of(browser, "?q=Peak+Temperature")
     assert "<del>255.0</del> → <ins>250.0</ins>" in page or "<del>255</del> → <ins>250</ins>" in page
-    assert "oven 2 drifts" in page and "Upper specification limit" in page
+    assert "oven 2 drifts" in page
+    assert "upper specification limit: <del>" in page
     assert "Peak Temperature" not in text_of(browser, "?q=Nothing")
 
 
@@ -77,7 +78,8 @@ def test_strangers_sign_in(client: Client) -> None:
 @pytest.mark.parametrize(
     "value, text",
     [
-        (None, "–"), (True, "yes"), ("2026-01-24T10:00:00+00:00", "24 Jan 2026 10:00:00"), ("2026-99-99T10:00:00+00:00",) * 2,
+        (None, "–"), (True, "yes"), ("2026-01-24T10:00:00+00:00", "24 Jan 2026 10:00:00"),
+        ("2026-99-99T10:00:00+00:00", "2026-99-99T10:00:00+00:00"),
         ({"a": 1}, '{"a":1}'), ("x" * 200, "x" * 120 + "…"), (1.5, "1.5"),
     ],
 )  # fmt: skip
