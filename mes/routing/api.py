@@ -402,6 +402,7 @@ class RouteViewSet(CodeModelViewSet):
         "its errors; runs bind READY ones. `warnings` keep nothing from being used, but are rarely meant.",
         request=CompileRequest,
         responses={200: _COMPILED},
+        examples=[OpenApiExample("A tightened limit", value={"changeReason": "Oven 2 drifts."}, request_only=True)],
     )
     @action(detail=True, methods=["post"])
     def compile(self, request: Request, code: str) -> Response:
