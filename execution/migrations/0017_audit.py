@@ -6,7 +6,7 @@ from mes.platform.database.tracking import TrackTable
 
 
 class Migration(migrations.Migration):
-    dependencies = [("execution", "0016_about_message"), ("mes", "0027_audit")]
+    dependencies = [("execution", "0016_about_message"), ("mes", "0028_audit")]
 
     operations = [
         TrackTable("execution_firstarticle", ("fai", "id", "id", "", "", "", "", "{}", "{}")),

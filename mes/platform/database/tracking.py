@@ -1,7 +1,7 @@
 """Tables whose every change is kept, by a trigger of the database: nobody can write past it.
 
 What is kept, and how to read it, is in `mes.platform.audit`; what the trigger does, in the function `mes_audit`
-(migration mes 0027). Rooms register what they have tracked in `AppConfig.ready()`; a test compares with the triggers
+(migration mes 0028). Rooms register what they have tracked in `AppConfig.ready()`; a test compares with the triggers
 that migrations made, and wants of every other table a reason (`tests/platform/audit/test_every_model.py`).
 """
 

@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('mes', '0026_failed_first_articles'),
+        ('mes', '0027_rare_ones'),
     ]
 
     operations = [
