@@ -100,6 +100,7 @@ class _Clocks:
         self.marks: dict[EntityKey, list[TimeRuleMark]] = {entity: [] for entity in entities}
         self.instances: dict[EntityKey, list[TimeRuleInstance]] = {entity: [] for entity in entities}
         self.new_marks: list[TimeRuleMark] = []
+        self.new_instances: list[TimeRuleInstance] = []
         self.replaced_marks: list[TimeRuleMark] = []
         theirs = _of_entities(entities)
         for mark in TimeRuleMark.objects.filter(theirs):
@@ -158,6 +159,7 @@ class _Clocks:
             if not matching:
                 matching = [_new_instance(definition, *updates.entity)]
                 instances.extend(matching)
+                self.new_instances.extend(matching)
             updates.follow(matching[0], clock)
         updates.drop(instance for instance in mine if instance.start_key in _list_started_by_none(definition, marks))
 
@@ -169,7 +171,7 @@ class _Clocks:
         everyone = [instance for instances in self.instances.values() for instance in instances]
         stored = [instance for instance in everyone if instance.pk is not None]
         clock_rows.update([it for it in stored if clock_rows.as_row(it) != self.before[it.pk]])
-        TimeRuleInstance.objects.bulk_create([instance for instance in everyone if instance.pk is None])
+        TimeRuleInstance.objects.bulk_create(self.new_instances)  # in the order of their events, as their ids say
 
 
 def _of_entities(entities: Iterable[EntityKey]) -> Q:

@@ -503,7 +503,7 @@ def test_each_track_in_writes_its_event(plant, operator):
     track_id = assert_done(track_in(operator), 201)["trackId"]
     event = MesEvent.objects.get()
     assert (event.event_type, event.entity_type, event.entity_id) == ("TRACK_IN", "UNIT", "SN-1")
-    assert (event.status, event.run_id) == ("PENDING", plant.run.pk)
+    assert (event.status, event.run_id) == ("COMPLETED", plant.run.pk)
     assert event.occurred_at == Track.objects.get().in_at
     assert event.payload == {
         "trackId": track_id,

@@ -142,7 +142,7 @@ def take(*, token: uuid.UUID, limit: int | None = None) -> Claim:
     ends = time.monotonic() + settings.MES_EVENT_LEASE.total_seconds()
     with connection.cursor() as cursor:  # planned each time: what is due may be all of the table, or nearly nothing
         cursor.execute(with_interest(CLAIM), values)
-        return Claim(token, [Claimed(*row) for row in cursor.fetchall()], ends)
+        return Claim(token, [Claimed(*row) for row in sorted(cursor.fetchall())], ends)
 
 
 def give_back(events: Iterable[Claimed], *, token: uuid.UUID) -> None:
