@@ -117,17 +117,16 @@ def _handle_batch(sweep: Sweep, is_over: Callable[[], bool]) -> int:
     batch = take(token=uuid.uuid4())
     left = {event.id: event for event in batch.events}
     for events in _sets(batch):
-        if is_over():
-            break
-        if _handle_set(batch, events):
+        if _takes_sets(events[0]) and not is_over() and _handle_set(batch, events):
             for event in events:
                 del left[event.id]
-    for event_id in sorted(left):
-        if is_over():
-            break
-        with sweep.row(event_id):
-            handle(event_id=event_id, token=batch.token)
-        del left[event_id]
+            continue
+        for event in events:
+            if is_over():
+                break
+            with sweep.row(event.id):
+                handle(event_id=event.id, token=batch.token)
+            del left[event.id]
     give_back(left.values(), token=batch.token)
     return len(batch.events) - len(left)
 
@@ -158,14 +157,21 @@ def give_back(events: Iterable[Claimed], *, token: uuid.UUID) -> None:
 
 
 def _sets(batch: Claim) -> list[list[Claimed]]:
-    """Return the events that can be handled together: what nobody wants, and what is new, by type."""
-    by_kind: dict[str, list[Claimed]] = {}
+    """Return the events by what is handled together, in the order of the first of each: what nobody wants, what is new,
+    by type, and each of the others by itself.
+    """
+    by_kind: dict[object, list[Claimed]] = {}
     for event in batch.events:
-        if not event.is_wanted:
-            by_kind.setdefault("", []).append(event)
-        elif event.is_new and all(isinstance(handler, SetHandler) for handler in handlers[event.event_type]):
-            by_kind.setdefault(event.event_type, []).append(event)
+        kind = event.id if not _takes_sets(event) else event.event_type if event.is_wanted else ""
+        by_kind.setdefault(kind, []).append(event)
     return list(by_kind.values())
+
+
+def _takes_sets(event: Claimed) -> bool:
+    """Whether an event may be handled with others."""
+    if not event.is_wanted:
+        return True
+    return event.is_new and all(isinstance(handler, SetHandler) for handler in handlers[event.event_type])
 
 
 def _handle_set(batch: Claim, events: Sequence[Claimed]) -> bool:

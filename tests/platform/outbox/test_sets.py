@@ -107,7 +107,7 @@ def test_what_failed_before_is_handled_by_itself(handler: Register) -> None:
     make_event("of a dead worker", status="PROCESSING")
     make_event("new")
     assert processor.process_due() == 5
-    assert sizes == [2, 1, 1, 1]
+    assert sizes == [1, 2, 1, 1]
     assert states() == {
         "failed": ("COMPLETED", 2),
         "revived": ("COMPLETED", 1),
