@@ -39,6 +39,7 @@ DEFECTS = "what a person said was wrong at a failed pass is a defect, which is o
 OF_CARRIERS = "passes and runs show the values that their carriers and failing units had"
 SIGNED_IN = "pages of units tell who was signed in when device data came"
 BEFORE_ITS_RUN = "a pass before its run was made is in doubt"
+SETS = "events of a type are handled together: what is new of one batch is listed by type"
 RESOLVED = "refused events carry the run, station and step that they resolved"
 CONFLICTS = "other content under a spent key holds a unit of which it says that it failed"
 KEPT = "the page shows causes first"
@@ -77,6 +78,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
         " 3 ingest/events?sn=O-TOO-LONG.body.data.items.1.stationCode": RESOLVED,
     },
     "strange_mappings_hinder_nobody_else": {" 9 trace/units/X-1.body.data.ingestEvents": RESOLVED},
+    "clocks_are_swept": {" 8 time-rules/instances?pageSize=200.body.data.items": SETS},
     "/ingest/events/": {".body": KEPT},
     "/ingest/events/?status=REJECTED": {".body": KEPT},
     "/api/trace/units/P-1": {".body.data.carrierLoads.0.unloadedAt": CARRIERS},
