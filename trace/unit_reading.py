@@ -1,4 +1,7 @@
-"""Everything about one unit, read in two prepared statements: the unit with all that is its own, then its values.
+"""Everything about one unit, read in three prepared statements: the unit with all that is few, its reports, its values.
+
+Reports and values lie in partitions by month. Those that a parameter excludes are not even opened; what a column of the
+unit excludes is known too late. So the unit is read first, and a year of months costs little more than one.
 
 Whatever is few comes as JSON within the row of the unit: a column costs less than a statement of its own. Values are a
 hundred or a thousand: as rows they cost the database half of what they cost as JSON. Each part is looked for by the
@@ -8,7 +11,7 @@ join. A table that was empty when the plan was made is scanned until PostgreSQL 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -34,7 +37,7 @@ from trace.unit_rows import (
 )
 from trace.values import CLOCKS_DIFFER
 
-_SINCE = f"u.created_at - interval '{CLOCKS_DIFFER // timedelta(seconds=1)} seconds'"
+EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 
 def _all(columns: str, *, rows: str, order: str) -> str:
@@ -57,13 +60,12 @@ _TRACKS = _all(
     rows="execution_track t WHERE t.unit_id = u.id",
     order="t.id",
 )
-# Nothing was received before the unit existed, which spares the older partitions.
 _RECORDS = _all(
     f"""
     d.id, d.event_id, d.event_time, d.received_at, d.source, {_of("mes_station", "code", "d.station_id")}, d.step_no,
     d.track_id, d.equipment_id, d.operator_id, d.system, d.values_count, d.judge, d.payload
     """,
-    rows=f"integration_devicedatarecord d WHERE d.unit_id = u.id AND d.received_at >= {_SINCE}",
+    rows="integration_devicedatarecord d WHERE d.unit_id = %(unit_id)s AND d.received_at >= %(since)s",
     order="d.id",
 )
 _DISPOSITIONS = _all(
@@ -80,17 +82,13 @@ _EVENT = f"""
     e.transaction_id, e.track_ids, e.carrier_track_id, e.skipped, e.unmapped_count, e.error, e.payload, e.normalized,
     e.count
 """
-# Events that the unit has part in: those applied, also where they left the unit out and held it for what they say of
-# it. They may have come before the unit existed, and were tried again.
+# The settled events that the unit has part in. They may have come before the unit existed, and were tried again.
+_EVENT_KEYS = _all("event_id, received_at", rows="ingest_ingesteventunit WHERE unit_id = u.id", order="event_id")
 _SETTLED_EVENTS = _all(
     _EVENT,
     rows="""
         ingest_settledingestevent e
-        WHERE e.id = ANY(ARRAY(
-            SELECT event_id FROM ingest_ingesteventunit WHERE unit_id = u.id
-            UNION
-            SELECT about_event_id FROM execution_disposition WHERE unit_id = u.id AND about_event_id IS NOT NULL
-        ))
+        WHERE e.id = ANY(%(event_ids)s::bigint[]) AND e.received_at BETWEEN %(first)s AND %(last)s
     """,
     order="e.id",
 )
@@ -176,9 +174,8 @@ _MODELS: Sequence[Columns[Any]] = (_UNIT, _RUN, _ORDER, _LINE, _VERSION, _ROUTE)
 _PARTS_AT = sum(map(len, _MODELS))
 _DECODE: Mapping[str, Callable[[str], Any]] = {
     _TRACKS: msgspec.json.Decoder(list[TrackRow]).decode,
-    _RECORDS: msgspec.json.Decoder(list[RecordRow]).decode,
     _DISPOSITIONS: msgspec.json.Decoder(list[DispositionRow]).decode,
-    _SETTLED_EVENTS: msgspec.json.Decoder(list[EventRow]).decode,
+    _EVENT_KEYS: msgspec.json.Decoder(list[tuple[int, datetime]]).decode,
     _OPEN_EVENTS: msgspec.json.Decoder(list[EventRow]).decode,
     _LOADS: msgspec.json.Decoder(list[LoadRow]).decode,
     _CARRIER_PASSES: msgspec.json.Decoder(list[CarrierPassRow]).decode,
@@ -186,6 +183,10 @@ _DECODE: Mapping[str, Callable[[str], Any]] = {
     _INSPECTIONS: msgspec.json.Decoder(list[InspectionRow]).decode,
     _DEFECTS: msgspec.json.Decoder(list[DefectRow]).decode,
     _CHECK: msgspec.json.Decoder(CheckRow).decode,
+}
+_DECODE_RECEIVED: Mapping[str, Callable[[str], Any]] = {
+    _RECORDS: msgspec.json.Decoder(list[RecordRow]).decode,
+    _SETTLED_EVENTS: _DECODE[_OPEN_EVENTS],
 }
 FIND = f"""
     SELECT {", ".join([*map(str, _MODELS), *(f"{json}::text" for json in _DECODE)])}
@@ -197,6 +198,7 @@ FIND = f"""
       LEFT JOIN LATERAL (SELECT * FROM mes_routing WHERE id = v.routing_id LIMIT 1) g ON true
      WHERE u.sn = %(sn)s
 """
+FIND_RECEIVED = f"SELECT {', '.join(f'{json}::text' for json in _DECODE_RECEIVED)}"
 _VALUE = ", ".join(ValueRow.__struct_fields__)
 FIND_VALUES = f"""
     SELECT {_VALUE}, false AS is_of_carrier FROM execution_datavalue
@@ -228,16 +230,18 @@ class UnitRows:
 
 
 def read_unit(sn: str) -> UnitRows:
-    """Read a unit. Raises UnitNotFound, SnUnreadable. Two statements, whatever there is; one where there is no unit."""
+    """Read a unit. Raises UnitNotFound, SnUnreadable. Three statements, whatever there is; one if there is no unit."""
     found = fetch_all(FIND, {"sn": sn})
     if not found:
         raise no_such_unit(sn)
     row = found[0]
     unit = _unit_of(row)
-    tracks, records, dispositions, settled, opened, loads, passes, clocks, inspections, defects, check = (
-        None if text is None else decode(text) for decode, text in zip(_DECODE.values(), row[_PARTS_AT:], strict=True)
+    tracks, dispositions, event_keys, opened, loads, passes, clocks, inspections, defects, check = _decoded(
+        _DECODE, row[_PARTS_AT:]
     )
-    values, carrier_values = _read_values(unit, passes or ())
+    since = unit.created_at - CLOCKS_DIFFER  # nothing was received before it existed, but for events
+    records, settled = _read_received(unit, since, dict(event_keys or ()), dispositions or ())
+    values, carrier_values = _read_values(unit, since, passes or ())
     return UnitRows(
         unit=unit,
         tracks=tracks or (),
@@ -271,10 +275,37 @@ def _unit_of(row: Sequence[Any]) -> Unit:
     return unit
 
 
-def _read_values(unit: Unit, passes: Iterable[CarrierPassRow]) -> tuple[list[ValueRow], list[ValueRow]]:
+def _decoded(decode: Mapping[str, Callable[[str], Any]], row: Sequence[str | None]) -> list[Any]:
+    """Return what the columns of a row are in JSON, each by its own decoder; None where there is nothing."""
+    return [None if text is None else read(text) for read, text in zip(decode.values(), row, strict=True)]
+
+
+def _read_received(
+    unit: Unit, since: datetime, event_times: Mapping[int, datetime], dispositions: Iterable[DispositionRow]
+) -> list[Any]:
+    """Return the device data records of a unit and the settled events it has part in, each None where there are none.
+
+    Those are the applied ones, whose times are known, and those that it was held about: where such a one left the unit
+    out, it may have come at any time.
+    """
+    about = {decision.about_event_id for decision in dispositions if decision.about_event_id is not None}
+    times = event_times.values() if about <= event_times.keys() else EVER
+    names = {
+        "unit_id": unit.pk,
+        "since": since,
+        "event_ids": [*(event_times.keys() | about)],
+        "first": min(times, default=since),
+        "last": max(times, default=since),
+    }
+    (row,) = fetch_all(FIND_RECEIVED, names)
+    return _decoded(_DECODE_RECEIVED, row)
+
+
+def _read_values(
+    unit: Unit, since: datetime, passes: Iterable[CarrierPassRow]
+) -> tuple[list[ValueRow], list[ValueRow]]:
     """Return the values of a unit, and those of the carriers that it passed on, each in the order of collection."""
     carrier_track_ids = [part.carrier_track.id for part in passes]
-    since = unit.created_at - CLOCKS_DIFFER  # nothing was received before it existed, which spares older partitions
     names = {"unit_id": unit.pk, "since": since, "carrier_track_ids": carrier_track_ids}
     of_unit: list[ValueRow] = []
     of_carriers: list[ValueRow] = []

@@ -214,7 +214,7 @@ class UnitTrace:
 
 
 def get_unit_trace(*, sn: str) -> UnitTrace:
-    """Load the trace of a unit in two statements, whatever there is. Raises UnitNotFound, SnUnreadable."""
+    """Load the trace of a unit in three statements, whatever there is. Raises UnitNotFound, SnUnreadable."""
     rows = read_unit(sn)
     unit = rows.unit
     return UnitTrace(

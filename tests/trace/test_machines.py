@@ -106,7 +106,7 @@ def test_the_trace_takes_the_same_queries_with_events_and_carriers(plant):
         with CaptureQueriesContext(connection) as queries:
             client.get(f"/api/trace/units/{sn}")
         counts.append(len(queries))
-    assert counts == [2, 2]
+    assert counts == [3, 3]
 
 
 def test_the_page_of_a_unit_shows_its_events_and_carriers(plant):

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 HOME_QUERIES = 7  # three of them for session, user and what the user may do
 SEARCH_QUERIES = 10
 RUN_QUERIES = 11
-UNIT_QUERIES = 4
+UNIT_QUERIES = 5
 GROUPS_QUERIES = 1  # what a person may do, where the state allows a decision
 
 

@@ -1,14 +1,14 @@
 """What the trace reads of a unit is what its rows hold: each field beside the model's, in the models' order."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
 import msgspec
 import pytest
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import connection, models
 from django.db.models import Model, Q
 from django.utils import timezone
 
@@ -25,6 +25,7 @@ from execution.models import (
 )
 from ingest.models import IngestEventUnit, OpenIngestEvent, SettledIngestEvent
 from integration.models import DeviceDataRecord
+from mes.platform.database.partitions import list_months
 from mes.production.models import Run, Unit
 from mes.readiness.models import ReadinessCheck, ReadinessItem, ReadinessWaiver
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance
@@ -148,7 +149,7 @@ def test_every_field_of_every_row_is_read(plant: Plant) -> None:
 
 
 def test_the_unit_comes_with_what_it_belongs_to(plant: Plant, django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         unit = read_unit("SN-1").unit
     kept = Unit.objects.select_related("work_order", "run__line", "run__route_version__routing").get(sn="SN-1")
     for name in [field.attname for field in Unit._meta.concrete_fields]:
@@ -183,3 +184,47 @@ def test_values_from_before_the_unit_are_not_looked_for(plant: Plant) -> None:
     for hours in (23, 25):
         make(DataValue, unit=unit, spec=plant.peak, received_at=unit.created_at - timedelta(hours=hours), **others)
     assert len(read_unit(unit.sn).values) == 1
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+def test_events_from_long_before_the_unit_are_found(plant: Plant, is_applied: bool) -> None:
+    unit, long_ago = plant.units[0], timezone.now() - timedelta(days=400)
+    recent, old = (
+        make(SettledIngestEvent, run=plant.run, received_at=at, station=None) for at in (timezone.now(), long_ago)
+    )
+    for event in (recent, old) if is_applied else (recent,):
+        IngestEventUnit.objects.create(received_at=event.received_at, unit_id=unit.pk, event_id=event.pk)
+    if not is_applied:
+        make(Disposition, unit=unit, run=plant.run, about_event_id=old.pk)
+    check_all(read_unit(unit.sn).events, [recent, old])
+
+
+def test_months_that_hold_nothing_of_the_unit_are_left_alone(plant: Plant) -> None:
+    unit, now = plant.units[0], timezone.now()
+    months = {name for day, name in list_months("integration_devicedatarecord").items() if day <= now.date()}
+    assert months <= partitions_read(unit)
+    Unit.objects.filter(pk=unit.pk).update(created_at=now + timedelta(days=40))
+    make_event_of(unit, now + timedelta(days=40))
+    read = partitions_read(unit)
+    assert {name for name in read if name.startswith("execution_datavalue")}
+    for table in ("execution_datavalue", "integration_devicedatarecord", "ingest_settledingestevent"):
+        assert not {name for day, name in list_months(table).items() if day <= now.date()} & read
+
+
+def make_event_of(unit: Unit, at: datetime) -> None:
+    event = make(SettledIngestEvent, run=unit.run, received_at=at, station=None)
+    IngestEventUnit.objects.create(received_at=at, unit_id=unit.pk, event_id=event.pk)
+
+
+def partitions_read(unit: Unit) -> set[str]:
+    """Return the relations that stand in the plans of what is read once the unit is known."""
+    ran: list[tuple[str, Sequence[Any]]] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        ran.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        read_unit(unit.sn)
+    plans = [connection.fetch_prepared(f"EXPLAIN {sql}", params) for sql, params in ran[1:]]
+    return {word for plan in plans for (line,) in plan for word in line.split()}

@@ -345,7 +345,7 @@ def test_the_trace_takes_the_same_queries_for_a_thousand_values(plant, admin, dj
     trace(admin)
     with CaptureQueriesContext(connection) as empty:
         trace(admin)
-    assert len(empty) == 2  # the unit with all that is few, and its values
+    assert len(empty) == 3  # the unit with all that is few, its reports, and its values
     fill(plant, tracks=100, values_each=10)
     with django_assert_num_queries(len(empty)):
         data = trace(admin)
