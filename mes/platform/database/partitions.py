@@ -133,7 +133,8 @@ def _make_default_the_month(cursor: CursorWrapper, table: str, first: date) -> l
     cursor.execute(f"ALTER TABLE {table} DETACH PARTITION {table}_default")
     cursor.execute(f"ALTER TABLE {table}_default RENAME TO {name}")
     for index in _indexes_of(cursor, name):  # whose names the next default partition gets
-        cursor.execute(f"ALTER INDEX {index} RENAME TO {index.replace(f'{table}_default', name, 1)}")
+        if index.startswith(f"{table}_default"):  # not one whose long name was cut: PostgreSQL numbers the next
+            cursor.execute(f"ALTER INDEX {index} RENAME TO {index.replace(f'{table}_default', name, 1)}")
     cursor.execute(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {_bounds(first)}")  # reads it once
     cursor.execute(f"CREATE TABLE {table}_default PARTITION OF {table} DEFAULT")
     _refuse_truncation(cursor, table, f"{table}_default")

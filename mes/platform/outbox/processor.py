@@ -11,7 +11,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,6 +42,7 @@ from mes.platform.sweeps import Sweep, describe_error, storable
 logger = structlog.get_logger(__name__)
 
 BACKOFF_CAP = timedelta(hours=1)
+SET_TIME_LIMIT = timedelta(seconds=10)  # a set takes milliseconds; who waits for its locks waits no longer than this
 
 # MATERIALIZED, because a plan that evaluates the choice once for each row would claim more than the limit.
 CLAIM = f"""
@@ -117,10 +118,13 @@ def _handle_batch(sweep: Sweep, is_over: Callable[[], bool]) -> int:
     batch = take(token=uuid.uuid4())
     left = {event.id: event for event in batch.events}
     for events in _sets(batch):
-        if _takes_sets(events[0]) and not is_over() and _handle_set(batch, events):
-            for event in events:
-                del left[event.id]
-            continue
+        if _takes_sets(events[0]) and not is_over():
+            if _handle_set(batch, events):
+                for event in events:
+                    del left[event.id]
+                continue
+            # Given back now, they are new no more: each goes by itself the next time, with its attempt counted.
+            left |= {event.id: replace(event, status=EventStatus.PROCESSING) for event in events}
         for event in events:
             if is_over():
                 break
@@ -180,7 +184,8 @@ def _handle_set(batch: Claim, events: Sequence[Claimed]) -> bool:
     It ends before the lease does; others leave its events alone while it lasts, for their rows are locked. No attempt
     is counted before: of a worker that dies here, the claim tells.
     """
-    seconds = min(settings.MES_EVENT_TIME_LIMIT.total_seconds(), batch.ends - time.monotonic())
+    longest = min(SET_TIME_LIMIT, settings.MES_EVENT_TIME_LIMIT)
+    seconds = min(longest.total_seconds(), batch.ends - time.monotonic())
     if seconds <= 0:
         return False
     event_ids = sorted(event.id for event in events)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import DataError, OperationalError, connection, connections, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from integration.models import SettledMessage
@@ -221,6 +222,19 @@ def test_of_one_month_the_default_partition_becomes_the_month_and_no_row_is_move
     assert indexes_of(name) == indexes_of(f"{TABLE}_default") == indexes != []
     write_at(now, datetime(2190, 1, 1, tzinfo=UTC))
     assert (count(name), count(f"{TABLE}_default")) == (3, 1)
+
+
+@pytest.mark.parametrize("table", partitions.PARTITIONED_TABLES)
+def test_the_default_partition_of_each_table_can_become_a_month(transactional_db: None, table: str) -> None:
+    for month in (FAR, partitions.next_month(FAR)):
+
+        def make(cursor: CursorWrapper, month: date = month) -> list[str]:
+            return partitions._make_default_the_month(cursor, table, month)
+
+        assert table_changes.change_tables(make, locks=[]) == [f"{table}_{month:%Y_%m}"]
+    assert len(indexes_of(f"{table}_default")) == len(indexes_of(f"{table}_2190_01")) > 0
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {table}_2190_01, {table}_2190_02")
 
 
 def test_rows_of_several_missed_months_come_into_theirs(months: None) -> None:

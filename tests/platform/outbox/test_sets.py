@@ -176,6 +176,26 @@ def test_a_set_ends_before_its_lease_does(handler: Register, settings) -> None:
     assert set(states().values()) == {("COMPLETED", 1)}
 
 
+@pytest.mark.waiting
+@pytest.mark.django_db(transaction=True)
+def test_a_set_that_outlasts_the_pass_is_not_made_again(handler: Register, settings, monkeypatch) -> None:
+    monkeypatch.setattr(processor, "SET_TIME_LIMIT", timedelta(seconds=0.3))
+    settings.MES_EVENT_TIME_LIMIT = timedelta(seconds=0.3)
+    bad = make_events(3)[1].pk
+    sizes: list[int] = []
+
+    def handle(events: Sequence[MesEvent]) -> None:
+        sizes.append(len(events))
+        if bad in {event.pk for event in events}:
+            time.sleep(20)
+
+    handler(handle)
+    for _pass in range(4):  # the set, then each of them
+        processor.process_due(budget=timedelta(seconds=0.1))
+    assert sizes == [3, 1, 1, 1]
+    assert sorted(states().values()) == [("COMPLETED", 1), ("COMPLETED", 1), ("FAILED", 1)]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_set_in_work_is_not_taken_though_its_lease_ended(handler: Register) -> None:
     taken: list[list[int]] = []
