@@ -54,7 +54,11 @@ class Somebody:
     client: Client
     role: Role | None = None
     is_known: bool = True
-    is_limited: bool = False
+    stations: tuple[str, ...] = ()  # those that the token is limited to; none means all
+
+    @property
+    def is_limited(self) -> bool:
+        return bool(self.stations)
 
 
 def make_everybody(target: Target) -> list[Somebody]:
@@ -70,7 +74,10 @@ def make_everybody(target: Target) -> list[Somebody]:
     station = Station.objects.order_by("pk").values_list("code", flat=True)[0]
     everybody += [
         Somebody(
-            f"limited token {role.lower()}", target.client(make_token(role, stations=[station])), role, is_limited=True
+            f"limited token {role.lower()}",
+            target.client(make_token(role, stations=[station])),
+            role,
+            stations=(station,),
         )
         for role in (Role.INTEGRATION, Role.ADMIN)
     ]
@@ -120,7 +127,7 @@ def _ask_api(outcome: Outcome, somebody: Somebody, endpoint: Endpoint) -> None:
     address = endpoint.url_with(**NOBODY) if expected == 0 and endpoint.method != "GET" else endpoint.url
     body = None if endpoint.method in READING_METHODS else b"{}"
     answer = somebody.client.ask(endpoint.method, address, body)
-    _note(outcome, answer, address)
+    _note(outcome, answer, address, own=somebody.stations)
     what = f"{endpoint}: {answer.status} {answer.code}"
     if expected:
         outcome.check(answer.status == expected, f"{what} instead of {expected}")
@@ -149,12 +156,16 @@ def _view(endpoint: Endpoint) -> Any:
     return view
 
 
-def _note(outcome: Outcome, answer: Answer, address: str) -> None:
-    """Count an answer, and what a refusal tells of things that are not in its address."""
+def _note(outcome: Outcome, answer: Answer, address: str, *, own: Sequence[str] = ()) -> None:
+    """Count an answer, and what a refusal tells beside its address and the sender's own stations."""
+    told = answer.body
+    for station in own:
+        told = told.replace(station.encode(), b"")
     outcome.tried += 1
     outcome.errors += answer.status == 500
+    outcome.check(answer.status != 500, f"{address}: 500")
     outcome.check(answer.status != 0, f"{address}: no answer")
-    if answer.status in (401, 403) and any(word in answer.body and word.decode() not in address for word in SECRETS):
+    if answer.status in (401, 403) and any(word in told and word.decode() not in address for word in SECRETS):
         outcome.leaks = (outcome.leaks or 0) + 1
         outcome.faults.append(f"{address}: the refusal tells {answer.body[:200]!r}")
 

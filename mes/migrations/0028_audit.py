@@ -64,7 +64,7 @@ BEGIN
 END $$;
 """
 DROP_FUNCTIONS = """
-DROP FUNCTION mes_refuse_rewriting();
+DROP FUNCTION mes_refuse_rewriting() CASCADE;
 DROP FUNCTION mes_audit();
 DROP FUNCTION mes_audit_entry(text, jsonb, jsonb, text, text, text, text, text, text, text, text[], text[]);
 """

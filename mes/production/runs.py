@@ -27,6 +27,7 @@ from mes.errors import (
 )
 from mes.labels import Action, Entity
 from mes.plant.models import Line
+from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.validators import check_new_code
 from mes.production import hooks, locking, orders, transitions
@@ -146,6 +147,7 @@ def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run
         run.authorized_at = timezone.now() if action == "AUTHORIZE" else None
         run.authorized_by = by if action == "AUTHORIZE" else ""
         run.status_by, run.status_reason = by, reason
+        give_reason(reason)
         run.save(update_fields=["status", "authorized_at", "authorized_by", "status_by", "status_reason"])
         return run
 
@@ -266,6 +268,7 @@ def close(*, run_no: str, by: str, reason: str = "") -> tuple[Run, list[str]]:
         unfinished.update(run=None, current_step_no=None)  # a hold stays: closing is not releasing
         run.ended_at = timezone.now()
         run.status_by, run.status_reason = by, reason
+        give_reason(reason)
         run.save(update_fields=["status", "ended_at", "status_by", "status_reason"])
         orders.complete_if_made(orders.lock(wo_no=run.work_order.wo_no))
         for listener in hooks.run_ended:

@@ -89,5 +89,11 @@ def test_the_page_shows_first_whose_clock_is_off(db: None, django_assert_max_num
     assert text.count(">off<") == 1
 
 
+def test_a_source_that_sent_nothing_yet_has_its_row(db: None) -> None:
+    Source.objects.create(code="SILENT")
+    page = sign_in().get("/ingest/sources/")
+    assert (page.status_code, "SILENT" in page.content.decode()) == (200, True)
+
+
 def test_an_operator_has_no_page_of_clocks(db: None) -> None:
     assert sign_in(Role.OPERATOR).get("/ingest/sources/").status_code == 403

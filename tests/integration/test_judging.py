@@ -182,7 +182,7 @@ def test_an_alarm_with_hold_holds_the_unit_and_is_told_once(person: APIClient, d
     assert "Peak Temperature" in unit().hold_reason
     accept(device, body, 200)
     event = MesEvent.objects.get(event_type="DATA_ALARM")
-    assert (event.status, event.entity_id, event.run_id) == ("PENDING", "SN-1", unit().run_id)
+    assert (event.status, event.entity_id, event.run_id) == ("COMPLETED", "SN-1", unit().run_id)
     assert (event.payload["trackId"], event.payload["value"], event.payload["action"]) == (track_id, 260, "HOLD")
 
 

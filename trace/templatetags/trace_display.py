@@ -90,7 +90,7 @@ def symbol_of(status: str) -> str:
 @register.filter
 def ago(at: datetime | None) -> str:
     """Say how long ago something was, roughly."""
-    if at is None:
+    if not at:
         return ""
     seconds = (timezone.now() - at).total_seconds()
     if seconds < -60:
@@ -129,8 +129,8 @@ def duration(track: TrackRow) -> str:
 
 @register.filter
 def when(at: datetime | None) -> SafeString | str:
-    """Show a time of the plant: the time today, else with its day; all of it as the title."""
-    if at is None:
+    """Show a time of the plant: the time today, else with its day; all of it as the title. No time is blank."""
+    if not at:
         return ""
     local, today = timezone.localtime(at), timezone.localdate()
     shown = "H:i:s" if local.date() == today else "j M H:i" if local.year == today.year else "j M Y"
@@ -140,7 +140,7 @@ def when(at: datetime | None) -> SafeString | str:
 @register.filter
 def ago_titled(at: datetime | None) -> SafeString | str:
     """Say how long ago something was, with the time as the title."""
-    return "" if at is None else _titled(timezone.localtime(at), ago(at))
+    return _titled(timezone.localtime(at), ago(at)) if at else ""
 
 
 def _titled(local: datetime, text: str) -> SafeString:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db import connection, models
-from django.db.models import QuerySet
+from django.db.models import Count, Max, QuerySet
 
 from mes.platform.audit.entries import read_changes, table_of
 from mes.platform.audit.models import AuditEntry
@@ -13,21 +13,27 @@ MOST_TOLD = 20
 
 
 class AuditGuard:
-    """The latest entry of a thing or its parts is its state."""
+    """The latest entry of a thing or its parts, and how many there are, is its state.
+
+    How many: of two who change parts at once, the one with the smaller id may commit later.
+    """
 
     def covers(self, model: type[models.Model]) -> bool:
         return is_tracked(model)
 
-    def state_of(self, thing: models.Model) -> int:
-        return _history(thing).order_by("-id").values_list("id", flat=True).first() or 0
+    def state_of(self, thing: models.Model) -> str:
+        found = _history(thing).order_by().aggregate(latest=Max("id"), number=Count("id"))
+        return f"{found['latest'] or 0}-{found['number']}"
 
     def lock(self, thing: models.Model) -> None:
         table, pk = _root_row(thing)
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT FROM {table} WHERE id = %s FOR NO KEY UPDATE", [pk])
 
-    def changes_since(self, thing: models.Model, state: int) -> list[dict[str, Any]]:
-        entries = list(_history(thing).filter(id__gt=state).order_by("id")[:MOST_TOLD])
+    def changes_since(self, thing: models.Model, state: str) -> list[dict[str, Any]]:
+        """Return as many of the newest as there are more."""
+        more = _history(thing).count() - int(state.partition("-")[2])
+        entries = list(_history(thing).order_by("-at", "-id")[: min(max(more, 0), MOST_TOLD)])[::-1]
         return [
             {
                 "entity": change.entry.entity,

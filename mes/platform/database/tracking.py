@@ -94,9 +94,7 @@ class TrackTable(Operation):
             f"CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON {self.table} "
             f"FOR EACH ROW EXECUTE FUNCTION mes_audit({given})"
         )
-        schema_editor.execute(
-            'SELECT set_config(\'linekeeper.audit\', \'{"actorKind": "SYSTEM", "via": "TASK"}\', true)'
-        )
+        schema_editor.execute(f"SELECT set_config('linekeeper.audit', '{SYSTEM}', true)")
         schema_editor.execute(
             f"SELECT mes_audit_entry('INSERT', NULL, to_jsonb(t), {given}) FROM {self.table} t ORDER BY id"
         )

@@ -1,7 +1,7 @@
 """Two people at once: whoever changes something may say which state of it was read, and is told what others changed.
 
-The state is a number that grows with each change of a thing or its parts. GET answers it as `ETag`; PATCH and DELETE
-compare it with `If-Match`, under a lock, so that of two with the same tag one is refused.
+The state of a thing changes with each change of it or of its parts. GET answers it as `ETag`; PATCH and DELETE compare
+it with `If-Match`, under a lock, so that of two with the same tag one is refused.
 """
 
 import re
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from mes.errors import EditConflict, ValidationFailed
 from mes.platform.hooks import Hook
 
-_TAG = re.compile(r'(?:W/)?"(\d{1,19})"', re.ASCII)  # a proxy that compresses makes tags weak
+_TAG = re.compile(r'(?:W/)?"(\d{1,19}-\d{1,9})"', re.ASCII)  # a proxy that compresses makes tags weak
 HEADER = "If-Match"
 
 
@@ -24,13 +24,13 @@ class EditGuard(Protocol):
     def covers(self, model: type[models.Model]) -> bool:
         """Whether states of such things are known."""
 
-    def state_of(self, thing: models.Model) -> int:
-        """Return the state of a thing with its parts; 0 before anything was known of it."""
+    def state_of(self, thing: models.Model) -> str:
+        """Return the state of a thing with its parts: two numbers with a hyphen between."""
 
     def lock(self, thing: models.Model) -> None:
         """Let nobody else change the thing by this way until the transaction ends."""
 
-    def changes_since(self, thing: models.Model, state: int) -> list[dict[str, Any]]:
+    def changes_since(self, thing: models.Model, state: str) -> list[dict[str, Any]]:
         """Return what was changed since a state, oldest first."""
 
 
@@ -42,7 +42,7 @@ guards: Hook[EditGuard] = Hook(key=lambda guard: "guard")
 class Expected:
     """The state that somebody read; None where any will do."""
 
-    state: int | None
+    state: str | None
 
 
 def read_if_match(header: str | None) -> Expected | None:
@@ -55,7 +55,7 @@ def read_if_match(header: str | None) -> Expected | None:
     found = _TAG.fullmatch(text)
     if found is None:
         raise ValidationFailed({HEADER: _("Must be the ETag of an answer.")})
-    return Expected(int(found[1]))
+    return Expected(found[1])
 
 
 def tag_of(thing: models.Model) -> str | None:

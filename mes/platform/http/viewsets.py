@@ -151,7 +151,10 @@ class _ThingViewSet(ModelViewSet):
         """Answer with one thing, and with its state as `ETag`."""
         thing = self.get_object()
         tag = edits.tag_of(thing)
-        return Response(self.get_serializer(thing).data, headers={} if tag is None else {"ETag": tag})
+        if tag is None:
+            return Response(self.get_serializer(thing).data)
+        thing = self.get_object()  # after its state: what others commit in between must not be in the tag only
+        return Response(self.get_serializer(thing).data, headers={"ETag": tag})
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Change one thing. With `If-Match`, only the state that was read."""

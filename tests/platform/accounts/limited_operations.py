@@ -5,7 +5,6 @@ them or their lines. REFUSED: no device at a station needs it.
 """
 
 SHARED = """
-GET /api/audit
 GET /api/bom-items
 GET /api/bom-items/{id}
 GET /api/data-collection-specs
@@ -101,6 +100,7 @@ GET /api/work-orders/{wo_no}
 """
 
 REFUSED = """
+GET /api/audit
 POST /api/bom-items
 DELETE /api/bom-items/{id}
 PATCH /api/bom-items/{id}

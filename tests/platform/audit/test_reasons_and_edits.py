@@ -1,13 +1,19 @@
 """Why something is changed, and two people who change one thing at once; over HTTP."""
 
+import threading
 from typing import Any
 
 import pytest
+from django.db import connections, transaction
+from django.test import Client
 from rest_framework.test import APIClient
 
+from mes.plant.models import Line
 from mes.platform.accounts.roles import Role
 from mes.platform.audit.models import AuditEntry
-from tests.factories import api_client, make_operation, make_plant
+from mes.platform.http import edits
+from mes.routing.models import RouteExecutionConfig
+from tests.factories import api_client, make_operation, make_plant, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -116,6 +122,60 @@ def test_of_two_who_read_the_same_the_second_is_told(engineer: APIClient) -> Non
     new = engineer.get("/api/lines/L-1")["ETag"]
     assert engineer.patch("/api/lines/L-1", {"name": "Yours"}, headers={"If-Match": new}).status_code == 200
     assert engineer.patch("/api/lines/L-1", {"name": "Any"}, headers={"If-Match": "*"}).status_code == 200
+
+
+def test_the_state_is_not_newer_than_what_is_shown(engineer: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    engineer.post("/api/lines", LINE)
+    tag_of = edits.tag_of
+
+    def change_in_between(thing: Any) -> str | None:
+        Line.objects.update(name="Theirs")
+        return tag_of(thing)
+
+    monkeypatch.setattr(edits, "tag_of", change_in_between)
+    answer = engineer.get("/api/lines/L-1")
+    assert answer.json()["data"]["name"] == "Theirs"
+    refused = engineer.patch("/api/lines/L-1", {"name": "Mine"}, headers={"If-Match": answer["ETag"]})
+    assert refused.status_code == 200
+
+
+def test_the_reason_of_a_page_is_kept() -> None:
+    plant = make_plant()
+    browser = Client()
+    browser.force_login(make_user(Role.SUPERVISOR, username="sue"))
+    page = browser.post(f"/readiness/runs/{plant.run.run_no}/revoke/", {"reason": "paste is old"})
+    assert page.status_code == 302
+    entry = AuditEntry.objects.filter(entity="runs").latest("id")
+    assert (entry.actor, entry.reason, entry.after["status"]) == ("sue", "paste is old", "PREP")
+
+
+def test_what_is_committed_late_changes_the_state(transactional_db: None) -> None:
+    plant = make_plant()
+    entry = {"scope": "ROUTE", "stationType": "MANUAL"}
+    client = api_client(Role.ENGINEER)
+    assert client.post(f"/api/routes/{plant.routing.code}/execution-config", entry).status_code == 201
+    first, second = RouteExecutionConfig.objects.filter(routing=plant.routing).order_by("id")[:2]
+    written, told = threading.Event(), threading.Event()
+
+    def change_slowly() -> None:
+        try:
+            with transaction.atomic():
+                RouteExecutionConfig.objects.filter(pk=first.pk).update(retest_limit=3)
+                written.set()
+                told.wait(10)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=change_slowly)
+    thread.start()
+    assert written.wait(10)
+    assert client.patch(f"/api/execution-configs/{second.pk}", {"retestLimit": 5}).status_code == 200
+    tag = client.get(f"/api/execution-configs/{first.pk}")["ETag"]
+    told.set()
+    thread.join()
+    refused = client.patch(f"/api/execution-configs/{first.pk}", {"retestLimit": 7}, headers={"If-Match": tag})
+    assert refused.status_code == 409
+    assert refused.json()["error"]["details"]["changes"]
 
 
 def test_a_part_that_changed_changes_the_whole(engineer: APIClient) -> None:
