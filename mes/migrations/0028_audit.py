@@ -82,6 +82,21 @@ UNCHANGEABLE = "".join(
         FOR EACH STATEMENT EXECUTE FUNCTION mes_refuse_rewriting();
 """
 CHANGEABLE = "".join(f"DROP TRIGGER unchangeable ON {t}; DROP TRIGGER untruncatable ON {t};" for t in _KEPT)
+# Of a seal, only that its month was dropped is noted later, once.
+KEEP_SEALS = """
+CREATE FUNCTION mes_keep_seal() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.dropped_at IS NULL AND to_jsonb(NEW) - 'dropped_at' = to_jsonb(OLD) - 'dropped_at' THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+    RAISE EXCEPTION '% is kept as it was sealed', TG_TABLE_NAME USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+CREATE TRIGGER unchangeable BEFORE UPDATE OR DELETE ON mes_auditseal FOR EACH ROW EXECUTE FUNCTION mes_keep_seal();
+CREATE TRIGGER untruncatable BEFORE TRUNCATE ON mes_auditseal FOR EACH STATEMENT EXECUTE FUNCTION mes_keep_seal();
+"""
+LET_SEALS_GO = "DROP FUNCTION mes_keep_seal() CASCADE"
 
 
 def _tracked(table, entity, key="id", name="id", root=("", "", "", ""), left_out=(), hidden=()):
@@ -180,5 +195,6 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(FUNCTIONS, DROP_FUNCTIONS),
         migrations.RunSQL(UNCHANGEABLE, CHANGEABLE),
+        migrations.RunSQL(KEEP_SEALS, LET_SEALS_GO),
         *TRACKED,
     ]

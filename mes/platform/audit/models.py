@@ -60,8 +60,8 @@ class AuditEntry(models.Model):
 class AuditSeal(models.Model):
     """What the entries of a month between two ids were when they were sealed.
 
-    `digest` is the SHA-256 of the seal before and of the entries by id. When the month is dropped, the seal stays,
-    with `dropped_at`.
+    `digest` is the SHA-256 of the seal before and of the entries by id. When the retention drops the month, the seal
+    stays, with `dropped_at`. The database refuses every other change of it.
     """
 
     month = models.DateField(_("month"))

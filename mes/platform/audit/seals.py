@@ -8,7 +8,7 @@ found out by a digest that was noted elsewhere, as each is in the log of the wor
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 
 import structlog
 from django.db import connection, transaction
@@ -16,26 +16,34 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from mes.platform.audit.models import AuditEntry, AuditSeal
-from mes.platform.database.partitions import list_months
+from mes.platform.database.partitions import list_months, next_month
 from mes.platform.database.table_changes import change_tables
 
 logger = structlog.get_logger(__name__)
 
 TABLE = AuditEntry._meta.db_table
+STEP = 10_000  # entries of one statement: a month of millions is not held in memory
 _ADVISORY_LOCK = 0x4C4B_5345_414C  # one seals at a time
 
-# An entry as a text: the same for ever, whatever the session's time zone is.
+# An entry as a text: the same for ever, whatever the session's time zone is. Who has the triggers off can give an id
+# twice, at different times: the key of a page is that of the table.
 _ROWS = f"""
-    SELECT jsonb_build_array(id, to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), entity, row_id,
+    SELECT id, received_at,
+           jsonb_build_array(id, to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), entity, row_id,
                              entity_id, root_entity, root_id, name, action, before, after, actor, actor_kind, via,
                              request_id, reason, transaction)::text
       FROM {TABLE}
-     WHERE id BETWEEN %s AND %s AND received_at >= %s AND received_at < %s::timestamptz + interval '1 month'
-     ORDER BY id
+     WHERE id BETWEEN %s AND %s AND received_at >= %s AND received_at < %s AND (id, received_at) > (%s, %s)
+     ORDER BY id, received_at LIMIT %s
 """
 _MONTHS = f"""
     SELECT date_trunc('month', received_at AT TIME ZONE 'UTC')::date AS month, min(id), max(id) FROM {TABLE}
      WHERE id > %s AND id <= %s GROUP BY 1 ORDER BY 1
+"""
+# In one statement: a month that is dropped meanwhile is in both numbers or in none.
+_COUNTS = f"""
+    SELECT (SELECT COALESCE(sum(count), 0) FROM {AuditSeal._meta.db_table} WHERE dropped_at IS NULL),
+           (SELECT count(*) FROM {TABLE} WHERE id <= (SELECT max(last_id) FROM {AuditSeal._meta.db_table}))
 """
 
 
@@ -93,45 +101,67 @@ def _digest_of(month: date, first_id: int, last_id: int, before: str) -> tuple[i
 
 
 def _entries(month: date, first_id: int, last_id: int) -> Iterator[str]:
-    start = f"{month} 00:00+00"
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_ROWS, [first_id, last_id, start, start])
-        while rows := cursor.fetchmany(1000):
-            yield from (row[0] for row in rows)
+    start, end = _bounds(month)
+    last = (first_id - 1, start)
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(_ROWS, [first_id, last_id, start, end, *last, STEP])
+            rows = cursor.fetchall()
+            yield from (text for _id, _at, text in rows)
+            if len(rows) < STEP:
+                return
+            last = rows[-1][:2]
+
+
+def _bounds(month: date) -> tuple[datetime, datetime]:
+    """Return when a month begins, and when the next one does."""
+    start, end = (datetime(day.year, day.month, 1, tzinfo=UTC) for day in (month, next_month(month)))
+    return start, end
 
 
 def verify() -> Fault | None:
-    """Return the first thing that is not as it was sealed; None when all is. Months that were dropped are left out."""
+    """Return the first thing that is not as it was sealed; None when all is. Of dropped months nothing may be left."""
     before: AuditSeal | None = None
     for one in AuditSeal.objects.order_by("id").iterator():
-        if one.dropped_at is None:
-            count, digest = _digest_of(one.month, one.first_id, one.last_id, before.digest if before else "")
-            if count != one.count:
-                return Fault(one, f"{one.count} entries were sealed, {count} are there")
-            if digest != one.digest:
-                return Fault(one, "an entry, or the seal before, is not as it was sealed")
+        if text := _find_in(one, before):
+            return Fault(one, text)
         before = one
     return _find_between()
 
 
+def _find_in(one: AuditSeal, before: AuditSeal | None) -> str | None:
+    if one.dropped_at is not None:
+        return _find_in_dropped(one)
+    count, digest = _digest_of(one.month, one.first_id, one.last_id, before.digest if before else "")
+    if (count, digest) == (one.count, one.digest):
+        return None
+    if AuditSeal.objects.filter(pk=one.pk).exclude(dropped_at=None).exists():  # while its entries were read
+        return _find_in_dropped(one)
+    if count != one.count:
+        return f"{one.count} entries were sealed, {count} are there"
+    return "an entry, or the seal before, is not as it was sealed"
+
+
+def _find_in_dropped(one: AuditSeal) -> str | None:
+    """Find what shows that the month of a seal was not dropped, but the seal switched off."""
+    start, end = _bounds(one.month)
+    if one.month in list_months(TABLE):
+        return "it is marked as dropped, but the table of its month is there"
+    if AuditEntry.objects.filter(at__gte=start, at__lt=end).exists():
+        return "it is marked as dropped, but entries of its month are there"
+    if AuditSeal.objects.filter(month=one.month, dropped_at=None).exists():
+        return "it is marked as dropped, but another seal of its month is not"
+    return None
+
+
 def _find_between() -> Fault | None:
     """Find entries of a sealed range that no seal counted: they were added later."""
-    sealed_up_to = _sealed_up_to()
-    counted = sum(AuditSeal.objects.filter(dropped_at=None).values_list("count", flat=True))
-    there = AuditEntry.objects.filter(id__lte=sealed_up_to).count()
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTS)
+        counted, there = cursor.fetchone()
     return Fault(None, f"{counted} entries were sealed, {there} are there") if there != counted else None
 
 
-def mark_dropped() -> int:
-    """Note on seals that the retention dropped their month; return on how many."""
-    kept = set(list_months(TABLE))
-    gone = [one for one in AuditSeal.objects.filter(dropped_at=None) if one.month not in kept and not _is_there(one)]
-    for one in gone:
-        one.dropped_at = timezone.now()
-        one.save(update_fields=["dropped_at"])
-    return len(gone)
-
-
-def _is_there(one: AuditSeal) -> bool:
-    """Whether the entries of a month that has no partition lie in the default one."""
-    return next(_entries(one.month, one.first_id, one.last_id), None) is not None
+def mark_dropped(month: date) -> None:
+    """Note on the seals of a month that the retention drops it, in the transaction that does so."""
+    AuditSeal.objects.filter(month=month, dropped_at=None).update(dropped_at=timezone.now())

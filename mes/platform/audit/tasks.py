@@ -8,10 +8,9 @@ from mes.platform.outbox.schedules import ScheduledTask
 
 
 def seal_audit() -> int:
-    """Note what the retention dropped, and seal what was written since the last seal; return how many seals."""
-    seals.mark_dropped()
+    """Seal what was written since the last seal; return how many seals."""
     return len(seals.seal())
 
 
 TASK = ScheduledTask("audit seal", _("Sealing of the audit"), seal_audit, cron="40 1 * * *")
-POLICY = Months("audit", _("Audit"), "MES_AUDIT_RETENTION", tables=(seals.TABLE,))
+POLICY = Months("audit", _("Audit"), "MES_AUDIT_RETENTION", tables=(seals.TABLE,), dropped=seals.mark_dropped)

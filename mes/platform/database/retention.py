@@ -64,10 +64,13 @@ class Months(Policy):
     """Partitioned tables whose months go together, by dropping them, when all of a month is older than the cut-off.
 
     `open_in` is a table of what of them is open, a row for each with the same `received_at`: its month stays.
+    `dropped` is told of a month, by its first day, in the transaction that removes it. Rows of the default partition,
+    too, then go by whole months only, each told of by its table: what is told is gone, and nothing else is.
     """
 
     tables: tuple[str, ...]
     open_in: str | None = None
+    dropped: Callable[[date], None] | None = None
 
 
 @dataclass
@@ -173,7 +176,8 @@ def _steps(policy: Policy, cutoff: datetime, sweep: Sweep, skip: Collection[str]
         yield from ((rows, []) for rows in _delete_rows(policy, cutoff, sweep))
     elif isinstance(policy, Months):
         parts = {f"{month:%Y-%m}": _drop_month(policy, month) for month in expired_months(policy, cutoff)}
-        parts |= {table: _delete_late(policy, table, cutoff) for table in policy.tables}
+        delete = _delete_late if policy.dropped is None else _delete_late_months
+        parts |= {table: delete(policy, table, cutoff) for table in policy.tables}
         for key, steps in parts.items():
             if _part(policy, key) not in skip:
                 yield from _guarded(key, steps, sweep)
@@ -228,13 +232,17 @@ def _is_open(policy: Months, month: date) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT EXISTS (SELECT FROM {policy.open_in} WHERE received_at >= %s AND received_at < %s)",
-            [datetime.combine(month, datetime.min.time(), tzinfo=UTC), _end_of(month)],
+            [_start_of(month), _end_of(month)],
         )
         return bool(cursor.fetchone()[0])
 
 
+def _start_of(first: date) -> datetime:
+    return datetime.combine(first, datetime.min.time(), tzinfo=UTC)
+
+
 def _end_of(first: date) -> datetime:
-    return datetime.combine(next_month(first), datetime.min.time(), tzinfo=UTC)
+    return _start_of(next_month(first))
 
 
 def _drop_month(policy: Months, month: date) -> Iterator[tuple[int, list[str]]]:
@@ -251,6 +259,8 @@ def _drop_month(policy: Months, month: date) -> Iterator[tuple[int, list[str]]]:
         if _is_open(policy, month):  # since it was looked for: an event that waited is applied under its old time
             return []
         cursor.execute(f"DROP TABLE {', '.join(names)}")
+        if policy.dropped is not None:
+            policy.dropped(month)
         return names
 
     yield 0, change_tables(drop, locks=[*policy.tables, *names])
@@ -274,6 +284,44 @@ def _delete_late_batch(policy: Months, whole: str, cutoff: datetime) -> int:
                 [cutoff],
             )
             return int(cursor.rowcount)
+
+
+def _delete_late_months(policy: Months, whole: str, cutoff: datetime) -> Iterator[tuple[int, list[str]]]:
+    """Delete the rows of whole months that came in while their month was missing; yield how many of each month."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT DISTINCT date_trunc('month', received_at, 'UTC') FROM {whole}_default WHERE received_at < %s",
+            [cutoff],
+        )
+        months = sorted(start.astimezone(UTC).date() for (start,) in cursor.fetchall())
+    for month in months:
+        if _end_of(month) <= cutoff:
+            yield _delete_late_month(policy, whole, month), []
+
+
+def _delete_late_month(policy: Months, whole: str, month: date) -> int:
+    """Delete a month from the default partition in one transaction; return how many rows it had.
+
+    Readers are locked out, as by dropping a table: who reads a month and writes down what it is does so before, and is
+    seen by `dropped`, or finds nothing.
+    """
+    table = f"{whole}_default"
+
+    def delete(cursor: CursorWrapper) -> int:
+        _take_turn()
+        cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        if _is_open(policy, month):
+            return 0
+        with rows_may_go(cursor, whole):
+            cursor.execute(
+                f"DELETE FROM {table} WHERE received_at >= %s AND received_at < %s", [_start_of(month), _end_of(month)]
+            )
+            rows = int(cursor.rowcount)
+        if policy.dropped is not None:
+            policy.dropped(month)
+        return rows
+
+    return change_tables(delete, locks=[table])
 
 
 def _take_turn() -> None:
