@@ -151,8 +151,8 @@ def _lines(change: Change) -> Iterator[list[Any]]:
 
 
 def _cell(value: Any) -> Any:
-    """What is no text in a document is written as JSON."""
-    return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
+    """Return a value as a cell: numbers stay numbers, what no cell can hold is written as in JSON."""
+    return msgspec.json.encode(value).decode() if isinstance(value, bool | list | dict) else value
 
 
 def register(router: BaseRouter) -> None:

@@ -2,14 +2,16 @@
 
 What people or machines wrote is never a formula. In a CSV file such a text gets an apostrophe before it, because a
 spreadsheet that opens the file would run it; in an XLSX file it is written as a text cell. Numbers, days and times are
-numbers, days and times; times are those of the plant.
+numbers, days and times; times are those of the plant. What is too long for a sheet goes on in a further one; a text
+that is too long for a cell of a sheet is cut, and ends with "…" there: a CSV file has all of it.
 """
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from io import BytesIO
-from math import ceil
+from itertools import chain, islice
+from math import ceil, isfinite
 from typing import Any
 from unicodedata import east_asian_width
 
@@ -25,6 +27,9 @@ BYTE_ORDER_MARK = "\ufeff"  # without it, spreadsheets read a CSV file in the al
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 WIDEST = 40  # characters; longer texts are wrapped, for which not every program makes rows higher by itself
 ROW, HIGHEST_ROW = 15, 405  # points
+# What a spreadsheet can hold. Rows of a sheet, with its heads; characters of a cell, in UTF-16, and of a sheet's name;
+# whole numbers beyond 15 digits would be rounded. xlsxwriter drops what is beyond the first two without a word.
+MOST_ROWS, LONGEST_CELL, LONGEST_NAME, LARGEST_WHOLE = 1_048_576, 32_767, 31, 10**15
 FORMATS = ("json", "csv", "xlsx")
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 Table = tuple[list[str], Iterator[list[Any]]]  # heads, lines
@@ -90,29 +95,47 @@ def as_xlsx(sheets: Sequence[tuple[str, Table]]) -> bytes:
         formats = {
             "head": workbook.add_format({"bold": True, "bottom": 1}),
             "number": workbook.add_format({"num_format": "#,##0", "align": "right", "indent": 1, "valign": "top"}),
+            "fraction": workbook.add_format({"align": "right", "indent": 1, "valign": "top"}),
             "day": workbook.add_format({"num_format": "yyyy-mm-dd", "align": "left", "valign": "top"}),
             "time": workbook.add_format({"num_format": "yyyy-mm-dd hh:mm", "align": "left", "valign": "top"}),
             "text": workbook.add_format({"text_wrap": True, "valign": "top"}),
         }
         for name, (heads, lines) in sheets:
-            sheet = workbook.add_worksheet(name)
-            sheet.freeze_panes(1, 0)
-            sheet.repeat_rows(0)
-            sheet.set_landscape()
-            sheet.set_paper(9)  # A4
-            sheet.set_margins(left=0.4, right=0.4)
-            sheet.set_header("&L&F&C&A&R&P / &N")
-            sheet.fit_to_pages(1, 0)
-            sheet.write_row(0, 0, heads, formats["head"])
-            widths = [_width(head) for head in heads]
-            for number, line in enumerate(lines, start=1):
-                needed = [_width(cell) for cell in line]
-                sheet.set_row(number, min(HIGHEST_ROW, ROW * max(1, ceil(max(needed) / WIDEST))))
-                _write_line(sheet, number, line, formats)
-                widths = [max(pair) for pair in zip(widths, needed, strict=True)]
-            for column, width in enumerate(widths):
-                sheet.set_column(column, column, min(WIDEST, width) + 2)
+            for number, part in enumerate(_parts(lines, MOST_ROWS - 1), start=1):
+                _write_sheet(workbook.add_worksheet(_numbered(name, number)), heads, part, formats)
     return target.getvalue()
+
+
+def _parts(lines: Iterator[list[Any]], size: int) -> Iterator[Iterator[list[Any]]]:
+    """Yield parts of at most so many lines, one at least. Each must be read before the next."""
+    yield islice(lines, size)
+    for line in lines:
+        yield chain([line], islice(lines, size - 1))
+
+
+def _numbered(name: str, number: int) -> str:
+    """Return what the nth sheet of a table is called."""
+    suffix = "" if number == 1 else f" ({number})"
+    return name[: LONGEST_NAME - len(suffix)] + suffix
+
+
+def _write_sheet(sheet: Any, heads: list[str], lines: Iterable[list[Any]], formats: dict[str, Any]) -> None:
+    sheet.freeze_panes(1, 0)
+    sheet.repeat_rows(0)
+    sheet.set_landscape()
+    sheet.set_paper(9)  # A4
+    sheet.set_margins(left=0.4, right=0.4)
+    sheet.set_header("&L&F&C&A&R&P / &N")
+    sheet.fit_to_pages(1, 0)
+    sheet.write_row(0, 0, heads, formats["head"])
+    widths = [_width(head) for head in heads]
+    for number, line in enumerate(lines, start=1):
+        needed = [_width(cell) for cell in line]
+        sheet.set_row(number, min(HIGHEST_ROW, ROW * max(1, ceil(max(needed) / WIDEST))))
+        _write_line(sheet, number, line, formats)
+        widths = [max(pair) for pair in zip(widths, needed, strict=True)]
+    for column, width in enumerate(widths):
+        sheet.set_column(column, column, min(WIDEST, width) + 2)
 
 
 def _width(cell: Any) -> int:
@@ -129,7 +152,21 @@ def _write_line(sheet: Any, number: int, line: Iterable[Any], formats: dict[str,
             sheet.write_datetime(number, column, timezone.localtime(cell).replace(tzinfo=None), formats["time"])
         elif isinstance(cell, date):
             sheet.write_datetime(number, column, cell, formats["day"])
-        elif isinstance(cell, int):
+        elif isinstance(cell, bool):  # before int, of which it is one
+            sheet.write_boolean(number, column, cell, formats["text"])
+        elif isinstance(cell, int) and abs(cell) < LARGEST_WHOLE:
             sheet.write_number(number, column, cell, formats["number"])
+        elif isinstance(cell, float) and isfinite(cell):
+            sheet.write_number(number, column, cell, formats["fraction"])
         elif cell is not None and cell != "":
-            sheet.write_string(number, column, str(cell), formats["text"])
+            sheet.write_string(number, column, _cut(str(cell)), formats["text"])
+
+
+def _cut(text: str) -> str:
+    """Return what a cell can hold of a text."""
+    if len(text) <= LONGEST_CELL // 2:  # a character is two of UTF-16 at most
+        return text
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * LONGEST_CELL:
+        return text
+    return units[: 2 * (LONGEST_CELL - 1)].decode("utf-16-le", "ignore") + "…"
