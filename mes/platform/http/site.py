@@ -21,7 +21,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from mes.platform.accounts.roles import EDITABLE_LIBRARY_MODELS, OUR_APPS
-from mes.platform.database.tracking import tracked
+from mes.platform.database.tracking import is_tracked, tracked
 from mes.platform.http.admin import LookOnly
 
 
@@ -50,7 +50,10 @@ _section_of: dict[type[Model], Section] = {}
 
 
 class WithHistory:
-    """Mixin of all admin classes: the history of what is tracked is that of the audit, whoever changed it."""
+    """Mixin of all admin classes: the history of what is tracked is that of the audit, whoever changed it.
+
+    Of what is not tracked, Django's own log is kept and shown.
+    """
 
     model: type[Model]
 
@@ -61,14 +64,17 @@ class WithHistory:
                 return redirect(f"{reverse('audit')}?{urlencode({'kind': thing.entity, 'row': object_id})}")
         return super().history_view(request, object_id, extra_context)  # type: ignore[misc]
 
-    def log_addition(self, *args: Any) -> None:
-        """Nothing: the database keeps it."""
+    def log_addition(self, *args: Any) -> Any:
+        """Nothing where the database keeps it."""
+        return None if is_tracked(self.model) else super().log_addition(*args)  # type: ignore[misc]
 
-    def log_change(self, *args: Any) -> None:
-        """Nothing: the database keeps it."""
+    def log_change(self, *args: Any) -> Any:
+        """Nothing where the database keeps it."""
+        return None if is_tracked(self.model) else super().log_change(*args)  # type: ignore[misc]
 
-    def log_deletions(self, *args: Any) -> None:
-        """Nothing: the database keeps it."""
+    def log_deletions(self, *args: Any) -> Any:
+        """Nothing where the database keeps it."""
+        return None if is_tracked(self.model) else super().log_deletions(*args)  # type: ignore[misc]
 
 
 class LibraryAdmin(LookOnly):
