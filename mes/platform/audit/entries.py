@@ -7,10 +7,10 @@ from typing import Any
 
 from django.apps import apps
 from django.db import models
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from mes.platform.accounts.roles import Capability, role_capabilities
-from mes.platform.audit.models import AuditEntry
+from mes.platform.audit.models import AuditAction, AuditEntry
 from mes.platform.database.tracking import Tracked, tracked
 from mes.platform.http.envelope import camel_case
 
@@ -52,6 +52,42 @@ def collections() -> dict[str, Tracked]:
 def table_of(model: type[models.Model]) -> Tracked:
     """Return how a tracked model is tracked. Raises StopIteration for one that is not."""
     return next(thing for thing in tracked if thing.table == model._meta.db_table)
+
+
+def of_row(entity: str, row: int) -> Q:
+    """Return the condition of a row's history: entries of itself, whatever it was called, and of its parts.
+
+    Parts name their whole by its key, which may have been another row's before and after: each key of the row counts
+    from the entry that gave it until the entry that took it.
+    """
+    history = Q(entity=entity, row_id=row)
+    for key, first, end in _keys_of(entity, row):
+        of_parts = Q(root_entity=entity, root_id=key, id__gte=first) & ~Q(entity=entity)
+        history |= of_parts if end is None else of_parts & Q(id__lt=end)
+    return history
+
+
+def _keys_of(entity: str, row: int) -> Iterator[tuple[str, int, int | None]]:
+    """Yield what a row was known by, each with the entry that gave it that and the entry that took it.
+
+    Where the retention dropped the entry that gave it, all that came before is dropped too: the key counts from 0.
+    """
+    thing = collections().get(entity)
+    if thing is None:
+        return
+    own = AuditEntry.objects.filter(entity=entity, row_id=row)
+    turns = own.filter(~Q(action=AuditAction.UPDATE) | Q(after__has_key=thing.key)).order_by("id")
+    key, first, is_kept = "", 0, False
+    for turn, action, known_by, before in turns.values_list("id", "action", "entity_id", "before"):
+        is_kept = True
+        if action != AuditAction.CREATE:
+            yield str((before or {})[thing.key]), first, turn
+        key, first = ("" if action == AuditAction.DELETE else known_by), turn
+    if not is_kept:
+        now = model_of(thing.table)._base_manager.filter(pk=row).values_list(thing.key, flat=True).first()
+        key = "" if now is None else str(now)
+    if key:
+        yield key, first, None
 
 
 def read_changes(entries: Sequence[AuditEntry]) -> list[Change]:

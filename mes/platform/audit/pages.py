@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
-from itertools import groupby
+from datetime import timedelta
 from typing import Any, Self, cast
 from urllib.parse import urlencode
 
@@ -29,6 +28,7 @@ from mes.platform.http.whole_numbers import whole_number
 PAGE_SIZE = 50
 LONGEST_VALUE = 120  # characters of a value on a page; files have all of it
 UNFOLDED = 5  # entries of one request
+AT_ONCE = timedelta(minutes=1)  # neighbours that are further apart stand under heads of their own
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,16 @@ class Line:
     @property
     def belongs_to(self) -> str:
         """What it is a part of; empty of a whole."""
-        return "" if self.entry.root_entity == self.entry.entity else self.entry.root_id
+        return "" if self.is_whole else self.entry.root_id
+
+    @property
+    def is_whole(self) -> bool:
+        return self.entry.root_entity == self.entry.entity
 
 
 @dataclass(frozen=True)
 class Group:
-    """What one request or transaction changed."""
+    """What one actor changed at once: by one request or transaction, by one way and for one reason."""
 
     lines: Sequence[Line]
 
@@ -145,9 +149,7 @@ def _show(request: HttpRequest, question: Question, found: QuerySet[AuditEntry],
 def narrow(found: QuerySet[AuditEntry], question: Question) -> QuerySet[AuditEntry]:
     """Return the entries that a question asks for. Raises ValidationFailed for days that are none."""
     if question.row is not None:
-        last = AuditEntry.objects.filter(entity=question.kind, row_id=question.row).order_by("-id").first()
-        root = (last.root_entity, last.root_id) if last else ("", "")
-        found = found.filter(root_entity=root[0], root_id=root[1])
+        found = found.filter(entries.of_row(question.kind, question.row))
     elif question.root:
         found = found.filter(root_entity=question.kind, root_id=question.root)
     elif question.kind:
@@ -169,8 +171,14 @@ def _named(text: str) -> Q:
 def _title(question: Question, page: Sequence[AuditEntry]) -> str:
     if not question.is_history or not page:
         return ""
-    thing = entries.collections().get(page[0].root_entity)
-    return f"{thing.shown} {page[0].root_id}" if thing else page[0].root_id
+    entity, known_by = page[0].root_entity, page[0].root_id
+    if question.row is not None:  # of a part, the whole is named too; a renamed thing is called what it is called last
+        own = AuditEntry.objects.filter(entity=question.kind, row_id=question.row).order_by("-id").first()
+        if own is not None:
+            is_whole = own.root_entity == own.entity
+            entity, known_by = own.entity, own.entity_id if is_whole else f"{own.name} ({own.root_id})"
+    thing = entries.collections().get(entity)
+    return f"{thing.shown} {known_by}" if thing else known_by
 
 
 # --- in words -------------------------------------------------------------------------------------------------
@@ -183,8 +191,23 @@ def _lines(page: Sequence[AuditEntry]) -> Iterator[Line]:
 
 
 def _group(lines: Sequence[Line]) -> Iterator[Group]:
-    for _key, together in groupby(lines, key=lambda line: line.entry.request_id or line.entry.transaction):
-        yield Group(list(together))
+    together: list[Line] = []
+    for line in lines:
+        if together and not _is_at_once(together[-1].entry, line.entry):
+            yield Group(together)
+            together = []
+        together.append(line)
+    if together:
+        yield Group(together)
+
+
+def _is_at_once(newer: AuditEntry, older: AuditEntry) -> bool:
+    """Whether two neighbours belong under one head. A client chooses its request id, so that alone proves nothing."""
+    return _head(newer) == _head(older) and newer.at - older.at <= AT_ONCE
+
+
+def _head(entry: AuditEntry) -> tuple[Any, ...]:
+    return entry.request_id or entry.transaction, entry.actor, entry.actor_kind, entry.via, entry.reason
 
 
 def _fields(change: Change) -> Iterator[Field]:
@@ -212,7 +235,7 @@ def _moment(text: str) -> str:
     if len(text) < 19 or text[4:5] != "-" or text[10:11] != "T":
         return ""
     try:
-        at: datetime | None = parse_datetime(text)
-    except ValueError:
+        at = parse_datetime(text)
+        return date_format(timezone.localtime(at), "j M Y H:i:s") if at and at.tzinfo else ""
+    except (ValueError, OverflowError):  # no such time, or before the year 1 or after 9999 in the plant's zone
         return ""
-    return date_format(timezone.localtime(at), "j M Y H:i:s") if at and at.tzinfo else ""

@@ -5,6 +5,7 @@ from io import BytesIO, StringIO
 from typing import Any
 from zipfile import ZipFile
 
+import openpyxl
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +13,7 @@ from rest_framework.test import APIClient
 
 from mes.platform.accounts.roles import Role
 from mes.platform.audit import api as audit_api
+from mes.platform.audit import entries
 from mes.platform.audit.models import AuditEntry
 from mes.specs.models import DataCollectionSpec
 from tests.factories import api_client, make_line, make_operation, make_plant, make_spec, make_station, make_user
@@ -117,12 +119,25 @@ def test_files(engineer: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "TOO_MANY_ROWS")
 
 
+def test_numbers_in_files_are_numbers(engineer: APIClient) -> None:
+    make_spec(make_operation("REFLOW"), "Drift", lsl=-5.5, usl=3)
+    query = "/api/audit?entity=data-collection-specs&format="
+    text = b"".join(engineer.get(f"{query}csv")).decode("utf-8-sig")  # type: ignore[arg-type]
+    in_csv = {row["Field"]: row["To"] for row in csv.DictReader(StringIO(text))}
+    sheet = openpyxl.load_workbook(BytesIO(engineer.get(f"{query}xlsx").content)).worksheets[0]
+    in_xlsx = {row[6]: row[8] for row in sheet.iter_rows(values_only=True)}
+    assert (in_csv["limits.lsl"], in_xlsx["limits.lsl"]) == ("-5.5", -5.5)
+    assert (in_csv["limits.usl"], in_xlsx["limits.usl"]) == ("3", 3)
+    assert (in_csv["isRequired"], in_xlsx["isRequired"]) == ("false", "false")
+
+
 def test_entries_are_read_by_index(db: None) -> None:
     for found in (
         AuditEntry.objects.filter(root_entity="routes", root_id="R"),
         AuditEntry.objects.filter(entity="lines", entity_id="L"),
         AuditEntry.objects.filter(actor="ada"),
         AuditEntry.objects.filter(request_id="r"),
+        AuditEntry.objects.filter(entries.of_row("lines", make_line("L-1").pk)),
     ):
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")
