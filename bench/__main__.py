@@ -33,7 +33,6 @@ class Plan:
     seconds: float = 10
 
 
-FOLLOWED_ROUND = 500  # no other has this number
 NAMES = [*CASES, *outbox.NAMES]
 QUICK = Plan(rounds=1, warm_up=1, seconds=3)
 PAIRED = Plan(rounds=7, warm_up=1, seconds=3)
@@ -125,7 +124,7 @@ def measure(names: Sequence[str], plan: Plan) -> list[Result | outbox.Result]:
             results += [_measure_case(CASES[name], built, plan, url, web) for name in names if name in CASES]
             if outbox.FOLLOWED in names:
                 times = {"warm_up": plan.warm_up, "seconds": plan.seconds}
-                results.append(outbox.measure_followed(built, web.port, web.meter, round_no=FOLLOWED_ROUND, **times))
+                results.append(outbox.measure_followed(built, web.port, web.meter, round_no=0, **times))
             server = web.meter.database
         for name in (name for name in names if name in outbox.KINDS):  # the web server would have nothing to do
             results.append(outbox.measure(name, quick=plan == QUICK, database=server))

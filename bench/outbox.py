@@ -25,6 +25,7 @@ LEAST_RATE = DUE / 60  # all of them in under a minute
 PATIENCE = 300  # seconds
 QUIET = 0.03  # of a core: what a worker takes that has nothing to do
 FOLLOWED, REQUEST = "auto-worker", "auto-single"
+FIRST_ROUND = 500  # of `auto-worker`: its requests have other numbers than those of `auto-single`
 
 # `n` numbers the events. A clock of its own for each: the unit is named by the number.
 KINDS = {
@@ -138,7 +139,7 @@ def measure(name: str, *, quick: bool, database: int) -> Result:
 
 def measure_followed(plant: Plant, port: int, web: Meter, *, round_no: int, warm_up: float, seconds: float) -> Result:
     """Send machine events while a worker runs, and wait until nothing that follows of them is due."""
-    case = CASES[REQUEST]
+    case, round_no = CASES[REQUEST], FIRST_ROUND + round_no
     case.prepare(round_no, case.connections, int((warm_up + seconds) * case.fastest / case.connections))
     _clean_up()
     _execute("VACUUM ANALYZE")
