@@ -17,6 +17,6 @@ class Command(BaseCommand):
             where = f"Seal {fault.seal.pk} ({fault.seal})" if fault.seal else "Between the seals"
             raise CommandError(f"{where}: {fault.text}.")
         kept, dropped = AuditSeal.objects.filter(dropped_at=None), AuditSeal.objects.exclude(dropped_at=None)
-        self.stdout.write(f"{kept.count()} seals hold.")
+        self.stdout.write(f"Seals that hold: {kept.count()}.")
         if months := sorted({f"{seal.month:%Y-%m}" for seal in dropped}):
             self.stdout.write(f"Months that are no longer kept: {', '.join(months)}.")

@@ -125,7 +125,7 @@ def test_commands(sealed: AuditSeal) -> None:
     call_command("audit_seal", stdout=out)
     call_command("audit_seal", stdout=out)
     text = out.getvalue()
-    assert "1 seals hold" in text and "Nothing was written" in text
+    assert "Seals that hold: 1." in text and "Nothing was written" in text
     assert AuditSeal.objects.latest("id").digest in text
 
 
