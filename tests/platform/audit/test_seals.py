@@ -230,7 +230,7 @@ def test_a_month_and_the_marks_of_its_seals_go_together(old_months: None) -> Non
     assert seals.verify() is None
     out = StringIO()
     call_command("audit_verify", stdout=out)
-    assert "1 seals hold" in out.getvalue() and "2020-01, 2020-02" in out.getvalue()
+    assert "Seals that hold: 1." in out.getvalue() and "2020-01, 2020-02" in out.getvalue()
 
 
 @pytest.mark.parametrize(
