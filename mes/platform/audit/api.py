@@ -50,11 +50,7 @@ class AuditItem(ObjectSerializer):
 
     def get_changes(self, change: Change) -> dict[str, dict[str, Any]]:
         """Field → `{from, to}`. Of what was created or deleted, the fields that said something."""
-        return {
-            name: {"from": before, "to": after}
-            for name, (before, after) in change.fields.items()
-            if change.entry.action == AuditAction.UPDATE or (before, after) != (None, None)
-        }
+        return change.as_json()
 
 
 _DAYS = "A date of the plant's time zone, or a time with its offset."
@@ -146,8 +142,7 @@ def _lines(change: Change) -> Iterator[list[Any]]:
     head = [entry.at, entry.entity, entry.entity_id, entry.name, entry.root_id, entry.action]
     tail = [entry.actor, entry.actor_kind, entry.via, entry.reason, entry.request_id]
     for name, (before, after) in change.fields.items():
-        if (before, after) != (None, None):
-            yield [*head, name, _cell(before), _cell(after), *tail]
+        yield [*head, name, _cell(before), _cell(after), *tail]
 
 
 def _cell(value: Any) -> Any:

@@ -17,7 +17,7 @@ from mes.platform.http.envelope import camel_case
 
 @dataclass(frozen=True)
 class Change:
-    """An entry, and what it changed: field of the interface → (from, to)."""
+    """An entry, and what it changed: field of the interface → (from, to). Fields that said nothing are left out."""
 
     entry: AuditEntry
     fields: Mapping[str, tuple[Any, Any]]
@@ -26,6 +26,10 @@ class Change:
     def collection(self) -> Tracked | None:
         """What was changed; None for a collection that is not tracked any more."""
         return collections().get(self.entry.entity)
+
+    def as_json(self) -> dict[str, dict[str, Any]]:
+        """Return field → `{from, to}`."""
+        return {name: {"from": before, "to": after} for name, (before, after) in self.fields.items()}
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,6 @@ def visible_to(user: Any) -> QuerySet[AuditEntry]:
 def collections() -> dict[str, Tracked]:
     """Return what is tracked, by the name of its collection."""
     return {thing.entity: thing for thing in tracked}
-
-
-def table_of(model: type[models.Model]) -> Tracked:
-    """Return how a tracked model is tracked. Raises StopIteration for one that is not."""
-    return next(thing for thing in tracked if thing.table == model._meta.db_table)
 
 
 def of_row(entity: str, row: int) -> Q:
@@ -103,7 +102,8 @@ def _fields_of(entry: AuditEntry, codes: Mapping[tuple[Reference, Any], Any]) ->
         old, new = before.get(column), after.get(column)
         if reference is not None:
             old, new = codes.get((reference, old), old), codes.get((reference, new), new)
-        yield _name_of(entry.entity, column), (old, new)
+        if (old, new) != (None, None):
+            yield _name_of(entry.entity, column), (old, new)
 
 
 @cache

@@ -5,9 +5,9 @@ from typing import Any
 from django.db import connection, models
 from django.db.models import Count, Max, QuerySet
 
-from mes.platform.audit.entries import read_changes, table_of
+from mes.platform.audit.entries import read_changes
 from mes.platform.audit.models import AuditEntry
-from mes.platform.database.tracking import Tracked, is_tracked
+from mes.platform.database.tracking import Tracked, is_tracked, tracked_as
 
 MOST_TOLD = 20
 
@@ -39,7 +39,7 @@ class AuditGuard:
                 "entity": change.entry.entity,
                 "name": change.entry.name,
                 "action": change.entry.action,
-                "changes": {name: {"from": old, "to": new} for name, (old, new) in change.fields.items()},
+                "changes": change.as_json(),
                 "actor": change.entry.actor,
                 "at": change.entry.at,
             }
@@ -55,7 +55,7 @@ def _history(thing: models.Model) -> QuerySet[AuditEntry]:
 
 def root_of(thing: models.Model) -> tuple[str, str]:
     """Return the collection and key of what a tracked thing belongs to; of a whole, its own."""
-    kept = table_of(type(thing))
+    kept = _kept(thing)
     root = kept.root
     if root is None or getattr(thing, root.column) is None:
         return kept.entity, str(_value(thing, kept.key))
@@ -64,10 +64,16 @@ def root_of(thing: models.Model) -> tuple[str, str]:
 
 
 def _root_row(thing: models.Model) -> tuple[str, Any]:
-    kept: Tracked = table_of(type(thing))
+    kept = _kept(thing)
     if kept.root is None or getattr(thing, kept.root.column) is None:
         return kept.table, thing.pk
     return kept.root.table, getattr(thing, kept.root.column)
+
+
+def _kept(thing: models.Model) -> Tracked:
+    kept = tracked_as(type(thing))
+    assert kept is not None, "covers() said so"
+    return kept
 
 
 def _value(thing: models.Model, column: str) -> Any:

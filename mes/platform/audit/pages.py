@@ -20,7 +20,7 @@ from mes.errors import DomainError
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.audit import api, entries
 from mes.platform.audit.entries import Change
-from mes.platform.audit.models import AuditAction, AuditEntry
+from mes.platform.audit.models import AuditEntry
 from mes.platform.http import tables
 from mes.platform.http.pages import in_words, signed_in
 from mes.platform.http.whole_numbers import whole_number
@@ -211,10 +211,8 @@ def _head(entry: AuditEntry) -> tuple[Any, ...]:
 
 
 def _fields(change: Change) -> Iterator[Field]:
-    is_update = change.entry.action == AuditAction.UPDATE
     for name, (before, after) in change.fields.items():
-        if is_update or (before, after) != (None, None):
-            yield Field(entries.label_of(change.entry.entity, name), in_text(before), in_text(after))
+        yield Field(entries.label_of(change.entry.entity, name), in_text(before), in_text(after))
 
 
 def in_text(value: Any) -> str:

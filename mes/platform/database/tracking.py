@@ -62,9 +62,14 @@ class Root:
 tracked: Hook[Tracked] = Hook(key=lambda thing: thing.table)
 
 
+def tracked_as(model: type[models.Model]) -> Tracked | None:
+    """Return how changes of a model's rows are kept; None where they are not."""
+    return next((thing for thing in tracked if thing.table == model._meta.db_table), None)
+
+
 def is_tracked(model: type[models.Model]) -> bool:
     """Whether changes of a model's rows are kept."""
-    return any(thing.table == model._meta.db_table for thing in tracked)
+    return tracked_as(model) is not None
 
 
 class TrackTable(Operation):

@@ -21,7 +21,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from mes.platform.accounts.roles import EDITABLE_LIBRARY_MODELS, OUR_APPS
-from mes.platform.database.tracking import is_tracked, tracked
+from mes.platform.database.tracking import is_tracked, tracked_as
 from mes.platform.http.admin import LookOnly
 
 
@@ -59,9 +59,8 @@ class WithHistory:
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """Lead to the audit."""
-        for thing in tracked:
-            if thing.table == self.model._meta.db_table:
-                return redirect(f"{reverse('audit')}?{urlencode({'kind': thing.entity, 'row': object_id})}")
+        if thing := tracked_as(self.model):
+            return redirect(f"{reverse('audit')}?{urlencode({'kind': thing.entity, 'row': object_id})}")
         return super().history_view(request, object_id, extra_context)  # type: ignore[misc]
 
     def log_addition(self, *args: Any) -> Any:

@@ -12,11 +12,15 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
+from execution.dispositions import hold_unit
+from execution.models import Disposition
 from mes.platform.audit import seals, tasks
 from mes.platform.audit.models import AuditEntry, AuditSeal
 from mes.platform.database import partitions, retention
 from mes.platform.hooks import Hook
-from tests.factories import make_line
+from mes.production_counts.models import RecordSignature
+from mes.readiness.models import ReadinessWaiver
+from tests.factories import make_line, make_plant
 
 TABLE = "mes_auditentry"
 LAST = f"WHERE id = (SELECT max(id) FROM {TABLE})"
@@ -53,6 +57,20 @@ def test_entries_are_not_changed(statement: str) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         execute(statement)
     assert AuditEntry.objects.count() == before
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("change", ["UPDATE {} SET id = id", "DELETE FROM {}", "TRUNCATE {} CASCADE"])
+def test_decisions_waivers_and_signatures_are_not_changed(change: str) -> None:
+    plant = make_plant()
+    hold_unit(sn="SN-1", reason="scratched", by="ada")
+    ReadinessWaiver.objects.create(run=plant.run, item_type="X", reason="known", waived_by="ada")
+    RecordSignature.objects.create(line=plant.line, date="2026-01-01", written_by="ada", figures="x")
+    for model in (Disposition, ReadinessWaiver, RecordSignature):
+        with pytest.raises(IntegrityError, match="kept as it was written"), transaction.atomic():
+            execute("SET CONSTRAINTS ALL IMMEDIATE")
+            execute(change.format(model._meta.db_table))
+        assert model.objects.count() == 1
 
 
 @pytest.mark.django_db
