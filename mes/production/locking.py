@@ -25,6 +25,8 @@ sees the other tables as they were before it waited.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from random import uniform
+from time import sleep
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import OperationalError, transaction
@@ -39,6 +41,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 MOST_OUTDATED = 20
 MOST_DEADLOCKS = 3
+PAUSE = (0.05, 0.2)  # seconds, at random: of two that lost, one comes first
 
 # A run is held shared, so that its status stands still while units enter it, and exclusively where the entry may change
 # it: it starts with its first track, or gets a unit that nobody registered. `runs` locks one after the other, each
@@ -88,7 +91,8 @@ def atomically(action: Callable[P, T]) -> Callable[P, T]:
     """Run a function in a transaction that is restarted when it raises Outdated or loses a deadlock.
 
     A deadlock is with somebody who keeps to no order, such as a statement of an administrator. PostgreSQL notices one
-    after a second, so few are tolerated.
+    after a second, so few are tolerated. Whoever lost one waits a moment before it starts again: else it may take the
+    lock that it gave up before the other has woken to take it, and the two meet anew.
     """
 
     @wraps(action)
@@ -103,6 +107,8 @@ def atomically(action: Callable[P, T]) -> Callable[P, T]:
                 if not restarts_left.get(kind):
                     raise
                 restarts_left[kind] -= 1
+                if kind is DeadlockDetected:
+                    sleep(uniform(*PAUSE))
 
     return run
 
