@@ -49,6 +49,7 @@ urlpatterns = [
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", SchemaPage.as_view(url_name="schema", metadata_class=None), name="docs"),
     path("api/", include("mes.readiness.api_urls")),
+    path("api/", include("mes.routing.effective_api")),
     path("api/", include("mes.platform.http.scans_api")),
     path("api/", include("execution.api_urls")),
     path("api/", include("trace.api_urls")),

@@ -79,7 +79,25 @@ def applies(config: RouteExecutionConfig, step: RoutingStep) -> bool:
     return config.step_no == step.step_no
 
 
-def merge(configs: Iterable[RouteExecutionConfig], step: RoutingStep) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Setting:
+    """What counts for a field of a step, and the config that says so: None where none does."""
+
+    value: Any = None
+    config: RouteExecutionConfig | None = None
+
+
+@dataclass(frozen=True)
+class EffectiveStep:
+    """A step as compiling would freeze it, what is wrong with it, and the config that each field is from, by FIELDS."""
+
+    step: RoutingStep
+    frozen: snapshots.StepSnapshot
+    problems: list[Problem]
+    origins: dict[str, RouteExecutionConfig | None]
+
+
+def merge(configs: Iterable[RouteExecutionConfig], step: RoutingStep) -> dict[str, Setting]:
     """Return the configuration of a step: field by field the first non-null, narrow scopes before wide ones.
 
     Within a scope the latest updated counts, then the highest id.
@@ -89,28 +107,41 @@ def merge(configs: Iterable[RouteExecutionConfig], step: RoutingStep) -> dict[st
         key=lambda config: (SCOPE_ORDER[config.scope], -config.updated_at.timestamp(), -config.pk),
     )
     return {
-        name: next((value for config in ordered if (value := getattr(config, name)) is not None), None)
+        name: next(
+            (Setting(value, config) for config in ordered if (value := getattr(config, name)) is not None), Setting()
+        )
         for name in FIELDS
     }
 
 
+def resolve(sources: Sources) -> list[EffectiveStep]:
+    """Return the steps of a route as compiling would freeze them, each with where its configuration is from."""
+    return [_resolve_step(sources, step) for step in sources.steps]
+
+
+def _resolve_step(sources: Sources, step: RoutingStep) -> EffectiveStep:
+    merged = merge(sources.configs, step)
+    specs, problems = _bind_specs(merged["data_spec_names"].value, sources.specs.get(step.operation_id, {}), step)
+    frozen = _freeze_step(step, {name: setting.value for name, setting in merged.items()}, specs)
+    origins = {name: setting.config for name, setting in merged.items()}
+    if not merged["station_type"].value:
+        origins["station_type"] = None
+    if frozen.ingest_mapping is None:
+        origins["ingest_mapping"] = None  # none is frozen, whoever says one
+    return EffectiveStep(step, frozen, problems + _find_config_problems(frozen, sources.station_codes), origins)
+
+
 def build(sources: Sources) -> tuple[snapshots.RouteSnapshot, list[Problem]]:
     """Return the snapshot and everything that keeps it from being used."""
-    problems = _find_step_problems(sources.steps)
-    steps = []
-    for step in sources.steps:
-        merged = merge(sources.configs, step)
-        specs, spec_problems = _bind_specs(merged["data_spec_names"], sources.specs.get(step.operation_id, {}), step)
-        frozen = _freeze_step(step, merged, specs)
-        problems += spec_problems + _find_config_problems(frozen, sources.station_codes)
-        steps.append(frozen)
+    steps = resolve(sources)
+    problems = _find_step_problems(sources.steps) + [problem for step in steps for problem in step.problems]
     routing = sources.routing
     snapshot = snapshots.RouteSnapshot(
         route_code=routing.code,
         route_name=routing.name,
         source_system=routing.source_system,
         product_code=routing.product_code,
-        steps=tuple(steps),
+        steps=tuple(step.frozen for step in steps),
         fai_items=_freeze_fai_items(routing),
         sn_masks=tuple(routing.sn_masks),
     )

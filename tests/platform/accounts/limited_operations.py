@@ -22,6 +22,7 @@ GET /api/prep-policies
 GET /api/prep-policies/{id}
 GET /api/routes
 GET /api/routes/{code}
+GET /api/routes/{code}/effective-config
 GET /api/routes/{code}/execution-config
 GET /api/routes/{code}/versions
 GET /api/routes/{code}/versions/{no}
