@@ -18,12 +18,13 @@ class IngestConfig(AppConfig):
         from execution.hooks import unit_decided, unit_moved
         from ingest.causes import BULK
         from ingest.dismissing import dismiss_decided
+        from ingest.engineer_work import WORK
         from ingest.models import REFUSED_STATUSES, IngestStatus, OpenIngestEvent, PartialIngestEvent
         from ingest.processing import CHANNEL, catch_up, try_blocked
         from mes.platform.bulk_actions.services import kinds
         from mes.platform.database import retention
         from mes.platform.inbound.channels import channels
-        from mes.platform.monitoring import open_work
+        from mes.platform.monitoring import engineer_work, open_work
         from mes.platform.outbox import schedules
 
         channels.register(CHANNEL)
@@ -43,6 +44,7 @@ class IngestConfig(AppConfig):
                 open_in=PartialIngestEvent._meta.db_table,
             )
         )
+        engineer_work.kinds.register(WORK)
         open_work.kinds.register(
             open_work.OpenWork(
                 "open machine events",

@@ -19,13 +19,14 @@ class IntegrationConfig(AppConfig):
         from integration.causes import BULK
         from integration.channels import CHANNELS
         from integration.dismissing import dismiss_decided, dismiss_missed
+        from integration.engineer_work import WORK
         from integration.models import REFUSED_STATUSES, FailedMessage
         from integration.outbound.completion import tell_erp
         from integration.outbound.delivery import deliver, note_failure
         from mes.platform.bulk_actions.services import kinds
         from mes.platform.database.retention import Months, policies
         from mes.platform.inbound.channels import channels
-        from mes.platform.monitoring import open_work
+        from mes.platform.monitoring import engineer_work, open_work
         from mes.platform.outbox import schedules
         from mes.platform.outbox.emit import failure_listeners, handlers
         from mes.platform.outbox.models import EventType
@@ -56,6 +57,7 @@ class IntegrationConfig(AppConfig):
                 tables=("integration_settledmessage",),
             ),
         )
+        engineer_work.kinds.register(WORK)
         open_work.kinds.register(
             open_work.OpenWork(
                 "failed messages",

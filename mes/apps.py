@@ -27,7 +27,7 @@ class MesConfig(AppConfig):
         from mes.platform.http.addresses import NameConverter
         from mes.platform.inbound.models import Source
         from mes.platform.inbound.sources import forget_sources
-        from mes.platform.monitoring import backups, retention_runs
+        from mes.platform.monitoring import backups, engineer_work, platform_work, retention_runs
         from mes.platform.monitoring import retention_policies as platform
         from mes.platform.outbox import schedules, task_outcomes
         from mes.platform.outbox import tasks as outbox
@@ -60,6 +60,7 @@ class MesConfig(AppConfig):
         schedules.tasks.register(
             *outbox.TASKS, retention_runs.TASK, sweep.TASK, backups.TASK, bulk_actions.TASK, audit.TASK
         )
+        engineer_work.kinds.register(*platform_work.WORK)
         task_outcomes.register()
         post_save.connect(forget_sources, sender=Source, dispatch_uid="mes.source_saved")
         post_delete.connect(forget_sources, sender=Source, dispatch_uid="mes.source_deleted")

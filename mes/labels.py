@@ -35,6 +35,7 @@ class Action(TextChoices):
     RETRY = "retry", _("Try again")
     REVOKE = "revoke", _("Revoke the authorization")
     REWORK = "rework", _("Rework")
+    RUN_NOW = "run now", _("Run now")
     SCRAP = "scrap", _("Scrap")
     SIGN = "sign", _("Sign")
     START = "start", _("Start")
@@ -52,6 +53,7 @@ class Entity(TextChoices):
     MESSAGE = "message", _("the message")
     READINESS_ITEM = "readiness item", _("the readiness item")
     RUN = "run", _("the run")
+    SCHEDULED_TASK = "scheduled task", _("the scheduled task")
     UNIT = "unit", _("the unit")
     WORK_ORDER = "work order", _("the work order")
 
@@ -61,4 +63,5 @@ class State(TextChoices):
 
     ACKNOWLEDGED = "EXPIRED and acknowledged", _("Expired and acknowledged")
     IN_PRODUCTION = "in production", _("In production")
+    RUNNING = "running", _("Running")
     SIGNED = "SIGNED", _("Signed")

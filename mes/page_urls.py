@@ -32,6 +32,7 @@ urlpatterns = [
     path("notifications/lines/", notifications.follow, name="notifications-lines"),
     path("operations/", operations.operations, name="operations"),
     path("operations/tasks/", operations.scheduled_tasks, name="operations-tasks"),
+    path("operations/tasks/run/", operations.run_task, name="operations-run-task"),
     path("operations/retention/", operations.retention_preview, name="operations-retention"),
     path("operations/events/retry/", operations.retry_all, name="operations-retry-all"),
     path("operations/events/<int:event_id>/retry/", operations.retry, name="operations-retry"),

@@ -16,6 +16,7 @@ from mes.platform.http.pages import is_live, needs, show_live
 from mes.platform.monitoring import operations as facts
 from mes.platform.outbox import dead_letters
 from mes.platform.outbox.models import EventType
+from mes.platform.outbox.run_now import run_now
 
 
 @needs(Capability.REPLAY)
@@ -37,6 +38,24 @@ def scheduled_tasks(request: HttpRequest) -> HttpResponse:
     """Every task that the worker does by the clock: when it ran, when it will, and why it failed."""
     context = {"tasks": facts.read_tasks()}
     return show_live(request, "operations/tasks.html", "operations/_tasks.html", context)
+
+
+@needs(Capability.REPLAY)
+@require_POST
+def run_task(request: HttpRequest) -> HttpResponse:
+    """Have the worker run a scheduled task now; what comes of it is shown where the button was."""
+    try:
+        is_new = run_now(request.POST.get("task", ""), by=request.user.get_username())
+    except DomainError as refusal:
+        messages.error(request, str(refusal))
+    else:
+        messages.success(
+            request,
+            _("The worker runs it now; what comes of it shows here in a moment.")
+            if is_new
+            else _("It is going to run already: somebody asked for it, or it is due."),
+        )
+    return redirect("admin:index" if request.POST.get("from") == "home" else "operations-tasks")
 
 
 @needs(Capability.REPLAY)
