@@ -17,6 +17,7 @@ from mes.production import api as production
 from mes.readiness import api as readiness
 from mes.readiness import policy_api as prep_policies
 from mes.routing import api as routing
+from mes.routing import differences_api
 from mes.routing import fai_api as fai_templates
 from mes.specs import api as specs
 from mes.time_rules import api as time_rules
@@ -25,6 +26,7 @@ router = NameRouter()
 for subject in (
     plant,
     specs,
+    differences_api,
     routing,
     fai_templates,
     production,

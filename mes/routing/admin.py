@@ -182,7 +182,7 @@ def _compile(request: HttpRequest, code: str) -> None:
     if version.status == VersionStatus.READY:
         text = _("Compiled: {version} is ready.") if changed else _("Nothing has changed: {version} is ready.")
         messages.success(request, format_html(text, version=link))
-        for problem in find_warnings(version):
+        for problem in find_warnings(snapshots.from_document(version.snapshot)):
             messages.warning(request, _describe_problem(problem))
         return
     messages.error(request, format_html(_("{version} cannot be used; mend this and compile again:"), version=link))

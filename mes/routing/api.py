@@ -24,6 +24,7 @@ from mes.platform.http.master_data import (
     describe,
 )
 from mes.platform.http.serializers import (
+    CHANGE_REASON,
     CodeField,
     CodeRelatedField,
     IdField,
@@ -37,6 +38,7 @@ from mes.platform.http.serializers import (
 from mes.platform.http.viewsets import CodeModelViewSet, IdModelViewSet
 from mes.routing import services, sn_masks
 from mes.routing.compilation import compile_route, differs_from_live, find_warnings
+from mes.routing.differences_api import EXAMPLES, WAITING_RUNS, DifferenceSerializer, answer_preview
 from mes.routing.models import (
     ConfigScope,
     FaiTemplate,
@@ -46,7 +48,9 @@ from mes.routing.models import (
     Routing,
     VersionStatus,
 )
+from mes.routing.preview import preview_compilation
 from mes.routing.services import StepInput
+from mes.routing.snapshots import from_document
 
 CAPABILITIES = {"*": (Capability.ROUTES, Capability.MAPPINGS)}
 LARGEST_STEP_NO = 2**31 - 1
@@ -302,7 +306,16 @@ class VersionDetailSerializer(VersionSerializer):
 
 
 class CompileRequest(WithChangeReason, StrictSerializer):
-    """Why a version is made; may be empty."""
+    """Why a version is made; may be empty. With `dryRun`, none is."""
+
+    dryRun = serializers.BooleanField(required=False)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """A dry run changes nothing and needs no reason."""
+        if isinstance(data, dict) and data.get("dryRun") is True:
+            self.fields[CHANGE_REASON].required = False
+            return StrictSerializer.to_internal_value(self, data)
+        return super().to_internal_value(data)
 
 
 _PROBLEM = inline_serializer(
@@ -322,6 +335,9 @@ _COMPILED = inline_serializer(
         "errors": _PROBLEM,
         "warnings": _PROBLEM,
         "changed": serializers.BooleanField(),
+        "differences": DifferenceSerializer(many=True, required=False),
+        "examples": EXAMPLES,
+        "runs": WAITING_RUNS,
     },
 )
 
@@ -399,22 +415,28 @@ class RouteViewSet(CodeModelViewSet):
     @extend_schema(
         summary="Compile a route",
         description="An unchanged route keeps its latest version (`changed` false). An INVALID version is kept with "
-        "its errors; runs bind READY ones. `warnings` keep nothing from being used, but are rarely meant.",
+        "its errors; runs bind READY ones. `warnings` keep nothing from being used, but are rarely meant. "
+        "With `dryRun`, nothing is stored, and the answer says besides what would change, what became of the "
+        "kept examples of the mappings, and which runs in preparation have an older version.",
         request=CompileRequest,
         responses={200: _COMPILED},
-        examples=[OpenApiExample("A tightened limit", value={"changeReason": "Oven 2 drifts."}, request_only=True)],
+        examples=[
+            OpenApiExample("A tightened limit", value={"changeReason": "Oven 2 drifts."}, request_only=True),
+            OpenApiExample("What would it do?", value={"dryRun": True}, request_only=True),
+        ],
     )
     @action(detail=True, methods=["post"])
     def compile(self, request: Request, code: str) -> Response:
         """Freeze the route and its configs into a version."""
-        read(CompileRequest, request)
+        if read(CompileRequest, request).get("dry_run"):
+            return Response(answer_preview(preview_compilation(code=code)))
         version, changed = compile_route(code=code, compiled_by=operator_name(request))
         return Response(
             {
                 "versionNo": version.version_no,
                 "status": version.status,
                 "errors": version.errors,
-                "warnings": find_warnings(version),
+                "warnings": find_warnings(from_document(version.snapshot)),
                 "changed": changed,
             }
         )

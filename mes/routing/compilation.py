@@ -1,18 +1,21 @@
 """Merging a route and its execution configs into an immutable version."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from mes.errors import RouteNotFound
+from mes.errors import EditConflict, RouteNotFound
 from mes.plant.models import Station, StationType
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.hooks import Hook
 from mes.routing import snapshots
+from mes.routing.differences import Side
 from mes.routing.mapping_problems import find_mapping_problems, passes_all
 from mes.routing.models import (
     ConfigScope,
@@ -240,45 +243,108 @@ def _find_config_problems(step: snapshots.StepSnapshot, station_codes: frozenset
     return problems + [_problem(no, "INGEST_MAPPING_INVALID", str(problem)) for problem in mapping_problems]
 
 
-def compile_route(*, code: str, compiled_by: str = "") -> tuple[RouteVersion, bool]:
+# --- a compilation, kept or only looked at ----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ExampleResult:
+    """What became of a kept example of a step's effective mapping; `problem` is None where it passed."""
+
+    step_no: int
+    name: str
+    problem: Problem | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a compilation that stores nothing answers it."""
+        return {"stepNo": self.step_no, "name": self.name, "passed": self.problem is None}
+
+
+# runner(sources, snapshot): runs the kept examples of the mappings against the steps being compiled. It reads only.
+example_runners: Hook[Callable[[Sources, snapshots.RouteSnapshot], Iterable[ExampleResult]]] = Hook()
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What compiling a route gives now: the snapshot, what keeps it from being used, and what its examples gave."""
+
+    snapshot: snapshots.RouteSnapshot
+    problems: list[Problem]
+    examples: Sequence[ExampleResult] = ()
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """What a version would keep."""
+        return snapshots.to_document(self.snapshot)
+
+    @cached_property
+    def digest(self) -> str:
+        """By which an unchanged compilation is recognised."""
+        return snapshots.digest_of(self.document, self.problems)
+
+    @property
+    def status(self) -> VersionStatus:
+        """Whether runs could use it."""
+        return VersionStatus.INVALID if self.problems else VersionStatus.READY
+
+    @property
+    def side(self) -> Side:
+        """It, as what is compared."""
+        return Side(self.document, self.problems, self.digest)
+
+
+def compose(routing: Routing) -> Compilation:
+    """Return what compiling a route gives now, and store nothing: the one way, for versions, previews and drift."""
+    sources = load_sources(routing)
+    snapshot, problems = build(sources)
+    examples = [result for run in example_runners for result in run(sources, snapshot)]
+    problems += [example.problem for example in examples if example.problem is not None]
+    return Compilation(snapshot, problems, examples)
+
+
+def compile_route(*, code: str, compiled_by: str = "", expected_digest: str | None = None) -> tuple[RouteVersion, bool]:
     """Compile a route; return (version, changed). An unchanged route keeps its latest version.
 
-    Raises RouteNotFound. Locks the route, so that two compilations at once give one new version.
+    Raises RouteNotFound; EditConflict where somebody looked at a preview with another digest than is given now. Locks
+    the route, so that two compilations at once give one new version.
     """
     with transaction.atomic():
         routing = get_or_raise(Routing.objects.select_for_update(no_key=True), RouteNotFound, code=code)
-        snapshot, problems = build(load_sources(routing))
-        document = snapshots.to_document(snapshot)
-        digest = snapshots.digest_of(document, problems)
-        latest = routing.versions.order_by("-version_no").first()
-        if latest is not None and latest.digest == digest:
+        compilation = compose(routing)
+        if expected_digest is not None and expected_digest != compilation.digest:
+            raise EditConflict(name=code)
+        latest = latest_version(routing)
+        if latest is not None and latest.digest == compilation.digest:
             return latest, False
         version = RouteVersion.objects.create(
             routing=routing,
             version_no=latest.version_no + 1 if latest else 1,
-            status=VersionStatus.INVALID if problems else VersionStatus.READY,
-            errors=problems,
-            snapshot=document,
-            digest=digest,
+            status=compilation.status,
+            errors=compilation.problems,
+            snapshot=compilation.document,
+            digest=compilation.digest,
             compiled_by=compiled_by,
         )
         return version, True
 
 
-def find_warnings(version: RouteVersion) -> list[Problem]:
-    """Return what a compiled version allows and is rarely meant."""
+def latest_version(routing: Routing) -> RouteVersion | None:
+    """Return the version that was compiled last, READY or not."""
+    return routing.versions.order_by("-version_no").first()
+
+
+def find_warnings(snapshot: snapshots.RouteSnapshot) -> list[Problem]:
+    """Return what a compiled route allows and is rarely meant."""
     return [
         _problem(
             step.step_no,
             "INGEST_MAPPING_PASSES_ALL",
             _("A mapping has neither “when”, “result” nor “phase”: every event that names a unit passes it."),
         )
-        for step in snapshots.from_document(version.snapshot).steps
+        for step in snapshot.steps
         if any(passes_all(mapping.document) for mapping in step.mappings)
     ]
 
 
 def differs_from_live(version: RouteVersion) -> bool:
     """Whether compiling the route now would give another version ("recompile to publish")."""
-    snapshot, problems = build(load_sources(version.routing))
-    return snapshots.digest_of(snapshots.to_document(snapshot), problems) != version.digest
+    return compose(version.routing).digest != version.digest

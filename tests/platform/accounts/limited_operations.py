@@ -26,6 +26,7 @@ GET /api/routes/{code}/effective-config
 GET /api/routes/{code}/execution-config
 GET /api/routes/{code}/versions
 GET /api/routes/{code}/versions/{no}
+GET /api/routes/{code}/versions/{first}/diff/{second}
 POST /api/scans/read
 GET /api/solder-paste-lots
 GET /api/sources
