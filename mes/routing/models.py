@@ -108,7 +108,12 @@ class RoutingStep(models.Model):
         ordering = ["routing", "step_no"]
         verbose_name = _("step")
         verbose_name_plural = _("steps")
-        constraints = [models.UniqueConstraint(fields=["routing", "step_no"], name="routing_step_no_once")]
+        constraints = [
+            # Asked at the end of a statement, so that two steps may exchange their numbers in one.
+            models.UniqueConstraint(
+                fields=["routing", "step_no"], name="routing_step_no_once", deferrable=models.Deferrable.IMMEDIATE
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.step_no} {self.operation.code}"

@@ -16,8 +16,11 @@ from mes.errors import (
 )
 from mes.plant.models import Operation, Station
 from mes.platform.database.lookup import get_or_raise
+from mes.routing import step_edits
+from mes.routing.compilation import applies, merge
 from mes.routing.mapping_problems import find_mapping_problems
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, Routing, RoutingStep
+from mes.routing.step_edits import StepEdit
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def lock_route(*, code: str) -> Routing:
     return get_or_raise(Routing.objects.select_for_update(no_key=True), RouteNotFound, code=code)
 
 
-def check_step_numbers(steps: Sequence[StepInput]) -> None:
+def check_step_numbers(steps: Sequence[StepInput | StepEdit]) -> None:
     """Raise ValidationFailed at each step whose number an earlier one has."""
     seen: set[int] = set()
     problems = {}
@@ -81,6 +84,16 @@ def check_step_numbers(steps: Sequence[StepInput]) -> None:
         seen.add(step.step_no)
     if problems:
         raise ValidationFailed(problems)
+
+
+def _load_operations(codes: Iterable[str]) -> dict[str, Operation]:
+    """Return operations by code. Raises OperationNotFound."""
+    wanted = list(dict.fromkeys(codes))
+    operations = Operation.objects.in_bulk(wanted, field_name="code")
+    for code in wanted:
+        if code not in operations:
+            raise OperationNotFound(code=code)
+    return operations
 
 
 def _steps_differ(routing: Routing, steps: Iterable[StepInput]) -> bool:
@@ -93,10 +106,7 @@ def _write_steps(routing: Routing, steps: Sequence[StepInput]) -> None:
 
     A step whose key changes is made anew: two that exchange theirs would be in each other's way.
     """
-    operations = Operation.objects.in_bulk({step.operation_code for step in steps}, field_name="code")
-    for step in steps:
-        if step.operation_code not in operations:
-            raise OperationNotFound(code=step.operation_code)
+    operations = _load_operations(step.operation_code for step in steps)
     wanted = {(step.step_no, step.source_step_key): step for step in steps}
     present = {(step.step_no, step.source_step_key): step for step in routing.steps.select_related("operation")}
     routing.steps.filter(pk__in=[step.pk for place, step in present.items() if place not in wanted]).delete()
@@ -115,6 +125,119 @@ def _write_steps(routing: Routing, steps: Sequence[StepInput]) -> None:
         for place, step in wanted.items()
         if place not in present
     )
+
+
+# --- the steps of a route with what is set for them --------------------------------------------------------
+
+
+def edit_steps(*, code: str, steps: Sequence[StepEdit]) -> None:
+    """Make the steps of a route these, and set for each what its own config says; only what differs is written.
+
+    The configs of a step that gets another number are taken along; those of removed steps go. Steps of an ERP route
+    never change, but what is set for them does. Raises RouteNotFound, RouteReadOnly, ValidationFailed,
+    OperationNotFound, StationNotFound.
+    """
+    check_step_numbers(steps)
+    with transaction.atomic():
+        routing = lock_route(code=code)
+        present = list(routing.steps.select_related("operation").order_by("step_no"))
+        if problems := step_edits.find_step_problems(steps, (step.pk for step in present)):
+            raise ValidationFailed(problems)
+        if routing.source_system == RouteSource.ERP and not _same_steps(present, steps):
+            raise RouteReadOnly(route=code)
+        configs = list(routing.configs.filter(scope=ConfigScope.STEP).select_related("station_group"))
+        changes = _find_changes(configs, present, steps)
+        _move_configs(step_edits.plan_configs(configs, present, steps))
+        written = _edit_rows(routing, present, steps)
+        for index, (values, own) in changes.items():
+            _set_here(routing, written[index], own, values, place=f"steps.{index}")
+
+
+def _same_steps(present: Sequence[RoutingStep], steps: Sequence[StepEdit]) -> bool:
+    return {(step.pk, step.step_no, step.operation.code) for step in present} == {
+        (step.step_id, step.step_no, step.operation_code) for step in steps
+    }
+
+
+def _find_changes(
+    configs: Sequence[RouteExecutionConfig], present: Sequence[RoutingStep], steps: Sequence[StepEdit]
+) -> dict[int, tuple[dict[str, Any], list[RouteExecutionConfig]]]:
+    """Return by index of step what is to be set anew, and the configs that the step has now: first the one that counts.
+
+    It is compared before anything is written: what applies to two steps and is changed for one must not be set back
+    by the other.
+    """
+    by_id = {step.pk: step for step in present}
+    changes = {}
+    for index, edit in enumerate(steps):
+        if edit.values is None:
+            continue
+        step = None if edit.step_id is None else by_id[edit.step_id]
+        own = [] if step is None else [config for config in configs if applies(config, step)]
+        own.sort(key=lambda config: (config.updated_at, config.pk), reverse=True)
+        said = {} if step is None else {name: setting.value for name, setting in merge(own, step).items()}
+        wanted = {name: edit.values.get(name) for name in step_edits.SET_HERE}
+        differing = {name: value for name, value in wanted.items() if value != said.get(name)}
+        if differing:
+            changes[index] = (differing, own)
+    return changes
+
+
+def _move_configs(plan: step_edits.ConfigPlan) -> None:
+    """Write the plan. When they were updated stays, because it says which of several configs of a step counts."""
+    RouteExecutionConfig.objects.filter(pk__in=[config.pk for config in plan.gone]).delete()
+    for config, step_no in plan.moved:
+        config.step_no = step_no
+    RouteExecutionConfig.objects.bulk_update([config for config, _step_no in plan.moved], ["step_no"])
+
+
+def _edit_rows(routing: Routing, present: Sequence[RoutingStep], steps: Sequence[StepEdit]) -> list[RoutingStep]:
+    """Write the rows of the steps and return them as they are wanted. Numbers change in one statement, so that two
+    steps may exchange theirs.
+    """
+    operations = _load_operations(step.operation_code for step in steps)
+    by_id = {step.pk: step for step in present}
+    wanted = {step.step_id for step in steps}
+    routing.steps.filter(pk__in=[pk for pk in by_id if pk not in wanted]).delete()
+    rows, changed = [], []
+    for edit in steps:
+        row = RoutingStep(routing=routing) if edit.step_id is None else by_id[edit.step_id]
+        operation = operations[edit.operation_code]
+        if row.pk is not None and (row.step_no, row.operation_id) != (edit.step_no, operation.pk):
+            changed.append(row)
+        row.step_no, row.operation = edit.step_no, operation
+        rows.append(row)
+    RoutingStep.objects.bulk_update(changed, ["step_no", "operation"])
+    RoutingStep.objects.bulk_create(row for row in rows if row.pk is None)
+    return rows
+
+
+def _set_here(
+    routing: Routing, step: RoutingStep, own: list[RouteExecutionConfig], values: Mapping[str, Any], *, place: str
+) -> None:
+    """Set values for one step; None leaves a field to wider scopes. Of several configs the first counts."""
+    main = own[0] if own else RouteExecutionConfig(scope=ConfigScope.STEP, routing=routing, **_name_step(step))
+    if main.pk is None and all(value is None for value in values.values()):
+        return
+    for config in own[1:]:
+        emptied = [name for name, value in values.items() if value is None and getattr(config, name) is not None]
+        for name in emptied:
+            setattr(config, name, None)
+        if emptied:
+            RouteExecutionConfig.objects.filter(pk=config.pk).update(**dict.fromkeys(emptied))
+    for name, value in values.items():
+        setattr(main, name, value)
+    try:
+        _save_config(main)
+    except ValidationFailed as refusal:
+        raise ValidationFailed({f"{place}.{name}": text for name, text in refusal.details.items()}) from None
+
+
+def _name_step(step: RoutingStep) -> dict[str, Any]:
+    """Return how a config names a step: by its key, unless another step has it too."""
+    key = step.source_step_key
+    others = RoutingStep.objects.filter(routing_id=step.routing_id, source_step_key=key).exclude(pk=step.pk)
+    return {"source_step_key": key} if key and not others.exists() else {"step_no": step.step_no}
 
 
 # --- execution configs ------------------------------------------------------------------------------------
