@@ -3,6 +3,7 @@
 from django.urls import include, path, re_path
 
 from execution.api import StationWorkViewSet, UnitDecisionViewSet
+from execution.data import what_if_api
 from execution.quality.first_article import api as first_article
 from mes.platform.http.addresses import FIRST_NAME, NAME, NameRouter
 
@@ -12,6 +13,7 @@ router = NameRouter()
 first_article.register(router)
 
 urlpatterns = [
+    *what_if_api.urlpatterns,
     path("", include(router.urls)),
     path("stations/resolve-unit/<name:sn>", _work({"get": "resolve_unit"})),
     path("stations/<name:code>/queue", _work({"get": "queue"})),

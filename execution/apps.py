@@ -11,13 +11,16 @@ class ExecutionConfig(AppConfig):
     def ready(self) -> None:
         """Let values go in time, tell readiness of stations, units and device values, and monitoring of holds."""
         from execution import queries, readiness_checks
+        from execution.data import what_if
         from execution.tracked import TRACKED
         from mes.platform.database import retention
         from mes.platform.database.tracking import tracked
         from mes.platform.monitoring.figures import Figure, figures
+        from mes.specs.hooks import value_drawers
 
         tracked.register(*TRACKED)
         readiness_checks.register()
+        value_drawers.register(what_if.draw)
         figures.register(
             Figure("linekeeper_units_on_hold", "Units on hold in open runs.", lambda: [((), queries.count_held())])
         )

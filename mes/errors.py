@@ -510,6 +510,12 @@ class DataTypeMismatch(Unprocessable):
     code, message = "DATA_TYPE_MISMATCH", _("Values of another type than their spec's: {names}")
 
 
+class SpecWithoutNumbers(DataTypeMismatch):
+    """Limits were tried on a spec whose values have none."""
+
+    message = _("“{name}” collects no numbers: limits say nothing about its values.")
+
+
 class RequiredDataMissing(Unprocessable):
     code, message = "REQUIRED_DATA_MISSING", _("Required values are missing: {names}")
 

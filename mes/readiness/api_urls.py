@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from mes.readiness import spec_usage_api
 from mes.readiness.api import RunReadinessViewSet
 
 
@@ -14,6 +15,7 @@ def _get(action: str):  # type: ignore[no-untyped-def]
 
 
 urlpatterns = [
+    *spec_usage_api.urlpatterns,
     path("runs/<name:run_no>/readiness/precheck", _post("precheck")),
     path("runs/<name:run_no>/readiness/check", _post("check")),
     path("runs/<name:run_no>/readiness/latest", _get("latest")),

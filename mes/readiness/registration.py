@@ -11,6 +11,8 @@ from mes.readiness.checks import equipment, material, preparation, solder_paste,
 from mes.readiness.models import CheckStatus, ReadinessCheck
 from mes.readiness.registry import checks, list_line_checks
 from mes.readiness.services import pass_gate
+from mes.readiness.spec_usage import find_usage
+from mes.specs import hooks as spec_hooks
 
 
 def register() -> None:
@@ -19,6 +21,7 @@ def register() -> None:
         *(subject.CHECK for subject in (equipment, material, stencil, solder_paste, time_rule, preparation))
     )
     line_checks.register(list_line_checks)
+    spec_hooks.usage_finders.register(find_usage)
     hooks.authorization_gates.register(pass_gate)
     retention.policies.register(
         retention.Rows("readiness checks", _("Readiness checks"), "MES_READINESS_RETENTION", expired=_list_expired)

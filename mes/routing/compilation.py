@@ -100,15 +100,20 @@ class EffectiveStep:
     origins: dict[str, RouteExecutionConfig | None]
 
 
-def merge(configs: Iterable[RouteExecutionConfig], step: RoutingStep) -> dict[str, Setting]:
-    """Return the configuration of a step: field by field the first non-null, narrow scopes before wide ones.
+def narrowest_first(configs: Iterable[RouteExecutionConfig], step: RoutingStep) -> list[RouteExecutionConfig]:
+    """Return the configs that apply to a step, narrow scopes before wide ones.
 
     Within a scope the latest updated counts, then the highest id.
     """
-    ordered = sorted(
+    return sorted(
         (config for config in configs if applies(config, step)),
         key=lambda config: (SCOPE_ORDER[config.scope], -config.updated_at.timestamp(), -config.pk),
     )
+
+
+def merge(configs: Iterable[RouteExecutionConfig], step: RoutingStep) -> dict[str, Setting]:
+    """Return the configuration of a step: field by field the first non-null, narrow scopes before wide ones."""
+    ordered = narrowest_first(configs, step)
     return {
         name: next(
             (Setting(value, config) for config in ordered if (value := getattr(config, name)) is not None), Setting()

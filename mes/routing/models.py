@@ -1,9 +1,10 @@
 """Routes as engineers edit them, and the immutable versions that runs execute."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, JSONField, Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Operation, StationGroup, StationType, code_field
@@ -194,6 +195,12 @@ class VersionStatus(models.TextChoices):
     INVALID = "INVALID", _("Invalid")
 
 
+def bound_spec_ids() -> Func:
+    """Return the ids (texts) of the specs that a frozen route binds, as the index has them."""
+    path = Value("$.steps[*].dataSpecs[*].id")
+    return Func(F("snapshot"), path, function="jsonb_path_query_array", output_field=JSONField())
+
+
 class RouteVersion(models.Model):
     """A compiled, self-contained, immutable copy of a route and its configuration (a trigger refuses changes)."""
 
@@ -211,6 +218,8 @@ class RouteVersion(models.Model):
         verbose_name = _("route version")
         verbose_name_plural = _("route versions")
         constraints = [models.UniqueConstraint(fields=["routing", "version_no"], name="route_version_no_once")]
+        # Documents are large and there may be thousands: who asks which bind a spec must not read them all.
+        indexes = [GinIndex(bound_spec_ids(), name="route_version_by_spec")]
 
     def __str__(self) -> str:
         return f"{self.routing} v{self.version_no}"

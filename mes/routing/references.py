@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from mes.plant.models import Operation, Station, StationGroup
 from mes.routing.models import RouteExecutionConfig, RouteVersion, VersionStatus
+from mes.routing.spec_bindings import versions_with
 from mes.specs.models import DataCollectionSpec
 
 _EXAMPLES = 3
@@ -30,7 +31,7 @@ def _frozen_in(thing: models.Model) -> QuerySet[RouteVersion] | None:
     """Return the versions that name the thing; of a spec also those that were never READY."""
     versions = RouteVersion.objects.all()
     if isinstance(thing, DataCollectionSpec):
-        return versions.filter(snapshot__contains=_in_step({"dataSpecs": [{"id": str(thing.pk)}]}))
+        return versions_with(thing)
     ready = versions.filter(status=VersionStatus.READY)
     if isinstance(thing, Station):
         return ready.filter(snapshot__contains=_in_step({"allowedStationCodes": [thing.code]}))

@@ -164,7 +164,8 @@ def _spec_to_document(spec: SpecSnapshot) -> dict[str, Any]:
     }
 
 
-def _spec_from_document(document: dict[str, Any]) -> SpecSnapshot:
+def read_spec(document: dict[str, Any]) -> SpecSnapshot:
+    """Parse the part of a version's document that is a spec."""
     limits, alarm = document["limits"], document["alarm"]
     return SpecSnapshot(
         id=int(document["id"]),
@@ -250,7 +251,7 @@ def _step_from_document(document: dict[str, Any]) -> StepSnapshot:
         allowed_stations=None if allowed is None else tuple(allowed),
         requires_fai=document["requiresFAI"],
         retest_limit=document["retestLimit"],
-        specs=tuple(_spec_from_document(spec) for spec in document["dataSpecs"]),
+        specs=tuple(read_spec(spec) for spec in document["dataSpecs"]),
         ingest_mapping=document["ingestMapping"],
     )
 

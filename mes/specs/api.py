@@ -132,7 +132,7 @@ class SpecSerializer(FixedFieldsMixin, StrictModelSerializer):
         try:
             return super().validate(attrs)
         except serializers.ValidationError as error:
-            raise serializers.ValidationError(_nested(error.detail)) from None  # type: ignore[arg-type]
+            raise serializers.ValidationError(nested_problems(error.detail)) from None  # type: ignore[arg-type]
 
     def create(self, validated_data: dict[str, Any]) -> DataCollectionSpec:
         """Nested objects are columns, so there is nothing nested to write."""
@@ -146,7 +146,8 @@ class SpecSerializer(FixedFieldsMixin, StrictModelSerializer):
         return instance
 
 
-def _nested(problems: dict[str, Any]) -> dict[str, Any]:
+def nested_problems(problems: dict[str, Any]) -> dict[str, Any]:
+    """Return problems by column at the places where these are sent."""
     nested: dict[str, Any] = {}
     for name, messages in problems.items():
         if name in PATHS:

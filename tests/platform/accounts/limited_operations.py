@@ -109,6 +109,8 @@ PATCH /api/bom-items/{id}
 POST /api/data-collection-specs
 DELETE /api/data-collection-specs/{id}
 PATCH /api/data-collection-specs/{id}
+GET /api/data-collection-specs/{id}/usage
+POST /api/data-collection-specs/{id}/what-if
 POST /api/equipment
 DELETE /api/equipment/{code}
 PATCH /api/equipment/{code}
