@@ -8,6 +8,7 @@ from mes.platform.bulk_actions import pages as bulk_actions
 from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
 from mes.platform.sign_in import pages as sign_in
+from mes.routing import pages as routing
 from mes.time_rules import pages as time_rules
 
 urlpatterns = [
@@ -24,6 +25,8 @@ urlpatterns = [
     path("clocks/<int:instance_id>/<str:action>/", time_rules.decide, name="clock-decision"),
     path("lines/<name:code>/set-up/", line_setup.set_up, name="line-set-up"),
     path("lines/<name:code>/set-up/<str:kind>/<str:action>/", line_setup.scan, name="line-set-up-scan"),
+    path("routes/<name:route_code>/compile/", routing.compile_page, name="route-compile"),
+    path("routes/<name:route_code>/versions/<str:no>/", routing.version, name="route-version"),
     path("audit/", audit.audit, name="audit"),
     path("bulk-actions/<str:kind>/progress/", bulk_actions.progress, name="bulk-actions-progress"),
     path("notifications/", notifications.mine, name="notifications"),

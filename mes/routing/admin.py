@@ -4,17 +4,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.forms import SimpleArrayField
-from django.core.exceptions import PermissionDenied
 from django.db.models import ForeignKey, JSONField, OuterRef, QuerySet, Subquery
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_POST
 
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.accounts.roles import Capability, role_capabilities
@@ -137,11 +134,6 @@ class RoutingAdmin(MasterDataAdmin):
         """Number and status of the latest version."""
         return "-" if routing.latest_no is None else f"{routing.latest_no} {routing.latest_status}"
 
-    def get_urls(self) -> list[URLPattern]:
-        """Add the address of the button."""
-        view = self.admin_site.admin_view(require_POST(self.compile_now))
-        return [path("<path:object_id>/compile/", view, name="mes_routing_compile"), *super().get_urls()]
-
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Tell the template whether there is a button."""
         context["may_compile"] = self.has_compile_permission(request)
@@ -157,16 +149,6 @@ class RoutingAdmin(MasterDataAdmin):
         for code in queryset.order_by("code").values_list("code", flat=True):
             _compile(request, code)
 
-    def compile_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Compile the route of a page and come back to it."""
-        if not self.has_compile_permission(request):
-            raise PermissionDenied
-        routing = self.get_object(request, unquote(object_id))
-        if routing is None:
-            raise Http404
-        _compile(request, routing.code)
-        return HttpResponseRedirect(reverse("admin:mes_routing_change", args=[routing.pk]))
-
 
 def _compile(request: HttpRequest, code: str) -> None:
     by = request.user.get_username()
@@ -176,7 +158,7 @@ def _compile(request: HttpRequest, code: str) -> None:
     version, changed = outcome
     link = format_html(
         '<a href="{}">{}</a>',
-        reverse("admin:mes_routeversion_change", args=[version.pk]),
+        reverse("route-version", args=[code, version.version_no]),
         _("version %(number)d of %(route)s") % {"number": version.version_no, "route": code},
     )
     if version.status == VersionStatus.READY:

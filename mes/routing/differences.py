@@ -255,6 +255,11 @@ def _compare_values(first: Any, second: Any, path: str = "", depth: int = 0) -> 
         yield from _compare_values(before.get(key, ABSENT), after.get(key, ABSENT), inner, depth + 1)
 
 
+def list_leaves(value: Any) -> list[tuple[str, Any]]:
+    """Return what a mapping says, path by path, as differences name it."""
+    return [(path, leaf) for path, leaf, _absent in _compare_values(value, ABSENT)]
+
+
 def _parts_of(value: Any) -> dict[str, Any]:
     """Return what is compared by itself within a value: members, or the objects of a list; none of a leaf."""
     if isinstance(value, Mapping):

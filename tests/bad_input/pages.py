@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 OF_A_MODEL = re.compile(r"^/admin/\w+/\w+/((add|1/(change|delete|history)?)/?)?$")
 ARGUMENTS = {
     "code": "SMT-A",
+    "route_code": "ROUTE-1",
     "run_no": "RUN-1",
     "sn": "SN-1",
     "carrier_no": "PANEL-1",
