@@ -122,7 +122,6 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[]) or (["*"] if DEMO else _ow
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
-    "mes.apps.MesAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -140,6 +139,7 @@ INSTALLED_APPS = [
     "ingest",
     "integration",
     "trace",
+    "mes.apps.MesAdminConfig",  # last: what its pages are depends on what the others register
 ]
 
 MIDDLEWARE = [

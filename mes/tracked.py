@@ -46,6 +46,7 @@ TRACKED = (
             "alarm_max": "alarm.max",
             "alarm_action": "alarm.action",
         },
+        units={column: "unit" for column in ("lsl", "usl", "target", "alarm_min", "alarm_max")},
     ),
     Tracked("mes_routing", "routes", _("Route"), key="code", name="name", left_out=("updated_at",)),
     Tracked("mes_routingstep", "route-steps", _("Step of a route"), name="step_no", root=_ROUTE),
@@ -68,8 +69,15 @@ TRACKED = (
         left_out=("snapshot",),
     ),
     Tracked("mes_faitemplate", "fai-templates", _("First article template"), key="code", name="name"),
-    Tracked("mes_timeruledefinition", "time-rules", _("Time rule"), name="code", left_out=("updated_at",)),
-    Tracked("mes_preppolicy", "prep-policies", _("Preparation policy"), name="code"),
+    Tracked(
+        "mes_timeruledefinition",
+        "time-rules",
+        _("Time rule"),
+        name="code",
+        left_out=("updated_at",),
+        units={"duration_minutes": "min", "warning_minutes": "min"},
+    ),
+    Tracked("mes_preppolicy", "prep-policies", _("Preparation policy"), name="code", units={"max_age_minutes": "min"}),
     # --- orders and runs
     Tracked(
         "mes_workorder",

@@ -61,6 +61,12 @@ def validate_code(value: str) -> None:
         _check_slashes(value)
 
 
+def validate_line(value: str) -> None:
+    """Accept a text of one line: no control characters."""
+    if not value.isprintable():
+        raise ValidationError(_("Control characters are not allowed."), "control_characters")
+
+
 def check_new_code(field: str, value: str, *, unless: Callable[[], bool] = lambda: False) -> None:
     """Raise ValidationFailed at a field for a code that nothing new may have.
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mes.platform.http.admin import ReadOnlyAdmin, pretty_json
 from mes.platform.http.site import Section
-from mes.readiness.models import PrepConfirmation, PrepPolicy, ReadinessCheck, ReadinessItem, ReadinessWaiver
+from mes.readiness.models import Gate, PrepConfirmation, PrepPolicy, ReadinessCheck, ReadinessItem, ReadinessWaiver
 
 READINESS = Section("readiness", _("Readiness"), order=70)
 READINESS.add(PrepPolicy, PrepConfirmation, ReadinessCheck, ReadinessWaiver)
@@ -40,6 +40,14 @@ class PrepPolicyAdmin(admin.ModelAdmin):
         (_("How it is confirmed"), {"fields": ("gate", "confirm_mode", "data_source", "max_age_minutes")}),
         (_("The device value"), {"fields": ("spec", "expected_text")}),
     )
+
+    def insists(self, before: PrepPolicy, after: PrepPolicy, changed: frozenset[str]) -> bool:
+        """Of one that is HARD, or was."""
+        return Gate.HARD in (before.gate, after.gate)
+
+    def insists_on_deletion(self, thing: PrepPolicy) -> bool:
+        """Likewise."""
+        return thing.gate == Gate.HARD
 
 
 class ItemInline(admin.TabularInline):

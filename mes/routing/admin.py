@@ -243,6 +243,7 @@ class RouteExecutionConfigAdmin(admin.ModelAdmin):
     """How steps run. Narrow scopes win field by field: step, operation, route, everywhere."""
 
     form = ConfigForm
+    insists_on_reason = ("ingest_mapping",)
     formfield_overrides = {JSONField: {"form_class": StrictJSONField}}
     list_display = (
         "id",
@@ -278,6 +279,10 @@ class RouteExecutionConfigAdmin(admin.ModelAdmin):
         ),
         (gettext_lazy("Machine events"), {"fields": ("ingest_mapping",)}),
     )
+
+    def insists_on_deletion(self, thing: RouteExecutionConfig) -> bool:
+        """Of one with a mapping."""
+        return thing.ingest_mapping is not None
 
     @admin.display(description=gettext_lazy("step"), ordering="step_no")
     def step(self, config: RouteExecutionConfig) -> str:

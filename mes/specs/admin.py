@@ -18,6 +18,9 @@ class DataCollectionSpecAdmin(MasterDataAdmin):
     """What to collect and how to judge it. Compile the routes afterwards to publish a change."""
 
     fixed = ("operation",)
+    insists_on_reason = (
+        "lsl", "target", "usl", "alarm_min", "alarm_max", "alarm_action", "item_type", "is_required", "is_active",
+    )  # fmt: skip
     list_display = (
         "name",
         "operation_code",

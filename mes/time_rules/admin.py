@@ -21,6 +21,10 @@ TIME_RULES.add(TimeRuleDefinition, TimeRuleInstance, TimeRuleMark)
 class TimeRuleDefinitionAdmin(MasterDataAdmin):
     """What must happen within which time. Clocks that run keep the durations they were started with."""
 
+    insists_on_reason = (
+        "duration_minutes", "warning_minutes", "is_waivable", "is_active", "scope", "scope_value",
+        "route_operation_kinds", "start_event", "start_condition", "restarts", "end_event", "end_condition",
+    )  # fmt: skip
     list_display = (
         "code",
         "name",
@@ -41,6 +45,10 @@ class TimeRuleDefinitionAdmin(MasterDataAdmin):
         (_("Where"), {"fields": (("scope", "scope_value"), "route_operation_kinds", "priority")}),
         (_("People"), {"fields": ("is_waivable", "notified_roles")}),
     )
+
+    def insists_on_deletion(self, thing: TimeRuleDefinition) -> bool:
+        """Its duration and conditions go with it."""
+        return True
 
 
 @admin.register(TimeRuleInstance)

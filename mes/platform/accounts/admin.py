@@ -34,6 +34,7 @@ class DeviceTokenAdmin(admin.ModelAdmin):
     list_filter = ("role",)
     search_fields = ("name", "prefix")
     actions = ("revoke",)
+    insisting_actions = ("revoke",)
     shown = ("name", "prefix", "role", "limited_to", "created_at", "created_by", "expires_at", "revoked_at")
 
     def get_fields(self, request: HttpRequest, obj: DeviceToken | None = None) -> tuple[str, ...]:

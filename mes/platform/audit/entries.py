@@ -127,9 +127,14 @@ def _columns(entity: str) -> dict[str, str]:
     return {_name_of(entity, column): column for column in columns}
 
 
+def column_of(entity: str, name: str) -> str | None:
+    """Return the column of a field of a collection."""
+    return _columns(entity).get(name)
+
+
 def label_of(entity: str, name: str) -> str:
     """Return what people call a field of a collection."""
-    thing, column = collections().get(entity), _columns(entity).get(name)
+    thing, column = collections().get(entity), column_of(entity, name)
     if thing is None or column is None:
         return name
     fields = model_of(thing.table)._meta.local_concrete_fields

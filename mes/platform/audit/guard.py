@@ -1,12 +1,14 @@
 """The states of tracked things, for two people who change one at once (`mes.platform.http.edits`)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connection, models
-from django.db.models import Count, Max, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 
-from mes.platform.audit.entries import read_changes
-from mes.platform.audit.models import AuditEntry
+from mes.platform.audit import words
+from mes.platform.audit.entries import Change, read_changes
+from mes.platform.audit.models import AuditAction, AuditEntry
 from mes.platform.database.tracking import Tracked, is_tracked, tracked_as
 
 MOST_TOLD = 20
@@ -21,19 +23,23 @@ class AuditGuard:
     def covers(self, model: type[models.Model]) -> bool:
         return is_tracked(model)
 
-    def state_of(self, thing: models.Model) -> str:
-        found = _history(thing).order_by().aggregate(latest=Max("id"), number=Count("id"))
+    def state_of(self, things: Sequence[models.Model]) -> str:
+        found = _history(things).order_by().aggregate(latest=Max("id"), number=Count("id"))
         return f"{found['latest'] or 0}-{found['number']}"
 
-    def lock(self, thing: models.Model) -> None:
-        table, pk = _root_row(thing)
+    def lock(self, things: Sequence[models.Model]) -> None:
+        rows: dict[str, set[Any]] = {}
+        for thing in things:
+            table, pk = _root_row(thing)
+            rows.setdefault(table, set()).add(pk)
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT FROM {table} WHERE id = %s FOR NO KEY UPDATE", [pk])
+            for table in sorted(rows):
+                cursor.execute(
+                    f"SELECT FROM {table} WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [sorted(rows[table])]
+                )
 
-    def changes_since(self, thing: models.Model, state: str) -> list[dict[str, Any]]:
+    def changes_since(self, things: Sequence[models.Model], state: str) -> list[dict[str, Any]]:
         """Return as many of the newest as there are more."""
-        more = _history(thing).count() - int(state.partition("-")[2])
-        entries = list(_history(thing).order_by("-at", "-id")[: min(max(more, 0), MOST_TOLD)])[::-1]
         return [
             {
                 "entity": change.entry.entity,
@@ -43,14 +49,41 @@ class AuditGuard:
                 "actor": change.entry.actor,
                 "at": change.entry.at,
             }
-            for change in read_changes(entries)
+            for change in _changes_since(things, state)
         ]
 
+    def tell_changes(self, things: Sequence[models.Model], state: str) -> list[str]:
+        this = {(_kept(thing).entity, thing.pk) for thing in things} if len(things) == 1 else set()
+        return [
+            words.tell(change, fields, is_whole=(change.entry.entity, change.entry.row_id) in this)
+            for change, fields in words.describe(_changes_since(things, state))
+        ]
 
-def _history(thing: models.Model) -> QuerySet[AuditEntry]:
-    """Return the entries of what a thing belongs to: of a step's config, of its route."""
-    entity, key = root_of(thing)
-    return AuditEntry.objects.filter(root_entity=entity, root_id=key)
+    def tell_deletion(self, model: type[models.Model], pk: Any) -> str:
+        kept = tracked_as(model)
+        if kept is None or not isinstance(pk, int):
+            return ""
+        entry = AuditEntry.objects.filter(entity=kept.entity, row_id=pk).order_by("-id").first()
+        if entry is None or entry.action != AuditAction.DELETE:
+            return ""
+        return words.tell(read_changes([entry])[0], [], is_whole=False)
+
+
+def _changes_since(things: Sequence[models.Model], state: str) -> list[Change]:
+    more = _history(things).count() - int(state.partition("-")[2])
+    return read_changes(list(_history(things).order_by("-at", "-id")[: min(max(more, 0), MOST_TOLD)])[::-1])
+
+
+def _history(things: Sequence[models.Model]) -> QuerySet[AuditEntry]:
+    """Return the entries of what things belong to: of a step's config, of its route."""
+    keys: dict[str, set[str]] = {}
+    for thing in things:
+        entity, key = root_of(thing)
+        keys.setdefault(entity, set()).add(key)
+    history = Q(pk__in=[])
+    for entity, known_by in keys.items():
+        history |= Q(root_entity=entity, root_id__in=sorted(known_by))
+    return AuditEntry.objects.filter(history)
 
 
 def root_of(thing: models.Model) -> tuple[str, str]:

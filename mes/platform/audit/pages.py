@@ -6,27 +6,21 @@ from datetime import timedelta
 from typing import Any, Self, cast
 from urllib.parse import urlencode
 
-import msgspec
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
-from django.utils.formats import date_format
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from mes.errors import DomainError
 from mes.platform.accounts.roles import Capability, role_capabilities
-from mes.platform.audit import api, entries
-from mes.platform.audit.entries import Change
+from mes.platform.audit import api, entries, words
 from mes.platform.audit.models import AuditEntry
+from mes.platform.audit.words import Field
 from mes.platform.http import tables
 from mes.platform.http.pages import in_words, signed_in
 from mes.platform.http.whole_numbers import whole_number
 
 PAGE_SIZE = 50
-LONGEST_VALUE = 120  # characters of a value on a page; files have all of it
 UNFOLDED = 5  # entries of one request
 AT_ONCE = timedelta(minutes=1)  # neighbours that are further apart stand under heads of their own
 
@@ -62,15 +56,6 @@ class Question:
     @property
     def is_history(self) -> bool:
         return bool(self.root or self.row is not None)
-
-
-@dataclass(frozen=True)
-class Field:
-    """A value of a change, in words."""
-
-    label: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True)
@@ -185,9 +170,9 @@ def _title(question: Question, page: Sequence[AuditEntry]) -> str:
 
 
 def _lines(page: Sequence[AuditEntry]) -> Iterator[Line]:
-    for change in entries.read_changes(page):
+    for change, shown in words.describe(entries.read_changes(page)):
         thing = change.collection
-        yield Line(change.entry, str(thing.shown) if thing else change.entry.entity, list(_fields(change)))
+        yield Line(change.entry, str(thing.shown) if thing else change.entry.entity, shown)
 
 
 def _group(lines: Sequence[Line]) -> Iterator[Group]:
@@ -208,32 +193,3 @@ def _is_at_once(newer: AuditEntry, older: AuditEntry) -> bool:
 
 def _head(entry: AuditEntry) -> tuple[Any, ...]:
     return entry.request_id or entry.transaction, entry.actor, entry.actor_kind, entry.via, entry.reason
-
-
-def _fields(change: Change) -> Iterator[Field]:
-    for name, (before, after) in change.fields.items():
-        yield Field(entries.label_of(change.entry.entity, name), in_text(before), in_text(after))
-
-
-def in_text(value: Any) -> str:
-    """Return a value as people read it."""
-    if value is None or value == "":
-        return "–"
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    if isinstance(value, str):
-        text = _moment(value) or value
-    else:
-        text = msgspec.json.encode(value).decode() if isinstance(value, list | dict) else str(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
-
-
-def _moment(text: str) -> str:
-    """Return a time in the plant's zone; empty for a text that is none."""
-    if len(text) < 19 or text[4:5] != "-" or text[10:11] != "T":
-        return ""
-    try:
-        at = parse_datetime(text)
-        return date_format(timezone.localtime(at), "j M Y H:i:s") if at and at.tzinfo else ""
-    except (ValueError, OverflowError):  # no such time, or before the year 1 or after 9999 in the plant's zone
-        return ""

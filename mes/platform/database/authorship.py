@@ -22,7 +22,7 @@ from mes.platform import request_ids
 from mes.platform.database.tracking import tracked
 
 SETTING = "linekeeper.audit"
-LONGEST_REASON = 500
+SHORTEST_REASON, LONGEST_REASON = 3, 500  # characters
 
 
 class ActorKind(TextChoices):

@@ -26,7 +26,8 @@ class Tracked:
     column that people read. A row that belongs to another (a step to its route) has a `root`. Columns of `left_out`,
     which machines or sign-ins write, make no entry and stand in none; of those of `hidden`, an entry says only that
     they changed. `fields` are the interface's names of columns, where they are not the columns' own in camelCase;
-    `shown` is the collection's label for people. What is `for_admins` says who may do what: nobody else sees it.
+    `units` say of columns which column of the row has their unit, or the unit itself. `shown` is the collection's label
+    for people. What is `for_admins` says who may do what: nobody else sees it.
     """
 
     table: str
@@ -38,6 +39,7 @@ class Tracked:
     left_out: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
     for_admins: bool = False
 
     @property

@@ -5,6 +5,7 @@ it with `If-Match`, under a lock, so that of two with the same tag one is refuse
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,14 +25,20 @@ class EditGuard(Protocol):
     def covers(self, model: type[models.Model]) -> bool:
         """Whether states of such things are known."""
 
-    def state_of(self, thing: models.Model) -> str:
-        """Return the state of a thing with its parts: two numbers with a hyphen between."""
+    def state_of(self, things: Sequence[models.Model]) -> str:
+        """Return the state of things of one kind, with their parts: two numbers with a hyphen between."""
 
-    def lock(self, thing: models.Model) -> None:
-        """Let nobody else change the thing by this way until the transaction ends."""
+    def lock(self, things: Sequence[models.Model]) -> None:
+        """Let nobody else change the things by this way until the transaction ends."""
 
-    def changes_since(self, thing: models.Model, state: str) -> list[dict[str, Any]]:
+    def changes_since(self, things: Sequence[models.Model], state: str) -> list[dict[str, Any]]:
         """Return what was changed since a state, oldest first."""
+
+    def tell_changes(self, things: Sequence[models.Model], state: str) -> list[str]:
+        """Return the same in sentences."""
+
+    def tell_deletion(self, model: type[models.Model], pk: Any) -> str:
+        """Return who deleted a thing and when, as a sentence; empty where nobody did."""
 
 
 # The one guard. Registered by the room that keeps what was changed.
@@ -58,20 +65,36 @@ def read_if_match(header: str | None) -> Expected | None:
     return Expected(found[1])
 
 
-def tag_of(thing: models.Model) -> str | None:
-    """Return the ETag of a thing; None of what has none."""
+def tag_of(*things: models.Model) -> str | None:
+    """Return the ETag of a thing, or of several of one kind; None of what has none."""
     for guard in guards:
-        if guard.covers(type(thing)):
-            return f'"{guard.state_of(thing)}"'
+        if things and guard.covers(type(things[0])):
+            return f'"{guard.state_of(things)}"'
     return None
 
 
 def check(thing: models.Model, expected: Expected | None) -> None:
     """Lock a thing, and raise EditConflict when it was changed since the expected state (inside a transaction)."""
-    if expected is None or expected.state is None:
+    check_all([thing], expected)
+
+
+def check_all(things: Sequence[models.Model], expected: Expected | None) -> None:
+    """Do so for several things of one kind, whose state was read together."""
+    if expected is None or expected.state is None or not things:
         return
     for guard in guards:
-        if guard.covers(type(thing)):
-            guard.lock(thing)
-            if guard.state_of(thing) != expected.state:
-                raise EditConflict(name=str(thing), changes=guard.changes_since(thing, expected.state))
+        if guard.covers(type(things[0])):
+            guard.lock(things)
+            if guard.state_of(things) != expected.state:
+                named = ", ".join(map(str, things))
+                raise EditConflict(name=named, changes=guard.changes_since(things, expected.state))
+
+
+def tell_changes(things: Sequence[models.Model], expected: Expected) -> list[str]:
+    """Return what was changed since an expected state, in sentences, oldest first."""
+    return [told for guard in guards for told in guard.tell_changes(things, expected.state or "")]
+
+
+def tell_deletion(model: type[models.Model], pk: Any) -> str:
+    """Return who deleted a thing and when, as a sentence; empty where nobody did."""
+    return " ".join(guard.tell_deletion(model, pk) for guard in guards if guard.covers(model))

@@ -21,15 +21,21 @@ from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
 from mes.errors import DomainError, NotFound
-from mes.platform.database.authorship import LONGEST_REASON, give_reason
+from mes.platform.database.authorship import LONGEST_REASON, SHORTEST_REASON, give_reason
 from mes.platform.database.tracking import is_tracked
 from mes.platform.http.envelope import camel_case, snake_case
 from mes.platform.http.representation import RowsAtOnce, writes_by_itself
 from mes.platform.scans import LONGEST_SYMBOL, Part, is_marked, take_part
-from mes.platform.validators import CODE_LENGTH, CODE_PATTERN, validate_code, validate_moment, validate_name
+from mes.platform.validators import (
+    CODE_LENGTH,
+    CODE_PATTERN,
+    validate_code,
+    validate_line,
+    validate_moment,
+    validate_name,
+)
 
 CHANGE_REASON = "changeReason"
-SHORTEST_REASON = 3  # characters
 LARGEST_LIST = 1000  # items of a list that says nothing else of itself
 LONGEST_TEXT = 10_000  # characters, likewise
 
@@ -123,18 +129,10 @@ class OffsetDateTimeField(serializers.DateTimeField):
 class ReasonField(serializers.CharField):
     """Why something is changed."""
 
-    default_error_messages = {"control": gettext_lazy("Control characters are not allowed.")}
-
     def __init__(self, **kwargs: Any) -> None:
         given = {"min_length": SHORTEST_REASON, "max_length": LONGEST_REASON, "write_only": True, **kwargs}
         super().__init__(**{"help_text": "Why: kept beside every change that the request makes.", **given})
-
-    def to_internal_value(self, data: Any) -> str:
-        """Return the reason without blanks at its ends."""
-        text = super().to_internal_value(data)
-        if not text.isprintable():
-            self.fail("control")
-        return text
+        self.validators.append(validate_line)
 
 
 def is_reason_needed() -> bool:

@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy as _
 from mes.platform.accounts.roles import EDITABLE_LIBRARY_MODELS, OUR_APPS
 from mes.platform.database.tracking import is_tracked, tracked_as
 from mes.platform.http.admin import LookOnly
+from mes.platform.http.edit_forms import EditsTracked, ReasonRules
 
 
 @dataclass(eq=False)
@@ -103,7 +104,10 @@ class LinekeeperAdminSite(AdminSite):
             looked_at = admin_class or ModelAdmin
             if model._meta.app_label not in OUR_APPS and model._meta.label_lower not in EDITABLE_LIBRARY_MODELS:
                 looked_at = type(looked_at.__name__, (LibraryAdmin, looked_at), {})
-            super().register(model, type(looked_at.__name__, (WithHistory, looked_at), {}), **options)
+            bases = (
+                (EditsTracked, WithHistory, looked_at, ReasonRules) if is_tracked(model) else (WithHistory, looked_at)
+            )
+            super().register(model, type(looked_at.__name__, bases, {}), **options)
 
     def get_urls(self) -> list[Any]:
         """Add the page of a section."""

@@ -27,6 +27,7 @@ class PersonAdmin(UserAdmin):
     list_display = ("username", "email", "first_name", "last_name", "is_staff", "has_second_factor")
     list_select_related = ("second_factor",)
     actions = ("reset_second_factor",)
+    insists_on_reason = ("groups", "user_permissions", "is_superuser", "is_staff")
 
     @admin.display(description=gettext_lazy("second factor"), boolean=True)
     def has_second_factor(self, obj: User) -> bool:

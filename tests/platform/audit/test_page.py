@@ -12,7 +12,8 @@ from django.test import Client
 from mes.platform.accounts.roles import Role
 from mes.platform.audit import entries
 from mes.platform.audit.models import AuditEntry
-from mes.platform.audit.pages import Line, _group, in_text
+from mes.platform.audit.pages import Line, _group
+from mes.platform.audit.words import in_text
 from mes.platform.notifications.models import FollowedLine
 from tests.factories import api_client, make_line, make_operation, make_plant, make_spec, make_user
 
