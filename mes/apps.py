@@ -34,8 +34,11 @@ class MesConfig(AppConfig):
         from mes.platform.outbox.emit import handlers
         from mes.platform.outbox.models import EventType
         from mes.platform.server.backup import drop_leftovers
+        from mes.production import engineer_work as production_work
         from mes.production_counts import retention as production_counts
         from mes.readiness import registration as readiness
+        from mes.routing import drift
+        from mes.routing import engineer_work as routing_work
         from mes.routing.references import find_users
         from mes.status_reports import retention as status_reports
         from mes.time_rules import handlers as time_rules
@@ -58,9 +61,9 @@ class MesConfig(AppConfig):
             time_rule_marks.POLICY,
         )
         schedules.tasks.register(
-            *outbox.TASKS, retention_runs.TASK, sweep.TASK, backups.TASK, bulk_actions.TASK, audit.TASK
+            *outbox.TASKS, retention_runs.TASK, sweep.TASK, backups.TASK, bulk_actions.TASK, audit.TASK, drift.TASK
         )
-        engineer_work.kinds.register(*platform_work.WORK)
+        engineer_work.kinds.register(*platform_work.WORK, *routing_work.WORK, production_work.WORK)
         task_outcomes.register()
         post_save.connect(forget_sources, sender=Source, dispatch_uid="mes.source_saved")
         post_delete.connect(forget_sources, sender=Source, dispatch_uid="mes.source_deleted")

@@ -24,6 +24,7 @@ from mes.production_counts.models import (
     RecordSignature,
 )
 from mes.readiness.models import PrepConfirmation, PrepPolicy, ReadinessCheck, ReadinessItem, ReadinessWaiver
+from mes.routing.drift_models import DriftPosition, RouteDrift
 from mes.routing.models import (
     FaiTemplate,
     RouteExecutionConfig,
@@ -45,6 +46,7 @@ __all__ = [
     "CountStream",
     "DataCollectionSpec",
     "DeviceToken",
+    "DriftPosition",
     "Equipment",
     "FaiTemplate",
     "FollowedLine",
@@ -65,6 +67,7 @@ __all__ = [
     "RecordRemark",
     "RecordSignature",
     "RecoveryCode",
+    "RouteDrift",
     "RouteExecutionConfig",
     "RouteVersion",
     "Routing",

@@ -6,12 +6,12 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.forms import SimpleArrayField
-from django.db.models import ForeignKey, JSONField, OuterRef, QuerySet, Subquery
+from django.db.models import F, ForeignKey, JSONField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.accounts.roles import Capability, role_capabilities
@@ -105,7 +105,16 @@ class RoutingAdmin(MasterDataAdmin):
     formfield_overrides = {**MasterDataAdmin.formfield_overrides, ArrayField: {"form_class": MasksField}}
     change_form_template = "admin/mes/routing/change_form.html"
     fixed = ("code", "source_system")
-    list_display = ("code", "name", "product_code", "source_system", "is_active", "effective_from", "latest")
+    list_display = (
+        "code",
+        "name",
+        "product_code",
+        "source_system",
+        "is_active",
+        "effective_from",
+        "latest",
+        "drift_in_words",
+    )
     list_filter = ("is_active", "source_system")
     search_fields = ("code", "name", "product_code")
     inlines = (RoutingStepInline,)
@@ -126,6 +135,8 @@ class RoutingAdmin(MasterDataAdmin):
             .annotate(
                 latest_no=Subquery(versions.values("version_no")[:1]),
                 latest_status=Subquery(versions.values("status")[:1]),
+                drift_of=F("drift__version_no"),
+                drift_count=F("drift__count"),
             )
         )
 
@@ -133,6 +144,17 @@ class RoutingAdmin(MasterDataAdmin):
     def latest(self, routing: Any) -> str:
         """Number and status of the latest version."""
         return "-" if routing.latest_no is None else f"{routing.latest_no} {routing.latest_status}"
+
+    @admin.display(description=gettext_lazy("live configuration"), ordering="drift__count")
+    def drift_in_words(self, routing: Any) -> str:
+        """By how much what is live differs from the latest version, as it was looked at last."""
+        if routing.drift_of is None or routing.drift_of != routing.latest_no:
+            return "-"
+        if not routing.drift_count:
+            return _("the same")
+        text = ngettext("%(count)d difference", "%(count)d differences", routing.drift_count)
+        address = reverse("route-version", args=[routing.code, routing.latest_no]) + "?with=live"
+        return format_html('<a href="{}">{}</a>', address, text % {"count": routing.drift_count})
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Tell the template whether there is a button."""

@@ -5,7 +5,13 @@ from typing import Any, cast
 
 from django.db.models import Max, QuerySet
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view, inline_serializer
+from drf_spectacular.utils import (
+    OpenApiExample,
+    extend_schema,
+    extend_schema_field,
+    extend_schema_view,
+    inline_serializer,
+)
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -37,7 +43,8 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import CodeModelViewSet, IdModelViewSet
 from mes.routing import services, sn_masks
-from mes.routing.compilation import compile_route, differs_from_live, find_warnings
+from mes.routing.compilation import compile_route, compose, find_warnings
+from mes.routing.differences import Difference
 from mes.routing.differences_api import EXAMPLES, WAITING_RUNS, DifferenceSerializer, answer_preview
 from mes.routing.models import (
     ConfigScope,
@@ -48,7 +55,7 @@ from mes.routing.models import (
     Routing,
     VersionStatus,
 )
-from mes.routing.preview import preview_compilation
+from mes.routing.preview import compare_with_live, preview_compilation
 from mes.routing.services import StepInput
 from mes.routing.snapshots import from_document
 
@@ -280,7 +287,9 @@ SAVE_NOTE = "When this place has a config already, the fields that are sent chan
 
 
 class VersionSerializer(RowSerializer):
-    """A compiled version without its content. `drift` of the latest: compiling now would give another one."""
+    """A compiled version without its content. `drift` of the latest: compiling now would give another one, which has
+    `driftDifferences`.
+    """
 
     id = IdField()
     versionNo = serializers.IntegerField()
@@ -288,14 +297,39 @@ class VersionSerializer(RowSerializer):
     compiledAt = OffsetDateTimeField()
     compiledBy = serializers.CharField()
     drift = serializers.SerializerMethodField()
+    driftDifferences = serializers.SerializerMethodField()
 
     class Meta:
         model = RouteVersion
-        fields: tuple[str, ...] = ("id", "versionNo", "status", "errors", "compiledAt", "compiledBy", "drift")
+        fields: tuple[str, ...] = (
+            "id",
+            "versionNo",
+            "status",
+            "errors",
+            "compiledAt",
+            "compiledBy",
+            "drift",
+            "driftDifferences",
+        )
 
     def get_drift(self, version: RouteVersion) -> bool | None:
         """Only the latest version is compared; older ones are superseded anyway."""
-        return differs_from_live(version) if version.version_no == self.context["latest"] else None
+        found = self._compare(version)
+        return None if found is None else bool(found)
+
+    @extend_schema_field(DifferenceSerializer(many=True, allow_null=True))
+    def get_driftDifferences(self, version: RouteVersion) -> list[dict[str, Any]] | None:
+        """Return what compiling now would change."""
+        found = self._compare(version)
+        return None if found is None else [difference.as_json() for difference in found]
+
+    def _compare(self, version: RouteVersion) -> list[Difference] | None:
+        if version.version_no != self.context["latest"]:
+            return None
+        if "differences" not in self.context:  # once for both fields
+            cast(dict[str, Any], self.context)["differences"] = compare_with_live(version, compose(version.routing))
+        found: list[Difference] = self.context["differences"]
+        return found
 
 
 class VersionDetailSerializer(VersionSerializer):

@@ -71,6 +71,8 @@ def compare_with_live(latest: RouteVersion | None, compilation: Compilation) -> 
     """Return what compiling would change; of a route without a version, what its first one brings."""
     if latest is None:
         return list_added(compilation.document, compilation.problems)
+    if latest.digest == compilation.digest:  # the frozen document need not be read
+        return []
     return compare(side_of(latest), compilation.side)
 
 

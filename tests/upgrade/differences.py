@@ -24,6 +24,7 @@ ADDED: dict[str, str] = {
     "aboutMessageId": "decisions name the message that they are about",
     "snMasks": "routes have masks of serial numbers",
     "reportedAt": "what a machine says is kept beside what it means, where its clock is off",
+    "driftDifferences": "the list of versions tells what compiling would change",
     "warnings": MAPPINGS,
     "mappings": MAPPINGS,
     "defects": MAPPINGS,

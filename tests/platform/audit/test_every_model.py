@@ -20,7 +20,8 @@ EXEMPT = {
     "what the system keeps for itself": """
         django_admin_log django_content_type django_q_ormq django_q_schedule django_q_task django_session
         auth_permission mes_attemptcount mes_bulkaction mes_idempotencykey mes_mesevent mes_retentionrun
-        mes_taskoutcome mes_timeruleinstance mes_timerulemark mes_workerheartbeat mes_writeprobe
+        mes_driftposition mes_routedrift mes_taskoutcome mes_timeruleinstance mes_timerulemark mes_workerheartbeat
+        mes_writeprobe
         """,
     "a person's own: what is followed and read, codes that are used up": """
         mes_followedline mes_notification mes_recoverycode

@@ -31,7 +31,8 @@ STAYS = {
         ingest_openingestevent ingest_partialingestevent integration_failedmessage
         """,
     "goes with what it belongs to": "mes_readinessitem",
-    "one row, written again and again": "mes_writeprobe",
+    "one row, written again and again": "mes_writeprobe mes_driftposition",
+    "one row for each route": "mes_routedrift",
     "one row for each of the worker's scheduled tasks": "mes_taskoutcome",
     "a row a day, by which it shows that nobody bent the audit": "mes_auditseal",
 }
