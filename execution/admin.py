@@ -8,17 +8,15 @@ from django.utils.translation import gettext_lazy as _
 
 from execution.models import Carrier, CarrierLoad, CarrierTrack, DataValue, Track
 from mes.platform.http.admin import AmongNewest, ReadOnlyAdmin, ScanSearch, choice_filter
-from mes.production.admin import PRODUCTION
 from mes.production.models import Run
+from mes.sections import ORDERS_AND_RUNS
 from mes.specs.display import describe_limits
 from mes.specs.models import Method
-from mes.status_reports.admin import DEVICE_DATA
 
 for subject in ("quality", "quality.first_article"):
     import_module(f"execution.{subject}.admin")
 
-PRODUCTION.add(Track, Carrier, CarrierLoad, CarrierTrack)
-DEVICE_DATA.add(DataValue)
+ORDERS_AND_RUNS.add(Track, Carrier, CarrierLoad, CarrierTrack, DataValue)
 
 
 @admin.register(Track)

@@ -22,9 +22,10 @@ from mes.platform.http.admin import (
 )
 from mes.platform.inbound.models import Source
 from mes.platform.inbound.sender import Sender
-from mes.status_reports.admin import DEVICE_DATA
+from mes.sections import INTEGRATION, MACHINES
 
-DEVICE_DATA.add(Source, IngestEvent)
+MACHINES.add(Source)
+INTEGRATION.add(IngestEvent)
 
 
 @admin.register(Source)

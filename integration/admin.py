@@ -23,10 +23,10 @@ from mes.platform.http.admin import (
     pretty_json,
 )
 from mes.platform.inbound.sender import Sender
+from mes.sections import INTEGRATION
 from mes.specs.models import Method
-from mes.status_reports.admin import DEVICE_DATA
 
-DEVICE_DATA.add(IntegrationMessage, DeviceDataRecord)
+INTEGRATION.add(IntegrationMessage, DeviceDataRecord)
 
 
 class ReasonForm(ActionForm):

@@ -77,4 +77,4 @@ class MesConfig(AppConfig):
 class MesAdminConfig(AdminConfig):
     """Django admin under the product's name."""
 
-    default_site = "mes.platform.http.site.LinekeeperAdminSite"
+    default_site = "mes.platform.monitoring.home.Administration"

@@ -33,9 +33,9 @@ _numbers = count(1)
 
 
 def make_user(role: Role | str | None = None, *, username: str | None = None, **fields: Any) -> User:
-    """Make a person who may sign in (also to the admin site), in the group of the role; password `secret`."""
+    """Make a person who may sign in, in the group of the role; password `secret`."""
     username = username or f"{(role or 'nobody').lower()}-{next(_numbers)}"
-    user = User.objects.create_user(username, password="secret", **{"is_staff": True, **fields})
+    user = User.objects.create_user(username, password="secret", **fields)
     if role is not None:
         user.groups.add(Group.objects.get_or_create(name=Role(role).group_name)[0])
     return user

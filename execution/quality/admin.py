@@ -1,14 +1,12 @@
 """Inspections and defects in the admin site: for looking."""
 
 from django.contrib import admin
-from django.utils.translation import gettext_lazy as _
 
 from execution.quality.models import Defect, InspectionResult
 from mes.platform.http.admin import ReadOnlyAdmin
-from mes.platform.http.site import Section
+from mes.sections import ORDERS_AND_RUNS
 
-QUALITY = Section("quality", _("Quality"), order=80)
-QUALITY.add(InspectionResult, Defect)
+ORDERS_AND_RUNS.add(InspectionResult, Defect)
 
 
 @admin.register(InspectionResult)

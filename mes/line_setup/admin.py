@@ -1,7 +1,6 @@
 """Line set-up in the admin site: engineers keep the limits of stencils; the rest is reported or scanned."""
 
 from django.contrib import admin
-from django.utils.translation import gettext_lazy as _
 
 from mes.line_setup.models import (
     LineBinding,
@@ -12,11 +11,10 @@ from mes.line_setup.models import (
 )
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
-from mes.platform.http.site import Section
 from mes.platform.scans import LOT, TOOL
+from mes.sections import MACHINES
 
-LINE_SET_UP = Section("line-set-up", _("Line set-up"), order=50)
-LINE_SET_UP.add(Stencil, SolderPasteLot, SolderPasteUsage, LineBinding, MaintenanceTask)
+MACHINES.add(Stencil, SolderPasteLot, SolderPasteUsage, LineBinding, MaintenanceTask)
 
 
 @admin.register(Stencil)

@@ -15,11 +15,11 @@ from mes.plant.hooks import list_choices, preset_for
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.platform.database.references import list_users
 from mes.platform.http.admin import ScanSearch, StrictJSONField
-from mes.platform.http.site import Section
 from mes.platform.scans import MATERIAL
+from mes.sections import MACHINES, PLANT
 
-PLANT = Section("plant", gettext_lazy("Plant"), order=10)
-PLANT.add(Line, StationGroup, Station, Equipment, Operation, Material, BomItem)
+PLANT.add(Line, StationGroup, Station, Operation, Material, BomItem)
+MACHINES.add(Equipment)
 
 
 class MasterDataAdmin(admin.ModelAdmin):

@@ -1,14 +1,12 @@
 """Work orders, runs and units in the admin site: for looking."""
 
 from django.contrib import admin
-from django.utils.translation import gettext_lazy as _
 
 from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
-from mes.platform.http.site import Section
 from mes.production.models import Run, Unit, WorkOrder
+from mes.sections import ORDERS_AND_RUNS
 
-PRODUCTION = Section("production", _("Production"), order=40)
-PRODUCTION.add(WorkOrder, Run, Unit)
+ORDERS_AND_RUNS.add(WorkOrder, Run, Unit)
 
 
 @admin.register(WorkOrder)

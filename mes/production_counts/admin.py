@@ -1,19 +1,18 @@
 """Production counts in the admin site, for looking."""
 
 from django.contrib import admin
-from django.utils.translation import gettext_lazy as _
 
 from mes.platform.http.admin import ReadOnlyAdmin
-from mes.platform.http.site import Section
 from mes.production_counts.models import (
     CountStream,
     HourlyCount,
     RecordRemark,
     RecordSignature,
 )
+from mes.sections import MACHINES, ORDERS_AND_RUNS
 
-COUNTS = Section("counts", _("Counts and the production record"), order=90)
-COUNTS.add(HourlyCount, CountStream, RecordRemark, RecordSignature)
+MACHINES.add(HourlyCount, CountStream)
+ORDERS_AND_RUNS.add(RecordRemark, RecordSignature)
 
 
 @admin.register(CountStream)

@@ -8,11 +8,10 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from mes.platform.http.admin import ReadOnlyAdmin, pretty_json
-from mes.platform.http.site import Section
 from mes.readiness.models import Gate, PrepConfirmation, PrepPolicy, ReadinessCheck, ReadinessItem, ReadinessWaiver
+from mes.sections import READINESS_AND_TIME
 
-READINESS = Section("readiness", _("Readiness"), order=70)
-READINESS.add(PrepPolicy, PrepConfirmation, ReadinessCheck, ReadinessWaiver)
+READINESS_AND_TIME.add(PrepPolicy, PrepConfirmation, ReadinessCheck, ReadinessWaiver)
 
 
 @admin.register(PrepPolicy)

@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy, ngettext
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.admin import ReadOnlyAdmin, StrictJSONField, attempt
-from mes.platform.http.site import Section
 from mes.routing import services, snapshots
 from mes.routing.compilation import compile_route, differs_from_live, find_warnings
 from mes.routing.models import (
@@ -28,10 +27,10 @@ from mes.routing.models import (
     RoutingStep,
     VersionStatus,
 )
+from mes.sections import SPECS_AND_ROUTES
 from mes.specs.display import describe_alarm, describe_limits
 
-ROUTES = Section("routes", gettext_lazy("Routes"), order=30)
-ROUTES.add(Routing, RouteExecutionConfig, RouteVersion, FaiTemplate)
+SPECS_AND_ROUTES.add(Routing, RouteExecutionConfig, RouteVersion, FaiTemplate)
 
 # --- routes -----------------------------------------------------------------------------------------------
 

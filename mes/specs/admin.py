@@ -5,12 +5,11 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.admin import MasterDataAdmin
-from mes.platform.http.site import Section
+from mes.sections import SPECS_AND_ROUTES
 from mes.specs.display import describe_alarm, describe_limits
 from mes.specs.models import DataCollectionSpec
 
-SPECS = Section("specs", _("Specs"), order=20)
-SPECS.add(DataCollectionSpec)
+SPECS_AND_ROUTES.add(DataCollectionSpec)
 
 
 @admin.register(DataCollectionSpec)

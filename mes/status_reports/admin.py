@@ -4,11 +4,10 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from mes.platform.http.admin import ReadOnlyAdmin, pretty_json
-from mes.platform.http.site import Section
+from mes.sections import MACHINES
 from mes.status_reports.models import StatusReport
 
-DEVICE_DATA = Section("device-data", _("Device data and machine events"), order=100)
-DEVICE_DATA.add(StatusReport)
+MACHINES.add(StatusReport)
 
 
 @admin.register(StatusReport)

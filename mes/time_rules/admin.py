@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.http.admin import ReadOnlyAdmin, choice_filter
-from mes.platform.http.site import Section
+from mes.sections import READINESS_AND_TIME
 from mes.time_rules.models import (
     InstanceStatus,
     TimeRuleDefinition,
@@ -13,8 +13,7 @@ from mes.time_rules.models import (
     TimeRuleMark,
 )
 
-TIME_RULES = Section("time-rules", _("Time rules"), order=60)
-TIME_RULES.add(TimeRuleDefinition, TimeRuleInstance, TimeRuleMark)
+READINESS_AND_TIME.add(TimeRuleDefinition, TimeRuleInstance, TimeRuleMark)
 
 
 @admin.register(TimeRuleDefinition)

@@ -40,7 +40,6 @@ def test_it_makes_a_user_of_each_role_and_a_token(file: Path) -> None:
     for noted in notes["users"]:
         user = authenticate(username=noted["username"], password=noted["password"])
         assert isinstance(user, User)
-        assert user.is_staff == (noted["username"] in ("engineer", "admin"))
         assert user.is_superuser == (noted["username"] == "admin")
         assert user.groups.get().name == Role(noted["role"]).group_name
     principal = find_token(notes["token"])

@@ -145,7 +145,7 @@ def test_an_empty_system_says_what_to_do_next() -> None:
     page = read(sign_in(), "/")
     assert "No line yet" in page
     assert reverse("admin:index") in page
-    assert reverse("admin:index") not in read(sign_in(is_staff=False), "/")
+    assert reverse("admin:index") not in read(sign_in(Role.OPERATOR), "/")
 
 
 def test_a_line_shows_its_run_and_where_the_units_are() -> None:

@@ -95,7 +95,7 @@ def find_lost(old: Any, new: Any, place: str) -> Iterator[str]:
 
 
 def test_every_page_of_it_answers(actor: cases.Actor) -> None:
-    person = User.objects.create_user("looker", is_staff=True)
+    person = User.objects.create_user("looker")
     person.groups.add(Group.objects.get(name=Role.ADMIN.group_name))
     pages = Client()
     pages.force_login(person)

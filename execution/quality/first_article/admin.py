@@ -5,11 +5,11 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from execution.quality.admin import QUALITY
 from execution.quality.first_article.models import FirstArticle, FirstArticleItem, FirstArticleSample
 from mes.platform.http.admin import ReadOnlyAdmin
+from mes.sections import ORDERS_AND_RUNS
 
-QUALITY.add(FirstArticle)
+ORDERS_AND_RUNS.add(FirstArticle)
 
 
 class _Inline(admin.TabularInline):

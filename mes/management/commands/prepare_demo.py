@@ -103,7 +103,6 @@ def make_person(role: Role, password: str) -> dict[str, str] | None:
         defaults={
             "first_name": FIRST_NAME,
             "last_name": str(role.value.capitalize()),
-            "is_staff": role in (Role.ENGINEER, Role.ADMIN),
             "is_superuser": role == Role.ADMIN,
         },
     )

@@ -94,10 +94,16 @@ def roles_with(capabilities: Iterable[Capability]) -> list[Role]:
     return [role for role, granted in GRANTS.items() if granted & asked_for]
 
 
+# The administration: these work in it, and these look at what is theirs to see. Nobody else is let in.
+ADMINISTRATION_WORKS = (Role.ENGINEER, Role.ADMIN)
+ADMINISTRATION_LOOKS = (Role.SUPERVISOR, Role.QUALITY)
+
+
 @dataclass(frozen=True)
 class Standing:
-    """What a person is here: the capabilities of all roles, and whether a second factor is asked for or set up."""
+    """What a person is here: roles, the capabilities of all, and whether a second factor is asked for or set up."""
 
+    roles: frozenset[Role] = frozenset()
     capabilities: frozenset[Capability] = frozenset()
     needs_second_factor: bool = False
     second_factor_id: int | None = None
@@ -107,6 +113,11 @@ def role_capabilities(user: Any) -> frozenset[Capability]:
     """Return what a user or the principal of a token may do."""
     capabilities: frozenset[Capability] | None = getattr(user, "capabilities", None)
     return standing_of(user).capabilities if capabilities is None else capabilities
+
+
+def opens_administration(user: Any) -> bool:
+    """Whether a person is let into the administration, to work there or to look."""
+    return not standing_of(user).roles.isdisjoint(ADMINISTRATION_WORKS + ADMINISTRATION_LOOKS)
 
 
 def standing_of(user: Any) -> Standing:
@@ -136,8 +147,9 @@ def _read_standing(user: Any) -> Standing:
     rows = fetch_all(READ_STANDING, {"person": user.pk, "admins": Role.ADMIN.group_name})
     names = {name for name, *_others in rows} | ({Role.ADMIN.group_name} if user.is_superuser else set())
     needs = any(rule is not None or (user.is_superuser and of_admins) for _name, rule, _factor, of_admins in rows)
-    granted = (GRANTS[_ROLE_OF_GROUP[name]] for name in names if name in _ROLE_OF_GROUP)
-    return Standing(frozenset[Capability]().union(*granted), needs, rows[0][2] if rows else None)
+    roles = frozenset(_ROLE_OF_GROUP[name] for name in names if name in _ROLE_OF_GROUP)
+    granted = frozenset[Capability]().union(*(GRANTS[role] for role in roles))
+    return Standing(roles, granted, needs, rows[0][2] if rows else None)
 
 
 # --- groups and what they may do in the admin site ----------------------------------------------------------

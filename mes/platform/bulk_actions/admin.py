@@ -4,9 +4,9 @@ from django.contrib import admin
 
 from mes.platform.bulk_actions.models import BulkAction
 from mes.platform.http.admin import ReadOnlyAdmin
-from mes.platform.outbox.admin import OPERATIONS
+from mes.sections import INTEGRATION
 
-OPERATIONS.add(BulkAction)
+INTEGRATION.add(BulkAction)
 
 
 @admin.register(BulkAction)

@@ -78,8 +78,9 @@ def show_live(
     *,
     mark: str = "",
     is_over: bool = False,
+    seconds: int = 4,
 ) -> HttpResponse:
-    """Show a page whose `part` asks again every few seconds, and is answered with nothing while it is unchanged.
+    """Show a page whose `part` asks again every few `seconds`, and is answered with nothing while it is unchanged.
 
     `mark` stands for the content, so that what is unchanged is not even drawn; by default it is made from the part.
     """
@@ -89,7 +90,8 @@ def show_live(
     mark = mark or _mark_of(html)
     if _shows(request, mark):
         return HttpResponse(status=204)
-    wrapped = {"html": mark_safe(html), "address": "" if is_over else _address(request, mark)}
+    address = "" if is_over else _address(request, mark)
+    wrapped = {"html": mark_safe(html), "address": address, "seconds": seconds}
     live = render_to_string("_live.html", wrapped)
     response = HttpResponse(live) if is_live(request) else render(request, page, {**context, "live": mark_safe(live)})
     patch_vary_headers(response, ["HX-Request"])

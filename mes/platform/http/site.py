@@ -3,39 +3,65 @@
 Its index is grouped by subject, not by Django app: each `admin` module says which section its models belong to.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.admin import AdminSite, ModelAdmin
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.db.models.base import ModelBase
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, resolve, reverse
 from django.utils.functional import Promise
+from django.utils.text import get_text_list
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from mes.platform.accounts.roles import EDITABLE_LIBRARY_MODELS, OUR_APPS
+from mes.platform.accounts.roles import (
+    ADMINISTRATION_LOOKS,
+    ADMINISTRATION_WORKS,
+    EDITABLE_LIBRARY_MODELS,
+    OUR_APPS,
+    Capability,
+    Role,
+    opens_administration,
+    role_capabilities,
+)
 from mes.platform.database.tracking import is_tracked, tracked_as
 from mes.platform.http.admin import LookOnly
 from mes.platform.http.edit_forms import EditsTracked, ReasonRules
+from mes.platform.http.pages import is_live
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the product that belongs to a section, by the name of its address; `needs` is the capability for it."""
+
+    label: Promise
+    name: str
+    needs: Capability | None = None
 
 
 @dataclass(eq=False)
 class Section:
     """A section of the index. Sections are sorted by `order`, models stand as they were added.
 
-    `key` is a slug, part of the section's address.
+    `key` is a slug, part of the section's address; `about` says in a sentence what is found there.
     """
 
     key: str
     label: Promise
+    about: Promise
     order: int
+    pages: Sequence[Page] = ()
     models: list[type[Model]] = field(default_factory=list, init=False)
 
     def add(self, *models: type[Model]) -> None:
@@ -48,6 +74,15 @@ class Section:
 
 
 _section_of: dict[type[Model], Section] = {}
+
+
+def _who_is_let_in() -> str:
+    text = gettext("The administration is for the roles %(works)s. %(looks)s may look.")
+    return text % {"works": _listed(ADMINISTRATION_WORKS), "looks": _listed(ADMINISTRATION_LOOKS)}
+
+
+def _listed(roles: Iterable[Role]) -> str:
+    return get_text_list([str(role.label) for role in roles], gettext("and"))
 
 
 class WithHistory:
@@ -90,7 +125,7 @@ class LinekeeperAdminSite(AdminSite):
 
     site_header = _("Linekeeper administration")
     site_title = _("Linekeeper")
-    index_title = _("Master data, routes and messages")
+    index_title = _("Administration")
     site_url = "/"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
@@ -114,12 +149,33 @@ class LinekeeperAdminSite(AdminSite):
         section_page = path("sections/<slug:key>/", self.admin_view(self.section_index), name="section")
         return [section_page, *super().get_urls()]
 
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Whether somebody is let in: by the role, and by nothing else."""
+        return request.user.is_authenticated and opens_administration(request.user)
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Send who is signed out to the product's sign-in; tell who has no role for it which it takes."""
+        checked = super().admin_view(view, cacheable)
+
+        @wraps(checked)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                if is_live(request):
+                    return HttpResponse(status=204, headers={"HX-Refresh": "true"})
+                return redirect_to_login(request.get_full_path())
+            if not self.has_permission(request):
+                raise PermissionDenied(_who_is_let_in())
+            answer: HttpResponseBase = checked(request, *args, **kwargs)
+            return answer
+
+        return guarded
+
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Sign in as everywhere: one page, one count of failures, one second factor."""
         if self.has_permission(request):
             return redirect("admin:index")
         if request.user.is_authenticated:
-            raise PermissionDenied(_("You may not use the administration. Ask whoever administers this system."))
+            raise PermissionDenied(_who_is_let_in())
         sign_in = resolve(reverse(settings.LOGIN_URL))
         return sign_in.func(request)
 
@@ -130,23 +186,26 @@ class LinekeeperAdminSite(AdminSite):
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """Return what the user may see by section; for the page of one app, by app as Django does."""
         apps = super().get_app_list(request, app_label)
-        return apps if app_label else self._by_section(apps)
+        return apps if app_label else self._by_section(apps, role_capabilities(request.user))
 
-    def _by_section(self, apps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def _by_section(self, apps: Sequence[Mapping[str, Any]], granted: Collection[Capability]) -> list[dict[str, Any]]:
         """Sort the models of Django's list into sections. What is in none stays under its app, last."""
         entries = {entry["model"]: entry for app in apps for entry in app["models"]}
         sections = []
         for section in sorted(set(_section_of.values()), key=lambda section: section.order):
             shown = [entries.pop(model) for model in section.models if model in entries]
-            if shown:
-                sections.append(self._describe(section, shown))
+            pages = [page for page in section.pages if page.needs is None or page.needs in granted]
+            if shown or pages:
+                sections.append(self._describe(section, shown, pages))
         others = [{**app, "models": [e for e in app["models"] if e["model"] in entries]} for app in apps]
         return sections + [app for app in others if app["models"]]
 
-    def _describe(self, section: Section, models: list[Any]) -> dict[str, Any]:
+    def _describe(self, section: Section, models: list[Any], pages: list[Page]) -> dict[str, Any]:
         """Return a section in the shape in which the templates of the admin site take an app."""
         return {
             "name": section.label,
+            "about": section.about,
+            "pages": pages,
             "app_label": section.key,
             "app_url": reverse("admin:section", args=[section.key], current_app=self.name),
             "has_module_perms": True,

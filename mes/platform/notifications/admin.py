@@ -2,15 +2,14 @@
 
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
-from django.utils.translation import gettext_lazy as _
 
 from mes.platform.accounts.models import DeviceToken
 from mes.platform.http.admin import ReadOnlyAdmin
-from mes.platform.http.site import Section
 from mes.platform.notifications.models import FollowedLine, Notification
+from mes.sections import PEOPLE_AND_ACCESS, SYSTEM
 
-PEOPLE = Section("people", _("People and tokens"), order=110)
-PEOPLE.add(User, Group, DeviceToken, FollowedLine, Notification)
+PEOPLE_AND_ACCESS.add(User, DeviceToken)
+SYSTEM.add(Group, FollowedLine, Notification)
 
 
 @admin.register(Notification)

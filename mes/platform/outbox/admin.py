@@ -5,11 +5,10 @@ from django.utils.translation import gettext_lazy as _
 from django_q.models import Failure, OrmQ, Schedule, Success
 
 from mes.platform.http.admin import ReadOnlyAdmin, pretty_json
-from mes.platform.http.site import Section
 from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
+from mes.sections import SYSTEM
 
-OPERATIONS = Section("operations", _("Operations"), order=120)
-OPERATIONS.add(MesEvent, WorkerHeartbeat, Schedule, OrmQ, Success, Failure)
+SYSTEM.add(MesEvent, WorkerHeartbeat, Schedule, OrmQ, Success, Failure)
 
 
 @admin.register(MesEvent)

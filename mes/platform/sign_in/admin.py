@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mes.platform.http.admin import ReadOnlyAdmin
-from mes.platform.notifications.admin import PEOPLE
 from mes.platform.sign_in import attempts, second_factor
 from mes.platform.sign_in.models import AttemptCount, SecondFactorRule
+from mes.sections import PEOPLE_AND_ACCESS
 
-PEOPLE.add(SecondFactorRule, AttemptCount)
+PEOPLE_AND_ACCESS.add(SecondFactorRule, AttemptCount)
 
 admin.site.unregister(User)
 

@@ -84,7 +84,7 @@ def test_a_password_that_is_guessed_easily_is_refused(nobody: Client, password: 
 
 def test_who_may_not_use_the_admin_site_is_told_so(db: None) -> None:
     client = Client()
-    client.force_login(make_user("OPERATOR", is_staff=False))
+    client.force_login(make_user("OPERATOR"))
     answer = client.get("/admin/login/")
     assert answer.status_code == 403
     assert "administration" in answer.content.decode()
