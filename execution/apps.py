@@ -12,13 +12,16 @@ class ExecutionConfig(AppConfig):
         """Let values go in time, tell readiness of stations, units and device values, and monitoring of holds."""
         from execution import queries, readiness_checks
         from execution.data import what_if
+        from execution.data.lists import VALUES
         from execution.tracked import TRACKED
         from mes.platform.database import retention
         from mes.platform.database.tracking import tracked
+        from mes.platform.lists.listing import lists
         from mes.platform.monitoring.figures import Figure, figures
         from mes.specs.hooks import value_drawers
 
         tracked.register(*TRACKED)
+        lists.register(VALUES)
         readiness_checks.register()
         value_drawers.register(what_if.draw)
         figures.register(

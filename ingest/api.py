@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet, Subquery
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -15,7 +15,8 @@ from rest_framework.viewsets import GenericViewSet
 from execution import carriers
 from ingest import causes, dismissing, envelope, processing
 from ingest.attempts import Answered
-from ingest.models import WORK_STATUSES, IngestEvent, IngestEventUnit, IngestStatus
+from ingest.lists import names_unit
+from ingest.models import WORK_STATUSES, IngestEvent
 from mes import errors
 from mes.plant.reach import narrow_to_stations
 from mes.platform.accounts.permissions import StationAccess
@@ -42,7 +43,6 @@ from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.inbound.messages import Outcome, Received
 from mes.platform.inbound.sender import sender_of
 from mes.production.fields import SerialNumberField
-from mes.production.models import Unit
 
 EVENT_SCHEMA = inline_schema(envelope.Envelope)
 EVENT_EXAMPLE = {
@@ -213,7 +213,7 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         if until is not None:
             events = events.filter(received_at__lt=until)
         if sn := parameters.get("sn"):
-            events = events.filter(_names(sn))
+            events = events.filter(names_unit(sn))
         return events
 
     def get_object(self) -> IngestEvent:
@@ -353,16 +353,6 @@ class IngestEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         body = read(DismissEventRequest, request)
         event = dismissing.dismiss(_as_id(pk), reason=body["reason"], sender=sender_of(request))
         return Response(EventItem(event).data)
-
-
-def _names(sn: str) -> Q:
-    """Return the condition that an event names a unit. Those that were applied are found by their parts, in one query:
-    no index looks into the names of all events.
-    """
-    unit = Unit.objects.filter(sn=sn).values("pk")[:1]
-    parts = IngestEventUnit.objects.filter(unit_id=Subquery(unit)).values_list("event_id", flat=True)
-    unapplied = [status for status in IngestStatus if status != IngestStatus.APPLIED]
-    return Q(pk__in=list(parts)) | Q(status__in=unapplied, sns__contains=[sn])
 
 
 def _as_id(text: str) -> int:

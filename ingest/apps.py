@@ -19,16 +19,19 @@ class IngestConfig(AppConfig):
         from ingest.causes import BULK
         from ingest.dismissing import dismiss_decided
         from ingest.engineer_work import WORK
+        from ingest.lists import EVENTS
         from ingest.models import REFUSED_STATUSES, IngestStatus, OpenIngestEvent, PartialIngestEvent
         from ingest.processing import CHANNEL, catch_up, try_blocked
         from mes.platform.bulk_actions.services import kinds
         from mes.platform.database import retention
         from mes.platform.inbound.channels import channels
+        from mes.platform.lists.listing import lists
         from mes.platform.monitoring import engineer_work, open_work
         from mes.platform.outbox import schedules
 
         channels.register(CHANNEL)
         kinds.register(BULK)
+        lists.register(EVENTS)
         unit_moved.register(try_blocked)
         unit_decided.register(dismiss_decided)
         schedules.tasks.register(

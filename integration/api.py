@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -16,7 +16,8 @@ from rest_framework.viewsets import GenericViewSet
 from integration import causes, dismissing, replay
 from integration.channels import DEVICE_DATA
 from integration.device_data.body import LARGEST_BATCH, DeviceDataEvent
-from integration.models import REFUSED_STATUSES, DeviceDataRecord, Direction, IntegrationMessage
+from integration.lists import with_key
+from integration.models import REFUSED_STATUSES, DeviceDataRecord, IntegrationMessage
 from mes import errors
 from mes.plant.reach import narrow_to_stations
 from mes.platform.accounts.permissions import StationAccess
@@ -404,10 +405,8 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
         too, and one of a source system.
         """
         found = super().get_queryset()
-        if not (key := self.request.query_params.get("key", "")):
-            return found
-        other = IntegrationMessage.with_business_key(key)
-        return found.filter(Q(dedupe_key=key) | Q(direction=Direction.INBOUND) & other)
+        key = self.request.query_params.get("key", "")
+        return found.filter(with_key(key)) if key else found
 
     @extend_schema(
         summary="Replay a failed message",

@@ -20,12 +20,14 @@ class IntegrationConfig(AppConfig):
         from integration.channels import CHANNELS
         from integration.dismissing import dismiss_decided, dismiss_missed
         from integration.engineer_work import WORK
+        from integration.lists import MESSAGES
         from integration.models import REFUSED_STATUSES, FailedMessage
         from integration.outbound.completion import tell_erp
         from integration.outbound.delivery import deliver, note_failure
         from mes.platform.bulk_actions.services import kinds
         from mes.platform.database.retention import Months, policies
         from mes.platform.inbound.channels import channels
+        from mes.platform.lists.listing import lists
         from mes.platform.monitoring import engineer_work, open_work
         from mes.platform.outbox import schedules
         from mes.platform.outbox.emit import failure_listeners, handlers
@@ -34,6 +36,7 @@ class IntegrationConfig(AppConfig):
 
         channels.register(*CHANNELS)
         kinds.register(BULK)
+        lists.register(MESSAGES)
         run_ended.register(tell_erp)
         unit_decided.register(dismiss_decided)
         schedules.tasks.register(

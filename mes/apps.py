@@ -17,6 +17,7 @@ class MesConfig(AppConfig):
         """Register what must exist after every migration, what goes in time, who acts on events and by the clock."""
         from mes.line_setup import print_counts
         from mes.platform.accounts.roles import create_roles
+        from mes.platform.audit import lists as audit_lists
         from mes.platform.audit import tasks as audit
         from mes.platform.audit.guard import AuditGuard
         from mes.platform.bulk_actions import services as bulk_actions
@@ -27,6 +28,7 @@ class MesConfig(AppConfig):
         from mes.platform.http.addresses import NameConverter
         from mes.platform.inbound.models import Source
         from mes.platform.inbound.sources import forget_sources
+        from mes.platform.lists.listing import lists
         from mes.platform.monitoring import backups, engineer_work, platform_work, retention_runs
         from mes.platform.monitoring import retention_policies as platform
         from mes.platform.outbox import schedules, task_outcomes
@@ -35,11 +37,14 @@ class MesConfig(AppConfig):
         from mes.platform.outbox.models import EventType
         from mes.platform.server.backup import drop_leftovers
         from mes.production import engineer_work as production_work
+        from mes.production import lists as production_lists
         from mes.production_counts import retention as production_counts
         from mes.readiness import registration as readiness
         from mes.routing import drift
         from mes.routing import engineer_work as routing_work
+        from mes.routing import lists as routing_lists
         from mes.routing.references import find_users
+        from mes.specs import lists as spec_lists
         from mes.status_reports import retention as status_reports
         from mes.time_rules import handlers as time_rules
         from mes.time_rules import retention as time_rule_marks
@@ -49,6 +54,7 @@ class MesConfig(AppConfig):
         register_converter(NameConverter, "name")
         tracked.register(*TRACKED)
         edits.guards.register(AuditGuard())
+        lists.register(*production_lists.LISTS, spec_lists.SPECS, routing_lists.ROUTES, audit_lists.CHANGES)
         readiness.register()
         handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks
         time_rules.register()

@@ -252,7 +252,19 @@ class EventNotFound(NotFound):
     code, message = "EVENT_NOT_FOUND", _("There is no event “{code}”.")
 
 
+class SavedViewNotFound(NotFound):
+    code, message = "SAVED_VIEW_NOT_FOUND", _("There is no saved view “{code}”.")
+
+
 # --- 409: a state forbids it now --------------------------------------------------------------------------
+
+
+class SavedViewExists(DomainError):
+    code, message = "SAVED_VIEW_EXISTS", _("You have a view “{name}” of this list already.")
+
+
+class TooManySavedViews(DomainError):
+    code, message = "TOO_MANY_SAVED_VIEWS", _("You have {most} saved views already; delete one first.")
 
 
 class InUse(DomainError):

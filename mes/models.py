@@ -12,6 +12,7 @@ from mes.platform.accounts.models import DeviceToken
 from mes.platform.audit.models import AuditEntry, AuditSeal
 from mes.platform.bulk_actions.models import BulkAction
 from mes.platform.inbound.models import IdempotencyKey, Source
+from mes.platform.lists.models import SavedView
 from mes.platform.notifications.models import FollowedLine, Notification
 from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
 from mes.platform.sign_in.models import AttemptCount, RecoveryCode, SecondFactor, SecondFactorRule
@@ -73,6 +74,7 @@ __all__ = [
     "Routing",
     "RoutingStep",
     "Run",
+    "SavedView",
     "SecondFactor",
     "SecondFactorRule",
     "SolderPasteLot",

@@ -5,6 +5,7 @@ from django.urls import include, path
 from mes.line_setup import pages as line_setup
 from mes.platform.audit import pages as audit
 from mes.platform.bulk_actions import pages as bulk_actions
+from mes.platform.lists import pages as lists
 from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
 from mes.platform.sign_in import pages as sign_in
@@ -28,6 +29,10 @@ urlpatterns = [
     path("routes/<name:route_code>/compile/", routing.compile_page, name="route-compile"),
     path("routes/<name:route_code>/versions/<str:no>/", routing.version, name="route-version"),
     path("audit/", audit.audit, name="audit"),
+    path("lists/", lists.index, name="lists"),
+    path("lists/<slug:name>/", lists.show, name="list"),
+    path("lists/<slug:name>/views/", lists.save_view, name="list-save-view"),
+    path("lists/<slug:name>/views/<int:view_id>/<slug:action>/", lists.change_view, name="list-change-view"),
     path("bulk-actions/<str:kind>/progress/", bulk_actions.progress, name="bulk-actions-progress"),
     path("notifications/", notifications.mine, name="notifications"),
     path("notifications/bell/", notifications.bell, name="notifications-bell"),

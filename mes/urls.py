@@ -11,6 +11,7 @@ from mes.platform.audit import api as audit
 from mes.platform.bulk_actions import api as bulk_actions
 from mes.platform.http.addresses import NameRouter
 from mes.platform.http.openapi_views import SchemaPage, SchemaView
+from mes.platform.lists import api as saved_views
 from mes.platform.monitoring import exposition, health
 from mes.platform.outbox import api as events
 from mes.production import api as production
@@ -37,6 +38,7 @@ for subject in (
     events,
     bulk_actions,
     audit,
+    saved_views,
 ):
     subject.register(router)
 

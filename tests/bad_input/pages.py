@@ -23,6 +23,7 @@ ARGUMENTS = {
     "action": "bind",
     "key": "plant",
     "app_label": "mes",
+    "name": "units",
 }
 
 

@@ -23,8 +23,8 @@ EXEMPT = {
         mes_driftposition mes_routedrift mes_taskoutcome mes_timeruleinstance mes_timerulemark mes_workerheartbeat
         mes_writeprobe
         """,
-    "a person's own: what is followed and read, codes that are used up": """
-        mes_followedline mes_notification mes_recoverycode
+    "a person's own: what is followed, read and kept to be seen again, codes that are used up": """
+        mes_followedline mes_notification mes_recoverycode mes_savedview
         """,
     "the audit itself": "mes_auditentry mes_auditseal",
 }

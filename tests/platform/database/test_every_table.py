@@ -13,7 +13,7 @@ STAYS = {
     "accounts and Django's own, which people keep small": """
         auth_group auth_group_permissions auth_permission auth_user auth_user_groups auth_user_user_permissions
         django_content_type django_q_schedule mes_devicetoken mes_devicetokenstation mes_followedline
-        mes_secondfactor mes_recoverycode mes_secondfactorrule
+        mes_secondfactor mes_recoverycode mes_secondfactorrule mes_savedview
         """,
     "master data": """
         mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_material mes_operation

@@ -1,0 +1,1 @@
+"""Lists of everything: one table for all of them, and the views of them that people keep."""
