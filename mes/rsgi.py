@@ -17,6 +17,7 @@ application = Gateway(
         body_limit=settings.MES_BATCH_BODY_LIMIT,
         body_seconds=settings.MES_BODY_TIMEOUT.total_seconds(),
         sign_in_paths=frozenset(map(reverse, (settings.LOGIN_URL, "admin:login", "account-password"))),
+        file_paths=(reverse("lists"),),
         longest=2 * settings.MES_STATEMENT_TIMEOUT.total_seconds() or None,
     ),
     hang_up=timeouts.hang_up,

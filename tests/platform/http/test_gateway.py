@@ -12,7 +12,7 @@ import pytest
 
 from mes.platform import metrics
 from mes.platform.http.gateway import bodies
-from mes.platform.http.gateway.application import FORM_LIMIT, Gateway, Rules, Senders
+from mes.platform.http.gateway.application import FORM_LIMIT, PART, Gateway, Rules, Senders
 from mes.platform.http.gateway.environ import make_environ
 
 KNOWN = ("authorization", "Bearer known")
@@ -355,3 +355,81 @@ def test_the_head_becomes_an_environ() -> None:
     assert (environ["HTTP_COOKIE"], environ["HTTP_ACCEPT"]) == ("a=1; b=2", "text/html,text/plain")
     assert "HTTP_X_FORWARDED_PROTO" not in environ
     assert (environ["REMOTE_ADDR"], environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("::1", "127.0.0.1", "8000")
+
+
+# --- files of whole lists ----------------------------------------------------------------------------------
+
+
+class Streamed:
+    """An answer of Django that streams: parts that are made as they are asked for."""
+
+    streaming = True
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.made = 0
+        self.is_closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for _n in range(self.number):
+            self.made += 1
+            yield b"x" * PART
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Taker(Protocol):
+    """A client that takes so many parts, and then no more."""
+
+    def __init__(self, takes: int = 1000) -> None:
+        super().__init__()
+        self.takes = takes
+        self.taken: list[bytes] = []
+
+    def response_stream(self, status: int, headers: Any) -> "Taker":
+        self.answers.append((status, dict(headers), b""))
+        return self
+
+    async def send_bytes(self, part: bytes) -> None:
+        if len(self.taken) >= self.takes:
+            await asyncio.sleep(60)
+        self.taken.append(part)
+
+
+def streaming_plant(streamed: Streamed) -> Plant:
+    plant = Plant()
+    plant.gateway.rules = replace(plant.gateway.rules, file_paths=("/lists/",), part_seconds=0.2)
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        plant.seen.append((environ, b"", threading.current_thread().name))
+        start_response("200 OK", [("Content-Type", "text/csv")])
+        return streamed
+
+    plant.gateway.application = application
+    return plant
+
+
+def test_a_file_is_sent_as_it_is_made() -> None:
+    streamed, taker = Streamed(20), Taker()
+    plant = streaming_plant(streamed)
+    scope = {"path": "/lists/units/", "method": "GET", "query_string": "format=csv"}
+    plant.run(lambda: plant.send(taker, **scope))
+    assert plant.seen[0][2] == "files-1"
+    assert b"".join(taker.taken) == b"x" * PART * 20 and len(taker.taken) == 20
+    assert streamed.is_closed
+
+
+def test_who_takes_nothing_of_a_file_is_given_up() -> None:
+    streamed, taker = Streamed(1000), Taker(takes=3)
+    plant = streaming_plant(streamed)
+    scope = {"path": "/lists/units/", "method": "GET", "query_string": "format=csv"}
+    plant.run(lambda: plant.send(taker, **scope))
+    assert streamed.made <= 5 and streamed.is_closed  # no more was made than was taken
+
+
+def test_a_page_of_a_list_is_a_page(plant: Plant) -> None:
+    plant.gateway.rules = replace(plant.gateway.rules, file_paths=("/lists/",))
+    plant.run(lambda: plant.send(Protocol(), path="/lists/units/", method="GET", query_string="page=2"))
+    plant.run(lambda: plant.send(Protocol(), path="/lists/units/", method="GET", query_string="format=xlsx"))
+    assert [thread.partition("-")[0] for _environ, _body, thread in plant.seen] == ["pages", "files"]

@@ -9,15 +9,18 @@ is awaited by the event loop, which holds thousands, and only a whole request ta
 3. The body is awaited with a deadline and a least rate (`bodies`).
 4. A lane (`lanes`) answers: machines have threads of their own, those who sign in have one, monitoring has three; pages
    have the others. Where too much waits, the answer is 503 before it has waited for long.
+5. Files of a whole list have a thread of their own, and are sent as they are read: neither a long one nor a slow client
+   takes a thread of the pages, and none is held in memory.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+import structlog
 from django.utils.translation import gettext as _
 
 from mes.platform.http.accounting import account_refusal
@@ -27,6 +30,8 @@ from mes.platform.http.gateway.environ import Environ, make_environ
 from mes.platform.http.gateway.lanes import Lane, Overloaded
 from mes.platform.http.handlers import API_PREFIX
 from mes.platform.http.middleware import choose_request_id
+
+logger = structlog.get_logger(__name__)
 
 Application = Callable[[Environ, Any], Iterable[bytes]]
 Headers = list[tuple[str, str]]
@@ -39,6 +44,7 @@ class Undecided(Exception):
 FORM_LIMIT = 64 * 1024  # bytes that a stranger may send to a page
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # these wait for nothing for long: see `monitoring.survey`
 SWEEP_SECONDS = 0.25
+PART = 64 * 1024  # bytes of a file that are sent at once
 
 
 @dataclass(frozen=True)
@@ -58,14 +64,17 @@ class Rules:
     """What is let in. A body larger than `body_limit` bytes is read away: its length says so to the view.
 
     `body_seconds` may any body take, `sign_in_paths` are those to which passwords are sent, where one that is refused
-    unchecked is answered after `guess_seconds`, and a request that takes
-    longer than `longest` seconds hangs; None: it may.
+    unchecked is answered after `guess_seconds`, below `file_paths` a query with `format` asks for all of a list, and a
+    request that takes longer than `longest` seconds hangs; None: it may. A client that takes no part of a file for
+    `part_seconds` is given up.
     """
 
     body_limit: int
     body_seconds: float
     sign_in_paths: frozenset[str] = frozenset()
+    file_paths: tuple[str, ...] = ()
     guess_seconds: float = 1
+    part_seconds: float = 30
     longest: float | None = None
 
 
@@ -93,8 +102,9 @@ class Gateway:
         self.machines = Lane("machines", threads=4, room=64, longest=longest)
         self.pages = Lane("pages", threads=3, room=32, longest=longest and 5 * longest)  # some print a whole month
         self.sign_ins = Lane("sign-ins", threads=1, room=4, longest=longest)
+        self.files = Lane("files", threads=1, room=4, patience=10)  # takes as long as there are rows
         self.probes = Lane("probes", threads=len(PROBES), room=16)
-        self.lanes = (self.machines, self.pages, self.sign_ins, self.probes)
+        self.lanes = (self.machines, self.pages, self.sign_ins, self.files, self.probes)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         for lane in self.lanes:
@@ -116,6 +126,9 @@ class Gateway:
             lane = self._lane(environ, is_known)
             if lane is self.sign_ins:
                 await self._answer_sign_in(environ, protocol)
+            elif lane is self.files:
+                loop = asyncio.get_running_loop()
+                await lane.run(lambda: self._answer_in_parts(environ, protocol, loop))
             else:
                 await lane.run(lambda: protocol.response_bytes(*self._answer(environ)))
         except Overloaded:
@@ -164,6 +177,8 @@ class Gateway:
             return self.machines
         if environ["REQUEST_METHOD"] == "POST" and path in self.rules.sign_in_paths:
             return self.sign_ins
+        if path.startswith(self.rules.file_paths) and "format=" in environ["QUERY_STRING"]:
+            return self.files
         return self.probes if path in PROBES else self.pages
 
     async def _answer_sign_in(self, environ: Environ, protocol: Any) -> None:
@@ -194,12 +209,57 @@ class Gateway:
             with contextlib.suppress(AttributeError):
                 result.close()  # type: ignore[attr-defined]
 
+    def _answer_in_parts(self, environ: Environ, protocol: Any, loop: asyncio.AbstractEventLoop) -> None:
+        """Have Django answer, in a thread, and send what it answers in parts as they come. A client that does not take
+        them is waited for, and given up in time: what reads for it holds nothing meanwhile.
+        """
+        answered: list[tuple[int, Headers]] = []
+
+        def start_response(status: str, headers: Headers, exc_info: Any = None) -> None:
+            answered.append((int(status[:3]), headers))
+
+        result = self.application(environ, start_response)
+        try:
+            status, headers = answered[-1]
+            if not getattr(result, "streaming", False):
+                protocol.response_bytes(status, headers, b"".join(result))
+                return
+            transport = protocol.response_stream(status, headers)
+            for part in _joined(result):
+                sent = asyncio.run_coroutine_threadsafe(_send(transport, part), loop)
+                try:
+                    sent.result(self.rules.part_seconds)
+                except Exception as gone:  # it hung up, or takes nothing
+                    sent.cancel()
+                    logger.info("a file was not taken to its end", path=environ["PATH_INFO"], reason=repr(gone))
+                    return
+        finally:
+            with contextlib.suppress(AttributeError):
+                result.close()  # type: ignore[attr-defined]
+
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         for lane in self.lanes:
             lane.give_up()
             for ident in lane.overdue():
                 self.hang_up(ident)
         loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+
+async def _send(transport: Any, part: bytes) -> None:
+    await transport.send_bytes(part)
+
+
+def _joined(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield parts joined to some 64 KiB each, because each is handed from thread to thread."""
+    held, size = [], 0
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size >= PART:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 def _presents_itself(environ: Environ) -> bool:
