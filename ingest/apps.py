@@ -12,14 +12,15 @@ class IngestConfig(AppConfig):
     verbose_name = _("Ingest")
 
     def ready(self) -> None:
-        """Offer the way in; hear of moves, which may free waiting events, and of decisions; catch up by the clock; let
-        old events go.
+        """Offer the way in, and to read examples; hear of moves, which may free waiting events, and of decisions; catch
+        up by the clock; let old events go.
         """
         from execution.hooks import unit_decided, unit_moved
         from ingest.causes import BULK
         from ingest.dismissing import dismiss_decided
         from ingest.engineer_work import WORK
         from ingest.lists import EVENTS
+        from ingest.mapping.examples import read_example
         from ingest.models import REFUSED_STATUSES, IngestStatus, OpenIngestEvent, PartialIngestEvent
         from ingest.processing import CHANNEL, catch_up, try_blocked
         from mes.platform.bulk_actions.services import kinds
@@ -28,12 +29,14 @@ class IngestConfig(AppConfig):
         from mes.platform.lists.listing import lists
         from mes.platform.monitoring import engineer_work, open_work
         from mes.platform.outbox import schedules
+        from mes.routing.hooks import example_readers
 
         channels.register(CHANNEL)
         kinds.register(BULK)
         lists.register(EVENTS)
         unit_moved.register(try_blocked)
         unit_decided.register(dismiss_decided)
+        example_readers.register(read_example)
         schedules.tasks.register(
             schedules.ScheduledTask("ingest waiting", _("Machine events that waited"), catch_up, cron="* * * * * */30")
         )

@@ -127,6 +127,11 @@ def decode(
     return ReceivedEvent(envelope, body, digest_of(body), by, received_at=received_at or timezone.now())
 
 
+def check(body: Any) -> None:
+    """Check an event that was decoded, as `decode` does. Raises ValidationFailed."""
+    _check(parsing.convert(body, Envelope))
+
+
 def _check(envelope: Envelope) -> None:
     problems: dict[str, str] = {}
     codes = {"runNo": envelope.run_no, "stationCode": envelope.station_code, "sn": envelope.sn}

@@ -40,6 +40,7 @@ class PreviewRequest(msgspec.Struct, rename="camel", kw_only=True, forbid_unknow
     step_no: Number
     event: Any
     version: Number | Literal["live"] | None = None
+    mapping: Any = None
 
 
 PREVIEW_SCHEMA = {
@@ -51,6 +52,7 @@ PREVIEW_SCHEMA = {
             "stepNo": {"type": "integer", "minimum": 0, "maximum": LARGEST_NUMBER},
             "event": {"description": "The body of `POST /api/ingest/events`."},
             "version": {"nullable": True, "oneOf": _VERSIONS},
+            "mapping": {"description": "In place of the step's: one that is not saved yet, or a list of them."},
         },
     }
 }
@@ -67,6 +69,7 @@ class PreviewAnswer(serializers.Serializer):
         child=serializers.DictField(), help_text="What `when` finds for each, and which mapping `reads` the event."
     )
     extracted = serializers.DictField(allow_null=True)
+    outcome = serializers.DictField(help_text="What an example would expect: what is read whatever units there are.")
     paths = serializers.ListField(child=serializers.DictField())
     values = serializers.ListField(child=serializers.DictField())
     unmapped = serializers.ListField(child=serializers.DictField())
@@ -85,7 +88,8 @@ class PreviewViewSet(GenericViewSet):
         summary="Preview a machine event",
         description="What the mapping of a step extracts from an event, how the values are judged, and every problem. "
         "Nothing is stored. `version` is a number, `live` for the configuration as it is now, or left out for the "
-        "latest READY version.",
+        "latest READY version. `mapping` is read in place of the step's; what may not be in it is among the problems, "
+        "each with its `path` in the mapping. `outcome` is what an example of the event would expect.",
         request=PREVIEW_SCHEMA,
         responses={200: PreviewAnswer},
         examples=[OpenApiExample("An inspection", value={"stepNo": 20, "event": EVENT_EXAMPLE}, request_only=True)],
@@ -93,7 +97,9 @@ class PreviewViewSet(GenericViewSet):
     def create(self, request: Request, code: str) -> Response:
         """Read it."""
         body = parsing.decode_as(parsing.read_body(request), PreviewRequest)
-        preview = preview_event(route_code=code, step_no=body.step_no, event=body.event, version=body.version)
+        preview = preview_event(
+            route_code=code, step_no=body.step_no, event=body.event, version=body.version, mapping=body.mapping
+        )
         return Response(as_json(preview))
 
 

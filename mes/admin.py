@@ -9,3 +9,4 @@ SUBJECTS = (
 
 for subject in SUBJECTS.split():
     import_module(f"mes.{subject}.admin")
+import_module("mes.routing.examples_admin")

@@ -161,6 +161,10 @@ class ExecutionConfigNotFound(NotFound):
     code, message = "EXECUTION_CONFIG_NOT_FOUND", _("There is no execution config “{code}”.")
 
 
+class MappingExampleNotFound(NotFound):
+    code, message = "MAPPING_EXAMPLE_NOT_FOUND", _("There is no example “{code}”.")
+
+
 class StepNotFound(NotFound):
     code, message = "STEP_NOT_FOUND", _("The route of run “{run}” has no step {code}.")
 

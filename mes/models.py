@@ -28,6 +28,7 @@ from mes.readiness.models import PrepConfirmation, PrepPolicy, ReadinessCheck, R
 from mes.routing.drift_models import DriftPosition, RouteDrift
 from mes.routing.models import (
     FaiTemplate,
+    MappingExample,
     RouteExecutionConfig,
     RouteVersion,
     Routing,
@@ -56,6 +57,7 @@ __all__ = [
     "Line",
     "LineBinding",
     "MaintenanceTask",
+    "MappingExample",
     "Material",
     "MesEvent",
     "Notification",

@@ -59,6 +59,14 @@ TRACKED = (
         left_out=("updated_at",),
         fields={"requires_fai": "requiresFAI"},
     ),
+    Tracked(
+        "mes_mappingexample",
+        "mapping-examples",
+        _("Mapping example"),
+        name="name",
+        root=Root("execution-configs", "config_id", "mes_routeexecutionconfig", "id", above=_ROUTE),
+        left_out=("updated_at",),
+    ),
     # The frozen document is left out: the database refuses to change it, and the digest says which it is.
     Tracked(
         "mes_routeversion",

@@ -19,6 +19,7 @@ from mes.readiness import api as readiness
 from mes.readiness import policy_api as prep_policies
 from mes.routing import api as routing
 from mes.routing import differences_api
+from mes.routing import examples_api as mapping_examples
 from mes.routing import fai_api as fai_templates
 from mes.specs import api as specs
 from mes.time_rules import api as time_rules
@@ -29,6 +30,7 @@ for subject in (
     specs,
     differences_api,
     routing,
+    mapping_examples,
     fai_templates,
     production,
     readiness,

@@ -20,6 +20,7 @@ from execution.data import judging
 from execution.quality.defects import ReportedDefect
 from ingest import envelope, unit_moves
 from ingest.mapping import measurements
+from ingest.mapping.examples import read_example
 from ingest.mapping.extract import DATA, IN, PASS, EventReading, Extracted, UnitReport
 from ingest.mapping.measurements import Measurement
 from ingest.mapping.paths import EventDocument, invalid
@@ -81,6 +82,7 @@ class Preview:
     values: list[dict[str, Any]] = field(default_factory=list)
     unmapped: list[dict[str, Any]] = field(default_factory=list)
     overridden: set[int | None] = field(default_factory=set)
+    outcome: dict[str, Any] = field(default_factory=dict)
 
     def read_anew(self) -> EventDocument:
         """Return the event as mappings see it, its times by the clock of its source."""
@@ -107,8 +109,11 @@ class Preview:
             self.problems.append(problem)
 
 
-def preview_event(*, route_code: str, step_no: int, event: Any, version: int | str | None = None) -> Preview:
+def preview_event(
+    *, route_code: str, step_no: int, event: Any, version: int | str | None = None, mapping: Any = None
+) -> Preview:
     """Read an event by the mapping of a step: of the latest READY version, of the one named, or as configured now.
+    A `mapping` that is given is read in its place.
 
     Raises RouteNotFound, RouteVersionNotFound, RouteVersionNotReady, ValidationFailed for an unknown step. Whatever is
     wrong with the event or the mapping is among the problems.
@@ -117,7 +122,13 @@ def preview_event(*, route_code: str, step_no: int, event: Any, version: int | s
     step = snapshot.step(step_no)
     if step is None:
         raise errors.ValidationFailed({"stepNo": _("The route has no step {number}.").format(number=step_no)})
+    return preview_at(step if mapping is None else replace(step, ingest_mapping=mapping), label, event)
+
+
+def preview_at(step: StepSnapshot, label: int | str, event: Any) -> Preview:
+    """Read an event by the mapping of a step that was found already."""
     preview = Preview(step, label, event if isinstance(event, dict) else {})
+    preview.outcome = read_example(step, event).outcome
     _check_envelope(preview, event)
     if not (_check_mapping(preview) and _choose_mapping(preview)):
         return preview
@@ -172,7 +183,9 @@ def _check_mapping(preview: Preview) -> bool:
         preview.add(errors.IngestMappingMissing(event_type=preview.step.station_type))
         return False
     problems = find_mapping_problems(preview.step.ingest_mapping, station_type=preview.step.station_type)
-    preview.problems += [{"code": "INGEST_MAPPING_INVALID", "message": str(problem)} for problem in problems]
+    preview.problems += [
+        {"code": "INGEST_MAPPING_INVALID", "message": str(problem), "path": problem.place} for problem in problems
+    ]
     return not problems
 
 
@@ -429,6 +442,7 @@ def as_json(preview: Preview) -> dict[str, Any]:
         "stationType": preview.step.station_type,
         "mapping": preview.mapping.document or None,
         "mappings": preview.mappings,
+        "outcome": preview.outcome,
         "extracted": None if preview.extracted is None else _extracted_as_json(preview, preview.extracted),
         "paths": preview.paths,
         "values": preview.values,

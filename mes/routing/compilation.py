@@ -1,7 +1,7 @@
 """Merging a route and its execution configs into an immutable version."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 from mes.errors import EditConflict, RouteNotFound
 from mes.plant.models import Station, StationType
 from mes.platform.database.lookup import get_or_raise
-from mes.platform.hooks import Hook
 from mes.routing import snapshots
 from mes.routing.differences import Side
+from mes.routing.examples import ExampleResult, run_examples
 from mes.routing.mapping_problems import find_mapping_problems, passes_all
 from mes.routing.models import (
     ConfigScope,
@@ -140,8 +140,11 @@ def _resolve_step(sources: Sources, step: RoutingStep) -> EffectiveStep:
 
 
 def build(sources: Sources) -> tuple[snapshots.RouteSnapshot, list[Problem]]:
-    """Return the snapshot and everything that keeps it from being used."""
-    steps = resolve(sources)
+    """Return the snapshot and what keeps it from being used, but for the examples of its mappings."""
+    return _build(sources, resolve(sources))
+
+
+def _build(sources: Sources, steps: Sequence[EffectiveStep]) -> tuple[snapshots.RouteSnapshot, list[Problem]]:
     problems = _find_step_problems(sources.steps) + [problem for step in steps for problem in step.problems]
     routing = sources.routing
     snapshot = snapshots.RouteSnapshot(
@@ -252,23 +255,6 @@ def _find_config_problems(step: snapshots.StepSnapshot, station_codes: frozenset
 
 
 @dataclass(frozen=True)
-class ExampleResult:
-    """What became of a kept example of a step's effective mapping; `problem` is None where it passed."""
-
-    step_no: int
-    name: str
-    problem: Problem | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as a compilation that stores nothing answers it."""
-        return {"stepNo": self.step_no, "name": self.name, "passed": self.problem is None}
-
-
-# runner(sources, snapshot): runs the kept examples of the mappings against the steps being compiled. It reads only.
-example_runners: Hook[Callable[[Sources, snapshots.RouteSnapshot], Iterable[ExampleResult]]] = Hook()
-
-
-@dataclass(frozen=True)
 class Compilation:
     """What compiling a route gives now: the snapshot, what keeps it from being used, and what its examples gave."""
 
@@ -300,10 +286,13 @@ class Compilation:
 def compose(routing: Routing) -> Compilation:
     """Return what compiling a route gives now, and store nothing: the one way, for versions, previews and drift."""
     sources = load_sources(routing)
-    snapshot, problems = build(sources)
-    examples = [result for run in example_runners for result in run(sources, snapshot)]
-    problems += [example.problem for example in examples if example.problem is not None]
-    return Compilation(snapshot, problems, examples)
+    steps = resolve(sources)
+    snapshot, problems = _build(sources, steps)
+    examples = run_examples((step.frozen, step.origins["ingest_mapping"]) for step in steps)
+    # Those of a mapping that may not be used at all fail, too; what is wrong is told once.
+    invalid = {problem["stepNo"] for problem in problems if problem["code"] == "INGEST_MAPPING_INVALID"}
+    failures = [example.problem for example in examples if example.step_no not in invalid]
+    return Compilation(snapshot, [*problems, *(failure for failure in failures if failure)], examples)
 
 
 def compile_route(*, code: str, compiled_by: str = "", expected_digest: str | None = None) -> tuple[RouteVersion, bool]:

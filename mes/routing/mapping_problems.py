@@ -1,7 +1,9 @@
 """What an ingest mapping may say, per station type: asked when one is saved and when a route is compiled. Pure."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.utils.functional import Promise
@@ -58,7 +60,21 @@ MOST_NAMES = 10_000  # of measurements that are called otherwise than their spec
 ANY_TYPE_KEYS = frozenset().union(*TYPE_KEYS.values())
 
 
-def find_mapping_problems(mapping: Any, *, station_type: str | None) -> list[str]:
+_INDEX = re.compile(r"\[([0-9]+)\]")
+
+
+@dataclass(frozen=True)
+class MappingProblem:
+    """What is wrong with a mapping, in words, and where: a dotted path into it, "" for the whole."""
+
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def find_mapping_problems(mapping: Any, *, station_type: str | None) -> list[MappingProblem]:
     """Return what is wrong with what a step of that station type says of machine events: a mapping, or a list of them.
 
     Empty when nothing is. Without a station type, which a wider config need not name, it is the one that each mapping
@@ -67,9 +83,9 @@ def find_mapping_problems(mapping: Any, *, station_type: str | None) -> list[str
     if not isinstance(mapping, list):
         return _find_problems_of_one(mapping, station_type)
     if not 1 <= len(mapping) <= MOST_MAPPINGS:
-        return [_("A list has between 1 and %(most)d mappings.") % {"most": MOST_MAPPINGS}]
+        return [MappingProblem("", _("A list has between 1 and %(most)d mappings.") % {"most": MOST_MAPPINGS})]
     return [
-        f"[{index}] {problem}"
+        MappingProblem(f"{index}.{problem.place}".rstrip("."), f"[{index}] {problem}")
         for index, one in enumerate(mapping)
         for problem in _find_problems_of_one(one, station_type)
     ]
@@ -80,22 +96,30 @@ def passes_all(mapping: Any) -> bool:
     return isinstance(mapping, dict) and not mapping.keys() & {"when", "result", "phase"}
 
 
-def _find_problems_of_one(mapping: Any, station_type: str | None) -> list[str]:
+def _find_problems_of_one(mapping: Any, station_type: str | None) -> list[MappingProblem]:
     if not isinstance(mapping, dict):
-        return [_("A mapping is an object, or a list of objects.")]
+        return [MappingProblem("", _("A mapping is an object, or a list of objects."))]
     if station_type is None:
         named = mapping.get("eventType")
         station_type = named if isinstance(named, str) and named in TYPE_KEYS else None
     allowed_keys = ANY_TYPE_KEYS if station_type is None else TYPE_KEYS.get(station_type)
     if allowed_keys is None:
-        return [_("A %(type)s step takes no mapping.") % {"type": station_type}]
-    problems = [_("Unknown key “%(key)s”.") % {"key": key} for key in mapping if key not in allowed_keys]
+        return [MappingProblem("", _("A %(type)s step takes no mapping.") % {"type": station_type})]
+    problems = [
+        MappingProblem(key, _("Unknown key “%(key)s”.") % {"key": key}) for key in mapping if key not in allowed_keys
+    ]
     for key, value in mapping.items():
         if key in allowed_keys:
-            problems.extend(f"{key}{problem}" for problem in _find_value_problems(key, value, station_type))
+            problems.extend(_problem_at(key, problem) for problem in _find_value_problems(key, value, station_type))
     if station_type == StationType.TEST and "testResultIdPath" not in mapping:
-        problems.append(_("“testResultIdPath” is required for TEST."))
+        problems.append(MappingProblem("", _("“testResultIdPath” is required for TEST.")))
     return problems
+
+
+def _problem_at(key: str, problem: str | Promise) -> MappingProblem:
+    """Name the place of what is wrong with a key; what is said begins with where below the key it is."""
+    below, _colon, _text = str(problem).partition(": ")
+    return MappingProblem(key + _INDEX.sub(r".\1", below), f"{key}{problem}")
 
 
 def _find_value_problems(key: str, value: Any, station_type: str | None) -> Iterator[str | Promise]:
@@ -173,7 +197,7 @@ def _find_part_problems(part: str, value: Any) -> Iterator[str | Promise]:
         yield _(": must be an object.")
         return
     allowed_keys = PARTS[part]
-    for key in value.keys() - allowed_keys.keys():
+    for key in sorted(value.keys() - allowed_keys.keys()):  # always in the same order: they are part of a digest
         yield _(".%(key)s: unknown key.") % {"key": key}
     for key in (key for key, required in allowed_keys.items() if required and key not in value):
         yield _(".%(key)s: missing.") % {"key": key}

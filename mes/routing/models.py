@@ -190,6 +190,31 @@ class RouteExecutionConfig(models.Model):
         return f"{self.scope} {place} {self.step_no or self.source_step_key}".strip()
 
 
+class MappingExample(models.Model):
+    """An event that the mapping of a config must go on reading as it was read when it was kept.
+
+    `expected` is `{phase, result, stationCode, carrierNo, units: [{sn, position, result, values}], values}`, values by
+    spec, or `{code}` of the refusal. Compiling a route holds it against each step that the mapping is for.
+    """
+
+    config = models.ForeignKey(
+        RouteExecutionConfig, on_delete=models.CASCADE, related_name="examples", verbose_name=_("execution config")
+    )
+    name = models.CharField(_("name"), max_length=100)
+    event = models.JSONField(_("event"))
+    expected = models.JSONField(_("expected"))
+    updated_at = models.DateTimeField(_("updated"), auto_now=True)
+
+    class Meta:
+        ordering = ["config", "name"]
+        verbose_name = _("mapping example")
+        verbose_name_plural = _("mapping examples")
+        constraints = [models.UniqueConstraint(fields=["config", "name"], name="mapping_example_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class VersionStatus(models.TextChoices):
     READY = "READY", _("Ready")
     INVALID = "INVALID", _("Invalid")

@@ -6,7 +6,7 @@ from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import Source
 from mes.readiness.models import PrepPolicy
-from mes.routing.models import FaiTemplate
+from mes.routing.models import FaiTemplate, MappingExample
 from tests.factories import api_client, make_config, make_plant
 from tests.integration.helpers import into_oven, make_event
 
@@ -20,6 +20,7 @@ def make_things() -> dict[str, dict[str, str]]:
     paste = Material.objects.create(code="M-1", name="Paste", unit="g")
     item = BomItem.objects.create(parent=board, child=paste, quantity=1)
     config = make_config(operation=plant.operations["PRINT"])
+    example = MappingExample.objects.create(config=config, name="A pass", event={}, expected={"phase": None})
     Stencil.objects.create(stencil_id="ST-1")
     Source.objects.create(code="AOI-1")
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
@@ -31,6 +32,6 @@ def make_things() -> dict[str, dict[str, str]]:
         "fai-templates": {"code": template.code},
         "prep-policies": {"id": str(policy.pk)},
         "sources": {"code": "AOI-1"},
-        "execution-configs": {"id": str(config.pk)},
+        "execution-configs": {"id": str(config.pk), "config_id": str(config.pk), "example_id": str(example.pk)},
         "integration/messages": {"id": str(FailedMessage.objects.get().pk)},
     }

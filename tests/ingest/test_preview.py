@@ -16,6 +16,7 @@ from mes.routing.models import RouteExecutionConfig
 from mes.routing.step_mapping import StepMapping
 from tests.factories import api_client
 from tests.ingest.support import (
+    MEASUREMENTS,
     PRINTING,
     IngestPlant,
     final_test,
@@ -328,3 +329,50 @@ def test_times_are_read_by_the_clock_of_the_source(plant):
 def test_no_event_whatever_is_an_error_of_the_server_by_several_mappings(plant, event):
     set_live(plant, 10, ingest_mapping=SEVERAL)
     assert preview(plant, 10, event, version="live")["problems"]
+
+
+# --- a mapping that is not saved yet ----------------------------------------------------------------------
+
+
+def test_a_typed_mapping_is_read_in_place_of_the_steps(plant):
+    event = printed(plant.sns[0])
+    event["payload"]["board"] = event["payload"].pop("sn")
+    assert preview(plant, 10, event)["extracted"]["units"] == []
+    typed = {**PRINTING, "snPath": "payload.board"}
+    data = preview(plant, 10, event, mapping=typed)
+    assert (data["problems"], data["mapping"]) == ([], typed)
+    assert data["outcome"]["units"][0]["sn"] == plant.sns[0]
+    assert preview(plant, 10, event, mapping=None)["mapping"] == PRINTING
+    assert preview(plant, 10, event, mapping=[{**typed, "when": "`false`"}, typed], version="live")["mapping"] == typed
+    assert RouteExecutionConfig.objects.filter(ingest_mapping__snPath="payload.board").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("mapping", "places"),
+    [
+        ({**PRINTING, "snPath": "payload.["}, ["snPath"]),
+        ({**PRINTING, "serial": "x", "waitSeconds": -1}, ["serial", "waitSeconds"]),
+        ({**PRINTING, "result": {"path": "a", "passValues": 1}}, ["result.failValues", "result.passValues"]),
+        ({**PRINTING, "measurements": [{**MEASUREMENTS, "unitPath": "("}]}, ["measurements.0.unitPath"]),
+        ([PRINTING, {"when": 5}], ["1.when"]),
+        ([PRINTING, 5], ["1"]),
+        ([], [""]),
+        (5, [""]),
+        ("text", [""]),
+        (True, [""]),
+    ],
+)  # fmt: skip
+def test_what_may_not_be_in_a_typed_mapping_is_told_with_its_place(plant, mapping, places):
+    data = preview(plant, 10, printed(plant.sns[0]), mapping=mapping)
+    told = [problem for problem in data["problems"] if problem["code"] == "INGEST_MAPPING_INVALID"]
+    assert [problem["path"] for problem in told] == places
+    assert data["outcome"] == {"code": "INGEST_MAPPING_INVALID"}
+
+
+def test_a_typed_mapping_that_cannot_be_kept_is_refused_with_its_place(plant):
+    error = preview(plant, 10, printed(plant.sns[0]), expect=400, mapping={"snPath": "a\0"})
+    assert (error["code"], list(error["details"])) == ("VALIDATION_ERROR", ["mapping.snPath"])
+    deep: Any = "x"
+    for _level in range(100):
+        deep = [deep]
+    assert preview(plant, 10, printed(plant.sns[0]), expect=400, mapping={"when": deep})["code"] == "PARSE_ERROR"

@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 from mes.errors import EditConflict
 from mes.platform.accounts.roles import Role
 from mes.production.models import Run, RunStatus
-from mes.routing.compilation import ExampleResult, compile_route, example_runners
+from mes.routing.compilation import compile_route
 from mes.routing.models import RouteVersion
 from mes.routing.preview import preview_compilation
 from tests.factories import Plant, api_client, make_plant, make_spec
@@ -79,23 +79,6 @@ def test_a_dry_run_needs_no_reason_and_compiling_does(plant: Plant, engineer: AP
 @pytest.mark.parametrize("body", [{"dryRun": "yes"}, {"dryRun": 1}, {"dryRun": None}, {"dry_run": True}, [True]])
 def test_a_dry_run_is_asked_for_plainly(plant: Plant, engineer: APIClient, body: Any) -> None:
     assert refusal(engineer.post(COMPILE, body, format="json")) == (400, "VALIDATION_ERROR")
-
-
-def test_a_failed_example_keeps_a_version_from_being_used(plant: Plant, engineer: APIClient, monkeypatch: Any) -> None:
-    problem = {"stepNo": 20, "code": "MAPPING_EXAMPLE_FAILED", "message": "board: expected OK, found NG"}
-
-    def run(_sources: Any, snapshot: Any) -> list[ExampleResult]:
-        return [ExampleResult(snapshot.steps[0].step_no, "plain"), ExampleResult(20, "board", problem)]
-
-    monkeypatch.setattr(example_runners, "_registered", {run: run})
-    data = engineer.post(COMPILE, {"dryRun": True}).json()["data"]
-    assert data["examples"] == [
-        {"stepNo": 10, "name": "plain", "passed": True},
-        {"stepNo": 20, "name": "board", "passed": False},
-    ]
-    assert (data["status"], data["errors"]) == ("INVALID", [problem])
-    version, _changed = compile_route(code="ROUTE-1")
-    assert (version.status, version.errors) == ("INVALID", [problem])
 
 
 def test_what_changed_since_the_preview_is_not_published(plant: Plant) -> None:

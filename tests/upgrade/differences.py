@@ -32,6 +32,7 @@ ADDED: dict[str, str] = {
     "measuredWithoutUnit": MAPPINGS,
     "leftOut": MAPPINGS,
     "block": MAPPINGS,
+    "outcome": "a preview says what an example of the event would expect",
     "note": "machine events keep who had them replayed or dismissed, and why",
 }
 

@@ -178,6 +178,7 @@ _MASTER_DATA = (
     "routing",
     "routingstep",
     "routeexecutionconfig",
+    "mappingexample",
     "timeruledefinition",
     "faitemplate",
     "preppolicy",

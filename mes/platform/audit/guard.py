@@ -88,19 +88,22 @@ def _history(things: Sequence[models.Model]) -> QuerySet[AuditEntry]:
 
 def root_of(thing: models.Model) -> tuple[str, str]:
     """Return the collection and key of what a tracked thing belongs to; of a whole, its own."""
-    kept = _kept(thing)
-    root = kept.root
-    if root is None or getattr(thing, root.column) is None:
-        return kept.entity, str(_value(thing, kept.key))
-    relation = root.column.removesuffix("_id")
-    return root.entity, str(_value(getattr(thing, relation), root.key))
+    whole, entity, key = _whole_of(thing)
+    return entity, str(_value(whole, key))
 
 
 def _root_row(thing: models.Model) -> tuple[str, Any]:
+    whole, _entity, _key = _whole_of(thing)
+    return whole._meta.db_table, whole.pk
+
+
+def _whole_of(thing: models.Model) -> tuple[models.Model, str, str]:
+    """Return what a thing belongs to, with its collection and the column that people know it by."""
     kept = _kept(thing)
-    if kept.root is None or getattr(thing, kept.root.column) is None:
-        return kept.table, thing.pk
-    return kept.root.table, getattr(thing, kept.root.column)
+    whole, entity, key, root = thing, kept.entity, kept.key, kept.root
+    while root is not None and getattr(whole, root.column) is not None:
+        whole, entity, key, root = getattr(whole, root.column.removesuffix("_id")), root.entity, root.key, root.above
+    return whole, entity, key
 
 
 def _kept(thing: models.Model) -> Tracked:

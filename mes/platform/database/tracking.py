@@ -15,6 +15,7 @@ from django.db.migrations.operations.base import Operation
 
 from mes.platform.hooks import Hook
 
+OF_ENTRY = 9  # arguments of a trigger, without those of what is above a root: a new table has no rows of such
 SYSTEM = '{"actor": "", "actorKind": "SYSTEM", "via": "TASK"}'
 
 
@@ -47,17 +48,27 @@ class Tracked:
         """What the trigger is told, in the order in which `mes_audit` reads it."""
         root = self.root or Root("", "", "", "")
         lists = ("{" + ",".join(names) + "}" for names in (self.left_out, self.hidden))
-        return (self.entity, self.key, self.name, root.entity, root.column, root.table, root.key, *lists)
+        above = () if root.above is None else root.above.arguments
+        return (self.entity, self.key, self.name, *root.arguments, *lists, *above)
 
 
 @dataclass(frozen=True)
 class Root:
-    """What a row belongs to: `column` of its table has the id of a row of `table`, which people know by `key`."""
+    """What a row belongs to: `column` of its table has the id of a row of `table`, which people know by `key`.
+
+    Where that belongs to something itself (a config to its route), so does the row: to what is `above`.
+    """
 
     entity: str
     column: str
     table: str
     key: str
+    above: "Root | None" = None
+
+    @property
+    def arguments(self) -> tuple[str, str, str, str]:
+        """What the trigger is told."""
+        return (self.entity, self.column, self.table, self.key)
 
 
 # What is tracked, by table. Registered once; the trigger of a table is made by a migration (`TrackTable`).
@@ -97,13 +108,14 @@ class TrackTable(Operation):
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
     ) -> None:
         given = ", ".join(f"'{argument}'" for argument in self.arguments)
+        of_entry = ", ".join(f"'{argument}'" for argument in self.arguments[:OF_ENTRY])
         schema_editor.execute(
             f"CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON {self.table} "
             f"FOR EACH ROW EXECUTE FUNCTION mes_audit({given})"
         )
         schema_editor.execute(f"SELECT set_config('linekeeper.audit', '{SYSTEM}', true)")
         schema_editor.execute(
-            f"SELECT mes_audit_entry('INSERT', NULL, to_jsonb(t), {given}) FROM {self.table} t ORDER BY id"
+            f"SELECT mes_audit_entry('INSERT', NULL, to_jsonb(t), {of_entry}) FROM {self.table} t ORDER BY id"
         )
         schema_editor.execute("SELECT set_config('linekeeper.audit', '', true)")
 

@@ -11,6 +11,8 @@ GET /api/data-collection-specs
 GET /api/data-collection-specs/{id}
 GET /api/execution-configs
 GET /api/execution-configs/{id}
+GET /api/execution-configs/{config_id}/examples
+GET /api/execution-configs/{config_id}/examples/{example_id}
 GET /api/fai-templates
 GET /api/fai-templates/{code}
 GET /api/ingest/presets
@@ -120,6 +122,9 @@ POST /api/events/{id}/retry
 POST /api/execution-configs
 DELETE /api/execution-configs/{id}
 PATCH /api/execution-configs/{id}
+POST /api/execution-configs/{config_id}/examples
+DELETE /api/execution-configs/{config_id}/examples/{example_id}
+PATCH /api/execution-configs/{config_id}/examples/{example_id}
 POST /api/fai-templates
 DELETE /api/fai-templates/{code}
 PATCH /api/fai-templates/{code}

@@ -16,9 +16,9 @@ STAYS = {
         mes_secondfactor mes_recoverycode mes_secondfactorrule mes_savedview
         """,
     "master data": """
-        mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_material mes_operation
-        mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_source mes_station
-        mes_stationgroup mes_stencil mes_solderpastelot mes_timeruledefinition
+        mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_mappingexample mes_material
+        mes_operation mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_source
+        mes_station mes_stationgroup mes_stencil mes_solderpastelot mes_timeruledefinition
         """,
     "the product's history: what was made, how, and who decided": """
         mes_workorder mes_run mes_unit execution_track execution_disposition execution_carrier execution_carrierload
