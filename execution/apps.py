@@ -19,9 +19,11 @@ class ExecutionConfig(AppConfig):
         from mes.platform.lists.listing import lists
         from mes.platform.monitoring.figures import Figure, figures
         from mes.specs.hooks import value_drawers
+        from mes.time_rules.hooks import scrap_finders
 
         tracked.register(*TRACKED)
         lists.register(VALUES)
+        scrap_finders.register(queries.find_scrap_times)
         readiness_checks.register()
         value_drawers.register(what_if.draw)
         figures.register(

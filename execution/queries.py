@@ -1,11 +1,13 @@
 """Reads about stations and the units at them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from execution import rules
+from execution.models import Disposition, DispositionAction
 from execution.reach import check_reads
 from mes import errors
 from mes.plant.models import Station, StationGroup
@@ -157,6 +159,12 @@ def describe_spec(spec: SpecSnapshot) -> dict[str, Any]:
         "limits": {"lsl": spec.lsl, "usl": spec.usl, "target": spec.target, "unit": spec.unit},
         "alarm": {"min": spec.alarm_min, "max": spec.alarm_max, "action": spec.alarm_action},
     }
+
+
+def find_scrap_times(sns: Collection[str]) -> dict[str, datetime]:
+    """Return when each of these units was scrapped; without those that are not."""
+    scrapped = Disposition.objects.filter(action=DispositionAction.SCRAP, unit__sn__in=sns)
+    return dict(scrapped.order_by("pk").values_list("unit__sn", "decided_at"))
 
 
 def count_held() -> int:

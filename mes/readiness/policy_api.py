@@ -24,6 +24,7 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import IdModelViewSet
 from mes.readiness.models import ConfirmMode, DataSource, PrepPolicy
+from mes.readiness.sentences import describe_policy
 from mes.routing.models import Routing
 from mes.specs.models import DataCollectionSpec
 
@@ -68,6 +69,7 @@ class PrepPolicySerializer(FixedFieldsMixin, StrictModelSerializer):
     expectedText = OptionalTextField(max_length=200)
     maxAgeMinutes = serializers.IntegerField(min_value=1, max_value=LONGEST_AGE, required=False, allow_null=True)
     isActive = serializers.BooleanField(required=False)
+    sentence = serializers.SerializerMethodField(help_text="The policy in words.")
 
     class Meta:
         model = PrepPolicy
@@ -85,7 +87,12 @@ class PrepPolicySerializer(FixedFieldsMixin, StrictModelSerializer):
             "expectedText",
             "maxAgeMinutes",
             "isActive",
+            "sentence",
         )
+
+    def get_sentence(self, policy: PrepPolicy) -> str:
+        """Say it."""
+        return describe_policy(policy)
 
 
 @describe(

@@ -20,6 +20,7 @@ from mes.platform.accounts.roles import Capability, Role
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.master_data import FixedFieldsMixin, OptionalTextField, describe
 from mes.platform.http.serializers import (
+    CodeField,
     IdField,
     OffsetDateTimeField,
     RowSerializer,
@@ -29,7 +30,7 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import ExactFilter, IdModelViewSet
 from mes.platform.http.whole_numbers import id_or_raise
-from mes.time_rules import services
+from mes.time_rules import dry_run, services
 from mes.time_rules.models import (
     EVENT_CHOICES,
     LONGEST_MINUTES,
@@ -38,6 +39,7 @@ from mes.time_rules.models import (
     TimeRuleInstance,
     TimeRuleScope,
 )
+from mes.time_rules.sentences import describe_rule
 
 LARGEST_PRIORITY = 2**31 - 1
 
@@ -62,6 +64,7 @@ class TimeRuleSerializer(FixedFieldsMixin, StrictModelSerializer):
     isActive = serializers.BooleanField(required=False)
     priority = serializers.IntegerField(min_value=-LARGEST_PRIORITY, max_value=LARGEST_PRIORITY, required=False)
     notifiedRoles = serializers.ListField(child=serializers.ChoiceField(choices=Role.choices), required=False)
+    sentence = serializers.SerializerMethodField(help_text="The rule in words.")
 
     class Meta:
         model = TimeRuleDefinition
@@ -83,7 +86,70 @@ class TimeRuleSerializer(FixedFieldsMixin, StrictModelSerializer):
             "isActive",
             "priority",
             "notifiedRoles",
+            "sentence",
         )
+
+    def get_sentence(self, rule: TimeRuleDefinition) -> str:
+        """Say it."""
+        return describe_rule(rule)
+
+
+class TimeRuleDryRunRequest(TimeRuleSerializer):
+    """A rule as it would be saved, and the period to try it on; what is left out is as for a new rule."""
+
+    code = CodeField(default="TRIED")
+    name = serializers.CharField(max_length=200, default="-")
+    to = OffsetDateTimeField(required=False, allow_null=True, help_text="Default: now.")
+
+    is_saved = False
+
+    class Meta(TimeRuleSerializer.Meta):
+        fields: tuple[str, ...] = (  # type: ignore[assignment]
+            *(name for name in TimeRuleSerializer.Meta.fields if name not in ("id", "sentence")),
+            "to",
+        )
+
+    def takes_reason(self) -> bool:
+        """Nothing is changed."""
+        return False
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`, which Python keeps for itself."""
+        since = OffsetDateTimeField(required=False, allow_null=True, help_text="Default: seven days before.")
+        return {**super().get_fields(), "from": since}
+
+
+class TimeRuleOutcomeAnswer(serializers.Serializer):
+    """A clock as it would stand at the end of the period."""
+
+    entityType = serializers.CharField(source="entity_type")
+    entityId = serializers.CharField(source="entity_id")
+    status = serializers.ChoiceField(choices=InstanceStatus.choices)
+    startedAt = OffsetDateTimeField(source="started_at")
+    expiresAt = OffsetDateTimeField(source="expires_at")
+    endedAt = OffsetDateTimeField(source="ended_at", allow_null=True)
+    minutes = serializers.FloatField(help_text="From its start to its end; without one, to the end of the period.")
+
+
+class TimeRuleDryRunAnswer(serializers.Serializer):
+    """What a rule would have done."""
+
+    sentence = serializers.CharField(help_text="The rule in words.")
+    clocks = serializers.IntegerField(help_text="How many it would have started.")
+    completed = serializers.IntegerField()
+    expired = serializers.IntegerField()
+    running = serializers.IntegerField()
+    cancelled = serializers.IntegerField(help_text="Their units were scrapped.")
+    longestMinutes = serializers.FloatField(
+        allow_null=True, help_text="The longest time from a start to its end; null where nothing ended."
+    )
+    examples = TimeRuleOutcomeAnswer(many=True, help_text="At most 50: those that ran out, longest first, then others.")
+    truncated = serializers.BooleanField(help_text="Whether only the newest 200,000 events were looked at.")
+    to = OffsetDateTimeField()
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`."""
+        return {**super().get_fields(), "from": OffsetDateTimeField(help_text="The beginning of what was looked at.")}
 
 
 @describe(
@@ -115,6 +181,52 @@ class TimeRuleViewSet(IdModelViewSet):
     station_access = READS_SHARED
     filters = {"code": "code", "scope": "scope", "scopeValue": "scope_value", "isActive": "is_active"}
     search_fields = ("code", "name")
+
+    @extend_schema(
+        summary="Try a time rule on what happened",
+        description="Returns the clocks that the rule would have started within the period (7 days, at most 30), had "
+        "it been active. The clock reader reads the events that are kept; nothing is written, and nobody is told.",
+        request=TimeRuleDryRunRequest,
+        responses=TimeRuleDryRunAnswer,
+        examples=[
+            OpenApiExample(
+                "A shorter time for washing",
+                value={
+                    "durationMinutes": 180,
+                    "startEvent": "TRACK_OUT",
+                    "startCondition": {"operationKind": ["REFLOW"], "result": ["PASS"]},
+                    "endEvent": "TRACK_IN",
+                    "endCondition": {"operationKind": ["WASH"]},
+                    "from": "2026-03-02T00:00:00+01:00",
+                    "to": "2026-03-09T00:00:00+01:00",
+                },
+                request_only=True,
+            )
+        ],
+    )
+    @action(detail=False, methods=["post"], url_path="dry-run")
+    def dry_run(self, request: Request) -> Response:
+        """Try the rule."""
+        fields = read(TimeRuleDryRunRequest, request)
+        since, until = dry_run.read_period(fields.pop("from", None), fields.pop("to", None))
+        rule = TimeRuleDefinition(**fields)
+        return Response(TimeRuleDryRunAnswer(_shown(rule, dry_run.try_rule(rule, since=since, until=until))).data)
+
+
+def _shown(rule: TimeRuleDefinition, found: dry_run.DryRun) -> dict[str, Any]:
+    return {
+        "sentence": describe_rule(rule),
+        "clocks": len(found.outcomes),
+        "completed": found.count(InstanceStatus.COMPLETED),
+        "expired": found.count(InstanceStatus.EXPIRED),
+        "running": found.count(InstanceStatus.ACTIVE),
+        "cancelled": found.count(InstanceStatus.CANCELLED),
+        "longestMinutes": found.longest_minutes,
+        "examples": found.examples,
+        "truncated": found.is_truncated,
+        "from": found.since,
+        "to": found.until,
+    }
 
 
 class TimeRuleInstanceAnswer(RowSerializer):

@@ -26,7 +26,7 @@ from mes.time_rules.rules import (
 )
 
 
-def _fits(condition: str) -> str:
+def fits(condition: str) -> str:
     """Return in SQL what `rules.matches` asks of the payload of an event `e`. A condition that is no object fits, so
     that whoever handles the event finds it.
     """
@@ -43,8 +43,8 @@ def _fits(condition: str) -> str:
 INTEREST = f"""
     coalesce(e.payload->>'supersedes', '') <> '' OR EXISTS (
         SELECT FROM mes_timeruledefinition d
-         WHERE d.start_event = e.event_type AND d.is_active AND {_fits("d.start_condition")}
-            OR d.end_event = e.event_type AND {_fits("d.end_condition")}
+         WHERE d.start_event = e.event_type AND d.is_active AND {fits("d.start_condition")}
+            OR d.end_event = e.event_type AND {fits("d.end_condition")}
     )"""
 
 
@@ -60,10 +60,15 @@ def handle(events: Sequence[MesEvent]) -> None:
     One that takes the place of another is kept whatever it starts: what only that one started or ended counts no more.
     """
     definitions = list(TimeRuleDefinition.objects.all())
+    services.record(read_marks(events, definitions), definitions=definitions)
+
+
+def read_marks(events: Sequence[MesEvent], definitions: Sequence[TimeRuleDefinition]) -> list[TimeRuleMark]:
+    """Return what events start and end by these definitions, not saved; nothing of those that say nothing."""
     meanings = [_Meaning.of(event, definitions) for event in events]
     places = _Places([meaning.event for meaning in meanings if meaning.starting])
     marks = [_mark(meaning, places, definitions) for meaning in meanings]
-    services.record([mark for mark in marks if mark.starts or mark.ends or mark.supersedes], definitions=definitions)
+    return [mark for mark in marks if mark.starts or mark.ends or mark.supersedes]
 
 
 HANDLER = SetHandler(handle, interest=INTEREST)

@@ -1,11 +1,12 @@
-"""Hooks for other rooms: what runs when clocks expire or stop blocking.
+"""Hooks for other rooms: what runs when clocks expire or stop blocking, and who knows when units were scrapped.
 
 Listeners are called inside the transaction that changes the clocks, with all of them at once; they may be called again
 for the same clocks. They must not raise, and take no lock of a run or unit: who holds those may be waiting for the
 clocks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 
 from mes.platform.hooks import Hook
 from mes.time_rules.models import TimeRuleInstance
@@ -18,6 +19,10 @@ clocks_expired: Hook[Listener] = Hook()
 # listener(instances): clocks whose expiry no longer blocks, because the end turned out to be in time, came late, was
 # acknowledged, or the unit was scrapped.
 clocks_released: Hook[Listener] = Hook()
+
+
+# find(sns): when each of these units was scrapped; without those that are not. Read by dry runs, without locks.
+scrap_finders: Hook[Callable[[Collection[str]], Mapping[str, datetime]]] = Hook()
 
 
 def tell_expired(instances: Sequence[TimeRuleInstance]) -> None:

@@ -174,6 +174,15 @@ class _Clocks:
         TimeRuleInstance.objects.bulk_create(self.new_instances)  # in the order of their events, as their ids say
 
 
+def read_clocks_of(definition: TimeRuleDefinition, marks: Sequence[TimeRuleMark]) -> list[Clock]:
+    """Return the clocks of a definition that the marks of one unit or lot make, as if nobody had waived one.
+
+    The marks are changed where others take their place.
+    """
+    _supersede(marks)
+    return read_clocks(_marks_of(definition, marks))
+
+
 def _of_entities(entities: Iterable[EntityKey]) -> Q:
     ids: dict[str, list[str]] = {}
     for entity_type, entity_id in entities:

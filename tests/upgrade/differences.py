@@ -33,6 +33,7 @@ ADDED: dict[str, str] = {
     "leftOut": MAPPINGS,
     "block": MAPPINGS,
     "outcome": "a preview says what an example of the event would expect",
+    "sentence": "time rules and prep policies are said in words, too",
     "note": "machine events keep who had them replayed or dismissed, and why",
 }
 

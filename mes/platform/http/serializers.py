@@ -358,8 +358,11 @@ class StrictModelSerializer(WithChangeReason, StrictSerializer, serializers.Mode
     """Base of serializers of models: the model's own rules and constraints are checked as well.
 
     A subclass that overrides `validate` calls super() last. Fields that are not in the body's serializer are not
-    checked, because a service may still set them.
+    checked, because a service may still set them. With `is_saved` false, nor are the constraints of the table: the
+    model is only made, and may be like one that is there.
     """
+
+    is_saved = True
 
     serializer_field_mapping = {
         **serializers.ModelSerializer.serializer_field_mapping,
@@ -388,7 +391,7 @@ class StrictModelSerializer(WithChangeReason, StrictSerializer, serializers.Mode
         sources = {str(field.source).split(".")[0]: name for name, field in self.fields.items() if not field.read_only}
         excluded = {field.name for field in candidate._meta.fields} - set(sources)
         try:
-            candidate.full_clean(exclude=excluded)
+            candidate.full_clean(exclude=excluded, validate_unique=self.is_saved, validate_constraints=self.is_saved)
         except ModelValidationError as error:
             raise serializers.ValidationError(_by_field(error, sources)) from None
         return attrs

@@ -67,6 +67,7 @@ class MesEvent(models.Model):
             models.Index(
                 F("id").desc(), condition=Q(event_type=EventType.OUTBOUND_FEEDBACK), name="event_outbound_newest"
             ),
+            models.Index(F("event_type"), F("occurred_at"), name="event_by_type_and_time"),
             # Moves are nearly all there is: the others are found without reading them.
             models.Index(
                 F("event_type"),

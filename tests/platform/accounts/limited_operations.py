@@ -189,6 +189,7 @@ POST /api/stencils
 DELETE /api/stencils/{stencil_id}
 PATCH /api/stencils/{stencil_id}
 POST /api/time-rules
+POST /api/time-rules/dry-run
 POST /api/time-rules/instances/{id}/acknowledge
 POST /api/time-rules/instances/{id}/waive
 DELETE /api/time-rules/{id}
