@@ -324,6 +324,8 @@ SPECTACULAR_SETTINGS = {
         "ReadinessItemStatus": "mes.readiness.models.ItemStatus",
         "TrackResult": "execution.models.TrackResult",
         "TimeRuleEvent": "mes.time_rules.models.EVENT_CHOICES",
+        "TimeRuleScope": "mes.time_rules.choices.TimeRuleScope",
+        "ClockStatus": "mes.time_rules.models.InstanceStatus",
     },
 }
 

@@ -3,12 +3,19 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
-from mes.platform.http.admin import ReadOnlyAdmin, pretty_json
+from mes.platform.http.admin import ReadOnlyAdmin, list_problems, pretty_json
 from mes.readiness.models import Gate, PrepConfirmation, PrepPolicy, ReadinessCheck, ReadinessItem, ReadinessWaiver
+from mes.readiness.policy_form import PrepPolicyForm
+from mes.readiness.sentences import describe_policy
 from mes.sections import READINESS_AND_TIME
 
 READINESS_AND_TIME.add(PrepPolicy, PrepConfirmation, ReadinessCheck, ReadinessWaiver)
@@ -18,26 +25,19 @@ READINESS_AND_TIME.add(PrepPolicy, PrepConfirmation, ReadinessCheck, ReadinessWa
 class PrepPolicyAdmin(admin.ModelAdmin):
     """What runs of a line or of a route need, and how it is confirmed."""
 
-    list_display = (
-        "code",
-        "name",
-        "line",
-        "routing",
-        "gate",
-        "confirm_mode",
-        "data_source",
-        "max_age_minutes",
-        "is_active",
-    )
+    form = PrepPolicyForm
+    change_form_template = "admin/mes/preppolicy/change_form.html"
+    list_display = ("code", "name", "sentence", "gate", "is_active")
     list_filter = ("is_active", "gate", "data_source", "line")
-    list_select_related = ("line", "routing")
+    list_select_related = ("line", "routing", "spec__operation")
     search_fields = ("code", "name")
-    raw_id_fields = ("spec",)
     fieldsets = (
         (None, {"fields": ("code", "name", "instruction", "is_active")}),
         (_("For"), {"fields": (("line", "routing"),)}),
-        (_("How it is confirmed"), {"fields": ("gate", "confirm_mode", "data_source", "max_age_minutes")}),
-        (_("The device value"), {"fields": ("spec", "expected_text")}),
+        (
+            _("How it is confirmed"),
+            {"fields": ("gate", "data_source", "confirm_mode", "spec", "expected_text", "max_age_minutes")},
+        ),
     )
 
     def insists(self, before: PrepPolicy, after: PrepPolicy, changed: frozenset[str]) -> bool:
@@ -47,6 +47,40 @@ class PrepPolicyAdmin(admin.ModelAdmin):
     def insists_on_deletion(self, thing: PrepPolicy) -> bool:
         """Likewise."""
         return thing.gate == Gate.HARD
+
+    @admin.display(description=_("what it says"))
+    def sentence(self, policy: PrepPolicy) -> str:
+        """The policy in words."""
+        return describe_policy(policy)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address that says in words what stands in the form."""
+        view = self.admin_site.admin_view(require_POST(self.say_typed))
+        return [
+            path("say/", view, name="mes_preppolicy_say"),
+            path("<path:object_id>/say/", view, name="mes_preppolicy_say_changed"),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Give the template the sentence, and where it asks for it."""
+        policy = context.get("original")
+        name = "mes_preppolicy_say" if policy is None else "mes_preppolicy_say_changed"
+        context["sentence"] = "" if policy is None else describe_policy(policy)
+        context["trial_address"] = reverse(f"admin:{name}", args=() if policy is None else (policy.pk,))
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def say_typed(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
+        """Say what the policy of a form says, or what is wrong with it."""
+        policy = None if object_id is None else self.get_object(request, unquote(object_id))
+        if object_id is not None and policy is None:
+            raise Http404
+        if not (self.has_add_permission(request) if policy is None else self.has_change_permission(request, policy)):
+            raise PermissionDenied
+        form = PrepPolicyForm(request.POST, instance=policy)
+        errors = list_problems(form)  # asks for them, which fills the policy
+        sentence = "" if errors else describe_policy(form.instance)
+        return render(request, "time_rules/_trial.html", {"errors": errors, "sentence": sentence})
 
 
 class ItemInline(admin.TabularInline):

@@ -9,8 +9,9 @@ from mes.readiness.models import ConfirmMode, DataSource, Gate
 
 
 def describe_policy(policy: Any) -> str:
-    """Return what a policy says: “Before a run on line SMT-A starts, “Clean the printer” (PREP_CLEAN) must be confirmed by
-    a person. Without it the run starts only with a waiver.” `policy` is sound, saved or not.
+    """Return what a policy says: Before a run on line SMT-A starts, “Clean the printer” (PREP_CLEAN) must be confirmed
+    by a person. A confirmation holds for the run. Without it a run starts only with a waiver. `policy` is sound, saved
+    or not.
     """
     parts = [
         _("Before a run on %(where)s starts, “%(name)s” (%(code)s) must be confirmed %(how)s.")
@@ -54,5 +55,5 @@ def _validity(policy: Any) -> str:
     minutes = policy.max_age_minutes
     if not minutes:
         return _("A confirmation holds for the run.")
-    text = ngettext("A confirmation holds for %(number)d minute.", "A confirmation holds for %(number)d minutes.", minutes)
-    return text % {"number": minutes}
+    said = ngettext("It holds for %(number)d minute.", "It holds for %(number)d minutes.", minutes)
+    return said % {"number": minutes}

@@ -1,17 +1,28 @@
 """Time rules in the admin site; their clocks for looking."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 
 from mes.plant.admin import MasterDataAdmin
-from mes.platform.http.admin import ReadOnlyAdmin, choice_filter
+from mes.platform.http.admin import ReadOnlyAdmin, choice_filter, list_problems
 from mes.sections import READINESS_AND_TIME
+from mes.time_rules import dry_run
 from mes.time_rules.models import (
     InstanceStatus,
     TimeRuleDefinition,
     TimeRuleInstance,
     TimeRuleMark,
 )
+from mes.time_rules.rule_form import TimeRuleForm, list_scope_values
+from mes.time_rules.sentences import describe_rule
 
 READINESS_AND_TIME.add(TimeRuleDefinition, TimeRuleInstance, TimeRuleMark)
 
@@ -24,17 +35,9 @@ class TimeRuleDefinitionAdmin(MasterDataAdmin):
         "duration_minutes", "warning_minutes", "is_waivable", "is_active", "scope", "scope_value",
         "route_operation_kinds", "start_event", "start_condition", "restarts", "end_event", "end_condition",
     )  # fmt: skip
-    list_display = (
-        "code",
-        "name",
-        "scope",
-        "scope_value",
-        "duration_minutes",
-        "warning_minutes",
-        "is_waivable",
-        "is_active",
-        "priority",
-    )
+    form = TimeRuleForm
+    change_form_template = "admin/mes/timeruledefinition/change_form.html"
+    list_display = ("code", "sentence", "scope", "scope_value", "is_active", "priority")
     list_filter = ("is_active", "scope", "start_event")
     search_fields = ("code", "name", "scope_value")
     fieldsets = (
@@ -48,6 +51,69 @@ class TimeRuleDefinitionAdmin(MasterDataAdmin):
     def insists_on_deletion(self, thing: TimeRuleDefinition) -> bool:
         """Its duration and conditions go with it."""
         return True
+
+    @admin.display(description=_("what it says"))
+    def sentence(self, rule: TimeRuleDefinition) -> str:
+        """The rule in words."""
+        return describe_rule(rule)
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the address at which a rule is tried as it stands in the form."""
+        view = self.admin_site.admin_view(require_POST(self.try_typed))
+        return [
+            path("try/", view, name="mes_timeruledefinition_try"),
+            path("<path:object_id>/try/", view, name="mes_timeruledefinition_try_changed"),
+            *super().get_urls(),
+        ]
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Give the template what it offers, and where it asks."""
+        rule = context.get("original")
+        may_try = self.has_add_permission(request) if rule is None else self.has_change_permission(request, rule)
+        context |= {
+            "may_try": may_try,
+            "scope_values": list_scope_values(),
+            "sentence": "" if rule is None else describe_rule(rule),
+            "trial_address": _trial_address(rule) if may_try else "",
+        }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def try_typed(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
+        """Say what the rule of a form says and what is wrong with it; with `_try`, what it would have done."""
+        rule = None if object_id is None else self.get_object(request, unquote(object_id))
+        if object_id is not None and rule is None:
+            raise Http404
+        if not (self.has_add_permission(request) if rule is None else self.has_change_permission(request, rule)):
+            raise PermissionDenied
+        form = TimeRuleForm(request.POST, instance=rule)
+        for name in self.fixed if rule is not None else ():
+            del form.fields[name]
+        context = _tried(form, is_whole="_try" in request.POST)
+        return render(request, "time_rules/_trial.html", context)
+
+
+def _trial_address(rule: TimeRuleDefinition | None) -> str:
+    if rule is None:
+        return reverse("admin:mes_timeruledefinition_try")
+    return reverse("admin:mes_timeruledefinition_try_changed", args=[rule.pk])
+
+
+def _tried(form: Any, *, is_whole: bool) -> dict[str, Any]:
+    if not form.is_valid():
+        return {"errors": list_problems(form)}
+    rule = form.instance
+    context: dict[str, Any] = {"sentence": describe_rule(rule)}
+    if not is_whole:
+        return context
+    since, until = dry_run.read_period(None, None)
+    found = dry_run.try_rule(rule, since=since, until=until)
+    return context | {
+        "found": found,
+        "completed": found.count(InstanceStatus.COMPLETED),
+        "expired": found.count(InstanceStatus.EXPIRED),
+        "running": found.count(InstanceStatus.ACTIVE),
+        "cancelled": found.count(InstanceStatus.CANCELLED),
+    }
 
 
 @admin.register(TimeRuleInstance)

@@ -48,6 +48,11 @@ class Outcome:
     ended_at: datetime | None
     minutes: float
 
+    @property
+    def status_label(self) -> str:
+        """The status in words."""
+        return str(InstanceStatus(self.status).label)
+
 
 @dataclass(frozen=True)
 class DryRun:

@@ -194,6 +194,12 @@ def attempt(request: HttpRequest, label: Any, action: Callable[[], Any]) -> Any:
     return None
 
 
+def list_problems(form: forms.BaseForm) -> list[tuple[str, str]]:
+    """Return what is wrong with a form, each with the label of its field; "" where it is about several."""
+    labels = {name: str(form.fields[name].label or "") for name in form.errors if name in form.fields}
+    return [(labels.get(name, ""), str(text)) for name, texts in form.errors.items() for text in texts]
+
+
 def pretty_json(value: Any) -> str:
     """Show a JSON value over several lines; a dash for none."""
     if value is None:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mes', '0028_audit'),
+        ('mes', '0033_mapping_examples'),
     ]
 
     operations = [
