@@ -10,7 +10,7 @@ class ExecutionConfig(AppConfig):
 
     def ready(self) -> None:
         """Let values go in time, tell readiness of stations, units and device values, and monitoring of holds."""
-        from execution import queries, readiness_checks
+        from execution import hooks, queries, readiness_checks
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.tracked import TRACKED
@@ -18,12 +18,14 @@ class ExecutionConfig(AppConfig):
         from mes.platform.database.tracking import tracked
         from mes.platform.lists.listing import lists
         from mes.platform.monitoring.figures import Figure, figures
+        from mes.production.hooks import units_placed
         from mes.specs.hooks import value_drawers
         from mes.time_rules.hooks import scrap_finders
 
         tracked.register(*TRACKED)
         lists.register(VALUES)
         scrap_finders.register(queries.find_scrap_times)
+        units_placed.register(hooks.announce_all)
         readiness_checks.register()
         value_drawers.register(what_if.draw)
         figures.register(

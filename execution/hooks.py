@@ -31,6 +31,12 @@ def announce(unit_id: int) -> None:
         transaction.on_commit(lambda: _call(unit_moved, unit_id))
 
 
+def announce_all(unit_ids: Iterable[int]) -> None:
+    """Call the listeners for each of several units once the present transaction is committed."""
+    for unit_id in unit_ids:
+        announce(unit_id)
+
+
 def _call(listeners: Iterable[Callable[[int], None]], unit_id: int) -> None:
     for listener in listeners:
         try:

@@ -305,6 +305,11 @@ class UnitsNotFinished(DomainError):
     message = _("{count} unit(s) of the run were started and are neither done nor scrapped.")
 
 
+class RunStarted(DomainError):
+    code = "RUN_STARTED"
+    message = _("Run “{run}” has begun: it keeps its version from its first track or first article.")
+
+
 class RunInPrep(DomainError):
     code, message = "RUN_IN_PREP", _("Run “{run}” is in preparation; authorize it first.")
 

@@ -30,6 +30,7 @@ from mes.production import orders, runs
 from mes.production.fields import SerialNumberField
 from mes.production.models import MOST_OVERRUN, Run, WorkOrder
 from mes.production.queries import count_units
+from mes.production.version_api import TakesNewerVersion
 
 LARGEST_QUANTITY = 1_000_000
 LARGEST_REGISTRATION = 10_000
@@ -265,8 +266,8 @@ class WorkOrderViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveMode
 
     @extend_schema(
         summary="Create a run",
-        description="The run is bound to the route version that applies now, and keeps it. The runs of an order are "
-        "for no more units than it allows (ORDER_QTY_EXCEEDED).",
+        description="The run is bound to the route version that applies now, and keeps it from its first track or "
+        "first article. The runs of an order are for no more units than it allows (ORDER_QTY_EXCEEDED).",
         request=RunRequest,
         responses={201: RunAnswer},
         examples=[OpenApiExample("A run", value={"lineCode": "SMT-A", "planQty": 40}, request_only=True)],
@@ -286,8 +287,8 @@ class WorkOrderViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveMode
 
 
 @extend_schema_view(list=extend_schema(summary="List runs"))
-class RunViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
-    """Runs: list, read, register units, authorize, close."""
+class RunViewSet(TakesNewerVersion, OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
+    """Runs: list, read, give a newer route version, register units, authorize, close."""
 
     queryset = Run.objects.select_related("work_order", "line", "route_version__routing").defer(
         "route_version__snapshot"
@@ -302,6 +303,7 @@ class RunViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin
         "units": (Capability.UNITS,),
         "authorize": (Capability.AUTHORIZE,),
         "close": (Capability.CLOSE,),
+        "partial_update": (Capability.AUTHORIZE, Capability.ROUTES),
     }
     station_access = READS_OWN
 

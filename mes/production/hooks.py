@@ -1,6 +1,6 @@
 """Hooks for other rooms in the life of a run: what may refuse a step of it, and what runs after one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mes.platform.hooks import Hook
 from mes.production.models import Run
@@ -8,6 +8,10 @@ from mes.production.models import Run
 # gate(run, by): called at each authorization, with the run locked; raises a DomainError to refuse. What must survive
 # the refusal goes into the error's `keep`.
 authorization_gates: Hook[Callable[[Run, str], None]] = Hook()
+
+# listener(unit_ids): called in the transaction that gives a run a newer version of its route, with the run and its
+# units locked, once they stand at that version's first step.
+units_placed: Hook[Callable[[Sequence[int]], None]] = Hook()
 
 # listener(run): called in the transaction that ends a run, with the run locked, once its end is written. It has only
 # the database.

@@ -25,9 +25,9 @@ def count_units(runs: Iterable[Run]) -> dict[int, dict[str, int]]:
 def find_newer_version(run: Run) -> int | None:
     """Return the number of the latest version that a route has got since its run was created; one query.
 
-    None for a run that is not in preparation any more: it could not be made anew by it.
+    None for a run that has begun: it keeps its version.
     """
-    if run.status != RunStatus.PREP:
+    if run.status not in (RunStatus.PREP, RunStatus.AUTHORIZED):
         return None
     bound = run.route_version
     newer = RouteVersion.objects.filter(routing=bound.routing_id, status=VersionStatus.READY)

@@ -119,11 +119,14 @@ def _rank(route: Routing) -> tuple[str, datetime | None, datetime]:
 
 
 def lock(*, run_no: str) -> Run:
-    """Return the run locked for a change of its state (inside a transaction). Raises RunNotFound."""
-    runs = Run.objects.select_for_update(of=("self",), no_key=True).select_related(
-        "work_order", "line", "route_version"
-    )
-    return get_or_raise(runs, RunNotFound, run_no=run_no)
+    """Return the run locked for a change of its state (inside a transaction). Raises RunNotFound.
+
+    Its version is read after the lock: joined, a run that was given another one meanwhile would not be found.
+    """
+    runs = Run.objects.select_for_update(of=("self",), no_key=True).select_related("work_order", "line")
+    run = get_or_raise(runs, RunNotFound, run_no=run_no)
+    run.route_version = RouteVersion.objects.defer("snapshot", "errors").get(pk=run.route_version_id)
+    return run
 
 
 def set_authorization(*, run_no: str, action: str, by: str, reason: str = "") -> Run:

@@ -14,9 +14,10 @@ from django.views.decorators.http import require_GET, require_POST
 from mes.errors import DomainError, RunNotFound
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.pages import mark_of, needs, show_live, signed_in
+from mes.platform.http.whole_numbers import whole_number
 from mes.production import runs
 from mes.production.models import OPEN_RUN_STATUSES
-from mes.production.queries import find_newer_version
+from mes.production.newer_version import take_version
 from mes.readiness import (
     board,
     confirmations,
@@ -25,6 +26,8 @@ from mes.readiness import (
 )
 from mes.readiness.evaluation import evaluate
 from mes.readiness.models import CheckKind, DataSource
+from mes.readiness.newer import TAKES, find_newer
+from mes.routing.preview import LARGEST_VERSION_NO
 
 REASON_LENGTH = 500
 PREPARES = (Capability.BIND, Capability.AUTHORIZE, Capability.FAI)
@@ -60,13 +63,15 @@ def run_board(request: HttpRequest, run_no: str) -> HttpResponse:
         raise Http404(str(missing)) from missing
     if run.status not in OPEN_RUN_STATUSES:
         return redirect("run", run_no=run_no)  # that page shows the check it was authorized by
-    readiness_board = board.build(evaluate(run), role_capabilities(request.user))
+    granted = role_capabilities(request.user)
+    readiness_board = board.build(evaluate(run), granted)
     scans = [row for row in readiness_board.rows if row.scan]
     unbound = (row.scan for row in scans if row.judged.finding.code.endswith("_NOT_BOUND"))
-    newer = find_newer_version(run)
+    newer = find_newer(run, granted)
     context = {"board": readiness_board, "run": run, "scans": scans, "focus": next(unbound, "")}
-    context["newer_version_no"] = newer
-    mark = mark_of([(row.judged.finding, row.status) for row in readiness_board.rows], run.status, newer)
+    context["newer"] = newer
+    newer_shown = newer and (newer.version_no, newer.may_take)
+    mark = mark_of([(row.judged.finding, row.status) for row in readiness_board.rows], run.status, newer_shown)
     return show_live(request, "readiness/board.html", "readiness/_board_live.html", context, mark=mark)
 
 
@@ -110,6 +115,19 @@ def _revoke(request: HttpRequest, run_no: str) -> None:
         messages.success(request, _("The authorization is taken back."))
 
 
+def _take_version(request: HttpRequest, run_no: str) -> None:
+    reason = _read_reason(request)
+    number = whole_number(request.POST.get("version", ""))
+    if reason is None:
+        return
+    if number is None or number > LARGEST_VERSION_NO:
+        messages.error(request, _("There is no such version."))
+        return
+    take = {"run_no": run_no, "version_no": number, "by": _name(request), "reason": reason}
+    if _attempt(request, take_version, **take):
+        messages.success(request, _("The run has version %(number)d now.") % {"number": number})
+
+
 def _waive(request: HttpRequest, run_no: str) -> None:
     reason = _read_reason(request)
     if reason is None:
@@ -140,6 +158,7 @@ ACTIONS: dict[str, tuple[tuple[Capability, ...], Callable[[HttpRequest, str], No
     "precheck": (PREPARES, _precheck),
     "authorize": ((Capability.AUTHORIZE,), _authorize),
     "revoke": ((Capability.AUTHORIZE,), _revoke),
+    "version": (TAKES, _take_version),
     "waive": ((Capability.WAIVE,), _waive),
     "confirm": ((Capability.BIND, Capability.AUTHORIZE), _confirm),
 }

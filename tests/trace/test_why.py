@@ -95,16 +95,16 @@ def test_the_column_why_names_what_a_carrier_measured(admin_client):
     assert page.count("Peak Temperature 252 °C (235 – 250") == len(sns)
 
 
-def test_a_run_in_preparation_tells_of_a_newer_version_of_its_route(admin_client):
+def test_a_run_that_has_not_begun_tells_of_a_newer_version_of_its_route(admin_client):
     plant = make_plant(authorize=False)
     page = "/trace/runs/RUN-1/"
     assert "The route has version" not in admin_client.get(page).content.decode()
     plant.routing.sn_masks = ["SN-#"]
     plant.routing.save()
     compile_route(code=plant.routing.code)
-    told = "The route has version 2 by now. This run keeps version 1"
+    told = "The route has version 2 by now. This run has version 1"
     assert told in admin_client.get(page).content.decode()
-    assert told in admin_client.get("/readiness/runs/RUN-1/").content.decode()
-    plant.run.status = "AUTHORIZED"
+    assert "Version 2 is newer: one difference" in admin_client.get("/readiness/runs/RUN-1/").content.decode()
+    plant.run.status = "IN_PROGRESS"
     plant.run.save()
     assert "The route has version" not in admin_client.get(page).content.decode()

@@ -161,6 +161,7 @@ PATCH /api/operations/{code}
 POST /api/prep-policies
 DELETE /api/prep-policies/{id}
 PATCH /api/prep-policies/{id}
+PATCH /api/runs/{run_no}
 POST /api/routes
 DELETE /api/routes/{code}
 PATCH /api/routes/{code}
