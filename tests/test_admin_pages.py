@@ -322,57 +322,6 @@ def test_shifts_are_refused_at_their_field(plant: Plant, engineer: Client) -> No
 # --- routes -----------------------------------------------------------------------------------------------
 
 
-def route_form(routing: Routing, rows: list[tuple[int | str, int, int]]) -> dict[str, Any]:
-    """A submitted form of a route with rows of (id, step number, operation id)."""
-    form: dict[str, Any] = {
-        "code": routing.code,
-        "name": "New name",
-        "product_code": "BOARD-1",
-        "is_active": "on",
-        "source_system": routing.source_system,
-        "steps-TOTAL_FORMS": len(rows),
-        "steps-INITIAL_FORMS": sum(1 for row in rows if row[0]),
-    }
-    for index, (pk, step_no, operation) in enumerate(rows):
-        form |= {f"steps-{index}-id": pk, f"steps-{index}-step_no": step_no, f"steps-{index}-operation": operation}
-        form[f"steps-{index}-routing"] = routing.pk
-    return form
-
-
-def test_steps_are_edited_with_their_route(engineer: Client) -> None:
-    routing = make_route(steps=[(10, "PRINT")])
-    step = routing.steps.get()
-    rows: list[Any] = [(step.pk, 20, step.operation_id), ("", 10, step.operation_id)]
-    response = engineer.post(address(Routing, "change", routing.pk), route_form(routing, rows))
-    assert response.status_code == 302
-    assert list(routing.steps.values_list("step_no", flat=True)) == [10, 20]
-
-
-def test_a_step_number_given_twice_is_shown_as_an_error(engineer: Client) -> None:
-    routing = make_route(steps=[(10, "PRINT")])
-    step = routing.steps.get()
-    rows: list[Any] = [(step.pk, 10, step.operation_id), ("", 10, step.operation_id)]
-    response = engineer.post(address(Routing, "change", routing.pk), route_form(routing, rows))
-    assert response.status_code == 200
-    assert response.context["errors"]
-
-
-def test_steps_of_an_erp_route_cannot_be_edited(engineer: Client) -> None:
-    routing = make_route(steps=[(10, "PRINT")], source_system="ERP")
-    step = routing.steps.get()
-    engineer.post(address(Routing, "change", routing.pk), route_form(routing, [(step.pk, 20, step.operation_id)]))
-    step.refresh_from_db()
-    routing.refresh_from_db()
-    assert (step.step_no, routing.name) == (10, "New name")
-
-
-def test_a_route_form_takes_a_fixed_number_of_queries(engineer: Client, django_assert_num_queries: Any) -> None:
-    routing = make_route(steps=[(number, "PRINT") for number in range(10, 210, 10)])
-    engineer.get(address(Routing, "change", routing.pk))
-    with django_assert_num_queries(11):  # its state, and the route again after it, beside the nine of Django
-        engineer.get(address(Routing, "change", routing.pk))
-
-
 def test_the_button_leads_to_what_compiling_would_do(engineer: Client) -> None:
     routing = make_route(steps=[(10, "PRINT")])
     button = reverse("route-compile", args=[routing.code])

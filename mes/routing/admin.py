@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.forms import SimpleArrayField
-from django.db.models import F, ForeignKey, JSONField, OuterRef, QuerySet, Subquery
+from django.db.models import F, JSONField, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -21,55 +21,17 @@ from mes.routing.compilation import compile_route, differs_from_live, find_warni
 from mes.routing.models import (
     FaiTemplate,
     RouteExecutionConfig,
-    RouteSource,
     RouteVersion,
     Routing,
-    RoutingStep,
     VersionStatus,
 )
+from mes.routing.route_page import EditsSteps
 from mes.sections import SPECS_AND_ROUTES
 from mes.specs.display import describe_alarm, describe_limits
 
 SPECS_AND_ROUTES.add(Routing, RouteExecutionConfig, RouteVersion, FaiTemplate)
 
 # --- routes -----------------------------------------------------------------------------------------------
-
-
-class RoutingStepInline(admin.TabularInline):
-    """The steps of a route; those of an ERP route are read-only."""
-
-    model = RoutingStep
-    extra = 0
-    ordering = ("step_no",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[RoutingStep]:
-        """Load the operations with the steps."""
-        return super().get_queryset(request).select_related("operation")
-
-    def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
-        """Read the operations once for all rows."""
-        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
-        if field is not None and db_field.name == "operation":
-            if not hasattr(request, "operation_choices"):
-                request.operation_choices = list(iter(field.choices))  # type: ignore[attr-defined, arg-type]
-            field.choices = request.operation_choices  # type: ignore[attr-defined]
-        return field
-
-    def has_add_permission(self, request: HttpRequest, obj: Routing | None = None) -> bool:
-        """Not to a route of the ERP."""
-        return not _is_fixed(obj) and super().has_add_permission(request, obj)
-
-    def has_change_permission(self, request: HttpRequest, obj: Routing | None = None) -> bool:
-        """Not of a route of the ERP."""
-        return not _is_fixed(obj) and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Routing | None = None) -> bool:
-        """Not from a route of the ERP."""
-        return not _is_fixed(obj) and super().has_delete_permission(request, obj)
-
-
-def _is_fixed(routing: Routing | None) -> bool:
-    return routing is not None and routing.pk is not None and routing.source_system == RouteSource.ERP
 
 
 @admin.register(FaiTemplate)
@@ -98,7 +60,7 @@ class MasksField(SimpleArrayField):
 
 
 @admin.register(Routing)
-class RoutingAdmin(MasterDataAdmin):
+class RoutingAdmin(EditsSteps, MasterDataAdmin):
     """Routes. Compiling publishes a route and its configs as a version for new runs."""
 
     formfield_overrides = {**MasterDataAdmin.formfield_overrides, ArrayField: {"form_class": MasksField}}
@@ -116,7 +78,6 @@ class RoutingAdmin(MasterDataAdmin):
     )
     list_filter = ("is_active", "source_system")
     search_fields = ("code", "name", "product_code")
-    inlines = (RoutingStepInline,)
     actions = ("compile_chosen",)
     fieldsets = (
         (None, {"fields": ("code", "name", "product_code", "fai_template", "is_active")}),

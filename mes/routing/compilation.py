@@ -52,12 +52,15 @@ class Sources:
     station_codes: frozenset[str]
 
 
-def load_sources(routing: Routing) -> Sources:
-    """Read a route, the configs that may apply to it, and the specs of its operations."""
-    steps = list(routing.steps.select_related("operation").order_by("step_no"))
+def load_sources(routing: Routing, *, new: RoutingStep | None = None) -> Sources:
+    """Read a route, the configs that may apply to it, and the specs of its operations; with a step that is not there
+    yet, on a route that may not be there either.
+    """
+    steps = list(routing.steps.select_related("operation").order_by("step_no")) if routing.pk else []
+    steps += [new] if new else []
     operations = {step.operation_id for step in steps}
-    configs = RouteExecutionConfig.objects.select_related("station_group").filter(
-        Q(routing=routing) | Q(operation__in=operations) | Q(scope=ConfigScope.GLOBAL)
+    configs = RouteExecutionConfig.objects.select_related("station_group", "operation").filter(
+        Q(routing=routing.pk, routing__isnull=False) | Q(operation__in=operations) | Q(scope=ConfigScope.GLOBAL)
     )
     specs: dict[int, dict[str, DataCollectionSpec]] = {}
     for spec in DataCollectionSpec.objects.filter(operation__in=operations).order_by("name"):

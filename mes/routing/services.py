@@ -130,12 +130,12 @@ def _write_steps(routing: Routing, steps: Sequence[StepInput]) -> None:
 # --- the steps of a route with what is set for them --------------------------------------------------------
 
 
-def edit_steps(*, code: str, steps: Sequence[StepEdit]) -> None:
+def edit_steps(*, code: str, steps: Sequence[StepEdit], is_new: bool = False) -> None:
     """Make the steps of a route these, and set for each what its own config says; only what differs is written.
 
     The configs of a step that gets another number are taken along; those of removed steps go. Steps of an ERP route
-    never change, but what is set for them does. Raises RouteNotFound, RouteReadOnly, ValidationFailed,
-    OperationNotFound, StationNotFound.
+    never change, unless it was made just now; what is set for them does. Raises RouteNotFound, RouteReadOnly,
+    ValidationFailed, OperationNotFound, StationNotFound.
     """
     check_step_numbers(steps)
     with transaction.atomic():
@@ -143,7 +143,7 @@ def edit_steps(*, code: str, steps: Sequence[StepEdit]) -> None:
         present = list(routing.steps.select_related("operation").order_by("step_no"))
         if problems := step_edits.find_step_problems(steps, (step.pk for step in present)):
             raise ValidationFailed(problems)
-        if routing.source_system == RouteSource.ERP and not _same_steps(present, steps):
+        if routing.source_system == RouteSource.ERP and not is_new and not _same_steps(present, steps):
             raise RouteReadOnly(route=code)
         configs = list(routing.configs.filter(scope=ConfigScope.STEP).select_related("station_group"))
         changes = _find_changes(configs, present, steps)
