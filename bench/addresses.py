@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,10 +16,13 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.test import RequestFactory
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
 from bench.grown import READER
 from mes.platform.http.admin import BoundedPaginator
+from mes.platform.lists.asked import MOST_PAGES
+from mes.platform.lists.listing import Filter, FilterKind, Listing, lists
 
 NOTHING = "nothing-there"
 LAST_CURSOR = base64.b64encode(b"r=1&p=0").decode()  # backwards from before the first row
@@ -56,7 +60,7 @@ class Address:
 
 def find_all() -> list[Address]:
     """Return every address once."""
-    found = {address.path: address for find in (_of_api, _of_pages, _of_admin) for address in find()}
+    found = {address.path: address for find in (_of_api, _of_pages, _of_lists, _of_admin) for address in find()}
     return list(found.values())
 
 
@@ -127,6 +131,38 @@ def _of_pages() -> Iterator[Address]:
     yield Address(_with("/trace/", q="GROWN-00000007"), "found")
     yield Address(_with("/ingest/events/", before="1"), "last")
     yield Address(_with("/integration/messages/", before="1"), "last")
+
+
+# --- lists -------------------------------------------------------------------------------------------------
+
+
+def _of_lists() -> Iterator[Address]:
+    """Each list: its first page, its last, each order, each filter, and a period long ago."""
+    yield Address("/lists/", "first")
+    for listing in lists:
+        yield from _of_list(f"/lists/{listing.name}/", listing)
+
+
+def _of_list(path: str, listing: Listing) -> Iterator[Address]:
+    yield Address(path, "first")
+    yield Address(_with(path, page=str(MOST_PAGES), period="all"), "last")
+    for column in listing.columns:
+        needs = {column.sort_needs: NOTHING} if column.sort_needs else {}
+        for sign in ("", "-") if column.sort else ():
+            yield Address(_with(path, sort=sign + column.key, period="all", **needs), f"sort={sign}{column.key}")
+    if listing.period is not None:
+        yield Address(_with(path, **{"from": "2000-01-01", "to": "2000-02-01"}), "to=2000-02-01")
+        month_ago = timezone.localdate() - timedelta(days=30)
+        yield Address(_with(path, **{"from": str(month_ago), "to": str(month_ago)}), f"to={month_ago}")
+    for each in listing.filters:
+        for value in _values_of(each):
+            yield Address(_with(path, period="all", **{each.key: value}), f"{each.key}={value}")
+
+
+def _values_of(each: Filter) -> Sequence[str]:
+    if each.kind is FilterKind.CHOICE:
+        return [str(value) for value, _label in each.choices_for(User.objects.get(username=READER))]
+    return {FilterKind.YES_NO: ["yes", "no"], FilterKind.NUMBER: ["987654"]}.get(each.kind, [NOTHING])
 
 
 # --- the admin site ----------------------------------------------------------------------------------------

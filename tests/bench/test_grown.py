@@ -63,5 +63,7 @@ def test_the_product_reads_what_was_made(size):
         "/trace/units/GROWN-00000007/",
         "/admin/execution/track/?q=nothing-there",
         "/admin/execution/track/?result__exact=FAIL",
+        "/lists/values/?page=200&period=all",
+        "/lists/units/?period=all&status=ON_HOLD",
     } <= found
     assert len([path for path in found if path.startswith("/api/")]) > 300

@@ -174,7 +174,7 @@ def _counted(page: Page, asked: Asked) -> str:
         return _("more than %(number)s") % {"number": f"{MOST_COUNTED:,}"}
     first = (asked.page - 1) * PAGE_SIZE + 1
     if not page.rows:
-        return f"{page.count:,}"
+        return ""
     last = first + len(page.rows) - 1
     return _("%(first)s–%(last)s of %(number)s") % {
         "first": f"{first:,}",
