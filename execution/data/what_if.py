@@ -14,8 +14,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution.data.judging import Reading, judge
-from execution.models import DataValue
 from mes import errors
+from mes.platform.database.prepared import fetch_all
 from mes.production.models import Unit
 from mes.routing.snapshots import SpecSnapshot, spec_of
 from mes.specs.models import DataCollectionSpec, DataType
@@ -93,21 +93,30 @@ def choose_period(since: datetime | None, until: datetime | None) -> Period:
     return Period(since, until)
 
 
+_NEWEST = """
+    SELECT {columns} FROM execution_datavalue
+     WHERE spec_id = %(spec)s AND collected_at >= %(since)s AND collected_at < %(until)s AND received_at >= %(received)s
+           AND value_number IS NOT NULL
+     ORDER BY collected_at DESC LIMIT %(most)s
+"""
+READ_KEPT = _NEWEST.format(columns="value_number, judge, reported_judge, alarmed, unit_id, collected_at")
+READ_NUMBERS = _NEWEST.format(columns="value_number")
+
+
 def read_kept(spec: DataCollectionSpec, period: Period) -> tuple[list[Kept], bool]:
     """Return the newest numbers of a spec that were collected in a period, and whether there are more; one query."""
-    kept = (
-        DataValue.objects.filter(
-            spec=spec,
-            collected_at__gte=period.since,
-            collected_at__lt=period.until,
-            received_at__gte=period.since - _LATE,  # spares the older partitions
-            value_number__isnull=False,
-        )
-        .order_by("-collected_at")
-        .values_list("value_number", "judge", "reported_judge", "alarmed", "unit_id", "collected_at")
-    )
-    rows = list(map(Kept._make, kept[: MOST_VALUES + 1]))
-    return rows[:MOST_VALUES], len(rows) > MOST_VALUES
+    rows = fetch_all(READ_KEPT, _asked(spec, period), binary=True)
+    return list(map(Kept._make, rows[:MOST_VALUES])), len(rows) > MOST_VALUES
+
+
+def _asked(spec: DataCollectionSpec, period: Period) -> dict[str, Any]:
+    return {
+        "spec": spec.pk,
+        "since": period.since,
+        "until": period.until,
+        "received": period.since - _LATE,  # spares the older partitions
+        "most": MOST_VALUES + 1,
+    }
 
 
 def weigh(values: Sequence[Kept], spec: SpecSnapshot) -> Outcome:
@@ -192,8 +201,8 @@ def draw(spec: DataCollectionSpec) -> dict[str, Any]:
     `low` and `high` are None where nothing can be drawn.
     """
     check_has_numbers(spec)
-    values, _truncated = read_kept(spec, choose_period(None, None))
-    return spread([kept.number for kept in values])
+    rows = fetch_all(READ_NUMBERS, _asked(spec, choose_period(None, None)), binary=True)
+    return spread([number for (number,) in rows[:MOST_VALUES]])
 
 
 def spread(numbers: Sequence[float]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from mes.specs.usage import BoundRun, PrepUse, Usage
 
 
 def find_usage(spec: DataCollectionSpec) -> Usage:
-    """Return where a spec is used; five queries."""
+    """Return where a spec is used; six queries."""
     return Usage(find_steps(spec), find_versions(spec), _find_runs(spec), _find_prep_policies(spec))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db.models import Exists, F, Func, JSONField, OuterRef, Q, QuerySet
+from django.db.models import F, Func, JSONField, Max, Q, QuerySet
 
 from mes.routing import snapshots
 from mes.routing.compilation import narrowest_first
@@ -30,25 +30,30 @@ def ready_versions_with(spec: DataCollectionSpec) -> QuerySet[RouteVersion]:
 
 
 def find_versions(spec: DataCollectionSpec) -> list[BoundVersion]:
-    """Return the READY versions that bind a spec, with its limits as they were frozen; one query.
+    """Return the READY versions that bind a spec, with its limits as they were frozen; two queries.
 
     Only the spec's own part of each document leaves the database.
     """
-    later = RouteVersion.objects.filter(routing=OuterRef("routing"), version_no__gt=OuterRef("version_no"))
     frozen = Func(
         F("snapshot"),
         template=f"jsonb_path_query_first(%(expressions)s, '$.steps[*].dataSpecs[*] ? (@.id == \"{spec.pk}\")')",
         output_field=JSONField(),
     )
-    rows = (
+    rows = list(
         ready_versions_with(spec)
-        .annotate(frozen=frozen, is_superseded=Exists(later))
+        .annotate(frozen=frozen)
         .order_by("routing__code", "-version_no")
-        .values_list("pk", "routing__code", "version_no", "is_superseded", "frozen")
+        .values_list("pk", "routing_id", "routing__code", "version_no", "frozen")
+    )
+    latest = dict(
+        RouteVersion.objects.filter(routing__in={row[1] for row in rows})
+        .order_by()
+        .values_list("routing_id")
+        .annotate(Max("version_no"))
     )
     return [
-        BoundVersion(pk, code, number, not is_superseded, snapshots.read_spec(frozen))
-        for pk, code, number, is_superseded, frozen in rows
+        BoundVersion(pk, code, number, number == latest[routing_id], snapshots.read_spec(document))
+        for pk, routing_id, code, number, document in rows
     ]
 
 

@@ -26,6 +26,7 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import IdModelViewSet
 from mes.specs.models import AlarmAction, DataCollectionSpec, DataType, ItemType, Method, TriggerType
+from mes.specs.rules import usual_alarm_action
 
 PATHS = {
     "lsl": ("limits", "lsl"),
@@ -87,8 +88,8 @@ class SpecAlarmSerializer(_WholeSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return every column; what was not sent is empty."""
         lower, upper = attrs.get("alarm_min"), attrs.get("alarm_max")
-        default = "" if lower is None and upper is None else AlarmAction.ALARM_ONLY.value
-        return {"alarm_min": lower, "alarm_max": upper, "alarm_action": attrs.get("alarm_action") or default}
+        action = attrs.get("alarm_action") or usual_alarm_action(lower, upper)
+        return {"alarm_min": lower, "alarm_max": upper, "alarm_action": action}
 
 
 class SpecSerializer(FixedFieldsMixin, StrictModelSerializer):

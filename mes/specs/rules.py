@@ -1,7 +1,8 @@
 """Pure rules about data collection specs."""
 
 import math
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -20,6 +21,31 @@ class HasLimits(Protocol):
 
 
 LIMIT_FIELDS = ("lsl", "usl", "target", "alarm_min", "alarm_max")
+
+# Fields that only some specs have: the column that decides, the values with which they fit, and why they do else not.
+FITTING: tuple[tuple[str, tuple[str, ...], tuple[str, ...], Promise], ...] = (
+    ("data_type", ("NUMBER",), (*LIMIT_FIELDS, "unit", "alarm_action"), _("Only a NUMBER spec has this.")),
+    ("trigger_type", ("EVENT", "TIME"), ("trigger_rule",), _("Only a spec by EVENT or TIME has this.")),
+)
+
+
+def find_misfits(values: Mapping[str, Any]) -> dict[str, Promise]:
+    """Return a message for each field that is filled and does not fit the data type or the trigger.
+
+    Limits are left to `find_limit_problems`.
+    """
+    return {
+        name: message
+        for decides, fitting, names, message in FITTING
+        if values.get(decides) and values[decides] not in fitting
+        for name in names
+        if name not in LIMIT_FIELDS and values.get(name) not in (None, "")
+    }
+
+
+def usual_alarm_action(lower: float | None, upper: float | None) -> str:
+    """Return what happens outside of an alarm band of which nothing else is said."""
+    return "" if lower is None and upper is None else "ALARM_ONLY"
 
 
 def find_limit_problems(spec: HasLimits) -> dict[str, str | Promise]:

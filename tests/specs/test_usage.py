@@ -141,11 +141,11 @@ def test_usage_takes_as_many_statements_for_many_versions_and_routes(django_asse
     client = api_client(Role.OPERATOR)
     usage(plant.peak, client)
     _more_versions(plant, 4)
-    with django_assert_num_queries(6):  # the spec, then two of routes, and one each of versions, runs, policies
+    with django_assert_num_queries(7):  # the spec, two of routes, two of versions, one each of runs and policies
         assert len(usage(plant.peak, client)["versions"]) == 5
     for number in range(2, 40):
         make_route(f"ROUTE-{number}", steps=[(10, "REFLOW")])
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         assert len(usage(plant.peak, client)["routes"]) == 39
 
 
