@@ -275,6 +275,10 @@ class InUse(DomainError):
     code, message = "IN_USE", _("It is in use by {users} and cannot be deleted.")
 
 
+class LastAdmin(DomainError):
+    code, message = "LAST_ADMIN", _("The last active Admin stays. Make somebody else an Admin first.")
+
+
 class InvalidTransition(DomainError):
     """`state` is a member of the choices of the thing's status, or of `labels.State`."""
 

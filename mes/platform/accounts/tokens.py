@@ -108,10 +108,17 @@ def _check(token: DeviceToken) -> None:
 
 def _expiry_faults(expires_at: datetime) -> dict[str, str]:
     try:
-        validate_moment(expires_at)
+        check_expiry(expires_at)
     except ValidationError as error:
         return {"expiresAt": " ".join(error.messages)}
-    return {} if expires_at > timezone.now() else {"expiresAt": _("Must lie in the future.")}
+    return {}
+
+
+def check_expiry(expires_at: datetime) -> None:
+    """Raise ValidationError for an end that is over, or that cannot be kept."""
+    validate_moment(expires_at)
+    if expires_at <= timezone.now():
+        raise ValidationError(_("Must lie in the future."))
 
 
 # --- recognising ------------------------------------------------------------------------------------------

@@ -3,51 +3,21 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mes.platform.http.admin import ReadOnlyAdmin
-from mes.platform.sign_in import attempts, second_factor
+from mes.platform.sign_in import (
+    attempts,
+    people_admin,  # noqa: F401
+    token_admin,  # noqa: F401
+)
 from mes.platform.sign_in.models import AttemptCount, SecondFactorRule
 from mes.sections import PEOPLE_AND_ACCESS
 
 PEOPLE_AND_ACCESS.add(SecondFactorRule, AttemptCount)
-
-admin.site.unregister(User)
-
-
-@admin.register(User)
-class PersonAdmin(UserAdmin):
-    """People, as Django has them, and whether they have a second factor."""
-
-    list_display = ("username", "email", "first_name", "last_name", "is_staff", "has_second_factor")
-    list_select_related = ("second_factor",)
-    actions = ("reset_second_factor",)
-    insists_on_reason = ("groups", "user_permissions", "is_superuser", "is_staff")
-
-    @admin.display(description=gettext_lazy("second factor"), boolean=True)
-    def has_second_factor(self, obj: User) -> bool:
-        """Whether there is one."""
-        return hasattr(obj, "second_factor")
-
-    def has_reset_permission(self, request: HttpRequest) -> bool:
-        """Needed by the action."""
-        return request.user.has_perm("mes.reset_secondfactor")
-
-    @admin.action(
-        description=gettext_lazy("Remove the second factor (the app or phone is lost)"), permissions=["reset"]
-    )
-    def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Have people sign in without, or set up another where a role needs one."""
-        people = list(queryset)
-        count = second_factor.remove(people, by=request.user.get_username())
-        for person in people:
-            self.log_change(request, person, _("Second factor removed."))
-        messages.success(request, _("%(count)d second factor(s) removed.") % {"count": count})
 
 
 @admin.register(SecondFactorRule)

@@ -7,7 +7,6 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db.models import ProtectedError
 from django.test import Client
@@ -302,40 +301,3 @@ def test_the_command_says_what_is_wrong(arguments: list[str], message: str) -> N
 def test_a_date_means_its_end_in_the_plants_time_zone(text: str, expected: str) -> None:
     with timezone.override("Asia/Taipei"):
         assert parse_expiry(text).isoformat() == expected
-
-
-# --- the admin site ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def administrator() -> Client:
-    client = Client()
-    client.force_login(User.objects.create_superuser("root"))
-    return client
-
-
-@pytest.mark.urls("tests.platform.accounts.admin_urls")
-def test_the_admin_site_issues_shows_and_revokes(
-    administrator: Client, django_capture_on_commit_callbacks: Any
-) -> None:
-    station = make_station("S1")
-    address = "/admin/mes/devicetoken/"
-    form = {"name": "oven", "role": "INTEGRATION", "limited_to": [station.pk], "expires_at_0": "", "expires_at_1": ""}
-    listed = administrator.post(f"{address}add/", form, follow=True)
-    token = DeviceToken.objects.get()
-    [message] = [str(message) for message in listed.context["messages"] if "lk_" in str(message)]
-    assert find_token(message.split()[-1]) is not None
-    assert token.created_by is not None
-
-    shown = administrator.get(f"{address}{token.pk}/change/").text
-    assert token.prefix in shown
-    assert "S1" in shown
-    assert token.token_hash not in shown + listed.text
-    assert administrator.post(f"{address}{token.pk}/change/", {"name": "other"}).status_code == 403
-    assert "30 seconds" in administrator.get(address).text
-
-    with django_capture_on_commit_callbacks(execute=True):
-        administrator.post(address, {"action": "revoke", "_selected_action": [token.pk]})
-    token.refresh_from_db()
-    assert token.revoked_at is not None
-    assert find_token(message.split()[-1]) is None
