@@ -73,7 +73,7 @@ OPEN_RUN_STATUSES = (RunStatus.PREP, RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS
 
 
 class Run(models.Model):
-    """One batch of a work order on a line, bound to one frozen route version for its whole life."""
+    """One batch of a work order on a line, bound to a frozen route version: to one once it has begun."""
 
     run_no = code_field(verbose_name=_("run"))
     work_order = models.ForeignKey(

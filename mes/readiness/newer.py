@@ -17,26 +17,30 @@ TAKES = (Capability.AUTHORIZE, Capability.ROUTES)
 
 @dataclass(frozen=True)
 class NewerVersion:
-    """A newer version than a run has: how it differs, in words, and whether somebody may give it to the run."""
+    """A newer version than a run has: how it differs, in words, and whether somebody may give it to the run, which
+    keeps its own when it has begun.
+    """
 
     route_code: str
     version_no: int
     differences: Sequence[str]
+    has_begun: bool
     may_take: bool
 
 
 def find_newer(run: Run, granted: Collection[str]) -> NewerVersion | None:
-    """Return the latest version of a run's route that is ready, where the run has an older one and has not begun."""
+    """Return the latest version of a run's route that is ready, where the run has an older one and no unit entered."""
     number = find_newer_version(run)
-    if number is None or has_begun(run):
+    if number is None:
         return None
-    bound = run.route_version
+    bound, begun = run.route_version, has_begun(run)
     newer = RouteVersion.objects.defer("snapshot", "errors").get(routing=bound.routing_id, version_no=number)
     return NewerVersion(
         route_code=bound.routing.code,
         version_no=number,
         differences=[each.text for each in _compare(bound.pk, bound.digest, newer.pk, newer.digest)],
-        may_take=not set(granted).isdisjoint(TAKES),
+        has_begun=begun,
+        may_take=not begun and not set(granted).isdisjoint(TAKES),
     )
 
 

@@ -70,7 +70,7 @@ def run_board(request: HttpRequest, run_no: str) -> HttpResponse:
     newer = find_newer(run, granted)
     context = {"board": readiness_board, "run": run, "scans": scans, "focus": next(unbound, "")}
     context["newer"] = newer
-    newer_shown = newer and (newer.version_no, newer.may_take)
+    newer_shown = newer and (newer.version_no, newer.has_begun, newer.may_take)
     mark = mark_of([(row.judged.finding, row.status) for row in readiness_board.rows], run.status, newer_shown)
     return show_live(request, "readiness/board.html", "readiness/_board_live.html", context, mark=mark)
 

@@ -154,7 +154,6 @@ def compile_page(request: HttpRequest, route_code: str) -> HttpResponse:
         "route": preview.routing,
         "preview": preview,
         "warnings": find_warnings(preview.compilation.snapshot),
-        "failed_examples": [example for example in preview.compilation.examples if example.problem is not None],
         "reason": request.POST.get("reason", ""),
         "least": SHORTEST_REASON,
         "most": LONGEST_REASON,

@@ -201,3 +201,12 @@ def test_the_board_shows_the_differences_first_and_asks_why(plant: Plant) -> Non
     assert "The run has version 2 now." in done.content.decode()
     assert version_of_run() == 2
     assert "is newer" not in supervisor.get(board).content.decode()
+
+
+def test_the_board_of_a_run_with_a_first_article_says_that_it_keeps_its_version(plant: Plant, admin: Any) -> None:
+    tighten()
+    fai = assert_done(admin.post("/api/fai/run/RUN-1", {"sampleQty": 1}), 201)
+    assert_done(admin.post(f"/api/fai/{fai['id']}/start", {}))
+    page = sign_in(Role.SUPERVISOR).get("/readiness/runs/RUN-1/").content.decode()
+    assert "The run keeps version 1, because its first article was begun." in page
+    assert "Take version" not in page
