@@ -242,6 +242,7 @@ TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 if TIME_ZONE not in zoneinfo.available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE must be a time zone such as Europe/Berlin, not {TIME_ZONE!r}.")
 USE_TZ = True
+FORMAT_MODULE_PATH = ["mes.formats"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"  # a folder for each release; none has to be there

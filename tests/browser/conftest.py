@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
 from pytest_django.live_server_helper import LiveServer
@@ -107,6 +108,22 @@ def sign_in(page: Page) -> SignIn:
         return page
 
     return sign_in
+
+
+_CHECKED = ("critical", "serious")
+
+
+@pytest.fixture
+def accessible() -> Callable[[Page], None]:
+    """Return a function that fails where a page keeps somebody from using it, with the place named."""
+    axe = Axe()
+
+    def accessible(page: Page) -> None:
+        found = [found for found in axe.run(page).response["violations"] if found["impact"] in _CHECKED]
+        places = [f"{rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]]
+        assert places == [], page.url
+
+    return accessible
 
 
 def enter(page: Page, name: str, password: str = "secret") -> None:

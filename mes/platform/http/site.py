@@ -85,6 +85,12 @@ def _listed(roles: Iterable[Role]) -> str:
     return get_text_list([str(role.label) for role in roles], gettext("and"))
 
 
+def section_of(model: type[Model]) -> dict[str, Any] | None:
+    """Return name and address of a model's section; None of what is in none."""
+    section = _section_of.get(model)
+    return section and {"name": section.label, "url": reverse("admin:section", args=[section.key])}
+
+
 class WithHistory:
     """Mixin of all admin classes: the history of what is tracked is that of the audit, whoever changed it.
 
@@ -127,6 +133,7 @@ class LinekeeperAdminSite(AdminSite):
     site_title = _("Linekeeper")
     index_title = _("Administration")
     site_url = "/"
+    enable_nav_sidebar = False  # the product's own navigation is above
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Register models; those of libraries for looking only, unless they are named as editable.

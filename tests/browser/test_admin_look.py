@@ -1,0 +1,29 @@
+"""The admin site in the product's look: usable by anybody, on a desk and in a hand, by day and by night."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from mes.platform.accounts.roles import Role
+from tests.browser.conftest import SignIn
+from tests.factories import make_route, make_spec
+
+PAGES = ("/admin/", "/admin/mes/datacollectionspec/", "/admin/mes/routing/{}/change/", "/admin/mes/routing/{}/delete/")
+
+
+@pytest.mark.parametrize("width, scheme", [(1280, "light"), (390, "dark")])
+def test_pages_of_the_administration(
+    sign_in: SignIn, accessible: Callable[[Page], None], width: int, scheme: str
+) -> None:
+    route = make_route()
+    make_spec("REFLOW", usl=250.0)
+    page = sign_in(Role.ENGINEER, "/admin/")
+    expect(page.get_by_role("link", name="Data collection specs", exact=True)).to_be_visible()
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    for path in PAGES:
+        page.goto(path.format(route.pk))
+        expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        accessible(page)
