@@ -21,7 +21,7 @@ from mes.platform.http.pages import in_words, signed_in
 from mes.platform.http.whole_numbers import whole_number
 
 PAGE_SIZE = 50
-UNFOLDED = 5  # entries of one request
+UNFOLDED = 3  # entries of one request
 AT_ONCE = timedelta(minutes=1)  # neighbours that are further apart stand under heads of their own
 
 
@@ -75,6 +75,14 @@ class Line:
     def is_whole(self) -> bool:
         return self.entry.root_entity == self.entry.entity
 
+    @property
+    def who(self) -> str:
+        return words.who(self.entry)
+
+    @property
+    def when(self) -> str:
+        return words.moment(self.entry.at)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -83,16 +91,17 @@ class Group:
     lines: Sequence[Line]
 
     @property
-    def first(self) -> AuditEntry:
-        return self.lines[0].entry
+    def in_order(self) -> list[Line]:
+        """The whole before its parts: a route before its steps."""
+        return sorted(self.lines, key=lambda line: not line.is_whole)
 
     @property
     def shown(self) -> Sequence[Line]:
-        return self.lines[:UNFOLDED]
+        return self.in_order[:UNFOLDED]
 
     @property
     def folded(self) -> Sequence[Line]:
-        return self.lines[UNFOLDED:]
+        return self.in_order[UNFOLDED:]
 
 
 @signed_in

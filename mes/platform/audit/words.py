@@ -35,9 +35,9 @@ class Field:
 
     @property
     def unit_behind(self) -> str:
-        """The unit with the blank before it; empty where there is none or no value of it."""
+        """The unit with the blank before it; empty where there is none, or no value of it."""
         is_said = self.unit and not {self.before, self.after} <= {NOTHING}
-        return f"\N{NO-BREAK SPACE}{self.unit}" if is_said else ""
+        return f" {self.unit}" if is_said else ""
 
 
 def describe(changes: Sequence[Change]) -> Iterator[tuple[Change, list[Field]]]:

@@ -88,7 +88,9 @@ def _listed(roles: Iterable[Role]) -> str:
 def section_of(model: type[Model]) -> dict[str, Any] | None:
     """Return name and address of a model's section; None of what is in none."""
     section = _section_of.get(model)
-    return section and {"name": section.label, "url": reverse("admin:section", args=[section.key])}
+    if section is None:
+        return None
+    return {"name": section.label, "url": reverse("admin:section", args=[section.key])}
 
 
 class WithHistory:

@@ -1,6 +1,8 @@
 """The page *Audit*: changes in words, the history of one thing, who sees what."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ from mes.platform.audit.models import AuditEntry
 from mes.platform.audit.pages import Line, _group
 from mes.platform.audit.words import in_text
 from mes.platform.notifications.models import FollowedLine
-from tests.factories import api_client, make_line, make_operation, make_plant, make_spec, make_user
+from tests.factories import make_line, make_operation, make_plant, make_spec, make_user
+from tests.forms import filled
 
 pytestmark = pytest.mark.django_db
 
@@ -34,14 +37,37 @@ def text_of(browser: Client, query: str = "") -> str:
 
 
 def test_a_change_in_words(browser: Client) -> None:
-    spec = make_spec(make_operation("REFLOW"), "Peak Temperature", usl=255.0)
-    body = {"limits": {"usl": 250}, "changeReason": "oven 2 drifts"}
-    assert api_client(Role.ENGINEER).patch(f"/api/data-collection-specs/{spec.pk}", body).status_code == 200
-    page = text_of(browser, "?q=Peak+Temperature")
-    assert "<del>255.0</del> → <ins>250.0</ins>" in page or "<del>255</del> → <ins>250</ins>" in page
-    assert "oven 2 drifts" in page
-    assert "upper specification limit: <del>" in page
+    spec = make_spec(make_operation("REFLOW"), "Peak Temperature", usl=255.0, unit="°C", is_required=True)
+    engineer = Client()
+    engineer.force_login(make_user(Role.ENGINEER, username="eve"))
+    page = f"/admin/mes/datacollectionspec/{spec.pk}/change/"
+    sent = filled(engineer, page, usl="250", change_reason="oven 2 drifts", target="245")
+    del sent["is_required"]
+    assert engineer.post(page, sent).status_code == 302
+    said = sentences(text_of(browser, "?q=Peak+Temperature"))
+    for change in ("upper limit 255 → 250 °C", "target – → 245 °C", "required yes → no"):
+        told = rf"Data collection spec Peak Temperature: {change} – oven 2 drifts \(eve, \d\d:\d\d\)"
+        assert any(re.fullmatch(told, sentence) for sentence in said), (change, said)
+    assert any(re.fullmatch(r"Data collection spec Peak Temperature: created \(.*, \d\d:\d\d\)", text) for text in said)
     assert "Peak Temperature" not in text_of(browser, "?q=Nothing")
+
+
+def sentences(page: str) -> list[str]:
+    """Return what the lines of a page say, without their marks."""
+    found = re.findall(r'<p class="audit-line">(.*?)</p>', page, re.S)
+    return [unescape(re.sub(r"<[^>]+>", "", line)).strip() for line in found]
+
+
+def test_what_one_request_changed_is_folded(browser: Client) -> None:
+    plant = make_plant()
+    page = f"/admin/mes/routing/{plant.routing.pk}/change/"
+    numbers = {f"steps-{number}-step_no": 10 * number + 15 for number in range(3)}
+    assert browser.post(page, filled(browser, page, name="New", **numbers)).status_code == 302
+    shown = text_of(browser, f"?kind=routes&row={plant.routing.pk}")
+    group = shown.partition('<li class="audit-group">')[2].partition("</li>")[0]
+    before, _fold, folded = group.partition("<details")
+    assert sentences(before)[0].startswith("Route Route ROUTE-1") or sentences(before)[0].startswith("Route New: name")
+    assert len(sentences(before)) == 3 and len(sentences(folded)) == 1 and "1 more change at once" in folded
 
 
 def test_the_history_of_a_route_from_the_administration(browser: Client) -> None:

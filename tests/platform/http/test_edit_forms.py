@@ -260,7 +260,7 @@ def test_a_limit_that_somebody_else_moved_is_told_with_its_unit(ada: Client) -> 
     theirs = filled(ada, page, usl="250", change_reason="oven 2 drifts")
     assert ada.post(page, theirs).status_code == 302
     told = errors(ada.post(page, mine))["__all__"][1]
-    assert re.fullmatch(r"ada changed this at \d\d:\d\d: .*limit 255 → 250\xa0°C – oven 2 drifts", told)
+    assert re.fullmatch(r"ada changed this at \d\d:\d\d: .*limit 255 → 250 °C – oven 2 drifts", told)
     spec.refresh_from_db()
     assert spec.usl == 250
 
