@@ -21,7 +21,7 @@ TRACKED = (
     Tracked("mes_equipment", "equipment", _("Equipment"), key="code", name="name", left_out=_REPORTED),
     Tracked("mes_operation", "operations", _("Operation"), key="code", name="name"),
     Tracked("mes_material", "materials", _("Material"), key="code", name="name"),
-    Tracked("mes_bomitem", "bom-items", _("BOM item")),
+    Tracked("mes_bomitem", "bom-items", _("BOM item"), root=Root("materials", "parent_id", "mes_material", "code")),
     Tracked(
         "mes_stencil",
         "stencils",

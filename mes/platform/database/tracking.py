@@ -126,3 +126,40 @@ class TrackTable(Operation):
 
     def describe(self) -> str:
         return f"Keep the changes of {self.table}"
+
+
+class RetrackTable(Operation):
+    """A migration that keeps the changes of a table in another way from now on; the entries there are stay."""
+
+    reduces_to_sql = True
+    reversible = True
+
+    def __init__(self, table: str, before: tuple[str, ...], arguments: tuple[str, ...]) -> None:
+        self.table, self.before, self.arguments = table, before, arguments
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return type(self).__name__, [self.table, self.before, self.arguments], {}
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        """Nothing that models know of changes."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        self._replace(schema_editor, self.arguments)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: Any, to_state: Any
+    ) -> None:
+        self._replace(schema_editor, self.before)
+
+    def _replace(self, schema_editor: BaseDatabaseSchemaEditor, arguments: tuple[str, ...]) -> None:
+        given = ", ".join(f"'{argument}'" for argument in arguments)
+        schema_editor.execute(f"DROP TRIGGER audit ON {self.table}")
+        schema_editor.execute(
+            f"CREATE TRIGGER audit AFTER INSERT OR UPDATE OR DELETE ON {self.table} "
+            f"FOR EACH ROW EXECUTE FUNCTION mes_audit({given})"
+        )
+
+    def describe(self) -> str:
+        return f"Keep the changes of {self.table} in another way"

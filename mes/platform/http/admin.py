@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
@@ -14,7 +15,7 @@ from django.http import HttpRequest
 from django.utils.formats import number_format
 from django.utils.functional import cached_property
 from django.utils.html import format_html
-from django.utils.text import smart_split, unescape_string_literal
+from django.utils.text import capfirst, smart_split, unescape_string_literal
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -76,6 +77,18 @@ class ScanSearch:
             except ValidationError as error:
                 messages.warning(request, " ".join(error.messages))
         return super().get_search_results(request, queryset, search_term)  # type: ignore[misc]
+
+
+class LabelledTimes:
+    """Mixin of admin classes: a day and its time of day, which are two fields, have a label each."""
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Say of which field the halves are."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+        if field is not None and isinstance(field.widget, AdminSplitDateTime):
+            for half, name in zip(field.widget.widgets, (_("day"), _("time of day")), strict=True):
+                half.attrs["aria-label"] = f"{capfirst(str(field.label))}: {name}"
+        return field
 
 
 class LookOnly:

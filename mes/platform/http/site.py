@@ -36,7 +36,7 @@ from mes.platform.accounts.roles import (
     role_capabilities,
 )
 from mes.platform.database.tracking import is_tracked, tracked_as
-from mes.platform.http.admin import LookOnly
+from mes.platform.http.admin import LabelledTimes, LookOnly
 from mes.platform.http.edit_forms import EditsTracked, ReasonRules
 from mes.platform.http.pages import is_live
 
@@ -148,9 +148,8 @@ class LinekeeperAdminSite(AdminSite):
             looked_at = admin_class or ModelAdmin
             if model._meta.app_label not in OUR_APPS and model._meta.label_lower not in EDITABLE_LIBRARY_MODELS:
                 looked_at = type(looked_at.__name__, (LibraryAdmin, looked_at), {})
-            bases = (
-                (EditsTracked, WithHistory, looked_at, ReasonRules) if is_tracked(model) else (WithHistory, looked_at)
-            )
+            ours = (LabelledTimes, WithHistory)
+            bases = (EditsTracked, *ours, looked_at, ReasonRules) if is_tracked(model) else (*ours, looked_at)
             super().register(model, type(looked_at.__name__, bases, {}), **options)
 
     def get_urls(self) -> list[Any]:

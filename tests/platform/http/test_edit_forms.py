@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils.html import escape
 
-from mes.plant.models import Line, Operation
+from mes.plant.models import BomItem, Line, Material, Operation
 from mes.platform.accounts.models import DeviceToken
 from mes.platform.accounts.roles import Role
 from mes.platform.audit.models import AuditEntry
@@ -251,6 +251,17 @@ def test_what_was_typed_survives_what_somebody_else_saved(ada: Client) -> None:
     assert ada.post(page, fields_of(answer)).status_code == 302  # having read what was changed
     routing.refresh_from_db()
     assert routing.name == "Mine" and set(routing.steps.values_list("step_no", flat=True)) == {11, 22, 33}
+
+
+def test_rows_of_a_bill_of_material_belong_to_the_state_of_their_material(ada: Client) -> None:
+    board, part = (Material.objects.create(code=code, name=code) for code in ("BOARD", "PART"))
+    item = BomItem.objects.create(parent=board, child=part, quantity=2)
+    page = address(Material, "change", board.pk)
+    mine = filled(ada, page, **{"bom_items-0-quantity": "3"})
+    assert "bom_items-0-id" in mine
+    BomItem.objects.filter(pk=item.pk).update(quantity=4)
+    told = errors(ada.post(page, mine))["__all__"]
+    assert any("quantity 2 → 4" in change for change in told), told
 
 
 def test_a_limit_that_somebody_else_moved_is_told_with_its_unit(ada: Client) -> None:
