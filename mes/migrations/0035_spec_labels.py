@@ -9,7 +9,7 @@ AFTER = ("bom-items", "id", "id", "materials", "parent_id", "mes_material", "cod
 
 
 class Migration(migrations.Migration):
-    dependencies = [("mes", "0032_saved_views")]
+    dependencies = [("mes", "0034_rule_dry_runs")]
 
     operations = [
         migrations.AlterField(
