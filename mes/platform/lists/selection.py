@@ -92,12 +92,16 @@ class Selection:
         if self.listing.is_small:
             return self.rows.filter(self.loose), None
         key = self.order[0].removeprefix("-")
-        also = self.listing.period.field if self.listing.period else key
-        last = self.rows.order_by(*self.order).values_list(key, also)[LOOKED_THROUGH : LOOKED_THROUGH + 1]
-        for value, until in last:
+        # Of so many only what the index has; the time of the last is read by itself.
+        last = self.rows.order_by(*self.order).values_list(key, "pk")[LOOKED_THROUGH : LOOKED_THROUGH + 1]
+        for value, pk in last:
             side = "gte" if self.asked.is_descending else "lte"
-            return self.rows.filter(**{f"{key}__{side}": value}).filter(self.loose), until
+            return self.rows.filter(**{f"{key}__{side}": value}).filter(self.loose), self._time_of(pk) or value
         return self.rows.filter(self.loose), None
+
+    def _time_of(self, pk: int) -> datetime | None:
+        period = self.listing.period
+        return self.rows.filter(pk=pk).values_list(period.field, flat=True).first() if period else None
 
     def load(self, ids: Sequence[int], columns: Sequence[Column] | None = None) -> list[Row]:
         """Return what columns show of some rows, in the order of their ids here."""
