@@ -100,6 +100,7 @@ class WhatIfViewSet(GenericViewSet):
     """Trying limits."""
 
     queryset = DataCollectionSpec.objects.none()
+    serializer_class = WhatIfRequest
     capabilities = {"*": (Capability.MASTER_DATA,)}
 
     @extend_schema(
