@@ -26,7 +26,17 @@ from mes.production.models import Run, Unit, WorkOrder
 from mes.routing.compilation import compile_route
 from mes.routing.models import RouteExecutionConfig, RouteVersion, Routing
 from mes.specs.models import DataCollectionSpec
-from tests.factories import Plant, make_config, make_group, make_plant, make_route, make_spec, make_station, make_user
+from tests.factories import (
+    Plant,
+    make_config,
+    make_group,
+    make_operation,
+    make_plant,
+    make_route,
+    make_spec,
+    make_station,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -361,25 +371,82 @@ def test_an_invalid_version_opens(engineer: Client) -> None:
 
 def submit(client: Client, config: RouteExecutionConfig | None = None, **fields: Any) -> Any:
     page = address(RouteExecutionConfig, "change", config.pk) if config else address(RouteExecutionConfig, "add")
-    return client.post(page, {"requires_fai": "unknown", "ingest_mapping": "null", **fields})
+    return client.post(page, {"ingest_mapping": "null", **fields})
 
 
-def test_empty_fields_of_a_config_inherit_and_a_tick_binds_none(engineer: Client) -> None:
+def test_a_config_says_what_it_sets_and_inherits_the_rest(engineer: Client) -> None:
     assert submit(engineer, scope="GLOBAL").status_code == 302
     config = RouteExecutionConfig.objects.get()
     values = (config.station_type, config.allowed_station_codes, config.requires_fai, config.data_spec_names)
     assert values == (None, None, None, None)
     assert (config.retest_limit, config.ingest_mapping) == (None, None)
-    submit(engineer, config, scope="GLOBAL", binds_no_specs="on")
+    submit(engineer, config, specs_mode="none", requires_fai="false", retest_limit="0")
     config.refresh_from_db()
-    assert config.data_spec_names == []
-    page = engineer.get(address(RouteExecutionConfig, "change", config.pk))
-    assert page.context["adminform"].form["binds_no_specs"].value() is True
-    submit(engineer, config, scope="GLOBAL", data_spec_names="A,B")
+    assert (config.data_spec_names, config.requires_fai, config.retest_limit) == ([], False, 0)
+    form = engineer.get(address(RouteExecutionConfig, "change", config.pk)).context["adminform"].form
+    assert (form["specs_mode"].value(), form["requires_fai"].value()) == ("none", "false")
+    assert (form["stations_mode"].value(), form["station_type"].value()) == ("inherit", None)
+    for name in ("B", "A"):
+        make_spec("REFLOW", name)
+    submit(engineer, config, specs_mode="exactly", data_spec_names=["A", "B"])
     config.refresh_from_db()
-    assert config.data_spec_names == ["A", "B"]
-    response = submit(engineer, config, scope="GLOBAL", data_spec_names="A", binds_no_specs="on")
-    assert list(response.context["adminform"].form.errors) == ["binds_no_specs"]
+    assert (config.data_spec_names, config.requires_fai) == (["A", "B"], None)
+    response = submit(engineer, config, stations_mode="exactly")
+    assert list(response.context["adminform"].form.errors) == ["stations_mode"]
+
+
+def test_a_config_saved_as_it_is_stays(engineer: Client) -> None:
+    """Also the order of names, and those that are gone."""
+    make_spec("REFLOW", "A")
+    config = make_config(data_spec_names=["Z", "A"], allowed_station_codes=[], requires_fai=True)
+    form = engineer.get(address(RouteExecutionConfig, "change", config.pk)).context["adminform"].form
+    names = ("requires_fai", "stations_mode", "specs_mode", "data_spec_names", "read_state")
+    values = {name: form[name].value() for name in names}
+    assert submit(engineer, config, **values).status_code == 302
+    config.refresh_from_db()
+    assert (config.data_spec_names, config.allowed_station_codes, config.requires_fai) == (["Z", "A"], [], True)
+
+
+def test_the_place_of_a_config_never_changes(engineer: Client) -> None:
+    config = make_config(operation=make_operation("REFLOW"), retest_limit=1)
+    submit(engineer, config, scope="GLOBAL", retest_limit="2")
+    config.refresh_from_db()
+    assert (config.scope, config.retest_limit) == ("OPERATION", 2)
+
+
+def test_configs_are_listed_in_words_in_as_many_statements(
+    engineer: Client, django_assert_max_num_queries: Any
+) -> None:
+    routing = make_route()
+    make_config(operation=make_operation("REFLOW"), station_type="AUTO", station_group=make_group("OVENS"))
+    counts = []
+    for number in (5, 45):
+        for _turn in range(number):
+            make_config(routing, step_no=10, retest_limit=2, data_spec_names=[])
+        engineer.get(address(RouteExecutionConfig, "changelist"))
+        with django_assert_max_num_queries(12) as counted:
+            page = engineer.get(address(RouteExecutionConfig, "changelist"), {"q": ""}).content.decode()
+        counts.append(len(counted))
+        assert "Route ROUTE-1, step 10" in page
+        assert "Retests: 2; Specs: none" in page
+    assert counts[0] == counts[1]
+    page = engineer.get(address(RouteExecutionConfig, "changelist"), {"scope__exact": "OPERATION"}).content.decode()
+    assert "Operation REFLOW Reflow, on every route" in page
+    assert "Station type: Automatic; Station group: OVENS" in page
+
+
+def test_routes_are_listed_in_as_many_statements_for_many(engineer: Client, django_assert_max_num_queries: Any) -> None:
+    counts = []
+    for number in (5, 50):
+        for turn in range(number):
+            make_config(make_route(f"R-{number}-{turn}"), station_group=make_group())
+            compile_route(code=f"R-{number}-{turn}")
+        engineer.get(address(Routing, "changelist"))
+        with django_assert_max_num_queries(12) as counted:
+            page = engineer.get(address(Routing, "changelist")).content.decode()
+        counts.append(len(counted))
+        assert "1 READY" in page
+    assert counts[0] == counts[1]
 
 
 def test_faults_of_a_config_show_at_their_fields(engineer: Client) -> None:
@@ -391,7 +458,7 @@ def test_faults_of_a_config_show_at_their_fields(engineer: Client) -> None:
 
     assert faults() == ["__all__"]
     assert faults(step_no="11") == ["step_no"]
-    assert faults(step_no="10", allowed_station_codes="SMT-01,NO") == ["allowed_station_codes"]
+    assert faults(step_no="10", allowed_station_codes=["SMT-01", "NO"]) == ["allowed_station_codes"]
     assert faults(step_no="10", station_type="AUTO", ingest_mapping='{"sn": 1}') == ["ingest_mapping"]
     assert faults(step_no="10", ingest_mapping="{") == ["ingest_mapping"]
     assert not RouteExecutionConfig.objects.exists()

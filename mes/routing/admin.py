@@ -16,9 +16,11 @@ from django.utils.translation import gettext_lazy, ngettext
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.admin import ReadOnlyAdmin, StrictJSONField, attempt
-from mes.routing import services, snapshots
+from mes.routing import config_words, snapshots
 from mes.routing.compilation import compile_route, differs_from_live, find_warnings
+from mes.routing.config_form import PLACE, PLACES, ConfigForm
 from mes.routing.models import (
+    ConfigScope,
     FaiTemplate,
     RouteExecutionConfig,
     RouteVersion,
@@ -162,62 +164,8 @@ def _describe_problem(problem: dict[str, Any]) -> str:
 # --- execution configs ------------------------------------------------------------------------------------
 
 
-class ConfigForm(forms.ModelForm):
-    """An empty field inherits; that no spec is bound is said by a tick of its own."""
-
-    data_spec_names = SimpleArrayField(
-        forms.CharField(max_length=100),
-        required=False,
-        label=gettext_lazy("Bound specs"),
-        help_text=gettext_lazy("Names, separated by commas. Empty: what a wider scope says, else all active specs."),
-    )
-    binds_no_specs = forms.BooleanField(
-        required=False, label=gettext_lazy("Bind no specs"), help_text=gettext_lazy("Collect nothing at this step.")
-    )
-
-    class Meta:
-        model = RouteExecutionConfig
-        fields = (
-            "scope",
-            "routing",
-            "step_no",
-            "source_step_key",
-            "operation",
-            "station_type",
-            "station_group",
-            "allowed_station_codes",
-            "requires_fai",
-            "retest_limit",
-            "data_spec_names",
-            "ingest_mapping",
-        )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "binds_no_specs" in self.fields:
-            self.fields["binds_no_specs"].initial = self.instance.data_spec_names == []
-
-    def clean_allowed_station_codes(self) -> list[str] | None:
-        """Empty inherits, unless the list was already empty on purpose."""
-        return self.cleaned_data["allowed_station_codes"] or ([] if self.instance.allowed_station_codes == [] else None)
-
-    def clean(self) -> dict[str, Any]:
-        """Bring the tick and the names together."""
-        data = super().clean() or self.cleaned_data
-        names = data.get("data_spec_names") or None
-        if data.get("binds_no_specs"):
-            if names:
-                self.add_error("binds_no_specs", _("Untick this, or remove the names."))
-            names = []
-        data["data_spec_names"] = names
-        return data
-
-    def full_clean(self) -> None:
-        """Look for what the fields do not show by themselves, when all else is right."""
-        super().full_clean()
-        if self.is_bound and not self.errors:
-            for name, message in services.find_config_problems(self.instance).items():
-                self.add_error(name, message)
+def _of_model(names: Any) -> tuple[str, ...]:
+    return tuple(name for name in names if not name.endswith("_mode"))
 
 
 @admin.register(RouteExecutionConfig)
@@ -227,54 +175,52 @@ class RouteExecutionConfigAdmin(admin.ModelAdmin):
     form = ConfigForm
     insists_on_reason = ("ingest_mapping",)
     formfield_overrides = {JSONField: {"form_class": StrictJSONField}}
-    list_display = (
-        "id",
-        "scope",
-        "routing",
-        "step",
-        "operation",
-        "station_type",
-        "station_group",
-        "requires_fai",
-        "retest_limit",
-        "has_mapping",
-        "updated_at",
-    )
-    list_display_links = ("id", "scope")
+    list_display = ("place", "says", "updated_at")
     list_filter = ("scope", "station_type")
     list_select_related = ("routing", "operation", "station_group")
     list_per_page = 50
-    raw_id_fields = ("routing",)
     search_fields = ("routing__code", "operation__code", "source_step_key")
     fieldsets = (
-        (
-            gettext_lazy("Where it applies"),
-            {"fields": ("scope", "routing", ("step_no", "source_step_key"), "operation")},
-        ),
+        (gettext_lazy("Where it applies"), {"fields": PLACE}),
         (
             gettext_lazy("Stations"),
-            {"fields": ("station_type", "station_group", "allowed_station_codes")},
+            {"fields": ("station_type", "station_group", "stations_mode", "allowed_station_codes")},
         ),
-        (
-            gettext_lazy("Rules"),
-            {"fields": ("requires_fai", "retest_limit", "data_spec_names", "binds_no_specs")},
-        ),
+        (gettext_lazy("Rules"), {"fields": ("requires_fai", "retest_limit", "specs_mode", "data_spec_names")}),
         (gettext_lazy("Machine events"), {"fields": ("ingest_mapping",)}),
     )
+
+    class Media:
+        js = ("config-form.js",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Its place never changes, as over HTTP."""
+        readonly = tuple(super().get_readonly_fields(request, obj))
+        return readonly if obj is None else (*readonly, *PLACE)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Of a config that is there, only the fields of its scope; shown and not edited, only those of the model."""
+        first, *others = super().get_fieldsets(request, obj)
+        if obj is not None:
+            belong = [name for name in PLACES[ConfigScope(obj.scope)] if getattr(obj, name) not in (None, "")]
+            first = (first[0], {"fields": ("scope", *belong)})
+            if not self.has_change_permission(request, obj):
+                others = [(label, {"fields": _of_model(of["fields"])}) for label, of in others]
+        return [first, *others]
 
     def insists_on_deletion(self, thing: RouteExecutionConfig) -> bool:
         """Of one with a mapping."""
         return thing.ingest_mapping is not None
 
-    @admin.display(description=gettext_lazy("step"), ordering="step_no")
-    def step(self, config: RouteExecutionConfig) -> str:
-        """Number or key of the step."""
-        return str(config.step_no or config.source_step_key or "-")
+    @admin.display(description=gettext_lazy("applies to"), ordering="scope")
+    def place(self, config: RouteExecutionConfig) -> str:
+        """Where it applies, in words."""
+        return config_words.say_place(config)
 
-    @admin.display(description=gettext_lazy("mapping"), boolean=True)
-    def has_mapping(self, config: RouteExecutionConfig) -> bool:
-        """Whether it says how to read machine events."""
-        return config.ingest_mapping is not None
+    @admin.display(description=gettext_lazy("sets"))
+    def says(self, config: RouteExecutionConfig) -> str:
+        """What it sets, in words."""
+        return config_words.say_all(config)
 
 
 # --- versions ---------------------------------------------------------------------------------------------
