@@ -20,10 +20,10 @@ CODE_PATTERN = rf"^(?!.*//)[^/\s{_UNSEEN}]([^{_UNSEEN}]*[^/\s{_UNSEEN}])?$"
 # a name that has slashes means one thing. A test compares them with the addresses there are.
 # fmt: off
 INTERFACE_WORDS = frozenset({
-    "authorize", "close", "compile", "complete", "completion", "confirm", "create", "data-specs", "execution-config",
-    "hold", "ingest-preview", "load", "precheck", "queue", "readiness", "record", "release", "revoke", "rework",
-    "runs", "sample", "scrap", "set-up", "sign", "solder-paste", "start", "stencil", "track-in", "track-out", "unit",
-    "units", "unload", "versions", "waive",
+    "authorize", "close", "compile", "complete", "completion", "confirm", "create", "data-specs", "effective-config",
+    "execution-config", "hold", "ingest-preview", "load", "precheck", "queue", "readiness", "record", "release",
+    "revoke", "rework", "runs", "sample", "scrap", "set-up", "sign", "solder-paste", "start", "stencil", "track-in",
+    "track-out", "unit", "units", "unload", "versions", "waive",
 })
 # fmt: on
 _FIRST_WORD = "resolve-unit"  # stands where stations have their codes

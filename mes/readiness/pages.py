@@ -158,7 +158,7 @@ ACTIONS: dict[str, tuple[tuple[Capability, ...], Callable[[HttpRequest, str], No
     "precheck": (PREPARES, _precheck),
     "authorize": ((Capability.AUTHORIZE,), _authorize),
     "revoke": ((Capability.AUTHORIZE,), _revoke),
-    "version": (TAKES, _take_version),
+    "versions": (TAKES, _take_version),
     "waive": ((Capability.WAIVE,), _waive),
     "confirm": ((Capability.BIND, Capability.AUTHORIZE), _confirm),
 }

@@ -72,11 +72,11 @@ class RoutingAdmin(EditsSteps, MasterDataAdmin):
         "code",
         "name",
         "product_code",
+        "latest",
+        "drift_in_words",
         "source_system",
         "is_active",
         "effective_from",
-        "latest",
-        "drift_in_words",
     )
     list_filter = ("is_active", "source_system")
     search_fields = ("code", "name", "product_code")
@@ -107,7 +107,7 @@ class RoutingAdmin(EditsSteps, MasterDataAdmin):
         """Number and status of the latest version."""
         return "-" if routing.latest_no is None else f"{routing.latest_no} {routing.latest_status}"
 
-    @admin.display(description=gettext_lazy("live configuration"), ordering="drift__count")
+    @admin.display(description=gettext_lazy("not published"), ordering="drift__count")
     def drift_in_words(self, routing: Any) -> str:
         """By how much what is live differs from the latest version, as it was looked at last."""
         if routing.drift_of is None or routing.drift_of != routing.latest_no:

@@ -193,11 +193,11 @@ def test_the_board_shows_the_differences_first_and_asks_why(plant: Plant) -> Non
     assert "Peak Temperature, upper limit 250 → 248 °C" in page
     operator = sign_in(Role.OPERATOR)
     assert "Take version" not in operator.get(board).content.decode()
-    assert operator.post(f"{board}version/", {"version": "2", "reason": REASON}).status_code == 403
+    assert operator.post(f"{board}versions/", {"version": "2", "reason": REASON}).status_code == 403
     for wrong in ({"version": "2"}, {"reason": REASON}, {"version": "9" * 30, "reason": REASON}):
-        supervisor.post(f"{board}version/", wrong)
+        supervisor.post(f"{board}versions/", wrong)
         assert version_of_run() == 1
-    done = supervisor.post(f"{board}version/", {"version": "2", "reason": REASON}, follow=True)
+    done = supervisor.post(f"{board}versions/", {"version": "2", "reason": REASON}, follow=True)
     assert "The run has version 2 now." in done.content.decode()
     assert version_of_run() == 2
     assert "is newer" not in supervisor.get(board).content.decode()
