@@ -8,7 +8,7 @@ import msgspec
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -31,7 +31,7 @@ from ingest.models import (
 )
 from mes.errors import DomainError, PayloadTooLarge
 from mes.plant.models import StationType
-from mes.platform.accounts.roles import Capability
+from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.bulk_actions import pages as bulk_pages
 from mes.platform.bulk_actions.groups import Group, list_groups
 from mes.platform.bulk_actions.pages import Filter
@@ -234,6 +234,7 @@ def events_page(request: HttpRequest) -> HttpResponse:
         "causes": found,
         "more_causes": more_causes,
         "decide_address": reverse("ingest-events-decide"),
+        "mend_address": reverse("ingest-events-mend"),
         "events": [
             {
                 "work": work,
@@ -335,12 +336,30 @@ def _as_cause(group: Group, example: IngestWork, up_to: datetime) -> bulk_pages.
         places=[place for place in places if place],
         number=group.number,
         failing=group.failing,
+        first_at=group.first_at,
         latest_at=group.latest_at,
         query=f"?{query}#events",
         is_conflict=status == IngestStatus.CONFLICT,
         can_replay=bool(source),
         fields=fields,
+        example_id=group.example_id,
     )
+
+
+@needs()
+@require_GET
+def mend(request: HttpRequest) -> HttpResponse:
+    """Show why a cause is refused, by one of its events, and where its mapping is mended."""
+    event_id = whole_number(request.GET.get("example", "")) or 0
+    work = IngestWork.objects.filter(pk=event_id).first()
+    event = None if work is None else IngestEvent.objects.filter(pk=event_id).first()
+    if work is None or event is None:
+        raise Http404(_("This event is open no longer. Load the page anew."))
+    links: tuple[tuple[str, str], ...] = ()
+    if Capability.MAPPINGS in role_capabilities(request.user):
+        links = ((f"{reverse('ingest-preview')}?event={work.pk}", _("Open the mapping with this event")),)
+    mending = bulk_pages.Mending(payload=event.payload, refusal=work.error, links=links)
+    return bulk_pages.show_mending(request, mending, decide_address=reverse("ingest-events-decide"))
 
 
 # --- deciding ------------------------------------------------------------------------------------------------
@@ -349,15 +368,24 @@ def _as_cause(group: Group, example: IngestWork, up_to: datetime) -> bulk_pages.
 @needs(Capability.REPLAY)
 @require_POST
 def decide_all(request: HttpRequest) -> HttpResponse:
-    """Try all events of a cause again, or dismiss them."""
-    bulk_pages.decide(request, causes.decide, sender=Sender(request.user.get_username()))
-    return redirect("ingest-events")
+    """Try all events of a cause again, or dismiss them; or try one, to see whether it is mended."""
+    if request.POST.get("verb") != bulk_pages.TRY_ONE:
+        bulk_pages.decide(request, causes.decide, sender=Sender(request.user.get_username()))
+        return redirect("ingest-events")
+    event_id = whole_number(request.POST.get("example", ""))
+    if event_id is None:
+        raise Http404
+    return _replay(request, event_id)
 
 
 @needs(Capability.REPLAY)
 @require_POST
 def replay(request: HttpRequest, event_id: int) -> HttpResponse:
     """Try an event again; what comes of it is shown on the list."""
+    return _replay(request, event_id)
+
+
+def _replay(request: HttpRequest, event_id: int) -> HttpResponse:
     sender, as_new = Sender(request.user.get_username()), bool(request.POST.get("asNew"))
     try:
         outcome = processing.replay(event_id, sender=sender, as_new=as_new)

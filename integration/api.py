@@ -23,7 +23,16 @@ from mes.plant.reach import narrow_to_stations
 from mes.platform.accounts.permissions import StationAccess
 from mes.platform.accounts.roles import Capability
 from mes.platform.bulk_actions.api import begin
-from mes.platform.bulk_actions.causes import BulkRequest, CauseItem, Causes, Started, check_status, read_query
+from mes.platform.bulk_actions.causes import (
+    BulkReplayRequest,
+    BulkRequest,
+    CauseItem,
+    Causes,
+    SpecNamesField,
+    Started,
+    check_status,
+    read_query,
+)
 from mes.platform.bulk_actions.models import BulkVerb
 from mes.platform.http import parsing
 from mes.platform.http.envelope import refusal_as_json
@@ -345,14 +354,19 @@ class ReplayRequest(StrictSerializer):
     own; and why it is tried again.
     """
 
-    specNames = serializers.DictField(
-        child=serializers.CharField(max_length=100), required=False, allow_null=True, allow_empty=True
-    )
+    specNames = SpecNamesField()
     asNew = serializers.BooleanField(required=False, allow_null=True)
     reason = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
 
 
 BULK_EXAMPLE = {"code": "DATA_SPEC_NOT_FOUND", "upTo": "2026-01-24T10:00:00Z", "reason": "The spec exists now."}
+MISSPELT_EXAMPLE = {
+    "code": "DATA_SPEC_NOT_FOUND",
+    "subject": "Peak Temprature",
+    "upTo": "2026-01-24T10:00:00Z",
+    "reason": "The oven's recipe misspells it.",
+    "specNames": {"Peak Temprature": "Peak Temperature"},
+}
 
 
 class MessageCause(CauseItem):
@@ -463,15 +477,19 @@ class MessageViewSet(mixins.ListModelMixin, GenericViewSet):
         operation_id="integration_messages_replay_all",
         summary="Try all refused messages of a cause again",
         description="At most 10,000, as they came, each by itself, by the worker. Nothing that came after `upTo`. With "
-        "`asNew`, conflicts among them are taken for messages of their own.",
-        request=BulkRequest,
+        "`asNew`, conflicts among them are taken for messages of their own. With `specNames`, device data is read with "
+        "the names that were meant; each message keeps both.",
+        request=BulkReplayRequest,
         responses={202: Started},
-        examples=[OpenApiExample("A spec that is mended", value=BULK_EXAMPLE, request_only=True)],
+        examples=[
+            OpenApiExample("A spec that is mended", value=BULK_EXAMPLE, request_only=True),
+            OpenApiExample("A misspelt name", value=MISSPELT_EXAMPLE, request_only=True),
+        ],
     )
     @action(detail=False, methods=["post"], url_path="replay")
     def replay_all(self, request: Request) -> Response:
         """Begin."""
-        return begin(BulkVerb.REPLAY, request, causes.decide, statuses=REFUSED_STATUSES)
+        return begin(BulkVerb.REPLAY, request, causes.decide, statuses=REFUSED_STATUSES, serializer=BulkReplayRequest)
 
     @extend_schema(
         operation_id="integration_messages_dismiss_all",

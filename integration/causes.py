@@ -1,11 +1,13 @@
 """Why messages are refused: those with a reason in common, and how all of them are decided about at once."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 
 from integration import dismissing, replay
+from integration.messages import DEVICE_DATA
 from integration.models import REFUSED_STATUSES, FailedMessage, IntegrationMessage, MessageStatus
 from mes.errors import StationNotAllowed
 from mes.platform.bulk_actions import causes
@@ -70,26 +72,47 @@ def _as_step_no(said: str | None) -> int | None:
 # --- all at once -------------------------------------------------------------------------------------------
 
 
-def decide(verb: BulkVerb, selection: Selection, *, reason: str, sender: Sender, as_new: bool = False) -> BulkAction:
+def decide(
+    verb: BulkVerb,
+    selection: Selection,
+    *,
+    reason: str,
+    sender: Sender,
+    as_new: bool = False,
+    spec_names: Mapping[str, str] | None = None,
+) -> BulkAction:
     """Have the messages that a selection means tried again or dismissed, as they came, by the worker.
 
-    Raises StationNotAllowed to a token of stations: whose a message is, only reading it tells.
+    `spec_names` maps names of specs as they were sent to those that were meant; each message keeps both. Raises
+    StationNotAllowed to a token of stations: whose a message is, only reading it tells.
     """
     if sender.is_limited:
         raise StationNotAllowed(station="–", stations=sorted(sender.stations or ()))
     ids = list(select(selection).order_by("received_at", "id").values_list("pk", flat=True)[: bulk.MOST_ITEMS])
-    return bulk.start(KIND, verb, ids, reason=reason, sender=sender, selection=selection.as_json(), as_new=as_new)
+    return bulk.start(
+        KIND,
+        verb,
+        ids,
+        reason=reason,
+        sender=sender,
+        selection=selection.as_json(),
+        as_new=as_new,
+        spec_names=spec_names,
+    )
 
 
 def _work(message_id: int, action: BulkAction) -> None:
     """Try a message again or dismiss it, if it still is what was meant."""
-    message = FailedMessage.objects.filter(pk=message_id).only("status", "error_code", "subject").first()
+    message = FailedMessage.objects.filter(pk=message_id).only("status", "error_code", "subject", "entity_type").first()
     if message is None or message.status not in REFUSED_STATUSES:
         return
     sender = bulk.sender_of(action)
     if action.verb == BulkVerb.REPLAY:
         as_new = action.as_new and message.status == MessageStatus.CONFLICT
-        replay.replay_message(message_id=message_id, sender=sender, as_new=as_new, reason=action.reason)
+        spec_names = action.spec_names if message.entity_type == DEVICE_DATA else None
+        replay.replay_message(
+            message_id=message_id, sender=sender, spec_names=spec_names, as_new=as_new, reason=action.reason
+        )
     elif is_meant(action.selection, error_code=message.error_code, subject=message.subject):
         dismissing.dismiss(message_id=message_id, reason=action.reason, sender=sender)
 

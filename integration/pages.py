@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages as notices
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -16,9 +17,10 @@ from django.views.decorators.http import require_GET, require_POST
 
 from integration import causes, dismissing
 from integration import replay as replaying
+from integration.mends import Mend, find_mend
 from integration.models import REFUSED_STATUSES, Direction, FailedMessage, IntegrationMessage, MessageStatus
 from mes.errors import DomainError
-from mes.platform.accounts.roles import Capability
+from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.bulk_actions import pages as bulk_pages
 from mes.platform.bulk_actions.causes import Selection
 from mes.platform.bulk_actions.groups import Group, list_groups
@@ -73,6 +75,7 @@ def messages_page(request: HttpRequest) -> HttpResponse:
         "causes": found,
         "more_causes": more_causes,
         "decide_address": reverse("integration-messages-decide"),
+        "mend_address": reverse("integration-messages-mend"),
         "refused": [{"message": message, "advice": str(ADVICE.get(message.error_code, ""))} for message in shown],
         "statuses": [
             (
@@ -144,12 +147,46 @@ def _as_cause(group: Group, example: FailedMessage, up_to: datetime) -> bulk_pag
         places=[place for place in places if place],
         number=group.number,
         failing=group.failing,
+        first_at=group.first_at,
         latest_at=group.latest_at,
         query=f"?{query}#messages",
         is_conflict=shared["status"] == MessageStatus.CONFLICT,
         can_replay=True,
         fields=fields,
+        example_id=group.example_id,
     )
+
+
+@needs()
+@require_GET
+def mend(request: HttpRequest) -> HttpResponse:
+    """Show why a cause is refused, by one of its messages, and what mends it."""
+    message = FailedMessage.objects.filter(pk=whole_number(request.GET.get("example", "")) or 0).first()
+    if message is None:
+        raise Http404(_("This message is refused no longer. Load the page anew."))
+    found = find_mend(message)
+    may_edit = Capability.MASTER_DATA in role_capabilities(request.user)
+    mending = bulk_pages.Mending(
+        payload=message.payload,
+        refusal=message.error,
+        names=found.names if found else (),
+        links=_links(message, found) if may_edit else (),
+    )
+    return bulk_pages.show_mending(request, mending, decide_address=reverse("integration-messages-decide"))
+
+
+def _links(example: FailedMessage, mend: Mend | None) -> list[tuple[str, str]]:
+    """Return where the spec that a message is about is mended, or made."""
+    if mend is None:
+        return []
+    if mend.spec_id is not None:
+        address = reverse("admin:mes_datacollectionspec_change", args=[mend.spec_id])
+        return [(address, _("Open the spec %(name)s") % {"name": example.subject})]
+    if mend.operation_id is None:
+        return []
+    given = urlencode({"operation": mend.operation_id, "name": example.subject})
+    address = f"{reverse('admin:mes_datacollectionspec_add')}?{given}"
+    return [(address, _("Make a spec %(name)s") % {"name": example.subject})]
 
 
 # --- deciding ------------------------------------------------------------------------------------------------
@@ -158,19 +195,34 @@ def _as_cause(group: Group, example: FailedMessage, up_to: datetime) -> bulk_pag
 @needs(Capability.REPLAY)
 @require_POST
 def decide_all(request: HttpRequest) -> HttpResponse:
-    """Try all messages of a cause again, or dismiss them."""
-    bulk_pages.decide(request, causes.decide, sender=Sender(request.user.get_username()))
-    return redirect("integration-messages")
+    """Try all messages of a cause again, or dismiss them; or try one, to see whether it is mended."""
+    if request.POST.get("verb") != bulk_pages.TRY_ONE:
+        bulk_pages.decide(request, causes.decide, sender=Sender(request.user.get_username()))
+        return redirect("integration-messages")
+    message_id = whole_number(request.POST.get("example", ""))
+    if message_id is None:
+        raise Http404
+    return _replay(request, message_id)
 
 
 @needs(Capability.REPLAY)
 @require_POST
 def replay(request: HttpRequest, message_id: int) -> HttpResponse:
     """Try a message again; what comes of it is shown on the list."""
+    return _replay(request, message_id)
+
+
+def _replay(request: HttpRequest, message_id: int) -> HttpResponse:
     sender, as_new = Sender(request.user.get_username()), bool(request.POST.get("asNew"))
     message = FailedMessage.objects.filter(pk=message_id).first()
     try:
-        replaying.replay_message(message_id=message_id, sender=sender, as_new=as_new)
+        replaying.replay_message(
+            message_id=message_id,
+            sender=sender,
+            spec_names=bulk_pages.read_names(request),
+            as_new=as_new,
+            reason=request.POST.get("reason", "").strip()[:500],
+        )
     except DomainError as refusal:
         notices.error(request, _("Still refused: %(reason)s") % {"reason": refusal})
     else:

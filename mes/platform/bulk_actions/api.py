@@ -11,7 +11,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
 from mes.platform.accounts.permissions import StationAccess
-from mes.platform.bulk_actions.causes import BulkRequest, check_status, selection_of
+from mes.platform.bulk_actions.causes import BulkRequest, check_status, options_of, selection_of
 from mes.platform.bulk_actions.models import BulkAction, BulkVerb
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.serializers import IdField, OffsetDateTimeField, RowSerializer, read
@@ -20,13 +20,18 @@ from mes.platform.inbound.sender import sender_of
 
 
 def begin(
-    verb: BulkVerb, request: Request, decide: Callable[..., BulkAction], *, statuses: Collection[str]
+    verb: BulkVerb,
+    request: Request,
+    decide: Callable[..., BulkAction],
+    *,
+    statuses: Collection[str],
+    serializer: type[BulkRequest] = BulkRequest,
 ) -> Response:
     """Begin what a request decides about all of a cause, of things in these statuses: 202 `{id, matched}`."""
-    body = read(BulkRequest, request)
+    body = read(serializer, request)
     selection = selection_of(body)
     check_status(selection, statuses)
-    started = decide(verb, selection, reason=body["reason"], sender=sender_of(request), as_new=bool(body.get("as_new")))
+    started = decide(verb, selection, sender=sender_of(request), **options_of(body))
     return Response({"id": str(started.pk), "matched": started.matched}, status=202)
 
 

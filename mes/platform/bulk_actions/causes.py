@@ -69,6 +69,24 @@ def read_query(parameters: Mapping[str, str]) -> Selection:
     return Selection(**given, step_no=number, since=since, until=until)
 
 
+class SpecNamesField(serializers.DictField):
+    """Names of specs as they were sent, each with the one that was meant."""
+
+    most = 100
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            **{"child": serializers.CharField(max_length=100), "required": False, "allow_null": True, **kwargs}
+        )
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse too many names."""
+        names = super().to_internal_value(data)
+        if len(names) > self.most:
+            raise serializers.ValidationError([_("At most %(most)s names.") % {"most": self.most}])
+        return names
+
+
 class BulkRequest(StrictSerializer):
     """Which refused things are meant, up to when they were received, and why.
 
@@ -93,6 +111,12 @@ class BulkRequest(StrictSerializer):
         return {**super().get_fields(), "from": OffsetDateTimeField(required=False, allow_null=True)}
 
 
+class BulkReplayRequest(BulkRequest):
+    """As it is decided about all of a cause; of readings, with the names of specs that were meant."""
+
+    specNames = SpecNamesField()
+
+
 def selection_of(body: Mapping[str, Any]) -> Selection:
     """Return which things a checked body means."""
     return Selection(
@@ -108,6 +132,12 @@ def selection_of(body: Mapping[str, Any]) -> Selection:
         until=body.get("to"),
         up_to=body["up_to"],
     )
+
+
+def options_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a checked body wants it done: the reason, and what else it says."""
+    said = {"spec_names": body.get("spec_names")} if body.get("spec_names") else {}
+    return {"reason": body["reason"], "as_new": bool(body.get("as_new")), **said}
 
 
 def check_status(selection: Selection, statuses: Collection[str]) -> None:

@@ -29,6 +29,9 @@ class BulkAction(models.Model):
     status = models.CharField(_("status"), max_length=7, choices=BulkStatus, default=BulkStatus.RUNNING)
     selection = models.JSONField(_("what is meant"), default=dict)
     as_new = models.BooleanField(_("conflicts as new"), default=False)
+    spec_names = models.JSONField(
+        _("names that were meant"), default=dict, db_default=models.Value({}, models.JSONField())
+    )
     reason = models.CharField(_("reason"), max_length=500)
     by = models.CharField(_("by"), max_length=200)
     stations = ArrayField(models.CharField(max_length=100), null=True, verbose_name=_("only for stations"))

@@ -1,8 +1,9 @@
 """What pages of refused things share: the causes with their forms, and how far a decision about all of one is."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -14,15 +15,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET
 
-from mes.errors import DomainError
+from mes.errors import DomainError, ValidationFailed
 from mes.platform.bulk_actions import services
-from mes.platform.bulk_actions.causes import BulkRequest, Selection, selection_of
+from mes.platform.bulk_actions.causes import BulkReplayRequest, Selection, options_of, selection_of
+from mes.platform.bulk_actions.faults import mark_faults
 from mes.platform.bulk_actions.models import BulkAction, BulkStatus, BulkVerb
-from mes.platform.http.pages import needs
+from mes.platform.http.pages import is_live, needs
 from mes.platform.http.whole_numbers import whole_number
 
 SHOWN_FOR = timedelta(minutes=15)  # after its end
 MOST_SHOWN = 5
+MOST_PROBLEMS = 20
+TRY_ONE = "TRY_ONE"  # the verb of the button that tries one of a cause
 Decide = Callable[..., BulkAction]
 
 
@@ -83,11 +87,25 @@ class Cause:
     places: list[str]
     number: int
     failing: int
+    first_at: Any
     latest_at: Any
     query: str
     is_conflict: bool
     can_replay: bool
     fields: dict[str, str]
+    example_id: int
+
+    @property
+    def anchor(self) -> str:
+        """What its part of the page is called: the same after a reload."""
+        shared = {name: value for name, value in self.fields.items() if name != "upTo"}
+        return sha256(repr(sorted(shared.items())).encode()).hexdigest()[:12]
+
+    @property
+    def mend_query(self) -> str:
+        """What asks why, and what mends it."""
+        told = {"example": self.example_id, "count": self.number, "anchor": self.anchor}
+        return urlencode({**self.fields, **told, "isConflict": "1" if self.is_conflict else ""})
 
     @property
     def others(self) -> int:
@@ -122,23 +140,70 @@ def progress(request: HttpRequest, kind: str) -> HttpResponse:
     return response
 
 
+@dataclass(frozen=True)
+class Mending:
+    """Why a cause is refused, by its newest thing, and what mends it.
+
+    `names` are names that nobody knows, with those that could be meant; `links` are addresses with labels.
+    """
+
+    payload: Any
+    refusal: Any
+    names: Sequence[Any] = ()
+    links: Sequence[tuple[str, str]] = ()
+
+
+def show_mending(request: HttpRequest, mending: Mending, *, decide_address: str) -> HttpResponse:
+    """Show the faulty place of what was sent, and beside it the form that mends all of a cause: first one, then all."""
+    known = map(str, BulkReplayRequest().fields)
+    context = {
+        "lines": mark_faults(mending.payload, mending.refusal),
+        "problems": problems_of(mending.refusal),
+        "mending": mending,
+        "fields": {name: request.GET[name] for name in known if name in request.GET},
+        "example": whole_number(request.GET.get("example", "")),
+        "number": whole_number(request.GET.get("count", "")) or 1,
+        "anchor": request.GET.get("anchor", "")[:12],
+        "is_conflict": bool(request.GET.get("isConflict")),
+        "decide_address": decide_address,
+    }
+    return render(request, "bulk_actions/_mend.html" if is_live(request) else "bulk_actions/mend.html", context)
+
+
+def read_names(request: HttpRequest) -> dict[str, str]:
+    """Return the names that a form mends: as they were sent, with those that were meant."""
+    pairs = zip(request.POST.getlist("sent"), request.POST.getlist("meant"), strict=False)
+    return {sent: meant for sent, meant in pairs if sent and meant}
+
+
+def problems_of(refusal: Any) -> list[tuple[str, str]]:
+    """Return the fields of a malformed body with what is wrong with each; of other refusals nothing."""
+    if not isinstance(refusal, dict) or refusal.get("code") != ValidationFailed.code:
+        return []
+    details = refusal.get("details")
+    found = details.items() if isinstance(details, dict) else ()
+    return [(name, text) for name, text in found if isinstance(text, str)][:MOST_PROBLEMS]
+
+
 def decide(request: HttpRequest, decide_all: Decide, **options: Any) -> None:
     """Begin what a form asks for, and say so; a form that lacks something is told what."""
-    body: dict[str, Any] = {name: request.POST[name] for name in map(str, BulkRequest().fields) if name in request.POST}
+    known = map(str, BulkReplayRequest().fields)
+    body: dict[str, Any] = {name: request.POST[name] for name in known if name in request.POST}
     if "stepNo" in body:
         body["stepNo"] = whole_number(body["stepNo"]) or 0
     if "asNew" in body:
         body["asNew"] = bool(body["asNew"])
-    form = BulkRequest(data=body)
+    if names := read_names(request):
+        body["specNames"] = names
+    form = BulkReplayRequest(data=body)
     if not form.is_valid():
         reasons = [f"{name}: {' '.join(map(str, found))}" for name, found in form.errors.items()]
         messages.error(request, _("Nothing was done. %(reasons)s") % {"reasons": " ".join(reasons)})
         return
     selection: Selection = selection_of(form.validated_data)
     verb = BulkVerb.DISMISS if request.POST.get("verb") == BulkVerb.DISMISS else BulkVerb.REPLAY
-    reason, as_new = form.validated_data["reason"], bool(form.validated_data.get("as_new"))
     try:
-        action = decide_all(verb, selection, reason=reason, as_new=as_new, **options)
+        action = decide_all(verb, selection, **options_of(form.validated_data), **options)
     except DomainError as refusal:
         messages.error(request, str(refusal))
         return
@@ -167,7 +232,9 @@ def dismiss_one(request: HttpRequest, dismiss: Callable[[str], object]) -> None:
 def return_to(request: HttpRequest, page: str) -> HttpResponse:
     """Return to a list as it was when a form of it was sent."""
     response = redirect(page)
-    query = request.POST.get("query", "")[:1000]
+    query, anchor = request.POST.get("query", "")[:1000], request.POST.get("anchor", "")[:12]
     if query.isprintable() and query.isascii():
         response["Location"] += f"?{query}" if query else ""
+    if anchor.isalnum() and anchor.isascii():  # of the cause whose mend was tried
+        response["Location"] += f"#why-{anchor}"
     return response

@@ -4,7 +4,7 @@ What became of a thing is read from where it is afterwards, so that one which wa
 by somebody else meanwhile, counts once and rightly. Of one kind, the oldest action is worked off first.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
@@ -64,8 +64,12 @@ def start(
     sender: Sender,
     selection: dict[str, Any],
     as_new: bool = False,
+    spec_names: Mapping[str, str] | None = None,
 ) -> BulkAction:
-    """Write an action for these things, at most MOST_ITEMS, and have the worker begin with it at once."""
+    """Write an action for these things, at most MOST_ITEMS, and have the worker begin with it at once.
+
+    `spec_names` are names as they were sent, with those that were meant.
+    """
     action = BulkAction.objects.create(
         kind=kind,
         verb=verb,
@@ -76,6 +80,7 @@ def start(
         stations=None if sender.stations is None else sorted(sender.stations),
         selection=selection,
         as_new=as_new,
+        spec_names=dict(spec_names or {}),
     )
     TASK.queue_again()
     return action
