@@ -127,6 +127,16 @@ def _columns(entity: str) -> dict[str, str]:
     return {_name_of(entity, column): column for column in columns}
 
 
+def called(change: Change) -> str:
+    """Return what people call a changed row: of a role that somebody got, the role."""
+    thing, entry = change.collection, change.entry
+    if thing is not None and thing.name in _references(thing.entity):
+        before, after = change.fields.get(_name_of(thing.entity, thing.name), (None, None))
+        if named := after or before:
+            return str(named)
+    return entry.name or entry.entity_id
+
+
 def column_of(entity: str, name: str) -> str | None:
     """Return the column of a field of a collection."""
     return _columns(entity).get(name)

@@ -65,6 +65,7 @@ class Line:
     entry: AuditEntry
     kind: str
     fields: Sequence[Field]
+    called: str = ""
 
     @property
     def belongs_to(self) -> str:
@@ -181,7 +182,7 @@ def _title(question: Question, page: Sequence[AuditEntry]) -> str:
 def _lines(page: Sequence[AuditEntry]) -> Iterator[Line]:
     for change, shown in words.describe(entries.read_changes(page)):
         thing = change.collection
-        yield Line(change.entry, str(thing.shown) if thing else change.entry.entity, shown)
+        yield Line(change.entry, str(thing.shown) if thing else change.entry.entity, shown, entries.called(change))
 
 
 def _group(lines: Sequence[Line]) -> Iterator[Group]:

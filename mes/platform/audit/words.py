@@ -74,7 +74,7 @@ def who(entry: AuditEntry) -> str:
 def name_of(change: Change) -> str:
     """Return what a changed thing is called, with its kind."""
     kind = change.collection.shown if change.collection else change.entry.entity
-    return f"{kind} {change.entry.name or change.entry.entity_id}"
+    return f"{kind} {entries.called(change)}"
 
 
 def moment(at: datetime) -> str:
