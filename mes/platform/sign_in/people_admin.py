@@ -100,7 +100,7 @@ class PersonForm(forms.ModelForm):
         roles.initial = people.roles_of(self.instance)
         groups = Group.objects.exclude(name__in=people.ROLE_NAMES)
         self.fields["further_groups"].queryset = groups  # type: ignore[attr-defined]
-        self.fields["further_groups"].initial = self.instance.groups.all() if self.instance.pk else []
+        self.fields["further_groups"].initial = groups.filter(user=self.instance) if self.instance.pk else []
         is_new = self.instance.pk is None
         password.required = is_new
         password.help_text = (

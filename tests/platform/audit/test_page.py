@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 
+from mes.plant.models import BomItem, Material
 from mes.platform.accounts.roles import Role
 from mes.platform.audit import entries
 from mes.platform.audit.models import AuditEntry
@@ -59,14 +60,16 @@ def sentences(page: str) -> list[str]:
 
 
 def test_what_one_request_changed_is_folded(browser: Client) -> None:
-    plant = make_plant()
-    page = f"/admin/mes/routing/{plant.routing.pk}/change/"
-    numbers = {f"steps-{number}-step_no": 10 * number + 15 for number in range(3)}
-    assert browser.post(page, filled(browser, page, name="New", **numbers)).status_code == 302
-    shown = text_of(browser, f"?kind=routes&row={plant.routing.pk}")
+    board, *parts = (Material.objects.create(code=code, name=code) for code in ("BOARD", "A", "B", "C"))
+    for part in parts:
+        BomItem.objects.create(parent=board, child=part, quantity=1)
+    page = f"/admin/mes/material/{board.pk}/change/"
+    rows = {f"bom_items-{number}-quantity": 5 for number in range(3)}
+    assert browser.post(page, filled(browser, page, name="New", **rows)).status_code == 302
+    shown = text_of(browser, f"?kind=materials&row={board.pk}")
     group = shown.partition('<li class="audit-group">')[2].partition("</li>")[0]
     before, _fold, folded = group.partition("<details")
-    assert sentences(before)[0].startswith("Route Route ROUTE-1") or sentences(before)[0].startswith("Route New: name")
+    assert sentences(before)[0].startswith("Material New: name BOARD → New (ada, ")
     assert len(sentences(before)) == 3 and len(sentences(folded)) == 1 and "1 more change at once" in folded
 
 

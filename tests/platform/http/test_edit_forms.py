@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
@@ -14,13 +14,13 @@ from django.utils.html import escape
 
 from mes.plant.models import BomItem, Line, Material, Operation
 from mes.platform.accounts.models import DeviceToken
-from mes.platform.accounts.roles import Role
+from mes.platform.accounts.roles import Role, create_roles
 from mes.platform.audit.models import AuditEntry
 from mes.platform.database.tracking import is_tracked
 from mes.platform.http import edits
 from mes.platform.http.edit_forms import CHANGED_MEANWHILE, WITHOUT_REASON, EditsTracked
 from mes.readiness.models import PrepPolicy
-from mes.routing.models import RouteExecutionConfig, Routing
+from mes.routing.models import RouteExecutionConfig
 from mes.specs.models import DataCollectionSpec
 from mes.time_rules.models import TimeRuleDefinition
 from tests.factories import make_config, make_line, make_route, make_spec, make_token, make_user
@@ -60,9 +60,7 @@ def test_no_form_of_what_is_tracked_forgets_the_state_and_the_reason() -> None:
     tracked = [(model, page) for model, page in admin.site._registry.items() if is_tracked(model)]
     assert len(tracked) > 15
     assert all(isinstance(page, EditsTracked) and not page.list_editable for _model, page in tracked)
-    for model, page in tracked:
-        for name in page.insists_on_reason:
-            model._meta.get_field(name)
+    for _model, page in tracked:
         assert set(page.insisting_actions) <= {str(getattr(a, "__name__", a)) for a in page.actions}
 
 
@@ -80,15 +78,24 @@ def test_a_page_has_both_and_one_that_is_for_looking_neither(ada: Client) -> Non
 # --- reasons --------------------------------------------------------------------------------------------------
 
 
+def make_board() -> Material:
+    """A material that is made of three others: 1 of the first, 2 of the second, 3 of the third."""
+    board, *parts = (Material.objects.create(code=code, name=code) for code in ("BOARD", "A", "B", "C"))
+    for number, part in enumerate(parts, 1):
+        BomItem.objects.create(parent=board, child=part, quantity=number)
+    return board
+
+
+def quantities(board: Material) -> list[int]:
+    return [int(quantity) for quantity in board.bom_items.order_by("child__code").values_list("quantity", flat=True)]
+
+
 def test_the_reason_stands_beside_every_change_of_the_form(ada: Client) -> None:
-    page = address(Routing, "change", make_route(steps=[(10, "PRINT"), (20, "PRINT")]).pk)
-    sent = filled(
-        ada, page, name="Second", change_reason=" the new line ", **{"steps-0-step_no": 11, "steps-1-step_no": 21}
-    )
-    assert ada.post(page, sent).status_code == 302
-    entries = AuditEntry.objects.filter(via="ADMIN")
-    assert sorted(entries.values_list("entity", "reason")) == [
-        ("route-steps", "the new line"), ("route-steps", "the new line"), ("routes", "the new line"),
+    page = address(Material, "change", make_board().pk)
+    rows = {"bom_items-0-quantity": 11, "bom_items-1-quantity": 22}
+    assert ada.post(page, filled(ada, page, name="Second", change_reason=" the new line ", **rows)).status_code == 302
+    assert sorted(AuditEntry.objects.filter(via="ADMIN").values_list("entity", "reason")) == [
+        ("bom-items", "the new line"), ("bom-items", "the new line"), ("materials", "the new line"),
     ]  # fmt: skip
 
 
@@ -156,18 +163,14 @@ def test_mappings_rules_and_hard_policies_want_a_reason(ada: Client) -> None:
 
 
 def test_roles_want_a_reason_and_it_stands_at_each_of_them() -> None:
-    root = sign_in(Role.ADMIN, "root")
-    person = make_user(Role.OPERATOR, username="olga")
+    create_roles()
+    root, person = sign_in(Role.ADMIN, "root"), make_user(Role.OPERATOR, username="olga")
     page = address(User, "change", person.pk)
-    roles = [Group.objects.get_or_create(name=role.group_name)[0].pk for role in (Role.QUALITY, Role.SUPERVISOR)]
-    sent = filled(root, page, groups=roles)
+    sent = filled(root, page, roles=["QUALITY", "SUPERVISOR"])
     assert "change_reason" in errors(root.post(page, sent))
     assert root.post(page, {**sent, "change_reason": "quality since May"}).status_code == 302
-    found = AuditEntry.objects.filter(entity="user-roles", via="ADMIN")
-    assert set(found.values_list("action", "reason")) == {
-        ("CREATE", "quality since May"),
-        ("DELETE", "quality since May"),
-    }
+    found = set(AuditEntry.objects.filter(entity="user-roles", via="ADMIN").values_list("action", "reason"))
+    assert found == {("CREATE", "quality since May"), ("DELETE", "quality since May")}
 
 
 # --- deleting and actions -------------------------------------------------------------------------------------
@@ -230,27 +233,25 @@ def test_revoking_asks_for_a_reason_with_what_was_chosen() -> None:
 
 def test_what_was_typed_survives_what_somebody_else_saved(ada: Client) -> None:
     bob = sign_in(name="bob")
-    routing = make_route(steps=[(10, "PRINT"), (20, "PRINT"), (30, "PRINT")])
-    page = address(Routing, "change", routing.pk)
-    numbers = {"steps-0-step_no": 11, "steps-1-step_no": 22, "steps-2-step_no": 33}
-    mine = filled(ada, page, name="Mine", change_reason="my reason", **numbers)
-    theirs = filled(bob, page, name="Theirs", change_reason="another", **{"steps-1-DELETE": "on"})
+    board = make_board()
+    page = address(Material, "change", board.pk)
+    rows = {f"bom_items-{number}-quantity": 11 * (number + 1) for number in range(3)}
+    mine = filled(ada, page, name="Mine", change_reason="my reason", **rows)
+    theirs = filled(bob, page, name="Theirs", change_reason="another", **{"bom_items-1-DELETE": "on"})
     assert bob.post(page, theirs).status_code == 302
     answer = ada.post(page, mine)
     (told, *changes) = errors(answer)["__all__"]
     assert told == str(CHANGED_MEANWHILE)
-    assert any(
-        re.fullmatch(r"bob changed this at \d\d:\d\d: name Route ROUTE-1 → Theirs – another", text) for text in changes
-    )
-    assert any(re.match(r"bob deleted Step of a route 20 at \d\d:\d\d", text) for text in changes)
-    routing.refresh_from_db()
-    assert routing.name == "Theirs" and set(routing.steps.values_list("step_no", flat=True)) == {10, 30}
+    assert any(re.fullmatch(r"bob changed this at \d\d:\d\d: name BOARD → Theirs – another", text) for text in changes)
+    assert any(re.match(r"bob deleted BOM item .* at \d\d:\d\d", text) for text in changes)
+    board.refresh_from_db()
+    assert (board.name, quantities(board)) == ("Theirs", [1, 3])
     shown = answer.content.decode()
     for value in ("Mine", "my reason", "11", "22", "33"):
         assert f'value="{value}"' in shown
     assert ada.post(page, fields_of(answer)).status_code == 302  # having read what was changed
-    routing.refresh_from_db()
-    assert routing.name == "Mine" and set(routing.steps.values_list("step_no", flat=True)) == {11, 22, 33}
+    board.refresh_from_db()
+    assert (board.name, quantities(board)) == ("Mine", [11, 22, 33])
 
 
 def test_rows_of_a_bill_of_material_belong_to_the_state_of_their_material(ada: Client) -> None:
@@ -302,6 +303,7 @@ def test_what_was_changed_meanwhile_is_not_deleted(ada: Client) -> None:
 
 
 def test_a_renamed_thing_is_compared_by_what_it_was(ada: Client) -> None:
+    create_roles()
     root = sign_in(Role.ADMIN, "root")
     person = make_user(Role.OPERATOR, username="olga")
     page = address(User, "change", person.pk)
