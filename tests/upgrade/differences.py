@@ -48,6 +48,7 @@ CONFLICTS = "other content under a spent key holds a unit of which it says that 
 KEPT = "the page shows causes first"
 CARRIERS = "units that are done or scrapped leave their carriers, also those of before"
 HELD = "what machines report of a held unit moves it behind its hold"
+LISTS = "the units of a run have a list of their own, which its page leads to"
 
 # By address or case: the part of the answers that differs, and why.
 DIFFERENT: dict[str, dict[str, str]] = {
@@ -101,6 +102,13 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "/trace/units/P-1/": {".body": CARRIERS},
     "/trace/units/P-2/": {".body": OF_CARRIERS},
     "/trace/units/P-5/": {".body": OF_CARRIERS},
+    "/trace/runs/BOARD-1/": {".body": LISTS},
+    "/trace/runs/BOARD-OLD/": {".body": LISTS},
+    "/trace/runs/BOARD-SCRAPPED/": {".body": LISTS},
+    "/trace/runs/OPEN/": {".body": LISTS},
+    "/trace/runs/READY-2/": {".body": LISTS},
+    "/trace/runs/FAI-SIGNED/": {".body": LISTS},
+    "/trace/runs/CLOCKS/": {".body": LISTS},
     "/trace/runs/PANEL-1/": {".body": OF_CARRIERS},
     "/trace/units/S-2/": {".body": CARRIERS},
     "/trace/carriers/PALLET-1/": {".body": CARRIERS},
