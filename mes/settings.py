@@ -310,6 +310,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "mes.platform.http.openapi.name_limits",
+        "mes.api_subjects.arrange",
     ],
     "ENUM_NAME_OVERRIDES": {
         "WorkOrderStatus": "mes.production.models.WorkOrderStatus",

@@ -1,5 +1,6 @@
 """The OpenAPI document: sound, without warnings, and telling what callers need."""
 
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -7,9 +8,14 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.test import Client
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.management.commands.spectacular import SchemaGenerationError
+
+from mes.api_subjects import SUBJECTS, statuses_of_codes, subject_of
+from mes.platform.accounts.roles import Role
+from tests.factories import make_user
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -108,3 +114,63 @@ def test_the_document_is_served_to_those_signed_in(client):
 
     assert client.get("/api/schema/").status_code == 401
     assert api_client().get("/api/schema/").status_code == 200
+
+
+# --- by subject ---------------------------------------------------------------------------------------------
+
+
+def test_operations_stand_under_their_subjects_in_order(document: dict[str, Any]) -> None:
+    names = [tag["name"] for tag in document["tags"]]
+    assert names == [subject.name for subject in SUBJECTS]
+    assert all(tag["description"] for tag in document["tags"])
+    assert {tag for _name, operation in operations(document, *METHODS) for tag in operation["tags"]} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/api/integration/device-data/batch", "Readings of machines"),
+        ("/api/integration/work-orders", "Orders and runs"),
+        ("/api/integration/messages", "Status of machines and what was refused"),
+        ("/api/stations/{code}", "Stations, units and carriers"),
+        ("/api/station-groups", "Plant"),
+        ("/api/fai-templates/{code}", "Readiness and first articles"),
+        ("/api/audit", "Audit and system"),
+    ],
+)
+def test_an_address_is_of_the_subject_with_the_longest_beginning(path: str, name: str) -> None:
+    assert subject_of(path).name == name
+
+
+def test_each_operation_names_the_codes_of_its_refusals(document: dict[str, Any]) -> None:
+    sending = document["paths"]["/api/integration/device-data"]["post"]["responses"]
+    assert "`TRACK_NOT_FOUND`" in sending["404"]["description"]
+    assert "`EVENT_ID_CONFLICT`" in sending["409"]["description"]
+    assert "`DATA_SPEC_NOT_FOUND`" in sending["422"]["description"]
+    assert "`BODY_TOO_LATE`" in sending["408"]["description"]
+    for name, operation in operations(document, *METHODS):
+        if "403" in operation["responses"]:
+            assert "`PERMISSION_DENIED`" in operation["responses"]["403"]["description"], name
+
+
+def test_the_codes_of_subjects_are_those_of_refusals() -> None:
+    known = statuses_of_codes()
+    assert known["TRACK_NOT_FOUND"] == "404"
+    for subject in SUBJECTS:
+        assert set(subject.codes.split()) <= known.keys(), subject.name
+
+
+def test_it_begins_with_the_quick_start(document: dict[str, Any]) -> None:
+    assert "# Quick start" in document["info"]["description"]
+    assert "curl -sS" in document["info"]["description"]
+
+
+def test_its_page_leads_back_and_runs_no_script_of_its_own(db: None) -> None:
+    client = Client()
+    client.force_login(make_user(Role.OPERATOR))
+    answer = client.get("/api/docs/")
+    page = answer.content.decode()
+    assert '<a href="/">' in page
+    assert re.findall(r"<script>|<style|onclick", page) == []
+    script = re.findall(r'<script src="([^"]*script=[^"]*)"', page)
+    assert client.get(html.unescape(script[0])).headers["Content-Type"].startswith("application/javascript")

@@ -20,7 +20,7 @@ from tests.platform.outbox.support import eventually, free_port
 pytestmark = pytest.mark.waiting
 
 PROJECT = Path(__file__).resolve().parents[2]
-PAGES = ("docs/devices.md", "docs/ingest.md", "docs/production-counts.md")
+PAGES = ("docs/quick-start.md", "docs/devices.md", "docs/ingest.md", "docs/production-counts.md")
 BLOCK = re.compile(r"^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 END = "--- end of a block ---"
 ADDRESS = "http://127.0.0.1:8000"

@@ -4,6 +4,7 @@ import http.client
 import importlib.util
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -111,12 +112,19 @@ def greeting(host: str, port: int) -> str:
     lines = ["", f"Linekeeper runs at {base}/", ""]
     lines += [f"  Sign in     {user['username']} / {user['password']}   ({user.get('role', '')})" for user in users]
     if not users:
-        lines.append("  Sign in     make yourself an account: .venv/bin/python manage.py createsuperuser")
+        lines.append(f"  Sign in     make yourself an account: {command_line('createsuperuser')}")
     lines += [f"  Admin       {base}/admin/", f"  Interface   {base}/api/docs/"]
     if "*" not in settings.ALLOWED_HOSTS:
         lines.append(f"  Hosts       {', '.join(settings.ALLOWED_HOSTS)}   (for others, set ALLOWED_HOSTS)")
+    lines.append(f"  Token       {command_line('create_token NAME --role INTEGRATION')}")
     lines += [f"  Logs        {settings.DATA_DIR / 'log'}", "  Stop        Ctrl-C", ""]
     return "\n".join(lines)
+
+
+def command_line(arguments: str) -> str:
+    """Return a command of this installation: it works in any folder, for it names the program and the data."""
+    data, program = (shlex.quote(str(path)) for path in (settings.DATA_DIR, settings.BASE_DIR / "manage.py"))
+    return f"MES_DATA_DIR={data} {shlex.quote(sys.executable)} {program} {arguments}"
 
 
 def demo_data() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from mes.platform.accounts.permissions import StationAccess
 from mes.platform.http.page_middleware import is_of_machine
@@ -17,7 +17,7 @@ class SchemaView(SpectacularAPIView):
     station_access = {"*": StationAccess.SHARED}
 
 
-class SchemaPage(SpectacularSwaggerView):
+class SchemaPage(SpectacularSwaggerSplitView):
     """Its pages. Who is signed out signs in as everywhere; a token is heard as everywhere below /api/."""
 
     station_access = {"*": StationAccess.SHARED}
