@@ -161,6 +161,9 @@ class PersonAdmin(ForAdministrators, admin.ModelAdmin):
     insists_on_reason = ("roles", "further_groups")
     insisting_actions = ("deactivate",)
 
+    class Media:
+        css = {"all": ("administration.css",)}
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Load what the list shows along."""
         is_good = Q(revoked_at=None) & (Q(expires_at=None) | Q(expires_at__gt=timezone.now()))

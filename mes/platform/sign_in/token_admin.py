@@ -89,6 +89,10 @@ class DeviceTokenAdmin(ForAdministrators, admin.ModelAdmin):
     search_fields = ("name", "prefix")
     actions = ("revoke",)
     insisting_actions = ("revoke",)
+
+    class Media:
+        css = {"all": ("administration.css",)}
+
     shown = ("name", "prefix", "may_do_in_words", "stations_shown", "created_at", "created_by", "expires_at", "state")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[DeviceToken]:
