@@ -130,7 +130,7 @@ def _read_form(request: HttpRequest) -> PreviewForm:
         form.event = request.POST.get("event", "")
     elif code := request.GET.get("preset"):
         preset = next((preset for preset in presets.list_presets() if preset.code == code), None)
-        form.event = _pretty(preset.event) if preset else ""
+        form.event = pretty(preset.event) if preset else ""
     elif (event_id := whole_number(request.GET.get("event", ""))) is not None:
         _take_event(form, event_id)
     return form
@@ -142,12 +142,18 @@ def _take_event(form: PreviewForm, event_id: int) -> None:
     if event is None:
         form.problem = _("There is no such event any more.")
         return
-    form.event = _pretty(event.payload)
-    run_no = event.payload.get("runNo") if isinstance(event.payload, dict) else None
-    routes = Routing.objects.filter(versions__runs__run_no=run_no) if isinstance(run_no, str) else None
-    named = event.run.route_version.routing if event.run else routes.first() if routes is not None else None
+    form.event = pretty(event.payload)
+    named = route_of(event)
     form.route = form.route or (named.code if named else "")
     form.step = form.step or str(event.step_no or "")
+
+
+def route_of(event: IngestEvent) -> Routing | None:
+    """Return the route that an event was for, where that is known."""
+    if event.run is not None:
+        return event.run.route_version.routing
+    run_no = event.payload.get("runNo") if isinstance(event.payload, dict) else None
+    return Routing.objects.filter(versions__runs__run_no=run_no).first() if isinstance(run_no, str) else None
 
 
 def _load_choices(form: PreviewForm) -> None:
@@ -162,7 +168,7 @@ def _load_choices(form: PreviewForm) -> None:
 
 def _show(form: PreviewForm) -> dict[str, Any]:
     try:
-        event = parsing.decode(_as_body(form.event))
+        event = parsing.decode(as_body(form.event))
         step_no = whole_number(form.step)
         preview = preview_event(
             route_code=form.route, step_no=-1 if step_no is None else step_no, event=event, version=form.wanted_version
@@ -170,6 +176,11 @@ def _show(form: PreviewForm) -> dict[str, Any]:
     except DomainError as refusal:
         form.problem = _say(refusal)
         return {}
+    return describe_preview(preview)
+
+
+def describe_preview(preview: Preview) -> dict[str, Any]:
+    """Return what `_preview_seen.html` shows of a preview."""
     return {
         "seen": preview,
         "data": as_json(preview),
@@ -180,7 +191,7 @@ def _show(form: PreviewForm) -> dict[str, Any]:
     }
 
 
-def _as_body(text: str) -> bytes:
+def as_body(text: str) -> bytes:
     """Return what was typed as bytes. It may be larger than what machines send, being written over many lines.
 
     Raises PayloadTooLarge.
@@ -206,7 +217,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= LONGEST_FOUND else f"{text[:LONGEST_FOUND]}…"
 
 
-def _pretty(value: Any) -> str:
+def pretty(value: Any) -> str:
+    """Return JSON as people read it."""
     return msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
 
 

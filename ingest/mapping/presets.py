@@ -11,6 +11,14 @@ FOLDER = Path(__file__).parent / "preset_files"
 
 
 @dataclass(frozen=True)
+class PresetExample:
+    """An event that the mapping of a preset reads, to be kept as an example."""
+
+    name: str
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Preset:
     """A mapping, or a list of them, to begin with. `event` is what a machine would push, `stationType` the type of its
     step.
@@ -22,6 +30,14 @@ class Preset:
     station_type: str
     mapping: dict[str, Any] | list[dict[str, Any]]
     event: dict[str, Any]
+    more_examples: tuple[PresetExample, ...] = ()
+
+    @property
+    def examples(self) -> tuple[PresetExample, ...]:
+        """The events to keep beside the mapping: its own, and those of other presets that are read by the same."""
+        others = [preset for preset in list_presets() if preset.code != self.code and preset.mapping == self.mapping]
+        told = (PresetExample(preset.name, preset.event) for preset in (self, *others))
+        return (*told, *self.more_examples)
 
 
 @cache
@@ -42,6 +58,7 @@ def _read(path: Path) -> Preset:
         if "mapping" in document
         else _read(FOLDER / f"{document['mappingOf']}.json").mapping,
         event=document["event"],
+        more_examples=tuple(PresetExample(one["name"], one["event"]) for one in document.get("examples", ())),
     )
 
 

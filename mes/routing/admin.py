@@ -187,8 +187,17 @@ class RouteExecutionConfigAdmin(admin.ModelAdmin):
             {"fields": ("station_type", "station_group", "stations_mode", "allowed_station_codes")},
         ),
         (gettext_lazy("Rules"), {"fields": ("requires_fai", "retest_limit", "specs_mode", "data_spec_names")}),
-        (gettext_lazy("Machine events"), {"fields": ("ingest_mapping",)}),
+        (gettext_lazy("Machine events"), {"fields": ("ingest_mapping", "mapping_page")}),
     )
+    readonly_fields = ("mapping_page",)
+
+    @admin.display(description=gettext_lazy("try it"))
+    def mapping_page(self, config: RouteExecutionConfig) -> str:
+        """Where the mapping is edited beside the events that it reads."""
+        if config.pk is None:
+            return _("When this is saved, a page of its own shows what the mapping makes of events.")
+        address = reverse("ingest-mapping", args=[config.pk])
+        return format_html('<a href="{}">{}</a>', address, _("Open the mapping beside an event"))
 
     class Media:
         js = ("config-form.js",)

@@ -9,7 +9,8 @@ import structlog
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from mes.errors import ValidationFailed
+from mes.errors import ExecutionConfigNotFound, ValidationFailed
+from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.parsing import describe
 from mes.routing import hooks
 from mes.routing.models import MappingExample, RouteExecutionConfig
@@ -189,7 +190,8 @@ def update_example(example: MappingExample, **values: Any) -> MappingExample:
 
 def _lock(config: RouteExecutionConfig) -> None:
     """Let nobody else keep examples of the config meanwhile, so that both their number and their names hold."""
-    RouteExecutionConfig.objects.select_for_update(no_key=True, of=("self",)).get(pk=config.pk)
+    configs = RouteExecutionConfig.objects.select_for_update(no_key=True, of=("self",))
+    get_or_raise(configs, ExecutionConfigNotFound, pk=config.pk)
 
 
 def _check(example: MappingExample) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
@@ -113,7 +114,8 @@ def _describe_step(effective: EffectiveStep) -> dict[str, Any]:
 def _mapping_address(step: RoutingStep, config: RouteExecutionConfig | None) -> str:
     """Return where the mapping of a step is edited, or begun."""
     if config is not None:
-        return reverse("admin:mes_routeexecutionconfig_change", args=[config.pk])
+        chosen = urlencode({"step": step.step_no, "route": step.routing.code})
+        return f"{reverse('ingest-mapping', args=[config.pk])}?{chosen}"
     given = f"scope=STEP&routing={step.routing_id}&step_no={step.step_no}"
     return f"{reverse('admin:mes_routeexecutionconfig_add')}?{given}"
 
