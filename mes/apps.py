@@ -45,6 +45,7 @@ class MesConfig(AppConfig):
         from mes.routing import lists as routing_lists
         from mes.routing.references import find_users
         from mes.specs import lists as spec_lists
+        from mes.spreadsheets import retention as spreadsheets
         from mes.status_reports import retention as status_reports
         from mes.time_rules import handlers as time_rules
         from mes.time_rules import retention as time_rule_marks
@@ -63,6 +64,7 @@ class MesConfig(AppConfig):
             *platform.POLICIES,
             audit.POLICY,
             production_counts.POLICY,
+            spreadsheets.POLICY,
             status_reports.POLICY,
             time_rule_marks.POLICY,
         )

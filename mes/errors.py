@@ -78,6 +78,10 @@ class ParseFailed(DomainError):
         super().__init__(reason=reason)
 
 
+class SheetUnreadable(DomainError):
+    code, status, message = "SHEET_UNREADABLE", 400, _("The file cannot be read: {reason}")
+
+
 class PayloadTooLarge(DomainError):
     code, status = "PAYLOAD_TOO_LARGE", 413
     message = _("The body is larger than {limit} bytes; send less at once.")
@@ -214,6 +218,10 @@ class IngestEventNotFound(NotFound):
 
 class BulkActionNotFound(NotFound):
     code, message = "BULK_ACTION_NOT_FOUND", _("There is no bulk action “{code}”.")
+
+
+class ImportNotFound(NotFound):
+    code, message = "IMPORT_NOT_FOUND", _("There is no import “{code}”.")
 
 
 class StencilNotFound(NotFound):
@@ -497,6 +505,16 @@ class EditConflict(DomainError):
     message = _("“{name}” was changed since you read it. Read it again, and change what is still to be changed.")
 
 
+class ImportHasErrors(DomainError):
+    code = "IMPORT_HAS_ERRORS"
+    message = _("{count} cell(s) of the sheet are wrong: mend them, and send the sheet again.")
+
+
+class ImportStale(DomainError):
+    code = "IMPORT_STALE"
+    message = _("What the sheet names was changed since it was checked: {names}. Send the sheet again.")
+
+
 class DedupeKeyConflict(KeyConflict):
     code = "DEDUPE_KEY_CONFLICT"
     message = _("Key “{key}” of “{source_system}” was used with other content.")
@@ -587,7 +605,7 @@ class StepAmbiguous(Unprocessable):
 
 
 class TooManyRows(Unprocessable):
-    code, message = "TOO_MANY_ROWS", _("These are more than {most} rows; narrow them down.")
+    code, message = "TOO_MANY_ROWS", _("These are more than {most} rows: take fewer at once.")
 
 
 class EventTimeInFuture(Unprocessable):

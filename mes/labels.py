@@ -12,6 +12,7 @@ class Action(TextChoices):
     """What was asked for, as it stands in quotes."""
 
     ACKNOWLEDGE = "acknowledge", _("Acknowledge")
+    APPLY = "apply", _("Apply")
     AUTHORIZE = "authorize", _("Authorize")
     CANCEL = "cancel", _("Cancel")
     CHANGE = "change", _("Change")
@@ -49,6 +50,7 @@ class Entity(TextChoices):
     CLOCK = "clock", _("the clock")
     EVENT = "event", _("the event")
     FIRST_ARTICLE = "first article", _("the first article")
+    IMPORT = "import", _("the import")
     INGEST_EVENT = "ingest event", _("the machine event")
     MESSAGE = "message", _("the message")
     READINESS_ITEM = "readiness item", _("the readiness item")

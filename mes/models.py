@@ -35,6 +35,7 @@ from mes.routing.models import (
     RoutingStep,
 )
 from mes.specs.models import DataCollectionSpec
+from mes.spreadsheets.models import SheetImport
 from mes.status_reports.models import StatusReport
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance, TimeRuleMark
 
@@ -79,6 +80,7 @@ __all__ = [
     "SavedView",
     "SecondFactor",
     "SecondFactorRule",
+    "SheetImport",
     "SolderPasteLot",
     "SolderPasteUsage",
     "Source",

@@ -10,6 +10,7 @@ from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
 from mes.platform.sign_in import pages as sign_in
 from mes.routing import pages as routing
+from mes.spreadsheets import pages as spreadsheets
 from mes.time_rules import pages as time_rules
 
 urlpatterns = [
@@ -33,6 +34,10 @@ urlpatterns = [
     path("lists/<slug:name>/", lists.show, name="list"),
     path("lists/<slug:name>/views/", lists.save_view, name="list-save-view"),
     path("lists/<slug:name>/views/<int:view_id>/<slug:action>/", lists.change_view, name="list-change-view"),
+    path("spreadsheets/", spreadsheets.spreadsheets, name="spreadsheets"),
+    path("spreadsheets/send/", spreadsheets.send, name="spreadsheet-send"),
+    path("spreadsheets/<int:import_id>/", spreadsheets.one_import, name="spreadsheet-import"),
+    path("spreadsheets/<int:import_id>/apply/", spreadsheets.apply, name="spreadsheet-apply"),
     path("bulk-actions/<str:kind>/progress/", bulk_actions.progress, name="bulk-actions-progress"),
     path("notifications/", notifications.mine, name="notifications"),
     path("notifications/bell/", notifications.bell, name="notifications-bell"),

@@ -11,6 +11,7 @@ SPECS_AND_ROUTES = Section(
     _("Specs and routes"),
     _("What is measured, the steps a board goes through, and what is checked first."),
     order=20,
+    pages=(Page(_("Spreadsheets: master data by the hundred"), "spreadsheets"),),
 )
 MACHINES = Section("machines", _("Machines"), _("Equipment, stencils and paste; what machines reported."), order=30)
 READINESS_AND_TIME = Section(

@@ -410,6 +410,7 @@ MES_SESSION_RETENTION = timedelta(0)  # after its end
 MES_HEARTBEAT_RETENTION = timedelta(days=1)
 MES_ADMIN_LOG_RETENTION = _kept_for("MES_ADMIN_LOG_RETENTION_DAYS", default=None)
 MES_AUDIT_RETENTION = _kept_for("MES_AUDIT_RETENTION_DAYS", default=None, least=400)
+MES_IMPORT_RETENTION = _kept_for("MES_IMPORT_RETENTION_DAYS", default=7)
 MES_BULK_ACTION_RETENTION = _kept_for("MES_BULK_ACTION_RETENTION_DAYS", default=400)
 MES_BULK_BUDGET = timedelta(seconds=15)
 MES_RETENTION_BUDGET = timedelta(seconds=15)  # of one task: the worker has other things to do in between

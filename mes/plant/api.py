@@ -1,6 +1,7 @@
 """Lines, station groups, stations, equipment, operations, materials and bills of material over HTTP."""
 
 from decimal import Decimal
+from typing import Any
 
 from django.db import models, transaction
 from django.utils.translation import gettext as _
@@ -333,6 +334,14 @@ class BomItemSerializer(StrictModelSerializer):
         if value <= 0:
             raise serializers.ValidationError(_("Must be greater than 0."))
         return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a material that is a part of itself, also where the database is not asked."""
+        attrs = super().validate(attrs)
+        parent, child = (attrs.get(name, getattr(self.instance, name, None)) for name in ("parent", "child"))
+        if parent == child:
+            raise serializers.ValidationError({"childCode": [_("A material is no part of itself.")]})
+        return attrs
 
 
 @describe(

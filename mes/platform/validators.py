@@ -27,6 +27,7 @@ INTERFACE_WORDS = frozenset({
 })
 # fmt: on
 _FIRST_WORD = "resolve-unit"  # stands where stations have their codes
+_WHOLE_WORD = "export"  # stands where any collection has a code
 FIRST_YEAR, LAST_YEAR = 1900, 2200
 
 _NOT_IN_NAMES = ("Cc", "Cs")  # control characters, lone surrogates
@@ -57,6 +58,9 @@ def validate_code(value: str) -> None:
     if not value.isascii():
         _check_categories(value, _NOT_IN_CODES)
         _check_looks(value)
+    if value == _WHOLE_WORD:
+        message = _("Must not be “%(word)s”, which the interface's own addresses have.")
+        raise ValidationError(message, "interface_word", {"word": value})
     if "/" in value or value in (".", ".."):
         _check_slashes(value)
 

@@ -9,7 +9,15 @@ from typing import Any
 from drf_spectacular.generators import SchemaGenerator
 
 # What the path parameters of a fresh plant may be; `THINGS` holds those of one collection, filled in by the fixture.
-NAMES = {"code": "X-1", "id": "1", "no": "1", "sn": "SN-1", "run_no": "RUN-1", "wo_no": "WO-RUN-1"}
+NAMES = {
+    "code": "X-1",
+    "id": "1",
+    "no": "1",
+    "sn": "SN-1",
+    "run_no": "RUN-1",
+    "wo_no": "WO-RUN-1",
+    "collection": "materials",
+}
 THINGS: dict[str, dict[str, str]] = {
     "lines": {"code": "SMT-A"},
     "stations": {"code": "REF-01"},

@@ -129,12 +129,14 @@ def test_no_body_breaks_it(asker: Asker, endpoint: Endpoint) -> None:
 @pytest.mark.parametrize("endpoint", WRITES, ids=str)
 def test_no_size_and_no_type_breaks_it(asker: Asker, endpoint: Endpoint) -> None:
     reads_body = endpoint.example is not None
-    limit = 16 if endpoint.path.endswith(("/batch", "/ingest/events")) else 1  # MiB
+    takes_files = endpoint.path == "/api/imports/{collection}"
+    limit = 16 if takes_files or endpoint.path.endswith(("/batch", "/ingest/events")) else 1  # MiB
     large = b'{"a": "' + b"x" * ((limit + 1) * 1024 * 1024) + b'"}'
     assert asker.ask(endpoint.method, endpoint.url, large).status_code == 413 or not reads_body
     for kind in ("text/plain", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data", "x"):
         answer = asker.ask(endpoint.method, endpoint.url, b'{"a": 1}', content_type=kind)
-        assert answer.status_code == 415 or not reads_body, (kind, answer.content)
+        refused = (400, 415) if takes_files and kind == "multipart/form-data" else (415,)
+        assert answer.status_code in refused or not reads_body, (kind, answer.content)
     for kind in ("application/json; charset=utf-16", "application/json; charset=nonsense", "APPLICATION/JSON"):
         asker.ask(endpoint.method, endpoint.url, b'{"a": 1}', content_type=kind)
     asker.ask(endpoint.method, endpoint.url, b"")

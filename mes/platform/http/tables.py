@@ -7,6 +7,7 @@ that is too long for a cell of a sheet is cut, and ends with "…" there: a CSV 
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from io import BytesIO
@@ -25,6 +26,7 @@ from mes.errors import ValidationFailed
 
 BYTE_ORDER_MARK = "\ufeff"  # without it, spreadsheets read a CSV file in the alphabet of the country
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_GUARDABLE = re.compile(f"'*[{''.join(map(re.escape, DANGEROUS))}]")  # what begins so gets one more apostrophe
 WIDEST = 40  # characters; longer texts are wrapped, for which not every program makes rows higher by itself
 ROW, HIGHEST_ROW = 15, 405  # points
 # What a spreadsheet can hold. Rows of a sheet, with its heads; characters of a cell, in UTF-16, and of a sheet's name;
@@ -79,16 +81,27 @@ def as_csv(table: Table) -> Iterator[str]:
 def _csv_cell(cell: Any) -> Any:
     if isinstance(cell, datetime):
         return timezone.localtime(cell).isoformat(timespec="seconds")
-    if isinstance(cell, str) and cell.startswith(DANGEROUS):
-        return f"'{cell}"
-    return cell
+    return guarded(cell) if isinstance(cell, str) else cell
+
+
+def guarded(text: str) -> str:
+    """Return a text as a CSV file has it, so that no spreadsheet runs it; `unguarded` takes it back."""
+    return f"'{text}" if _GUARDABLE.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """Return the text that is guarded so; one that is not guarded, as it is."""
+    return text[1:] if text.startswith("'") and _GUARDABLE.match(text) else text
 
 
 # --- XLSX ---------------------------------------------------------------------------------------------------
 
 
-def as_xlsx(sheets: Sequence[tuple[str, Table]]) -> bytes:
-    """Return tables as the sheets of a workbook. Rows are written to disk as they come, not kept in memory."""
+def as_xlsx(sheets: Sequence[tuple[str, Table]], *, typed_as_text: Iterable[int] = ()) -> bytes:
+    """Return tables as the sheets of a workbook. Rows are written to disk as they come, not kept in memory.
+
+    What people type into the columns `typed_as_text` of the first sheet stays as they type it.
+    """
     target = BytesIO()
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     with xlsxwriter.Workbook(target, options) as workbook:
@@ -100,9 +113,12 @@ def as_xlsx(sheets: Sequence[tuple[str, Table]]) -> bytes:
             "time": workbook.add_format({"num_format": "yyyy-mm-dd hh:mm", "align": "left", "valign": "top"}),
             "text": workbook.add_format({"text_wrap": True, "valign": "top"}),
         }
+        kept = workbook.add_format({"num_format": "@", "text_wrap": True, "valign": "top"})
+        as_text = dict.fromkeys(typed_as_text, kept)
         for name, (heads, lines) in sheets:
             for number, part in enumerate(_parts(lines, MOST_ROWS - 1), start=1):
-                _write_sheet(workbook.add_worksheet(_numbered(name, number)), heads, part, formats)
+                _write_sheet(workbook.add_worksheet(_numbered(name, number)), heads, part, formats, as_text)
+            as_text = {}
     return target.getvalue()
 
 
@@ -119,7 +135,9 @@ def _numbered(name: str, number: int) -> str:
     return name[: LONGEST_NAME - len(suffix)] + suffix
 
 
-def _write_sheet(sheet: Any, heads: list[str], lines: Iterable[list[Any]], formats: dict[str, Any]) -> None:
+def _write_sheet(
+    sheet: Any, heads: list[str], lines: Iterable[list[Any]], formats: dict[str, Any], as_text: Mapping[int, Any]
+) -> None:
     sheet.freeze_panes(1, 0)
     sheet.repeat_rows(0)
     sheet.set_landscape()
@@ -132,10 +150,10 @@ def _write_sheet(sheet: Any, heads: list[str], lines: Iterable[list[Any]], forma
     for number, line in enumerate(lines, start=1):
         needed = [_width(cell) for cell in line]
         sheet.set_row(number, min(HIGHEST_ROW, ROW * max(1, ceil(max(needed) / WIDEST))))
-        _write_line(sheet, number, line, formats)
+        _write_line(sheet, number, line, formats, as_text)
         widths = [max(pair) for pair in zip(widths, needed, strict=True)]
     for column, width in enumerate(widths):
-        sheet.set_column(column, column, min(WIDEST, width) + 2)
+        sheet.set_column(column, column, min(WIDEST, width) + 2, as_text.get(column))
 
 
 def _width(cell: Any) -> int:
@@ -146,7 +164,9 @@ def _width(cell: Any) -> int:
     return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def _write_line(sheet: Any, number: int, line: Iterable[Any], formats: dict[str, Any]) -> None:
+def _write_line(
+    sheet: Any, number: int, line: Iterable[Any], formats: dict[str, Any], as_text: Mapping[int, Any]
+) -> None:
     for column, cell in enumerate(line):
         if isinstance(cell, datetime):
             sheet.write_datetime(number, column, timezone.localtime(cell).replace(tzinfo=None), formats["time"])
@@ -159,10 +179,10 @@ def _write_line(sheet: Any, number: int, line: Iterable[Any], formats: dict[str,
         elif isinstance(cell, float) and isfinite(cell):
             sheet.write_number(number, column, cell, formats["fraction"])
         elif cell is not None and cell != "":
-            sheet.write_string(number, column, _cut(str(cell)), formats["text"])
+            sheet.write_string(number, column, cut(str(cell)), as_text.get(column, formats["text"]))
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
     """Return what a cell can hold of a text."""
     if len(text) <= LONGEST_CELL // 2:  # a character is two of UTF-16 at most
         return text

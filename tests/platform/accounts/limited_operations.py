@@ -105,6 +105,10 @@ GET /api/work-orders/{wo_no}
 
 REFUSED = """
 GET /api/audit
+GET /api/imports/{id}
+POST /api/imports/{collection}
+POST /api/imports/{id}/apply
+GET /api/{collection}/export
 POST /api/bom-items
 DELETE /api/bom-items/{id}
 PATCH /api/bom-items/{id}

@@ -41,7 +41,20 @@ BAD_BY_NOW = [
     ".",
     "..",
 ]
-SLASHES = ["/a", "a/", "a//b", "/", "a/./b", "../a", "a/..", "a/hold", "a/units", "a/units/b", "resolve-unit/a"]
+SLASHES = [
+    "/a",
+    "a/",
+    "a//b",
+    "/",
+    "a/./b",
+    "../a",
+    "a/..",
+    "a/hold",
+    "a/units",
+    "a/units/b",
+    "resolve-unit/a",
+    "export",
+]
 
 
 @pytest.mark.parametrize("code", GOOD)

@@ -1,0 +1,130 @@
+"""The interface's serializers for thousands of rows: what they would ask the database for each is asked once."""
+
+import copy
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import models
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+from rest_framework.validators import UniqueValidator
+
+from mes import errors
+from mes.plant.models import Operation
+from mes.platform.http.envelope import camel_case
+from mes.platform.http.master_data import OptionalTextField
+from mes.platform.http.serializers import CodeRelatedField, StrictModelSerializer
+from mes.routing.api import LARGEST_STEP_NO, ROUTE_SCOPES, ConfigSerializer
+from mes.routing.models import RouteExecutionConfig, Routing, RoutingStep
+from mes.routing.services import find_mapping_problems_of, find_place_problems
+
+
+class Known:
+    """Stands where a field of references has its queryset: rows that were looked up already."""
+
+    def __init__(self, model: type[models.Model], rows: Mapping[str, models.Model]) -> None:
+        self.model = model
+        self.rows = rows
+
+    def get(self, **lookup: str) -> models.Model:
+        """Return the row with this code. Raises the model's DoesNotExist."""
+        (code,) = lookup.values()
+        if code not in self.rows:
+            raise self.model.DoesNotExist  # type: ignore[attr-defined]
+        return self.rows[code]
+
+
+class OneOfMany:
+    """Mixin of serializers that check one row after the other, and leave what would be saved in `candidate`.
+
+    That a key is new was asked for all rows, what rows refer to was looked up for all; what constraints say, the rules
+    say before them. The reason belongs to the import.
+    """
+
+    candidate: Any = None
+
+    def takes_reason(self) -> bool:
+        """No."""
+        return False
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Return the fields without those checks that ask the database."""
+        fields: dict[str, serializers.Field] = super().get_fields()  # type: ignore[misc]
+        for field in fields.values():
+            field.validators = [check for check in field.validators if not isinstance(check, UniqueValidator)]
+        return fields
+
+    def check_candidate(self, candidate: models.Model, excluded: Collection[str]) -> None:
+        """Keep it, and check all that needs no database."""
+        self.candidate = candidate
+        references = {field.name for field in candidate._meta.fields if isinstance(field, models.ForeignKey)}
+        candidate.full_clean(exclude={*excluded, *references}, validate_unique=False, validate_constraints=False)
+
+
+class ConfigRowSerializer(OneOfMany, ConfigSerializer):
+    """A row of execution configs: the config with its place."""
+
+    routeCode = CodeRelatedField(  # type: ignore[assignment]
+        source="routing",
+        queryset=Routing.objects.all(),
+        not_found=errors.RouteNotFound,
+        required=False,
+        allow_null=True,
+    )
+    operationCode = CodeRelatedField(  # type: ignore[assignment]
+        source="operation",
+        queryset=Operation.objects.all(),
+        not_found=errors.OperationNotFound,
+        required=False,
+        allow_null=True,
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a place that the scope does not have, and a mapping that cannot be read."""
+        present = self.instance
+        config = copy.copy(present) if isinstance(present, RouteExecutionConfig) else RouteExecutionConfig()
+        for name, value in attrs.items():
+            setattr(config, name, value)
+        try:
+            self.check_candidate(config, ())
+        except ModelValidationError as error:
+            refused = {camel_case(name): messages for name, messages in error.message_dict.items()}
+            raise serializers.ValidationError(refused) from None
+        problems = find_place_problems(
+            scope=config.scope,
+            step_no=config.step_no,
+            source_step_key=config.source_step_key,
+            operation_code=config.operation.code if config.operation else None,
+        )
+        needs_route = config.scope in ROUTE_SCOPES
+        if needs_route != (config.routing is not None):
+            says = _("Name the route.") if needs_route else _("Only the scopes STEP and ROUTE name a route.")
+            problems["routeCode"] = says
+        if found := find_mapping_problems_of(config):
+            problems["ingestMapping"] = " ".join(found)
+        if problems:
+            raise serializers.ValidationError(problems)
+        return attrs
+
+
+class StepRowSerializer(OneOfMany, StrictModelSerializer):
+    """A step with the route that it is of."""
+
+    routeCode = CodeRelatedField(source="routing", queryset=Routing.objects.all(), not_found=errors.RouteNotFound)
+    stepNo = serializers.IntegerField(min_value=0, max_value=LARGEST_STEP_NO)
+    operationCode = CodeRelatedField(
+        source="operation", queryset=Operation.objects.all(), not_found=errors.OperationNotFound
+    )
+    sourceStepKey = OptionalTextField(max_length=100)
+
+    class Meta:
+        model = RoutingStep
+        fields = ("routeCode", "stepNo", "operationCode", "sourceStepKey")
+
+
+def of_many(serializer: type[serializers.Serializer]) -> type[serializers.Serializer]:
+    """Return a serializer of the interface as one of many rows."""
+    if issubclass(serializer, OneOfMany):
+        return serializer
+    return type(f"{serializer.__name__}OfMany", (OneOfMany, serializer), {})
