@@ -369,7 +369,7 @@ def mend(request: HttpRequest) -> HttpResponse:
         raise Http404(_("This event is open no longer. Load the page anew."))
     links: tuple[tuple[str, str], ...] = ()
     if Capability.MAPPINGS in role_capabilities(request.user):
-        links = ((f"{reverse('ingest-preview')}?event={work.pk}", _("Open the mapping with this event")),)
+        links = ((reverse("ingest-mapping-of-event", args=[work.pk]), _("Open the mapping with this event")),)
     mending = bulk_pages.Mending(payload=event.payload, refusal=work.error, links=links)
     return bulk_pages.show_mending(request, mending, decide_address=reverse("ingest-events-decide"))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,10 @@ class Preset:
 
     @property
     def examples(self) -> tuple[PresetExample, ...]:
-        """The events to keep beside the mapping: its own, and those of other presets that are read by the same."""
+        """The events to keep beside the mapping: those of the preset, and of others that are read by the same."""
         others = [preset for preset in list_presets() if preset.code != self.code and preset.mapping == self.mapping]
-        told = (PresetExample(preset.name, preset.event) for preset in (self, *others))
-        return (*told, *self.more_examples)
+        own = [(PresetExample(preset.name, preset.event), *preset.more_examples) for preset in (self, *others)]
+        return tuple(chain.from_iterable(own))
 
 
 @cache

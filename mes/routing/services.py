@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from mes.errors import (
+    ExecutionConfigNotFound,
     OperationNotFound,
     RouteNotFound,
     RouteReadOnly,
@@ -284,9 +285,13 @@ def save_global_config(*, values: Mapping[str, Any]) -> tuple[RouteExecutionConf
 
 
 def update_config(config: RouteExecutionConfig, *, values: Mapping[str, Any]) -> RouteExecutionConfig:
-    """Change values of a config. Null lets a wider scope decide. Raises ValidationFailed, StationNotFound."""
+    """Change values of a config. Null lets a wider scope decide.
+
+    Raises ValidationFailed, StationNotFound, and ExecutionConfigNotFound of one that was deleted meanwhile.
+    """
     with transaction.atomic():
-        config = RouteExecutionConfig.objects.select_for_update(no_key=True, of=("self",)).get(pk=config.pk)
+        locked = RouteExecutionConfig.objects.select_for_update(no_key=True, of=("self",))
+        config = get_or_raise(locked, ExecutionConfigNotFound, pk=config.pk)
         for name, value in values.items():
             setattr(config, name, value)
         _save_config(config)

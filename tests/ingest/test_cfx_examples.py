@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 
 from execution import carriers
 from execution.models import Carrier, CarrierLoad, DataValue, Defect, Track
+from ingest.mapping import presets
 from ingest.mapping.presets import Preset
 from ingest.models import SettledIngestEvent
 from mes.production.models import Unit
@@ -325,3 +326,14 @@ def test_two_pallets_in_one_message_are_refused(client: APIClient) -> None:
     body = copy.deepcopy(body_of("WorkStarted-1"))
     body["Units"][1]["UnitIdentifier"] = "CARRIER-9"
     assert push(client, message("WorkStarted", body), 422)["code"] == "INGEST_PAYLOAD_INVALID"
+
+
+def test_the_presets_bring_them_as_examples() -> None:
+    brought = {
+        one.name.partition(" ")[0]: one.event["payload"]["MessageBody"]
+        for preset in presets.list_presets()
+        for one in preset.examples
+        if one.name.endswith("of the IPC-CFX SDK")
+    }
+    assert brought == {path.stem: body_of(path.stem) for path in PAYLOADS.glob("*.json")}
+    assert len({one.name for one in preset_of("cfx-work-started").examples}) == 7
