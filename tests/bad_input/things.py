@@ -25,12 +25,14 @@ def make_things() -> dict[str, dict[str, str]]:
     Source.objects.create(code="AOI-1")
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
     template = FaiTemplate.objects.create(code="FAI-1", name="First article", items=[{"itemName": "Height"}])
+    sheet = client.post("/api/imports/materials", {"rows": [{"code": "M-2", "name": "Flux"}]}).json()["data"]
     policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
     return {
         "bom-items": {"id": str(item.pk)},
         "data-collection-specs": {"id": str(plant.peak.pk)},
         "fai-templates": {"code": template.code},
         "prep-policies": {"id": str(policy.pk)},
+        "imports": {"id": sheet["id"], "collection": "materials"},
         "sources": {"code": "AOI-1"},
         "execution-configs": {"id": str(config.pk), "config_id": str(config.pk), "example_id": str(example.pk)},
         "integration/messages": {"id": str(FailedMessage.objects.get().pk)},
