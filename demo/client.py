@@ -3,6 +3,7 @@
 import http.client
 import json
 import math
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -59,7 +60,7 @@ class Client:
         self._prefix = parts.path.rstrip("/")
         self._patience = patience
         self._say = say
-        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self.headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.netloc, timeout=TIMEOUT)
 
@@ -114,7 +115,7 @@ class Client:
             pause = _longer(pause)
 
     def _send(self, method: str, target: str, body: Any) -> tuple[int, bytes]:
-        headers, content = self._headers, None
+        headers, content = self.headers, None
         if body is not None:
             headers = {**headers, "Content-Type": "application/json"}
             content = json.dumps(body, allow_nan=False).encode()
@@ -136,6 +137,15 @@ class Client:
         if status == 401:
             raise SignInRefused(error["message"])
         raise Refused(status, error["code"], error["message"], error.get("details"), repeated=repeated)
+
+
+def as_person(url: str, session: str, *, patience: float = math.inf) -> Client:
+    """Return a client that acts as the person whose session this is, as their browser does."""
+    client = Client(url, "", patience=patience)
+    proof = secrets.token_hex(16)  # against forged requests: the cookie and the header must agree
+    cookies = f"sessionid={session}; csrftoken={proof}"
+    client.headers = {"Accept": "application/json", "Cookie": cookies, "X-CSRFToken": proof}
+    return client
 
 
 def address(path: tuple[str, ...], query: Mapping[str, str] | None = None) -> str:

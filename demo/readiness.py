@@ -5,7 +5,7 @@ to report the right program, and for a first article that another person signs. 
 that nobody repairs would stop the demo after hours.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -115,7 +115,9 @@ def report_program(client: Client, event_id: str, said_at: str, program: str = "
     client.post("integration", "station-data", body={**body, "operationCode": PLACING, "data": data})
 
 
-def inspect(client: Client, signer: Client, run_no: str, sn: str) -> None:
+def inspect(
+    client: Client, signer: Client, run_no: str, sn: str, *, items: Sequence[tuple[str, str, str]] = ITEMS
+) -> None:
     """Inspect the first article of a run and have it signed, from wherever it stands."""
     found = next(iter(client.items("fai", query={"runNo": run_no})), None)
     if found is None or found["status"] == "FAILED":
@@ -123,7 +125,7 @@ def inspect(client: Client, signer: Client, run_no: str, sn: str) -> None:
     if found["status"] == "CREATED":
         found = client.post("fai", found["id"], "start")
     if found["status"] == "INSPECTING":
-        for name, _spec, seen in ITEMS:
+        for name, _spec, seen in items:
             item = {"unitSn": sn, "itemName": name, "actualValue": seen, "result": "PASS"}
             client.post("fai", found["id"], "items", body=item)
         found = client.post("fai", found["id"], "complete", body={"decision": "PASS"})

@@ -27,7 +27,7 @@ def file(settings: Any, tmp_path: Path) -> Path:
 
 def prepare(file: Path) -> dict[str, Any]:
     """Call the command and read what it wrote."""
-    call_command("prepare_demo")
+    call_command("prepare_demo", "--no-weeks")
     notes: dict[str, Any] = json.loads(file.read_text())
     return notes
 
@@ -35,7 +35,14 @@ def prepare(file: Path) -> dict[str, Any]:
 def test_it_makes_a_user_of_each_role_and_a_token(file: Path) -> None:
     notes = prepare(file)
     assert file.stat().st_mode & 0o777 == 0o600
-    assert [user["username"] for user in notes["users"]] == ["operator", "supervisor", "quality", "engineer", "admin"]
+    assert [user["username"] for user in notes["users"]] == [
+        "operator",
+        "supervisor",
+        "quality",
+        "engineer",
+        "admin",
+        "lena",
+    ]
     assert len({user["password"] for user in notes["users"]}) == 1
     for noted in notes["users"]:
         user = authenticate(username=noted["username"], password=noted["password"])
@@ -93,7 +100,7 @@ def test_a_revoked_token_is_replaced(file: Path) -> None:
 def test_somebody_elses_account_is_left_alone(file: Path) -> None:
     User.objects.create_user("admin", password="a secret of theirs")
     notes = prepare(file)
-    assert [user["username"] for user in notes["users"]] == ["operator", "supervisor", "quality", "engineer"]
+    assert [user["username"] for user in notes["users"]] == ["operator", "supervisor", "quality", "engineer", "lena"]
     assert authenticate(username="admin", password="a secret of theirs")
     assert not User.objects.get(username="admin").is_superuser
 
