@@ -33,6 +33,7 @@ from mes.errors import DomainError, PayloadTooLarge
 from mes.plant.models import StationType
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.bulk_actions import pages as bulk_pages
+from mes.platform.bulk_actions.causes import BulkRequest
 from mes.platform.bulk_actions.groups import Group, list_groups
 from mes.platform.bulk_actions.pages import Filter
 from mes.platform.http import parsing
@@ -382,7 +383,8 @@ def mend(request: HttpRequest) -> HttpResponse:
 def decide_all(request: HttpRequest) -> HttpResponse:
     """Try all events of a cause again, or dismiss them; or try one, to see whether it is mended."""
     if request.POST.get("verb") != bulk_pages.TRY_ONE:
-        bulk_pages.decide(request, causes.decide, sender=Sender(request.user.get_username()))
+        sender = Sender(request.user.get_username())
+        bulk_pages.decide(request, causes.decide, serializer=BulkRequest, sender=sender)
         return redirect("ingest-events")
     event_id = whole_number(request.POST.get("example", ""))
     if event_id is None:

@@ -16,7 +16,7 @@ from mes.platform.accounts.roles import Role
 from mes.platform.bulk_actions import services
 from mes.platform.bulk_actions.causes import Selection
 from mes.platform.bulk_actions.faults import mark_faults
-from mes.platform.bulk_actions.models import BulkVerb
+from mes.platform.bulk_actions.models import BulkAction, BulkVerb
 from mes.platform.inbound.sender import Sender
 from tests.factories import make_user
 from tests.integration.helpers import EVENTS, into_oven, make_event, reading
@@ -122,6 +122,14 @@ def test_on_the_page_one_is_tried_then_all(person: APIClient, misspelt: int) -> 
     client.post(f"{PAGE}decide/", {**form, "verb": "REPLAY", "reason": "misspelt"})
     services.work_off()
     assert DataValue.objects.count() == misspelt
+
+
+@pytest.mark.django_db
+def test_machine_events_have_no_names_of_specs() -> None:
+    form = {"code": "UNIT_NOT_FOUND", "upTo": "2026-01-24T10:00:00Z", "reason": "misspelt", "verb": "REPLAY"}
+    answer = engineer().post("/ingest/events/decide/", {**form, "sent": SENT, "meant": MEANT}, follow=True)
+    assert "Nothing was done. specNames" in answer.content.decode()
+    assert not BulkAction.objects.exists()
 
 
 @pytest.mark.django_db

@@ -247,6 +247,16 @@ def test_a_route_that_reads_its_examples_as_they_were_kept_is_ready(config):
     assert not IngestEvent.objects.exists()
 
 
+def test_an_event_is_read_when_it_is_kept_as_it_is_when_the_route_is_compiled(config):
+    """The database keeps the members of an object in another order than they were sent in."""
+    config.ingest_mapping = {"unitsPath": "payload.boards.*", "snPath": "sn"}
+    config.save()
+    boards = {"bottom": {"sn": "SN-2"}, "top": {"sn": "SN-1"}}
+    expected = keep(config, event={**EVENT, "payload": {"boards": boards}})["expected"]
+    assert {unit["sn"] for unit in expected["units"]} == {"SN-1", "SN-2"}
+    assert failures(compiled()) == []
+
+
 def test_a_wrong_path_is_stopped_by_its_example(config):
     keep(config)
     config.ingest_mapping = {**MAPPING, "result": {**MAPPING["result"], "passValues": ["PASS"], "failValues": ["OK"]}}

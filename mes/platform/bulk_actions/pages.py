@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET
 
 from mes.errors import DomainError, ValidationFailed
 from mes.platform.bulk_actions import services
-from mes.platform.bulk_actions.causes import BulkReplayRequest, Selection, options_of, selection_of
+from mes.platform.bulk_actions.causes import BulkReplayRequest, BulkRequest, Selection, options_of, selection_of
 from mes.platform.bulk_actions.faults import mark_faults
 from mes.platform.bulk_actions.models import BulkAction, BulkStatus, BulkVerb
 from mes.platform.http.pages import is_live, needs
@@ -185,9 +185,14 @@ def problems_of(refusal: Any) -> list[tuple[str, str]]:
     return [(name, text) for name, text in found if isinstance(text, str)][:MOST_PROBLEMS]
 
 
-def decide(request: HttpRequest, decide_all: Decide, **options: Any) -> None:
-    """Begin what a form asks for, and say so; a form that lacks something is told what."""
-    known = map(str, BulkReplayRequest().fields)
+def decide(
+    request: HttpRequest, decide_all: Decide, *, serializer: type[BulkRequest] = BulkReplayRequest, **options: Any
+) -> None:
+    """Begin what a form asks for, and say so; a form that lacks something is told what.
+
+    `serializer` says what may be asked for: of things without specs, no names of specs.
+    """
+    known = map(str, serializer().fields)
     body: dict[str, Any] = {name: request.POST[name] for name in known if name in request.POST}
     if "stepNo" in body:
         body["stepNo"] = whole_number(body["stepNo"]) or 0
@@ -195,7 +200,7 @@ def decide(request: HttpRequest, decide_all: Decide, **options: Any) -> None:
         body["asNew"] = bool(body["asNew"])
     if names := read_names(request):
         body["specNames"] = names
-    form = BulkReplayRequest(data=body)
+    form = serializer(data=body)
     if not form.is_valid():
         reasons = [f"{name}: {' '.join(map(str, found))}" for name, found in form.errors.items()]
         messages.error(request, _("Nothing was done. %(reasons)s") % {"reasons": " ".join(reasons)})
