@@ -105,13 +105,14 @@ def try_rule(rule: TimeRuleDefinition, *, since: datetime, until: datetime) -> D
     not seen, nor waivers.
     """
     until = min(until, timezone.now())
+    rivals = _rivals(rule)
     rule.pk, rule.is_active = UNSAVED, True
     events = list(MesEvent.objects.raw(EVENTS, _asked(rule, since, until)))
     is_truncated = len(events) > MOST_EVENTS
     if is_truncated:
         events = events[:MOST_EVENTS]
         since = events[-1].occurred_at
-    marks = read_marks(events[::-1], [rule, *_rivals(rule)])
+    marks = read_marks(events[::-1], [rule, *rivals])
     outcomes = list(_outcomes(rule, marks, until))
     return DryRun(since, until, outcomes, is_truncated)
 
@@ -130,9 +131,12 @@ def _asked(rule: TimeRuleDefinition, since: datetime, until: datetime) -> dict[s
 
 
 def _rivals(rule: TimeRuleDefinition) -> list[TimeRuleDefinition]:
-    """Return the other rules of the same code, without the one in whose place the rule would stand."""
+    """Return the other rules of the same code, without the one in whose place the rule would stand, and without itself
+    as it is saved: it may stand elsewhere then.
+    """
     same_place = {"scope": rule.scope, "scope_value": rule.scope_value, "priority": rule.priority}
-    return list(TimeRuleDefinition.objects.filter(code=rule.code, is_active=True).exclude(**same_place))
+    others = TimeRuleDefinition.objects.filter(code=rule.code, is_active=True).exclude(**same_place)
+    return [other for other in others if other.pk != rule.pk]
 
 
 def _outcomes(rule: TimeRuleDefinition, marks: Iterable[TimeRuleMark], until: datetime) -> Iterable[Outcome]:

@@ -99,6 +99,15 @@ def test_the_answer_says_how_many_and_which(db: None, wall: SetTime) -> None:
     assert not TimeRuleInstance.objects.exists() and not TimeRuleMark.objects.exists()
 
 
+def test_a_saved_rule_is_no_rival_of_itself(db: None, wall: SetTime) -> None:
+    """Else nothing would come of one that is tried with a lower priority, or for more than its line."""
+    wall(at(NOW))
+    start(at(0), sn="SN-1")
+    rule = make_rule("R", priority=5)
+    rule.priority = 0
+    assert [one.entity_id for one in dry_run.try_rule(rule, since=at(0), until=at(NOW)).outcomes] == ["SN-1"]
+
+
 def test_a_rule_of_a_route_asks_where_it_happened_and_a_more_specific_one_goes_before(db: None, wall: SetTime) -> None:
     wall(at(NOW))
     run = make_run(steps=((10, "REFLOW"), (30, "WASH")))
