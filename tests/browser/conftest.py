@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
+from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
@@ -55,7 +56,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def browser() -> Iterator[Browser]:
     """Start the browser once for a module. Playwright runs a loop in this thread, in which Django would refuse to read,
     and other tests could run none.
+
+    Within that loop Django has a connection of its own. The one from before would stay open, be ended with the database
+    that the first of these tests leaves, and fail the first test after them.
     """
+    connections.close_all()
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         options: dict[str, Any] = {"executable_path": CHROMIUM, "chromium_sandbox": os.getuid() != 0}
