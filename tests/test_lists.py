@@ -210,3 +210,12 @@ def test_the_plans_of_the_big_ones_use_indexes(plant: Plant) -> None:
             cursor.execute(f"EXPLAIN {statement}", [[timezone.now()]])
             plan = "\n".join(row[0] for row in cursor.fetchall())
         assert "Seq Scan" not in plan and "->  Sort" not in plan, plan
+
+
+@pytest.mark.parametrize("name", ["specs", "routes"])
+def test_links_to_the_administration_are_for_those_whom_their_role_lets_in(plant: Plant, name: str) -> None:
+    for role, fields, shown in ((Role.ENGINEER, {}, True), (Role.OPERATOR, {"is_staff": True}, False)):
+        client = Client()
+        client.force_login(make_user(role, **fields))
+        table = client.get(f"/lists/{name}/").content.decode().partition("<tbody>")[2]
+        assert ("/admin/mes/" in table) is shown, role

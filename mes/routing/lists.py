@@ -38,7 +38,7 @@ ROUTES = Listing(
             sort="code",
             reads=("id",),
             link=lambda row: reverse("admin:mes_routing_change", args=[row["id"]]),
-            is_link_for_staff=True,
+            is_link_for_administration=True,
         ),
         Column("name", _("Name"), "name", sort="name"),
         Column("product", _("Product"), "product_code", Kind.CODE, sort="product_code"),

@@ -32,7 +32,7 @@ SPECS = Listing(
             sort="name",
             reads=("id",),
             link=lambda row: reverse("admin:mes_datacollectionspec_change", args=[row["id"]]),
-            is_link_for_staff=True,
+            is_link_for_administration=True,
         ),
         Column("operation", _("Operation"), "operation__code", Kind.CODE, sort="operation__code"),
         Column("item-type", _("Item type"), "item_type", sort="item_type", choices=ItemType.choices),

@@ -165,6 +165,7 @@ _SECRET = (
     "recoverycode",
     "secondfactorrule",
     "attemptcount",
+    "savedview",
 )
 _MASTER_DATA = (
     "line",

@@ -40,7 +40,8 @@ class Column:
     """A column. Its value is that of the path `field`, or what `read` makes of the row, for which `reads` are loaded.
 
     `sort` is the column of the table that it sorts by; where that is one only beside a filter, `sort_needs` is the
-    filter's key. `link` is where the value leads, `is_link_for_staff` where only those of the administration may go.
+    filter's key. `link` is where the value leads, `is_link_for_administration` where only those of the administration
+    may go.
     """
 
     key: str
@@ -52,7 +53,7 @@ class Column:
     read: Callable[[Row], Any] | None = None
     reads: Sequence[str] = ()
     link: Callable[[Row], str] | None = None
-    is_link_for_staff: bool = False
+    is_link_for_administration: bool = False
     choices: Choices = ()
     is_shown: bool = True
 

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from mes.errors import DomainError, SavedViewNotFound
+from mes.platform.accounts.roles import opens_administration
 from mes.platform.http import tables
 from mes.platform.http.pages import in_words, signed_in
 from mes.platform.lists import asked as asking
@@ -162,7 +163,8 @@ def _heads(asked: Asked) -> Iterator[Head]:
 def _cell(column: Column, row: Row, user: Any) -> Cell:
     value = column.value_of(row)
     href = ""
-    if column.link is not None and value not in (None, "") and (user.is_staff or not column.is_link_for_staff):
+    is_open = not column.is_link_for_administration or opens_administration(user)
+    if column.link is not None and value not in (None, "") and is_open:
         href = column.link(row)
     label = column.labels.get(value, value) if column.choices else value
     return Cell(column.kind.value, value, label, href)

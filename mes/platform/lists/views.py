@@ -101,10 +101,7 @@ def change(view: SavedView, user: Any, changes: Mapping[str, Any]) -> SavedView:
         _lock_owner(view.owner_id)
         view = get_or_raise(SavedView.objects, errors.SavedViewNotFound, pk=view.pk)
         if "name" in changes:
-            view.name = read_name(changes["name"])
-            others = SavedView.objects.filter(owner=view.owner_id, list=view.list, name=view.name).exclude(pk=view.pk)
-            if others.exists():
-                raise errors.SavedViewExists(name=view.name, list=view.list)
+            view.name = take_name(view, changes["name"])
         if "query" in changes:
             listing = find_list(view.list, user)
             if listing is None:
@@ -114,6 +111,16 @@ def change(view: SavedView, user: Any, changes: Mapping[str, Any]) -> SavedView:
         _take_default(view, changes.get("is_default", view.is_default))
         view.save()
     return view
+
+
+def take_name(view: SavedView, text: str) -> str:
+    """Return another name for a view (inside a transaction). Raises ValidationFailed, SavedViewExists."""
+    name = read_name(text)
+    _lock_owner(view.owner_id)
+    others = SavedView.objects.filter(owner=view.owner_id, list=view.list, name=name).exclude(pk=view.pk)
+    if others.exists():
+        raise errors.SavedViewExists(name=name, list=view.list)
+    return name
 
 
 def delete(view: SavedView, user: Any) -> None:

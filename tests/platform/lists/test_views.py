@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from mes.platform.accounts.roles import Role
+from mes.platform.accounts.roles import Role, create_roles
 from mes.platform.lists import views
 from mes.platform.lists.models import SavedView
 from tests.factories import api_client, make_plant, make_user
@@ -138,3 +138,30 @@ def test_the_pages_keep_share_change_and_delete_views() -> None:
     assert bob.post(f"/lists/units/views/{view.pk}/delete/").status_code == 403
     ada.post(f"/lists/units/views/{view.pk}/delete/")
     assert not SavedView.objects.exists()
+
+
+# --- in the administration ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", [Role.ENGINEER, Role.SUPERVISOR, Role.QUALITY])
+def test_the_administration_shows_private_views_to_administrators_alone(role: Role) -> None:
+    create_roles()
+    post(sign_in(Role.ENGINEER, "ada"), HELD)
+    page = f"/admin/mes/savedview/{SavedView.objects.get().pk}/change/"
+    curious = sign_in(role, "curious")
+    for address in (page, "/admin/mes/savedview/", page.replace("change", "history")):
+        assert curious.get(address).status_code == 403
+    assert HELD["name"] in sign_in(Role.ADMIN, "amy").get(page).content.decode()
+
+
+@pytest.mark.parametrize("name", ["Other", " Other ", "a\nb", " "])
+def test_a_view_is_renamed_there_as_on_its_list(name: str) -> None:
+    create_roles()
+    ada, amy = sign_in(Role.ENGINEER, "ada"), sign_in(Role.ADMIN, "amy")
+    for kept in ("Other", "On hold"):
+        post(ada, HELD | {"name": kept})
+    page = f"/admin/mes/savedview/{SavedView.objects.get(name='On hold').pk}/change/"
+    answer = amy.post(page, {"name": name})
+    assert answer.status_code == 200 and answer.context["adminform"].form.errors["name"]
+    assert amy.post(page, {"name": " Held "}).status_code == 302
+    assert set(SavedView.objects.values_list("name", flat=True)) == {"Other", "Held"}
