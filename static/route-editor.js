@@ -134,7 +134,7 @@ function draw(focus) {
   list.replaceChildren(...(steps.length ? steps.map(drawStep) : [make("li", { class: "help" }, say("noSteps"))]));
   drawBelow();
   if (focused) {
-    const wanted = root.querySelector(`[data-focus="${focused}"]`);
+    const wanted = root.querySelector(`[data-focus="${CSS.escape(focused)}"]`);
     (wanted && !wanted.disabled ? wanted : root.querySelector(`[data-focus^="${focused.split("-")[0]}-"]:not(:disabled)`))?.focus();
   }
 }
@@ -195,7 +195,7 @@ function drawHow(step) {
     .map(([name, said]) => make("div", { class: said.from === say("here") ? "is-here" : null }, make("dt", {}, say(name)), make("dd", {}, said.shown, " ", make("span", { class: "rs-from" }, said.from)))));
   const fields = make("div", { class: "rs-fields" });
   const redraw = () => { drawFacts(); fields.replaceChildren(...FIELDS.map((name) => drawField(step, name, () => { changed(); redraw(); refocus(); })), drawMapping(step)); };
-  const refocus = () => { const wanted = redraw.focused; if (wanted) fields.querySelector(`[data-focus="${wanted}"]`)?.focus(); };
+  const refocus = () => { const wanted = redraw.focused; if (wanted) fields.querySelector(`[data-focus="${CSS.escape(wanted)}"]`)?.focus(); };
   fields.addEventListener("focusin", (event) => { redraw.focused = event.target.dataset.focus; });
   redraw();
   fold.append(fields);

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 from mes.platform.accounts.roles import Role
 from mes.routing.models import Routing
 from tests.browser.conftest import SignIn
-from tests.factories import make_group, make_operation, make_station
+from tests.factories import make_group, make_operation, make_spec, make_station
 
 
 def pick(page: Page, label: str, typed: str, option: str) -> None:
@@ -19,6 +19,7 @@ def test_a_route_is_built_and_a_step_moved_with_its_config(sign_in: SignIn) -> N
     for code in ("PRINT", "REFLOW", "TEST"):
         make_operation(code)
     make_station("OVEN-1", group=make_group("OVENS"))
+    make_spec("REFLOW", 'Peak "top" \\')
     page = sign_in(Role.ENGINEER, "/admin/mes/routing/add/")
     page.get_by_label("Code:").fill("R-1")
     page.get_by_label("Name:", exact=True).fill("Board 1")
@@ -34,6 +35,12 @@ def test_a_route_is_built_and_a_step_moved_with_its_config(sign_in: SignIn) -> N
     oven.get_by_role("combobox", name="Add a station").click()
     page.get_by_role("option", name="OVEN-1").click()
     expect(oven.locator(".rs-facts")).to_contain_text("OVEN-1")
+    specs = oven.get_by_role("group", name="Specs")
+    specs.get_by_label("Exactly these").check()
+    peak = specs.get_by_role("checkbox", name='Peak "top"')
+    peak.click()
+    expect(peak).not_to_be_checked()
+    expect(peak).to_be_focused()  # and no script failed, whatever a spec is called
     page.get_by_role("button", name="Save and continue editing").click()
     expect(page.get_by_label("Step 20", exact=True).locator(".rs-facts")).to_contain_text("OVENS")
     routing = Routing.objects.get(code="R-1")
