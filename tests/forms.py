@@ -3,7 +3,10 @@
 from html.parser import HTMLParser
 from typing import Any
 
+from django.db.models import Model
 from django.test import Client
+
+from mes.platform.http import edits
 
 _NOT_SENT = ("submit", "button", "reset", "image", "file")
 
@@ -78,3 +81,8 @@ def fields_of(response: Any) -> dict[str, Any]:
 def filled(client: Client, page: str, **typed: Any) -> dict[str, Any]:
     """Return what a browser sends of a page's form in which something was typed."""
     return {**fields_of(client.get(page)), **typed}
+
+
+def state_of(*things: Model) -> dict[str, Any]:
+    """Return what a form that was opened now says of the state of its things."""
+    return {"read_state": edits.tag_of(*things)}

@@ -37,6 +37,7 @@ from tests.factories import (
     make_station,
     make_user,
 )
+from tests.forms import state_of
 
 pytestmark = pytest.mark.django_db
 
@@ -312,17 +313,20 @@ def test_limits_are_listed_in_one_column(plant: Plant, engineer: Client) -> None
 
 
 def test_what_a_version_binds_cannot_be_deleted(plant: Plant, engineer: Client) -> None:
+    why = {"change_reason": "used no more"}
     for thing in (plant.peak, plant.operations["REFLOW"], plant.groups["OVENS"]):
-        response = engineer.post(address(type(thing), "delete", thing.pk), {"post": "yes"})
+        response = engineer.post(address(type(thing), "delete", thing.pk), {"post": "yes", **why, **state_of(thing)})
         assert response.status_code == 200
         assert "ROUTE-1 v1" in response.content.decode()
         assert type(thing).objects.filter(pk=thing.pk).exists()
     unused = make_spec("PRINT", "Unused")
-    assert engineer.post(address(DataCollectionSpec, "delete", unused.pk), {"post": "yes"}).status_code == 302
+    sent = {"post": "yes", **why, **state_of(unused)}
+    assert engineer.post(address(DataCollectionSpec, "delete", unused.pk), sent).status_code == 302
 
 
 def test_shifts_are_refused_at_their_field(plant: Plant, engineer: Client) -> None:
     form = {"name": "x", "process_type": "SMT", "enabled_checks": ["ROUTE", "NO"], "shifts": '[{"code": "DAY"}]'}
+    form |= state_of(plant.line)
     response = engineer.post(address(Line, "change", plant.line.pk), form)
     assert list(response.context["adminform"].form.errors) == ["enabled_checks", "shifts"]
     form.update(enabled_checks=["ROUTE"], shifts="[]")
@@ -371,7 +375,8 @@ def test_an_invalid_version_opens(engineer: Client) -> None:
 
 def submit(client: Client, config: RouteExecutionConfig | None = None, **fields: Any) -> Any:
     page = address(RouteExecutionConfig, "change", config.pk) if config else address(RouteExecutionConfig, "add")
-    return client.post(page, {"ingest_mapping": "null", **fields})
+    state = state_of(config) if config else {}
+    return client.post(page, {"ingest_mapping": "null", **state, **fields})
 
 
 def test_a_config_says_what_it_sets_and_inherits_the_rest(engineer: Client) -> None:

@@ -385,6 +385,15 @@ class EditsSteps(admin.ModelAdmin):
         form.refusal = getattr(request, "refused_steps", None)
         return form
 
+    def insists_on_parts(self, form: Any) -> bool:
+        """Where a mapping goes with its step."""
+        steps = form.cleaned_data.get("steps")
+        return steps is not None and services.loses_mapping(form.things[0], steps)
+
+    def insists_on_deletion(self, thing: Routing) -> bool:
+        """Of one with a mapping."""
+        return thing.configs.filter(ingest_mapping__isnull=False).exists()
+
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Write the steps, too."""
         super().save_related(request, form, formsets, change)

@@ -154,6 +154,12 @@ def edit_steps(*, code: str, steps: Sequence[StepEdit], is_new: bool = False) ->
             _set_here(routing, written[index], own, values, place=f"steps.{index}")
 
 
+def loses_mapping(routing: Routing, steps: Sequence[StepEdit]) -> bool:
+    """Whether a mapping goes with a step of a route whose steps become these."""
+    plan = step_edits.plan_configs(routing.configs.filter(scope=ConfigScope.STEP), list(routing.steps.all()), steps)
+    return any(config.ingest_mapping is not None for config in plan.gone)
+
+
 def _same_steps(present: Sequence[RoutingStep], steps: Sequence[StepEdit]) -> bool:
     return {(step.pk, step.step_no, step.operation.code) for step in present} == {
         (step.step_id, step.step_no, step.operation_code) for step in steps

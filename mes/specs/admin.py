@@ -97,6 +97,10 @@ class DataCollectionSpecAdmin(MasterDataAdmin):
         (_("Alarm"), {"fields": (("alarm_min", "alarm_max"), "alarm_action")}),
     )
 
+    def insists_on_deletion(self, thing: DataCollectionSpec) -> bool:
+        """Its limits and its alarm go with it."""
+        return True
+
     @admin.display(description=_("operation"), ordering="operation__code")
     def operation_code(self, spec: DataCollectionSpec) -> str:
         """The operation at which it is collected."""

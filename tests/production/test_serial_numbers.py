@@ -10,6 +10,7 @@ from mes.production.serial_numbers import is_unreadable
 from mes.routing import snapshots
 from mes.routing.compilation import compile_route
 from tests.factories import api_client, make_plant
+from tests.forms import state_of
 from tests.integration.helpers import make_event
 
 UNREADABLE = ["NOREAD", "noread", "No Read", "no-read", "NO_READ", "n/a", "NA", "None", "null", "Error", "unknown"]
@@ -136,7 +137,7 @@ def test_masks_are_typed_one_a_line_in_the_admin(admin_client):
     address = f"/admin/mes/routing/{plant.routing.pk}/change/"
     body = {"name": "x", "sn_masks": "A,#\r\n\r\n@-?\r\n", "is_active": "on", "steps-TOTAL_FORMS": 0}
     body |= {"steps-INITIAL_FORMS": 0, "steps-MIN_NUM_FORMS": 0, "steps-MAX_NUM_FORMS": 0, "product_code": "P"}
-    assert admin_client.post(address, body).status_code == 302
+    assert admin_client.post(address, body | state_of(plant.routing)).status_code == 302
     plant.routing.refresh_from_db()
     assert plant.routing.sn_masks == ["A,#", "@-?"]
     assert b"A,#\n@-?" in admin_client.get(address).content

@@ -7,6 +7,7 @@ from mes.plant.models import Line
 from mes.readiness.models import PrepPolicy
 from tests.execution.support import assert_done, assert_refused
 from tests.factories import make_plant, make_user
+from tests.forms import state_of
 from tests.readiness.support import add_policy, make_unready_plant
 
 DEVICE = {
@@ -101,9 +102,10 @@ def test_a_line_s_checks_are_choices_and_keep_the_preparations(db, client):
     page = client.get(address).content.decode()
     assert 'type="checkbox" name="enabled_checks" value="STENCIL"' in page
     body = {"name": "A", "process_type": "SMT", "shifts": "[]", "enabled_checks": ["STENCIL", "SOLDER_PASTE"]}
+    body |= state_of(Line.objects.get())
     assert client.post(address, {**body, "preparations": "PREP_FEEDERS, PREP_KIT"}).status_code == 302
     assert Line.objects.get().readiness_checks == ["STENCIL", "SOLDER_PASTE", "PREP_FEEDERS", "PREP_KIT"]
-    refused = client.post(address, {**body, "preparations": "feeders"})
+    refused = client.post(address, {**body, **state_of(Line.objects.get()), "preparations": "feeders"})
     assert refused.status_code == 200
     assert Line.objects.get().readiness_checks[-1] == "PREP_KIT"
 

@@ -10,6 +10,7 @@ from mes.platform.accounts.roles import Role
 from mes.readiness.models import PrepPolicy
 from mes.specs.models import DataCollectionSpec
 from tests.factories import api_client, make_user
+from tests.forms import state_of
 
 ADD = "/admin/mes/preppolicy/add/"
 SAY = "/admin/mes/preppolicy/say/"
@@ -53,6 +54,7 @@ def test_a_policy_for_people_loses_what_only_devices_have(typed: dict[str, Any],
     policy = PrepPolicy.objects.get()
     by_hand = {name: value for name, value in typed.items() if name not in ("spec", "expected_text", "confirm_mode")}
     by_hand |= {"data_source": "MANUAL", "max_age_minutes": "", "change_reason": "the placer reports no program"}
+    by_hand |= state_of(policy)
     answer = client.post(f"/admin/mes/preppolicy/{policy.pk}/change/", by_hand)
     assert answer.status_code == 302, answer.content.decode()
     policy.refresh_from_db()

@@ -19,6 +19,7 @@ from tests.factories import (
     make_station,
     make_user,
 )
+from tests.forms import filled
 
 pytestmark = pytest.mark.django_db
 
@@ -162,6 +163,22 @@ def test_a_route_is_made_with_its_steps(engineer: Client, routing: Routing) -> N
     made = Routing.objects.get(code="R-2")
     assert steps_of(made) == [(10, "PRINT"), (20, "REFLOW")]
     assert RouteExecutionConfig.objects.get(routing=made).station_group.code == "OVENS"  # type: ignore[union-attr]
+
+
+def test_a_mapping_goes_with_its_step_for_a_reason_and_what_was_typed_stays(engineer: Client, routing: Routing) -> None:
+    config = RouteExecutionConfig.objects.get(routing=routing)
+    first, _oven = editor(engineer, page_of(routing))["steps"]
+    assert post(engineer, routing, [sent(first), new(20, "REFLOW")]).status_code == 302, "it had no mapping"
+    config = make_config(routing, step_no=20, ingest_mapping={"unitPath": "sn"})
+    first, _oven = editor(engineer, page_of(routing))["steps"]
+    answer = post(engineer, routing, [sent(first)])
+    assert list(answer.context["adminform"].form.errors) == ["change_reason"]
+    assert json.loads(answer.context["adminform"].form["steps"].value()) == [sent(first)]
+    assert RouteExecutionConfig.objects.filter(pk=config.pk).exists()
+    delete = reverse("admin:mes_routing_delete", args=[routing.pk])
+    assert engineer.post(delete, filled(engineer, delete)).context["edit"].errors["change_reason"]
+    assert post(engineer, routing, [sent(first)], change_reason="the oven is gone").status_code == 302
+    assert not RouteExecutionConfig.objects.filter(pk=config.pk).exists()
 
 
 def test_without_the_editor_the_steps_stay(engineer: Client, routing: Routing) -> None:

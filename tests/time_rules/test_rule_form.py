@@ -11,6 +11,7 @@ from mes.plant.models import Line, Operation
 from mes.platform.accounts.roles import Role
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance
 from tests.factories import make_user
+from tests.forms import state_of
 from tests.time_rules.support import make_rule
 
 ADD = "/admin/mes/timeruledefinition/add/"
@@ -91,7 +92,7 @@ def test_a_condition_that_is_not_touched_stays_as_it_was_written(engineer: Clien
     typed = {**TYPED, "end_condition-operationCode": [], "end_condition-attempt": ""}
     typed |= {"end_condition-operationKind": "WASH", "change_reason": "it said nothing"}
     typed |= {"duration_minutes": "240", "scope": "GLOBAL", "scope_value": "", "route_operation_kinds": []}
-    answer = engineer.post(address, typed)
+    answer = engineer.post(address, typed | state_of(rule))
     assert answer.status_code == 302, answer.content.decode()
     rule.refresh_from_db()
     assert (rule.start_condition, rule.name) == ({"result": "PASS", "operationKind": "WASH"}, "Coat within 8 hours")

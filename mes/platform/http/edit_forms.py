@@ -53,7 +53,8 @@ class _Edit:
         """Refuse what others changed meanwhile, with the state of now, so that sending it again is a decision."""
         expected = None
         try:
-            expected = edits.read_if_match(self.data.get(STATE) or None)
+            state = self.data.get(STATE, "")  # an empty one too is none: each thing that is tracked has a state
+            expected = edits.read_if_match(state) if self.things else None
             edits.check_all(self.things, expected)
         except ValidationFailed:
             self.refuse([_("The form does not say of which state it is.")])
@@ -110,7 +111,8 @@ class EditForm(_Edit, forms.ModelForm):
             return
         self.compare()
         changed = frozenset(self.changed_data)
-        if changed and self.model_admin.insists(self.things[0], self.instance, changed):
+        admin = self.model_admin
+        if (changed and admin.insists(self.things[0], self.instance, changed)) or admin.insists_on_parts(self):
             self.insist()
 
 
@@ -152,6 +154,10 @@ class ReasonRules:
         """Whether a change of these fields needs a reason."""
         return not changed.isdisjoint(self.insists_on_reason)
 
+    def insists_on_parts(self, form: Any) -> bool:
+        """Whether what a form says of the parts of its thing needs a reason."""
+        return False
+
     def insists_on_deletion(self, thing: Any) -> bool:
         """Whether deleting a thing needs a reason."""
         return False
@@ -162,6 +168,7 @@ class EditsTracked(BaseModelAdmin):
 
     insisting_actions: tuple[str, ...]
     insists: Any
+    insists_on_parts: Any
     insists_on_deletion: Any
     action_form = ActionWithReason
     list_editable: tuple[str, ...] = ()  # such rows would carry no state and no reason

@@ -158,11 +158,15 @@ class PersonAdmin(ForAdministrators, admin.ModelAdmin):
     search_help_text = gettext_lazy("User name, name or mail address")
     ordering = ("username",)
     actions = ("deactivate", "activate", "reset_second_factor")
-    insists_on_reason = ("roles", "further_groups")
-    insisting_actions = ("deactivate",)
+    insists_on_reason = ("roles", "further_groups", "is_active")
+    insisting_actions = ("deactivate", "activate")
 
     class Media:
         css = {"all": ("administration.css",)}
+
+    def insists_on_deletion(self, thing: User) -> bool:
+        """The roles go with the person."""
+        return True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Load what the list shows along."""
@@ -295,6 +299,12 @@ def _ids(queryset: QuerySet[User]) -> list[int]:
 
 class PlantGroupAdmin(ForAdministrators, GroupAdmin):
     """Groups with rights that a plant gives besides the roles. Those of the roles are kept by the product."""
+
+    insists_on_reason = ("permissions",)
+
+    def insists_on_deletion(self, thing: Group) -> bool:
+        """Everybody in it loses its rights."""
+        return True
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Not that of a role: renamed or without its rights, it would be none."""

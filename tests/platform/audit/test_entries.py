@@ -15,6 +15,7 @@ from mes.platform.database.authorship import ActorKind, Authorship, Via, by_syst
 from mes.routing.models import Routing, RoutingStep
 from mes.specs.models import DataCollectionSpec
 from tests.factories import api_client, make_line, make_operation, make_plant, make_spec, make_token, make_user
+from tests.forms import state_of
 
 pytestmark = pytest.mark.django_db
 
@@ -131,9 +132,9 @@ def test_who_sends_a_request_signs_what_it_changes(seen: Any) -> None:
     browser.force_login(person)
     seen()
     assert browser.post("/api/lines", {"code": "L-2"}, content_type="application/json").status_code in (201, 400, 403)
-    page = browser.post(
-        f"/admin/mes/line/{Line.objects.get().pk}/change/", {"code": "L-1", "name": "y", "process_type": "DIP"}
-    )
+    line = Line.objects.get()
+    sent = {"code": "L-1", "name": "y", "process_type": "DIP", **state_of(line)}
+    page = browser.post(f"/admin/mes/line/{line.pk}/change/", sent)
     assert page.status_code == 302
     (entry,) = seen()
     assert (entry.actor, entry.actor_kind, entry.via) == ("ada", "PERSON", "ADMIN")

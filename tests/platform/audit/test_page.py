@@ -19,7 +19,7 @@ from mes.platform.audit.pages import Line, _group
 from mes.platform.audit.words import in_text
 from mes.platform.notifications.models import FollowedLine
 from tests.factories import make_line, make_operation, make_plant, make_spec, make_user
-from tests.forms import filled
+from tests.forms import filled, state_of
 
 pytestmark = pytest.mark.django_db
 
@@ -201,7 +201,7 @@ def test_the_administration_logs_what_the_audit_does_not_keep() -> None:
     assert [entry.action_flag for entry in LogEntry.objects.all()] == [1]
     assert admin.post(f"/admin/mes/followedline/{followed.pk}/delete/", {"post": "yes"}).status_code == 302
     assert LogEntry.objects.count() == 2
-    assert admin.post(f"/admin/mes/line/{line.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert admin.post(f"/admin/mes/line/{line.pk}/delete/", {"post": "yes", **state_of(line)}).status_code == 302
     assert LogEntry.objects.count() == 2
 
 

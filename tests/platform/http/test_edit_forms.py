@@ -182,14 +182,16 @@ def hard_policies(*names: str) -> list[PrepPolicy]:
 
 
 def test_deleting_takes_a_reason_and_insists_where_it_matters(ada: Client) -> None:
-    (policy,), spec = hard_policies("A"), make_spec()
-    answer = ada.post(address(PrepPolicy, "delete", policy.pk), {"post": "yes"})
-    assert str(WITHOUT_REASON) in answer.content.decode() and PrepPolicy.objects.exists()
-    for thing, reason in ((policy, "not measured"), (spec, "")):
-        sent = {"post": "yes", "change_reason": reason}
-        assert ada.post(address(type(thing), "delete", thing.pk), sent).status_code == 302
+    (policy,), spec, line = hard_policies("A"), make_spec(), make_line("L-9")
+    for thing in (policy, spec):
+        page = address(type(thing), "delete", thing.pk)
+        answer = ada.post(page, filled(ada, page))
+        assert str(WITHOUT_REASON) in answer.content.decode() and type(thing).objects.filter(pk=thing.pk).exists()
+    for thing, reason in ((policy, "not measured"), (spec, "measured no more"), (line, "")):
+        page = address(type(thing), "delete", thing.pk)
+        assert ada.post(page, filled(ada, page, change_reason=reason)).status_code == 302
     assert list(AuditEntry.objects.filter(action="DELETE").order_by("id").values_list("entity", "reason")) == [
-        ("prep-policies", "not measured"), ("data-collection-specs", ""),
+        ("prep-policies", "not measured"), ("data-collection-specs", "measured no more"), ("lines", ""),
     ]  # fmt: skip
 
 
@@ -318,6 +320,18 @@ def test_a_state_that_is_none_saves_nothing(ada: Client, state: str) -> None:
     assert "__all__" in errors(ada.post(page, filled(ada, page, name="Mine", read_state=state)))
     line.refresh_from_db()
     assert line.name != "Mine"
+
+
+@pytest.mark.parametrize("page", ["change", "delete"])
+def test_a_form_that_leaves_its_state_out_changes_nothing(ada: Client, page: str) -> None:
+    line = make_line("L-1")
+    before = {field.attname: getattr(line, field.attname) for field in Line._meta.concrete_fields}
+    sent = filled(ada, address(Line, page, line.pk), name="Mine", change_reason="a good one")
+    for left_out in ({"read_state": ""}, {}):
+        answer = ada.post(address(Line, page, line.pk), {k: v for k, v in sent.items() if k != "read_state"} | left_out)
+        assert answer.status_code == 200
+        assert "The form does not say of which state it is." in answer.content.decode()
+    assert Line.objects.values(*before).get() == before
 
 
 @pytest.mark.parametrize("compared", [True, False])

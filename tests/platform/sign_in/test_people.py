@@ -16,6 +16,7 @@ from mes.platform.accounts.roles import Capability, Role, create_roles
 from mes.platform.accounts.tokens import issue_token
 from mes.platform.audit.models import AuditEntry
 from tests.factories import make_user
+from tests.forms import state_of
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/auth/user/"
@@ -55,6 +56,7 @@ def form_of(person: User, **fields: Any) -> dict[str, Any]:
         "roles": [role.value for role in people.roles_of(person)],
         "new_password": "",
         "change_reason": "asked for by the plant",
+        **state_of(person),
         **fields,
     }
     return {name: value for name, value in sent.items() if value is not None}
@@ -66,6 +68,7 @@ def change(client: Client, person: User, **fields: Any) -> Any:
 
 def act(client: Client, action: str, *chosen: User, **fields: str) -> Any:
     body = {"action": action, "_selected_action": [person.pk for person in chosen], "change_reason": "left", **fields}
+    body |= state_of(*chosen)  # of the page on which it is confirmed
     return client.post(LIST, body)
 
 
@@ -198,7 +201,9 @@ def test_the_last_admin_stays_whatever_the_door(client: Client, root: User) -> N
     doors = {
         "role": lambda: change(client, root, roles=["ENGINEER"]),
         "deactivated": lambda: change(client, root, is_active=None),
-        "deleted": lambda: client.post(f"{LIST}{root.pk}/delete/", {"post": "yes"}),
+        "deleted": lambda: client.post(
+            f"{LIST}{root.pk}/delete/", {"post": "yes", "change_reason": "left", **state_of(root)}
+        ),
         "bulk deactivation": lambda: act(client, "deactivate", root),
         "bulk deletion": lambda: act(client, "delete_selected", root, post="yes"),
         "everybody at once": lambda: act(client, "delete_selected", *User.objects.all(), post="yes"),
@@ -287,3 +292,16 @@ def test_the_number_of_queries_does_not_grow(
         with django_assert_num_queries(number):
             client.get(address)
         make(8)
+
+
+def test_taking_roles_and_rights_away_wants_a_reason(client: Client) -> None:
+    olga = make_user(Role.OPERATOR, username="olga")
+    group = Group.objects.create(name="Line leaders")
+    assert change(client, olga, is_active=None, change_reason="").context["adminform"].form.errors["change_reason"]
+    for thing, page in ((olga, f"{LIST}{olga.pk}/delete/"), (group, f"/admin/auth/group/{group.pk}/delete/")):
+        answer = client.post(page, {"post": "yes", **state_of(thing)})
+        assert answer.context["edit"].errors["change_reason"]
+    body = {"name": group.name, "permissions": ["1"], **state_of(group)}
+    answer = client.post(f"/admin/auth/group/{group.pk}/change/", body)
+    assert answer.context["adminform"].form.errors["change_reason"]
+    assert User.objects.filter(username="olga", is_active=True).exists() and not group.permissions.exists()
