@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mes.errors import ValidationFailed
+from mes.platform.database.instances import Columns
 from mes.platform.database.prepared import as_json
 from mes.platform.outbox.models import MesEvent
 from mes.time_rules import hooks
@@ -20,13 +22,18 @@ from mes.time_rules.services import read_clocks_of
 USUAL = timedelta(days=7)
 LONGEST = timedelta(days=30)
 MOST_EVENTS = 200_000
+PART = 2_000  # of them are read at once
 MOST_EXAMPLES = 50
 UNSAVED = 0  # stands for the id of the rule that is tried
 
+_READ = ("id", "event_type", "idempotency_key", "entity_type", "entity_id", "run_id", "payload", "occurred_at")
+
 # Those of the newest events that the rule looks at. What takes the place of another takes back what that one said.
+_EVENT = Columns(
+    MesEvent, "e", without=[field.attname for field in MesEvent._meta.concrete_fields if field.attname not in _READ]
+)
 EVENTS = f"""
-    SELECT e.id, e.event_type, e.idempotency_key, e.entity_type, e.entity_id, e.run_id, e.payload, e.occurred_at
-      FROM mes_mesevent e
+    SELECT {_EVENT} FROM mes_mesevent e
      WHERE e.event_type = ANY(%(types)s) AND e.occurred_at BETWEEN %(since)s AND %(until)s
        AND (e.event_type = %(start_event)s AND {fits("%(start)s::jsonb")}
             OR e.event_type = %(end_event)s AND {fits("%(end)s::jsonb")}
@@ -36,7 +43,7 @@ EVENTS = f"""
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """A clock as it would stand; `minutes` from its start to its end, or else to the end of the period."""
 
@@ -107,14 +114,30 @@ def try_rule(rule: TimeRuleDefinition, *, since: datetime, until: datetime) -> D
     until = min(until, timezone.now())
     rivals = _rivals(rule)
     rule.pk, rule.is_active = UNSAVED, True
-    events = list(MesEvent.objects.raw(EVENTS, _asked(rule, since, until)))
-    is_truncated = len(events) > MOST_EVENTS
-    if is_truncated:
-        events = events[:MOST_EVENTS]
-        since = events[-1].occurred_at
-    marks = read_marks(events[::-1], [rule, *rivals])
+    marks, oldest = _read_marks([rule, *rivals], _asked(rule, since, until))
     outcomes = list(_outcomes(rule, marks, until))
-    return DryRun(since, until, outcomes, is_truncated)
+    return DryRun(oldest or since, until, outcomes, oldest is not None)
+
+
+def _read_marks(
+    rules: Sequence[TimeRuleDefinition], asked: Mapping[str, Any]
+) -> tuple[list[TimeRuleMark], datetime | None]:
+    """Return the marks of the events, and the time of the oldest where there are more than may be looked at.
+
+    The events come in parts: all of them at once would take hundreds of megabytes.
+    """
+    marks: list[TimeRuleMark] = []
+    left, oldest = MOST_EVENTS, None
+    with transaction.atomic(), connection.chunked_cursor() as cursor:
+        cursor.execute(EVENTS, asked)
+        while rows := cursor.fetchmany(PART):
+            events = [event for event in map(_EVENT.make, rows[:left]) if event is not None]
+            marks += read_marks(events, rules)
+            if len(rows) > left:
+                return marks, oldest if not events else events[-1].occurred_at
+            left -= len(rows)
+            oldest = events[-1].occurred_at
+    return marks, None
 
 
 def _asked(rule: TimeRuleDefinition, since: datetime, until: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 SPECIFICITY = {"GLOBAL": 0, "LINE": 1, "ROUTING": 2, "PRODUCT": 3}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Terms:
     """The terms of a definition when a start was recorded; durations in minutes."""
 
@@ -25,7 +25,7 @@ class Terms:
         return {"duration": self.duration, "warning": self.warning, "restarts": self.restarts}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Mark:
     """One event, as one definition sees it: a start (with terms), an end, or both: then it ends before it starts."""
 
@@ -39,7 +39,7 @@ class Mark:
     line_id: int | None = None
 
 
-@dataclass
+@dataclass(slots=True)
 class Clock:
     """A start with the terms it runs by, the starts it took in, and how it ended.
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mes.platform.outbox.models import MesEvent
-from mes.time_rules import dry_run
+from mes.time_rules import dry_run, handlers
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance, TimeRuleMark
 from mes.time_rules.sweep import sweep
 from tests.execution.support import make_run as make_plain_run
@@ -158,6 +158,31 @@ def test_of_too_many_events_the_newest_are_taken(db: None, wall: SetTime, monkey
         True,
         at(2),
     )
+
+
+@pytest.mark.parametrize("part", [1, 2, 3])
+def test_events_are_read_in_parts(db: None, wall: SetTime, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    wall(at(NOW))
+    for number in range(2):
+        start(at(number), sn=f"SN-{number}")
+        end(at(500 - number), sn=f"SN-{number}")
+    rule = TimeRuleDefinition(code="TRIED", name="-", **_as_columns(BODY))
+    at_once = counted(dry_run.try_rule(rule, since=at(0), until=at(NOW)))
+    asked: list[int] = []
+
+    def read_marks(events: Any, rules: Any) -> Any:
+        asked.append(len(events))
+        return handlers.read_marks(events, rules)
+
+    monkeypatch.setattr(dry_run, "read_marks", read_marks)
+    monkeypatch.setattr(dry_run, "PART", part)
+    monkeypatch.setattr(dry_run, "MOST_EVENTS", 4)
+    found = dry_run.try_rule(rule, since=at(0), until=at(NOW))
+    assert (counted(found), found.is_truncated, found.since) == (at_once, False, at(0))
+    assert (sum(asked), max(asked)) == (4, part)
+    monkeypatch.setattr(dry_run, "MOST_EVENTS", 3)
+    found = dry_run.try_rule(rule, since=at(0), until=at(NOW))
+    assert (found.is_truncated, found.since) == (True, at(1))
 
 
 def test_solder_paste(db: None, wall: SetTime) -> None:

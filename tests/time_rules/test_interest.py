@@ -120,7 +120,7 @@ FITS = "SELECT {} FROM (SELECT %s::jsonb AS payload) e, (SELECT %s::jsonb AS con
 @pytest.mark.django_db
 def test_the_database_finds_what_the_rules_find(condition: dict[str, Any], payload: dict[str, Any]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(FITS.format(handlers._fits("d.condition")), [Jsonb(payload), Jsonb(condition)])
+        cursor.execute(FITS.format(handlers.fits("d.condition")), [Jsonb(payload), Jsonb(condition)])
         assert cursor.fetchone() == (matches(condition, payload),)
 
 
