@@ -33,6 +33,11 @@ OF_NOTHING_THAT_HAPPENED |= {
     for verb in ("dismiss", "replay")
     for name in ("from", "to", "upTo")
 }
+OF_NOTHING_THAT_HAPPENED |= {
+    f"POST /api/{trial} {name}"
+    for trial in ("time-rules/dry-run", "data-collection-specs/{id}/what-if")
+    for name in ("from", "to")
+}
 # What is known of a thing beside what is reported of it may be old; it cannot lie ahead.
 KNOWN_OF_A_THING = {
     "POST /api/integration/solder-paste-status stirredAt",

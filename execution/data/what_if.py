@@ -106,7 +106,7 @@ READ_NUMBERS = _NEWEST.format(columns="value_number")
 def read_kept(spec: DataCollectionSpec, period: Period) -> tuple[list[Kept], bool]:
     """Return the newest numbers of a spec that were collected in a period, and whether there are more; one query."""
     rows = fetch_all(READ_KEPT, _asked(spec, period), binary=True)
-    return list(map(Kept._make, rows[:MOST_VALUES])), len(rows) > MOST_VALUES
+    return [Kept(*row) for row in rows[:MOST_VALUES]], len(rows) > MOST_VALUES
 
 
 def _asked(spec: DataCollectionSpec, period: Period) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Changes of data collection specs that are more than saving one."""
 
-from copy import copy
-
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -10,13 +8,17 @@ from mes.plant.models import Operation
 from mes.platform.database.authorship import give_reason
 from mes.specs.models import DataCollectionSpec
 
+COPIED = [
+    field
+    for field in DataCollectionSpec._meta.concrete_fields
+    if not field.primary_key and field.name not in ("operation", "name")
+]
+
 
 def copy_spec(source: DataCollectionSpec, *, operation: Operation, name: str) -> DataCollectionSpec:
     """Make a spec like another at an operation, held to all that a new one is held to. Raises ValidationError."""
-    made = copy(source)
-    made.pk, made.operation, made.name = None, operation, name
-    made._state = type(made._state)()
-    made._state.adding = True
+    values = {field.attname: getattr(source, field.attname) for field in COPIED}
+    made = DataCollectionSpec(**values, operation=operation, name=name)
     made.full_clean()
     give_reason(_("Copy of %(spec)s") % {"spec": source})
     try:

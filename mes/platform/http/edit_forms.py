@@ -310,7 +310,7 @@ def _row(data: QueryDict, prefix: str) -> dict[str, list[str]]:
 
 def _of(inline: Any, thing: Any) -> dict[str, Any]:
     """Return the condition of an inline's rows of a thing."""
-    key = forms.models._get_foreign_key(type(thing), inline.model, fk_name=inline.fk_name)
+    key: Any = forms.inlineformset_factory(type(thing), inline.model, fk_name=inline.fk_name, fields=()).fk
     return {key.name: thing} if thing.pk is not None else {"pk__in": []}
 
 

@@ -70,10 +70,11 @@ class Asked:
         filters = {chosen.filter.key: chosen.text for chosen in self.filters}
         filters |= {key: changes.pop(key) for key in list(changes) if key not in _FIELDS}
         one = replace(self, **changes)
-        arguments = [*filters.items(), *one._own()]
+        arguments = [*filters.items(), *one.own_arguments()]
         return urlencode([(key, value) for key, value in arguments if value not in ("", None)])
 
-    def _own(self) -> Iterator[tuple[str, Any]]:
+    def own_arguments(self) -> Iterator[tuple[str, Any]]:
+        """Yield the arguments beside the filters, empty where they are as by default."""
         listing = self.listing
         sort = f"{'-' if self.is_descending else ''}{self.sort.key}"
         yield "sort", "" if sort == _default_sort(listing, self.filters) else sort
