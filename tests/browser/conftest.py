@@ -15,7 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.db import connections
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, Response, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from mes.platform.accounts.roles import Role
@@ -28,6 +28,7 @@ TABLET = {"width": 1024, "height": 768}
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 SignIn = Callable[..., Page]
+Look = Callable[[], None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -131,8 +132,37 @@ def accessible() -> Callable[[Page], None]:
     return accessible
 
 
+@pytest.fixture
+def look(page: Page, accessible: Callable[[Page], None]) -> Look:
+    """Return a function that fails where the page that is open is not for everybody, or is wider than its screen."""
+
+    def look() -> None:
+        size = page.viewport_size
+        assert size is not None
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], page.url
+        accessible(page)
+
+    return look
+
+
 def enter(page: Page, name: str, password: str = "secret") -> None:
     """Fill in the form of the sign-in page and send it."""
     page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
+
+
+def at(page: Page, width: int, scheme: str) -> None:
+    """Look at it on a screen of this width, by day or by night."""
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+
+
+def menu(page: Page) -> Locator:
+    return page.get_by_role("navigation", name="Main")
+
+
+def more(page: Page, name: str) -> None:
+    """Go where the menu leads."""
+    menu(page).get_by_text("More", exact=True).click()
+    menu(page).get_by_role("link", name=name, exact=True).click()
