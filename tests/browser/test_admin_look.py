@@ -36,3 +36,11 @@ def test_pages_of_the_administration(
         expect(page.get_by_role("navigation", name="Main")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         accessible(page)
+
+
+def test_words_of_a_choice_stay_whole_on_a_narrow_screen(sign_in: SignIn) -> None:
+    page = sign_in(Role.ADMIN, "/admin/auth/user/add/")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for name in page.locator("#id_roles label b").all():
+        box = name.bounding_box()
+        assert box is not None and box["height"] < 30, name.inner_text()
