@@ -21,7 +21,12 @@ def _load(ids: Sequence[int]) -> Iterator[Row]:
     for change in entries.read_changes(rows):
         entry, thing = change.entry, change.collection
         row = {field.attname: getattr(entry, field.attname) for field in AuditEntry._meta.concrete_fields}
-        yield {**row, "kind": str(thing.shown) if thing else entry.entity, "changes": _in_words(change)}
+        yield {
+            **row,
+            "called": entries.called(change),
+            "kind": str(thing.shown) if thing else entry.entity,
+            "changes": _in_words(change),
+        }
 
 
 def _in_words(change: Change) -> str:
@@ -33,6 +38,7 @@ def _in_words(change: Change) -> str:
         if is_update
         else f"{entries.label_of(change.entry.entity, name)}: {_text(before if is_delete else after)}"
         for name, (before, after) in change.fields.items()
+        if name != "id"  # which says nothing to anybody
     )
 
 
@@ -61,7 +67,7 @@ CHANGES = Listing(
     load=_load,
     columns=(
         Column("at", _("Time"), "at", Kind.TIME, sort="at"),
-        Column("name", _("Name"), read=lambda row: row["name"] or row["entity_id"], link=_to_history),
+        Column("name", _("Name"), "called", link=_to_history),
         Column("kind", _("Kind"), "kind"),
         Column("of", _("Belongs to"), "root_id", Kind.CODE),
         Column("action", _("Action"), "action", choices=AuditAction.choices),

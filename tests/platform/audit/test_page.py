@@ -220,3 +220,13 @@ def test_strangers_sign_in(client: Client) -> None:
 )  # fmt: skip
 def test_values_in_words(value: object, text: str) -> None:
     assert in_text(value) == text
+
+
+def test_the_list_calls_a_role_that_somebody_got_by_its_name() -> None:
+    amy = make_user(Role.ADMIN, username="amy")
+    browser = Client()
+    browser.force_login(amy)
+    table = browser.get("/lists/audit/?kind=user-roles").content.decode().partition("<tbody>")[2]
+    names = re.findall(r'<th scope="row">|<a [^>]*>([^<]*)</a>', table)
+    assert "Admin" in names, names
+    assert "ID:" not in table and "user: amy; group: Admin" in table
