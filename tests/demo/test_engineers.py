@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
@@ -28,6 +31,8 @@ from mes.platform.bulk_actions import services
 from mes.routing import drift
 from mes.routing.models import Routing
 from tests.factories import api_client
+
+MOST_STATEMENTS = 25  # of a list of the administration, with its filters
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +150,28 @@ def plant_is_whole(person: APIClient) -> bool:
     """Whether the line finds each of its specs."""
     found = {spec["name"] for spec in person.get("/api/data-collection-specs?limit=200").json()["data"]["items"]}
     return found >= {each.name for step in plant.STEPS for each in step.measurements}
+
+
+def test_each_list_of_the_administration_takes_as_many_statements_for_one_row_as_for_fifty(
+    person: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of one row, and of as many as there are; what few have in a demo is tested beside what it belongs to."""
+    client = Client()
+    client.force_login(User.objects.get(username="admin"))
+    looked_at, wrong = 0, {}
+    for model, model_admin in admin.site._registry.items():
+        rows = model._default_manager.order_by()[:50].count()
+        if rows < 2:
+            continue
+        address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+        counts = []
+        for size in (50, 1, 50):  # once before, so that nothing is counted that a process reads once
+            monkeypatch.setattr(model_admin, "list_per_page", size)
+            with CaptureQueriesContext(connection) as queries:
+                assert client.get(address).status_code == 200, address
+            counts.append(len(queries))
+        looked_at += 1
+        if counts[1] != counts[2] or counts[2] > MOST_STATEMENTS:
+            wrong[model._meta.label] = counts[1:]
+    assert looked_at > 20
+    assert wrong == {}
