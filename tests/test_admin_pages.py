@@ -507,3 +507,12 @@ def test_who_only_looks_is_not_offered_replay(plant: Plant) -> None:
     client = sign_in(make_user(Role.SUPERVISOR))
     replay(client, message)
     assert FailedMessage.objects.filter(pk=message.pk).exists()
+
+
+@pytest.mark.parametrize(
+    "model, action", [(Line, "take_preset"), (Line, "delete_selected"), (IntegrationMessage, "replay")]
+)
+@pytest.mark.parametrize("chosen", [["x"], ["\0"], ["9" * 30], ["1.5", ""]])
+def test_what_cannot_be_a_row_is_not_chosen(engineer: Client, model: Any, action: str, chosen: list[str]) -> None:
+    body = {"action": action, "_selected_action": chosen, "change_reason": "a good one"}
+    assert engineer.post(address(model, "changelist"), body).status_code in (200, 302)

@@ -6,10 +6,11 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from django.utils.formats import number_format
@@ -89,6 +90,29 @@ class LabelledTimes:
             for half, name in zip(field.widget.widgets, (_("day"), _("time of day")), strict=True):
                 half.attrs["aria-label"] = f"{capfirst(str(field.label))}: {name}"
         return field
+
+
+class ChosenRows:
+    """Mixin of admin classes: what is chosen for an action and cannot be a row is left out; Django would fail at it."""
+
+    model: type[Model]
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
+        """Do what is asked for with the others."""
+        chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+        kept = [text for text in chosen if self._may_be_a_row(text)]
+        if kept != chosen:
+            sent = request.POST.copy()
+            sent.setlist(ACTION_CHECKBOX_NAME, kept)
+            request.POST = sent  # type: ignore[assignment]
+        return super().response_action(request, queryset)  # type: ignore[misc]
+
+    def _may_be_a_row(self, text: str) -> bool:
+        try:
+            self.model._meta.pk.to_python(text)
+        except ValidationError:
+            return False
+        return "\0" not in text
 
 
 class LookOnly:

@@ -36,7 +36,7 @@ from mes.platform.accounts.roles import (
     role_capabilities,
 )
 from mes.platform.database.tracking import is_tracked, tracked_as
-from mes.platform.http.admin import LabelledTimes, LookOnly
+from mes.platform.http.admin import ChosenRows, LabelledTimes, LookOnly
 from mes.platform.http.edit_forms import EditsTracked, ReasonRules
 from mes.platform.http.pages import is_live
 
@@ -150,7 +150,7 @@ class LinekeeperAdminSite(AdminSite):
                 looked_at = type(looked_at.__name__, (LibraryAdmin, looked_at), {})
             ours = (LabelledTimes, WithHistory)
             bases = (EditsTracked, *ours, looked_at, ReasonRules) if is_tracked(model) else (*ours, looked_at)
-            super().register(model, type(looked_at.__name__, bases, {}), **options)
+            super().register(model, type(looked_at.__name__, (ChosenRows, *bases), {}), **options)
 
     def get_urls(self) -> list[Any]:
         """Add the page of a section."""
