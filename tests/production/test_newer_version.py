@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
-from execution.models import Track
+from execution.models import Carrier, CarrierTrack, Track
 from ingest import candidates
+from mes.plant.models import Station
 from mes.platform.accounts.roles import Role
 from mes.platform.audit.models import AuditEntry
+from mes.production import hooks
 from mes.production.models import Run, RunStatus, Unit, UnitStatus
 from mes.routing import snapshots
 from mes.routing.compilation import compile_route
@@ -94,6 +97,27 @@ def test_a_run_keeps_its_version_from_its_first_track(plant: Plant, admin: Any) 
     assert_refused(take(admin), "RUN_STARTED")
     Run.objects.update(status=RunStatus.COMPLETED)
     assert_refused(take(admin), "RUN_STARTED")
+
+
+def test_a_run_keeps_its_version_from_the_first_pass_of_a_carrier(plant: Plant, admin: Any) -> None:
+    tighten()
+    carrier = Carrier.objects.create(carrier_no="C-1")
+    station = Station.objects.get(code="SMT-01")
+    passed = {"run": Run.objects.get(), "station": station, "step_no": 10, "operation_code": "PRINT"}
+    CarrierTrack.objects.create(carrier=carrier, in_at=timezone.now(), **passed)
+    with nothing_written():
+        assert_refused(take(admin), "RUN_STARTED")
+
+
+def test_who_waits_for_units_is_told_where_they_are_put(
+    plant: Plant, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(hooks.units_placed)  # machine events that wait for their units
+    told: list[int] = []
+    monkeypatch.setattr(hooks, "units_placed", [told.extend])
+    tighten()
+    assert_done(take(admin))
+    assert sorted(told) == sorted(Unit.objects.values_list("pk", flat=True))
 
 
 def test_a_run_keeps_its_version_from_its_first_article(plant: Plant, admin: Any) -> None:
