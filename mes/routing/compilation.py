@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -282,8 +283,19 @@ class Compilation:
 
     @property
     def side(self) -> Side:
-        """It, as what is compared."""
-        return Side(self.document, self.problems, self.digest)
+        """It, as what is compared with versions as the database keeps them."""
+        return Side(_as_kept(self.document), self.problems, self.digest)
+
+
+def _as_kept(value: Any) -> Any:
+    """Return a document with its numbers as the database gives them back: without exponents, and no negative zero."""
+    if isinstance(value, dict):
+        return {key: _as_kept(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_as_kept(inner) for inner in value]
+    if not isinstance(value, float):
+        return value
+    return int(Decimal(repr(value))) if "e+" in repr(value) else value + 0.0
 
 
 def compose(routing: Routing) -> Compilation:

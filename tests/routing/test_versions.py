@@ -11,6 +11,7 @@ from mes.production.models import Run, RunStatus
 from mes.routing.compilation import compile_route
 from mes.routing.models import RouteVersion
 from mes.routing.preview import preview_compilation
+from mes.specs.models import DataCollectionSpec
 from tests.factories import Plant, api_client, make_plant, make_spec
 
 pytestmark = pytest.mark.django_db
@@ -121,3 +122,12 @@ def test_the_first_of_two_is_a_version_and_the_route_is_there(plant: Plant, engi
     assert refusal(engineer.get(f"{VERSIONS}/live/diff/1")) == (404, "ROUTE_VERSION_NOT_FOUND")
     assert refusal(engineer.get("/api/routes/NOTHING/versions/1/diff/1")) == (404, "ROUTE_NOT_FOUND")
     assert engineer.get(f"{VERSIONS}/1/diff/%00").status_code in (400, 404)
+
+
+def test_numbers_that_the_database_writes_otherwise_are_no_difference(plant: Plant) -> None:
+    no_alarm = {"alarm_min": None, "alarm_max": None, "alarm_action": ""}
+    DataCollectionSpec.objects.filter(name="Peak Temperature").update(lsl=-0.0, usl=1e23, **no_alarm)
+    compile_route(code="ROUTE-1")
+    DataCollectionSpec.objects.filter(name="Peak Temperature").update(target=5)
+    answer = api_client().get("/api/routes/ROUTE-1/versions/2/diff/live").json()["data"]
+    assert [each["field"] for each in answer["differences"]] == ["limits.target"]
