@@ -12,6 +12,7 @@ from mes.platform.accounts.roles import Role
 from mes.production.models import Run, Unit, WorkOrder
 from mes.routing.models import Routing
 from tests.factories import api_client, make_plant
+from tests.forms import state_of
 from tests.ingest.support import make_ingest_plant, printed, reflowed
 
 UNSOUND = ["SN\u200b1", "SN\u00a01", "\ufeffSN1", "e\u0301", "a/..", "a//b", "a/hold", "a\u2028b"]
@@ -124,7 +125,7 @@ def test_the_admin_asks_new_codes_only(admin_client):
     assert b"composed letters" in admin_client.post(f"{address}add/", {"code": "e\u0301", "name": "x"}).content
     assert not StationGroup.objects.exists()
     known = StationGroup.objects.create(code="e\u0301", name="x")
-    assert admin_client.post(f"{address}{known.pk}/change/", {"name": "y"}).status_code == 302
+    assert admin_client.post(f"{address}{known.pk}/change/", {"name": "y", **state_of(known)}).status_code == 302
     known.refresh_from_db()
     assert (known.code, known.name) == ("e\u0301", "y")
 
