@@ -115,8 +115,10 @@ class SheetCollection:
         """Lock rows in the order of their ids (inside a transaction)."""
         lock(self.model, pk__in={row.pk for row in present})
 
-    def judge(self, outcomes: Sequence[Outcome]) -> Iterator[Problem]:
-        """Yield what is wrong with rows that only shows when one looks at all of them."""
+    def judge(self, outcomes: Sequence[Outcome], rows: Mapping[Any, int]) -> Iterator[Problem]:
+        """Yield what is wrong with rows that only shows when one looks at all of them. `rows` has the first row of each
+        first part of a key, also of rows that are wrong by themselves.
+        """
         return iter(())
 
     def left_over(self, keys: Collection[Key]) -> list[Outcome]:
@@ -173,8 +175,10 @@ class _Configs(SheetCollection):
         return sorted(configs.values(), key=lambda config: (scopes.index(config.scope), self._sorted(config)))
 
     def named(self, keys: Collection[Key]) -> Iterable[models.Model]:
-        """All, newest first: there are as many as there are steps."""
-        return self.rows().order_by("-updated_at", "-id")
+        """Those of the routes, and all that are of none, newest first."""
+        routes = {key[1] for key in keys if isinstance(key[1], str)}
+        of_these = models.Q(routing__code__in=routes) | models.Q(routing=None)
+        return self.rows().filter(of_these).order_by("-updated_at", "-id")
 
     def _place_of(self, config: Any) -> Key:
         return self.identify(flat(self._shown.to_representation(config), self.columns))
@@ -193,7 +197,7 @@ class _Configs(SheetCollection):
         lock(Operation, code__in={key[4] for key in keys if key[4]})
         lock(RouteExecutionConfig, pk__in={config.pk for config in present})
 
-    def judge(self, outcomes: Sequence[Outcome]) -> Iterator[Problem]:
+    def judge(self, outcomes: Sequence[Outcome], rows: Mapping[Any, int]) -> Iterator[Problem]:
         """Stations and steps that are not there."""
         configs = [(outcome, outcome.candidate) for outcome in outcomes]
         found = [(each.row, config) for each, config in configs if isinstance(config, RouteExecutionConfig)]
@@ -248,7 +252,7 @@ class _Steps(SheetCollection):
                 gone.append(Outcome(None, key, step, None, before, dict.fromkeys(before)))
         return gone
 
-    def judge(self, outcomes: Sequence[Outcome]) -> Iterator[Problem]:
+    def judge(self, outcomes: Sequence[Outcome], rows: Mapping[Any, int]) -> Iterator[Problem]:
         """Refuse other steps for routes of the ERP."""
         codes = {outcome.key[0] for outcome in outcomes if outcome.action}
         from_erp = set(
@@ -259,8 +263,7 @@ class _Steps(SheetCollection):
             code = outcome.key[0]
             if code in from_erp and code not in told and outcome.action:
                 refusal = errors.RouteReadOnly(route=code)
-                rows = [each.row for each in outcomes if each.key[0] == code and each.row is not None]
-                yield Problem(outcome.row or rows[0], "routeCode", refusal.code, str(refusal))
+                yield Problem(outcome.row or rows[code], "routeCode", refusal.code, str(refusal))
                 if outcome.row is None:
                     told.add(code)
 

@@ -5,6 +5,7 @@ the interface's own serializer checks them. Every wrong row is named in one go.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -36,13 +37,14 @@ from mes.spreadsheets.reading import Row, Sheet
 from mes.spreadsheets.rows import Known
 
 MOST_ERRORS = 1000
+MOST_UNKNOWN = 20  # fields of a row that are named; a nested object may have a million
 INVALID = "VALIDATION_ERROR"
 
 
 @dataclass
 class Plan:
-    """What a sheet would do. `states` are those of the rows that it names, by which one knows that nobody changed
-    them since.
+    """What a sheet would do. `states` are those of the rows that it names, by their keys (as JSON: two keys may be the
+    same as one text), by which one knows that nobody changed them since.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
@@ -82,6 +84,15 @@ def key_text(key: Key) -> str:
     return " / ".join(str(part) for part in key if part is not None)
 
 
+def _place_of(key: Key) -> str:
+    return json.dumps(key)
+
+
+def place_text(place: str) -> str:
+    """Return a key of `Plan.states` as one text."""
+    return key_text(tuple(json.loads(place)))
+
+
 def is_same(before: Any, after: Any) -> bool:
     """Whether two values are the same to people: nothing and an empty text are."""
     return bool((before is None or before == "") and (after is None or after == "")) or (
@@ -102,7 +113,7 @@ class _Planner:
         self.known: dict[str, Mapping[str, models.Model]] = {}
         self.serializer: Any = collection.serializer()
         self.faulty: dict[int, set[str]] = {}
-        self.seen: set[Key] = set()
+        self.seen: dict[Key, int] = {}  # with the row
 
     def make(self, is_locking: bool) -> Plan:
         rows = [Row(row.number, self._by_columns(row)) for row in self.sheet.rows]
@@ -114,12 +125,23 @@ class _Planner:
         self._look_up(rows)
         for row in rows:
             self._add(row, keys[row.number], present)
-        self.plan.outcomes += self.collection.left_over(self.seen)
-        wrong = list(self.collection.judge(self.plan.outcomes))
-        self.plan.problems += wrong
-        bad = {problem.row for problem in self.plan.problems}
-        self.plan.outcomes = [outcome for outcome in self.plan.outcomes if outcome.row not in bad]
+        self.plan.outcomes += self.collection.left_over(self.seen.keys())
+        first_rows: dict[Any, int] = {}
+        for key, number in self.seen.items():
+            first_rows.setdefault(key[0], number)
+        self.plan.problems += list(self.collection.judge(self.plan.outcomes, first_rows))
+        self._leave_out_wrong(keys)
         return self.plan
+
+    def _leave_out_wrong(self, keys: Mapping[int, list[Key]]) -> None:
+        """Leave out what wrong rows would do, and what would go beside them: a mended row may well keep it."""
+        bad = {problem.row for problem in self.plan.problems}
+        unsure = {key[0] for number in bad for key in keys.get(number, ())}
+        self.plan.outcomes = [
+            outcome
+            for outcome in self.plan.outcomes
+            if (outcome.key[0] not in unsure if outcome.row is None else outcome.row not in bad)
+        ]
 
     # --- heads and cells that are none ----------------------------------------------------------------------
 
@@ -127,12 +149,14 @@ class _Planner:
         """Return the cells by column; of an object, those of nested objects by their paths."""
         if self.sheet.source != Source.JSON:
             return {name: cell for name, cell in row.cells.items() if name in self.columns}
-        cells = {}
+        cells, unknown = {}, []
         for path, value in self._paths(row.cells):
             if path in self.columns:
                 cells[path] = value
             else:
-                self._note(row.number, path, Fault.UNKNOWN_COLUMN, self._unknown(path))
+                unknown.append(path)
+        for path in unknown[:MOST_UNKNOWN]:
+            self._note(row.number, path, Fault.UNKNOWN_COLUMN, self._unknown(path))
         return cells
 
     def _paths(self, row: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -252,9 +276,9 @@ class _Planner:
                 message = _("An earlier row has “%(key)s” already.") % {"key": shown(key_text(key))}
                 self._note(row.number, self.collection.key[0], Fault.DUPLICATE_KEY, message)
                 return
-            self.seen.add(key)
+            self.seen[key] = row.number
         thing, before = present.get(key, (None, {}))
-        self.plan.states[key_text(key)] = self._state_of(thing, before)
+        self.plan.states[_place_of(key)] = self._state_of(thing, before)
         self._compare(row, key, thing, before)
 
     def _is_header(self, row: Row) -> bool:

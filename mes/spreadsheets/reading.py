@@ -77,7 +77,12 @@ def read_rows(body: Any) -> Sheet:
     if wrong := {f"rows.{index}": _("Must be an object.") for index, row in enumerate(rows) if type(row) is not dict}:
         raise ValidationFailed(dict(islice(wrong.items(), 20)))
     found = [Row(number, row) for number, row in enumerate(rows, start=1)]
-    return Sheet(Source.JSON, list(dict.fromkeys(name for row in rows for name in row)), found)
+    heads = list(dict.fromkeys(name for row in rows for name in row))
+    if len(heads) > MOST_COLUMNS:
+        raise ValidationFailed(
+            {"rows": _("The rows have more than %(most)d different fields.") % {"most": MOST_COLUMNS}}
+        )
+    return Sheet(Source.JSON, heads, found)
 
 
 def _from_lines(source: Source, lines: Iterable[list[Any]], marked: Iterable[tuple[int, int, str]]) -> Sheet:

@@ -11,7 +11,7 @@ from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from psycopg.errors import UniqueViolation
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 
 from mes import errors
 from mes.labels import Action, Entity
@@ -22,7 +22,7 @@ from mes.production.locking import atomically
 from mes.spreadsheets.catalogue import BY_NAME, SheetCollection
 from mes.spreadsheets.columns import Source, shown
 from mes.spreadsheets.models import ImportStatus, SheetImport
-from mes.spreadsheets.planning import Plan, make_plan
+from mes.spreadsheets.planning import Plan, make_plan, place_text
 from mes.spreadsheets.reading import Row, Sheet
 
 MOST_NAMED = 20
@@ -76,6 +76,8 @@ def apply(import_id: int, *, by: str, reason: str) -> SheetImport:
     except IntegrityError as error:
         if isinstance(error.__cause__, UniqueViolation):  # somebody made the same at the same moment
             raise errors.ImportStale(names=[_("a new row")]) from error
+        if isinstance(error.__cause__, ForeignKeyViolation):  # somebody deleted it at the same moment
+            raise errors.ImportStale(names=[_("what a row refers to")]) from error
         raise
 
 
@@ -100,11 +102,12 @@ def _apply(import_id: int, by: str, reason: str) -> SheetImport:
 
 def _changed_meanwhile(found: SheetImport, plan: Plan) -> list[str]:
     """Return what was changed, made or deleted since the sheet was checked, of what it names."""
-    names = [key for key, state in plan.states.items() if found.states.get(key) != state]
-    names += [key for key in found.states if key not in plan.states]
-    before = {each["key"]: each for each in found.report["differences"]}
-    after = {each["key"]: each for each in plan.differences}
-    names += [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    places = [place for place, state in plan.states.items() if found.states.get(place) != state]
+    places += [place for place in found.states if place not in plan.states]
+    names = [place_text(place) for place in places]
+    before = {(each["row"], each["key"]): each for each in found.report["differences"]}
+    after = {(each["row"], each["key"]): each for each in plan.differences}
+    names += [each[1] for each in {**before, **after} if before.get(each) != after.get(each)]
     names += [f"{problem.row}: {problem.message}" for problem in plan.problems]
     return list(dict.fromkeys(names))
 

@@ -219,11 +219,13 @@ class _Scan:
     """Where the cells of a sheet are that are not empty, and which of them hold formulas or errors."""
 
     marked: list[Marked] = field(default_factory=list)
+    row: int = -1  # of the element around; a cell may say that it is elsewhere
     line: int = -1
     column: int = -1
     kind: str = ""
     lines: int = 0
     last: int = -1
+    deepest: int = 0
     widest: int = 0
 
     def feed(self, document: bytes) -> None:
@@ -231,14 +233,14 @@ class _Scan:
         parser = _parser()
         parser.StartElementHandler = self._start
         parser.Parse(document, True)
-        if self.last * self.widest > MOST_CELLS:
+        if self.deepest * self.widest > MOST_CELLS:
             raise SheetUnreadable(reason=_("its cells are too far apart: delete empty lines and columns."))
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         name = tag.rpartition(" ")[2]
         if name == "row":
             number = attributes.get("r", "")
-            self.line = int(number) - 1 if number else self.line + 1
+            self.row = int(number) - 1 if number else self.row + 1
             self.column = -1
         elif name == "c":
             self._start_cell(attributes)
@@ -252,7 +254,7 @@ class _Scan:
         reference = attributes.get("r")
         self.kind = attributes.get("t", "")
         if reference is None:
-            self.column += 1
+            self.line, self.column = self.row, self.column + 1
             return
         found = _REFERENCE.fullmatch(reference)
         if found is None:
@@ -265,7 +267,7 @@ class _Scan:
         if self.column >= MOST_COLUMNS:
             reason = _("line %(line)d has a cell beyond column %(most)d.")
             raise SheetUnreadable(reason=reason % {"line": self.line + 1, "most": MOST_COLUMNS})
-        self.widest = max(self.widest, self.column + 1)
+        self.widest, self.deepest = max(self.widest, self.column + 1), max(self.deepest, self.line + 1)
         if self.lines > 2 * MOST_ROWS:
             raise TooManyRows(most=MOST_ROWS)
         if self.line >= MOST_LINES:

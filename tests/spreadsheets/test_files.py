@@ -135,6 +135,24 @@ def test_cells_far_apart() -> None:
     assert "too far apart" in refused(with_part(SHEET, sheet_of(rows.encode())))
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '<row r="99999"><c r="GA99999"><v>1</v></c></row><row r="1"><c r="A1"><v>1</v></c></row>',
+        '<row r="99998"><c r="A1"><v>1</v></c></row><row><c r="GA99999"/><c><v>1</v></c></row>',
+    ],
+    ids=["the last first", "a row that does not say which"],
+)
+def test_cells_far_apart_in_another_order(rows: str) -> None:
+    assert "too far apart" in refused(with_part(SHEET, sheet_of(rows.encode())))
+
+
+def test_rows_without_numbers_come_after_the_one_before() -> None:
+    rows = '<row r="3"><c r="A1"><v>1</v></c></row><row><c><f>1+1</f><v>2</v></c></row>'
+    lines, marked = workbooks.read(with_part(SHEET, sheet_of(rows.encode())))
+    assert (lines[3], marked) == ([2.0], [(3, 0, "FORMULA")])
+
+
 @pytest.mark.parametrize("kind", ["csv", "xlsx", "json"])
 @pytest.mark.django_db
 def test_ten_thousand_and_one_rows(kind: str) -> None:

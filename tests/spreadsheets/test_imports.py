@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from mes.plant.models import BomItem, Equipment, Material, Operation, Station, StationGroup
 from mes.platform.accounts.roles import Role
@@ -182,6 +183,29 @@ def test_the_rows_of_a_route_are_its_steps(engineer: Any) -> None:
     assert places(found) == [(1, "routeCode", "ROUTE_READ_ONLY"), (2, "routeCode", "ROUTE_NOT_FOUND")]
 
 
+def test_a_wrong_row_of_a_route_of_the_erp_is_named_beside_the_steps_that_would_go(engineer: Any) -> None:
+    make_route("R-ERP", steps=[(10, "PRINT"), (20, "REFLOW")], source_system="ERP")
+    found = checked(engineer, "route-steps", text("routeCode,stepNo,operationCode", "R-ERP,10,NOPE"))
+    assert places(found) == [(1, "operationCode", "OPERATION_NOT_FOUND"), (1, "routeCode", "ROUTE_READ_ONLY")]
+
+
+def test_a_row_with_a_typing_error_does_not_tell_that_its_step_goes(engineer: Any) -> None:
+    make_route("R-1", steps=[(10, "PRINT"), (20, "REFLOW")])
+    make_route("R-2", steps=[(10, "PRINT"), (20, "REFLOW")])
+    lines = ["R-1,10,PRINT", "R-1,2O,REFLOW", "R-2,10,PRINT"]
+    found = checked(engineer, "route-steps", text("routeCode,stepNo,operationCode", *lines))
+    assert places(found) == [(2, "stepNo", "WRONG_TYPE")]
+    assert [each["key"] for each in found["differences"]] == ["R-2 / 20"]
+
+
+def test_a_row_of_too_many_fields_is_refused_and_not_named_a_million_times(engineer: Any) -> None:
+    row = {"operationCode": "PRINT", "name": "A", "limits": {f"x{number}": 1 for number in range(500)}}
+    found = checked(engineer, "data-collection-specs", [row])
+    assert sum(each["code"] == "UNKNOWN_COLUMN" for each in found["errors"]) == 20
+    rows = [{"code": "A", **{f"x{row}-{number}": 1 for number in range(100)}} for row in range(3)]
+    assert error_of(send(engineer, "materials", rows)) == (400, "VALIDATION_ERROR")
+
+
 # --- what people type ----------------------------------------------------------------------------------------
 
 
@@ -325,6 +349,38 @@ def test_a_step_that_was_added_meanwhile_is_not_removed(engineer: Any) -> None:
         text("routeCode,stepNo,operationCode", "R-1,10,PRINT", "R-1,20,PRINT"),
     )
     RoutingStep.objects.create(routing=route, step_no=30, operation=Operation.objects.get())
+    assert error_of(apply(engineer, found["id"])) == (409, "IMPORT_STALE")
+
+
+def test_two_places_that_read_the_same_are_both_looked_at(engineer: Any) -> None:
+    """Step 10, and the step that the ERP calls 10."""
+    route = make_route("R-1", steps=[(10, "PRINT"), (20, "REFLOW")])
+    RoutingStep.objects.filter(step_no=20).update(source_step_key="10")
+    config = make_config(route, step_no=10, retest_limit=1)
+    make_config(route, step_no=None, source_step_key="10", retest_limit=2)
+    heads = "scope,routeCode,stepNo,sourceStepKey,retestLimit"
+    found = checked(engineer, "execution-configs", text(heads, "STEP,R-1,10,,5", "STEP,R-1,,10,6"))
+    RouteExecutionConfig.objects.filter(pk=config.pk).update(requires_fai=True)
+    answer = apply(engineer, found["id"])
+    assert error_of(answer) == (409, "IMPORT_STALE")
+    assert answer.json()["error"]["details"]["names"] == ["STEP / R-1 / 10"]
+
+
+def test_what_is_deleted_at_the_same_moment_makes_it_stale(engineer: Any, monkeypatch: Any) -> None:
+    from mes.spreadsheets import services
+
+    line = make_line("L")
+    found = checked(engineer, "stations", as_csv(["code", "name", "stationType", "lineCode"], ["S", "s", "AUTO", "L"]))
+    plan = services.make_plan
+
+    def delete_after(*args: Any, **kwargs: Any) -> Any:
+        made = plan(*args, **kwargs)
+        line.delete()
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        return made
+
+    monkeypatch.setattr(services, "make_plan", delete_after)
     assert error_of(apply(engineer, found["id"])) == (409, "IMPORT_STALE")
 
 
