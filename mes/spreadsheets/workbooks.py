@@ -27,6 +27,8 @@ MOST_ROWS = 10_000  # of an import
 MOST_LINES = 100_000  # of a sheet down to its last cell that is not empty
 MOST_COLUMNS = 200
 MOST_CELLS = 2_000_000  # of the table down and right to the last one
+MOST_ELEMENTS = 8_000_000  # of the part that holds the sheet: all cells that may be, and a million empty rows
+MOST_TEXT = 32 * 1024 * 1024  # characters of all cells: thousands may refer to one long text
 MOST_FAULTY = 1000
 _CHUNK = 256 * 1024
 _ZIP, _OLD, _PICTURES = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF", b"BM")
@@ -34,6 +36,7 @@ _COMMON_PARTS = re.compile(
     r"\[Content_Types\]\.xml|_rels/\.rels|xl/(?:workbook\.xml|_rels/workbook\.xml\.rels|sharedStrings\.xml|styles\.xml)",
     re.IGNORECASE,
 )
+_TEXTS = "xl/sharedstrings.xml"
 _REFERENCE = re.compile(r"([A-Z]{1,3})([1-9][0-9]{0,6})", re.ASCII)
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
@@ -84,9 +87,11 @@ def _read(data: bytes) -> tuple[list[list[Any]], list[Marked]]:
     unpacked = _Unpacker(data)
     path = _first_sheet(unpacked)
     sheet = unpacked.take(path)
-    scan = _Scan()
+    common = unpacked.take_all(_COMMON_PARTS)
+    texts = next((part for name, part in common.items() if name.lower() == _TEXTS), b"")
+    scan = _Scan(_lengths(texts) if texts else [])
     scan.feed(sheet)
-    archive = _repack({**unpacked.take_all(_COMMON_PARTS), path: sheet})
+    archive = _repack({**common, path: sheet})
     with python_calamine.load_workbook(BytesIO(archive)) as workbook:
         names = [each.name for each in workbook.sheets_metadata if each.typ == python_calamine.SheetTypeEnum.WorkSheet]
         lines = workbook.get_sheet_by_name(names[0]).to_python(skip_empty_area=False)
@@ -203,6 +208,24 @@ def _elements(document: bytes, name: str) -> list[dict[str, str]]:
     return found
 
 
+def _lengths(document: bytes) -> list[int]:
+    """Return how long the texts are to which cells refer."""
+    lengths: list[int] = []
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        if tag.rpartition(" ")[2] == "si":
+            lengths.append(0)
+
+    def add(text: str) -> None:
+        if lengths:
+            lengths[-1] += len(text)
+
+    parser = _parser()
+    parser.StartElementHandler, parser.CharacterDataHandler = start, add
+    parser.Parse(document, True)
+    return lengths
+
+
 def _parser() -> Any:
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
@@ -216,8 +239,11 @@ def _refuse_doctype(*args: Any) -> None:
 
 @dataclass
 class _Scan:
-    """Where the cells of a sheet are that are not empty, and which of them hold formulas or errors."""
+    """Where the cells of a sheet are that are not empty, and which of them hold formulas or errors. `lengths` are those
+    of the texts to which cells refer: each that does has a text of its own once they are read.
+    """
 
+    lengths: list[int]
     marked: list[Marked] = field(default_factory=list)
     row: int = -1  # of the element around; a cell may say that it is elsewhere
     line: int = -1
@@ -225,18 +251,24 @@ class _Scan:
     kind: str = ""
     lines: int = 0
     last: int = -1
+    elements: int = 0
+    text: int = 0
+    number: str = ""  # of the text to which a cell refers
     deepest: int = 0
     widest: int = 0
 
     def feed(self, document: bytes) -> None:
         """Scan a sheet. Raises SheetUnreadable, TooManyRows where its cells reach too far."""
-        parser = _parser()
+        self._reader = parser = _parser()
         parser.StartElementHandler = self._start
         parser.Parse(document, True)
         if self.deepest * self.widest > MOST_CELLS:
             raise SheetUnreadable(reason=_("its cells are too far apart: delete empty lines and columns."))
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self.elements += 1
+        if self.elements > MOST_ELEMENTS:
+            raise SheetUnreadable(reason=_("it has too many cells."))
         name = tag.rpartition(" ")[2]
         if name == "row":
             number = attributes.get("r", "")
@@ -246,6 +278,9 @@ class _Scan:
             self._start_cell(attributes)
         elif name in ("v", "is"):
             self._note_content()
+            if self.kind == "s":
+                self.number = ""
+                self._reader.CharacterDataHandler, self._reader.EndElementHandler = self._add_number, self._end_number
         elif name == "f":
             self._note_content()
             self._mark("FORMULA")
@@ -260,6 +295,19 @@ class _Scan:
         if found is None:
             raise ValueError(_("a cell is nowhere"))
         self.line, self.column = int(found[2]) - 1, _column_of(found[1])
+
+    def _add_number(self, text: str) -> None:
+        self.number += text
+
+    def _end_number(self, tag: str) -> None:
+        self._reader.CharacterDataHandler = self._reader.EndElementHandler = None
+        number = int(self.number) if self.number.isdecimal() and len(self.number) < 10 else -1
+        if 0 <= number < len(self.lengths):
+            self.text += self.lengths[number]
+        else:  # refused later, or not: then it is the longest for all we know
+            self.text += max(self.lengths, default=0)
+        if self.text > MOST_TEXT:
+            raise SheetUnreadable(reason=_("its cells have too much text."))
 
     def _note_content(self) -> None:
         if self.line != self.last:
