@@ -23,7 +23,7 @@ from mes import errors
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http import tables
-from mes.platform.http.parsing import JSONParser
+from mes.platform.http.parsing import JSONParser, check_length
 from mes.platform.http.serializers import IdField, ObjectSerializer, OffsetDateTimeField, ReasonField, StrictSerializer
 from mes.platform.http.serializers import read as read_body
 from mes.platform.http.whole_numbers import id_or_raise
@@ -201,6 +201,7 @@ class ImportView(APIView):
         """Keep the sheet with what it would do."""
         chosen = BY_NAME[collection]
         check_may_write(request, chosen)
+        check_length(request, MOST_BYTES)
         sheet, name = _sheet_of(request, chosen)
         found = services.check(chosen, sheet, by=operator_name(request), file_name=name)
         return Response(ImportAnswer(found).data, status=201)

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 import xlsxwriter
+from django.test import Client
+from django.urls import reverse
 
 from mes import errors
 from mes.platform.accounts.roles import Role
+from mes.platform.http.tables import XLSX
 from mes.spreadsheets import reading, workbooks
-from tests.factories import api_client
+from tests.factories import api_client, make_user
 from tests.spreadsheets.support import as_csv, as_xlsx, send, text
 
 KNOWN = ("code", "name", "unit")
@@ -147,6 +150,21 @@ def test_cells_far_apart_in_another_order(rows: str) -> None:
     assert "too far apart" in refused(with_part(SHEET, sheet_of(rows.encode())))
 
 
+def test_a_long_text_that_thousands_of_cells_refer_to() -> None:
+    book = as_xlsx(["x" * 30_000, "b"])
+    cells = "".join(f'<row r="{number}"><c r="A{number}" t="s"><v>0</v></c></row>' for number in range(1, 2_001))
+    assert "too much text" in refused(with_part(SHEET, sheet_of(cells.encode()), book))
+    few = cells.replace("<v>0</v>", "<v>1</v>")
+    assert len(reading.read_file(with_part(SHEET, sheet_of(few.encode()), book), known=KNOWN).rows) == 1_999
+    bent = cells.replace("<v>0</v>", "<v>0<!-- -->0</v>")
+    assert "too much text" in refused(with_part(SHEET, sheet_of(bent.encode()), book))
+
+
+def test_more_cells_than_a_sheet_can_have(monkeypatch: Any) -> None:
+    monkeypatch.setattr(workbooks, "MOST_ELEMENTS", 1000)
+    assert "too many cells" in refused(with_part(SHEET, sheet_of(b'<row r="1">' + b"<c/>" * 1000 + b"</row>")))
+
+
 def test_rows_without_numbers_come_after_the_one_before() -> None:
     rows = '<row r="3"><c r="A1"><v>1</v></c></row><row><c><f>1+1</f><v>2</v></c></row>'
     lines, marked = workbooks.read(with_part(SHEET, sheet_of(rows.encode())))
@@ -173,6 +191,27 @@ def test_a_body_that_is_too_large() -> None:
     assert answer.status_code == 415
     answer = send(client, "materials", b"\xff\xfea\0")
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "SHEET_UNREADABLE")
+
+
+@pytest.mark.django_db
+def test_a_body_that_was_left_unread_is_not_called_empty() -> None:
+    """The server in front leaves a body unread that is too large; only its length is there."""
+    client = api_client(Role.ENGINEER)
+    for kind in ("text/csv", XLSX, "application/json", "multipart/form-data; boundary=x"):
+        answer = client.generic(
+            "POST", "/api/imports/materials", b"", content_type=kind, CONTENT_LENGTH=str(17 * 1024 * 1024)
+        )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(make_user(Role.ENGINEER))
+    page = browser.generic(
+        "POST",
+        reverse("spreadsheet-send"),
+        b"",
+        content_type="multipart/form-data; boundary=x",
+        CONTENT_LENGTH=str(17 * 1024 * 1024),
+    )
+    assert (page.status_code, b"at most 16 MiB" in page.content) == (413, True)
 
 
 def test_what_a_workbook_holds_beside_its_first_sheet() -> None:

@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from mes.platform.http import envelope, hosts
+from mes.platform.http.parsing import content_length
 
 logger = structlog.get_logger(__name__)
 
@@ -37,7 +38,13 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403 of a form that was sent without its token; the page must be loaded again."""
+    """403 of a form that was sent without its token; the page must be loaded again. 413 of one that was too large: it
+    was left unread, and its token with it.
+    """
+    if content_length(request) > settings.MES_BATCH_BODY_LIMIT:
+        message = _("The file is too large: at most %(most)d MiB are taken.")
+        most = settings.MES_BATCH_BODY_LIMIT // 1024 // 1024
+        return answer(request, 413, "PAYLOAD_TOO_LARGE", message % {"most": most})
     return answer(request, 403, "PERMISSION_DENIED", _("The page was open for too long. Load it again and repeat."))
 
 

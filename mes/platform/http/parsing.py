@@ -46,10 +46,8 @@ _FIELD = re.compile(r"Object (?P<fault>missing required|contains unknown) field 
 def read_body(request: HttpRequest | Request, *, limit: int | None = None) -> bytes:
     """Return the JSON body, or b"" if there is none. Never reads more than `limit` bytes (default: MES_BODY_LIMIT)."""
     limit = settings.MES_BODY_LIMIT if limit is None else limit
-    length = _content_length(request)
-    if length > limit:
-        raise PayloadTooLarge(limit=limit)
-    if length <= 0:
+    check_length(request, limit)
+    if content_length(request) <= 0:
         return b""
     media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if media_type not in _JSON_TYPES:
@@ -62,7 +60,14 @@ def without_bom(body: bytes) -> bytes:
     return body.removeprefix(codecs.BOM_UTF8)
 
 
-def _content_length(request: HttpRequest | Request) -> int:
+def check_length(request: HttpRequest | Request, limit: int) -> None:
+    """Raise PayloadTooLarge for a body that says it is longer: it may have been left unread, and look empty."""
+    if content_length(request) > limit:
+        raise PayloadTooLarge(limit=limit)
+
+
+def content_length(request: HttpRequest | Request) -> int:
+    """Return how long a body says it is; 0 where it says nothing."""
     try:
         return int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError:
