@@ -31,7 +31,7 @@ MOST_ELEMENTS = 8_000_000  # of the part that holds the sheet: all cells that ma
 MOST_TEXT = 32 * 1024 * 1024  # characters of all cells: thousands may refer to one long text
 MOST_FAULTY = 1000
 _CHUNK = 256 * 1024
-_ZIP, _OLD, _PICTURES = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF", b"BM")
+_ZIP, _OLD, _PICTURES = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF")
 _COMMON_PARTS = re.compile(
     r"\[Content_Types\]\.xml|_rels/\.rels|xl/(?:workbook\.xml|_rels/workbook\.xml\.rels|sharedStrings\.xml|styles\.xml)",
     re.IGNORECASE,
@@ -51,14 +51,18 @@ def is_zip(data: bytes) -> bool:
 
 def is_of_another_kind(data: bytes) -> bool:
     """Whether bytes begin as a file does that is no text."""
-    return data.startswith((_OLD, *_PICTURES))
+    return data.startswith(_OLD) or _is_picture(data)
+
+
+def _is_picture(data: bytes) -> bool:
+    return data.startswith(_PICTURES) or (data.startswith(b"BM") and b"\0" in data[:20])  # “BMK” begins a text, too
 
 
 def describe(data: bytes) -> str:
     """Return what is told of a file that is called a workbook and is none."""
     if data.startswith(_OLD):
         return _("it is of an old kind (.xls), or has a password: save it as .xlsx without one.")
-    if data.startswith(_PICTURES):
+    if _is_picture(data):
         return _("it is a picture or a document, not a spreadsheet.")
     return _("it is no XLSX file, whatever its name says.")
 
@@ -201,6 +205,8 @@ def _elements(document: bytes, name: str) -> list[dict[str, str]]:
     def start(tag: str, attributes: dict[str, str]) -> None:
         if tag.rpartition(" ")[2] == name:
             found.append(attributes)
+            if len(found) > MOST_PARTS:
+                raise SheetUnreadable(reason=_("it has too many parts."))
 
     parser = _parser()
     parser.StartElementHandler = start

@@ -52,6 +52,7 @@ def sheet_of(rows: bytes) -> bytes:
         (b"", "", "empty"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "limits.xlsx", "picture"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "limits.csv", "picture"),
+        (b"BM" + bytes(100), "limits.csv", "picture"),
         (b"\xd0\xcf\x11\xe0" + bytes(100), "old.xls", "old kind"),
         (b"code,name\nA,a\n", "limits.xlsx", "no XLSX file"),
         (b"PK\x03\x04" + bytes(100), "", "damaged"),
@@ -148,6 +149,15 @@ def test_cells_far_apart() -> None:
 )
 def test_cells_far_apart_in_another_order(rows: str) -> None:
     assert "too far apart" in refused(with_part(SHEET, sheet_of(rows.encode())))
+
+
+def test_a_text_that_begins_as_pictures_do() -> None:
+    assert reading.read_file(b"BMK;name\nA;a\n", known=KNOWN).heads == ["BMK", "name"]
+
+
+def test_more_sheets_than_a_workbook_has() -> None:
+    sheets = b"<workbook><sheets>" + b'<sheet name="a"/>' * (workbooks.MOST_PARTS + 1) + b"</sheets></workbook>"
+    assert "too many parts" in refused(with_part("xl/workbook.xml", sheets))
 
 
 def test_a_long_text_that_thousands_of_cells_refer_to() -> None:
