@@ -20,7 +20,7 @@ from mes.platform.database.tracking import Tracked, tracked
 from mes.platform.inbound.models import Source
 from mes.platform.sign_in.models import SecondFactor, SecondFactorRule
 from mes.readiness.models import PrepPolicy
-from mes.routing.models import FaiTemplate
+from mes.routing.models import FaiTemplate, MappingExample, RouteExecutionConfig
 from mes.time_rules.models import TimeRuleDefinition
 from tests.factories import api_client, make_plant, make_user
 
@@ -48,6 +48,8 @@ def things(db: None) -> list[Tracked]:
     FaiTemplate.objects.create(code="F-1", name="First", items=[])
     PrepPolicy.objects.create(code="P-1", name="Clean", line=plant.line)
     TimeRuleDefinition.objects.get_or_create(code="T-1", defaults={"duration_minutes": 10, "start_event": "TRACK_IN"})
+    config = RouteExecutionConfig.objects.order_by("pk")[0]
+    MappingExample.objects.create(config=config, name="E-1", event={"sn": "1"}, expected={"code": "X"})
     FirstArticle.objects.create(run=plant.run, sample_qty=1, created_by="ada")
     missing = [thing.table for thing in tracked if not rows_of(thing)]
     assert not missing
