@@ -238,5 +238,7 @@ def _may(person: User, model: Any) -> tuple[bool, bool]:
 
     request = RequestFactory().get(f"/{settings.STATIC_URL}")
     request.user = User.objects.get(pk=person.pk)
+    if not admin.site.has_permission(request):
+        return False, False
     model_admin = admin.site.get_model_admin(model)
     return model_admin.has_view_or_change_permission(request), model_admin.has_add_permission(request)
