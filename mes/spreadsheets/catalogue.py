@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import models
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -253,11 +254,14 @@ class _Steps(SheetCollection):
         return gone
 
     def judge(self, outcomes: Sequence[Outcome], rows: Mapping[Any, int]) -> Iterator[Problem]:
-        """Refuse other steps for routes of the ERP."""
+        """Refuse other steps for routes of the ERP, and for those that cannot be saved as they are."""
         codes = {outcome.key[0] for outcome in outcomes if outcome.action}
-        from_erp = set(
-            Routing.objects.filter(code__in=codes, source_system=RouteSource.ERP).values_list("code", flat=True)
-        )
+        routes = {route.code: route for route in Routing.objects.filter(code__in=codes)}
+        from_erp = {code for code, route in routes.items() if route.source_system == RouteSource.ERP}
+        for code in routes.keys() - from_erp:
+            if said := _find_refusal(routes[code]):
+                message = _("Route “%(route)s” cannot be saved before it is mended: %(said)s")
+                yield Problem(rows[code], "routeCode", "VALIDATION_ERROR", message % {"route": code, "said": said})
         told = set()
         for outcome in outcomes:
             code = outcome.key[0]
@@ -277,6 +281,15 @@ class _Steps(SheetCollection):
                 steps[outcome.key[0]].append(StepInput(step.step_no, step.operation.code, step.source_step_key))
         for code in Routing.objects.filter(code__in=codes).order_by("pk").values_list("code", flat=True):
             services.update_route(code=code, steps=steps[code])
+
+
+def _find_refusal(route: Routing) -> str:
+    """Return what is wrong with a route by itself, made before what holds today."""
+    try:
+        route.full_clean(exclude={"fai_template"}, validate_unique=False, validate_constraints=False)
+    except ModelValidationError as error:
+        return " ".join(error.messages)
+    return ""
 
 
 _ROUTES = (Capability.ROUTES, Capability.MAPPINGS)

@@ -189,6 +189,14 @@ def test_a_wrong_row_of_a_route_of_the_erp_is_named_beside_the_steps_that_would_
     assert places(found) == [(1, "operationCode", "OPERATION_NOT_FOUND"), (1, "routeCode", "ROUTE_READ_ONLY")]
 
 
+def test_a_route_that_cannot_be_saved_is_named_before_it_is_applied(engineer: Any) -> None:
+    route = make_route("R-1", steps=[(10, "PRINT")])
+    make_operation("REFLOW")
+    type(route).objects.filter(pk=route.pk).update(name="")
+    found = checked(engineer, "route-steps", text("routeCode,stepNo,operationCode", "R-1,10,REFLOW"))
+    assert places(found) == [(1, "routeCode", "VALIDATION_ERROR")]
+
+
 def test_a_row_with_a_typing_error_does_not_tell_that_its_step_goes(engineer: Any) -> None:
     make_route("R-1", steps=[(10, "PRINT"), (20, "REFLOW")])
     make_route("R-2", steps=[(10, "PRINT"), (20, "REFLOW")])
