@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection, connections, transaction
 from django.test import Client
@@ -19,6 +20,7 @@ from mes.routing.compilation import compile_route, compose
 from mes.routing.drift_models import DriftPosition, RouteDrift
 from mes.routing.models import RouteExecutionConfig, Routing
 from mes.routing.preview import compare_with_live
+from tests import databases
 from tests.factories import (
     Plant,
     make_config,
@@ -75,6 +77,25 @@ def test_the_row_tells_what_differs_and_only_changed_routes_are_looked_at() -> N
     assert drift.look() == 2
     assert is_right(plant.routing)
     assert is_right(other)
+
+
+@pytest.mark.django_db
+def test_what_is_open_in_another_database_of_the_server_holds_nothing_back() -> None:
+    number = "SELECT pg_current_xact_id()::text::bigint"
+    elsewhere = databases.url_of("postgres")
+    with psycopg.connect(elsewhere) as open_one, psycopg.connect(elsewhere, autocommit=True) as later:
+        [begun] = open_one.execute(number).fetchone() or ()
+        later.execute(number)
+        oldest, next_one = drift._read_horizon()
+    assert begun < oldest <= next_one
+
+
+@pytest.mark.parametrize(
+    ("told", "next_one", "whole"),
+    [(7, 9, 7), (11, 9, 11), (2**32 - 1, 2**32 + 5, 2**32 - 1), (3, 2**33 + 9, 2**33 + 3), (2, 2**32 - 2, 2**32 + 2)],
+)
+def test_the_epoch_of_a_transaction(told: int, next_one: int, whole: int) -> None:
+    assert drift._whole(told, next_one) == whole
 
 
 @pytest.mark.django_db(transaction=True)
