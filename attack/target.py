@@ -121,6 +121,7 @@ def signed_in(target: Target, person: User) -> Client:
 # What the worker and signing in write by themselves.
 _BY_THEMSELVES = (
     *("django_session", "django_q_", "mes_workerheartbeat", "mes_taskoutcome", "mes_mesevent", "mes_retentionrun"),
+    *("mes_routedrift", "mes_driftposition"),  # looked at each minute
     *("auth_user", "mes_devicetoken", "mes_writeprobe", "mes_audit"),
 )
 # Where malformed messages are kept, of those who may send any.
