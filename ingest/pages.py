@@ -371,7 +371,8 @@ def mend(request: HttpRequest) -> HttpResponse:
     links: tuple[tuple[str, str], ...] = ()
     if Capability.MAPPINGS in role_capabilities(request.user):
         links = ((reverse("ingest-mapping-of-event", args=[work.pk]), _("Open the mapping with this event")),)
-    mending = bulk_pages.Mending(payload=event.payload, refusal=work.error, links=links)
+    can_replay = bool(work.source_system)
+    mending = bulk_pages.Mending(payload=event.payload, refusal=work.error, links=links, can_replay=can_replay)
     return bulk_pages.show_mending(request, mending, decide_address=reverse("ingest-events-decide"))
 
 
@@ -402,7 +403,8 @@ def replay(request: HttpRequest, event_id: int) -> HttpResponse:
 def _replay(request: HttpRequest, event_id: int) -> HttpResponse:
     sender, as_new = Sender(request.user.get_username()), bool(request.POST.get("asNew"))
     try:
-        outcome = processing.replay(event_id, sender=sender, as_new=as_new)
+        reason = request.POST.get("reason", "").strip()[:500]
+        outcome = processing.replay(event_id, sender=sender, as_new=as_new, reason=reason)
     except DomainError as refusal:
         messages.error(request, _("Still refused: %(reason)s") % {"reason": _say(refusal)})
     else:

@@ -13,7 +13,6 @@ from integration.models import FailedMessage
 from mes.errors import DomainError
 from mes.plant.models import Operation
 from mes.routing import snapshots
-from mes.routing.models import RouteVersion
 from mes.routing.snapshots import StepSnapshot
 from mes.specs.models import DataCollectionSpec
 
@@ -52,7 +51,7 @@ def find_mend(message: FailedMessage) -> Mend | None:
     target = _target(message)
     if target is None:
         return None
-    step = _step(target)
+    step = snapshots.load(version_id=target.version_id, digest=target.version_digest).step(target.step_no)
     specs = DataCollectionSpec.objects.filter(operation__code=target.operation_code, name=message.subject)
     operation = Operation.objects.filter(code=target.operation_code).values_list("pk", flat=True).first()
     return Mend(_names(message, step), operation, specs.values_list("pk", flat=True).first())
@@ -65,12 +64,6 @@ def _target(message: FailedMessage) -> Target | None:
         return None
     [target] = find_targets([event])
     return None if isinstance(target, DomainError) else target
-
-
-def _step(target: Target) -> StepSnapshot | None:
-    version = RouteVersion.objects.get(pk=target.version_id)
-    found = (step for step in snapshots.from_document(version.snapshot).steps if step.step_no == target.step_no)
-    return next(found, None)
 
 
 def _names(message: FailedMessage, step: StepSnapshot | None) -> list[Name]:

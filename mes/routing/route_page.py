@@ -22,7 +22,7 @@ from mes.platform.http.master_data import WholeSerializer
 from mes.platform.http.serializers import CodeField
 from mes.routing import config_words, services
 from mes.routing.api import LARGEST_STEP_NO, ConfigValuesSerializer
-from mes.routing.compilation import EffectiveStep, Sources, load_sources, resolve
+from mes.routing.compilation import EffectiveStep, Sources, applies, load_sources, resolve
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, Routing, RoutingStep
 from mes.routing.step_edits import SET_HERE, StepEdit
 
@@ -143,7 +143,7 @@ def describe_configs(routing: Routing) -> list[dict[str, Any]]:
     described = []
     for config in routing.configs.filter(scope=ConfigScope.STEP).select_related("station_group", "routing"):
         key = config.source_step_key
-        of = [step for step in steps if (step.source_step_key == key if key else step.step_no == config.step_no)]
+        of = [step for step in steps if applies(config, step)]
         described.append(
             {
                 "steps": [str(step.pk) for step in of],

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from mes.routing.compilation import applies
 from mes.routing.models import RouteExecutionConfig, RoutingStep
 
 # What is set for a step beside its place in the order. A mapping has an editor of its own.
@@ -79,7 +80,7 @@ def _place(
 ) -> tuple[bool, int | None]:
     """Return whether a config stays, and its step number then."""
     key = config.source_step_key
-    named = [step for step in present if (step.source_step_key == key if key else step.step_no == config.step_no)]
+    named = [step for step in present if applies(config, step)]
     if not named:  # left over from a step that is gone: a new one with its number would get it unasked
         return bool(key) or config.step_no not in taken, config.step_no
     kept = [step for step in named if step.pk in numbers]

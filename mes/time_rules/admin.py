@@ -107,13 +107,7 @@ def _tried(form: Any, *, is_whole: bool) -> dict[str, Any]:
         return context
     since, until = dry_run.read_period(None, None)
     found = dry_run.try_rule(rule, since=since, until=until)
-    return context | {
-        "found": found,
-        "completed": found.count(InstanceStatus.COMPLETED),
-        "expired": found.count(InstanceStatus.EXPIRED),
-        "running": found.count(InstanceStatus.ACTIVE),
-        "cancelled": found.count(InstanceStatus.CANCELLED),
-    }
+    return context | {"found": found}
 
 
 @admin.register(TimeRuleInstance)

@@ -138,7 +138,7 @@ class TimeRuleDryRunAnswer(serializers.Serializer):
     clocks = serializers.IntegerField(help_text="How many it would have started.")
     completed = serializers.IntegerField()
     expired = serializers.IntegerField()
-    running = serializers.IntegerField()
+    running = serializers.IntegerField(source="active")
     cancelled = serializers.IntegerField(help_text="Their units were scrapped.")
     longestMinutes = serializers.FloatField(
         allow_null=True, help_text="The longest time from a start to its end; null where nothing ended."
@@ -217,10 +217,7 @@ def _shown(rule: TimeRuleDefinition, found: dry_run.DryRun) -> dict[str, Any]:
     return {
         "sentence": describe_rule(rule),
         "clocks": len(found.outcomes),
-        "completed": found.count(InstanceStatus.COMPLETED),
-        "expired": found.count(InstanceStatus.EXPIRED),
-        "running": found.count(InstanceStatus.ACTIVE),
-        "cancelled": found.count(InstanceStatus.CANCELLED),
+        **found.counts,
         "longestMinutes": found.longest_minutes,
         "examples": found.examples,
         "truncated": found.is_truncated,

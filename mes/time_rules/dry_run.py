@@ -1,8 +1,10 @@
 """What a time rule would have done: its clocks as the events that are kept would have made them. Writes nothing."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from django.db import connection, transaction
@@ -70,9 +72,11 @@ class DryRun:
     outcomes: Sequence[Outcome]
     is_truncated: bool
 
-    def count(self, status: str) -> int:
-        """Return how many clocks have a status."""
-        return sum(outcome.status == status for outcome in self.outcomes)
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many clocks have each status, by its name in small letters."""
+        found = Counter(outcome.status for outcome in self.outcomes)
+        return {status.name.lower(): found[status] for status in InstanceStatus}
 
     @property
     def longest_minutes(self) -> float | None:

@@ -151,6 +151,7 @@ class Mending:
     refusal: Any
     names: Sequence[Any] = ()
     links: Sequence[tuple[str, str]] = ()
+    can_replay: bool = True
 
 
 def show_mending(request: HttpRequest, mending: Mending, *, decide_address: str) -> HttpResponse:

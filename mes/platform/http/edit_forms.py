@@ -205,6 +205,8 @@ class EditsTracked(BaseModelAdmin):
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:
         """Delete what was read, with the reason."""
+        if told := self._tell_deletion(request, object_id):
+            return told
         if request.method != "POST":
             return super().delete_view(request, object_id, extra_context)  # type: ignore[misc]
         with transaction.atomic():
@@ -223,11 +225,20 @@ class EditsTracked(BaseModelAdmin):
         context.setdefault("edit", ReasonForm(initial={STATE: getattr(request, STATE, None)}))
         return super().render_delete_form(request, context)  # type: ignore[misc]
 
-    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
-        """Say who deleted what is not there any more."""
-        told = edits.tell_deletion(self.model, _number(unquote(object_id)))
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """Show or save a thing; of one that is not there any more, say who deleted it."""
+        return self._tell_deletion(request, object_id) or super().change_view(  # type: ignore[misc]
+            request, object_id, form_url, extra_context
+        )
+
+    def _tell_deletion(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
+        """Lead to the list with who deleted a thing; None of one that is there, or was never."""
+        number, opts = _number(unquote(object_id)), self.model._meta
+        if number is None or self.model._base_manager.filter(pk=number).exists():
+            return None
+        told = edits.tell_deletion(self.model, number)
         if not told or not self.has_view_or_change_permission(request):
-            return super()._get_obj_does_not_exist_redirect(request, opts, object_id)  # type: ignore[misc]
+            return None
         messages.error(request, _("Nothing is saved: %(told)s.") % {"told": told} if request.POST else f"{told}.")
         return HttpResponseRedirect(reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist"))
 
