@@ -266,3 +266,17 @@ def test_the_page_says_which_mapping_reads(plant):
     assert "Which mapping reads it" in page
     assert page.count("reads it</span>") == 1
     assert "every event" in page
+
+
+def test_why_a_cause_is_refused_and_what_mends_it(opened: dict[str, OpenIngestEvent]) -> None:
+    client = sign_in()
+    api_client().generic("POST", "/api/ingest/events", b"{", content_type="application/json")
+    causes = {cause.code: cause for cause in client.get(EVENTS).context["causes"]}
+    known, malformed = causes["UNIT_NOT_FOUND"], causes["PARSE_ERROR"]
+    shown = read(client, f"{EVENTS}mend/?{known.mend_query}")
+    assert 'class="fault"' in shown and "Replay 1" in shown
+    assert f"/ingest/mappings/of-event/{known.example_id}/" in shown
+    assert "Replay 1" not in read(client, f"{EVENTS}mend/?{malformed.mend_query}")  # nobody knows whose it is
+    form = {**known.fields, "example": known.example_id, "anchor": known.anchor, "reason": "registered now"}
+    assert client.post(f"{EVENTS}decide/", {**form, "verb": "TRY_ONE"})["Location"].endswith(f"#why-{known.anchor}")
+    assert OpenIngestEvent.objects.get(pk=known.example_id).note["reason"] == "registered now"
