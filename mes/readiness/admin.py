@@ -3,16 +3,14 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from mes.platform.http.admin import ReadOnlyAdmin, list_problems, pretty_json
+from mes.platform.http.admin import ReadOnlyAdmin, find_edited, list_problems, pretty_json
 from mes.readiness.models import Gate, PrepConfirmation, PrepPolicy, ReadinessCheck, ReadinessItem, ReadinessWaiver
 from mes.readiness.policy_form import PrepPolicyForm
 from mes.readiness.sentences import describe_policy
@@ -72,11 +70,7 @@ class PrepPolicyAdmin(admin.ModelAdmin):
 
     def say_typed(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
         """Say what the policy of a form says, or what is wrong with it."""
-        policy = None if object_id is None else self.get_object(request, unquote(object_id))
-        if object_id is not None and policy is None:
-            raise Http404
-        if not (self.has_add_permission(request) if policy is None else self.has_change_permission(request, policy)):
-            raise PermissionDenied
+        policy = find_edited(self, request, object_id)
         form = PrepPolicyForm(request.POST, instance=policy)
         errors = list_problems(form)  # asks for them, which fills the policy
         sentence = "" if errors else describe_policy(form.instance)

@@ -1,11 +1,12 @@
 """What compiling a route would do, and how versions differ from each other and from what is live. Stores nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mes.errors import RouteNotFound, RouteVersionNotFound
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.http.whole_numbers import whole_number
 from mes.routing.compilation import Compilation, compose, latest_version
 from mes.routing.differences import Difference, Side, compare, list_added
 from mes.routing.models import RouteVersion, Routing
@@ -34,7 +35,7 @@ class Preview:
     latest: RouteVersion | None
     compilation: Compilation
     differences: Sequence[Difference]
-    runs: Sequence[WaitingRun]
+    runs: Sequence[WaitingRun] = ()
 
     @property
     def changed(self) -> bool:
@@ -57,14 +58,8 @@ def preview_compilation(*, code: str) -> Preview:
     """Return what compiling a route would do. Locks nothing. Raises RouteNotFound."""
     routing = get_or_raise(Routing.objects.select_related("fai_template"), RouteNotFound, code=code)
     latest, compilation = latest_version(routing), compose(routing)
-    changed = latest is None or latest.digest != compilation.digest
-    return Preview(
-        routing=routing,
-        latest=latest,
-        compilation=compilation,
-        differences=compare_with_live(latest, compilation),
-        runs=list_waiting_runs(routing, before=None if changed or latest is None else latest.version_no),
-    )
+    preview = Preview(routing, latest, compilation, compare_with_live(latest, compilation))
+    return replace(preview, runs=list_waiting_runs(routing, before=None if preview.changed else preview.version_no))
 
 
 def compare_with_live(latest: RouteVersion | None, compilation: Compilation) -> list[Difference]:
@@ -103,8 +98,9 @@ def find_side(routing: Routing, number: str) -> Side:
 
 def find_version(routing: Routing, number: str) -> RouteVersion:
     """Return the version of a route that a text names. Raises RouteVersionNotFound, also for what is no number."""
-    is_number = number.isascii() and number.isdecimal() and len(number) <= 10 and int(number) <= LARGEST_VERSION_NO
-    version = routing.versions.filter(version_no=int(number)).first() if is_number else None
+    version_no = whole_number(number)
+    is_possible = version_no is not None and version_no <= LARGEST_VERSION_NO
+    version = routing.versions.filter(version_no=version_no or 0).first() if is_possible else None
     if version is None:
         raise RouteVersionNotFound(route=routing.code, code=number)
     return version

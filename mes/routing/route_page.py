@@ -20,6 +20,7 @@ from mes.plant.models import Operation, StationGroup, StationType
 from mes.platform.http.admin import StrictJSONField
 from mes.platform.http.master_data import WholeSerializer
 from mes.platform.http.serializers import CodeField
+from mes.platform.http.whole_numbers import whole_number
 from mes.routing import config_words, services
 from mes.routing.api import LARGEST_STEP_NO, ConfigValuesSerializer
 from mes.routing.compilation import EffectiveStep, Sources, applies, load_sources, resolve
@@ -225,10 +226,8 @@ def read_steps(rows: Any) -> list[StepEdit]:
 
 def _step_of(data: dict[str, Any]) -> StepEdit:
     step_id = data["id"]
-    if step_id is not None and not (step_id.isascii() and step_id.isdigit()):
-        step_id = "0"
     return StepEdit(
-        None if step_id is None else int(step_id),
+        None if step_id is None else whole_number(step_id) or 0,  # no step of any route
         data["step_no"],
         data["operation_code"],
         {name: value for name, value in data["set"].items() if value is not None},

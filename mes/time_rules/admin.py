@@ -3,16 +3,14 @@
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from mes.plant.admin import MasterDataAdmin
-from mes.platform.http.admin import ReadOnlyAdmin, choice_filter, list_problems
+from mes.platform.http.admin import ReadOnlyAdmin, choice_filter, find_edited, list_problems
 from mes.sections import READINESS_AND_TIME
 from mes.time_rules import dry_run
 from mes.time_rules.models import (
@@ -80,11 +78,7 @@ class TimeRuleDefinitionAdmin(MasterDataAdmin):
 
     def try_typed(self, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
         """Say what the rule of a form says and what is wrong with it; with `_try`, what it would have done."""
-        rule = None if object_id is None else self.get_object(request, unquote(object_id))
-        if object_id is not None and rule is None:
-            raise Http404
-        if not (self.has_add_permission(request) if rule is None else self.has_change_permission(request, rule)):
-            raise PermissionDenied
+        rule = find_edited(self, request, object_id)
         form = TimeRuleForm(request.POST, instance=rule)
         for name in self.fixed if rule is not None else ():
             del form.fields[name]

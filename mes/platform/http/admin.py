@@ -7,12 +7,13 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.widgets import AdminSplitDateTime
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.forms.fields import InvalidJSONInput
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.utils.formats import number_format
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -229,6 +230,20 @@ def attempt(request: HttpRequest, label: Any, action: Callable[[], Any]) -> Any:
     except ValidationError as refusal:
         messages.error(request, f"{label}: {' '.join(refusal.messages)}")
     return None
+
+
+def find_edited(model_admin: admin.ModelAdmin, request: HttpRequest, object_id: str | None) -> Any:
+    """Return the thing that a form edits, None of a new one. Raises Http404, and PermissionDenied for who may not."""
+    if object_id is None:
+        thing, may_edit = None, model_admin.has_add_permission(request)
+    else:
+        thing = model_admin.get_object(request, unquote(object_id))
+        if thing is None:
+            raise Http404
+        may_edit = model_admin.has_change_permission(request, thing)
+    if not may_edit:
+        raise PermissionDenied
+    return thing
 
 
 def list_problems(form: forms.BaseForm) -> list[tuple[str, str]]:

@@ -25,6 +25,7 @@ from django.utils.translation import gettext_lazy
 from mes.errors import EditConflict, ValidationFailed
 from mes.platform.database.authorship import LONGEST_REASON, SHORTEST_REASON, give_reason
 from mes.platform.http import edits
+from mes.platform.http.whole_numbers import whole_number
 from mes.platform.validators import validate_line
 
 REASON, STATE = "change_reason", "read_state"
@@ -233,7 +234,7 @@ class EditsTracked(BaseModelAdmin):
 
     def _tell_deletion(self, request: HttpRequest, object_id: str) -> HttpResponse | None:
         """Lead to the list with who deleted a thing; None of one that is there, or was never."""
-        number, opts = _number(unquote(object_id)), self.model._meta
+        number, opts = whole_number(unquote(object_id)), self.model._meta
         if number is None or self.model._base_manager.filter(pk=number).exists():
             return None
         told = edits.tell_deletion(self.model, number)
@@ -296,7 +297,7 @@ def with_rows_that_are_there(data: QueryDict, prefix: str, pk: str, known: set[s
 
     What cannot be read stays as it is: the formset refuses it.
     """
-    total, initial = (_number(data.get(f"{prefix}-{name}_FORMS", "")) for name in ("TOTAL", "INITIAL"))
+    total, initial = (whole_number(data.get(f"{prefix}-{name}_FORMS", "")) for name in ("TOTAL", "INITIAL"))
     if total is None or initial is None or not initial <= total <= forms.formsets.DEFAULT_MAX_NUM:
         return data
     rows = [_row(data, f"{prefix}-{number}-") for number in range(total)]
@@ -325,13 +326,9 @@ def _of(inline: Any, thing: Any) -> dict[str, Any]:
     return {key.name: thing} if thing.pk is not None else {"pk__in": []}
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
 def _action_of(request: HttpRequest) -> str:
     """Return which action was chosen, as Django reads it: of two bars, the one whose button was pressed."""
-    chosen, index = request.POST.getlist("action"), _number(request.POST.get("index", "0")) or 0
+    chosen, index = request.POST.getlist("action"), whole_number(request.POST.get("index", "0")) or 0
     return chosen[index] if index < len(chosen) else ""
 
 
@@ -339,4 +336,4 @@ def _chosen(request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | No
     if request.POST.get("select_across") == "1":
         return queryset
     selected = request.POST.getlist("_selected_action")
-    return queryset.filter(pk__in=selected) if selected and all(map(_number, selected)) else None
+    return queryset.filter(pk__in=selected) if selected and all(map(whole_number, selected)) else None
