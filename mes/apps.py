@@ -38,6 +38,7 @@ class MesConfig(AppConfig):
         from mes.platform.server.backup import drop_leftovers
         from mes.production import engineer_work as production_work
         from mes.production import lists as production_lists
+        from mes.production import retention as production_retention
         from mes.production_counts import retention as production_counts
         from mes.readiness import registration as readiness
         from mes.routing import drift
@@ -64,6 +65,7 @@ class MesConfig(AppConfig):
             *platform.POLICIES,
             audit.POLICY,
             production_counts.POLICY,
+            *production_retention.POLICIES,
             spreadsheets.POLICY,
             status_reports.POLICY,
             time_rule_marks.POLICY,

@@ -145,6 +145,18 @@ class MaterialNotFound(NotFound):
     code, message = "MATERIAL_NOT_FOUND", _("There is no material “{code}”.")
 
 
+class ApprovalNotFound(NotFound):
+    code, message = "APPROVAL_NOT_FOUND", _("There is no approval “{code}”.")
+
+
+class DeviationNotFound(NotFound):
+    code, message = "DEVIATION_NOT_FOUND", _("There is no deviation “{code}”.")
+
+
+class ReferenceUnitNotFound(NotFound):
+    code, message = "REFERENCE_UNIT_NOT_FOUND", _("There is no reference unit “{code}”.")
+
+
 class BomItemNotFound(NotFound):
     code, message = "BOM_ITEM_NOT_FOUND", _("There is no BOM item “{code}”.")
 
@@ -322,6 +334,24 @@ class RunStarted(DomainError):
     message = _("Run “{run}” has begun: it keeps its version from its first track or first article.")
 
 
+class OrderRunsOpen(DomainError):
+    """`runs` names the first of them."""
+
+    code, message = "ORDER_RUNS_OPEN", _("Order “{order}” has {count} open run(s); close them first.")
+
+
+class OrderMade(DomainError):
+    code, message = "ORDER_MADE", _("Order “{order}” has {count} unit(s) made; complete it instead.")
+
+
+class LineOnHold(DomainError):
+    code, message = "LINE_ON_HOLD", _("Line “{line}” is stopped: {reason}")
+
+
+class NoActiveRun(DomainError):
+    code, message = "NO_ACTIVE_RUN", _("No run was active at “{place}” then; name one, or make one the active run.")
+
+
 class RunInPrep(DomainError):
     code, message = "RUN_IN_PREP", _("Run “{run}” is in preparation; authorize it first.")
 
@@ -391,6 +421,10 @@ class RunQuantityExceeded(DomainError):
     code, message = "RUN_QTY_EXCEEDED", _("Run “{run}” is planned for {plan} unit(s); {count} would exceed that.")
 
 
+class RunQuantityTooLow(DomainError):
+    code, message = "RUN_QTY_TOO_LOW", _("Run “{run}” has {count} unit(s) that are not scrapped; {plan} is less.")
+
+
 class OrderQuantityExceeded(DomainError):
     code = "ORDER_QTY_EXCEEDED"
     message = _("Order “{order}” allows {allowed} unit(s), and its runs are for {committed}: {count} more exceed that.")
@@ -431,6 +465,46 @@ class UnitOnHold(DomainError):
 
 class UnitScrapped(DomainError):
     code, message = "UNIT_SCRAPPED", _("Unit “{sn}” is scrapped.")
+
+
+class UnitsNotMovable(DomainError):
+    """`units` has `sn` and `code` of each that cannot be moved. None is moved."""
+
+    code, message = "UNITS_NOT_MOVABLE", _("{count} of these units cannot be moved; none was.")
+
+
+class UnitStarted(DomainError):
+    code, message = "UNIT_STARTED", _("Unit “{sn}” has been in a station for its run: move it to another run.")
+
+
+class UnitIsSample(DomainError):
+    code, message = "UNIT_IS_SAMPLE", _("Unit “{sn}” is a sample of a first article that is not finished.")
+
+
+class UnitInOpenRun(DomainError):
+    code, message = "UNIT_IN_OPEN_RUN", _("Unit “{sn}” is in run “{run}”, which is open: move it instead.")
+
+
+class ProductMismatch(DomainError):
+    code = "PRODUCT_MISMATCH"
+    message = _("Unit “{sn}” is a “{product}”; run “{run}” makes “{run_product}” and does not take it.")
+
+
+class StepRequired(DomainError):
+    code, status = "STEP_REQUIRED", 422
+    message = _("The routes differ before the unit's step: say at which step of run “{run}” it goes on.")
+
+
+class SnTaken(DomainError):
+    code, message = "SN_TAKEN", _("“{sn}” is the serial number of another unit, an earlier one, or a reference unit's.")
+
+
+class SnIsReference(DomainError):
+    code, message = "SN_IS_REFERENCE", _("“{sn}” is a reference unit: it checks machines and is not made.")
+
+
+class ApproverIsRequester(DomainError):
+    code, message = "APPROVER_IS_REQUESTER", _("Another person than the one who asked must approve.")
 
 
 class StationMismatch(DomainError):

@@ -16,6 +16,8 @@ from mes.platform.lists.models import SavedView
 from mes.platform.notifications.models import FollowedLine, Notification
 from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
 from mes.platform.sign_in.models import AttemptCount, RecoveryCode, SecondFactor, SecondFactorRule
+from mes.production.decision_models import Approval, Decision, Hold, RunActivation, UnitMove
+from mes.production.identity_models import ReferencePass, ReferenceUnit, UnitAlias
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production_counts.models import (
     CountReport,
@@ -40,6 +42,7 @@ from mes.status_reports.models import StatusReport
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance, TimeRuleMark
 
 __all__ = [
+    "Approval",
     "AttemptCount",
     "AuditEntry",
     "AuditSeal",
@@ -48,11 +51,13 @@ __all__ = [
     "CountReport",
     "CountStream",
     "DataCollectionSpec",
+    "Decision",
     "DeviceToken",
     "DriftPosition",
     "Equipment",
     "FaiTemplate",
     "FollowedLine",
+    "Hold",
     "HourlyCount",
     "IdempotencyKey",
     "Line",
@@ -71,12 +76,15 @@ __all__ = [
     "RecordRemark",
     "RecordSignature",
     "RecoveryCode",
+    "ReferencePass",
+    "ReferenceUnit",
     "RouteDrift",
     "RouteExecutionConfig",
     "RouteVersion",
     "Routing",
     "RoutingStep",
     "Run",
+    "RunActivation",
     "SavedView",
     "SecondFactor",
     "SecondFactorRule",
@@ -93,6 +101,8 @@ __all__ = [
     "TimeRuleInstance",
     "TimeRuleMark",
     "Unit",
+    "UnitAlias",
+    "UnitMove",
     "WorkOrder",
     "WorkerHeartbeat",
 ]

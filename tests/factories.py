@@ -201,6 +201,12 @@ def make_run(
     return run
 
 
+def put_runs(status: str, **which: Any) -> None:
+    """Put runs, by default all, into a status past every rule; held ones were in progress."""
+    held_from = RunStatus.IN_PROGRESS if status == RunStatus.ON_HOLD else ""
+    Run.objects.filter(**which).update(status=status, held_from=held_from)
+
+
 # --- a whole plant ----------------------------------------------------------------------------------------
 
 

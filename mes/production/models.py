@@ -13,6 +13,15 @@ class WorkOrderStatus(models.TextChoices):
     RELEASED = "RELEASED", _("Released")
     IN_PROGRESS = "IN_PROGRESS", _("In progress")
     COMPLETED = "COMPLETED", _("Completed")
+    CANCELLED = "CANCELLED", _("Cancelled")
+
+
+class RunKind(models.TextChoices):
+    """What a run is made for. Only production counts in yields and totals; only runs of its order's kind use it up."""
+
+    PRODUCTION = "PRODUCTION", _("Production")
+    REWORK = "REWORK", _("Rework")
+    ENGINEERING = "ENGINEERING", _("Engineering")
 
 
 MOST_OVERRUN = 100  # percent
@@ -29,6 +38,9 @@ class WorkOrder(models.Model):
         default=0,
         db_default=0,
         help_text=_("By how much its runs may exceed the planned quantity."),
+    )
+    kind = models.CharField(
+        _("kind"), max_length=11, choices=RunKind, default=RunKind.PRODUCTION, db_default=RunKind.PRODUCTION
     )
     routing = models.ForeignKey(
         Routing, on_delete=models.PROTECT, null=True, blank=True, related_name="work_orders", verbose_name=_("route")
@@ -67,9 +79,11 @@ class RunStatus(models.TextChoices):
     COMPLETED = "COMPLETED", _("Completed")
     CLOSED_REWORK = "CLOSED_REWORK", _("Closed for rework")
     SCRAPPED = "SCRAPPED", _("Scrapped")
+    CANCELLED = "CANCELLED", _("Cancelled")
 
 
 OPEN_RUN_STATUSES = (RunStatus.PREP, RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS, RunStatus.ON_HOLD)
+RUN_HELD_FROM = (RunStatus.PREP, RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS)
 
 
 class Run(models.Model):
@@ -84,8 +98,20 @@ class Run(models.Model):
         RouteVersion, on_delete=models.PROTECT, related_name="runs", verbose_name=_("route version")
     )
     plan_qty = models.PositiveIntegerField(_("planned quantity"))
+    kind = models.CharField(
+        _("kind"), max_length=11, choices=RunKind, default=RunKind.PRODUCTION, db_default=RunKind.PRODUCTION
+    )
     shift_code = models.CharField(_("shift"), max_length=100, blank=True)
     status = models.CharField(_("status"), max_length=13, choices=RunStatus, default=RunStatus.PREP)
+    held_from = models.CharField(
+        _("held from"),
+        max_length=13,
+        choices=RunStatus,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The status in which it goes on when nothing holds it any more."),
+    )
     units_registered = models.BooleanField(
         _("units registered beforehand"), default=False, help_text=_("Then no unit is created on the fly.")
     )
@@ -95,6 +121,15 @@ class Run(models.Model):
         default=False,
         db_default=False,
         help_text=_("Then no unit enters a station until another one passed and is signed."),
+    )
+    has_deviations = models.BooleanField(
+        _("has deviations"),
+        default=False,
+        db_default=False,
+        help_text=_("Then units are asked whether a deviation covers them."),
+    )
+    correction_no = models.PositiveIntegerField(
+        _("corrections told"), default=0, db_default=0, help_text=_("The number of the last correction to the ERP.")
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     authorized_at = models.DateTimeField(_("authorized"), null=True, blank=True)
@@ -110,7 +145,14 @@ class Run(models.Model):
         ordering = ["-id"]
         verbose_name = _("run")
         verbose_name_plural = _("runs")
-        constraints = [models.CheckConstraint(condition=Q(plan_qty__gt=0), name="run_quantity_positive")]
+        constraints = [
+            models.CheckConstraint(condition=Q(plan_qty__gt=0), name="run_quantity_positive"),
+            models.CheckConstraint(
+                condition=Q(status=RunStatus.ON_HOLD, held_from__in=RUN_HELD_FROM)
+                | (~Q(status=RunStatus.ON_HOLD) & Q(held_from="")),
+                name="run_held_from_only_on_hold",
+            ),
+        ]
         indexes = [
             models.Index(fields=["line", "-id"], condition=Q(status__in=OPEN_RUN_STATUSES), name="run_open_by_line"),
         ]

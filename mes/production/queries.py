@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from django.db.models import Count, Max, QuerySet
 
+from mes.production.decision_models import UnitMove
 from mes.production.models import Run, RunStatus, Unit, UnitStatus
 from mes.routing.models import RouteVersion, VersionStatus
 
@@ -14,11 +15,16 @@ def units_with_tracks(units: QuerySet[Unit]) -> QuerySet[Unit]:
 
 
 def count_units(runs: Iterable[Run]) -> dict[int, dict[str, int]]:
-    """Return the number of units by status for each run, in one query; every status is there."""
+    """Return the number of units by status for each run, in one query; every status is there.
+
+    A unit counts where it was made: those that a run finished or scrapped and that left it later count there still.
+    """
     counts: dict[int, dict[str, int]] = {run.pk: dict.fromkeys(UnitStatus.values, 0) for run in runs}
-    rows = Unit.objects.filter(run__in=counts).values_list("run", "status").annotate(Count("id")).order_by()
-    for run_id, status, count in rows:
-        counts[run_id][status] = count
+    here = Unit.objects.filter(run__in=counts).order_by().values_list("run", "status").annotate(Count("id"))
+    left = UnitMove.objects.filter(from_run__in=counts).exclude(counted_as="").order_by()
+    there = left.values_list("from_run", "counted_as").annotate(Count("id"))
+    for run_id, status, count in here.union(there, all=True):
+        counts[run_id][status] += count
     return counts
 
 

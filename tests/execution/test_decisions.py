@@ -7,7 +7,7 @@ import pytest
 from execution.models import Disposition, Track
 from mes.platform.accounts.roles import Role
 from mes.platform.outbox.models import MesEvent
-from mes.production.models import Run, Unit
+from mes.production.models import Unit
 from tests.execution.support import (
     assert_done,
     assert_refused,
@@ -18,7 +18,7 @@ from tests.execution.support import (
     track_in,
     track_out,
 )
-from tests.factories import api_client, make_plant
+from tests.factories import api_client, make_plant, put_runs
 
 STATES = ("QUEUED", "IN_STATION", "DONE", "OUT_FAILED", "ON_HOLD", "SCRAPPED")
 # state → action → where it leads (contract 1.4); what is not named is refused
@@ -235,7 +235,7 @@ def test_rework_of_a_unit_that_is_in_no_run_is_refused(plant, supervisor):
 @pytest.mark.parametrize(("status", "code"), [("COMPLETED", "RUN_CLOSED"), ("ON_HOLD", "RUN_ON_HOLD")])
 def test_rework_needs_an_open_run(plant, supervisor, status, code):
     bring_to("DONE", supervisor)
-    Run.objects.update(status=status)
+    put_runs(status)
     with nothing_written():
         assert_refused(decide(supervisor, "rework", toStepNo=10), code)
 

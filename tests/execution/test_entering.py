@@ -27,7 +27,7 @@ from tests.execution.support import (
     track_in,
     track_out,
 )
-from tests.factories import Plant, api_client, make_config, make_group, make_line, make_plant, make_station
+from tests.factories import Plant, api_client, make_config, make_group, make_line, make_plant, make_station, put_runs
 
 
 def in_minutes(minutes: float) -> str:
@@ -118,7 +118,7 @@ def test_an_unknown_unit_is_refused_where_units_were_registered(plant, operator)
     ],
 )
 def test_a_run_that_is_not_open_refuses(plant, operator, status, code):
-    Run.objects.update(status=status)
+    put_runs(status)
     with nothing_written():
         assert_refused(track_in(operator), code)
 
@@ -328,7 +328,7 @@ def test_everything_wrong_at_once_names_the_station(plant, operator):
 
 @pytest.mark.parametrize("status", [RunStatus.PREP, RunStatus.ON_HOLD, RunStatus.COMPLETED])
 def test_the_state_of_the_run_is_told_before_an_unknown_unit(plant, operator, status):
-    Run.objects.update(status=status)
+    put_runs(status)
     code = {"PREP": "RUN_NOT_AUTHORIZED", "ON_HOLD": "RUN_ON_HOLD", "COMPLETED": "RUN_CLOSED"}[status]
     with nothing_written():
         assert_refused(track_in(operator, sn="SN-X"), code)
@@ -389,7 +389,7 @@ def test_a_time_that_is_refused_leaves_no_unit(empty, operator):
 
 @pytest.mark.parametrize(("status", "code"), [("PREP", "RUN_NOT_AUTHORIZED"), ("ON_HOLD", "RUN_ON_HOLD")])
 def test_a_run_that_is_not_open_makes_no_unit(empty, operator, status, code):
-    Run.objects.update(status=status)
+    put_runs(status)
     with nothing_written():
         assert_refused(track_in(operator, sn="NEW-1"), code)
 

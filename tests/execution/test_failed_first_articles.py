@@ -10,7 +10,7 @@ from mes.platform.accounts.roles import Role
 from mes.production.models import Run, Unit
 from tests.execution.support import assert_done, assert_refused, nothing_written, put_at, track_in, track_out
 from tests.execution.test_first_article import act, begin, make_fai_plant, record
-from tests.factories import Plant, api_client, make_plant
+from tests.factories import Plant, api_client, make_plant, put_runs
 from tests.ingest.support import make_ingest_plant, printed, push
 from tests.trace.test_pages import sign_in
 
@@ -87,7 +87,7 @@ def test_it_is_asked_with_the_status_of_the_run(plant, operator, inspector):
     decide(inspector, start(inspector))
     Unit.objects.filter(sn="SN-3").update(status="SCRAPPED")
     assert_refused(track_in(operator, sn="SN-3"), "FAI_NOT_PASSED")
-    Run.objects.update(status="ON_HOLD")
+    put_runs("ON_HOLD")
     assert_refused(track_in(operator, sn="SN-3"), "RUN_ON_HOLD")
 
 

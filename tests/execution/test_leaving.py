@@ -32,7 +32,7 @@ from tests.execution.support import (
     track_in,
     track_out,
 )
-from tests.factories import Plant, make_line, make_operation, make_spec
+from tests.factories import Plant, make_line, make_operation, make_spec, put_runs
 
 STATION_OF = {10: "SMT-01", 20: "REF-01", 30: "TST-01"}
 
@@ -195,7 +195,7 @@ def broken(plant: Plant) -> None:
 FACTS: dict[str, Callable[[Plant], Any]] = {
     "equipment broke": broken,
     "run revoked": lambda plant: Run.objects.update(status="PREP"),
-    "run held": lambda plant: Run.objects.update(status="ON_HOLD"),
+    "run held": lambda plant: put_runs("ON_HOLD"),
     "run closed": lambda plant: Run.objects.update(status="COMPLETED"),
     "station moved to another line": lambda plant: Station.objects.filter(code="SMT-01").update(line=make_line("B")),
     "station left the group": lambda plant: Station.objects.filter(code="SMT-01").update(group=None),

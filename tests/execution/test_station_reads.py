@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from execution import queries
-from mes.production.models import Run, Unit
+from mes.production.models import Unit
 from tests.execution.support import assert_done, assert_refused, decide, make_run, put_at, track_in, track_out
-from tests.factories import make_line, make_spec, make_station
+from tests.factories import make_line, make_spec, make_station, put_runs
 
 
 def queue(client, station="SMT-01"):
@@ -50,7 +50,7 @@ def test_a_held_unit_stays_inside_and_does_not_wait(plant, operator, supervisor)
 
 @pytest.mark.parametrize("status", ["PREP", "ON_HOLD", "COMPLETED"])
 def test_units_of_runs_that_are_not_open_do_not_wait(plant, operator, status):
-    Run.objects.update(status=status)
+    put_runs(status)
     assert queue(operator)["waiting"] == []
 
 

@@ -16,7 +16,7 @@ from mes.plant.models import Line
 from mes.production import runs
 from mes.production.models import Run, Unit
 from tests.execution.support import track_in, track_out
-from tests.factories import api_client, make_group, make_line, make_spec, make_station
+from tests.factories import api_client, make_group, make_line, make_spec, make_station, put_runs
 from tests.ingest.conftest import Send
 from tests.ingest.support import (
     INSPECTING,
@@ -118,7 +118,7 @@ def test_another_run_than_the_unit_s(plant: IngestPlant, refuse: Send) -> None:
     ("status", "code"), [("PREP", "RUN_IN_PREP"), ("ON_HOLD", "RUN_ON_HOLD"), ("COMPLETED", "RUN_CLOSED")]
 )
 def test_machines_need_a_run_that_is_under_way(plant: IngestPlant, refuse: Send, status: str, code: str) -> None:
-    Run.objects.update(status=status)
+    put_runs(status)
     refuse({**printed(plant.sns[0]), "runNo": "RUN-1"}, code, 409)
 
 
@@ -316,7 +316,7 @@ def test_guards_are_asked_behind_a_hold_too(plant: IngestPlant, send: Send, refu
     refuse(final_test(sn), "UNIT_ALREADY_DONE", 409)
     put(sn, 10)
     Unit.objects.filter(sn=sn).update(held_from="QUEUED")
-    Run.objects.update(status="ON_HOLD")
+    put_runs("ON_HOLD")
     refuse(printed(sn), "RUN_ON_HOLD", 409)
 
 
@@ -324,7 +324,7 @@ def test_leaving_is_a_fact(plant: IngestPlant, send: Send) -> None:
     sn = plant.sns[0]
     put(sn, 20)
     send(inspected(sn, "start"), 201)
-    Run.objects.update(status="ON_HOLD")
+    put_runs("ON_HOLD")
     send(inspected(sn, "end"), 201)
 
 

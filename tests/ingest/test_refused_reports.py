@@ -17,7 +17,7 @@ from ingest.processing import catch_up
 from mes.plant.models import Equipment, Station
 from mes.platform.accounts.roles import Role
 from mes.production.models import Run, RunStatus, Unit
-from tests.factories import api_client, make_spec, make_user
+from tests.factories import api_client, make_spec, make_user, put_runs
 from tests.ingest.conftest import Send
 from tests.ingest.support import (
     PRINTING,
@@ -140,7 +140,7 @@ def test_whatever_forbids_it_holds(send: Send) -> None:
     Equipment.objects.all().delete()
     late = printed(second, result="NG") | {"occurredAt": (timezone.now() + timedelta(hours=1)).isoformat()}
     assert send(late, 422)["code"] == "EVENT_TIME_IN_FUTURE"
-    Run.objects.update(status=RunStatus.ON_HOLD)
+    put_runs(RunStatus.ON_HOLD)
     send(printed(third, result="NG"), 409)
     assert [state(sn)[0] for sn in plant.sns] == ["ON_HOLD"] * 3
 
@@ -159,7 +159,7 @@ def test_what_no_open_or_named_run_reads_is_read_by_the_route_of_the_unit(
     plant = make_ingest_plant()
     first, second, _third = plant.sns
     Unit.objects.update(current_step_no=40, status="DONE")
-    Run.objects.update(status=status)
+    put_runs(status)
     forget()
     error = send(final_test(first, result="NG") | named, None)
     assert (error["code"], error["details"].get("held")) == (code, [first])

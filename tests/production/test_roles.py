@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from mes.platform.accounts.roles import Role
-from mes.production.models import Run
 from tests.execution.support import assert_refused, nothing_written
-from tests.factories import api_client, make_plant
+from tests.factories import api_client, make_plant, put_runs
 
 SUPERVISING = {Role.SUPERVISOR, Role.ADMIN}
 ORDER = {"woNo": "WO-NEW", "productCode": "BOARD-1", "plannedQty": 1}
@@ -64,7 +63,7 @@ READS = (
 def test_who_may_write(db, role, endpoint):
     call, allowed, status = ENDPOINTS[endpoint]
     make_plant(authorize=False)
-    Run.objects.update(status=status)
+    put_runs(status)
     client = api_client(role)
     if role in allowed:
         assert call(client).status_code in (200, 201)

@@ -25,7 +25,7 @@ from tests.execution.support import (
     track_in,
     track_out,
 )
-from tests.factories import Plant, api_client, make_config, make_group, make_line, make_plant, make_route
+from tests.factories import Plant, api_client, make_config, make_group, make_line, make_plant, make_route, put_runs
 
 
 @pytest.fixture
@@ -268,7 +268,7 @@ def test_more_units_than_planned_are_refused(db, admin):
 
 @pytest.mark.parametrize("status", list(RunStatus))
 def test_units_are_registered_in_open_runs_only(plant, admin, status):
-    Run.objects.update(status=status)
+    put_runs(status)
     if status in ("PREP", "AUTHORIZED", "IN_PROGRESS"):
         assert_done(register(admin, "A"), 201)
     else:
@@ -312,7 +312,7 @@ def test_a_run_is_authorized_and_revoked(db, admin):
 @pytest.mark.parametrize("action", ["AUTHORIZE", "REVOKE", "close"])
 @pytest.mark.parametrize("status", list(RunStatus))
 def test_every_state_and_change_of_a_run(plant, admin, status, action):
-    Run.objects.update(status=status)
+    put_runs(status)
     allowed = {"AUTHORIZE": "PREP", "REVOKE": "AUTHORIZED", "close": "IN_PROGRESS"}[action]
     call = (lambda: close(admin)) if action == "close" else (lambda: authorize(admin, action))
     if status == allowed:

@@ -17,7 +17,7 @@ from mes.production.models import Run, Unit, WorkOrder
 from mes.readiness.models import CheckKind
 from mes.readiness.services import make_check
 from mes.routing.compilation import compile_route
-from tests.factories import Plant, make_line, make_plant, make_run, make_user
+from tests.factories import Plant, make_line, make_plant, make_run, make_user, put_runs
 from tests.trace.test_reports import hour_of, keep, machine
 
 LIVE = {"HX-Request": "true"}
@@ -88,7 +88,7 @@ CHANGES: dict[str, tuple[int, Callable[[Plant], object]]] = {  # by how many of 
     "a unit is held": (2, lambda plant: dispositions.hold_unit(sn="SN-1", reason="scratched", by="anna")),
     "for another reason": (1, lambda plant: Unit.objects.filter(sn="SN-1").update(hold_reason="dropped")),
     "another run begins": (1, lambda plant: make_run(plant.version, plant.line, run_no="RUN-2", sns=["SN-9"])),
-    "the run is held": (2, lambda plant: Run.objects.filter(run_no="RUN-1").update(status="ON_HOLD")),
+    "the run is held": (2, lambda plant: put_runs("ON_HOLD")),
     "another product": (2, lambda plant: WorkOrder.objects.update(product_code="BOARD-9")),
     "more is planned": (2, lambda plant: Run.objects.update(plan_qty=300)),
     "the line is named": (1, lambda plant: Line.objects.update(name="The new one")),

@@ -36,6 +36,7 @@ class Capability(StrEnum):
     TRACK = "track"
     READINGS = "readings"
     BIND = "bind"
+    STOP = "stop"
     RUNS = "runs"
     UNITS = "units"
     AUTHORIZE = "authorize"
@@ -59,7 +60,7 @@ class Capability(StrEnum):
     ADMIN = "admin"
 
 
-_OPERATOR = frozenset({Capability.TRACK, Capability.READINGS, Capability.BIND})
+_OPERATOR = frozenset({Capability.TRACK, Capability.READINGS, Capability.BIND, Capability.STOP})
 _SUPERVISOR = _OPERATOR | {
     Capability.RUNS,
     Capability.UNITS,
@@ -185,6 +186,7 @@ _MASTER_DATA = (
     "preppolicy",
     "stencil",
     "source",
+    "referenceunit",
 )
 
 

@@ -11,11 +11,12 @@ EXEMPT = {
         execution_defect execution_disposition execution_firstarticleitem execution_firstarticlesample
         execution_inspectionresult execution_track mes_linebinding mes_prepconfirmation mes_readinesscheck
         mes_readinessitem mes_readinesswaiver mes_recordremark mes_recordsignature mes_solderpasteusage mes_unit
+        mes_decision mes_unitmove mes_hold mes_runactivation mes_approval mes_unitalias
         """,
     "what machines and other systems report": """
         ingest_ingesteventunit ingest_openingestevent ingest_partialingestevent ingest_settledingestevent
         integration_devicedatarecord integration_failedmessage integration_settledmessage mes_countreport
-        mes_countstream mes_hourlycount mes_maintenancetask mes_solderpastelot mes_statusreport
+        mes_countstream mes_hourlycount mes_maintenancetask mes_solderpastelot mes_statusreport mes_referencepass
         """,
     "what the system keeps for itself": """
         django_admin_log django_content_type django_q_ormq django_q_schedule django_q_task django_session

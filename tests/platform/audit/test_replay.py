@@ -19,6 +19,7 @@ from mes.platform.audit.models import AuditEntry
 from mes.platform.database.tracking import Tracked, tracked
 from mes.platform.inbound.models import Source
 from mes.platform.sign_in.models import SecondFactor, SecondFactorRule
+from mes.production.identity_models import ReferenceUnit
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate, MappingExample, RouteExecutionConfig
 from mes.time_rules.models import TimeRuleDefinition
@@ -46,6 +47,7 @@ def things(db: None) -> list[Tracked]:
     Stencil.objects.create(stencil_id="ST-1")
     Source.objects.create(code="AOI", time_zone="UTC")
     FaiTemplate.objects.create(code="F-1", name="First", items=[])
+    ReferenceUnit.objects.create(sn="GOLD-1", kind="GOLDEN")
     PrepPolicy.objects.create(code="P-1", name="Clean", line=plant.line)
     TimeRuleDefinition.objects.get_or_create(code="T-1", defaults={"duration_minutes": 10, "start_event": "TRACK_IN"})
     config = RouteExecutionConfig.objects.order_by("pk")[0]

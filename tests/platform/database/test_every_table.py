@@ -18,10 +18,11 @@ STAYS = {
     "master data": """
         mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_mappingexample mes_material
         mes_operation mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_source
-        mes_station mes_stationgroup mes_stencil mes_solderpastelot mes_timeruledefinition
+        mes_station mes_referenceunit mes_stationgroup mes_stencil mes_solderpastelot mes_timeruledefinition
         """,
     "the product's history: what was made, how, and who decided": """
-        mes_workorder mes_run mes_unit execution_track execution_disposition execution_carrier execution_carrierload
+        mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_approval mes_unitalias
+        execution_track execution_disposition execution_carrier execution_carrierload
         execution_carriertrack execution_carriertrackunit execution_defect execution_inspectionresult
         execution_firstarticle execution_firstarticleitem execution_firstarticlesample
         mes_linebinding mes_maintenancetask mes_prepconfirmation mes_readinesswaiver mes_solderpasteusage
