@@ -35,9 +35,13 @@ WORK_ORDER = StateMachine(
     {
         A.RELEASE: {W.RECEIVED: W.RELEASED, W.RELEASED: W.RELEASED},
         A.START: {W.RELEASED: W.IN_PROGRESS, W.IN_PROGRESS: W.IN_PROGRESS},
-        A.COMPLETE: {W.IN_PROGRESS: W.COMPLETED},
+        A.COMPLETE: dict.fromkeys((W.RELEASED, W.IN_PROGRESS), W.COMPLETED),
+        A.CANCEL: dict.fromkeys((W.RECEIVED, W.RELEASED, W.IN_PROGRESS), W.CANCELLED),
+        A.REOPEN: dict.fromkeys((W.COMPLETED, W.CANCELLED), ""),  # leads where it was: `orders.reopened_status`
     },
 )
+_GOING = (R.PREP, R.AUTHORIZED, R.IN_PROGRESS)
+_OPEN = (*_GOING, R.ON_HOLD)
 RUN = StateMachine(
     Entity.RUN,
     R,
@@ -45,8 +49,11 @@ RUN = StateMachine(
         A.AUTHORIZE: {R.PREP: R.AUTHORIZED},
         A.REVOKE: {R.AUTHORIZED: R.PREP},
         A.START: {R.AUTHORIZED: R.IN_PROGRESS},
-        A.HOLD: {R.IN_PROGRESS: R.ON_HOLD},
-        A.CLOSE: {R.IN_PROGRESS: R.COMPLETED},
+        A.HOLD: dict.fromkeys(_OPEN, R.ON_HOLD),
+        A.RESUME: {R.ON_HOLD: ""},  # leads where it was held from
+        A.CLOSE: dict.fromkeys(_OPEN, R.COMPLETED),
+        A.CANCEL: dict.fromkeys(_OPEN, R.CANCELLED),  # closed without a track
+        A.REOPEN: {R.COMPLETED: R.IN_PROGRESS, R.CANCELLED: R.PREP},
         A.RELEASE: {R.ON_HOLD: R.COMPLETED},
         A.CLOSE_FOR_REWORK: {R.ON_HOLD: R.CLOSED_REWORK},
         A.SCRAP: {R.ON_HOLD: R.SCRAPPED},

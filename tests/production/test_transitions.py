@@ -6,21 +6,29 @@ from mes.errors import InvalidTransition
 from mes.labels import Action
 from mes.production import transitions
 
-# Contract 1.4. A unit's release leads where it was held from, which the table leaves open.
+# Contract 1.4 and docs/orders.md. A unit's release and a run's resuming lead where it was held from, and an order's
+# reopening where it was, which the tables leave open.
+OPEN_RUN = ("PREP", "AUTHORIZED", "IN_PROGRESS", "ON_HOLD")
 EXPECTED = {
     "work order": {
         ("release", "RECEIVED"): "RELEASED",
         ("release", "RELEASED"): "RELEASED",
         ("start", "RELEASED"): "IN_PROGRESS",
         ("start", "IN_PROGRESS"): "IN_PROGRESS",
-        ("complete", "IN_PROGRESS"): "COMPLETED",
+        **{("complete", state): "COMPLETED" for state in ("RELEASED", "IN_PROGRESS")},
+        **{("cancel", state): "CANCELLED" for state in ("RECEIVED", "RELEASED", "IN_PROGRESS")},
+        **{("reopen", state): "" for state in ("COMPLETED", "CANCELLED")},
     },
     "run": {
         ("authorize", "PREP"): "AUTHORIZED",
         ("revoke", "AUTHORIZED"): "PREP",
         ("start", "AUTHORIZED"): "IN_PROGRESS",
-        ("hold", "IN_PROGRESS"): "ON_HOLD",
-        ("close", "IN_PROGRESS"): "COMPLETED",
+        **{("hold", state): "ON_HOLD" for state in OPEN_RUN},
+        ("resume", "ON_HOLD"): "",
+        **{("close", state): "COMPLETED" for state in OPEN_RUN},
+        **{("cancel", state): "CANCELLED" for state in OPEN_RUN},
+        ("reopen", "COMPLETED"): "IN_PROGRESS",
+        ("reopen", "CANCELLED"): "PREP",
         ("release", "ON_HOLD"): "COMPLETED",
         ("close for rework", "ON_HOLD"): "CLOSED_REWORK",
         ("scrap", "ON_HOLD"): "SCRAPPED",

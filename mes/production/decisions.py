@@ -1,0 +1,51 @@
+"""What was decided about orders, runs and lines: written here only, read as their history."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from mes.labels import Action
+from mes.plant.models import Line
+from mes.platform.database.authorship import give_reason
+from mes.production.decision_models import Decision
+from mes.production.models import Run, WorkOrder
+
+
+def record(
+    about: WorkOrder | Run | Line,
+    act: Action,
+    *,
+    by: str,
+    reason: str = "",
+    from_status: str = "",
+    to_status: str = "",
+    changes: dict[str, list[Any]] | None = None,
+    approved_by: str = "",
+) -> Decision:
+    """Keep one act on an order, a run or a line, in the transaction that carries it out, with its row locked.
+
+    `changes` are of fields named as in the API: {field: [old, new]}, with values that JSON has.
+    """
+    give_reason(reason)
+    return Decision.objects.create(
+        **_about(about),
+        act=act.value,
+        from_status=from_status,
+        to_status=to_status,
+        changes=changes or {},
+        reason=reason,
+        decided_by=by,
+        approved_by=approved_by,
+    )
+
+
+def list_decisions(about: WorkOrder | Run | Line) -> QuerySet[Decision]:
+    """Return what was decided about an order, a run or a line, the newest first."""
+    return Decision.objects.filter(**_about(about)).order_by("-id")
+
+
+def _about(thing: WorkOrder | Run | Line) -> dict[str, Any]:
+    """Return the column that names a thing, and the thing."""
+    if isinstance(thing, WorkOrder):
+        return {"work_order": thing}
+    return {"run": thing} if isinstance(thing, Run) else {"line": thing}

@@ -1,0 +1,44 @@
+"""Units that leave a run: each leaves one row, by which it counts there for ever as what it was made."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.utils import timezone
+
+from mes.production.decision_models import CountedAs, UnitMove, UnitMoveAct
+from mes.production.models import Run, Unit, UnitStatus
+
+_COUNTED = {UnitStatus.DONE.value: CountedAs.DONE, UnitStatus.SCRAPPED.value: CountedAs.SCRAPPED}
+
+
+def record_moves(
+    units: Sequence[Unit],
+    *,
+    act: UnitMoveAct,
+    to_run: Run | None,
+    by: str,
+    reason: str = "",
+    ended_at: Mapping[int, datetime] | None = None,
+) -> None:
+    """Note that locked units leave their runs, before they do: their run, status and step are those before.
+
+    A unit that was done there, held or not, or scrapped, counts there still; `ended_at` says since when, by unit id.
+    One statement for any number of units.
+    """
+    now = timezone.now()
+    UnitMove.objects.bulk_create(
+        UnitMove(
+            unit=unit,
+            from_run_id=unit.run_id or 0,  # a unit in no run leaves none: the database refuses it
+            to_run=to_run,
+            act=act,
+            status=unit.status,
+            step_no=unit.current_step_no,
+            counted_as=_COUNTED.get(unit.standing, ""),
+            ended_at=(ended_at or {}).get(unit.pk),
+            reason=reason,
+            moved_by=by,
+            moved_at=now,
+        )
+        for unit in units
+    )
