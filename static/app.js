@@ -94,6 +94,12 @@ document.addEventListener("keydown", (event) => {
   if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
 });
 
+// What somebody was about to do folds away on Escape.
+document.addEventListener("keydown", (event) => {
+  const fold = event.key === "Escape" && event.target.closest("details.decide[open]");
+  if (fold) { fold.open = false; fold.querySelector("summary").focus(); }
+});
+
 // “/” goes to the search, as a scanner's prefix may.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;

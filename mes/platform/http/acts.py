@@ -1,0 +1,246 @@
+"""What may be done to the thing that a page shows: a button that unfolds what it does and asks for what it needs.
+
+A form is read by the serializer of the interface, so that both take the same. A refusal is kept in the session, and
+shown beside the button when the page comes again, with what was typed (`templates/_act.html`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
+from functools import cached_property
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from rest_framework import serializers
+
+from mes.errors import DomainError, ValidationFailed
+from mes.platform.http.pages import in_words
+from mes.platform.http.whole_numbers import whole_number
+
+KEPT = "refused_act"  # of the session
+LONGEST_TYPED = 130_000  # characters of a field that are kept: a thousand serial numbers
+CONFIRM = "confirm"
+
+
+class FieldKind(Enum):
+    """How a field is drawn, and what is made of its text."""
+
+    TEXT = "text"
+    CODE = "code"  # what a scanner may type
+    NUMBER = "number"
+    DATE = "date"
+    MOMENT = "moment"  # in the plant's time zone
+    CHOICE = "choice"
+    LONG = "long"  # a text of some lines
+    LINES = "lines"  # codes, one a line, as a scanner types them
+    TICK = "tick"
+    HIDDEN = "hidden"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a form, named as in the interface. `least` and `most` are of a number, or of a text's length."""
+
+    name: str
+    label: str = ""
+    kind: FieldKind = FieldKind.TEXT
+    value: str = ""
+    choices: Sequence[tuple[str, str]] = ()
+    help: str = ""
+    is_required: bool = False
+    least: int | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an act was refused: in words, at its fields, and of each unit."""
+
+    text: str
+    code: str = ""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    typed: Mapping[str, str] = field(default_factory=dict)
+    faults: Sequence[Mapping[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A field as it is drawn: with what was typed, and what is wrong with that."""
+
+    field: Field
+    id: str
+    value: str
+    problem: str = ""
+    is_first_problem: bool = False
+
+    @property
+    def kind(self) -> str:
+        return self.field.kind.value
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something that somebody may do here. `ways` say by the code of a refusal where it is put right, as (label,
+    address); `at` names by its code the field that it is about.
+    """
+
+    name: str
+    label: str
+    address: str
+    button: str = ""
+    about: str = ""
+    symbol: str = "next"
+    tone: str = ""
+    is_main: bool = False
+    is_harmful: bool = False
+    fields: Sequence[Field] = ()
+    ways: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    at: Mapping[str, str] = field(default_factory=dict)
+    extra: str = ""  # a template, drawn above the button
+    refusal: Refusal | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is just a button: nothing is asked, and it does no harm."""
+        return not (self.fields or self.about or self.is_harmful)
+
+    @property
+    def ways_out(self) -> Sequence[tuple[str, str]]:
+        """Where what it was refused for is put right."""
+        return self.ways.get(self.refusal.code, ()) if self.refusal else ()
+
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        """Its fields as they are drawn."""
+        return list(self._rows())
+
+    def _rows(self) -> Iterator[Row]:
+        problems = dict(self.refusal.problems) if self.refusal else {}
+        if self.refusal and (name := self.at.get(self.refusal.code)):
+            problems.setdefault(name, self.refusal.text)
+        first = next((each.name for each in self.fields if each.name in problems), None)
+        typed = self.refusal.typed if self.refusal else {}
+        for each in self.fields:
+            problem = problems.get(each.name, "")
+            value = typed.get(each.name, "" if self.refusal else each.value)
+            yield Row(each, f"{self.name}-{each.name}", value, problem, each.name == first)
+
+    @property
+    def is_told_at_fields(self) -> bool:
+        """Whether its fields say all that is wrong."""
+        told = {row.field.name for row in self.rows if row.problem}
+        return self.refusal is not None and bool(told) and told >= set(self.refusal.problems)
+
+
+def reason_field(*, is_required: bool = True) -> Field:
+    """Return the field of a reason."""
+    label = _("Reason") if is_required else _("Reason (optional)")
+    return Field("reason", label, FieldKind.LONG, is_required=is_required, most=500)
+
+
+def confirmation(label: str) -> Field:
+    """Return the box that somebody ticks before harm is done."""
+    return Field(CONFIRM, label, FieldKind.TICK, is_required=True)
+
+
+# --- reading a form ---------------------------------------------------------------------------------------------
+
+
+def read_form(serializer: type[serializers.Serializer], request: HttpRequest, fields: Sequence[Field]) -> Any:
+    """Return what a form says, as a serializer of the interface reads it. Raises ValidationFailed.
+
+    An empty field is not there.
+    """
+    if any(each.name == CONFIRM for each in fields) and not request.POST.get(CONFIRM):
+        raise ValidationFailed({CONFIRM: _("Tick this first: it says what will happen.")})
+    texts = {each: request.POST.get(each.name, "").strip() for each in fields if each.name != CONFIRM}
+    body = serializer(data={each.name: _value_of(each, text) for each, text in texts.items() if text})
+    if not body.is_valid():
+        raise ValidationFailed({name: _flat(problem) for name, problem in body.errors.items()})
+    return body.validated_data
+
+
+def _value_of(each: Field, text: str) -> Any:
+    """Return a text as the interface would be sent it; what is not of its kind is left as it is, and refused there."""
+    if each.kind is FieldKind.NUMBER:
+        number = whole_number(text)
+        return text if number is None else number
+    if each.kind is FieldKind.TICK:
+        return True
+    if each.kind is FieldKind.LINES:
+        return text.split()
+    return _moment(text) if each.kind is FieldKind.MOMENT else text
+
+
+def _moment(text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return (timezone.make_aware(moment) if timezone.is_naive(moment) else moment).isoformat()
+
+
+def _flat(problem: Any) -> str:
+    """Return in one line what a serializer says is wrong with a field, or with items of it."""
+    if isinstance(problem, Mapping):
+        return " ".join(f"{name}: {_flat(each)}" for name, each in problem.items())
+    return " ".join(map(_flat, problem)) if isinstance(problem, list) else str(problem)
+
+
+# --- doing it -----------------------------------------------------------------------------------------------
+
+
+def attempt(request: HttpRequest, do: Callable[[], str], *, place: str, name: str) -> bool:
+    """Do something and say what was done; a refusal is kept for the act `name` of the page at `place`."""
+    try:
+        said = do()
+    except DomainError as refusal:
+        _keep(request, refusal, place=place, name=name)
+        return False
+    if said:
+        messages.success(request, said)
+    return True
+
+
+def carry_out(request: HttpRequest, do: Callable[[], str], *, place: str, name: str) -> HttpResponse:
+    """Do something to what the page at `place` shows, and go back there."""
+    is_done = attempt(request, do, place=place, name=name)
+    return redirect(place if is_done else f"{place}#act-{name}")
+
+
+def _keep(request: HttpRequest, refusal: DomainError, *, place: str, name: str) -> None:
+    is_malformed = isinstance(refusal, ValidationFailed)
+    units = refusal.details.get("units")
+    request.session[KEPT] = {
+        "place": place,
+        "name": name,
+        "code": refusal.code,
+        "text": in_words(refusal),
+        "problems": {key: str(value) for key, value in refusal.details.items()} if is_malformed else {},
+        "typed": {key: str(value)[:LONGEST_TYPED] for key, value in request.POST.items() if "csrf" not in key},
+        "faults": [{key: str(value) for key, value in unit.items()} for unit in units]
+        if isinstance(units, list) and all(isinstance(unit, dict) for unit in units)
+        else [],
+    }
+
+
+def with_refusal(request: HttpRequest, acts: Sequence[Act], *, place: str) -> Sequence[Act]:
+    """Return acts, one of them with why it was refused a moment ago. What is no longer offered is told by a message.
+
+    Asked of a whole page, not of a live part: it is told once.
+    """
+    kept = request.session.get(KEPT)
+    if not kept or kept["place"] != place:
+        return acts
+    del request.session[KEPT]
+    name = kept["name"]
+    if all(act.name != name for act in acts):
+        messages.error(request, kept["text"])
+        return acts
+    told = Refusal(**{key: kept[key] for key in ("text", "code", "problems", "typed", "faults")})
+    return [replace(act, refusal=told) if act.name == name else act for act in acts]
