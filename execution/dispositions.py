@@ -17,6 +17,7 @@ from mes.platform.outbox.emit import emit
 from mes.platform.outbox.models import EventType
 from mes.production import locking, runs, transitions
 from mes.production.models import Run, Unit, UnitStatus
+from mes.production.run_counts import FINISHED, counts_changed
 from mes.production.serial_numbers import no_such_unit
 from mes.time_rules.services import cancel_of_unit
 
@@ -31,6 +32,7 @@ def hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> bool:
     unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
     disposition.save()
     hooks.announce(unit.pk)
+    _tell_counts([disposition])
     return disposition.from_status != UnitStatus.ON_HOLD
 
 
@@ -70,11 +72,26 @@ def save_holds(decisions: Sequence[Disposition]) -> None:
     for decision in decisions:
         if decision.from_status != UnitStatus.ON_HOLD:
             hooks.announce(decision.unit.pk)
+    _tell_counts(decisions)
 
 
-def _record(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> None:
-    """Record who decided what about a unit, and why."""
-    _decision(unit, action, from_status=from_status, reason=reason, by=by).save()
+def _tell_counts(decisions: Sequence[Disposition], *, held_from: str = "") -> None:
+    """Emit that counts change of what has ended, or may be ending: of units that were done or scrapped. Of a held one
+    `held_from` says what it was before it was held.
+    """
+    finished = [each for each in decisions if (held_from or each.from_status) in FINISHED]
+    if finished:
+        told = finished[0]
+        counts_changed([each.run_id for each in finished], reason=told.reason, by=told.decided_by)
+
+
+def _record(
+    unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str, held_from: str = ""
+) -> None:
+    """Record who decided what about a unit, and why; of a held one also what it was held from."""
+    decision = _decision(unit, action, from_status=from_status, reason=reason, by=by)
+    decision.save()
+    _tell_counts([decision], held_from=held_from)
 
 
 def _decision(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> Disposition:
@@ -108,9 +125,9 @@ def release_unit(*, sn: str, reason: str, by: str) -> Unit:
     """Give a held unit back the status it was held from, or where its closed track led. Raises InvalidTransition."""
     unit = _lock(sn)
     transitions.UNIT.next_state(Action.RELEASE, unit.status)
-    unit.status, unit.held_from, unit.hold_reason = unit.held_from, "", ""
+    held_from, unit.status, unit.held_from, unit.hold_reason = unit.held_from, unit.held_from, "", ""
     unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
-    _record(unit, DispositionAction.RELEASE, from_status=UnitStatus.ON_HOLD, reason=reason, by=by)
+    _record(unit, DispositionAction.RELEASE, from_status=UnitStatus.ON_HOLD, reason=reason, by=by, held_from=held_from)
     hooks.announce_decision(unit.pk)
     return unit
 
@@ -121,10 +138,10 @@ def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     unit = _lock(sn)
     status = transitions.UNIT.next_state(Action.SCRAP, unit.status)
     _close_open_track(unit, override=ResultOverride.SCRAP, by=by)
-    before, unit.status, unit.held_from, unit.hold_reason = unit.status, status, "", ""
+    before, held_from, unit.status, unit.held_from, unit.hold_reason = unit.status, unit.held_from, status, "", ""
     unit.scrap_reason = reason[:500]
     unit.save(update_fields=["status", "held_from", "hold_reason", "scrap_reason", "updated_at"])
-    _record(unit, DispositionAction.SCRAP, from_status=before, reason=reason, by=by)
+    _record(unit, DispositionAction.SCRAP, from_status=before, reason=reason, by=by, held_from=held_from)
     take_off(unit, at=timezone.now())
     cancel_of_unit(unit.sn)
     hooks.announce(unit.pk)
