@@ -51,9 +51,10 @@ SUBJECTS = (
     Subject(
         "Orders and runs",
         "Work orders, runs with their units, and what the ERP sends and is told.",
-        ("work-orders", "runs", "integration/work-orders", "integration/outbound"),
+        ("work-orders", "runs", "approvals", "integration/work-orders", "integration/outbound"),
         "WORK_ORDER_NOT_FOUND RUN_NOT_FOUND LINE_NOT_FOUND ROUTE_NOT_FOUND INVALID_TRANSITION ROUTE_VERSION_NOT_READY "
-        "READINESS_CHECK_FAILED RUN_STARTED RUN_CLOSED UNITS_NOT_FINISHED ORDER_QTY_EXCEEDED RUN_QTY_EXCEEDED",
+        "READINESS_CHECK_FAILED RUN_STARTED RUN_CLOSED UNITS_NOT_FINISHED ORDER_QTY_EXCEEDED RUN_QTY_EXCEEDED "
+        "APPROVAL_NOT_FOUND APPROVER_IS_REQUESTER",
     ),
     Subject(
         "Readiness and first articles",

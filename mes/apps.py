@@ -36,6 +36,7 @@ class MesConfig(AppConfig):
         from mes.platform.outbox.emit import handlers
         from mes.platform.outbox.models import EventType
         from mes.platform.server.backup import drop_leftovers
+        from mes.production import approvals
         from mes.production import engineer_work as production_work
         from mes.production import lists as production_lists
         from mes.production import retention as production_retention
@@ -71,7 +72,14 @@ class MesConfig(AppConfig):
             time_rule_marks.POLICY,
         )
         schedules.tasks.register(
-            *outbox.TASKS, retention_runs.TASK, sweep.TASK, backups.TASK, bulk_actions.TASK, audit.TASK, drift.TASK
+            *outbox.TASKS,
+            retention_runs.TASK,
+            sweep.TASK,
+            backups.TASK,
+            bulk_actions.TASK,
+            audit.TASK,
+            drift.TASK,
+            approvals.TASK,
         )
         engineer_work.kinds.register(*platform_work.WORK, *routing_work.WORK, production_work.WORK)
         task_outcomes.register()

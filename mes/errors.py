@@ -107,6 +107,20 @@ class ConfirmationNotAllowed(DomainError):
     message = _("Your role may not confirm preparations as “{source}”.")
 
 
+class DecisionNotAllowed(DomainError):
+    """Who may approve or refuse depends on what was asked for."""
+
+    code, status = "PERMISSION_DENIED", 403
+    message = _("You may not decide this; it needs the role {roles}.")
+
+
+class WithdrawalNotAllowed(DomainError):
+    """What was asked for is taken back by whoever asked."""
+
+    code, status = "PERMISSION_DENIED", 403
+    message = _("“{requester}” asked for this and may withdraw it.")
+
+
 # --- 404: the named thing does not exist ------------------------------------------------------------------
 
 
@@ -505,6 +519,10 @@ class SnIsReference(DomainError):
 
 class ApproverIsRequester(DomainError):
     code, message = "APPROVER_IS_REQUESTER", _("Another person than the one who asked must approve.")
+
+
+class ApprovalRequested(DomainError):
+    code, message = "APPROVAL_REQUESTED", _("This was asked for already; it waits for a decision.")
 
 
 class StationMismatch(DomainError):

@@ -27,6 +27,7 @@ class Action(TextChoices):
     DISMISS = "dismiss", _("Dismiss")
     END = "end", _("End")
     ENTER = "enter", _("Track in")
+    EXPIRE = "expire", _("Expire")
     FAIL = "fail", _("Fail")
     FINISH = "finish", _("Finish")
     HOLD = "hold", _("Put on hold")

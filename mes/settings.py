@@ -318,6 +318,8 @@ SPECTACULAR_SETTINGS = {
         "SetUpKind": "mes.line_setup.models.SetUpKind",
         "EventStatus": "mes.platform.outbox.models.EventStatus",
         "RunStatus": "mes.production.models.RunStatus",
+        "ApprovalStatus": "mes.production.decision_models.ApprovalStatus",
+        "ApprovalType": "mes.production.decision_models.ApprovalType",
         "RouteVersionStatus": "mes.routing.models.VersionStatus",
         "StationType": "mes.plant.models.StationType",
         "MessageStatus": "integration.models.MessageStatus",

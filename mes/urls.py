@@ -15,6 +15,7 @@ from mes.platform.lists import api as saved_views
 from mes.platform.monitoring import exposition, health
 from mes.platform.outbox import api as events
 from mes.production import api as production
+from mes.production import approvals_api as approvals
 from mes.readiness import api as readiness
 from mes.readiness import policy_api as prep_policies
 from mes.routing import api as routing
@@ -33,6 +34,7 @@ for subject in (
     mapping_examples,
     fai_templates,
     production,
+    approvals,
     readiness,
     prep_policies,
     line_setup,

@@ -8,11 +8,12 @@ decides is read again after the lock. Two that wait for each other would else en
 3. runs
 4. the set-up of the lines (advisory, `line_setup.bindings`)
 5. units; those that are yet to be made come after them, in the order of their serial numbers
-6. carriers, each after the units on it
-7. holds
-8. lots and tools: stencils, lots of solder paste, machines' counters
-9. the clocks of a unit or lot (advisory, `time_rules.services`)
-10. work orders
+6. an approval, then what it is about where that has a row of its own (a deviation)
+7. carriers, each after the units on it
+8. holds
+9. lots and tools: stencils, lots of solder paste, machines' counters
+10. the clocks of a unit or lot (advisory, `time_rules.services`)
+11. work orders
 
 The gate of authorization also locks machines, prep policies and the first article of its run: nobody who holds one of
 these waits for more. The key of device data is claimed by the statement that writes it, after the units: nobody who

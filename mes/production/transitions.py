@@ -8,6 +8,7 @@ from django.db.models import TextChoices
 from mes.errors import InvalidTransition
 from mes.labels import Action as A
 from mes.labels import Entity
+from mes.production.decision_models import ApprovalStatus as P
 from mes.production.models import RunStatus as R
 from mes.production.models import UnitStatus as U
 from mes.production.models import WorkOrderStatus as W
@@ -72,5 +73,15 @@ UNIT = StateMachine(
         A.HOLD: dict.fromkeys(_LIVE, U.ON_HOLD),
         A.RELEASE: {U.ON_HOLD: ""},  # leads where the unit was held from
         A.SCRAP: dict.fromkeys((*_LIVE, U.ON_HOLD), U.SCRAPPED),
+    },
+)
+APPROVAL = StateMachine(
+    Entity.APPROVAL,
+    P,
+    {
+        A.APPROVE: {P.REQUESTED: P.APPROVED},
+        A.REFUSE: {P.REQUESTED: P.REFUSED},
+        A.WITHDRAW: {P.REQUESTED: P.WITHDRAWN},
+        A.EXPIRE: {P.REQUESTED: P.EXPIRED},
     },
 )

@@ -135,6 +135,14 @@ class ReasonField(serializers.CharField):
         self.validators.append(validate_line)
 
 
+class DecisionReasonField(serializers.CharField):
+    """Why somebody decides something: a line that is kept with the decision, and may not be blank."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": LONGEST_REASON, "help_text": "Why: kept with the decision.", **kwargs})
+        self.validators.append(validate_line)
+
+
 def is_reason_needed() -> bool:
     """Whether the plant wants a reason of whoever changes something over HTTP."""
     return bool(settings.MES_CHANGE_REASON == "ALWAYS")

@@ -48,6 +48,18 @@ class ExactFilter(BaseFilterBackend):
         ]
 
 
+class OnlyKnownFilter(ExactFilter):
+    """Exact matches; a parameter that the list does not know is refused: mistyped, it would show more than is meant."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet, view: Any) -> QuerySet:
+        """Narrow the list. Raises ValidationFailed for parameters that it has not."""
+        pages = view.paginator
+        known = {*view.filters, pages.cursor_query_param, pages.page_size_query_param}
+        if unknown := sorted(set(request.query_params) - known):
+            raise errors.ValidationFailed(dict.fromkeys(unknown, _("Unknown parameter.")))
+        return super().filter_queryset(request, queryset, view)
+
+
 class TextSearch(SearchFilter):
     """`search`: every word must occur in one of the view's `search_fields`, in upper or lower case.
 

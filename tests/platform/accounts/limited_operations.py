@@ -104,6 +104,11 @@ GET /api/work-orders/{wo_no}
 """
 
 REFUSED = """
+GET /api/approvals
+GET /api/approvals/{id}
+POST /api/approvals/{id}/approve
+POST /api/approvals/{id}/refuse
+POST /api/approvals/{id}/withdraw
 GET /api/audit
 GET /api/imports/{id}
 POST /api/imports/{collection}
