@@ -4,6 +4,7 @@ A form is read by the serializer of the interface, so that both take the same. A
 shown beside the button when the page comes again, with what was typed (`templates/_act.html`).
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -16,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 from mes.errors import DomainError, ValidationFailed
@@ -25,6 +27,29 @@ from mes.platform.http.whole_numbers import whole_number
 KEPT = "refused_act"  # of the session
 LONGEST_TYPED = 130_000  # characters of a field that are kept: a thousand serial numbers
 CONFIRM = "confirm"
+# What keeps one unit of several back: short, as its serial number stands beside it.
+FAULTS = {
+    "PRODUCT_MISMATCH": gettext_lazy("is of another product"),
+    "RUN_CLOSED": gettext_lazy("its run has ended"),
+    "RUN_QUANTITY_EXCEEDED": gettext_lazy("is more than the plan has room for"),
+    "SN_UNREADABLE": gettext_lazy("cannot be read as a serial number"),
+    "STEP_MISMATCH": gettext_lazy("has not passed what comes before that step"),
+    "STEP_REQUIRED": gettext_lazy("needs a step to go on at: the routes differ before its own"),
+    "UNIT_ALREADY_DONE": gettext_lazy("is done"),
+    "UNIT_ALREADY_IN_STATION": gettext_lazy("is in a station: let it leave first"),
+    "UNIT_INSTALLED": gettext_lazy("is part of another unit"),
+    "UNIT_IN_OPEN_RUN": gettext_lazy("is in an open run: move it instead"),
+    "UNIT_IS_SAMPLE": gettext_lazy("is a sample of a first article that is not finished"),
+    "UNIT_NOT_FOUND": gettext_lazy("is not known"),
+    "UNIT_NOT_READY": gettext_lazy("does not stand where it could be moved"),
+    "UNIT_ON_HOLD": gettext_lazy("is on hold"),
+    "UNIT_OUT_FAILED": gettext_lazy("failed and waits for a decision"),
+    "UNIT_RUN_MISMATCH": gettext_lazy("is not in this run"),
+    "UNIT_RUN_NOT_FOUND": gettext_lazy("is in no run"),
+    "UNIT_SCRAPPED": gettext_lazy("is scrapped"),
+    "UNIT_STARTED": gettext_lazy("has been in a station: move it to another run"),
+}
+_LINE_ENDS = re.compile(r"[\r\n]+")
 
 
 class FieldKind(Enum):
@@ -38,6 +63,7 @@ class FieldKind(Enum):
     CHOICE = "choice"
     LONG = "long"  # a text of some lines
     LINES = "lines"  # codes, one a line, as a scanner types them
+    SCANS = "scans"  # the same, as a list to scan into (`static/scan-list.js`), with its fault beside each
     TICK = "tick"
     HIDDEN = "hidden"
 
@@ -107,7 +133,7 @@ class Act:
     @property
     def is_plain(self) -> bool:
         """Whether it is just a button: nothing is asked, and it does no harm."""
-        return not (self.fields or self.about or self.is_harmful)
+        return not (self.about or self.is_harmful or any(each.kind is not FieldKind.HIDDEN for each in self.fields))
 
     @property
     def ways_out(self) -> Sequence[tuple[str, str]]:
@@ -174,6 +200,9 @@ def _value_of(each: Field, text: str) -> Any:
         return True
     if each.kind is FieldKind.LINES:
         return text.split()
+    if each.kind is FieldKind.SCANS:  # a label may hold blanks, and the separators of its syntax
+        lines = (line.strip(" \t") for line in _LINE_ENDS.split(text))
+        return [line for line in lines if line]
     return _moment(text) if each.kind is FieldKind.MOMENT else text
 
 
@@ -215,7 +244,6 @@ def carry_out(request: HttpRequest, do: Callable[[], str], *, place: str, name: 
 
 def _keep(request: HttpRequest, refusal: DomainError, *, place: str, name: str) -> None:
     is_malformed = isinstance(refusal, ValidationFailed)
-    units = refusal.details.get("units")
     request.session[KEPT] = {
         "place": place,
         "name": name,
@@ -223,10 +251,17 @@ def _keep(request: HttpRequest, refusal: DomainError, *, place: str, name: str) 
         "text": in_words(refusal),
         "problems": {key: str(value) for key, value in refusal.details.items()} if is_malformed else {},
         "typed": {key: str(value)[:LONGEST_TYPED] for key, value in request.POST.items() if "csrf" not in key},
-        "faults": [{key: str(value) for key, value in unit.items()} for unit in units]
-        if isinstance(units, list) and all(isinstance(unit, dict) for unit in units)
-        else [],
+        "faults": list(_list_faults(refusal.details.get("units"))),
     }
+
+
+def _list_faults(units: Any) -> Iterator[dict[str, str]]:
+    """Yield of each unit that a refusal names its serial number, code and reason: in words, if they are known."""
+    for unit in units if isinstance(units, list) else ():
+        if isinstance(unit, dict):
+            told = {key: str(value) for key, value in unit.items()}
+            code = told.get("code", "")
+            yield told | {"reason": told.get("reason") or str(FAULTS.get(code, code))}
 
 
 def with_refusal(request: HttpRequest, acts: Sequence[Act], *, place: str) -> Sequence[Act]:

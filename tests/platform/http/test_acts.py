@@ -10,6 +10,7 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory
 from rest_framework import serializers
 
+from mes import errors
 from mes.errors import DomainError, OrderMade, UnitsNotMovable, ValidationFailed
 from mes.platform.http import acts
 from mes.platform.http.acts import Act, Field, FieldKind
@@ -63,6 +64,12 @@ def test_a_form_is_read_as_the_interface_reads_a_body(settings):
     assert body["plan_qty"] == 12 and body["sns"] == ["A", "B", "C"] and body["reason"] == "Why"
     assert body["expires_at"].isoformat() == "2026-03-01T08:00:00+09:00"
     assert "sns" not in acts.read_form(Body, post(planQty="1", reason="x", sns=" "), FIELDS)
+
+
+def test_each_line_of_a_list_of_scans_is_one_whatever_a_label_holds():
+    fields = (*FIELDS[:1], Field("sns", kind=FieldKind.SCANS), acts.reason_field())
+    body = acts.read_form(Body, post(planQty="1", reason="x", sns="A B\r\n\x1d21C\n\n"), fields)
+    assert body["sns"] == ["A B", "\x1d21C"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +133,19 @@ def test_units_that_cannot_be_moved_are_named_with_why():
     request = post(sns="SN-1")
     refused(request, UnitsNotMovable(count=1, units=[{"sn": "SN-1", "code": "UNIT_SCRAPPED"}]))
     [told] = acts.with_refusal(request, [CHANGE], place=PLACE)
-    assert "SN-1" in draw(told) and "UNIT_SCRAPPED" in draw(told)
+    assert 'data-fault-of="SN-1" data-why="is scrapped"' in draw(told)
+
+
+def test_every_fault_of_a_unit_that_has_words_is_a_code():
+    codes = {
+        refusal.code for refusal in vars(errors).values() if isinstance(refusal, type) and hasattr(refusal, "code")
+    }
+    assert set(acts.FAULTS) - codes == {"UNIT_INSTALLED"}  # of what comes with materials
+
+
+def test_a_button_with_hidden_fields_alone_is_just_a_button():
+    act = Act("activate-7", "Make active", "/x/", fields=(Field("runNo", kind=FieldKind.HIDDEN, value="RUN-1"),))
+    assert act.is_plain and '<input type="hidden" name="runNo" value="RUN-1">' in draw(act)
 
 
 def test_where_it_is_put_right_has_a_link():
