@@ -30,6 +30,7 @@ class UnitTraceAnswer(serializers.Serializer):
     carrierDataValues = serializers.ListField(child=serializers.DictField())
     defects = serializers.ListField(child=serializers.DictField())
     dispositions = serializers.ListField(child=serializers.DictField())
+    moves = serializers.ListField(child=serializers.DictField())
     inspections = serializers.ListField(child=serializers.DictField())
     timeRules = serializers.ListField(child=serializers.DictField())
     readiness = serializers.ListField(child=serializers.DictField())

@@ -258,7 +258,7 @@ def _mark_of_run(page: runs.RunPage) -> str:
 
 def _facts_of_state(state: runs.RunState) -> tuple[Any, ...]:
     counts = sorted(state.tally.counts.items(), key=str)
-    return columns_of(state.run), columns_of(state.run.work_order), counts
+    return columns_of(state.run), columns_of(state.run.work_order), counts, sorted(state.tally.left.items())
 
 
 def _facts_of_unit(row: runs.UnitRow) -> tuple[Any, ...]:

@@ -40,12 +40,16 @@ LARGEST_STEP_NO = 2**31 - 1
 
 @dataclass
 class Tally:
-    """Units of a run by status and step."""
+    """Units of a run by status and step, and how many it made and scrapped that left it later.
+
+    A unit counts where it was made (`mes.production.queries.count_units`); where units stand, only those here count.
+    """
 
     counts: dict[tuple[str, int | None], int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
 
     def count(self, *statuses: str, step_no: int | None = None) -> int:
-        """Return how many units have one of these statuses (any when none is named), at a step or anywhere."""
+        """Return how many units here have one of these statuses (any when none is named), at a step or anywhere."""
         return sum(
             count
             for (status, step), count in self.counts.items()
@@ -55,17 +59,17 @@ class Tally:
     @property
     def total(self) -> int:
         """All units of the run."""
-        return self.count()
+        return self.count() + sum(self.left.values())
 
     @property
     def done(self) -> int:
         """Units that passed every step."""
-        return self.count(UnitStatus.DONE)
+        return self.count(UnitStatus.DONE) + self.left.get(UnitStatus.DONE, 0)
 
     @property
     def scrapped(self) -> int:
         """Units scrapped."""
-        return self.count(UnitStatus.SCRAPPED)
+        return self.count(UnitStatus.SCRAPPED) + self.left.get(UnitStatus.SCRAPPED, 0)
 
     @property
     def held(self) -> int:
@@ -213,17 +217,23 @@ def build_states(runs: Sequence[Run]) -> dict[int, RunState]:
 
 
 COUNT_BY_STEP = """
-    SELECT run_id, status, current_step_no, count(*) FROM mes_unit
+    SELECT run_id, status, current_step_no, count(*), false AS has_left FROM mes_unit
      WHERE run_id = ANY(%(run_ids)s::bigint[]) GROUP BY run_id, status, current_step_no
+    UNION ALL
+    SELECT from_run_id, counted_as, NULL, count(*), true FROM mes_unitmove
+     WHERE from_run_id = ANY(%(run_ids)s::bigint[]) AND counted_as <> '' GROUP BY from_run_id, counted_as
 """
 
 
 def count_by_step(runs: Iterable[Run]) -> dict[int, Tally]:
-    """Count the units of runs by status and step, in one query, none without runs."""
+    """Count the units of runs by status and step, and those that left, in one query, none without runs."""
     tallies = {run.pk: Tally() for run in runs}
     rows = fetch_all(COUNT_BY_STEP, {"run_ids": list(tallies)}) if tallies else ()
-    for run_id, status, step_no, count in rows:
-        tallies[run_id].counts[(status, step_no)] = count
+    for run_id, status, step_no, count, has_left in rows:
+        if has_left:
+            tallies[run_id].left[status] = count
+        else:
+            tallies[run_id].counts[(status, step_no)] = count
     return tallies
 
 

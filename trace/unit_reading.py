@@ -31,6 +31,7 @@ from trace.unit_rows import (
     EventRow,
     InspectionRow,
     LoadRow,
+    MoveRow,
     RecordRow,
     TrackRow,
     ValueRow,
@@ -71,10 +72,18 @@ _RECORDS = _all(
 _DISPOSITIONS = _all(
     """
     d.id, d.action, d.from_status, d.to_status, d.step_no, d.about_step_no, d.about_event_id, d.about_message_id,
-    d.reason, d.decided_by, d.decided_at
+    d.reason, d.decided_by, d.decided_at, d.approved_by
     """,
     rows="execution_disposition d WHERE d.unit_id = u.id",
     order="d.id",
+)
+_MOVES = _all(
+    f"""
+    m.id, m.act, {_of("mes_run", "run_no", "m.from_run_id")}, {_of("mes_run", "run_no", "m.to_run_id")}, m.status,
+    m.step_no, m.counted_as, m.reason, m.moved_by, m.moved_at
+    """,
+    rows="mes_unitmove m WHERE m.unit_id = u.id",
+    order="m.id",
 )
 _EVENT = f"""
     e.id, e.dedupe_key, e.source_system, e.event_type, e.status, e.occurred_at, e.reported_at, e.received_at,
@@ -175,6 +184,7 @@ _PARTS_AT = sum(map(len, _MODELS))
 _DECODE: Mapping[str, Callable[[str], Any]] = {
     _TRACKS: msgspec.json.Decoder(list[TrackRow]).decode,
     _DISPOSITIONS: msgspec.json.Decoder(list[DispositionRow]).decode,
+    _MOVES: msgspec.json.Decoder(list[MoveRow]).decode,
     _EVENT_KEYS: msgspec.json.Decoder(list[tuple[int, datetime]]).decode,
     _OPEN_EVENTS: msgspec.json.Decoder(list[EventRow]).decode,
     _LOADS: msgspec.json.Decoder(list[LoadRow]).decode,
@@ -218,6 +228,7 @@ class UnitRows:
     tracks: Sequence[TrackRow]
     records: Sequence[RecordRow]
     dispositions: Sequence[DispositionRow]
+    moves: Sequence[MoveRow]
     events: Sequence[EventRow]
     loads: Sequence[LoadRow]
     carrier_passes: Sequence[CarrierPassRow]
@@ -236,7 +247,7 @@ def read_unit(sn: str) -> UnitRows:
         raise no_such_unit(sn)
     row = found[0]
     unit = _unit_of(row)
-    tracks, dispositions, event_keys, opened, loads, passes, clocks, inspections, defects, check = _decoded(
+    tracks, dispositions, moves, event_keys, opened, loads, passes, clocks, inspections, defects, check = _decoded(
         _DECODE, row[_PARTS_AT:]
     )
     since = unit.created_at - CLOCKS_DIFFER  # nothing was received before it existed, but for events
@@ -247,6 +258,7 @@ def read_unit(sn: str) -> UnitRows:
         tracks=tracks or (),
         records=records or (),
         dispositions=dispositions or (),
+        moves=moves or (),
         events=[*(settled or ()), *(opened or ())],
         loads=loads or (),
         carrier_passes=passes or (),

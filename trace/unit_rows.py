@@ -11,6 +11,7 @@ import msgspec
 from execution.models import DispositionAction, Judge, TrackResult, TrackSource
 from execution.quality.models import InspectionType, InspectionVerdict
 from ingest.models import IngestStatus
+from mes.production.decision_models import UnitMoveAct
 from mes.readiness.models import ItemStatus
 
 
@@ -129,9 +130,32 @@ class DispositionRow(Row, frozen=True, gc=False):
     reason: str
     decided_by: str
     decided_at: datetime
+    approved_by: str
 
     def get_action_display(self) -> str:
         return label(DispositionAction, self.action)
+
+
+class MoveRow(Row, frozen=True, gc=False):
+    """The unit left a run: `mes.production.decision_models.UnitMove`."""
+
+    act: str
+    from_run: RunNamed
+    to_run: RunNamed | None
+    status: str
+    step_no: int | None
+    counted_as: str
+    reason: str
+    moved_by: str
+    moved_at: datetime
+
+    def get_act_display(self) -> str:
+        return label(UnitMoveAct, self.act)
+
+    @property
+    def decided_at(self) -> datetime:
+        """When, as decisions name it, among which it is shown."""
+        return self.moved_at
 
 
 class EventRow(Row, frozen=True, gc=False):

@@ -25,6 +25,7 @@ from trace.unit_rows import (
     DispositionRow,
     EventRow,
     InspectionRow,
+    MoveRow,
     RecordRow,
     TrackRow,
     ValueRow,
@@ -96,6 +97,7 @@ class UnitTrace:
     values: Sequence[ValueRow]
     records: Sequence[RecordRow]
     dispositions: Sequence[DispositionRow]
+    moves: Sequence[MoveRow]
     events: Sequence[EventRow]
     carriers: UnitCarriers
     clocks: Sequence[ClockRow]
@@ -103,6 +105,12 @@ class UnitTrace:
     defects: Sequence[DefectRow]
     readiness: RunReadiness | None
     loaded_at: datetime
+
+    @cached_property
+    def decisions(self) -> list[DispositionRow | MoveRow]:
+        """What was decided about the unit, and how it came from run to run, newest first."""
+        decisions: list[DispositionRow | MoveRow] = [*self.dispositions, *self.moves]
+        return sorted(decisions, key=lambda item: item.decided_at)[::-1]
 
     @cached_property
     def steps(self) -> list[StepState]:
@@ -168,7 +176,7 @@ class UnitTrace:
             self.unit.run and self.unit.run.status,
             last_track and (last_track.pk, last_track.out_at),
             *(track.result for track in self.tracks),
-            *(len(rows) for rows in (self.tracks, self.values, self.records, self.dispositions)),
+            *(len(rows) for rows in (self.tracks, self.values, self.records, self.dispositions, self.moves)),
             *((event.pk, event.status, event.count) for event in self.events),
             *((load.pk, load.unloaded_at) for load in self.carriers.loads),
             *((clock.pk, clock.status, clock.ended_at, clock.decided_at) for clock in self.clocks),
@@ -224,6 +232,7 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         values=rows.values,
         records=rows.records,
         dispositions=rows.dispositions,
+        moves=rows.moves,
         events=rows.events,
         carriers=UnitCarriers(rows.loads, rows.carrier_passes, rows.carrier_values),
         clocks=rows.clocks,
@@ -294,6 +303,7 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         "carrierDataValues": [_value_as_json(value, links) for value in trace.carriers.values],
         "defects": inspections.defects_as_json(trace.tracks, trace.defects),
         "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
+        "moves": [_move_as_json(move) for move in trace.moves],
         "inspections": [inspections.as_json(inspection) for inspection in trace.inspections],
         "timeRules": [clocks.as_json(clock) for clock in trace.clocks],
         "readiness": readiness_as_json(trace.readiness),
@@ -377,5 +387,21 @@ def _disposition_as_json(item: DispositionRow) -> dict[str, Any]:
         "aboutMessageId": None if item.about_message_id is None else str(item.about_message_id),
         "reason": item.reason,
         "decidedBy": item.decided_by,
+        "approvedBy": item.approved_by or None,
         "decidedAt": item.decided_at,
+    }
+
+
+def _move_as_json(move: MoveRow) -> dict[str, Any]:
+    return {
+        "id": str(move.pk),
+        "act": move.act,
+        "fromRunNo": move.from_run.run_no,
+        "toRunNo": move.to_run.run_no if move.to_run else None,
+        "status": move.status,
+        "stepNo": move.step_no,
+        "countedAs": move.counted_as or None,
+        "reason": move.reason,
+        "movedBy": move.moved_by,
+        "movedAt": move.moved_at,
     }

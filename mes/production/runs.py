@@ -55,15 +55,10 @@ def create(
             raise InvalidTransition(
                 action=Action.CREATE_A_RUN, entity=Entity.WORK_ORDER, state=WorkOrderStatus(order.status)
             )
-        number = run_no or _next_run_no(order)
-        check_new_code("runNo", number)
-        if len(number) > 100:
-            raise ValidationFailed({"runNo": _("Give a run number; one made from the order's would be too long.")})
+        number = choose_run_no(order, run_no)
         shifts = {shift["code"] for shift in line.shifts}
         if shift_code and shifts and shift_code not in shifts:
             raise ValidationFailed({"shiftCode": _("The line has no such shift.")})
-        if Run.objects.filter(run_no=number).exists():
-            raise ValidationFailed({"runNo": _("This run number is taken.")})
         orders.check_may_commit(order, more=plan_qty)
         return Run.objects.create(
             run_no=number,
@@ -73,6 +68,20 @@ def create(
             plan_qty=plan_qty,
             shift_code=shift_code or "",
         )
+
+
+def choose_run_no(order: WorkOrder, run_no: str | None) -> str:
+    """Return the number of a new run of a locked order: the one given, or the next of the order's.
+
+    Raises ValidationFailed for one that is taken, or that nothing may be called.
+    """
+    number = run_no or _next_run_no(order)
+    check_new_code("runNo", number)
+    if len(number) > 100:
+        raise ValidationFailed({"runNo": _("Give a run number; one made from the order's would be too long.")})
+    if Run.objects.filter(run_no=number).exists():
+        raise ValidationFailed({"runNo": _("This run number is taken.")})
+    return number
 
 
 def _next_run_no(order: WorkOrder) -> str:

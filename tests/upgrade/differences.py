@@ -22,6 +22,8 @@ ADDED: dict[str, str] = {
     "allowedQty": "orders say by how much their runs may exceed them",
     "aboutEventId": "decisions name the step and the event that they are about",
     "aboutMessageId": "decisions name the message that they are about",
+    "approvedBy": "decisions that two people take tell who approved",
+    "moves": "units tell from which run they went to which",
     "snMasks": "routes have masks of serial numbers",
     "reportedAt": "what a machine says is kept beside what it means, where its clock is off",
     "driftDifferences": "the list of versions tells what compiling would change",
