@@ -5,9 +5,10 @@ from django.urls import include, path, re_path
 from execution.api import StationWorkViewSet, UnitDecisionViewSet
 from execution.data import what_if_api
 from execution.quality.first_article import api as first_article
+from execution.transfers.api import TransferViewSet
 from mes.platform.http.addresses import FIRST_NAME, NAME, NameRouter
 
-_work, _decide = StationWorkViewSet.as_view, UnitDecisionViewSet.as_view
+_work, _decide, _transfer = StationWorkViewSet.as_view, UnitDecisionViewSet.as_view, TransferViewSet.as_view
 
 router = NameRouter()
 first_article.register(router)
@@ -20,5 +21,9 @@ urlpatterns = [
     re_path(rf"^stations/(?P<code>{FIRST_NAME})/unit/(?P<sn>{NAME})/data-specs$", _work({"get": "data_specs"})),
     path("stations/<name:code>/track-in", _work({"post": "track_in"})),
     path("stations/<name:code>/track-out", _work({"post": "track_out"})),
+    path("runs/<name:run_no>/units/move", _transfer({"post": "move"})),
+    path("runs/<name:run_no>/units/return", _transfer({"post": "come_back"})),
+    path("runs/<name:run_no>/split", _transfer({"post": "split"})),
+    path("units/<name:sn>/unscrap", _transfer({"post": "unscrap"})),
     *(path(f"units/<name:sn>/{name}", _decide({"post": name})) for name in ("hold", "release", "rework", "scrap")),
 ]

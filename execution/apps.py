@@ -14,14 +14,17 @@ class ExecutionConfig(AppConfig):
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.tracked import TRACKED
+        from execution.transfers.scrap_undoing import KIND
         from mes.platform.database import retention
         from mes.platform.database.tracking import tracked
         from mes.platform.lists.listing import lists
         from mes.platform.monitoring.figures import Figure, figures
+        from mes.production.approvals import kinds
         from mes.production.hooks import units_placed
         from mes.specs.hooks import value_drawers
         from mes.time_rules.hooks import scrap_finders
 
+        kinds.register(KIND)
         tracked.register(*TRACKED)
         lists.register(VALUES)
         scrap_finders.register(queries.find_scrap_times)

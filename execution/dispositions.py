@@ -1,6 +1,7 @@
 """Units held, released, reworked and scrapped. Each change happens under the unit's row lock."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -86,10 +87,18 @@ def _tell_counts(decisions: Sequence[Disposition], *, held_from: str = "") -> No
 
 
 def _record(
-    unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str, held_from: str = ""
+    unit: Unit,
+    action: DispositionAction,
+    *,
+    from_status: str,
+    reason: str,
+    by: str,
+    held_from: str = "",
+    approved_by: str = "",
 ) -> None:
     """Record who decided what about a unit, and why; of a held one also what it was held from."""
     decision = _decision(unit, action, from_status=from_status, reason=reason, by=by)
+    decision.held_from, decision.approved_by = held_from, approved_by[:150]
     decision.save()
     _tell_counts([decision], held_from=held_from)
 
@@ -147,6 +156,43 @@ def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     hooks.announce(unit.pk)
     hooks.announce_decision(unit.pk)
     return unit
+
+
+def undo_scrap(unit: Unit, *, scrapped_from: str, reason: str, by: str, approved_by: str) -> None:
+    """Put a locked scrapped unit on hold, held from what it was scrapped from, and record who asked and who approved.
+
+    Nothing of what scrapping ended begins anew: its clocks stay cancelled, its carrier goes without it.
+    """
+    unit.status = transitions.UNIT.next_state(Action.UNDO_SCRAP, unit.status)
+    unit.held_from, unit.hold_reason, unit.scrap_reason = scrapped_from, reason[:500], ""
+    unit.save(update_fields=["status", "held_from", "hold_reason", "scrap_reason", "updated_at"])
+    _record(
+        unit,
+        DispositionAction.UNSCRAP,
+        from_status=UnitStatus.SCRAPPED,
+        reason=reason,
+        by=by,
+        approved_by=approved_by,
+    )
+    hooks.announce(unit.pk)
+
+
+def find_scrapping(unit: Unit) -> tuple[str, datetime]:
+    """Return what a scrapped unit was scrapped from, and when: of one in a station that it waited, of a held one what
+    stood behind the hold.
+
+    Decisions of earlier releases do not say that: there the hold does from which it came.
+    """
+    decisions = Disposition.objects.filter(unit=unit).order_by("-id")
+    scrapping = decisions.filter(action=DispositionAction.SCRAP).first()
+    if scrapping is None:  # scrapped by an import, or before decisions were kept
+        return UnitStatus.QUEUED, unit.updated_at
+    status = scrapping.held_from or scrapping.from_status
+    if status == UnitStatus.ON_HOLD:
+        holds = decisions.filter(action=DispositionAction.HOLD, id__lt=scrapping.pk)
+        hold = holds.exclude(from_status=UnitStatus.ON_HOLD).first()
+        status = UnitStatus.QUEUED if hold is None else hold.from_status
+    return UnitStatus.QUEUED if status == UnitStatus.IN_STATION else status, scrapping.decided_at
 
 
 @locking.atomically

@@ -1,12 +1,14 @@
 """Hooks for other rooms: what runs after a unit has moved, or was decided about."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import structlog
 from django.db import transaction
 
 from mes.platform.hooks import Hook
 
+T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 # listener(unit_id): called after the commit of each move, hold and scrapping of a unit, under no lock. It may be missed
@@ -17,6 +19,17 @@ unit_moved: Hook[Callable[[int], None]] = Hook()
 # listener(unit_id): called after the commit of each decision that frees a held unit (release, rework, scrap), under no
 # lock. It may be missed as well.
 unit_decided: Hook[Callable[[int], None]] = Hook()
+
+
+# listener(unit_ids): called after the commit that put units into another run, under no lock, once for all of them. It
+# may be missed as well.
+units_transferred: Hook[Callable[[Sequence[int]], None]] = Hook()
+
+
+def announce_transfer(unit_ids: Sequence[int]) -> None:
+    """Call the listeners of transfers once the present transaction is committed."""
+    if units_transferred:
+        transaction.on_commit(lambda: _call(units_transferred, unit_ids))
 
 
 def announce_decision(unit_id: int) -> None:
@@ -37,9 +50,9 @@ def announce_all(unit_ids: Iterable[int]) -> None:
         announce(unit_id)
 
 
-def _call(listeners: Iterable[Callable[[int], None]], unit_id: int) -> None:
+def _call(listeners: Iterable[Callable[[T], None]], about: T) -> None:
     for listener in listeners:
         try:
-            listener(unit_id)
+            listener(about)
         except Exception:  # it is committed; what follows from it must not turn it into an error
-            logger.exception("listener failed", unit_id=unit_id)
+            logger.exception("listener failed", unit_id=about)

@@ -126,6 +126,7 @@ class DispositionAction(models.TextChoices):
     RELEASE = "RELEASE", _("Released")
     REWORK = "REWORK", _("Sent to rework")
     SCRAP = "SCRAP", _("Scrapped")
+    UNSCRAP = "UNSCRAP", _("Scrap undone")
 
 
 class Disposition(models.Model):
@@ -136,9 +137,18 @@ class Disposition(models.Model):
     action = models.CharField(_("decision"), max_length=7, choices=DispositionAction)
     from_status = models.CharField(_("from"), max_length=10)
     to_status = models.CharField(_("to"), max_length=10)
+    held_from = models.CharField(
+        _("held from"),
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("Of a held unit that was scrapped: the status behind the hold."),
+    )
     step_no = models.PositiveIntegerField(_("step"), null=True)
     reason = models.CharField(_("reason"), max_length=500)
     decided_by = models.CharField(_("decided by"), max_length=150)
+    approved_by = models.CharField(_("approved by"), max_length=150, blank=True, default="", db_default="")
     decided_at = models.DateTimeField(_("decided"), default=timezone.now)
     # Of a hold for a report that was refused: the step that it was about, and the machine event or the message.
     about_step_no = models.PositiveIntegerField(_("about step"), null=True)

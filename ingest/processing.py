@@ -43,6 +43,7 @@ _running = threading.local()
 SYSTEM = Sender("system")  # tries kept events again by itself
 CATCH_UP_LIMIT = 500
 MOST_FOLLOWERS = 100
+MOST_TRANSFERRED = 1000  # events of units that went into another run
 IS_OPENED = Exists(
     SettledIngestEvent.objects.filter(
         source_system=OuterRef("source_system"), transaction_id=OuterRef("transaction_id")
@@ -341,6 +342,22 @@ def try_blocked(unit_id: int) -> None:
                 _try(event_id)
     finally:
         _running.pending = None
+
+
+def try_in_new_run(unit_ids: Sequence[int]) -> None:
+    """Try the events that wait for units which went into another run: its route may read them otherwise, or not at all.
+
+    So are those that were refused and that a move of theirs would unblock, or because they name that very run. What is
+    applied moves units on, as ever.
+    """
+    names_one = Q(unit_ids__overlap=list(unit_ids))
+    found = OpenIngestEvent.objects.filter(
+        Q(names_one, status=IngestStatus.WAITING)
+        | Q(blocked_unit_id__in=unit_ids, status=IngestStatus.REJECTED)
+        | Q(names_one, status=IngestStatus.REJECTED, error_code=errors.UnitRunMismatch.code)
+    ).order_by("occurred_at", "id")
+    for event_id in found.values_list("pk", flat=True)[:MOST_TRANSFERRED]:
+        _try(event_id)
 
 
 def list_ready(unit_id: int) -> Sequence[int]:

@@ -3,7 +3,7 @@
 A service raises; nothing returns failure from inside a transaction, because returning would commit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from django.db.models import Choices, TextChoices
@@ -482,8 +482,9 @@ class UnitScrapped(DomainError):
 
 
 class UnitsNotMovable(DomainError):
-    """`units` has `sn` and `code` of each that cannot be moved. None is moved."""
+    """`units` has `sn` and `code` of each that cannot be moved, `reasons` why, in words. None is moved."""
 
+    reasons: Mapping[str, str] = {}
     code, message = "UNITS_NOT_MOVABLE", _("{count} of these units cannot be moved; none was.")
 
 

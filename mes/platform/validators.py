@@ -21,9 +21,9 @@ CODE_PATTERN = rf"^(?!.*//)[^/\s{_UNSEEN}]([^{_UNSEEN}]*[^/\s{_UNSEEN}])?$"
 # fmt: off
 INTERFACE_WORDS = frozenset({
     "authorize", "close", "compile", "complete", "completion", "confirm", "create", "data-specs", "effective-config",
-    "execution-config", "hold", "ingest-preview", "load", "precheck", "queue", "readiness", "record", "release",
-    "revoke", "rework", "runs", "sample", "scrap", "set-up", "sign", "solder-paste", "start", "stencil", "track-in",
-    "track-out", "unit", "units", "unload", "versions", "waive",
+    "execution-config", "hold", "ingest-preview", "load", "move", "precheck", "queue", "readiness", "record", "release",
+    "return", "revoke", "rework", "runs", "sample", "scrap", "set-up", "sign", "solder-paste", "split", "start",
+    "stencil", "track-in", "track-out", "unit", "units", "unload", "unscrap", "versions", "waive",
 })
 # fmt: on
 _FIRST_WORD = "resolve-unit"  # stands where stations have their codes

@@ -73,6 +73,7 @@ UNIT = StateMachine(
         A.HOLD: dict.fromkeys(_LIVE, U.ON_HOLD),
         A.RELEASE: {U.ON_HOLD: ""},  # leads where the unit was held from
         A.SCRAP: dict.fromkeys((*_LIVE, U.ON_HOLD), U.SCRAPPED),
+        A.UNDO_SCRAP: {U.SCRAPPED: U.ON_HOLD},
     },
 )
 APPROVAL = StateMachine(
