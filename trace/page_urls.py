@@ -3,11 +3,17 @@
 from django.urls import path, re_path
 
 from mes.platform.http.addresses import NAME, one_of
-from trace import pages
+from trace import approval_pages, pages
 from trace.reports import pages as report_pages
 
 urlpatterns = [
     path("", pages.home, name="home"),
+    path("approvals/", approval_pages.show, name="approvals"),
+    re_path(
+        rf"^approvals/(?P<approval_id>[0-9]{{1,18}})/(?P<action>{one_of(approval_pages.ACTIONS)})/$",
+        approval_pages.decide,
+        name="approval-act",
+    ),
     path("reports/", report_pages.record, name="reports"),
     path("reports/record/", report_pages.record, name="report-record"),
     path("reports/in-out/", report_pages.in_and_out, name="report-in-out"),

@@ -17,6 +17,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from execution.models import DataValue, DispositionAction, ResultOverride, Track, TrackResult
+from mes.production.decision_models import ApprovalStatus
 from mes.production.models import RunStatus, Unit, UnitStatus
 from mes.routing.models import RouteVersion
 from trace.unit_rows import DefectRow, DispositionRow, TrackRow, ValueRow
@@ -43,6 +44,11 @@ LOOKS = {  # state → (tone, symbol); the tones are colours in app.css, the sym
     DispositionAction.RELEASE: ("good", "next"),
     DispositionAction.REWORK: ("work", "rework"),
     DispositionAction.SCRAP: ("scrap", "scrap"),
+    ApprovalStatus.REQUESTED: ("hold", "wait"),
+    ApprovalStatus.APPROVED: ("good", "pass"),
+    ApprovalStatus.REFUSED: ("bad", "fail"),
+    ApprovalStatus.WITHDRAWN: ("wait", "rework"),
+    ApprovalStatus.EXPIRED: ("wait", "ahead"),
 }
 NO_LOOK = ("wait", "ahead")
 

@@ -31,7 +31,7 @@ CONFIRM = "confirm"
 FAULTS = {
     "PRODUCT_MISMATCH": gettext_lazy("is of another product"),
     "RUN_CLOSED": gettext_lazy("its run has ended"),
-    "RUN_QUANTITY_EXCEEDED": gettext_lazy("is more than the plan has room for"),
+    "RUN_QTY_EXCEEDED": gettext_lazy("is more than the plan has room for"),
     "SN_UNREADABLE": gettext_lazy("cannot be read as a serial number"),
     "STEP_MISMATCH": gettext_lazy("has not passed what comes before that step"),
     "STEP_REQUIRED": gettext_lazy("needs a step to go on at: the routes differ before its own"),
@@ -41,7 +41,6 @@ FAULTS = {
     "UNIT_IN_OPEN_RUN": gettext_lazy("is in an open run: move it instead"),
     "UNIT_IS_SAMPLE": gettext_lazy("is a sample of a first article that is not finished"),
     "UNIT_NOT_FOUND": gettext_lazy("is not known"),
-    "UNIT_NOT_READY": gettext_lazy("does not stand where it could be moved"),
     "UNIT_ON_HOLD": gettext_lazy("is on hold"),
     "UNIT_OUT_FAILED": gettext_lazy("failed and waits for a decision"),
     "UNIT_RUN_MISMATCH": gettext_lazy("is not in this run"),
@@ -186,8 +185,14 @@ def read_form(serializer: type[serializers.Serializer], request: HttpRequest, fi
         raise ValidationFailed({CONFIRM: _("Tick this first: it says what will happen.")})
     texts = {each: request.POST.get(each.name, "").strip() for each in fields if each.name != CONFIRM}
     body = serializer(data={each.name: _value_of(each, text) for each, text in texts.items() if text})
+    # A form may insist on what the interface leaves open: why somebody refuses.
+    problems = {
+        each.name: _("This field is required.") for each, text in texts.items() if each.is_required and not text
+    }
     if not body.is_valid():
-        raise ValidationFailed({name: _flat(problem) for name, problem in body.errors.items()})
+        problems |= {name: _flat(problem) for name, problem in body.errors.items()}
+    if problems:
+        raise ValidationFailed(problems)
     return body.validated_data
 
 
