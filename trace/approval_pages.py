@@ -1,6 +1,7 @@
 """What waits for another person's word: looked at, approved, refused or withdrawn."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -51,7 +52,7 @@ def _decide(request: HttpRequest, approval_id: int, action: str, granted: frozen
     """Do it and say what is so now. Raises what the service does."""
     fields = (acts.reason_field(is_required=action == "refuse"),)
     given = acts.read_form(ApprovalDecisionRequest, request, fields)
-    named = {
+    named: dict[str, Any] = {
         "approval_id": approval_id,
         "by": request.user.get_username(),
         "reason": given.get("reason") or "",
