@@ -63,9 +63,18 @@ class Move:
 
 
 def check_may_enter(
-    *, unit: Unit, run: Run, station_state: StationState, by_machine: bool, open_track: Track | None
+    *,
+    unit: Unit,
+    run: Run,
+    station_state: StationState,
+    by_machine: bool,
+    open_track: Track | None,
+    line_stop: str | None = None,
 ) -> StepSnapshot:
-    """Return the unit's current step, or raise the first reason why it may not enter it here."""
+    """Return the unit's current step, or raise the first reason why it may not enter it here.
+
+    `line_stop` is why the run's line is stopped, None while it runs.
+    """
     station = station_state.station
     trial_units.check_run_accepts(run, unit, by_machine=by_machine)
     rules.check_membership(unit, run)
@@ -77,6 +86,8 @@ def check_may_enter(
     rules.check_station(station, step)
     rules.check_line(station, step, run)
     rules.check_equipment(station, station_state.equipment)
+    rules.check_line_runs(station.line, station_state.line_stop)
+    rules.check_line_runs(run.line, line_stop)
     return step
 
 
@@ -102,6 +113,7 @@ def enter(
         station_state=station_state,
         by_machine=source != TrackSource.MANUAL,
         open_track=state.open_track,
+        line_stop=state.line_stop,
     )
     doubtful = rules.check_time(
         at, now=timezone.now(), previous=state.last_out, skew=settings.MES_CLOCK_SKEW, since=run.created_at

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from mes import errors
 from mes.labels import Action
-from mes.plant.models import EQUIPMENT_NORMAL, Equipment, Station
+from mes.plant.models import EQUIPMENT_NORMAL, Equipment, Line, Station
 from mes.platform.inbound.times import check_bounds
 from mes.production.models import Run, RunStatus, Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
@@ -100,6 +100,12 @@ def check_equipment(station: Station, equipment: Iterable[Equipment]) -> None:
             raise errors.EquipmentUnavailable(
                 equipment=machine.code, station=station.code, equipment_status=machine.status
             )
+
+
+def check_line_runs(line: Line | None, stop: str | None) -> None:
+    """Raise LineOnHold for a line that is stopped, with why."""
+    if line is not None and stop is not None:
+        raise errors.LineOnHold(line=line.code, reason=stop)
 
 
 def check_time(

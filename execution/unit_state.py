@@ -37,6 +37,7 @@ class UnitState:
     """A locked unit, its run with line, order and route version, and its tracks in order.
 
     `next_track_id` is the id of the track that it may open; `carrier_track_id` the carrier's pass of its open one.
+    `line_stop` is why the line of its run is stopped, None while it runs.
     """
 
     unit: Unit
@@ -45,6 +46,7 @@ class UnitState:
     carrier_track_id: int | None
     passes: list[Pass]
     next_track_id: int
+    line_stop: str | None = None
 
     @property
     def last_out(self) -> datetime | None:
@@ -69,10 +71,11 @@ class UnitState:
 
 @dataclass(frozen=True, slots=True)
 class StationState:
-    """A station with its line and group, and its machines."""
+    """A station with its line and group, and its machines; `line_stop` is why its line is stopped, if it is."""
 
     station: Station
     equipment: Sequence[Equipment] = field(default=())
+    line_stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,12 @@ def _names(model: type[Model]) -> list[str]:
     return [str(column.column) for column in model._meta.concrete_fields]
 
 
+def _line_stop(line_id: str) -> str:
+    """Return the scalar in SQL that is why a line is stopped; of several holds the oldest."""
+    return f"""(SELECT reason FROM mes_hold
+                 WHERE line_id = {line_id} AND scope = 'LINE' AND status = 'OPEN' ORDER BY id LIMIT 1)"""
+
+
 _UNIT, _RUN, _TRACK = _columns(Unit, "u"), _columns(Run, "r"), _columns(Track, "t")
 _OTHERS = [
     "(SELECT digest FROM mes_routeversion WHERE id = r.route_version_id)",
@@ -103,6 +112,7 @@ _OTHERS = [
     "(SELECT wo_no FROM mes_workorder WHERE id = r.work_order_id)",
     "(SELECT code FROM mes_station WHERE id = t.station_id)",
     "(SELECT carrier_track_id FROM execution_carriertrackunit WHERE track_id = t.id)",
+    _line_stop("r.line_id"),
 ]
 _PASSES = """
     (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at, station_id)
@@ -117,7 +127,8 @@ _STATIONS = f"""
                 (SELECT code FROM mes_line WHERE id = s.line_id),
                 (SELECT code FROM mes_stationgroup WHERE id = s.group_id),
                 (SELECT json_agg(json_build_array({", ".join(f"e.{name}" for name in _EQUIPMENT)}))
-                   FROM mes_equipment e WHERE e.station_id = s.id)))::text
+                   FROM mes_equipment e WHERE e.station_id = s.id),
+                {_line_stop("s.line_id")}))::text
        FROM mes_station s
       WHERE s.code = ANY(ARRAY(SELECT jsonb_array_elements_text(%(stations)s::jsonb))))
 """
@@ -177,7 +188,7 @@ def load_states(
 
 
 def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
-    digest, line_code, wo_no, station_code, carrier_track_id = row[_OTHERS_AT:_PASSES_AT]
+    digest, line_code, wo_no, station_code, carrier_track_id, line_stop = row[_OTHERS_AT:_PASSES_AT]
     unit = _from_row(Unit, row[:_RUN_AT])
     run = None
     if unit.run_id is not None:
@@ -196,7 +207,8 @@ def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
         if run is not None and track.run_id == run.pk:
             track.run = run
     passes, next_track_id = row[_PASSES_AT : _PASSES_AT + 2]
-    return UnitState(unit, run, track, carrier_track_id, _decode_passes(passes) if passes else [], next_track_id)
+    past = _decode_passes(passes) if passes else []
+    return UnitState(unit, run, track, carrier_track_id, past, next_track_id, line_stop)
 
 
 _FIELDS: Mapping[type[Model], list[str]] = {
@@ -216,12 +228,12 @@ def _from_columns(model: type[M], **values: Any) -> M:
 
 def _station_states(text: str | None) -> dict[str, StationState]:
     station_states = {}
-    for columns, line_code, group_code, machines in msgspec.json.decode(text) if text else ():
+    for columns, line_code, group_code, machines, line_stop in msgspec.json.decode(text) if text else ():
         station = Station.from_db("default", _STATION, columns)
         station.line = _from_columns(Line, id=station.line_id, code=line_code) if station.line_id else None
         station.group = _from_columns(StationGroup, id=station.group_id, code=group_code) if station.group_id else None
         station_states[station.code] = StationState(
-            station, [Equipment.from_db("default", _EQUIPMENT, row) for row in machines or ()]
+            station, [Equipment.from_db("default", _EQUIPMENT, row) for row in machines or ()], line_stop
         )
     return station_states
 

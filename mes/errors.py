@@ -361,6 +361,11 @@ class OrderMade(DomainError):
 class LineOnHold(DomainError):
     code, message = "LINE_ON_HOLD", _("Line “{line}” is stopped: {reason}")
 
+    @property
+    def subject(self) -> str:
+        """The line: what is refused so is found by it when the line goes on."""
+        return str(self.details["line"])
+
 
 class NoActiveRun(DomainError):
     code, message = "NO_ACTIVE_RUN", _("No run was active at “{place}” then; name one, or make one the active run.")
@@ -376,6 +381,11 @@ class RunNotAuthorized(DomainError):
 
 class RunOnHold(DomainError):
     code, message = "RUN_ON_HOLD", _("Run “{run}” is on hold and waits for a decision.")
+
+    @property
+    def subject(self) -> str:
+        """The run: what is refused so is found by it when the run goes on."""
+        return str(self.details["run"])
 
 
 class RunClosed(DomainError):
@@ -707,6 +717,12 @@ class EventTimeInFuture(Unprocessable):
 
 class EventTimeOutOfOrder(Unprocessable):
     code, message = "EVENT_TIME_OUT_OF_ORDER", _("{at} lies before {previous}, when the unit's previous move was made.")
+
+
+class ActivationOutOfOrder(EventTimeOutOfOrder):
+    """Another run was the active one of the place then."""
+
+    message = _("{at} lies before {previous}, since when or until when another run was the active one there.")
 
 
 class EventTooOld(Unprocessable):

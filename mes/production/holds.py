@@ -4,10 +4,14 @@ Whoever opens or ends one holds the row of its run or line exclusively: entries 
 is under way once a hold is answered.
 """
 
+from functools import partial
+
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from mes.plant.models import Line
+from mes.production import hooks
 from mes.production.decision_models import Hold, HoldScope, HoldSource, HoldStatus
 from mes.production.models import Run
 
@@ -30,8 +34,21 @@ def end_hold(
     ended = _open_ones(run, line)
     if source is not None:
         ended = ended.filter(source=source)
-    ended.update(status=HoldStatus.RELEASED, ended_by=by, ended_at=timezone.now(), end_reason=reason)
-    return list(_open_ones(run, line).order_by("id"))
+    is_ended = ended.update(status=HoldStatus.RELEASED, ended_by=by, ended_at=timezone.now(), end_reason=reason)
+    still_open = list(_open_ones(run, line).order_by("id"))
+    if is_ended and not still_open:
+        _announce_going_on(run, line)
+    return still_open
+
+
+def _announce_going_on(run: Run | None, line: Line | None) -> None:
+    """Call the listeners of going on once the present transaction is committed."""
+    if run is not None:
+        listeners = [partial(listener, run.run_no) for listener in hooks.run_went_on]
+    else:
+        listeners = [] if line is None else [partial(listener, line.code) for listener in hooks.line_went_on]
+    for listener in listeners:
+        transaction.on_commit(listener, robust=True)
 
 
 def list_open(*, run: Run | None = None, line: Line | None = None) -> list[Hold]:

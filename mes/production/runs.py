@@ -30,7 +30,7 @@ from mes.plant.models import Line
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.validators import check_new_code
-from mes.production import hooks, locking, orders, transitions
+from mes.production import active_runs, hooks, locking, orders, transitions
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.production.queries import units_with_tracks
 from mes.production.serial_numbers import check_new
@@ -139,7 +139,10 @@ def lock(*, run_no: str) -> Run:
 
 
 def set_authorization(*, run_no: str, action: str, by: str, reason: str = "") -> Run:
-    """`AUTHORIZE` or `REVOKE` a run; authorizing passes every gate. Raises RunNotFound, InvalidTransition."""
+    """`AUTHORIZE` or `REVOKE` a run. Authorizing passes every gate, and makes it the active run of a line without one.
+
+    Raises RunNotFound, InvalidTransition.
+    """
     try:
         return _set_authorization(run_no=run_no, action=action, by=by, reason=reason)
     except DomainError as refusal:
@@ -161,6 +164,8 @@ def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run
         run.status_by, run.status_reason = by, reason
         give_reason(reason)
         run.save(update_fields=["status", "authorized_at", "authorized_by", "status_by", "status_reason"])
+        if action == "AUTHORIZE":
+            active_runs.begin_where_none(run, by=by)
         return run
 
 

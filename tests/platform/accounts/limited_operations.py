@@ -77,6 +77,10 @@ POST /api/integration/station-data
 POST /api/integration/stencil-status
 GET /api/lines
 GET /api/lines/{code}
+POST /api/lines/{code}/active-run
+POST /api/lines/{code}/hold
+POST /api/lines/{code}/resume
+GET /api/lines/{code}/status
 GET /api/readiness/exceptions
 GET /api/reports/in-out
 GET /api/reports/production
