@@ -10,7 +10,7 @@ class ExecutionConfig(AppConfig):
 
     def ready(self) -> None:
         """Let values go in time, tell readiness of stations, units and device values, and monitoring of holds."""
-        from execution import hooks, queries, readiness_checks
+        from execution import hooks, integrity, queries, readiness_checks
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.tracked import TRACKED
@@ -19,6 +19,7 @@ class ExecutionConfig(AppConfig):
         from mes.platform.database.tracking import tracked
         from mes.platform.lists.listing import lists
         from mes.platform.monitoring.figures import Figure, figures
+        from mes.platform.monitoring.integrity import rules
         from mes.production.approvals import kinds
         from mes.production.hooks import units_placed
         from mes.specs.hooks import value_drawers
@@ -27,6 +28,7 @@ class ExecutionConfig(AppConfig):
         kinds.register(KIND)
         tracked.register(*TRACKED)
         lists.register(VALUES)
+        rules.register(*integrity.RULES)
         scrap_finders.register(queries.find_scrap_times)
         units_placed.register(hooks.announce_all)
         readiness_checks.register()

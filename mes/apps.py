@@ -29,7 +29,15 @@ class MesConfig(AppConfig):
         from mes.platform.inbound.models import Source
         from mes.platform.inbound.sources import forget_sources
         from mes.platform.lists.listing import lists
-        from mes.platform.monitoring import backups, engineer_work, platform_work, retention_runs
+        from mes.platform.monitoring import (
+            backups,
+            engineer_work,
+            integrity,
+            integrity_checks,
+            open_work,
+            platform_work,
+            retention_runs,
+        )
         from mes.platform.monitoring import retention_policies as platform
         from mes.platform.outbox import schedules, task_outcomes
         from mes.platform.outbox import tasks as outbox
@@ -38,6 +46,7 @@ class MesConfig(AppConfig):
         from mes.platform.server.backup import drop_leftovers
         from mes.production import active_runs, approvals
         from mes.production import engineer_work as production_work
+        from mes.production import integrity as production_integrity
         from mes.production import lists as production_lists
         from mes.production import retention as production_retention
         from mes.production.hooks import run_ended
@@ -82,8 +91,13 @@ class MesConfig(AppConfig):
             audit.TASK,
             drift.TASK,
             approvals.TASK,
+            integrity_checks.TASK,
         )
-        engineer_work.kinds.register(*platform_work.WORK, *routing_work.WORK, production_work.WORK)
+        engineer_work.kinds.register(
+            *platform_work.WORK, integrity_checks.WORK, *routing_work.WORK, production_work.WORK
+        )
+        open_work.kinds.register(integrity_checks.OPEN_WORK)
+        integrity.rules.register(*production_integrity.RULES)
         task_outcomes.register()
         post_save.connect(forget_sources, sender=Source, dispatch_uid="mes.source_saved")
         post_delete.connect(forget_sources, sender=Source, dispatch_uid="mes.source_deleted")

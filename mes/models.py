@@ -13,6 +13,7 @@ from mes.platform.audit.models import AuditEntry, AuditSeal
 from mes.platform.bulk_actions.models import BulkAction
 from mes.platform.inbound.models import IdempotencyKey, Source
 from mes.platform.lists.models import SavedView
+from mes.platform.monitoring.models import IntegrityCheck
 from mes.platform.notifications.models import FollowedLine, Notification
 from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
 from mes.platform.sign_in.models import AttemptCount, RecoveryCode, SecondFactor, SecondFactorRule
@@ -60,6 +61,7 @@ __all__ = [
     "Hold",
     "HourlyCount",
     "IdempotencyKey",
+    "IntegrityCheck",
     "Line",
     "LineBinding",
     "MaintenanceTask",

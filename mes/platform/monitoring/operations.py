@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from mes.platform.database import partitions
 from mes.platform.database.models import RetentionRun
-from mes.platform.monitoring import open_work
+from mes.platform.monitoring import integrity_checks, open_work
 from mes.platform.monitoring.health import BACKLOG_TICKS, HEARTBEAT_TICKS
+from mes.platform.monitoring.models import IntegrityCheck
 from mes.platform.monitoring.scheduled_tasks import TaskStatus, list_bad, list_statuses
 from mes.platform.outbox.models import (
     DUE_STATUSES,
@@ -77,6 +78,21 @@ class Table:
 
 
 @dataclass(frozen=True)
+class BrokenRule:
+    """A rule that the last check of the stored data found broken; `examples` are (name, what is wrong, address)."""
+
+    rule: str
+    label: str
+    count: int
+    examples: list[tuple[str, str, str]]
+
+    @property
+    def more(self) -> int:
+        """How many are counted and not named."""
+        return self.count - len(self.examples)
+
+
+@dataclass(frozen=True)
 class Storage:
     """What is stored, and what goes."""
 
@@ -86,6 +102,8 @@ class Storage:
     disk_size: int
     months: list[tuple[str, date | None, bool]]  # table, last month made, enough
     last_retention: RetentionRun | None
+    last_check: IntegrityCheck | None
+    findings: list[BrokenRule]  # of the last check
     backups: Path | None  # the folder of scheduled ones; None: none are made
     last_backup: Backup | None
     versions: dict[str, str] = field(default_factory=dict)
@@ -163,6 +181,7 @@ def read_storage() -> Storage:
         cursor.execute("SELECT pg_database_size(current_database()), current_setting('server_version')")
         database_size, server = cursor.fetchone()
     disk = shutil.disk_usage(settings.DATA_DIR)
+    last_check = integrity_checks.read_latest()
     return Storage(
         tables=tables,
         database_size=int(database_size),
@@ -170,6 +189,8 @@ def read_storage() -> Storage:
         disk_size=disk.total,
         months=[_last_month(table) for table in partitions.PARTITIONED_TABLES],
         last_retention=RetentionRun.objects.first(),
+        last_check=last_check,
+        findings=[_as_broken_rule(**finding) for finding in last_check.findings] if last_check else [],
         backups=settings.MES_BACKUP_DIR,
         last_backup=backup.latest(),
         versions={
@@ -179,6 +200,11 @@ def read_storage() -> Storage:
             "Python": platform.python_version(),
         },
     )
+
+
+def _as_broken_rule(rule: str, label: str, count: int, examples: list[dict[str, str]]) -> BrokenRule:
+    links = [(each["name"], each["what"], integrity_checks.link_of(rule, each["name"])) for each in examples]
+    return BrokenRule(rule, label, count, links)
 
 
 def _last_month(table: str) -> tuple[str, date | None, bool]:

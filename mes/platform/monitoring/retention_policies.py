@@ -13,6 +13,7 @@ from mes.platform.bulk_actions.models import BulkAction
 from mes.platform.database.models import RetentionRun
 from mes.platform.database.retention import Rows
 from mes.platform.inbound.models import IdempotencyKey
+from mes.platform.monitoring.models import IntegrityCheck
 from mes.platform.notifications.models import Notification
 from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
 from mes.platform.sign_in.models import AttemptCount
@@ -86,5 +87,11 @@ POLICIES = (
         _("Runs of the retention"),
         "MES_KEY_RETENTION",
         expired=lambda cutoff: RetentionRun.objects.filter(started_at__lt=cutoff),
+    ),
+    Rows(
+        "integrity checks",
+        _("Checks of the stored data"),
+        "MES_KEY_RETENTION",
+        expired=lambda cutoff: IntegrityCheck.objects.filter(started_at__lt=cutoff),
     ),
 )

@@ -131,7 +131,7 @@ def test_the_number_of_queries_does_not_grow(django_assert_num_queries, number):
     live = 9 + len(list(open_work.kinds))
     with django_assert_num_queries(live):
         client.get(PAGE, **LIVE)
-    with django_assert_num_queries(live + 3 + len(PARTITIONED_TABLES)):
+    with django_assert_num_queries(live + 4 + len(PARTITIONED_TABLES)):
         client.get(PAGE)
 
 
