@@ -16,7 +16,7 @@ from execution import dispositions
 from execution.data import judging
 from execution.data.judging import JudgedValue, Reading
 from execution.models import Disposition, ResultOverride, Track, TrackResult
-from mes.production.models import Unit, UnitStatus
+from mes.production.models import Run, Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
 
 # As `Track.is_failed_by_inspections_alone`: such a pass may become a PASS by a review (`quality.reviews`).
@@ -107,12 +107,13 @@ def _keep_from_reviews(units: Sequence[Unit], step_no: int) -> None:
     passes.filter(ONLY_INSPECTED).update(result_override=ResultOverride.REPORT)
 
 
-def hold_late(unit: Unit, report: FailingReport, *, source: str) -> Disposition | None:
-    """Hold a locked unit for what a report says that came after it had left the step; return the decision, unsaved.
+def hold_late(unit: Unit, report: FailingReport, *, source: str, run: Run) -> Disposition | None:
+    """Hold a locked unit for what a report says that came after it had left the step of a run; return the decision,
+    unsaved. It is held where it is now, though it may have gone into another run.
 
     One that failed there stays, and `fail_too` is for its pass.
     """
-    if _has_failed_at(unit, report.step_no):
+    if unit.run_id == run.pk and _has_failed_at(unit, report.step_no):
         return None
     reason = _("%(source)s reported at step %(step)s, after the unit had left: %(what)s") % {
         "source": source,

@@ -88,7 +88,8 @@ def find_match(
         raise no_unit_error(candidates)
     fitting = [candidate for candidate in candidates if _has_known_unit(candidate, unit_states, run_no)]
     if not fitting:
-        return _match_new_unit(event_candidates, unit_states)
+        late = _match_earlier_run(event_candidates, unit_states, station_states)
+        return late or _match_new_unit(event_candidates, unit_states)
     best = _find_best(fitting, unit_states, station_states)
     return _match(best, _in_runs(best, unit_states), station_states, run_no)
 
@@ -134,13 +135,21 @@ def _find_best(
     return min(fitting, key=rank)
 
 
-def _has_pass(candidate: Candidate, state: UnitState, station_states: Mapping[str, StationState]) -> bool:
-    """Whether a unit was, or is, at the step of a candidate in the station that the event reports."""
-    station_state = station_states.get(candidate.station_code or "")
-    if station_state is None or state.run is None:
+def _has_pass(
+    candidate: Candidate,
+    state: UnitState,
+    station_states: Mapping[str, StationState],
+    *,
+    run: Run | None = None,
+) -> bool:
+    """Whether a unit was, or is, at the step of a candidate in the station that the event reports: in the run that it
+    is in, or another one.
+    """
+    station_state, run = station_states.get(candidate.station_code or ""), run or state.run
+    if station_state is None or run is None:
         return False
     step_no = candidate.step.step.step_no
-    found = state.find_pass(run_id=state.run.pk, step_no=step_no, station_id=station_state.station.pk)
+    found = state.find_pass(run_id=run.pk, step_no=step_no, station_id=station_state.station.pk)
     return found is not None
 
 
@@ -185,6 +194,24 @@ def _list_awaited(candidate: Candidate, units: Sequence[UnitState]) -> list[Unit
         return []
     behind = [state for state in units if (state.unit.current_step_no or 0) < step_no]
     return [state for state in behind if state.unit.status in UNDER_WAY]
+
+
+def _match_earlier_run(
+    event_candidates: EventCandidates, unit_states: UnitStates, station_states: Mapping[str, StationState]
+) -> Match | None:
+    """Return the match of values that come late, for passes which the units made in the named run before they left it;
+    None where there are no such passes.
+    """
+    late = [candidate for candidate in event_candidates.candidates if candidate.reading.brings_values]
+    if event_candidates.run_no is None or not late:
+        return None
+    run = get_run(event_candidates.run_no)
+    for candidate in late:
+        units = tuple(unit_states[sn] for sn in candidate.sns if sn in unit_states)
+        with_pass = [state for state in units if _has_pass(candidate, state, station_states, run=run)]
+        if with_pass and (candidate.mapping.is_partial or len(with_pass) == len(candidate.sns)):
+            return Match(candidate, run, units, is_ahead=False)
+    return None
 
 
 def _match_new_unit(event_candidates: EventCandidates, unit_states: UnitStates) -> Match:

@@ -491,7 +491,7 @@ def _judge_late(event_moves: EventMoves, move: Move, report: UnitReport, batch: 
     if failing is None:
         return
     fail_too(move.track)
-    decision = hold_late(move.unit, failing, source=event_moves.source)
+    decision = hold_late(move.unit, failing, source=event_moves.source, run=event_moves.run)
     move.dispositions += [decision] if decision is not None else []
     move.defects = build_defects(move.track, report.defects, at=at)
 

@@ -9,6 +9,7 @@ from integration.device_data.body import DeviceDataEvent, DeviceDataMessage
 from mes.platform.http.whole_numbers import whole_number
 from mes.platform.inbound.messages import Message
 from mes.production import runs
+from mes.production.decision_models import UnitMove
 from mes.production.models import Run, Unit
 
 
@@ -43,6 +44,7 @@ def _find_places(events: Sequence[DeviceDataEvent]) -> list[list[_Place]]:
     sns = [event.unit_sn for event in events if event.unit_sn]
     rows = Unit.objects.filter(sn__in=sns).select_related("run__route_version") if sns else ()
     units = {unit.sn: unit for unit in rows}
+    earlier = _find_earlier_runs(events, units)
     places: list[list[_Place]] = []
     for event in events:
         if event.track_id:
@@ -51,8 +53,26 @@ def _find_places(events: Sequence[DeviceDataEvent]) -> list[list[_Place]]:
             places.append(passes.get(whole_number(event.carrier_track_id), []))
         else:
             unit = units.get(event.unit_sn or "")
-            places.append([] if unit is None else [_Place(unit.sn, unit.run, event.step_no)])
+            run = None if unit is None else earlier.get((unit.sn, event.run_no), unit.run)
+            places.append([] if unit is None else [_Place(unit.sn, run, event.step_no)])
     return places
+
+
+def _find_earlier_runs(
+    events: Sequence[DeviceDataEvent], units: Mapping[str, Unit]
+) -> dict[tuple[str, str | None], Run]:
+    """Return the named runs that units have left, by serial number and run number; no query where none is named."""
+    present = {sn: unit.run.run_no if unit.run else None for sn, unit in units.items()}
+    named = {
+        (event.unit_sn, event.run_no)
+        for event in events
+        if event.unit_sn in present and event.run_no not in (None, present[event.unit_sn])
+    }
+    if not named:
+        return {}
+    left = UnitMove.objects.filter(unit__sn__in={sn for sn, _run_no in named}).select_related("from_run__route_version")
+    runs_left = {(move.unit.sn, move.from_run.run_no): move.from_run for move in left.select_related("unit")}
+    return {key: run for key, run in runs_left.items() if key in named}
 
 
 def _find_tracks(ids: Iterable[int | None]) -> dict[int | None, list[_Place]]:
