@@ -230,7 +230,7 @@ class Simulator:
     def _close(self, batch: Batch) -> None:
         """Close a run that is over, unless boards of it still wait for people."""
         try:
-            self._client.post("runs", batch.run_no, "close", body={})
+            self._client.post("runs", batch.run_no, "close", body={"reason": f"{batch.done} of {batch.size} boards"})
             self._say(f"{batch.run_no} is closed: {batch.done} of {batch.size} boards done")
             self._say(str(self.tally))
         except Refused as refusal:

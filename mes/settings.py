@@ -318,6 +318,7 @@ SPECTACULAR_SETTINGS = {
         "SetUpKind": "mes.line_setup.models.SetUpKind",
         "EventStatus": "mes.platform.outbox.models.EventStatus",
         "RunStatus": "mes.production.models.RunStatus",
+        "RunKind": "mes.production.models.RunKind",
         "ApprovalStatus": "mes.production.decision_models.ApprovalStatus",
         "ApprovalType": "mes.production.decision_models.ApprovalType",
         "RouteVersionStatus": "mes.routing.models.VersionStatus",

@@ -16,6 +16,7 @@ from mes.platform.monitoring import exposition, health
 from mes.platform.outbox import api as events
 from mes.production import api as production
 from mes.production import approvals_api as approvals
+from mes.production import history_api as line_history
 from mes.production import line_api as line_status
 from mes.readiness import api as readiness
 from mes.readiness import policy_api as prep_policies
@@ -29,6 +30,7 @@ from mes.time_rules import api as time_rules
 router = NameRouter()
 for subject in (
     line_status,  # before the lines themselves, whose codes may have slashes
+    line_history,  # before the lines themselves, whose codes may have slashes
     plant,
     specs,
     differences_api,

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    extend_schema,
+    extend_schema_field,
+    extend_schema_view,
+)
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -12,7 +18,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
 from mes.plant.reach import OfServedLines
-from mes.platform.accounts.permissions import READS_OWN, operator_name
+from mes.platform.accounts.permissions import READS_OWN, StationAccess, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.addresses import NAME
@@ -25,60 +31,20 @@ from mes.platform.http.serializers import (
     WithChangeReason,
     read,
 )
-from mes.platform.http.viewsets import ExactFilter, TextSearch
-from mes.production import orders, runs
+from mes.platform.http.viewsets import ExactFilter, OnlyKnownFilter, TextSearch
+from mes.production import holds, orders, runs
 from mes.production.fields import SerialNumberField
-from mes.production.models import MOST_OVERRUN, Run, WorkOrder
+from mes.production.history_api import HasHistory
+from mes.production.models import Run, RunKind, RunStatus, Unit, UnitStatus, WorkOrder
+from mes.production.order_acts_api import OrderActs
+from mes.production.order_answers import WorkOrderAnswer, WorkOrderDetail, WorkOrderRequest, in_detail, with_quantities
 from mes.production.queries import count_units
-from mes.production.version_api import TakesNewerVersion
+from mes.production.run_acts_api import LARGEST_QUANTITY, HoldAnswer, RunActs, StatusAnswer
 
-LARGEST_QUANTITY = 1_000_000
 LARGEST_REGISTRATION = 10_000
 
 
-class WorkOrderRequest(StrictSerializer):
-    """A work order as the ERP sends it."""
-
-    woNo = CodeField()
-    productCode = CodeField()
-    plannedQty = serializers.IntegerField(min_value=1, max_value=LARGEST_QUANTITY)
-    overrunPercent = serializers.IntegerField(
-        min_value=0, max_value=MOST_OVERRUN, required=False, help_text="By how much its runs may exceed `plannedQty`."
-    )
-    routingCode = CodeField(required=False, allow_null=True)
-    dueDate = serializers.DateField(required=False, allow_null=True)
-
-
 OPTIONAL = ("routing_code", "due_date", "overrun_percent")
-
-
-class WorkOrderAnswer(RowSerializer):
-    """A work order."""
-
-    woNo = serializers.CharField()
-    productCode = serializers.CharField()
-    plannedQty = serializers.IntegerField()
-    overrunPercent = serializers.IntegerField()
-    allowedQty = serializers.IntegerField(help_text="How many units its runs may be for, the overrun included.")
-    routingCode = serializers.CharField(source="routing.code", allow_null=True, default=None)
-    lineCode = serializers.CharField(source="line.code", allow_null=True, default=None)
-    dueDate = serializers.DateField(allow_null=True)
-    receivedAt = OffsetDateTimeField()
-
-    class Meta:
-        model = WorkOrder
-        fields = [
-            "woNo",
-            "productCode",
-            "plannedQty",
-            "overrunPercent",
-            "allowedQty",
-            "routingCode",
-            "lineCode",
-            "dueDate",
-            "status",
-            "receivedAt",
-        ]
 
 
 class LineRequest(WithChangeReason, StrictSerializer):
@@ -94,6 +60,7 @@ class RunRequest(WithChangeReason, StrictSerializer):
     planQty = serializers.IntegerField(min_value=1, max_value=LARGEST_QUANTITY)
     runNo = CodeField(required=False, allow_null=True)
     shiftCode = CodeField(required=False, allow_null=True)
+    kind = serializers.ChoiceField(choices=RunKind.choices, required=False, help_text="That of its order by default.")
 
 
 class RouteIdentity(ObjectSerializer):
@@ -125,6 +92,9 @@ class RunAnswer(RowSerializer):
     authorizedAt = OffsetDateTimeField(allow_null=True)
     startedAt = OffsetDateTimeField(allow_null=True)
     endedAt = OffsetDateTimeField(allow_null=True)
+    heldFrom = serializers.CharField(
+        source="held_from", allow_blank=True, help_text="Of a held run, the status in which it goes on."
+    )
 
     class Meta:
         model = Run
@@ -142,26 +112,51 @@ class RunAnswer(RowSerializer):
             "authorizedAt",
             "startedAt",
             "endedAt",
+            "kind",
+            "heldFrom",
         ]
 
 
 class RunDetail(RunAnswer):
-    """A run with its units by status."""
+    """A run with its units by status, and what holds it."""
 
     unitCounts = serializers.SerializerMethodField()
+    holds = serializers.SerializerMethodField()
 
     class Meta(RunAnswer.Meta):
-        fields = [*RunAnswer.Meta.fields, "unitCounts"]
+        fields = [*RunAnswer.Meta.fields, "unitCounts", "holds"]
 
     def get_unitCounts(self, run: Run) -> dict[str, int]:
         """The number of units in each status."""
         return count_units([run])[run.pk]
+
+    @extend_schema_field(HoldAnswer(many=True))
+    def get_holds(self, run: Run) -> list[dict[str, Any]]:
+        """What holds it, the oldest first."""
+        if run.status != RunStatus.ON_HOLD:
+            return []
+        return [dict(each) for each in HoldAnswer(holds.list_open(run=run), many=True).data]
 
 
 class UnitsRequest(StrictSerializer):
     """Serial numbers to register."""
 
     sns = serializers.ListField(child=SerialNumberField(), min_length=1, max_length=LARGEST_REGISTRATION)
+
+
+class UnitOfRunAnswer(RowSerializer):
+    """A unit of a run, and where it stands."""
+
+    sn = serializers.CharField()
+    stepNo = serializers.IntegerField(source="current_step_no", allow_null=True)
+    heldFrom = serializers.CharField(allow_blank=True)
+    holdReason = serializers.CharField(allow_blank=True)
+    scrapReason = serializers.CharField(allow_blank=True)
+    reworkNo = serializers.IntegerField()
+
+    class Meta:
+        model = Unit
+        fields = ["sn", "status", "stepNo", "heldFrom", "holdReason", "scrapReason", "reworkNo"]
 
 
 class UnitsAnswer(serializers.Serializer):
@@ -177,25 +172,6 @@ class AuthorizationRequest(StrictSerializer):
 
     action = serializers.ChoiceField(choices=["AUTHORIZE", "REVOKE"])
     reason = serializers.CharField(max_length=500, required=False, allow_null=True)
-
-
-class StatusAnswer(serializers.Serializer):
-    """A run's status after a change."""
-
-    runNo = serializers.CharField()
-    status = serializers.CharField()
-
-
-class CloseRequest(StrictSerializer):
-    """Why a run is closed."""
-
-    reason = serializers.CharField(max_length=500, required=False, allow_null=True)
-
-
-class CloseAnswer(StatusAnswer):
-    """A closed run, with the units that were registered and never made."""
-
-    notMade = serializers.ListField(child=serializers.CharField())
 
 
 class IncomingWorkOrderViewSet(GenericViewSet):
@@ -228,29 +204,44 @@ class IncomingWorkOrderViewSet(GenericViewSet):
             product_code=body["product_code"],
             planned_qty=body["planned_qty"],
             optional={name: body[name] for name in OPTIONAL if name in body},
+            by=operator_name(request),
         )
         return Response(WorkOrderAnswer(order).data, status=201 if created else 200)
 
 
 @extend_schema_view(list=extend_schema(summary="List work orders"), retrieve=extend_schema(summary="Read a work order"))
-class WorkOrderViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
-    """Work orders: list, read, release to a line, create runs."""
+class WorkOrderViewSet(
+    OrderActs, HasHistory, OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet
+):
+    """Work orders: list, read, make, change, release to a line, create runs, complete, cancel, reopen."""
 
     queryset = WorkOrder.objects.select_related("routing", "line")
-    serializer_class = WorkOrderAnswer
+    serializer_class = WorkOrderDetail
     lookup_field = "wo_no"
     lookup_value_regex = NAME
     filter_backends = [ExactFilter, TextSearch]
     filters = {"status": "status", "productCode": "product_code", "lineCode": "line__code"}
     search_fields = ["wo_no", "product_code"]
-    capabilities = {"release": (Capability.RUNS,), "runs": (Capability.RUNS,)}
-    station_access = READS_OWN
+    capabilities = {
+        **dict.fromkeys(("create", "partial_update", "release", "runs", "complete", "reopen"), (Capability.RUNS,)),
+        "cancel": (Capability.RUNS, Capability.ORDERS),
+    }
+    station_access = READS_OWN | {"history": StationAccess.OWN}
 
     def get_object(self) -> WorkOrder:
         """Return the order the address names."""
         order = get_or_raise(self.get_queryset(), errors.WorkOrderNotFound, wo_no=self.kwargs["wo_no"])
         self.check_object_permissions(self.request, order)
         return order
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        """Return a page with the quantities of its orders."""
+        page = super().paginate_queryset(queryset)
+        return page if page is None or self.action != "list" else with_quantities(page)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return one order with its quantities."""
+        return Response(in_detail(self.get_object()))
 
     @extend_schema(
         summary="Release an order to a line",
@@ -262,7 +253,8 @@ class WorkOrderViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveMode
     def release(self, request: Request, wo_no: str) -> Response:
         """Release the order."""
         body = read(LineRequest, request)
-        return Response(WorkOrderAnswer(orders.release(wo_no=wo_no, line_code=body["line_code"])).data)
+        order = orders.release(wo_no=wo_no, line_code=body["line_code"], by=operator_name(request))
+        return Response(WorkOrderAnswer(order).data)
 
     @extend_schema(
         summary="Create a run",
@@ -282,13 +274,14 @@ class WorkOrderViewSet(OfServedLines, mixins.ListModelMixin, mixins.RetrieveMode
             plan_qty=body["plan_qty"],
             run_no=body.get("run_no"),
             shift_code=body.get("shift_code"),
+            kind=body.get("kind"),
         )
         return Response(RunAnswer(run).data, status=201)
 
 
 @extend_schema_view(list=extend_schema(summary="List runs"))
-class RunViewSet(TakesNewerVersion, OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
-    """Runs: list, read, give a newer route version, register units, authorize, close."""
+class RunViewSet(RunActs, HasHistory, OfServedLines, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet):
+    """Runs: list, read, change, register units, authorize, hold, resume, close, reopen."""
 
     queryset = Run.objects.select_related("work_order", "line", "route_version__routing").defer(
         "route_version__snapshot"
@@ -302,10 +295,13 @@ class RunViewSet(TakesNewerVersion, OfServedLines, mixins.ListModelMixin, mixins
     capabilities = {
         "units": (Capability.UNITS,),
         "authorize": (Capability.AUTHORIZE,),
+        "hold": (Capability.DISPOSITION, Capability.RELEASE),
+        "resume": (Capability.DISPOSITION, Capability.RELEASE),
         "close": (Capability.CLOSE,),
+        "reopen": (Capability.CLOSE,),
         "partial_update": (Capability.AUTHORIZE, Capability.ROUTES),
     }
-    station_access = READS_OWN
+    station_access = READS_OWN | dict.fromkeys(("history", "list_units", "close_check"), StationAccess.OWN)
 
     def get_object(self) -> Run:
         """Return the run the address names."""
@@ -325,13 +321,26 @@ class RunViewSet(TakesNewerVersion, OfServedLines, mixins.ListModelMixin, mixins
         responses={201: UnitsAnswer, 200: UnitsAnswer},
         examples=[OpenApiExample("Two boards", value={"sns": ["SN-0001", "SN-0002"]}, request_only=True)],
     )
-    @action(detail=True, methods=["post"])
+    @action(detail=True, methods=["post"], filter_backends=[OnlyKnownFilter], filters={"status": "status"})
     def units(self, request: Request, run_no: str) -> Response:
         """Register the serial numbers."""
         body = read(UnitsRequest, request)
         run, new_sns = runs.register_units(run_no=run_no, sns=body["sns"])
         answer = {"runNo": run.run_no, "registered": new_sns, "total": run.units.count()}
         return Response(answer, status=201 if new_sns else 200)
+
+    @extend_schema(
+        summary="List the units of a run, newest first",
+        description="Those that are in it now. Other query parameters are refused.",
+        request=None,
+        responses=UnitOfRunAnswer(many=True),
+        parameters=[OpenApiParameter("status", enum=UnitStatus.values)],
+    )
+    @units.mapping.get
+    def list_units(self, request: Request, run_no: str) -> Response:
+        """Return a page of them."""
+        rows = OnlyKnownFilter().filter_queryset(request, Unit.objects.filter(run=self.get_object()), self)
+        return self.get_paginated_response(UnitOfRunAnswer(self.paginate_queryset(rows), many=True).data)
 
     @extend_schema(
         summary="Authorize a run, or revoke its authorization",
@@ -347,21 +356,6 @@ class RunViewSet(TakesNewerVersion, OfServedLines, mixins.ListModelMixin, mixins
             run_no=run_no, action=body["action"], by=operator_name(request), reason=body.get("reason") or ""
         )
         return Response({"runNo": run.run_no, "status": run.status})
-
-    @extend_schema(
-        summary="Close a run",
-        description="Every unit that was started must be done or scrapped. Units that never had a track are reported "
-        "as not made and removed from the run.",
-        request=CloseRequest,
-        responses=CloseAnswer,
-        examples=[OpenApiExample("Done", value={"reason": "All boards made"}, request_only=True)],
-    )
-    @action(detail=True, methods=["post"])
-    def close(self, request: Request, run_no: str) -> Response:
-        """Complete the run."""
-        body = read(CloseRequest, request)
-        run, not_made = runs.close(run_no=run_no, by=operator_name(request), reason=body.get("reason") or "")
-        return Response({"runNo": run.run_no, "status": run.status, "notMade": not_made})
 
 
 def register(router: SimpleRouter) -> None:

@@ -5,32 +5,29 @@ from functools import partial
 from django.utils.translation import gettext as _
 
 from mes.errors import RouteVersionNotFound, RouteVersionNotReady, RunStarted, ValidationFailed
-from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
-from mes.production import hooks, locking, runs
+from mes.production import hooks, locking
 from mes.production.models import Run, RunStatus, Unit, UnitStatus
 from mes.routing import snapshots
-from mes.routing.models import RouteVersion, VersionStatus
+from mes.routing.models import VersionStatus
 
 NOT_BEGUN = (RunStatus.PREP, RunStatus.AUTHORIZED)
 
 
-@locking.atomically
-def take_version(*, run_no: str, version_no: int, by: str, reason: str) -> Run:
-    """Bind a run to a newer version of its route; its own version again changes nothing.
+def take(run: Run, version_no: int) -> bool:
+    """Bind a locked run to a newer version of its route, unsaved; return whether that is another than it has.
 
     An authorized run falls back to PREP, because it was authorized by what the older version asks for. Registered units
     are put to the first step of the newer one. The run is locked as entries of units and first articles lock it: of
     two at once, one comes second and is refused.
 
-    Raises RunNotFound, RunStarted, RouteVersionNotFound, RouteVersionNotReady, ValidationFailed.
+    Raises RunStarted, RouteVersionNotFound, RouteVersionNotReady, ValidationFailed.
     """
-    run = runs.lock(run_no=run_no)
     routing = run.route_version.routing
     not_found = partial(RouteVersionNotFound, route=routing.code)
     version = get_or_raise(routing.versions.defer("snapshot", "errors"), not_found, version_no=version_no)
     if version.pk == run.route_version_id:
-        return run
+        return False
     if has_begun(run):
         raise RunStarted(run=run.run_no)
     if version.status != VersionStatus.READY:
@@ -38,14 +35,15 @@ def take_version(*, run_no: str, version_no: int, by: str, reason: str) -> Run:
         raise RouteVersionNotReady(reason=refused, route=routing.code)
     if version.version_no < run.route_version.version_no:
         raise ValidationFailed({"routeVersionNo": _("The run has a newer version already.")})
-    _bind(run, version, by=by, reason=reason)
+    run.route_version = version
+    fall_back(run)
     _place_units(run)
-    return run
+    return True
 
 
 def has_begun(run: Run) -> bool:
-    """Whether a run has had a track, or a first article that was begun. It keeps its version from then on."""
-    if run.status not in NOT_BEGUN:
+    """Whether a run has had a track, or a first article that was begun. It keeps line and version from then on."""
+    if (run.held_from or run.status) not in NOT_BEGUN:
         return True
     begun = Run.objects.filter(pk=run.pk)
     return any(
@@ -58,13 +56,13 @@ def has_begun(run: Run) -> bool:
     )
 
 
-def _bind(run: Run, version: RouteVersion, *, by: str, reason: str) -> None:
-    run.route_version = version
-    run.status = RunStatus.PREP
+def fall_back(run: Run) -> None:
+    """Take a locked run that has not begun back to PREP, unsaved; a held one goes on there."""
+    if run.status == RunStatus.ON_HOLD:
+        run.held_from = RunStatus.PREP
+    else:
+        run.status = RunStatus.PREP
     run.authorized_at, run.authorized_by = None, ""
-    run.status_by, run.status_reason = by, reason
-    give_reason(reason)
-    run.save(update_fields=["route_version", "status", "authorized_at", "authorized_by", "status_by", "status_reason"])
 
 
 def _place_units(run: Run) -> None:

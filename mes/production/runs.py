@@ -1,4 +1,4 @@
-"""Runs: bound to a frozen route version, authorized, started by their first track, closed."""
+"""Runs: bound to a frozen route version, filled with units, authorized, started by their first track."""
 
 from collections.abc import Container, Sequence
 from datetime import datetime
@@ -22,7 +22,6 @@ from mes.errors import (
     UnitOnHold,
     UnitRunMismatch,
     UnitScrapped,
-    UnitsNotFinished,
     ValidationFailed,
 )
 from mes.labels import Action, Entity
@@ -30,20 +29,23 @@ from mes.plant.models import Line
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.validators import check_new_code
-from mes.production import active_runs, hooks, locking, orders, transitions
+from mes.production import active_runs, decisions, hooks, locking, orders, transitions
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
-from mes.production.queries import units_with_tracks
 from mes.production.serial_numbers import check_new
 from mes.routing import snapshots
 from mes.routing.models import RouteSource, RouteVersion, Routing, VersionStatus
 
-FINISHED_UNITS = (UnitStatus.DONE, UnitStatus.SCRAPPED)
-
 
 def create(
-    *, wo_no: str, line_code: str, plan_qty: int, run_no: str | None = None, shift_code: str | None = None
+    *,
+    wo_no: str,
+    line_code: str,
+    plan_qty: int,
+    run_no: str | None = None,
+    shift_code: str | None = None,
+    kind: str | None = None,
 ) -> Run:
-    """Create a run of a released order, bound to the route version that applies now.
+    """Create a run of a released order, by default of its kind, bound to the route version that applies now.
 
     Raises WorkOrderNotFound, LineNotFound, InvalidTransition, OrderQuantityExceeded, RouteVersionNotReady,
     RouteAmbiguous.
@@ -56,16 +58,15 @@ def create(
                 action=Action.CREATE_A_RUN, entity=Entity.WORK_ORDER, state=WorkOrderStatus(order.status)
             )
         number = choose_run_no(order, run_no)
-        shifts = {shift["code"] for shift in line.shifts}
-        if shift_code and shifts and shift_code not in shifts:
-            raise ValidationFailed({"shiftCode": _("The line has no such shift.")})
-        orders.check_may_commit(order, more=plan_qty)
+        check_shift(line, shift_code)
+        orders.check_may_commit(order, kind=kind or order.kind, more=plan_qty)
         return Run.objects.create(
             run_no=number,
             work_order=order,
             line=line,
             route_version=choose_version(order),
             plan_qty=plan_qty,
+            kind=kind or order.kind,
             shift_code=shift_code or "",
         )
 
@@ -82,6 +83,13 @@ def choose_run_no(order: WorkOrder, run_no: str | None) -> str:
     if Run.objects.filter(run_no=number).exists():
         raise ValidationFailed({"runNo": _("This run number is taken.")})
     return number
+
+
+def check_shift(line: Line, shift_code: str | None) -> None:
+    """Raise ValidationFailed for a shift that a line has not; a line without shifts takes any."""
+    shifts = {shift["code"] for shift in line.shifts}
+    if shift_code and shifts and shift_code not in shifts:
+        raise ValidationFailed({"shiftCode": _("The line has no such shift.")})
 
 
 def _next_run_no(order: WorkOrder) -> str:
@@ -154,7 +162,7 @@ def set_authorization(*, run_no: str, action: str, by: str, reason: str = "") ->
 def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run:
     with transaction.atomic():
         run = lock(run_no=run_no)
-        status = transitions.RUN.next_state(Action(action.lower()), run.status)
+        before, status = run.status, transitions.RUN.next_state(Action(action.lower()), run.status)
         if action == "AUTHORIZE":
             for gate in hooks.authorization_gates:
                 gate(run, by)
@@ -166,6 +174,7 @@ def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run
         run.save(update_fields=["status", "authorized_at", "authorized_by", "status_by", "status_reason"])
         if action == "AUTHORIZE":
             active_runs.begin_where_none(run, by=by)
+        decisions.record(run, Action(action.lower()), by=by, reason=reason, from_status=before, to_status=status)
         return run
 
 
@@ -265,29 +274,3 @@ def note_first_article(run: Run, *, is_failed: bool) -> None:
     if run.is_first_article_failed != is_failed:
         run.is_first_article_failed = is_failed
         run.save(update_fields=["is_first_article_failed"])
-
-
-def close(*, run_no: str, by: str, reason: str = "") -> tuple[Run, list[str]]:
-    """Complete a run; return (run, SNs never made, which are removed from it).
-
-    Raises RunNotFound, InvalidTransition, UnitsNotFinished.
-    """
-    with transaction.atomic():
-        run = lock(run_no=run_no)
-        run.status = transitions.RUN.next_state(Action.CLOSE, run.status)
-        unfinished = Unit.objects.filter(run=run).exclude(status__in=FINISHED_UNITS)
-        locking.lock_units(unfinished)  # a track-in that is under way finishes first and is then counted
-        started = units_with_tracks(unfinished)
-        if count := started.count():
-            examples = list(started.order_by("id").values_list("sn", flat=True)[:20])
-            raise UnitsNotFinished(count=count, sns=examples)
-        not_made = list(unfinished.order_by("id").values_list("sn", flat=True))
-        unfinished.update(run=None, current_step_no=None)  # a hold stays: closing is not releasing
-        run.ended_at = timezone.now()
-        run.status_by, run.status_reason = by, reason
-        give_reason(reason)
-        run.save(update_fields=["status", "ended_at", "status_by", "status_reason"])
-        orders.complete_if_made(orders.lock(wo_no=run.work_order.wo_no))
-        for listener in hooks.run_ended:
-            listener(run)
-        return run, not_made

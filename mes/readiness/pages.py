@@ -17,7 +17,7 @@ from mes.platform.http.pages import mark_of, needs, show_live, signed_in
 from mes.platform.http.whole_numbers import whole_number
 from mes.production import runs
 from mes.production.models import OPEN_RUN_STATUSES
-from mes.production.newer_version import take_version
+from mes.production.run_changes import take_version
 from mes.readiness import (
     board,
     confirmations,

@@ -6,7 +6,7 @@ from django.db import connection
 from execution import dispositions
 from execution.models import Disposition, Track
 from mes.platform.database import partitions
-from mes.production import runs
+from mes.production import run_acts
 from mes.production.models import Unit
 from tests.execution.support import make_run, track_in
 from tests.factories import api_client, make_plant
@@ -28,7 +28,7 @@ def close_with_unmade(plant, decide):
         answer = client.post(f"/api/stations/{station}/track-out", {**body, "result": "PASS", "data": data})
         assert answer.status_code == 200, answer.content
     decide()
-    runs.close(run_no="RUN-1", by="test")
+    run_acts.close(run_no="RUN-1", by="test", reason="done")
     return plant.sns[1]
 
 

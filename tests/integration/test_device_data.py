@@ -464,7 +464,7 @@ def test_data_for_closed_tracks_and_closed_runs_is_accepted(plant: Plant, person
     track_out(person, "REF-01")
     assert accept(device, make_event("after the track"))["trackId"] == track_id
     through_tests(person)
-    assert person.post("/api/runs/RUN-1/close", {}).status_code == 200
+    assert person.post("/api/runs/RUN-1/close", {"reason": "done"}).status_code == 200
     with nothing_changes_but_values():
         assert accept(device, make_event("after the run"))["trackId"] == track_id
     assert DataValue.objects.filter(track_id=track_id).count() == 2

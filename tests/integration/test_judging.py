@@ -261,7 +261,7 @@ def test_a_late_failure_reaches_a_unit_that_is_done_and_its_run_closed(person: A
     track_id = into_oven(person)
     track_out(person, "REF-01")
     through_tests(person)
-    assert person.post("/api/runs/RUN-1/close", {}).status_code == 200
+    assert person.post("/api/runs/RUN-1/close", {"reason": "done"}).status_code == 200
     accept(device, by_track("evt-1", track_id, reading(251)))
     assert (unit().status, unit().held_from) == ("ON_HOLD", "DONE")
 

@@ -9,7 +9,7 @@ from execution.models import DataValue, Track
 from integration.models import DeviceDataRecord, FailedMessage, IntegrationMessage
 from mes.plant.models import Station
 from mes.platform.accounts.roles import Role
-from mes.production import runs
+from mes.production import run_acts
 from mes.production.models import Run, Unit
 from mes.production_counts.models import CountReport, CountStream, HourlyCount
 from mes.routing.compilation import compile_route
@@ -228,7 +228,7 @@ def test_a_run_in_any_state_takes_counts(device: APIClient, plant: Plant) -> Non
     accept(device, counts("in-prep", runNo="RUN-PREP"))
     Unit.objects.update(status="DONE")
     Run.objects.filter(run_no="RUN-1").update(status="IN_PROGRESS")
-    runs.close(run_no="RUN-1", by="test")
+    run_acts.close(run_no="RUN-1", by="test", reason="done")
     accept(device, counts("closed"))
     assert total() == 10
 

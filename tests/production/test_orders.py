@@ -38,6 +38,7 @@ def test_an_order_is_received(admin):
         "lineCode": None,
         "dueDate": "2026-12-01",
         "status": "RECEIVED",
+        "kind": "PRODUCTION",
     }
 
 
@@ -67,7 +68,7 @@ def test_product_and_route_stay_once_there_is_a_run(admin, change):
     assert (data["plannedQty"], data["dueDate"]) == (120, "2027-01-01")
 
 
-@pytest.mark.parametrize("change", [{"plannedQty": 11}, {"dueDate": "2026-12-24"}, {"productCode": "BOARD-2"}])
+@pytest.mark.parametrize("change", [{"plannedQty": 9}, {"dueDate": "2026-12-24"}, {"productCode": "BOARD-2"}])
 def test_a_completed_order_no_longer_changes(admin, change):
     receive(admin)
     WorkOrder.objects.update(status="COMPLETED")

@@ -10,6 +10,7 @@ from tests.execution.support import assert_refused, nothing_written
 from tests.factories import api_client, make_plant, put_runs
 
 SUPERVISING = {Role.SUPERVISOR, Role.ADMIN}
+WHY = {"reason": "because"}
 ORDER = {"woNo": "WO-NEW", "productCode": "BOARD-1", "plannedQty": 1}
 
 # endpoint → (call, roles that may, status of the run that allows it)
@@ -44,9 +45,38 @@ ENDPOINTS: dict[str, tuple[Callable[[Any], Any], set[Role], str]] = {
         SUPERVISING,
         "AUTHORIZED",
     ),
-    "close": (lambda client: client.post("/api/runs/RUN-1/close", {}), SUPERVISING, "IN_PROGRESS"),
+    "close": (lambda client: client.post("/api/runs/RUN-1/close", WHY), SUPERVISING, "IN_PROGRESS"),
+    "make an order": (
+        lambda client: client.post("/api/work-orders", {"woNo": "W", "productCode": "BOARD-1", "plannedQty": 1}),
+        SUPERVISING,
+        "PREP",
+    ),
+    "change an order": (
+        lambda client: client.patch("/api/work-orders/WO-RUN-1", {"plannedQty": 500, **WHY}),
+        SUPERVISING,
+        "PREP",
+    ),
+    "complete an order": (
+        lambda client: client.post("/api/work-orders/WO-RUN-1/complete", WHY),
+        SUPERVISING,
+        "COMPLETED",
+    ),
+    "cancel an order": (
+        lambda client: client.post("/api/work-orders/WO-RUN-1/cancel", WHY),
+        {*SUPERVISING, Role.INTEGRATION},
+        "PREP",
+    ),
+    "change a run": (lambda client: client.patch("/api/runs/RUN-1", {"planQty": 99, **WHY}), SUPERVISING, "PREP"),
+    "hold": (lambda client: client.post("/api/runs/RUN-1/hold", WHY), {*SUPERVISING, Role.QUALITY}, "PREP"),
+    "resume": (lambda client: client.post("/api/runs/RUN-1/resume", {}), {*SUPERVISING, Role.QUALITY}, "ON_HOLD"),
+    "reopen": (lambda client: client.post("/api/runs/RUN-1/reopen", WHY), SUPERVISING, "CANCELLED"),
 }
 READS = (
+    "/api/work-orders/WO-RUN-1/history",
+    "/api/runs/RUN-1/history",
+    "/api/runs/RUN-1/units",
+    "/api/runs/RUN-1/close-check",
+    "/api/lines/SMT-A/history",
     "/api/work-orders",
     "/api/work-orders/WO-RUN-1",
     "/api/runs",

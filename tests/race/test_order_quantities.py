@@ -27,13 +27,13 @@ def committed() -> int:
 
 
 def test_of_two_runs_that_exceed_an_order_together_one_is_made(person, slow):
-    slow(orders, "count_committed", after=0.2)
+    slow(orders, "quantities_of_order", after=0.2)
     assert sorted(plan_two_at_once(person)) == [201, 409]
     assert committed() == 75
 
 
 @pytest.mark.usefixtures("without_locks")
 def test_control_without_the_orders_lock_both_are_made(person, slow):
-    slow(orders, "count_committed", after=0.2)
+    slow(orders, "quantities_of_order", after=0.2)
     assert sorted(plan_two_at_once(person)) == [201, 201]
     assert committed() == 110

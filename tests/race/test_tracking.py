@@ -195,7 +195,7 @@ def finish_one(person: APIClient, plant: Plant, run_no: str, *, sns: list[str]) 
 
 
 def close_and_enter(person: APIClient, run_no: str, sns: list[str]) -> list[Answer]:
-    close = call(person, f"runs/{run_no}/close", {})
+    close = call(person, f"runs/{run_no}/close", {"reason": "No more are wanted"})
     return at_once(close, *(scan(person, "SMT-01", sn, run_no) for sn in sns))
 
 

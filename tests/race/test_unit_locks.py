@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 
 from execution import carriers
 from execution.carriers import Placing
-from mes.production import locking, runs
+from mes.production import locking, run_acts, runs
 from mes.production.models import Run, RunStatus, Unit
 from tests.factories import api_client
 from tests.ingest.support import make_ingest_plant, push, reflowed
@@ -49,7 +49,7 @@ def report() -> None:
 
 
 def close() -> None:
-    runs.close(run_no="RUN-1", by="test")
+    run_acts.close(run_no="RUN-1", by="test", reason="done")
 
 
 PLACES = [register_homeless, lock_by_statement, lock_rows, put_on_carrier, take_off_carrier, report, close]

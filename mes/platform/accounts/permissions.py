@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -96,3 +97,9 @@ def _refusal(needed: tuple[Capability, ...]) -> str:
 def operator_name(request: Request) -> str:
     """Return who did it, where nobody is named."""
     return str(request.user.get_username())
+
+
+def check_capability(request: Request, *needed: Capability) -> None:
+    """Raise PermissionDenied unless somebody has one of these: for a part of a body that not everyone may send."""
+    if role_capabilities(request.user).isdisjoint(needed):
+        raise PermissionDenied(_refusal(needed))

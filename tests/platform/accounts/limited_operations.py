@@ -81,11 +81,15 @@ POST /api/lines/{code}/active-run
 POST /api/lines/{code}/hold
 POST /api/lines/{code}/resume
 GET /api/lines/{code}/status
+GET /api/lines/{code}/history
 GET /api/readiness/exceptions
 GET /api/reports/in-out
 GET /api/reports/production
 GET /api/runs
 GET /api/runs/{run_no}
+GET /api/runs/{run_no}/close-check
+GET /api/runs/{run_no}/history
+GET /api/runs/{run_no}/units
 POST /api/runs/{run_no}/readiness/check
 GET /api/runs/{run_no}/readiness/history
 GET /api/runs/{run_no}/readiness/latest
@@ -105,6 +109,7 @@ GET /api/trace/carriers/{carrier_no}
 GET /api/trace/units/{sn}
 GET /api/work-orders
 GET /api/work-orders/{wo_no}
+GET /api/work-orders/{wo_no}/history
 """
 
 REFUSED = """
@@ -183,6 +188,9 @@ POST /api/routes/{code}/execution-config
 POST /api/routes/{code}/ingest-preview
 POST /api/runs/{run_no}/authorize
 POST /api/runs/{run_no}/close
+POST /api/runs/{run_no}/hold
+POST /api/runs/{run_no}/reopen
+POST /api/runs/{run_no}/resume
 POST /api/runs/{run_no}/readiness/items/{id}/waive
 POST /api/runs/{run_no}/units
 GET /api/saved-views
@@ -213,6 +221,11 @@ POST /api/units/{sn}/release
 POST /api/units/{sn}/rework
 POST /api/units/{sn}/scrap
 POST /api/work-orders/{wo_no}/release
+POST /api/work-orders
+PATCH /api/work-orders/{wo_no}
+POST /api/work-orders/{wo_no}/cancel
+POST /api/work-orders/{wo_no}/complete
+POST /api/work-orders/{wo_no}/reopen
 POST /api/work-orders/{wo_no}/runs
 """
 

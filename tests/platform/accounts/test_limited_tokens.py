@@ -13,9 +13,11 @@ from execution import carriers, tracking
 from execution.quality.first_article.models import FirstArticle
 from ingest.models import OpenIngestEvent
 from integration.models import FailedMessage
+from mes.labels import Action
 from mes.line_setup.models import SolderPasteLot, SolderPasteUsage, Stencil
 from mes.plant.models import Equipment, StationType
 from mes.platform.accounts.roles import Role
+from mes.production import decisions
 from mes.readiness.models import CheckKind, CheckStatus, ItemStatus, PrepPolicy, ReadinessCheck, ReadinessItem
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance
 from tests.bad_input.endpoints import Endpoint, list_endpoints
@@ -185,6 +187,8 @@ def things() -> Things:
     """Everything of line SMT-A, beside which there is a line SMT-B with a station B-01."""
     plant = make_plant()
     make_station("B-01", line=make_line("SMT-B"), station_type=StationType.AUTO)
+    for about in (plant.line, plant.order, plant.run):
+        decisions.record(about, Action.HOLD, by="test")
     return Things(plant)
 
 
