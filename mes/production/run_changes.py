@@ -8,7 +8,7 @@ from mes.labels import Action
 from mes.plant.models import Line
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
-from mes.production import decisions, locking, newer_version, orders, runs
+from mes.production import active_runs, decisions, locking, newer_version, orders, runs
 from mes.production.models import OPEN_RUN_STATUSES, Run, WorkOrder
 from mes.production.run_acts import check_plan_not_too_low
 from mes.production.run_closing import has_track
@@ -48,7 +48,7 @@ def change(*, run_no: str, wanted: Mapping[str, Any], by: str, reason: str) -> R
         if newer_version.take(run, wanted["route_version_no"]):
             told["routeVersionNo"] = [number, wanted["route_version_no"]]
     if line is not None:
-        told |= _move_to(run, line)
+        told |= _move_to(run, line, by=by)
     told |= _set_shift(run, wanted)
     told |= _set_kind(run, wanted.get("kind", run.kind))
     told |= _set_plan(run, wanted.get("plan_qty", run.plan_qty))
@@ -71,13 +71,15 @@ def take_version(*, run_no: str, version_no: int, by: str, reason: str) -> Run:
     return change(run_no=run_no, wanted={"route_version_no": version_no}, by=by, reason=reason)
 
 
-def _move_to(run: Run, line: Line) -> dict[str, list[Any]]:
+def _move_to(run: Run, line: Line, *, by: str) -> dict[str, list[Any]]:
+    """It is the active run of its line no more, nor of stations there."""
     if line.pk == run.line_id:
         return {}
     if newer_version.has_begun(run):
         raise RunStarted(run=run.run_no)
     told: dict[str, list[Any]] = {"lineCode": [run.line.code, line.code]}
-    run.line = line
+    run.line, run.status_by = line, by
+    active_runs.end_all(run)
     newer_version.fall_back(run)
     return told
 
