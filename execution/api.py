@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from execution import dispositions, queries, tracking
+from execution import dispositions, labels, queries, tracking
 from execution.data.judging import LONGEST_TEXT, Reading, check_shape
 from execution.models import Track, TrackResult
 from mes.platform.accounts.permissions import StationAccess, operator_name
@@ -265,6 +265,22 @@ REASON = OpenApiExample("Why", value={"reason": "Scratch on the solder mask"}, r
 REWORK = OpenApiExample("Back to reflow", value={"reason": "Cold joint on R22", "toStepNo": 40}, request_only=True)
 
 
+class RelabelRequest(StrictSerializer):
+    """The serial number that a unit gets, and why."""
+
+    newSn = SerialNumberField()
+    reason = serializers.CharField(max_length=500)
+
+
+class RelabelAnswer(serializers.Serializer):
+    """A unit under its new serial number."""
+
+    sn = serializers.CharField()
+    earlierSn = serializers.CharField(help_text="The one that it had; it finds the unit for ever.")
+    status = serializers.CharField()
+    currentStepNo = serializers.IntegerField(allow_null=True)
+
+
 class UnitStateAnswer(serializers.Serializer):
     """A unit after a decision."""
 
@@ -283,6 +299,7 @@ class UnitDecisionViewSet(GenericViewSet):
         "release": (Capability.RELEASE, Capability.DISPOSITION),
         "rework": (Capability.DISPOSITION,),
         "scrap": (Capability.DISPOSITION,),
+        "relabel": (Capability.DISPOSITION, Capability.RELEASE),
     }
 
     @extend_schema(summary="Put a unit on hold", request=ReasonRequest, responses=UnitStateAnswer, examples=[REASON])
@@ -314,6 +331,32 @@ class UnitDecisionViewSet(GenericViewSet):
         """Scrap it for good."""
         return _state(
             dispositions.scrap_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request))
+        )
+
+    @extend_schema(
+        summary="Relabel a unit",
+        description="The serial number that it had finds it for ever. It may have one of its earlier ones again; else "
+        "the new one must be free (SN_TAKEN) and fit the masks of the unit's route.",
+        request=RelabelRequest,
+        responses=RelabelAnswer,
+        examples=[
+            OpenApiExample(
+                "A new label", value={"newSn": "SN-0042", "reason": "Label burnt in reflow"}, request_only=True
+            )
+        ],
+    )
+    def relabel(self, request: Request, sn: str) -> Response:
+        """Give it another serial number."""
+        body = read(RelabelRequest, request)
+        done = labels.relabel(sn=sn, new_sn=body["new_sn"], reason=body["reason"], by=operator_name(request))
+        unit = done.unit
+        return Response(
+            {
+                "sn": unit.sn,
+                "earlierSn": done.earlier_sn,
+                "status": unit.status,
+                "currentStepNo": unit.current_step_no,
+            }
         )
 
 

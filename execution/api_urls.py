@@ -4,9 +4,11 @@ from django.urls import include, path, re_path
 
 from execution.api import StationWorkViewSet, UnitDecisionViewSet
 from execution.data import what_if_api
+from execution.panels_api import PanelViewSet
 from execution.quality.first_article import api as first_article
 from execution.transfers.api import TransferViewSet
 from mes.platform.http.addresses import FIRST_NAME, NAME, NameRouter
+from mes.production.reference_api import ReferencePassViewSet
 
 _work, _decide, _transfer = StationWorkViewSet.as_view, UnitDecisionViewSet.as_view, TransferViewSet.as_view
 
@@ -20,10 +22,16 @@ urlpatterns = [
     path("stations/<name:code>/queue", _work({"get": "queue"})),
     re_path(rf"^stations/(?P<code>{FIRST_NAME})/unit/(?P<sn>{NAME})/data-specs$", _work({"get": "data_specs"})),
     path("stations/<name:code>/track-in", _work({"post": "track_in"})),
+    path("stations/<name:code>/reference-pass", ReferencePassViewSet.as_view({"post": "create"})),
     path("stations/<name:code>/track-out", _work({"post": "track_out"})),
     path("runs/<name:run_no>/units/move", _transfer({"post": "move"})),
     path("runs/<name:run_no>/units/return", _transfer({"post": "come_back"})),
+    path("runs/<name:run_no>/panels", PanelViewSet.as_view({"post": "register"})),
+    path("carriers/<name:carrier_no>/depanel", PanelViewSet.as_view({"post": "depanel"})),
     path("runs/<name:run_no>/split", _transfer({"post": "split"})),
     path("units/<name:sn>/unscrap", _transfer({"post": "unscrap"})),
-    *(path(f"units/<name:sn>/{name}", _decide({"post": name})) for name in ("hold", "release", "rework", "scrap")),
+    *(
+        path(f"units/<name:sn>/{name}", _decide({"post": name}))
+        for name in ("hold", "release", "rework", "scrap", "relabel")
+    ),
 ]

@@ -13,13 +13,12 @@ from execution.models import Disposition, DispositionAction, ResultOverride, Tra
 from execution.outbox_events import track_event
 from mes import errors
 from mes.labels import Action
-from mes.platform.database.lookup import get_or_raise
 from mes.platform.outbox.emit import emit
 from mes.platform.outbox.models import EventType
 from mes.production import locking, runs, transitions
 from mes.production.models import Run, Unit, UnitStatus
+from mes.production.names import Relabelled, find_present, under_present_sn
 from mes.production.run_counts import FINISHED, counts_changed
-from mes.production.serial_numbers import no_such_unit
 from mes.time_rules.services import cancel_of_unit
 
 SYSTEM = "system"
@@ -195,6 +194,7 @@ def find_scrapping(unit: Unit) -> tuple[str, datetime]:
     return UnitStatus.QUEUED if status == UnitStatus.IN_STATION else status, scrapping.decided_at
 
 
+@under_present_sn
 @locking.atomically
 def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None) -> Unit:
     """Send a unit back to a step, by default to the one that failed last; later steps are passed again.
@@ -202,7 +202,9 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
     An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, StepMismatch.
     """
     locked = locking.lock([sn])
-    unit = get_or_raise(Unit.objects.select_related("run__route_version"), no_such_unit, sn=sn)
+    unit = Unit.objects.select_related("run__route_version").filter(sn=sn).first()
+    if unit is None:
+        raise Relabelled({sn: find_present(sn)})
     run = unit.run
     if run is None:
         raise errors.UnitRunNotFound(code=sn)

@@ -14,7 +14,7 @@ from mes.plant.models import Station, StationGroup
 from mes.platform.database.prepared import fetch_all
 from mes.platform.inbound.sender import EVERYWHERE, Sender
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
-from mes.production.serial_numbers import no_such_unit
+from mes.production.names import find_present
 from mes.routing import snapshots
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
 
@@ -95,11 +95,11 @@ _SCANNED = ("sn", "woNo", "runNo", "status", "currentStepNo")
 def resolve_unit(sn: str, *, sender: Sender = EVERYWHERE) -> dict[str, Any]:
     """Return where a scanned unit belongs and stands, in one statement.
 
-    Raises UnitNotFound, UnitRunNotFound, LineNotAllowed.
+    Raises UnitNotFound, SnIsReference, UnitRunNotFound, LineNotAllowed.
     """
     rows = fetch_all(SCANNED, {"sn": sn})
     if not rows:
-        raise no_such_unit(sn)
+        return resolve_unit(find_present(sn), sender=sender)
     unit_id, *columns = rows[0]
     resolved = _named(_SCANNED, columns)
     if resolved["runNo"] is None:
@@ -124,14 +124,14 @@ def get_data_specs(station_code: str, sn: str) -> dict[str, Any]:
     """Return what is to be collected for a unit at a station: at its open track there, else at its current step, in one
     statement.
 
-    Raises StationNotFound, UnitNotFound, UnitRunNotFound, StepMismatch, StationMismatch.
+    Raises StationNotFound, UnitNotFound, SnIsReference, UnitRunNotFound, StepMismatch, StationMismatch.
     """
     rows = fetch_all(AT_STATION, {"code": station_code, "sn": sn})
     if not rows:
         raise errors.StationNotFound(code=station_code)
     *columns, unit_id, step_no, version_id, digest, is_inside = rows[0]
     if unit_id is None:
-        raise no_such_unit(sn)
+        return get_data_specs(station_code, find_present(sn))
     if version_id is None:
         raise errors.UnitRunNotFound(code=sn)
     step = snapshots.load(version_id=version_id, digest=digest).step(step_no)

@@ -18,6 +18,7 @@ from mes.plant.models import Station
 from mes.platform.database.lookup import get_or_raise
 from mes.production import locking, runs
 from mes.production.models import Run, Unit, UnitStatus
+from mes.production.names import under_present_sn
 from mes.production.serial_numbers import no_such_unit
 
 __all__ = ["Departure", "ReportedDefect", "create_on_the_fly", "get_run", "get_station", "track_in", "track_out"]
@@ -47,6 +48,7 @@ def get_run(run_no: str) -> Run:
     return get_or_raise(runs_, errors.RunNotFound, run_no=run_no)
 
 
+@under_present_sn
 @locking.atomically
 def track_in(
     *,
@@ -83,14 +85,17 @@ def track_in(
 def _find(
     *, run_no: str, sn: str, station_code: str, locked: locking.Locked | None
 ) -> tuple[StationState, Run, UnitState | None]:
-    """Read station, run and where the unit state. Raises StationNotFound, RunNotFound."""
+    """Read station, run and the state of the unit. Raises Relabelled, StationNotFound, RunNotFound, SnIsReference."""
     states = unit_state.load_states([sn], stations=[station_code], locked=locked)
+    states.names.check_present()
     station_state, state = states.station_states.get(station_code), states.unit_states.get(sn)
     if station_state is None:
         raise errors.StationNotFound(code=station_code)
     if state is not None and state.run is not None and state.run.run_no == run_no:
         return station_state, state.run, state
-    return station_state, get_run(run_no), state
+    run = get_run(run_no)
+    states.names.check_no_reference([sn])
+    return station_state, run, state
 
 
 def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool, locked: locking.Locked) -> None:
@@ -108,6 +113,7 @@ def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool, 
     runs.add_units(run, [sn], held=locked.units)
 
 
+@under_present_sn
 @locking.atomically
 def track_out(
     *,

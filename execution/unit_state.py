@@ -14,6 +14,7 @@ from mes.plant.models import Equipment, Line, Station, StationGroup
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.production.locking import Locked
 from mes.production.models import Run, Unit, WorkOrder
+from mes.production.names import SELECT_NAMES, Names, read_names
 from mes.routing.models import RouteVersion
 
 M = TypeVar("M", bound=Model)
@@ -80,13 +81,15 @@ class StationState:
 
 @dataclass(frozen=True, slots=True)
 class LoadedStates:
-    """The units asked for, as far as they exist, and stations by code.
+    """The units asked for, as far as they exist by their present serial numbers, and stations by code.
 
-    `of_units` and `more` are what the caller asked for in addition, of each unit and once.
+    `names` says what the other serial numbers are. `of_units` and `more` are what the caller asked for in addition, of
+    each unit and once.
     """
 
     unit_states: Mapping[str, UnitState]
     station_states: Mapping[str, StationState]
+    names: Names
     of_units: Sequence[Any]
     more: Sequence[Any]
 
@@ -142,7 +145,7 @@ def statement(*once: str, of_unit: str = "NULL") -> str:
     return f"""
         SELECT {", ".join([*_UNIT, *_RUN, *_TRACK, *_OTHERS])}, {_PASSES},
                CASE WHEN u.id IS NOT NULL THEN nextval('execution_track_id_seq') END, {of_unit},
-               {", ".join((_STATIONS, *once))}
+               {", ".join((_STATIONS, SELECT_NAMES, *once))}
           FROM (SELECT 1) AS always
           LEFT JOIN mes_unit u ON u.sn = ANY(ARRAY(SELECT jsonb_array_elements_text(%(sns)s::jsonb)))
           LEFT JOIN LATERAL (SELECT * FROM mes_run WHERE id = u.run_id LIMIT 1) r ON true
@@ -183,8 +186,9 @@ def load_states(
         state.next_track_id = track_id
     if locked is not None:
         locked.check(unit_ids=[state.unit.pk for state in unit_states.values()], run_ids=runs)
-    station_states, *more = rows[0][_PASSES_AT + 3 :]
-    return LoadedStates(unit_states, _station_states(station_states), [row[_PASSES_AT + 2] for row in rows], more)
+    station_states, names, *more = rows[0][_PASSES_AT + 3 :]
+    of_units = [row[_PASSES_AT + 2] for row in rows]
+    return LoadedStates(unit_states, _station_states(station_states), read_names(names), of_units, more)
 
 
 def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:

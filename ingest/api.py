@@ -90,6 +90,11 @@ class EventAnswer(serializers.Serializer):
     trackIds = serializers.ListField(child=serializers.CharField(), required=False)
     leftOut = serializers.IntegerField(required=False, help_text="Units that the machine says it did not process.")
     skipped = Skipped(many=True, required=False)
+    referenceSns = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Reference units that it is about, where it is about nothing else: their passes are recorded.",
+    )
     problems = serializers.ListField(
         child=serializers.CharField(),
         required=False,

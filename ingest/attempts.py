@@ -5,7 +5,7 @@ of it back, key included; `reject` and `give_up` then keep it. What follows a se
 `processing`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,21 +15,33 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution.models import Disposition, DispositionAction
-from ingest import keys, left_out, matching, refused_reports, unit_moves
-from ingest.candidates import Candidate, EventCandidates, find_candidates, find_candidates_of_own_routes
+from ingest import keys, left_out, matching, reference_passes, refused_reports, unit_moves
+from ingest.candidates import (
+    Candidate,
+    EventCandidates,
+    find_candidates,
+    find_candidates_of_own_routes,
+    find_candidates_whatever_runs,
+)
 from ingest.context import EventContext, claim_and_lock, find_repeated_test, load_context
 from ingest.envelope import ReceivedEvent, decode
 from ingest.mapping.paths import invalid
 from ingest.matching import Match
 from ingest.models import IngestBase, IngestEvent, IngestStatus, OpenIngestEvent
 from ingest.open_events import NOBODY, Against, keep_waiting, lock_open, upsert_open, with_carried_at_receipt
+from ingest.reference_passes import list_named
 from ingest.settled_events import settle, settle_rest
 from mes import errors
 from mes.labels import Action, Entity
+from mes.platform.database.prepared import fetch_all
 from mes.platform.inbound.messages import Received
 from mes.platform.inbound.sender import Sender
 from mes.platform.inbound.times import check_bounds
 from mes.production import locking
+from mes.production.identity_models import ReferenceUnit
+from mes.production.names import find_names
+
+NEXT_ID = "SELECT nextval('ingest_settledingestevent_id_seq')"
 
 
 class Answered(Received, frozen=True, gc=False):
@@ -87,6 +99,8 @@ def attempt(event: ReceivedEvent, *, sender: Sender, is_in_turn: bool = False) -
     first_key = find_repeated_test(event, context)
     if first_key is not None:
         return _answer_like(first_key, event, _lock_kept(event, context))
+    if reference_sns := reference_passes.list_only_references(candidates, context.reference_sns):
+        return _pass_references(event, reference_sns, candidates, context, sender=sender)
     unopened = matching.find_unopened_transaction(candidates)
     if unopened is not None:
         check_time(unopened)
@@ -100,6 +114,46 @@ def attempt(event: ReceivedEvent, *, sender: Sender, is_in_turn: bool = False) -
     if not is_in_turn and (unit_ids := _list_units_with_earlier(event, match, context)):
         raise Overtakes(unit_ids)
     return _apply(event, match, context, sender=sender)
+
+
+def _pass_references(
+    event: ReceivedEvent,
+    sns: Sequence[str],
+    candidates: EventCandidates,
+    context: EventContext,
+    *,
+    sender: Sender,
+    waiting: OpenIngestEvent | None = None,
+) -> Answered:
+    """Settle an event that is about reference units only."""
+    reading = next(candidate.reading for candidate in candidates.candidates if candidate.sns)
+    open_event = waiting or _lock_kept(event, context)
+    try:
+        first_key = keys.claim_test(event, reading)
+    except errors.IngestPayloadInvalid:  # it has no id that could be read, and nothing is lost by that
+        first_key = None
+    if first_key is not None:
+        return _answer_like(first_key, event, open_event)
+    answer = reference_passes.settle(event, sns, candidates, open_event, event_id=context.event_id, sender=sender)
+    return _answered(answer)
+
+
+@locking.atomically
+def attempt_references(event: ReceivedEvent, *, sender: Sender) -> Answered | None:
+    """Settle an event that no step reads, where it is about reference units only: by whatever mapping finds them, of
+    runs that ended and of routes without any, else by its envelope. None where it is about anything else.
+    """
+    if not ReferenceUnit.objects.exists():
+        return None
+    candidates = find_candidates_whatever_runs(event)
+    named = [*dict.fromkeys(sn for each in candidates.candidates for sn in each.sns)] or list_named(event)
+    if not named or not find_names(named).references.issuperset(named):
+        return None
+    if not keys.claim(event):
+        return repeat_of(keys.earlier_answer(event))
+    event_id = fetch_all(NEXT_ID, {})[0][0]
+    open_event = lock_open(event)
+    return _answered(reference_passes.settle(event, named, candidates, open_event, event_id=event_id, sender=sender))
 
 
 def _lock_kept(event: ReceivedEvent, context: EventContext) -> OpenIngestEvent | None:
@@ -364,6 +418,8 @@ def attempt_waiting(waiting: OpenIngestEvent, event: ReceivedEvent, *, sender: S
     first_key = find_repeated_test(event, context)
     if first_key is not None:
         return _answer_like(first_key, event, open_event)
+    if reference_sns := reference_passes.list_only_references(candidates, context.reference_sns):
+        return _pass_references(event, reference_sns, candidates, context, sender=sender, waiting=open_event)
     unopened = matching.find_unopened_transaction(candidates)
     if unopened is not None and is_time_over:
         raise _transaction_expired(unopened, open_event)
@@ -426,23 +482,37 @@ def _transaction_expired(unopened: Candidate, open_event: OpenIngestEvent) -> er
 # --- the rest of a partial batch ---------------------------------------------------------------------------
 
 
-@locking.atomically
 def attempt_rest(listed: IngestEvent, *, sender: Sender, note: Mapping[str, Any] | None = None) -> Answered:
     """Apply the units that an applied partial batch left out and nobody decided about since. Raises InvalidTransition
     where there are none, and what still keeps the last of them out.
+    """
+    return _attempt_rest(listed, sender, note, present_sns={})
+
+
+@locking.atomically
+def _attempt_rest(
+    listed: IngestEvent, sender: Sender, note: Mapping[str, Any] | None, present_sns: dict[str, str]
+) -> Answered:
+    """Attempt it, by the present serial numbers that are known of its units; those that turn up are kept for the next
+    time.
     """
     locked = left_out.lock(listed.pk)
     if locked is None:
         raise _not_replayable(IngestStatus(listed.status))
     partial, settled_event = locked
     event = reread(settled_event)
+    event.call_by(present_sns)
     items = left_out.list_open(settled_event.skipped)
     sns = [item["sn"] for item in items if "sn" in item]
     if not sns:
         raise errors.SnUnreadable(sn="", items=[item["item"] for item in items])
     rest = replace(event, body={**event.body, "sn": None, "sns": sns})
     candidates = find_candidates(rest)
-    context = load_context(rest, candidates, locking.lock(candidates.sns, run_no=candidates.run_no))
+    try:
+        context = load_context(rest, candidates, locking.lock(candidates.sns, run_no=candidates.run_no))
+    except locking.Outdated:
+        present_sns.update(rest.present_sns)
+        raise
     match = matching.find_match(candidates, context.unit_states, context.station_states)
     if match.is_ahead:
         raise match.ahead_error

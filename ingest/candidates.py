@@ -17,8 +17,9 @@ from ingest.models import SettledIngestEvent
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
+from mes.production.names import find_units
 from mes.routing import snapshots
-from mes.routing.models import RouteVersion
+from mes.routing.models import RouteVersion, VersionStatus
 from mes.routing.paths import Path
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 from mes.routing.step_mapping import StepMapping
@@ -154,14 +155,26 @@ def find_candidates_of_own_routes(event: ReceivedEvent) -> EventCandidates | Non
     versions = _find_versions(None) | _find_ended_versions() | _find_versions_of(event.envelope)
     found = _read(event, _list_that_read(event, list_steps(event.envelope.event_type, versions)), versions)
     named = {sn for candidate in found.candidates for sn in candidate.sns}
-    rows = Unit.objects.filter(sn__in=named, run__isnull=False).values_list("sn", "run__route_version_id")
-    own_versions = dict(rows) if named else {}
+    units = find_units(named, Unit.objects.select_related("run"))
+    if renamed := {sn: unit.sn for sn, unit in units.items() if unit.sn != sn}:
+        event.call_by(renamed)
+        return find_candidates_of_own_routes(event)
+    own_versions = {sn: unit.run.route_version_id for sn, unit in units.items() if unit.run is not None}
     own = [
         candidate
         for candidate in found.candidates
         if any(own_versions.get(sn) == candidate.step.version_id for sn in candidate.sns)
     ]
     return replace(found, candidates=own) if own else None
+
+
+def find_candidates_whatever_runs(event: ReceivedEvent) -> EventCandidates:
+    """Return the steps that read an event in the routes of runs that are open or ended lately, and in the newest ready
+    versions of all: of one that may be about no unit at all, but for a reference unit.
+    """
+    ready = RouteVersion.objects.filter(status=VersionStatus.READY).order_by("-id").values_list("pk", "digest")
+    versions = _find_versions(None) | _find_ended_versions() | frozenset(ready[:ENDED_RUNS])
+    return _read(event, _list_that_read(event, list_steps(event.envelope.event_type, versions)), versions)
 
 
 def _find_ended_versions() -> frozenset[Version]:
@@ -173,7 +186,7 @@ def _find_ended_versions() -> frozenset[Version]:
 def _find_versions_of(envelope: Envelope) -> frozenset[Version]:
     """Return the versions of the runs of the units that an envelope names."""
     sns = envelope.sns or ([] if envelope.sn is None else [envelope.sn])
-    runs = Run.objects.filter(units__sn__in=sns) if sns else Run.objects.none()
+    runs = Run.objects.filter(units__in=find_units(sns).values()) if sns else Run.objects.none()
     return frozenset(runs.values_list("route_version_id", "route_version__digest"))
 
 
@@ -266,7 +279,7 @@ def _find_units(reading: EventReading, event: ReceivedEvent) -> NamedUnits:
         return NamedUnits()
     if transaction_id is None:
         return NamedUnits()
-    sns = list_of_transaction(event.envelope.source_system, transaction_id)
+    sns = list_of_transaction(event, transaction_id)
     return NamedUnits(sns, transaction_id=transaction_id, skipped=_find_skipped(reading, sns))
 
 
@@ -302,10 +315,13 @@ def list_unscrapped(carried: Sequence[tuple[str, str]]) -> list[tuple[str, str]]
     return [(sn, position) for sn, position in carried if sn not in scrapped]
 
 
-def list_of_transaction(source_system: str, transaction_id: str) -> list[str]:
-    """Return the units of the event that opened a transaction: a machine may name them only once."""
-    opening = SettledIngestEvent.objects.filter(source_system=source_system, transaction_id=transaction_id)
-    return next(iter(opening.order_by("-id").values_list("sns", flat=True)[:1]), [])
+def list_of_transaction(event: ReceivedEvent, transaction_id: str) -> list[str]:
+    """Return the units of the event that opened the transaction of this one: a machine may name them only once."""
+    opening = SettledIngestEvent.objects.filter(
+        source_system=event.envelope.source_system, transaction_id=transaction_id
+    )
+    named = next(iter(opening.order_by("-id").values_list("sns", flat=True)[:1]), [])
+    return [event.present(sn) for sn in named]
 
 
 def no_unit_error(candidates: Iterable[Candidate]) -> errors.DomainError:

@@ -62,16 +62,17 @@ class ReportedTest(msgspec.Struct, array_like=True, frozen=True):
 class EventContext:
     """Where the units that an event may be for stand, under their locks, and what else is known of them and of it.
 
-    `sns` are the serial numbers looked for; `tests` are the test results that the event may report, with the candidates
-    that find them, `reported_tests` those of them that were reported before; `event_id` is the id that the event gets
-    when it is settled. `is_open`: an event is kept open under its key; `has_held`: with its content, and it holds all
-    its units.
+    `sns` are the serial numbers looked for, `reference_sns` those of them that are reference units'; `tests` are the
+    test results that the event may report, with the candidates that find them, `reported_tests` those of them that were
+    reported before; `event_id` is the id that the event gets when it is settled. `is_open`: an event is kept open under
+    its key; `has_held`: with its content, and it holds all its units.
     """
 
     sns: frozenset[str]
     locked: Locked
     unit_states: Mapping[str, UnitState]
     station_states: Mapping[str, StationState]
+    reference_sns: frozenset[str]
     is_open: bool
     has_held: bool
     blocked_events: Sequence[BlockedEvent]
@@ -97,7 +98,8 @@ def claim_and_lock(event: ReceivedEvent, event_candidates: EventCandidates) -> L
 
 
 def load_context(event: ReceivedEvent, event_candidates: EventCandidates, locked: Locked | None) -> EventContext:
-    """Read where the units stand. Raises Outdated when the event was read by other routes than are open now.
+    """Read where the units stand. Raises Outdated when the event was read by other routes than are open now, and where
+    it names units by earlier serial numbers: from then on it is read by their present ones.
 
     Without `locked`, what is read may change at any moment.
     """
@@ -115,6 +117,9 @@ def load_context(event: ReceivedEvent, event_candidates: EventCandidates, locked
             "tests": as_json(list(tests)),
         },
     )
+    if states.names.present:
+        event.call_by(states.names.present)
+        raise locking.Outdated
     version_ids, held_digest, reported_tests, event_id = states.more
     if event_candidates.version_ids != set(version_ids or ()):
         candidates.forget()
@@ -124,6 +129,7 @@ def load_context(event: ReceivedEvent, event_candidates: EventCandidates, locked
         locked=locked or locking.NOTHING,
         unit_states=states.unit_states,
         station_states=states.station_states,
+        reference_sns=states.names.references,
         is_open=held_digest is not None,
         has_held=held_digest == event.digest.hex(),
         blocked_events=[blocked for text in states.of_units if text for blocked in _decode_blocked(text)],

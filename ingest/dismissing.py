@@ -30,6 +30,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound import keys
 from mes.platform.inbound.sender import Sender
 from mes.platform.sweeps import Sweep
+from mes.production.identity_models import UnitAlias
 from mes.production.models import Unit
 
 
@@ -160,6 +161,7 @@ def _decide_left_out(event_id: int) -> bool:
     if not decisions:
         return False
     sns = dict(Unit.objects.filter(pk__in=decisions).values_list("sn", "pk"))
+    sns |= dict(UnitAlias.objects.filter(unit__in=decisions).values_list("sn", "unit_id"))
     for item in settled_event.skipped:
         if item.get("sn") in sns and "decision" not in item:
             decision = decisions[sns[item["sn"]]]

@@ -1,6 +1,6 @@
 """The body of an event: decoded once, checked for what a decoder cannot tell."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -48,7 +48,8 @@ class Envelope(msgspec.Struct, rename="camel", kw_only=True):
 
 @dataclass(slots=True)
 class ReceivedEvent:
-    """An event as it was sent, with what paths found in it so far. It never changes.
+    """An event as it was sent, with what paths found in it so far. It never changes, but for what its serial numbers
+    are known to mean: `present_sns` are those that units it names by earlier ones have by now (`call_by`).
 
     `by` is who was signed in when it was received. `carried` is what its carrier carried then, serial numbers with
     their positions, of one that waited since. `clock` is that of its source, as it is known now. `is_new` marks a
@@ -66,6 +67,7 @@ class ReceivedEvent:
     is_new: bool = False
     is_by_itself: bool = False
     note: dict[str, Any] | None = None
+    present_sns: Mapping[str, str] = field(default_factory=dict)
     document: EventDocument = field(init=False)
     _readings: dict[StepMapping, EventReading] = field(init=False, default_factory=dict)
 
@@ -74,6 +76,18 @@ class ReceivedEvent:
         self.clock = clock_of(self.envelope.source_system)
         fields = {key: value for key, value in self.body.items() if value is not None}
         self.document = EventDocument(fields, received_at=self.received_at, clock=self.clock)
+        self.document.present_sns = self.present_sns
+
+    def call_by(self, present_sns: Mapping[str, str]) -> None:
+        """Read the event from now on as if it named its units by their present serial numbers."""
+        self.present_sns = self.document.present_sns = {**self.present_sns, **present_sns}
+        self._readings.clear()
+        if self.carried is not None:
+            self.carried = tuple((self.present(sn), position) for sn, position in self.carried)
+
+    def present(self, sn: str) -> str:
+        """Return the present serial number of a unit that the event names."""
+        return self.document.present(sn)
 
     def read(self, mapping: StepMapping) -> EventReading:
         """Return what the event says by a mapping; the same reading whenever the mapping is the same."""

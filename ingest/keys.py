@@ -76,9 +76,9 @@ def free(event: ReceivedEvent) -> None:
 
 
 def digest_of_test(event: ReceivedEvent, reading: EventReading) -> bytes:
-    """Return what makes two reports of a test result the same: type, units and payload."""
+    """Return what makes two reports of a test result the same: type, units and payload, as they were said."""
     payload = event.envelope.payload
-    return digest_of({"type": event.envelope.event_type, "sns": reading.sns, "payload": payload})
+    return digest_of({"type": event.envelope.event_type, "sns": reading.said_sns, "payload": payload})
 
 
 def key_of_test(event: ReceivedEvent, reading: EventReading) -> str:

@@ -5,17 +5,18 @@ The items stand in `skipped` of the settled event; one that somebody decided abo
 open has a row of its own (`PartialIngestEvent`), which is locked by whoever changes either.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ingest.models import PartialIngestEvent, SettledIngestEvent
+from mes import errors
 
-Item = Mapping[str, Any]
+Item = dict[str, Any]
 
 
 def list_open(items: Sequence[Item]) -> list[Item]:
-    """Return the items that nobody decided about."""
-    return [item for item in items if "decision" not in item]
+    """Return the items that nobody decided about. A reference unit is left out for good: nobody has to."""
+    return [item for item in items if "decision" not in item and item.get("code") != errors.SnIsReference.code]
 
 
 def _is_failing(item: Item) -> bool:

@@ -11,13 +11,14 @@ from mes.plant.models import Station
 from mes.platform.accounts.roles import Capability
 from mes.platform.lists.listing import Column, Filter, FilterKind, Kind, Listing, Period, Row
 from mes.production.models import Unit
+from mes.production.names import named
 
 
 def names_unit(sn: str) -> Q:
     """Return the condition that an event names a unit. Those that were applied are found by their parts, in one query:
     no index looks into the names of all events.
     """
-    unit = Unit.objects.filter(sn=sn).values("pk")[:1]
+    unit = Unit.objects.filter(named([sn])).values("pk")[:1]
     parts = IngestEventUnit.objects.filter(unit_id=Subquery(unit)).values_list("event_id", flat=True)
     unapplied = [status for status in IngestStatus if status != IngestStatus.APPLIED]
     return Q(pk__in=list(parts)) | Q(status__in=unapplied, sns__contains=[sn])

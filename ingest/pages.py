@@ -41,6 +41,7 @@ from mes.platform.http.pages import needs
 from mes.platform.http.whole_numbers import whole_number
 from mes.platform.inbound.sender import Sender
 from mes.production.models import Unit
+from mes.production.names import named
 from mes.routing.compilation import build, load_sources
 from mes.routing.models import RouteVersion, Routing
 from mes.routing.snapshots import StepSnapshot
@@ -301,12 +302,12 @@ def _advise(event: IngestWork) -> str:
 def _select(chosen: Filter) -> QuerySet[IngestWork]:
     events = causes.select(chosen.selection, statuses=WORK_STATUSES).order_by("-id")
     if chosen.q:
-        unit = Unit.objects.filter(sn=chosen.q).values("pk")
-        named = Q(sns__contains=[chosen.q]) | Q(blocked_unit_id__in=unit) | Q(dedupe_key__startswith=chosen.q)
+        unit = Unit.objects.filter(named([chosen.q])).values("pk")
+        of_it = Q(sns__contains=[chosen.q]) | Q(blocked_unit_id__in=unit) | Q(dedupe_key__startswith=chosen.q)
         said = Q(payload__icontains=chosen.q)
         opened = OpenIngestEvent.objects.filter(said).values("pk")
         applied = SettledIngestEvent.objects.filter(said, pk=OuterRef("pk"), received_at=OuterRef("received_at"))
-        events = events.filter(named | Q(pk__in=opened) | Q(Exists(applied), status=IngestStatus.APPLIED))
+        events = events.filter(of_it | Q(pk__in=opened) | Q(Exists(applied), status=IngestStatus.APPLIED))
     return events.filter(pk__lt=chosen.before) if chosen.before is not None else events
 
 

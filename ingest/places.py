@@ -12,6 +12,7 @@ from ingest.matching import Match
 from mes.plant.models import Station
 from mes.platform.validators import validate_name
 from mes.production.models import Run, Unit
+from mes.production.names import find_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def find_place(event: ReceivedEvent, candidates: EventCandidates | None, match: 
         sns, unit_ids = [state.unit.sn for state in match.units], [state.unit.pk for state in match.units]
         return Place(match.run.pk, station_id, match.step.step_no, sns, unit_ids)
     sns = _list_sns(event.envelope, named)
-    units = list(Unit.objects.filter(sn__in=sns).select_related("run")) if sns else []
+    units = list(dict.fromkeys(find_units(sns, Unit.objects.select_related("run")).values()))
     run = _find_run(event.envelope, units)
     step_no = None if run is None else _find_step_no(run, station, named)
     return Place(None if run is None else run.pk, station_id, step_no, sns, [unit.pk for unit in units])

@@ -172,6 +172,9 @@ def _apply(event: ReceivedEvent, sender: Sender) -> Outcome | KeptRefusal:
             sender.check_station(event.envelope.station_code)
         answered = _attempt_in_turn(event, sender)
     except errors.DomainError as error:
+        if _may_be_of_references(error) and (passed := attempts.attempt_references(event, sender=sender)) is not None:
+            _follow(event, passed)
+            return passed
         forbidden = attempts.find_forbidden(event, sender)
         if forbidden is None and not isinstance(error, errors.KeyConflict) and count_up(event, error):
             return KeptRefusal(error)
@@ -182,6 +185,11 @@ def _apply(event: ReceivedEvent, sender: Sender) -> Outcome | KeptRefusal:
         return KeptRefusal(answered)
     _follow(event, answered)
     return answered
+
+
+def _may_be_of_references(error: errors.DomainError) -> bool:
+    """Whether an event was refused before it was known what it is about."""
+    return isinstance(error, errors.IngestMappingMissing | errors.IngestPayloadInvalid | errors.RunNotFound)
 
 
 def _unstorable(error: DatabaseError) -> errors.DomainError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from execution import dispositions, rules
 from execution.failing_reports import FailingReport, hold_units, list_held
 from execution.models import Disposition
+from ingest import left_out
 from ingest.candidates import Candidate, EventCandidates
 from ingest.carrier_moves import find_missed_positions
 from ingest.envelope import ReceivedEvent
@@ -18,6 +19,7 @@ from mes import errors
 from mes.plant.models import Station
 from mes.production import locking
 from mes.production.models import Unit, UnitStatus
+from mes.production.names import find_names, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ def hold_failing(
     said = _find_said(event, candidates.candidates)
     if not any(each.report for of_unit in said.values() for each in of_unit):
         return [], NOBODY
-    units = locking.lock_units(Unit.objects.filter(sn__in=list(said)).select_related("run"))
+    units = locking.lock_units(Unit.objects.filter(named(list(said))).select_related("run"))
+    for sn, present in find_names(said.keys() - {unit.sn for unit in units}).present.items():
+        said.setdefault(present, []).extend(said.pop(sn))
     stations = _find_stations(candidates)
     failing = {unit.sn: report for unit in units if (report := _choose(unit, said[unit.sn], stations).report)}
     decisions = hold_units(
@@ -61,7 +65,7 @@ def hold_left_out(
     """Hold those of the units that a partial batch leaves out of which it says that they failed, and mark them in
     `skipped`. Returns the decisions, unsaved, and the ids of the units that are held for it.
     """
-    skipped = {item["sn"]: item for item in event_moves.skipped if "sn" in item}
+    skipped = {item["sn"]: item for item in left_out.list_open(event_moves.skipped) if "sn" in item}
     said = _find_said(event, [event_moves.match.candidate]) if skipped else {}
     failing = {sn: each.report for sn, of_unit in said.items() for each in of_unit if each.report and sn in skipped}
     if not failing:

@@ -13,6 +13,7 @@ from ingest.envelope import ReceivedEvent
 from ingest.mapping.extract import DATA, Extracted
 from ingest.models import IngestEventUnit, IngestStatus, OpenIngestEvent, SettledIngestEvent
 from ingest.open_events import attempts_before
+from ingest.reference_passes import record_passes
 from ingest.unit_moves import EventMoves
 from mes.platform import request_ids
 from mes.platform.database.prepared import as_json
@@ -117,14 +118,22 @@ def settle(
         "answer": answer,
         **_columns(event, event_moves),
     }
-    if event_moves.skipped:
-        row["left_out"] = left_out.summarize(event_moves.skipped, held_unit_ids)
-    statement, parameters = SETTLE_PARTLY if event_moves.skipped else SETTLE, {"event": as_json(row)}
+    row["left_out"] = left_out.summarize(event_moves.skipped, held_unit_ids)
+    statement, parameters = SETTLE if row["left_out"] is None else SETTLE_PARTLY, {"event": as_json(row)}
     _name_event(event_moves, event_id)
     moves_sql.write(
         event_moves.moves, now=now, statement=statement, parameters=parameters, watched=context.watched_unit_ids
     )
     _join_pass(event_moves)
+    if event_moves.references:
+        record_passes(
+            list(event_moves.references),
+            event_moves.references,
+            station=event_moves.station,
+            at=event_moves.extracted.occurred_at,
+            event_id=event_id,
+            by=event.by,
+        )
     if open_event:
         open_event.delete()
     return answer

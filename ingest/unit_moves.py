@@ -51,7 +51,7 @@ class EventMoves:
     carried at receipt. `skipped` are units that were refused, `left_out` counts those that the machine did not process.
     Of the `measured` values of the others, and of all, `unmapped` names those that are kept with the event alone; among
     them `misfits`, which failing reports are taken without. `too_late` is why units are not moved by it any more, by
-    their ids.
+    their ids. `references` are the reference units that it names, with their results.
     """
 
     match: Match
@@ -70,6 +70,7 @@ class EventMoves:
     measured: int = 0
     unmapped: list[str | None] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
+    references: dict[str, str] = field(default_factory=dict)
     last_error: errors.DomainError | None = None
 
     @property
@@ -104,6 +105,18 @@ class EventMoves:
             raise error
         self.skipped.append({"sn": sn, "code": error.code, "message": str(error)})
         self.last_error = error
+
+    def leave_out_references(self, reports: list[UnitReport], reference_sns: frozenset[str]) -> list[UnitReport]:
+        """Leave out reference units, of which nothing follows but that they passed; return the other reports."""
+        if reference_sns.isdisjoint(report.sn for report in reports if report.sn):
+            return reports
+        for report in reports:
+            if report.sn in reference_sns:
+                error = errors.SnIsReference(sn=report.sn)
+                self.skipped.append({"sn": report.sn, "code": error.code, "message": str(error)})
+                self.references[str(report.sn)] = report.result if report.result in (PASS, FAIL) else ""
+                self.unmapped += [measurement.name for measurement in report.measurements]
+        return [report for report in reports if report.sn not in reference_sns]
 
     def leave_out_item(self, unreadable: UnreadableItem) -> None:
         """Leave out an item of which nobody can tell which unit it is of, and whether it says that this failed. Raises
@@ -158,6 +171,7 @@ def decide_moves(
     )
     for unreadable in unreadable_items:
         event_moves.leave_out_item(unreadable)
+    reports = event_moves.leave_out_references(reports, context.reference_sns)
     processed = [report for report in reports if not report.is_skipped]
     may_make = event.envelope.run_no is not None and extracted.phase != DATA
     units = _find_units(event_moves, context, processed, may_make=may_make)
@@ -255,7 +269,7 @@ def _list_reports(
         raise invalid(_("named more than once: {sns}").format(sns=", ".join(repeated)))
     of_no_unit = [report for report in reports if not (report.sn or report.position in sns_by_position)]
     if rest_of is not None:
-        left_out = {item["sn"] for item in list_open(rest_of.skipped) if "sn" in item}
+        left_out = {event.present(item["sn"]) for item in list_open(rest_of.skipped) if "sn" in item}
         named = [report for report in named if report.sn in left_out]
     return named, of_no_unit
 
@@ -274,7 +288,7 @@ def _list_named_or_implied(
     if carrier is not None:
         implied = carrier.received
     elif extracted.transaction_id:
-        implied = [(sn, None) for sn in list_of_transaction(event.envelope.source_system, extracted.transaction_id)]
+        implied = [(sn, None) for sn in list_of_transaction(event, extracted.transaction_id)]
     return [UnitReport(sn, position, extracted.result, defects=extracted.defects) for sn, position in implied]
 
 

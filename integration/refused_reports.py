@@ -18,6 +18,7 @@ from mes import errors
 from mes.platform.inbound.messages import Message, Outcome
 from mes.production import locking
 from mes.production.models import Unit
+from mes.production.names import find_names
 
 Refused = Sequence[tuple[Message, errors.DomainError]]
 Said = Mapping[str, FailingReport]  # by serial number
@@ -55,6 +56,9 @@ class HoldingLog(MessageLog, ABC):
         sns = {sn for _refusal, failing in said for sn in failing}
         if not sns:
             return [Holding(Refusal(message, error)) for message, error in refused]
+        present = find_names(sns).present
+        said = [(refusal, {present.get(sn, sn): report for sn, report in failing.items()}) for refusal, failing in said]
+        sns = {sn for _refusal, failing in said for sn in failing}
         units = {unit.sn: unit for unit in locking.lock_units(Unit.objects.filter(sn__in=sns))}
         held_before = _find_held_before(refused, self.entity_type)
         holding = []

@@ -42,11 +42,11 @@ SUBJECTS = (
     Subject(
         "Stations, units and carriers",
         "By hand: tracking units and carriers in and out, entering values, holding and releasing.",
-        ("stations", "units", "carriers", "scans"),
+        ("stations", "units", "carriers", "scans", "reference-units"),
         "STATION_NOT_FOUND UNIT_NOT_FOUND TRACK_NOT_FOUND CARRIER_NOT_FOUND RUN_NOT_AUTHORIZED RUN_ON_HOLD "
         "UNIT_ALREADY_IN_STATION UNIT_NOT_IN_STATION UNIT_ALREADY_DONE UNIT_OUT_FAILED UNIT_ON_HOLD "
         "UNIT_SCRAPPED STATION_MISMATCH STEP_MISMATCH "
-        "REQUIRED_DATA_MISSING SN_UNREADABLE SN_MASK_MISMATCH",
+        "REQUIRED_DATA_MISSING SN_UNREADABLE SN_MASK_MISMATCH SN_TAKEN SN_IS_REFERENCE REFERENCE_UNIT_NOT_FOUND",
     ),
     Subject(
         "Orders and runs",

@@ -521,7 +521,21 @@ class StepRequired(DomainError):
 
 
 class SnTaken(DomainError):
-    code, message = "SN_TAKEN", _("“{sn}” is the serial number of another unit, an earlier one, or a reference unit's.")
+    code, message = (
+        "SN_TAKEN",
+        _("“{sn}” is taken: a unit has this serial number, another one had it, or it is a reference unit's."),
+    )
+
+
+class PanelLoaded(DomainError):
+    code, message = "PANEL_LOADED", _("Panel “{panel}” carries other boards already; unload it first.")
+
+
+class BoardLabelled(DomainError):
+    code, message = (
+        "BOARD_LABELLED",
+        _("The board at position {position} of panel “{panel}” has the label “{sn}”; relabel it to change that."),
+    )
 
 
 class SnIsReference(DomainError):

@@ -18,6 +18,7 @@ from mes.production import api as production
 from mes.production import approvals_api as approvals
 from mes.production import history_api as line_history
 from mes.production import line_api as line_status
+from mes.production import reference_api as reference_units
 from mes.readiness import api as readiness
 from mes.readiness import policy_api as prep_policies
 from mes.routing import api as routing
@@ -39,6 +40,7 @@ for subject in (
     fai_templates,
     production,
     approvals,
+    reference_units,
     readiness,
     prep_policies,
     line_setup,

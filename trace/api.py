@@ -35,6 +35,7 @@ class UnitTraceAnswer(serializers.Serializer):
     timeRules = serializers.ListField(child=serializers.DictField())
     readiness = serializers.ListField(child=serializers.DictField())
     materials = serializers.ListField(child=serializers.DictField())
+    aliases = serializers.ListField(child=serializers.DictField(), help_text="Serial numbers that it had before.")
 
 
 class UnitTraceViewSet(GenericViewSet):
@@ -47,7 +48,8 @@ class UnitTraceViewSet(GenericViewSet):
     @extend_schema(
         summary="Trace a unit",
         description="Its frozen route, every pass, every value with the limits it was judged by, device "
-        "records, machine events and carriers.",
+        "records, machine events and carriers. A serial number that it had before finds it, too; `unit.sn` is the "
+        "present one.",
         responses=OpenApiResponse(UnitTraceAnswer),
     )
     def retrieve(self, request: Request, sn: str) -> Response:

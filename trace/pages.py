@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from execution import dispositions
-from mes.errors import CarrierNotFound, DomainError, RunNotFound, SnUnreadable, UnitNotFound
+from mes.errors import CarrierNotFound, DomainError, RunNotFound, SnIsReference, SnUnreadable, UnitNotFound
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.pages import columns_of, is_live, mark_of, show_live, signed_in
 from mes.platform.http.whole_numbers import whole_number
@@ -88,8 +88,10 @@ def unit(request: HttpRequest, sn: str) -> HttpResponse:
         trace = units.get_unit_trace(sn=sn)
     except UnitNotFound:
         return missing(request, sn, _("There is no unit “%(code)s”.") % {"code": sn})
-    except SnUnreadable as refusal:
+    except (SnUnreadable, SnIsReference) as refusal:
         return missing(request, sn, str(refusal))
+    if trace.unit.sn != sn:  # relabelled
+        return redirect("unit", sn=trace.unit.sn)
     opened = whole_number(request.GET.get("pass", ""))
     if is_live(request) and opened is not None and "seen" not in request.GET:
         return _show_pass(request, trace, opened)

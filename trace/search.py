@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from execution.models import Carrier
 from mes.platform.scans import UNIT, read_scan, take_part
+from mes.production.identity_models import UnitAlias
 from mes.production.models import Run, Unit, WorkOrder
 from trace.runs import RunState, build_states
 
@@ -49,8 +50,8 @@ def read_text(scanned: str) -> tuple[str, str]:
 def find(text: str) -> Found:
     """Search serial numbers, run numbers, work orders and carriers by their beginning, as written, else in capitals.
 
-    Each kind is one query over an index; a unit goes before a run of the same name. A work order leads to its run when
-    it has just one.
+    Each kind is one query over an index, units one more by serial numbers that they had; a unit goes before a run of
+    the same name. A work order leads to its run when it has just one.
     """
     results = _find(text)
     capitals = text.upper()
@@ -59,6 +60,12 @@ def find(text: str) -> Found:
 
 def _find(text: str) -> Found:
     units = list(Unit.objects.filter(sn__startswith=text).select_related("run").order_by("sn")[: SHOWN + 1])
+    exact_sn = text if units and units[0].sn == text else None
+    if exact_sn is None:
+        earlier = UnitAlias.objects.filter(sn__startswith=text).select_related("unit__run").order_by("sn")
+        aliases = list(earlier[: SHOWN + 1])
+        exact_sn = aliases[0].unit.sn if aliases and aliases[0].sn == text else None
+        units = list({unit.pk: unit for unit in (*units, *(alias.unit for alias in aliases))}.values())
     runs = list(_runs().filter(run_no__startswith=text).order_by("run_no")[: SHOWN + 1])
     orders = WorkOrder.objects.filter(wo_no__startswith=text).order_by("wo_no")[:SHOWN]
     of_orders = list(_runs().filter(work_order__in=orders).order_by("work_order__wo_no", "-id")[: SHOWN + 1])
@@ -71,7 +78,7 @@ def _find(text: str) -> Found:
         runs=[states[run.pk] for run in together[:SHOWN]],
         has_more_units=len(units) > SHOWN,
         has_more_runs=len(together) > SHOWN,
-        exact_sn=text if units and units[0].sn == text else None,
+        exact_sn=exact_sn,
         exact_run_no=_choose_run(text, runs, of_orders),
         carriers=carriers[:SHOWN],
         has_more_carriers=len(carriers) > SHOWN,

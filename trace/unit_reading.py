@@ -20,9 +20,10 @@ from mes.plant.models import Line
 from mes.platform.database.instances import Columns, instances
 from mes.platform.database.prepared import fetch_all
 from mes.production.models import Run, Unit, WorkOrder
-from mes.production.serial_numbers import no_such_unit
+from mes.production.names import find_present
 from mes.routing.models import RouteVersion, Routing
 from trace.unit_rows import (
+    AliasRow,
     CarrierPassRow,
     CheckRow,
     ClockRow,
@@ -104,7 +105,10 @@ _SETTLED_EVENTS = _all(
 # Those that wait or were rejected.
 _OPEN_EVENTS = _all(
     _EVENT,
-    rows="ingest_openingestevent e WHERE e.blocked_unit_id = u.id OR e.sns @> ARRAY[u.sn]::varchar[]",
+    rows="""
+        ingest_openingestevent e
+        WHERE e.blocked_unit_id = u.id OR u.id = ANY(e.unit_ids) OR e.sns @> ARRAY[u.sn]::varchar[]
+    """,
     order="e.id",
 )
 _LOADS = _all(
@@ -164,6 +168,9 @@ _ITEMS = _all(
     rows="mes_readinessitem i WHERE i.check_made_id = c.id",
     order="i.id",
 )
+_ALIASES = _all(
+    "a.sn, a.reason, a.relabelled_by, a.relabelled_at", rows="mes_unitalias a WHERE a.unit_id = u.id", order="a.id"
+)
 # What was checked since does not change what the run was authorized by.
 _CHECK = f"""
     (SELECT json_build_array(c.id, c.kind, c.status, c.is_authorization, c.checked_at, c.checked_by,
@@ -193,6 +200,7 @@ _DECODE: Mapping[str, Callable[[str], Any]] = {
     _INSPECTIONS: msgspec.json.Decoder(list[InspectionRow]).decode,
     _DEFECTS: msgspec.json.Decoder(list[DefectRow]).decode,
     _CHECK: msgspec.json.Decoder(CheckRow).decode,
+    _ALIASES: msgspec.json.Decoder(list[AliasRow]).decode,
 }
 _DECODE_RECEIVED: Mapping[str, Callable[[str], Any]] = {
     _RECORDS: msgspec.json.Decoder(list[RecordRow]).decode,
@@ -238,17 +246,20 @@ class UnitRows:
     check: CheckRow | None
     values: Sequence[ValueRow]
     carrier_values: Sequence[ValueRow]
+    aliases: Sequence[AliasRow] = ()
 
 
 def read_unit(sn: str) -> UnitRows:
-    """Read a unit. Raises UnitNotFound, SnUnreadable. Three statements, whatever there is; one if there is no unit."""
+    """Read a unit by its serial number or one that it had. Raises UnitNotFound, SnUnreadable, SnIsReference. Three
+    statements, whatever there is; two more by one that it had, and two in all if there is no unit.
+    """
     found = fetch_all(FIND, {"sn": sn})
     if not found:
-        raise no_such_unit(sn)
+        return read_unit(find_present(sn))
     row = found[0]
     unit = _unit_of(row)
-    tracks, dispositions, moves, event_keys, opened, loads, passes, clocks, inspections, defects, check = _decoded(
-        _DECODE, row[_PARTS_AT:]
+    tracks, dispositions, moves, event_keys, opened, loads, passes, clocks, inspections, defects, check, aliases = (
+        _decoded(_DECODE, row[_PARTS_AT:])
     )
     since = unit.created_at - CLOCKS_DIFFER  # nothing was received before it existed, but for events
     records, settled = _read_received(unit, since, dict(event_keys or ()), dispositions or ())
@@ -268,6 +279,7 @@ def read_unit(sn: str) -> UnitRows:
         check=check,
         values=values,
         carrier_values=carrier_values,
+        aliases=aliases or (),
     )
 
 

@@ -117,6 +117,15 @@ class RecordRow(Row, frozen=True, gc=False):
         return self.payload.get("meta")
 
 
+class AliasRow(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A serial number that the unit had: `mes.production.identity_models.UnitAlias`."""
+
+    sn: str
+    reason: str
+    relabelled_by: str
+    relabelled_at: datetime
+
+
 class DispositionRow(Row, frozen=True, gc=False):
     """A decision: `execution.models.Disposition`."""
 

@@ -20,6 +20,7 @@ from trace.readiness import RunReadiness
 from trace.readiness import as_json as readiness_as_json
 from trace.unit_reading import read_unit
 from trace.unit_rows import (
+    AliasRow,
     ClockRow,
     DefectRow,
     DispositionRow,
@@ -105,6 +106,7 @@ class UnitTrace:
     defects: Sequence[DefectRow]
     readiness: RunReadiness | None
     loaded_at: datetime
+    aliases: Sequence[AliasRow] = ()
 
     @cached_property
     def decisions(self) -> list[DispositionRow | MoveRow]:
@@ -222,7 +224,10 @@ class UnitTrace:
 
 
 def get_unit_trace(*, sn: str) -> UnitTrace:
-    """Load the trace of a unit in three statements, whatever there is. Raises UnitNotFound, SnUnreadable."""
+    """Load the trace of a unit in three statements, whatever there is, by its serial number or one that it had.
+
+    Raises UnitNotFound, SnUnreadable, SnIsReference.
+    """
     rows = read_unit(sn)
     unit = rows.unit
     return UnitTrace(
@@ -240,6 +245,7 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         defects=rows.defects,
         readiness=RunReadiness(rows.check, rows.check.items) if rows.check else None,
         loaded_at=timezone.now(),
+        aliases=rows.aliases,
     )
 
 
@@ -308,6 +314,15 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         "timeRules": [clocks.as_json(clock) for clock in trace.clocks],
         "readiness": readiness_as_json(trace.readiness),
         "materials": [],
+        "aliases": [
+            {
+                "sn": alias.sn,
+                "reason": alias.reason,
+                "relabelledBy": alias.relabelled_by,
+                "relabelledAt": alias.relabelled_at,
+            }
+            for alias in trace.aliases
+        ],
     }
 
 

@@ -22,6 +22,7 @@ from mes import errors
 from mes.plant.models import Station
 from mes.production.locking import lock_units
 from mes.production.models import Run, Unit
+from mes.production.names import find_names, named
 from mes.production.serial_numbers import check_readable, no_such_unit
 from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind, StatusReport
@@ -50,9 +51,10 @@ def report_inspection(
 ) -> Inspected:
     """Take an inspection's result for the latest track of run, unit, station and step (inside a transaction).
 
-    `defects`: {code, location, remark}. Raises RunNotFound, UnitNotFound, StationNotFound, TrackNotFound.
+    `defects`: {code, location, remark}. Raises SnIsReference, RunNotFound, UnitNotFound, StationNotFound,
+    TrackNotFound.
     """
-    unit = next(iter(lock_units(Unit.objects.filter(sn=unit_sn))), None)
+    unit = next(iter(lock_units(Unit.objects.filter(named([unit_sn])))), None)
     track = _find_track(unit, run_no=run_no, station_code=station_code, unit_sn=unit_sn, step_no=step_no)
     assert unit is not None  # or there were no track
     inspection = InspectionResult.objects.filter(track=track, inspection_type=inspection_type).first()
@@ -89,6 +91,8 @@ def _find_track(unit: Unit | None, *, run_no: str, station_code: str, unit_sn: s
     track = Track.objects.filter(unit=unit, **named).order_by("-id").first() if unit else None
     if track is not None:
         return track
+    if unit is None:
+        find_names([unit_sn]).check_no_reference([unit_sn])
     if not Run.objects.filter(run_no=run_no).exists():
         raise errors.RunNotFound(code=run_no)
     if unit is None:

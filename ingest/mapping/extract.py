@@ -137,14 +137,20 @@ class EventReading:
 
     @property
     def sns(self) -> list[str]:
-        """The serial numbers of the units that the event names."""
+        """The serial numbers of the units that the event names; the present ones, as far as they are known."""
+        present = self.document.present
+        return [present(sn) for sn in self.said_sns] if self.document.present_sns else self.said_sns
+
+    @property
+    def said_sns(self) -> list[str]:
+        """The serial numbers as the event has them."""
         fields, mapping = self.document.fields, self.mapping
         if fields.get("sn"):
             return [fields["sn"]]
         if fields.get("sns"):
             return list(fields["sns"])
         if mapping.units_path is not None:
-            return self.item_sns
+            return [sn for sn in self._list_said_item_sns(mapping.units_path) if sn]
         if mapping.sn_list_path is not None:
             return [sn for sn in self.document.list_at(mapping.sn_list_path) if isinstance(sn, str) and sn]
         sn = self.document.text_at(mapping.sn_path)
@@ -159,6 +165,10 @@ class EventReading:
 
     def _list_item_sns(self, items_path: Path) -> list[str | None]:
         """Return the serial number of each item, None for what the reader could not read."""
+        present = self.document.present
+        return [sn and present(sn) for sn in self._list_said_item_sns(items_path)]
+
+    def _list_said_item_sns(self, items_path: Path) -> list[str | None]:
         texts = self.document.texts_at_items(items_path, self.mapping.sn_path)
         return [None if is_unreadable(sn) else sn for sn in texts]
 
@@ -403,7 +413,7 @@ class EventReading:
         if len(items) > MOST_UNITS:
             raise _too_many_units()
         for index, (item, text) in enumerate(zip(items, texts, strict=True)):
-            sn = None if is_unreadable(text) else text
+            sn = None if text is None or is_unreadable(text) else self.document.present(text)
             position = self.document.text_in(item, self.mapping.position_path)
             if sn is None and position is None:
                 of_no_unit.append(self._read_unreadable(index, item, None, phase))

@@ -31,10 +31,11 @@ class EventDocument:
     """An event as mappings see it (null is absent). A path is evaluated in it once, whichever mappings name it.
 
     What a path costs in the event and in all its items counts together; each path for itself, so that one that costs
-    too much spoils no other. What times in it mean, `received_at` (without one: now) and the clock of its source tell.
+    too much spoils no other. What times in it mean, `received_at` (without one: now) and the clock of its source tell;
+    `present_sns` are the present serial numbers of units that it names by earlier ones.
     """
 
-    __slots__ = ("_found", "_interpreters", "clock", "fields", "received_at")
+    __slots__ = ("_found", "_interpreters", "clock", "fields", "present_sns", "received_at")
 
     def __init__(
         self, fields: Mapping[str, Any], *, received_at: datetime | None = None, clock: SourceClock = NO_CORRECTION
@@ -42,8 +43,13 @@ class EventDocument:
         self.fields = fields
         self.received_at = received_at or timezone.now()
         self.clock = clock
+        self.present_sns: Mapping[str, str] = {}
         self._found: dict[Any, Any] = {}
         self._interpreters: Interpreters = {}
+
+    def present(self, sn: str) -> str:
+        """Return the present serial number of a unit that is named by an earlier one."""
+        return self.present_sns.get(sn, sn)
 
     def find_excess(self) -> errors.IngestPayloadInvalid | None:
         """Return the refusal of a path that cost too much in the event; None when there was none."""

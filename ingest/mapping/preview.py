@@ -29,6 +29,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.envelope import camel_case
 from mes.platform.inbound.sources import clock_of
 from mes.production.models import Unit
+from mes.production.names import find_units
 from mes.routing import snapshots
 from mes.routing.compilation import build, load_sources
 from mes.routing.mapping_problems import find_mapping_problems
@@ -329,7 +330,7 @@ def _check_who_and_where(preview: Preview, extracted: Extracted) -> None:
     at = extracted.occurred_at
     preview.attempt(lambda: rules.check_time(at, now=timezone.now(), previous=None, skew=skew))
     sns = [sn for sn in extracted.sns if "\0" not in sn]
-    preview.units = {unit.sn: unit for unit in Unit.objects.select_related("run").filter(sn__in=sns)}
+    preview.units = find_units(sns, Unit.objects.select_related("run"))
     repeated = sorted({sn for sn in sns if sns.count(sn) > 1}) if len(sns) <= envelope.LARGEST_BATCH else []
     if repeated:
         preview.add(invalid(_("named more than once: {sns}").format(sns=", ".join(repeated))))

@@ -10,7 +10,7 @@ from django.utils import timezone
 from execution.data import judging
 from integration.counts import body as counts_body
 from integration.device_data.body import DeviceDataEvent, DeviceDataMessage
-from integration.device_data.resolving import Target, find_targets
+from integration.device_data.resolving import ReferenceTarget, Target, find_targets
 from mes import errors
 from mes.platform.inbound.sender import Sender
 from mes.platform.inbound.times import check_bounds
@@ -83,7 +83,7 @@ class _Rules:
         """Judge by the specs of the frozen step; raises as `execution.data.judging.collect` does, but where a value
         fails or holds the unit: then those that do not fit are left out.
         """
-        if event.data is None:
+        if event.data is None or isinstance(target, ReferenceTarget):
             return [], []
         snapshot = snapshots.load(version_id=target.version_id, digest=target.version_digest)
         step = snapshot.step_of_track(target.step_no)

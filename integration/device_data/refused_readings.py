@@ -11,6 +11,7 @@ from mes.platform.inbound.messages import Message
 from mes.production import runs
 from mes.production.decision_models import UnitMove
 from mes.production.models import Run, Unit
+from mes.production.names import find_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,7 @@ def _find_places(events: Sequence[DeviceDataEvent]) -> list[list[_Place]]:
     tracks = _find_tracks(whole_number(event.track_id) for event in events if event.track_id)
     passes = _find_passes(whole_number(event.carrier_track_id) for event in events if event.carrier_track_id)
     sns = [event.unit_sn for event in events if event.unit_sn]
-    rows = Unit.objects.filter(sn__in=sns).select_related("run__route_version") if sns else ()
-    units = {unit.sn: unit for unit in rows}
+    units = find_units(sns, Unit.objects.select_related("run__route_version"))
     earlier = _find_earlier_runs(events, units)
     places: list[list[_Place]] = []
     for event in events:
@@ -70,9 +70,12 @@ def _find_earlier_runs(
     }
     if not named:
         return {}
-    left = UnitMove.objects.filter(unit__sn__in={sn for sn, _run_no in named}).select_related("from_run__route_version")
-    runs_left = {(move.unit.sn, move.from_run.run_no): move.from_run for move in left.select_related("unit")}
-    return {key: run for key, run in runs_left.items() if key in named}
+    left = UnitMove.objects.filter(unit__in=[units[sn] for sn, _run_no in named if sn is not None])
+    runs_left = {
+        (move.unit_id, move.from_run.run_no): move.from_run for move in left.select_related("from_run__route_version")
+    }
+    keys = [(units[sn], run_no) for sn, run_no in named if sn is not None and run_no is not None]
+    return {(unit.sn, run_no): runs_left[unit.pk, run_no] for unit, run_no in keys if (unit.pk, run_no) in runs_left}
 
 
 def _find_tracks(ids: Iterable[int | None]) -> dict[int | None, list[_Place]]:

@@ -15,6 +15,8 @@ from mes.plant.models import Station
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
 from mes.platform.http.whole_numbers import whole_number
 from mes.production.models import Run, Unit
+from mes.production.names import Names as OtherNames
+from mes.production.names import find_names
 from mes.production.serial_numbers import is_unreadable, no_such_unit
 from mes.routing.snapshots import StepSnapshot
 
@@ -40,6 +42,10 @@ class CountTarget(Target, frozen=True, kw_only=True):
     """A station at a step of a run, without any track."""
 
     line_id: int
+
+
+class ReferenceTarget(Target, frozen=True, kw_only=True):
+    """A reference unit: what is said of it is kept, and is no value of anything. It has no run: `run_id` is 0."""
 
 
 _PLACE_TYPES = {"run_no": "text", "station": "text", "step_no": "integer", "sns": "jsonb"}
@@ -142,9 +148,35 @@ def find_tracks(events: Sequence[DeviceDataEvent]) -> list[Target | errors.Domai
     names = {_names(event) for event in events if event.track_id is None and event.carrier_track_id is None}
     named: dict[Names, Target | errors.DomainError] = {**_query_names(names)}
     if missing := names - named.keys():
-        known = _load_known(missing)
-        named |= {name: _why_not(name, known) for name in missing}
+        named |= _find_by_other_names(missing)
     return [_choose(event, tracks, carriers, named) for event in events]
+
+
+def _find_by_other_names(names: set[Names]) -> dict[Names, Target | errors.DomainError]:
+    """Return what is meant by names that lead to no track: units by earlier serial numbers, and reference units. Where
+    it is nothing, the refusal.
+    """
+    others = find_names(sn for sn, *_place in names if sn is not None)
+    present: dict[Names, Names] = {
+        name: (others.present[name[0]], *name[1:])
+        for name in names
+        if name[0] is not None and name[0] in others.present
+    }
+    tracks = _query_names(set(present.values()))
+    named: dict[Names, Target | errors.DomainError] = {
+        name: tracks[known] for name, known in present.items() if known in tracks
+    }
+    named |= {name: _reference_target(name) for name in names if name[0] in others.references}
+    if missing := names - named.keys():
+        known = _load_known(missing, others)
+        named |= {name: _why_not(name, known) for name in missing}
+    return named
+
+
+def _reference_target(name: Names) -> ReferenceTarget:
+    sn, run_no, station_code, step_no = name
+    ids = (None, None, None, 0, None, step_no or 0)
+    return ReferenceTarget(*ids, "", sn, run_no or "", station_code or "", 0, "")
 
 
 def _choose(
@@ -219,7 +251,10 @@ def _as_id(text: str) -> int:
 
 def _find_disagreement(event: DeviceDataEvent, target: Target) -> errors.DomainError | None:
     """Return the refusal of an event that names another run, unit, station or step than its track's."""
-    if event.run_no not in (None, target.run_no) or (target.sn and event.unit_sn not in (None, target.sn)):
+    is_other_unit = target.sn is not None and event.unit_sn not in (None, target.sn)
+    if is_other_unit and event.unit_sn is not None:
+        is_other_unit = find_names([event.unit_sn]).present.get(event.unit_sn) != target.sn
+    if event.run_no not in (None, target.run_no) or is_other_unit:
         return errors.UnitRunMismatch(sn=event.unit_sn or target.sn, run=event.run_no or target.run_no)
     if event.station_code not in (None, target.station_code) or event.step_no not in (None, target.step_no):
         return errors.TrackNotFound(track_id=event.track_id)
@@ -238,12 +273,16 @@ class Known:
     stations: frozenset[str]
 
 
-def _load_known(names: Iterable[Names]) -> Known:
-    """Read which of these runs, units (with their run) and stations exist, in three queries."""
+def _load_known(names: Iterable[Names], others: OtherNames) -> Known:
+    """Read which of these runs, units (with their run) and stations exist, in three queries. `others` are earlier
+    serial numbers of units.
+    """
     sns, run_nos, stations, _step_nos = (set(column) for column in zip(*names, strict=True))
+    units = dict(Unit.objects.filter(sn__in={*sns, *others.present.values()}).values_list("sn", "run_id"))
+    units |= {sn: units[present] for sn, present in others.present.items() if present in units}
     return Known(
         runs=dict(Run.objects.filter(run_no__in=run_nos).values_list("run_no", "pk")),
-        units=dict(Unit.objects.filter(sn__in=sns).values_list("sn", "run_id")),
+        units=units,
         stations=frozenset(Station.objects.filter(code__in=stations).values_list("code", flat=True)),
     )
 

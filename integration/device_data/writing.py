@@ -167,7 +167,7 @@ def _row(accepted: Accepted) -> _Row:
         event.source,
         event.operator_id or "",
         target.unit_id,
-        target.run_id,
+        target.run_id or None,
         target.track_id,
         target.carrier_track_id,
         target.station_id,

@@ -19,11 +19,12 @@ from integration.status.bodies import (
     StatusEvent,
     StencilStatusEvent,
 )
+from mes import errors
 from mes.line_setup import reports
 from mes.plant.models import Equipment
 from mes.platform.http.serializers import OffsetDateTimeField
 from mes.platform.inbound.sender import NO_STATION
-from mes.status_reports.history import Report
+from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind
 
 _time = OffsetDateTimeField().to_representation
@@ -126,18 +127,21 @@ def _maintenance_task(event: MaintenanceTaskEvent, report: Report) -> Applied:
 
 
 def _inspection_result(event: InspectionResultEvent, report: Report) -> Applied:
-    inspected = report_inspection(
-        report,
-        run_no=event.run_no,
-        station_code=event.station_code,
-        unit_sn=event.unit_sn,
-        step_no=event.step_no,
-        inspection_type=event.inspection_type,
-        result=event.result,
-        defects=[
-            {"code": defect.code, "location": defect.location, "remark": defect.remark} for defect in event.defects
-        ],
-    )
+    try:
+        inspected = report_inspection(
+            report,
+            run_no=event.run_no,
+            station_code=event.station_code,
+            unit_sn=event.unit_sn,
+            step_no=event.step_no,
+            inspection_type=event.inspection_type,
+            result=event.result,
+            defects=[
+                {"code": defect.code, "location": defect.location, "remark": defect.remark} for defect in event.defects
+            ],
+        )
+    except errors.SnIsReference:
+        return _inspection_of_reference(event, report)
     answer = {
         "trackId": str(inspected.inspection.track_id),
         "inspectionType": inspected.inspection.inspection_type,
@@ -146,6 +150,13 @@ def _inspection_result(event: InspectionResultEvent, report: Report) -> Applied:
         "isCurrent": inspected.counts,
     }
     return Applied(inspected.report.pk, answer)
+
+
+def _inspection_of_reference(event: InspectionResultEvent, report: Report) -> Applied:
+    """Keep the inspection of a reference unit: it is none of a unit, and nothing follows from it."""
+    kept = keep(report, kind=ReportKind.INSPECTION_RESULT, subject=event.unit_sn)
+    answer = {"trackId": None, "inspectionType": event.inspection_type, "result": event.result, "unitStatus": None}
+    return Applied(kept.pk, {**answer, "isCurrent": False})
 
 
 def _station_data(event: StationDataEvent, report: Report) -> Applied:

@@ -1,12 +1,20 @@
-"""Work orders, runs and units in the admin site: for looking."""
+"""Work orders, runs and units in the admin site, for looking, and reference units."""
 
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 
+from mes.errors import SnTaken, SnUnreadable
+from mes.plant.admin import MasterDataAdmin
 from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
+from mes.production.identity_models import ReferencePass, ReferenceUnit
 from mes.production.models import Run, Unit, WorkOrder
-from mes.sections import ORDERS_AND_RUNS
+from mes.production.names import find_names
+from mes.production.serial_numbers import is_unreadable
+from mes.sections import MACHINES, ORDERS_AND_RUNS
 
 ORDERS_AND_RUNS.add(WorkOrder, Run, Unit)
+MACHINES.add(ReferenceUnit, ReferencePass)
 
 
 @admin.register(WorkOrder)
@@ -47,3 +55,41 @@ class UnitAdmin(ScanSearch, ReadOnlyAdmin):
     list_filter = ("status", "run__line")
     list_select_related = ("run", "work_order")
     search_fields = ("sn__startswith", "run__run_no__exact")
+
+
+class ReferenceUnitForm(forms.ModelForm):
+    """A reference unit, whose serial number is that of no unit."""
+
+    class Meta:
+        model = ReferenceUnit
+        fields = ("sn", "kind", "expected_result", "expires_at", "is_active")
+
+    def clean_sn(self) -> str:
+        """Refuse one that a unit has, or had."""
+        sn: str = self.cleaned_data["sn"]
+        if is_unreadable(sn):
+            raise ValidationError(str(SnUnreadable(sn=sn)))
+        if find_names([sn]).present or Unit.objects.filter(sn=sn).exists():
+            raise ValidationError(str(SnTaken(sn=sn)))
+        return sn
+
+
+@admin.register(ReferenceUnit)
+class ReferenceUnitAdmin(ScanSearch, MasterDataAdmin):
+    """Boards by which machines are checked."""
+
+    form = ReferenceUnitForm
+    fixed = ("sn",)
+    fields = ("sn", "kind", "expected_result", "expires_at", "is_active")
+    list_display = ("sn", "kind", "expected_result", "expires_at", "is_active")
+    list_filter = ("kind", "is_active")
+    search_fields = ("sn__startswith",)
+
+
+@admin.register(ReferencePass)
+class ReferencePassAdmin(ReadOnlyAdmin):
+    """Where reference units passed, and what machines said of them."""
+
+    list_display = ("reference_unit", "station", "passed_at", "result", "recorded_by", "event_id")
+    list_select_related = ("reference_unit", "station")
+    search_fields = ("reference_unit__sn__exact",)

@@ -36,7 +36,7 @@ from psycopg.errors import DeadlockDetected
 
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.production.models import Unit
-from mes.production.serial_numbers import no_such_unit
+from mes.production.names import find_present, named
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -138,12 +138,23 @@ def lock_units(units: QuerySet[Unit]) -> list[Unit]:
 
 
 def lock_named_units(sns: Sequence[str]) -> list[Unit]:
-    """Return units with their rows locked, as they are named. Raises UnitNotFound, SnUnreadable for one unknown."""
-    by_sn = {unit.sn: unit for unit in lock_units(Unit.objects.filter(sn__in=sns))}
+    """Return units with their rows locked, as they are named, by present or earlier serial numbers.
+
+    Raises UnitNotFound, SnUnreadable for one unknown, SnIsReference.
+    """
+    return list(dict.fromkeys(lock_units_by_sn(sns).values()))
+
+
+def lock_units_by_sn(sns: Sequence[str]) -> dict[str, Unit]:
+    """Return units with their rows locked, by the serial numbers that name them. Raises as `lock_named_units` does."""
+    by_sn = {unit.sn: unit for unit in lock_units(Unit.objects.filter(named(sns)))}
+    units: dict[str, Unit] = {}
     for sn in sns:
-        if sn not in by_sn:
-            raise no_such_unit(sn)
-    return [by_sn[sn] for sn in dict.fromkeys(sns)]
+        present = sn if sn in by_sn else find_present(sn)
+        if present not in by_sn:  # relabelled at this moment
+            raise Outdated
+        units[sn] = by_sn[present]
+    return units
 
 
 NOTHING = Locked(frozenset(), frozenset(), frozenset())

@@ -1,9 +1,9 @@
 """Runs: bound to a frozen route version, filled with units, authorized, started by their first track."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Sequence, Set
 from datetime import datetime
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -31,6 +31,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.platform.validators import check_new_code
 from mes.production import active_runs, decisions, hooks, locking, orders, transitions
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
+from mes.production.names import find_names, is_taken
 from mes.production.serial_numbers import check_new
 from mes.routing import snapshots
 from mes.routing.models import RouteSource, RouteVersion, Routing, VersionStatus
@@ -182,10 +183,21 @@ def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run
 def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
     """Register units beforehand; return (run, SNs that were new). Registering again changes nothing.
 
-    Raises RunNotFound, RunClosed, RunOnHold, UnitRunMismatch, RunQuantityExceeded, SnUnreadable, SnMaskMismatch.
+    An earlier serial number stands for the unit that had it. Raises RunNotFound, RunClosed, RunOnHold,
+    UnitRunMismatch, RunQuantityExceeded, SnUnreadable, SnMaskMismatch, SnIsReference.
     """
     run = lock(run_no=run_no)
+    return run, register_in(run, sns)
+
+
+def register_in(run: Run, sns: Sequence[str], *, unlabelled: Set[str] = frozenset()) -> list[str]:
+    """Register units in a locked run as `register_units` does, in a transaction that is restarted when it raises
+    Outdated; return the SNs that were new. `unlabelled` are those of boards that have no label yet: no mask holds.
+    """
     check_open(run)
+    names = find_names(sns)
+    names.check_no_reference(sns)
+    sns = [names.present.get(sn, sn) for sn in sns]
     known = set(Unit.objects.filter(sn__in=sns, run=run).values_list("sn", flat=True))
     wanted = [sn for sn in dict.fromkeys(sns) if sn not in known]
     places = {sn: f"sns.{index}" for index, sn in enumerate(sns)}
@@ -193,14 +205,14 @@ def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
         check_new_code(places[sn], sn, unless=Unit.objects.filter(sn=sn).exists)
     check_quantity(run, more=len(wanted))
     without_run = locking.lock_units(Unit.objects.filter(sn__in=wanted, run=None))
-    add_units(run, wanted, held={unit.pk for unit in without_run})
+    add_units(run, wanted, held={unit.pk for unit in without_run}, unlabelled=unlabelled)
     if not run.units_registered:
         run.units_registered = True
         run.save(update_fields=["units_registered"])
-    return run, wanted
+    return wanted
 
 
-def add_units(run: Run, sns: Sequence[str], *, held: Container[int]) -> None:
+def add_units(run: Run, sns: Sequence[str], *, held: Container[int], unlabelled: Set[str] = frozenset()) -> None:
     """Put units into a run whose row is locked: known ones that are in no run (their run ended before they were made),
     which are `held`, and new ones. Raises Outdated when one of them is not held; SnUnreadable, SnMaskMismatch for new
     ones that the route does not take.
@@ -217,8 +229,14 @@ def add_units(run: Run, sns: Sequence[str], *, held: Container[int]) -> None:
         Unit.objects.filter(pk__in=[unit.pk for unit in known]).update(**place)
     # In one order, or two runs that register the same serial numbers would deadlock.
     fresh = [Unit(sn=sn, **place) for sn in sorted(set(sns) - {unit.sn for unit in known})]
-    check_new([unit.sn for unit in fresh], route.sn_masks)
-    Unit.objects.bulk_create(fresh, ignore_conflicts=True)
+    check_new([unit.sn for unit in fresh if unit.sn not in unlabelled], route.sn_masks)
+    check_new([unit.sn for unit in fresh if unit.sn in unlabelled], ())
+    try:
+        Unit.objects.bulk_create(fresh, ignore_conflicts=True)
+    except IntegrityError as error:
+        if is_taken(error):  # relabelled so, or registered as a reference unit, at this moment
+            raise locking.Outdated from error
+        raise
     for unit in Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id")[:1]:  # made meanwhile
         _check_may_join(unit, run, held)
 

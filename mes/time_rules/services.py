@@ -19,6 +19,7 @@ from mes.labels import Action, Entity, State
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.production.models import Unit, UnitStatus
+from mes.production.names import find_names
 from mes.production.transitions import StateMachine
 from mes.time_rules import clock_rows, hooks, notifications
 from mes.time_rules.models import (
@@ -81,11 +82,36 @@ def record(marks: Sequence[TimeRuleMark], *, definitions: Sequence[TimeRuleDefin
         return
     entities = {(mark.entity_type, mark.entity_id) for mark in marks}
     lock_entities(entities)
+    entities = _follow_relabelled(marks, entities)
     clocks = _Clocks(entities, definitions)
     updates = [clocks.add(mark) for mark in marks]
     clocks.write()
     for update in updates:
         update.tell()
+
+
+def _follow_relabelled(marks: Sequence[TimeRuleMark], entities: set[EntityKey]) -> set[EntityKey]:
+    """Have the marks of units that were relabelled since go on under their present serial numbers; return the entities.
+
+    Read under the locks of the earlier ones: who relabels a unit holds that, too.
+    """
+    sns = [entity_id for entity_type, entity_id in entities if entity_type == EntityType.UNIT]
+    present = find_names(sns).present
+    if not present:
+        return entities
+    for mark in marks:
+        if mark.entity_type == EntityType.UNIT:
+            mark.entity_id = present.get(mark.entity_id, mark.entity_id)
+    followed = {(mark.entity_type, mark.entity_id) for mark in marks}
+    lock_entities(followed - entities)
+    return _follow_relabelled(marks, followed)
+
+
+def relabel_unit(sn: str, new_sn: str) -> None:
+    """Have the clocks of a unit go on under its new serial number, in the transaction that relabels it."""
+    lock_entities([(EntityType.UNIT, sn), (EntityType.UNIT, new_sn)])
+    for model in (TimeRuleMark, TimeRuleInstance):
+        model._default_manager.filter(entity_type=EntityType.UNIT, entity_id=sn).update(entity_id=new_sn)
 
 
 class _Clocks:

@@ -20,7 +20,7 @@ from mes.labels import Action, Entity, State
 from mes.platform.database.lookup import get_or_raise
 from mes.production import locking, runs
 from mes.production.models import Run, Unit
-from mes.production.serial_numbers import no_such_unit
+from mes.production.names import get_unit
 
 OPEN = (FaiStatus.CREATED, FaiStatus.INSPECTING)
 
@@ -154,7 +154,7 @@ def find_latest(run: Run) -> FirstArticle | None:
 
 
 def _get_unit(fai: FirstArticle, sn: str) -> Unit:
-    unit = get_or_raise(Unit.objects, no_such_unit, sn=sn)
+    unit = get_unit(sn)
     if unit.run_id != fai.run_id:
         raise errors.UnitRunMismatch(sn=sn, run=fai.run.run_no)
     return unit

@@ -22,6 +22,9 @@ GET /api/operations
 GET /api/operations/{code}
 GET /api/prep-policies
 GET /api/prep-policies/{id}
+GET /api/reference-units
+GET /api/reference-units/{sn}
+GET /api/reference-units/{sn}/passes
 GET /api/routes
 GET /api/routes/{code}
 GET /api/routes/{code}/effective-config
@@ -42,6 +45,7 @@ GET /api/time-rules/{id}
 """
 
 OWN = """
+POST /api/carriers/{carrier_no}/depanel
 POST /api/carriers/{carrier_no}/load
 POST /api/carriers/{carrier_no}/unload
 GET /api/equipment
@@ -100,6 +104,7 @@ GET /api/stations
 GET /api/stations/resolve-unit/{sn}
 GET /api/stations/{code}
 GET /api/stations/{code}/queue
+POST /api/stations/{code}/reference-pass
 POST /api/stations/{code}/track-in
 POST /api/stations/{code}/track-out
 GET /api/stations/{code}/unit/{sn}/data-specs
@@ -177,6 +182,10 @@ POST /api/operations
 DELETE /api/operations/{code}
 PATCH /api/operations/{code}
 POST /api/prep-policies
+POST /api/reference-units
+DELETE /api/reference-units/{sn}
+PATCH /api/reference-units/{sn}
+POST /api/runs/{run_no}/panels
 DELETE /api/prep-policies/{id}
 PATCH /api/prep-policies/{id}
 PATCH /api/runs/{run_no}
@@ -217,6 +226,7 @@ POST /api/time-rules/instances/{id}/waive
 DELETE /api/time-rules/{id}
 PATCH /api/time-rules/{id}
 POST /api/units/{sn}/hold
+POST /api/units/{sn}/relabel
 POST /api/units/{sn}/release
 POST /api/units/{sn}/rework
 POST /api/units/{sn}/scrap
