@@ -84,6 +84,11 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelector("[data-select]")?.select();
 });
 
+// Where the address names a place, browsers go there and leave the field that asks for the focus.
+addEventListener("load", () => {
+  if (location.hash) setTimeout(() => document.querySelector("main [autofocus]")?.focus({ preventScroll: true }));
+});
+
 // The menu closes when somebody goes elsewhere, and on Escape.
 document.addEventListener("click", (event) => {
   const menu = document.querySelector(".menu[open]");

@@ -27,7 +27,8 @@ function makeScanList(box) {
   for (const told of box.closest("form").querySelectorAll("[data-fault-of]")) faults.set(told.dataset.faultOf, told);
   for (const text of kept.value.split(/[\r\n]+/)) put(text);
   show();
-  if (faults.size || kept.hasAttribute("autofocus")) field.focus();
+  field.autofocus = kept.autofocus || faults.size > 0;
+  kept.autofocus = false;
 
   add.addEventListener("click", () => { take(field.value); field.focus(); });
   drop.addEventListener("click", () => {

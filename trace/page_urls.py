@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 from mes.platform.http.addresses import NAME, one_of
-from trace import approval_pages, pages
+from trace import approval_pages, line_pages, pages
 from trace.reports import pages as report_pages
 
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
         approval_pages.decide,
         name="approval-act",
     ),
+    re_path(rf"^lines/(?P<code>{NAME})/(?P<action>{one_of(line_pages.ACTIONS)})/$", line_pages.act, name="line-act"),
+    path("lines/<name:code>/", line_pages.line, name="line"),
     path("reports/", report_pages.record, name="reports"),
     path("reports/record/", report_pages.record, name="report-record"),
     path("reports/in-out/", report_pages.in_and_out, name="report-in-out"),

@@ -80,6 +80,7 @@ class Field:
     is_required: bool = False
     least: int | None = None
     most: int | None = None
+    is_focused: bool = False  # when the page comes, unless something was refused (`is_refused` of its context)
 
 
 @dataclass(frozen=True)
