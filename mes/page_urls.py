@@ -9,6 +9,7 @@ from mes.platform.lists import pages as lists
 from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
 from mes.platform.sign_in import pages as sign_in
+from mes.production import order_pages as orders
 from mes.routing import pages as routing
 from mes.spreadsheets import pages as spreadsheets
 from mes.time_rules import pages as time_rules
@@ -23,6 +24,11 @@ urlpatterns = [
     path("account/second-factor/codes/", sign_in.renew_codes, name="second-factor-codes"),
     path("account/second-factor/off/", sign_in.turn_off, name="second-factor-off"),
     path("", include("mes.readiness.page_urls")),
+    path("orders/", orders.all_orders, name="orders"),
+    path("orders/<name:wo_no>/", orders.order, name="order"),
+    path("new-order/", orders.new_order, name="order-new"),
+    path("new-run/<name:wo_no>/", orders.new_run, name="run-new"),
+    path("order-acts/<slug:name>/<name:wo_no>/", orders.act, name="order-act"),
     path("clocks/", time_rules.clocks, name="clocks"),
     path("clocks/<int:instance_id>/<str:action>/", time_rules.decide, name="clock-decision"),
     path("lines/<name:code>/set-up/", line_setup.set_up, name="line-set-up"),

@@ -62,6 +62,8 @@ def search(request: HttpRequest) -> HttpResponse:
         return redirect("unit", sn=results.exact_sn)
     if results and results.exact_run_no:
         return redirect("run", run_no=results.exact_run_no)
+    if results and results.exact_wo_no:
+        return redirect("order", wo_no=results.exact_wo_no)
     if results and results.exact_carrier_no:
         return redirect("carrier", carrier_no=results.exact_carrier_no)
     context = {"text": text, "refusal": refusal, "results": results, "recent": runs.list_recent_runs()}

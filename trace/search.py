@@ -29,11 +29,14 @@ class Found:
     carriers: Sequence[Carrier] = ()
     has_more_carriers: bool = False
     exact_carrier_no: str | None = None
+    orders: Sequence[WorkOrder] = ()
+    has_more_orders: bool = False
+    exact_wo_no: str | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing begins with the text."""
-        return not self.units and not self.runs and not self.carriers
+        return not (self.units or self.runs or self.carriers or self.orders)
 
 
 def read_text(scanned: str) -> tuple[str, str]:
@@ -51,7 +54,7 @@ def find(text: str) -> Found:
     """Search serial numbers, run numbers, work orders and carriers by their beginning, as written, else in capitals.
 
     Each kind is one query over an index, units one more by serial numbers that they had; a unit goes before a run of
-    the same name. A work order leads to its run when it has just one.
+    the same name, and a run before an order.
     """
     results = _find(text)
     capitals = text.upper()
@@ -67,8 +70,8 @@ def _find(text: str) -> Found:
         exact_sn = aliases[0].unit.sn if aliases and aliases[0].sn == text else None
         units = list({unit.pk: unit for unit in (*units, *(alias.unit for alias in aliases))}.values())
     runs = list(_runs().filter(run_no__startswith=text).order_by("run_no")[: SHOWN + 1])
-    orders = WorkOrder.objects.filter(wo_no__startswith=text).order_by("wo_no")[:SHOWN]
-    of_orders = list(_runs().filter(work_order__in=orders).order_by("work_order__wo_no", "-id")[: SHOWN + 1])
+    orders = list(WorkOrder.objects.filter(wo_no__startswith=text).order_by("wo_no")[: SHOWN + 1])
+    of_orders = list(_runs().filter(work_order__in=orders[:SHOWN]).order_by("work_order__wo_no", "-id")[: SHOWN + 1])
     carriers = list(Carrier.objects.filter(carrier_no__startswith=text).order_by("carrier_no")[: SHOWN + 1])
     together = list({run.pk: run for run in (*runs, *of_orders)}.values())
     states = build_states(together[:SHOWN])
@@ -79,19 +82,15 @@ def _find(text: str) -> Found:
         has_more_units=len(units) > SHOWN,
         has_more_runs=len(together) > SHOWN,
         exact_sn=exact_sn,
-        exact_run_no=_choose_run(text, runs, of_orders),
+        exact_run_no=text if runs and runs[0].run_no == text else None,
         carriers=carriers[:SHOWN],
         has_more_carriers=len(carriers) > SHOWN,
         exact_carrier_no=text if carriers and carriers[0].carrier_no == text else None,
+        orders=orders[:SHOWN],
+        has_more_orders=len(orders) > SHOWN,
+        exact_wo_no=text if orders and orders[0].wo_no == text else None,
     )
 
 
 def _runs() -> QuerySet[Run]:
     return Run.objects.select_related("work_order", "line", "route_version").defer("route_version__snapshot")
-
-
-def _choose_run(text: str, runs: Sequence[Run], of_orders: Sequence[Run]) -> str | None:
-    if runs and runs[0].run_no == text:
-        return text
-    own = [run.run_no for run in of_orders if run.work_order.wo_no == text]
-    return own[0] if len(own) == 1 and len(of_orders) <= SHOWN else None

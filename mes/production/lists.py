@@ -1,13 +1,11 @@
 """Lists of work orders, runs and units."""
 
-from urllib.parse import urlencode
-
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Line
 from mes.platform.lists.listing import Column, Filter, FilterKind, Kind, Listing, Period, Row
-from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
+from mes.production.models import Run, RunKind, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 
 
 def _line_codes() -> list[str]:
@@ -15,15 +13,18 @@ def _line_codes() -> list[str]:
 
 
 def _to_order(row: Row) -> str:
-    """The list of the order's runs, whenever they were."""
-    return f"{reverse('list', args=['runs'])}?{urlencode({'order': row['wo_no']})}"
+    return reverse("order", args=[row["wo_no"]])
+
+
+def _to_order_of_run(row: Row) -> str:
+    return reverse("order", args=[row["work_order__wo_no"]])
 
 
 ORDERS = Listing(
     name="orders",
     title=_("Work orders"),
     about=_("What is to be made, and by when."),
-    empty=_("No work order has come. The ERP sends them, or they are made over the interface."),
+    empty=_("No work order has come. The ERP sends them, or a supervisor makes them on the page “Orders”."),
     rows=lambda user: WorkOrder.objects.all(),
     columns=(
         Column(
@@ -37,6 +38,7 @@ ORDERS = Listing(
         Column("product", _("Product"), "product_code", Kind.CODE),
         Column("quantity", _("Planned"), "planned_qty", Kind.NUMBER),
         Column("status", _("Status"), "status", Kind.STATE, choices=WorkOrderStatus.choices),
+        Column("kind", _("Kind"), "kind", choices=RunKind.choices, is_shown=False),
         Column("due", _("Due"), "due_date"),
         Column("route", _("Route"), "routing__code", Kind.CODE),
         Column("line", _("Line"), "line__code", Kind.CODE),
@@ -53,13 +55,14 @@ ORDERS = Listing(
     ),
     sort="-received",
     period=Period(_("Received"), "received_at", preset="all"),
+    more=((_("Late ones first"), lambda: reverse("orders")),),
 )
 
 RUNS = Listing(
     name="runs",
     title=_("Runs"),
     about=_("Batches of orders on lines, from preparation to their end."),
-    empty=_("There is no run. Release a work order to a line, then create one."),
+    empty=_("There is no run. A supervisor makes one on the page of a released order."),
     rows=lambda user: Run.objects.all(),
     columns=(
         Column(
@@ -71,7 +74,8 @@ RUNS = Listing(
             link=lambda row: reverse("run", args=[row["run_no"]]),
         ),
         Column("status", _("Status"), "status", Kind.STATE, choices=RunStatus.choices),
-        Column("order", _("Work order"), "work_order__wo_no", Kind.CODE),
+        Column("kind", _("Kind"), "kind", choices=RunKind.choices, is_shown=False),
+        Column("order", _("Work order"), "work_order__wo_no", Kind.CODE, link=_to_order_of_run),
         Column("product", _("Product"), "work_order__product_code", Kind.CODE),
         Column("line", _("Line"), "line__code", Kind.CODE),
         Column("quantity", _("Planned"), "plan_qty", Kind.NUMBER),
@@ -109,7 +113,7 @@ UNITS = Listing(
         Column("status", _("Status"), "status", Kind.STATE, choices=UnitStatus.choices),
         Column("step", _("Step"), "current_step_no", Kind.NUMBER),
         Column("run", _("Run"), "run__run_no", Kind.CODE, link=lambda row: reverse("run", args=[row["run__run_no"]])),
-        Column("order", _("Work order"), "work_order__wo_no", Kind.CODE),
+        Column("order", _("Work order"), "work_order__wo_no", Kind.CODE, link=_to_order_of_run),
         Column("product", _("Product"), "work_order__product_code", Kind.CODE),
         Column("rework", _("Times reworked"), "rework_no", Kind.NUMBER),
         Column("hold", _("Reason of hold"), "hold_reason"),

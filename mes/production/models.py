@@ -16,6 +16,9 @@ class WorkOrderStatus(models.TextChoices):
     CANCELLED = "CANCELLED", _("Cancelled")
 
 
+OPEN_ORDER_STATUSES = (WorkOrderStatus.RECEIVED, WorkOrderStatus.RELEASED, WorkOrderStatus.IN_PROGRESS)
+
+
 class RunKind(models.TextChoices):
     """What a run is made for. Only production counts in yields and totals; only runs of its order's kind use it up."""
 
@@ -60,6 +63,15 @@ class WorkOrder(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(planned_qty__gt=0), name="work_order_quantity_positive"),
             models.CheckConstraint(condition=Q(overrun_percent__lte=MOST_OVERRUN), name="work_order_overrun_bounded"),
+        ]
+        indexes = [
+            models.Index(
+                F("due_date").asc(nulls_last=True),
+                F("id"),
+                condition=Q(status__in=OPEN_ORDER_STATUSES),
+                name="work_order_open_by_due",
+            ),
+            models.Index(fields=["status", "-id"], name="work_order_by_status"),
         ]
 
     def __str__(self) -> str:

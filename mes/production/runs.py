@@ -36,6 +36,8 @@ from mes.production.serial_numbers import check_new
 from mes.routing import snapshots
 from mes.routing.models import RouteSource, RouteVersion, Routing, VersionStatus
 
+TAKES_RUNS = (WorkOrderStatus.RELEASED, WorkOrderStatus.IN_PROGRESS)
+
 
 def create(
     *,
@@ -54,7 +56,7 @@ def create(
     line = get_or_raise(Line.objects, LineNotFound, code=line_code)
     with transaction.atomic():
         order = orders.lock(wo_no=wo_no)
-        if order.status not in (WorkOrderStatus.RELEASED, WorkOrderStatus.IN_PROGRESS):
+        if order.status not in TAKES_RUNS:
             raise InvalidTransition(
                 action=Action.CREATE_A_RUN, entity=Entity.WORK_ORDER, state=WorkOrderStatus(order.status)
             )

@@ -199,7 +199,8 @@ def test_only_the_newest_runs_of_a_line_are_shown() -> None:
         ("SN-1", "/trace/units/SN-1/"),
         (" sn-1 ", "/trace/units/SN-1/"),
         ("RUN-1", "/trace/runs/RUN-1/"),
-        ("WO-RUN-1", "/trace/runs/RUN-1/"),
+        ("WO-RUN-1", "/orders/WO-RUN-1/"),
+        ("wo-run-1", "/orders/WO-RUN-1/"),
     ],
 )
 def test_what_is_called_exactly_so_is_shown_at_once(text: str, target: str) -> None:
@@ -216,10 +217,11 @@ def test_a_beginning_lists_what_begins_so_and_says_when_there_is_more() -> None:
     assert "There are more" not in read(sign_in(), "/trace/?q=RUN")
 
 
-def test_an_order_of_several_runs_lists_them() -> None:
+def test_the_beginning_of_an_order_lists_it_with_its_runs() -> None:
     plant = make_plant(units=0)
     runs.create(wo_no="WO-RUN-1", line_code=plant.line.code, plan_qty=5, run_no="RUN-2")
-    page = read(sign_in(), "/trace/?q=WO-RUN-1")
+    page = read(sign_in(), "/trace/?q=WO-RUN")
+    assert 'href="/orders/WO-RUN-1/"' in page
     assert "/trace/runs/RUN-1/" in page
     assert "/trace/runs/RUN-2/" in page
 

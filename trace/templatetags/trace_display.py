@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from execution.models import DataValue, DispositionAction, ResultOverride, Track, TrackResult
 from mes.production.decision_models import ApprovalStatus
-from mes.production.models import RunStatus, Unit, UnitStatus
+from mes.production.models import RunStatus, Unit, UnitStatus, WorkOrderStatus
 from mes.routing.models import RouteVersion
 from trace.unit_rows import DefectRow, DispositionRow, TrackRow, ValueRow
 from trace.units import StepState, UnitTrace
@@ -38,6 +38,9 @@ LOOKS = {  # state → (tone, symbol); the tones are colours in app.css, the sym
     RunStatus.IN_PROGRESS: ("work", "work"),
     RunStatus.COMPLETED: ("good", "pass"),
     RunStatus.CLOSED_REWORK: ("wait", "rework"),
+    RunStatus.CANCELLED: ("scrap", "scrap"),  # an order's, too
+    WorkOrderStatus.RECEIVED: ("wait", "ahead"),
+    WorkOrderStatus.RELEASED: ("wait", "next"),
     TrackResult.PASS: ("good", "pass"),
     TrackResult.FAIL: ("bad", "fail"),
     DispositionAction.HOLD: ("hold", "hold"),

@@ -76,6 +76,7 @@ class Field:
     kind: FieldKind = FieldKind.TEXT
     value: str = ""
     choices: Sequence[tuple[str, str]] = ()
+    suggestions: Sequence[str] = ()
     help: str = ""
     is_required: bool = False
     least: int | None = None
@@ -184,12 +185,10 @@ def read_form(serializer: type[serializers.Serializer], request: HttpRequest, fi
     """
     if any(each.name == CONFIRM for each in fields) and not request.POST.get(CONFIRM):
         raise ValidationFailed({CONFIRM: _("Tick this first: it says what will happen.")})
-    texts = {each: request.POST.get(each.name, "").strip() for each in fields if each.name != CONFIRM}
-    body = serializer(data={each.name: _value_of(each, text) for each, text in texts.items() if text})
+    texts = [(each, request.POST.get(each.name, "").strip()) for each in fields if each.name != CONFIRM]
+    body = serializer(data={each.name: _value_of(each, text) for each, text in texts if text})
     # A form may insist on what the interface leaves open: why somebody refuses.
-    problems = {
-        each.name: _("This field is required.") for each, text in texts.items() if each.is_required and not text
-    }
+    problems = {each.name: _("This field is required.") for each, text in texts if each.is_required and not text}
     if not body.is_valid():
         problems |= {name: _flat(problem) for name, problem in body.errors.items()}
     if problems:

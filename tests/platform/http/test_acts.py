@@ -30,6 +30,7 @@ FIELDS = (
     Field("planQty", "Quantity", FieldKind.NUMBER, value="7"),
     Field("sns", "Serial numbers", FieldKind.LINES),
     Field("expiresAt", "Until", FieldKind.MOMENT),
+    Field("line", "Line", FieldKind.CHOICE, choices=[("", "none"), ("A", "A")]),
     acts.reason_field(),
 )
 CHANGE = Act("change", "Change", "/change/", fields=FIELDS, at={"ORDER_MADE": "planQty"})
