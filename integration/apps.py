@@ -22,13 +22,15 @@ class IntegrationConfig(AppConfig):
         from integration.engineer_work import WORK
         from integration.lists import MESSAGES
         from integration.models import REFUSED_STATUSES, FailedMessage
-        from integration.outbound.completion import tell_erp
+        from integration.outbound import completion
         from integration.outbound.delivery import deliver, note_failure
+        from integration.outbound.integrity import RULE
         from mes.platform.bulk_actions.services import kinds
         from mes.platform.database.retention import Months, policies
         from mes.platform.inbound.channels import channels
         from mes.platform.lists.listing import lists
         from mes.platform.monitoring import engineer_work, open_work
+        from mes.platform.monitoring.integrity import rules
         from mes.platform.outbox import schedules
         from mes.platform.outbox.emit import failure_listeners, handlers
         from mes.platform.outbox.models import EventType
@@ -37,13 +39,15 @@ class IntegrationConfig(AppConfig):
         channels.register(*CHANNELS)
         kinds.register(BULK)
         lists.register(MESSAGES)
-        run_ended.register(tell_erp)
+        run_ended.register(completion.tell_erp)
         unit_decided.register(dismiss_decided)
         schedules.tasks.register(
             schedules.ScheduledTask(
                 "messages", _("Messages that were decided about"), dismiss_missed, cron="* * * * * */30"
             )
         )
+        rules.register(RULE)
+        handlers[EventType.RUN_COUNTS_CHANGED].register(completion.HANDLER)
         handlers[EventType.OUTBOUND_FEEDBACK].register(deliver)
         failure_listeners[EventType.OUTBOUND_FEEDBACK].register(note_failure)
         policies.register(

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from mes.plant.models import Station
 from mes.platform import request_ids
 from mes.platform.inbound.keys import sent_key
-from mes.production.models import Run, Unit
+from mes.production.models import Run, RunStatus, Unit
 
 
 class DeviceDataRecord(models.Model):
@@ -204,3 +204,22 @@ class IntegrationMessage(MessageBase):
         db_table = "integration_message"
         verbose_name = _("message")
         verbose_name_plural = _("messages")
+
+
+class RunReport(models.Model):
+    """What the ERP was told last of a run: the status and the units by status that the message said, none of them 0.
+
+    The messages go in time, and a run may change years after its end: what was said last is kept with it.
+    """
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="report")
+    status = models.CharField(_("status"), max_length=13, choices=RunStatus)
+    unit_counts = models.JSONField(_("units by status"))
+    reported_at = models.DateTimeField(_("reported"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("report of a run")
+        verbose_name_plural = _("reports of runs")
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.status}"

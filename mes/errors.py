@@ -604,6 +604,10 @@ class OutboundOff(DomainError):
     code, message = "OUTBOUND_OFF", _("No ERP is configured: set MES_ERP_URL and MES_ERP_SECRET first.")
 
 
+class RunNotReported(DomainError):
+    code, message = "RUN_NOT_REPORTED", _("The run {run} is for engineering: the ERP is not told of it.")
+
+
 class RemarkCorrected(DomainError):
     code = "REMARK_CORRECTED"
     message = _("Somebody else has corrected this remark; read it again and correct the latest version.")

@@ -85,15 +85,16 @@ class CompletionViewSet(GenericViewSet):
 
     @extend_schema(
         summary="Tell the ERP that a run has ended",
-        description="It is told by itself when a run ends; this is for runs that ended while there was no ERP. Asked "
-        "again, it returns the message that there is.",
+        description="It is told by itself when a run ends; this is for runs that ended, or changed after their end, "
+        "while there was no ERP. Of a run that was told and has changed since, a correction is sent. Asked again, it "
+        "returns the message that there is.",
         request=None,
         responses={201: OutboundEventItem, 200: OutboundEventItem},
     )
     @action(detail=True, methods=["post"])
     def completion(self, request: Request, run_no: str) -> Response:
         """Enqueue it."""
-        event, is_new = report_completion(run_no=run_no)
+        event, is_new = report_completion(run_no=run_no, by=operator_name(request))
         return Response(OutboundEventItem(event).data, status=201 if is_new else 200)
 
 

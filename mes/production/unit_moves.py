@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from mes.production.decision_models import CountedAs, UnitMove, UnitMoveAct
 from mes.production.models import Run, Unit, UnitStatus
+from mes.production.run_counts import counts_changed
 
 _COUNTED = {UnitStatus.DONE.value: CountedAs.DONE, UnitStatus.SCRAPPED.value: CountedAs.SCRAPPED}
 
@@ -23,9 +24,11 @@ def record_moves(
     """Note that locked units leave their runs, before they do: their run, status and step are those before.
 
     A unit that was done there, held or not, or scrapped, counts there still; `ended_at` says since when, by unit id.
-    One statement for any number of units.
+    One statement for any number of units, and those of `counts_changed` where they count: one that was held from done
+    is done there from now on.
     """
     now = timezone.now()
+    counts_changed({unit.run_id for unit in units if unit.standing in _COUNTED}, reason=reason, by=by)
     UnitMove.objects.bulk_create(
         UnitMove(
             unit=unit,

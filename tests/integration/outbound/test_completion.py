@@ -7,6 +7,7 @@ from integration.outbound import completion
 from mes.platform.accounts.roles import Role
 from mes.platform.outbox.models import MesEvent
 from mes.production.models import Run
+from mes.production.queries import count_units
 from tests.execution.support import assert_done, assert_refused, track_in, track_out
 from tests.factories import api_client
 from tests.integration.outbound.conftest import close
@@ -112,4 +113,4 @@ def test_who_may_have_it_told_and_tried_again(admin, erp, role):
 def test_the_message_of_a_run_is_built_in_a_fixed_number_of_queries(admin, erp, django_assert_num_queries):
     run = Run.objects.select_related("work_order", "line", "route_version__routing").get()
     with django_assert_num_queries(1):
-        completion.build(run)
+        completion.build(run, count_units([run])[run.pk])

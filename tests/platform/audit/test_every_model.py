@@ -23,6 +23,7 @@ EXEMPT = {
         auth_permission mes_attemptcount mes_bulkaction mes_idempotencykey mes_mesevent mes_retentionrun
         mes_driftposition mes_routedrift mes_taskoutcome mes_timeruleinstance mes_timerulemark mes_workerheartbeat
         mes_writeprobe mes_sheetimport mes_integritycheck
+        integration_runreport
         """,
     "a person's own: what is followed, read and kept to be seen again, codes that are used up": """
         mes_followedline mes_notification mes_recoverycode mes_savedview

@@ -34,6 +34,7 @@ STAYS = {
     "goes with what it belongs to": "mes_readinessitem",
     "one row, written again and again": "mes_writeprobe mes_driftposition",
     "one row for each route": "mes_routedrift",
+    "one row for each run that the ERP was told of": "integration_runreport",
     "one row for each of the worker's scheduled tasks": "mes_taskoutcome",
     "a row a day, by which it shows that nobody bent the audit": "mes_auditseal",
 }
