@@ -164,7 +164,8 @@ def undo_scrap(unit: Unit, *, scrapped_from: str, reason: str, by: str, approved
     """
     unit.status = transitions.UNIT.next_state(Action.UNDO_SCRAP, unit.status)
     unit.held_from, unit.hold_reason, unit.scrap_reason = scrapped_from, reason[:500], ""
-    unit.save(update_fields=["status", "held_from", "hold_reason", "scrap_reason", "updated_at"])
+    columns = ["status", "held_from", "hold_reason", "scrap_reason", "current_step_no", "updated_at"]
+    unit.save(update_fields=columns)
     _record(
         unit,
         DispositionAction.UNSCRAP,

@@ -254,8 +254,7 @@ def find_later_move(match: Match, state: UnitState, at: datetime, *, tolerance: 
     left a step more than the tolerance later, or something later of this very step was applied. None: it did not.
     """
     outs = [earlier.out_at for earlier in state.passes if earlier.out_at is not None]
-    key = (match.run.pk, match.step.step_no)
-    here = [earlier for earlier in state.passes if (earlier.run_id, earlier.step_no) == key]
+    here = [earlier for earlier in state.passes if earlier.step_no == match.step.step_no]  # in whatever run
     later = [out_at for out_at in outs if at < out_at - tolerance]
     later += [
         moved_at for earlier in here for moved_at in (earlier.in_at, earlier.out_at) if moved_at and moved_at > at
@@ -264,12 +263,13 @@ def find_later_move(match: Match, state: UnitState, at: datetime, *, tolerance: 
 
 
 def is_stale(match: Match) -> bool:
-    """Whether an event for a later step occurred before one of its units last was there: it is of an earlier pass."""
+    """Whether an event for a later step occurred before one of its units last was there: it is of an earlier pass,
+    perhaps in a run that the unit has left.
+    """
     at = match.candidate.reading.occurred_at_or_sent()
-    key = (match.run.pk, match.step.step_no)
     return any(
         earlier.in_at >= at or (earlier.out_at is not None and earlier.out_at >= at)
         for state in match.units
         for earlier in state.passes
-        if (earlier.run_id, earlier.step_no) == key
+        if earlier.step_no == match.step.step_no
     )

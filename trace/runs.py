@@ -62,6 +62,11 @@ class Tally:
         return self.count() + sum(self.left.values())
 
     @property
+    def here(self) -> int:
+        """Those that are in it now."""
+        return self.count()
+
+    @property
     def done(self) -> int:
         """Units that passed every step."""
         return self.count(UnitStatus.DONE) + self.left.get(UnitStatus.DONE, 0)

@@ -14,6 +14,7 @@ from mes import errors
 from mes.plant.models import BomItem
 from mes.production import locking
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit
+from mes.production.names import find_names
 from mes.production.serial_numbers import no_such_unit
 
 OPEN_ARTICLES = (FaiStatus.CREATED, FaiStatus.INSPECTING)
@@ -74,11 +75,16 @@ class Named:
 
 
 def lock_named(sns: Sequence[str]) -> Named:
-    """Lock the named units, each once, with a fault for each serial number that no unit has."""
-    wanted = list(dict.fromkeys(sns))
+    """Lock the units that have these serial numbers, or had them, each once; with a fault for each that none has."""
+    names = find_names(sns)
+    wanted = list(dict.fromkeys(names.present.get(sn, sn) for sn in sns))
     known = {unit.sn: unit for unit in locking.lock_units(Unit.objects.filter(sn__in=wanted))}
     named = Named(wanted, {sn: known[sn] for sn in wanted if sn in known})
-    named.faults.update({sn: no_such_unit(sn) for sn in wanted if sn not in known})
+    for sn in wanted:
+        if sn in names.references:
+            named.faults[sn] = errors.SnIsReference(sn=sn)
+        elif sn not in known:
+            named.faults[sn] = no_such_unit(sn)
     return named
 
 

@@ -13,12 +13,11 @@ from execution.transfers.services import put_into
 from mes import errors
 from mes.labels import Action, Entity
 from mes.platform.accounts.roles import Capability
-from mes.platform.database.lookup import get_or_raise
 from mes.production import approvals, locking, runs, transitions
 from mes.production.approvals import ApprovalKind
 from mes.production.decision_models import Approval, ApprovalType, UnitMoveAct
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus, Unit, UnitStatus
-from mes.production.serial_numbers import no_such_unit
+from mes.production.names import get_unit
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def request_undoing(
     RunQuantityExceeded where its place is taken; of one whose run ended before it was done RunClosed, unless another
     run is named.
     """
-    unit = get_or_raise(Unit.objects.select_related("run"), no_such_unit, sn=sn)
+    unit = get_unit(sn, Unit.objects.select_related("run"))
     arguments = {"toRunNo": to_run_no, "toStepNo": to_step_no}
     given = {name: value for name, value in arguments.items() if value is not None}
     return approvals.request(type=ApprovalType.UNSCRAP, unit=unit, run=unit.run, reason=reason, by=by, arguments=given)
@@ -110,7 +109,18 @@ def _apply(approval: Approval, scrapped: ScrappedUnit) -> None:
         steps, ended_at = {unit.pk: _choose_step(approval, scrapped)}, {unit.pk: scrapped_at}
         put_into(target, [unit], steps, act=UnitMoveAct.MOVE, ended_at=ended_at, reason=reason, by=by)
         unit.run, unit.work_order_id, unit.current_step_no = target, target.work_order_id, steps[unit.pk]
+    elif scrapped.run is not None:
+        _put_on_route(unit, scrapped.run)
     dispositions.undo_scrap(unit, scrapped_from=scrapped_from, reason=reason, by=by, approved_by=approval.decided_by)
+
+
+def _put_on_route(unit: Unit, run: Run) -> None:
+    """Put a unit at the first step of its run, if that has taken another version of its route since the scrap: scrapped
+    units stayed behind, and none was begun.
+    """
+    route = runs.snapshot_of(run)
+    if not unit.tracks.exists() or route.step(unit.current_step_no) is None:
+        unit.current_step_no = route.first_step_no
 
 
 def _describe(approval: Approval) -> str:

@@ -18,9 +18,10 @@ from execution.transfers.locks import Named, find_named, lock_named, lock_runs
 from execution.transfers.rules import StepRule
 from mes import errors
 from mes.labels import Action
-from mes.production import locking, runs
+from mes.production import locking, names, runs
 from mes.production.decision_models import UnitMoveAct
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
+from mes.production.run_counts import counts_changed
 from mes.production.unit_moves import record_moves
 
 LARGEST_TRANSFER = 1000
@@ -107,7 +108,7 @@ def return_units(
     They count where they were made for ever; a hold goes along. Raises RunNotFound, RunClosed, UnitsNotMovable,
     RunQuantityExceeded.
     """
-    wanted = Unit.objects.filter(sn__in=sns, run__isnull=False).order_by()
+    wanted = Unit.objects.filter(names.named(sns), run__isnull=False).order_by()
     locked = lock_runs(numbers=[run_no], ids=wanted.values_list("run_id", flat=True).distinct())
     target = find_named(locked, run_no)
     locks.check_open(target)
@@ -120,6 +121,7 @@ def return_units(
     steps = _place_returned(named, locked, target, to_step_no)
     runs.check_quantity(target, more=len(steps))
     ended_at = locks.find_ended(named.units)
+    counts_changed([unit.run_id for unit in named.units], reason=reason, by=by)  # a held one counts as done now
     put_into(target, named.units, steps, act=UnitMoveAct.RETURN, reason=reason, by=by, ended_at=ended_at, queue=True)
     return [Moved(unit.sn, steps[unit.pk]) for unit in named.units]
 

@@ -22,8 +22,8 @@ CODE_PATTERN = rf"^(?!.*//)[^/\s{_UNSEEN}]([^{_UNSEEN}]*[^/\s{_UNSEEN}])?$"
 INTERFACE_WORDS = frozenset({
     "active-run", "authorize", "cancel", "close", "close-check", "compile", "complete", "completion", "confirm",
     "create", "data-specs", "depanel", "effective-config", "execution-config", "history", "hold", "ingest-preview",
-    "load", "move", "panels", "passes", "precheck", "queue", "readiness", "record", "reference-pass", "relabel",
-    "release", "reopen", "resume", "return", "revoke", "rework", "runs", "sample", "scrap", "set-up", "sign",
+    "load", "panels", "passes", "precheck", "queue", "readiness", "record", "reference-pass", "relabel",
+    "release", "reopen", "resume", "revoke", "rework", "runs", "sample", "scrap", "set-up", "sign",
     "solder-paste", "split", "start", "status", "stencil", "track-in", "track-out", "unit", "units", "unload",
     "unscrap", "versions", "waive",
 })

@@ -122,3 +122,14 @@ def test_one_of_a_unit_that_is_taken_back_waits_until_its_time_is_over(
     with committed():
         services.take_back(run_no="RUN-1", sns=[plant.sns[0]], reason="Not needed", by="ann")
     assert OpenIngestEvent.objects.get().status == IngestStatus.WAITING
+
+
+def test_one_of_a_pass_in_the_run_that_it_left_does_not_wait_for_another(
+    plant: IngestPlant, send: Send, committed: Any
+) -> None:
+    sn = plant.sns[0]
+    late = inspected(sn, "start")
+    pass_inspection(send, sn)
+    go(sn, "RUN-2", committed, to_step_no=10)
+    assert send(late, 409)["code"] == "STEP_MISMATCH"
+    assert OpenIngestEvent.objects.get().status == IngestStatus.REJECTED

@@ -44,6 +44,7 @@ EXPECTED = {
         ("release", "ON_HOLD"): "",
         **{("hold", state): "ON_HOLD" for state in ("QUEUED", "IN_STATION", "DONE", "OUT_FAILED")},
         **{("scrap", state): "SCRAPPED" for state in ("QUEUED", "IN_STATION", "DONE", "OUT_FAILED", "ON_HOLD")},
+        ("undo scrap", "SCRAPPED"): "ON_HOLD",
     },
 }
 MACHINES = {machine.entity.value: machine for machine in (transitions.WORK_ORDER, transitions.RUN, transitions.UNIT)}

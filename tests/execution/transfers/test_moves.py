@@ -8,6 +8,7 @@ from django.utils import timezone
 from execution.models import Carrier, CarrierLoad, Track
 from execution.quality.first_article.models import FaiStatus, FirstArticle, FirstArticleSample
 from mes.production.decision_models import UnitMove
+from mes.production.identity_models import ReferenceUnit, UnitAlias
 from mes.production.models import Run, RunStatus, Unit
 from mes.production.queries import count_units
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance
@@ -137,6 +138,15 @@ def test_runs_must_be_known_and_two(db: None) -> None:
 def test_a_unit_named_twice_goes_once(db: None) -> None:
     make_two_runs()
     assert moved(move(["SN-1", "SN-1"])) == {"SN-1": 10}
+
+
+def test_an_earlier_serial_number_names_its_unit(db: None) -> None:
+    make_two_runs()
+    UnitAlias.objects.create(sn="OLD-1", unit=Unit.objects.get(sn="SN-1"), reason="torn label", relabelled_by="ann")
+    ReferenceUnit.objects.create(sn="GOLD-1", kind="GOLDEN")
+    with nothing_changes():
+        assert faults(move(["OLD-1", "GOLD-1"])) == {"GOLD-1": "SN_IS_REFERENCE"}
+    assert moved(move(["OLD-1", "SN-1"])) == {"SN-1": 10}
 
 
 def test_the_target_must_have_room(db: None) -> None:

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from mes.plant.models import BomItem, Material
+from mes.platform.outbox.models import MesEvent
 from mes.production.decision_models import UnitMove
 from mes.production.models import Run, RunStatus, Unit, WorkOrder
 from mes.production.queries import count_units
@@ -65,6 +66,7 @@ def test_a_hold_goes_along(db: None) -> None:
     assert (unit.status, unit.held_from, unit.hold_reason) == ("ON_HOLD", "QUEUED", "complaint")
     kept = UnitMove.objects.get()
     assert (kept.status, kept.counted_as) == ("ON_HOLD", "DONE")
+    assert MesEvent.objects.get(event_type="RUN_COUNTS_CHANGED").entity_id == "RUN-1"
 
 
 def test_each_unit_that_cannot_return_is_named_and_none_does(db: None) -> None:

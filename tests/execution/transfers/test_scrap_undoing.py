@@ -102,6 +102,13 @@ def test_it_is_held_from_what_it_was_scrapped_from(plant: Plant, status: str, he
     assert asking.client.post(f"/api/units/{SN}/release", {"reason": "fine"}).json()["data"]["status"] == held_from
 
 
+def test_a_unit_that_was_not_begun_stands_where_its_route_begins_now(plant: Plant) -> None:
+    scrap()
+    version = make_version((5, "CLEAN"), (10, "PRINT"))
+    Run.objects.filter(run_no="RUN-1").update(route_version=version)  # scrapped units stay behind when that is taken
+    assert undo().current_step_no == 5
+
+
 def test_whoever_asked_does_not_approve(plant: Plant) -> None:
     scrap()
     ask()
