@@ -1,9 +1,11 @@
 """What the lines do now: current runs, how many units stand where, and the latest moves."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from django.db.models import QuerySet
 
 from execution.models import Track
 from mes.plant.models import Line, Station
@@ -67,14 +69,16 @@ MOVES = f"""
 """
 
 
-def get_floor() -> Floor:
-    """Load the start page in four queries, however many lines, runs and units there are."""
+def get_floor(line_ids: Collection[int] = ()) -> Floor:
+    """Load the lines of the start page, all or these, in four queries, however many lines, runs and units there are."""
     runs_of: dict[int, list[Run]] = {}
     on_line: dict[int, int] = {}
     for row in fetch_all(CURRENT_RUNS, {}):
         run = as_run(row)
         runs_of.setdefault(run.line_id, []).append(run)
         on_line[run.line_id] = row[-1]
+    if line_ids:
+        runs_of = {line_id: runs for line_id, runs in runs_of.items() if line_id in line_ids}
     states = build_states([run for runs in runs_of.values() for run in runs])
     lines = [
         LineState(
@@ -82,10 +86,15 @@ def get_floor() -> Floor:
             runs=[states[run.pk] for run in runs_of.get(line.pk, [])],
             more_runs=on_line.get(line.pk, 0) - len(runs_of.get(line.pk, [])),
         )
-        for line in Line.objects.order_by("code")
+        for line in _lines(line_ids)
     ]
     lines.sort(key=lambda item: not item.runs)  # idle lines last, else in the order of their codes
     return Floor(lines=lines, moves=_list_latest_moves())
+
+
+def _lines(line_ids: Collection[int]) -> QuerySet[Line]:
+    lines = Line.objects.order_by("code")
+    return lines.filter(pk__in=line_ids) if line_ids else lines
 
 
 def _list_latest_moves() -> list[Move]:

@@ -18,7 +18,7 @@ from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.pages import columns_of, is_live, mark_of, show_live, signed_in
 from mes.platform.http.whole_numbers import whole_number
 from mes.production.models import UnitStatus
-from trace import carriers, lines, runs, units
+from trace import carriers, lines, runs, start, units
 from trace import search as searching
 
 DECISIONS: dict[str, tuple[Callable[..., Any], tuple[Capability, ...]]] = {
@@ -44,10 +44,13 @@ REASON_LENGTH = 500
 @signed_in
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """The lines now."""
-    floor = lines.get_floor()
-    mark = _mark_of_floor(floor)
-    return show_live(request, "trace/home.html", "trace/_home_live.html", {"floor": floor}, mark=mark)
+    """The lines now, one's own unless all are asked for, and what waits for whoever looks."""
+    waiting = start.get_start(request.user, role_capabilities(request.user))
+    is_all = not waiting.own_lines or request.GET.get("lines") == "all"
+    floor = lines.get_floor(() if is_all else waiting.own_lines)
+    mark = mark_of(_facts_of_floor(floor), waiting.facts, is_all, now=timezone.now())
+    context = {"floor": floor, "start": waiting, "is_all": is_all, "shown": start.SHOWN}
+    return show_live(request, "trace/home.html", "trace/_home_live.html", context, mark=mark)
 
 
 @signed_in
@@ -242,13 +245,13 @@ def _read_decision(request: HttpRequest, action: str) -> dict[str, Any]:
 # --- what live parts are compared by --------------------------------------------------------------------------
 
 
-def _mark_of_floor(floor: lines.Floor) -> str:
-    """Stand for what the lines do: drawing it takes as long as reading it."""
+def _facts_of_floor(floor: lines.Floor) -> tuple[Any, ...]:
+    """Return what the lines do, for a mark: drawing it takes as long as reading it."""
     shown = [
         (columns_of(item.line), item.more_runs, [_facts_of_state(state) for state in item.runs]) for item in floor.lines
     ]
     moves = [(columns_of(track), track.unit.sn, track.station.code) for track in (move.track for move in floor.moves)]
-    return mark_of(shown, moves, now=timezone.now())
+    return shown, moves
 
 
 def _mark_of_run(page: runs.RunPage) -> str:

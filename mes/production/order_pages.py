@@ -1,36 +1,43 @@
 """The pages of work orders: all of them, late ones first; one of them; a new order and a new run."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
-from rest_framework import serializers
 
 from mes.errors import DomainError, ValidationFailed, WorkOrderNotFound
-from mes.labels import Action
 from mes.plant.models import Line
-from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.accounts.roles import Capability
 from mes.platform.http import acts
 from mes.platform.http.acts import Act, Field, FieldKind
 from mes.platform.http.pages import is_live, needs, show_live, signed_in
-from mes.platform.http.serializers import CHANGE_REASON, is_reason_needed
 from mes.platform.http.whole_numbers import whole_number
-from mes.production import order_board, orders, runs, transitions
-from mes.production.api import LineRequest, RunRequest, WorkOrderRequest, WorkOrderViewSet
+from mes.production import order_board, orders, runs
+from mes.production.api import RunRequest, WorkOrderViewSet
 from mes.production.models import RunKind, WorkOrder, WorkOrderStatus
+from mes.production.order_acts_api import OPTIONAL, NewWorkOrderRequest
 from mes.production.order_board import LATE, OPEN, Chosen, OrderDetail
+from mes.production.order_page_acts import (
+    MOST_SUGGESTED,
+    ORDER_ACTS,
+    change_reason,
+    line_codes,
+    list_offered,
+    may,
+    route_choices,
+)
 from mes.routing.models import Routing
 
-MOST_SUGGESTED = 500
 RUN_MAKERS: tuple[Capability, ...] = WorkOrderViewSet.capabilities["runs"]
-ORDER_MAKERS: tuple[Capability, ...] = (Capability.RUNS,)
+ORDER_MAKERS: tuple[Capability, ...] = WorkOrderViewSet.capabilities["create"]
 
 
 # --- all orders --------------------------------------------------------------------------------------------------
@@ -50,10 +57,10 @@ def all_orders(request: HttpRequest) -> HttpResponse:
         "statuses": list(_status_links(chosen, page)),
         "previous": _query(chosen, page=chosen.page - 1) if chosen.page > 1 else "",
         "next": _query(chosen, page=chosen.page + 1) if page.has_next and chosen.page < order_board.MOST_PAGES else "",
-        "may_make": _may(request, ORDER_MAKERS),
+        "may_make": may(request, ORDER_MAKERS),
     }
     if not is_live(request):
-        context |= {"lines": _line_codes(), "kinds": RunKind.choices}
+        context |= {"lines": line_codes(), "kinds": RunKind.choices}
     return show_live(request, "orders/orders.html", "orders/_orders_live.html", context, seconds=15)
 
 
@@ -83,14 +90,6 @@ def _status_links(chosen: Chosen, page: order_board.OrderPage) -> Iterator[tuple
         yield value, label, page.counts.get(value), _query(chosen, status=value), chosen.status == value
 
 
-def _line_codes() -> list[str]:
-    return list(Line.objects.order_by("code").values_list("code", flat=True)[:MOST_SUGGESTED])
-
-
-def _may(request: HttpRequest, needed: Sequence[Capability]) -> bool:
-    return not role_capabilities(request.user).isdisjoint(needed)
-
-
 # --- one order ---------------------------------------------------------------------------------------------------
 
 
@@ -102,7 +101,7 @@ def order(request: HttpRequest, wo_no: str) -> HttpResponse:
         detail = order_board.get_order(wo_no)
     except WorkOrderNotFound as missing:
         return _missing(request, wo_no, missing)
-    offered = list(_offered(request, detail))
+    offered = list(list_offered(request, detail))
     if not is_live(request):
         offered = list(acts.with_refusal(request, offered, place=_address_of(wo_no)))
     context = {"detail": detail, "acts": offered, "may_make_run": _may_make_run(request, detail.order)}
@@ -118,84 +117,27 @@ def _address_of(wo_no: str) -> str:
 
 
 def _may_make_run(request: HttpRequest, order: WorkOrder) -> bool:
-    return order.status in runs.TAKES_RUNS and _may(request, RUN_MAKERS)
+    return order.status in runs.TAKES_RUNS and may(request, RUN_MAKERS)
 
 
 # --- what may be done with an order ------------------------------------------------------------------------------
-
-
-def _offered(request: HttpRequest, detail: OrderDetail) -> Iterator[Act]:
-    """Yield the acts that the order's state allows and the person may do."""
-    for name, (action, view_action, build, _do) in ORDER_ACTS.items():
-        is_possible = detail.order.status in transitions.WORK_ORDER.table[action]
-        if is_possible and _may(request, WorkOrderViewSet.capabilities[view_action]):
-            yield build(name, detail)
-
-
-def _release_act(name: str, detail: OrderDetail) -> Act:
-    order = detail.order
-    lines = [(code, code) for code in _line_codes()]
-    is_first = order.status == WorkOrderStatus.RECEIVED
-    return Act(
-        name,
-        _("Release to a line") if is_first else _("Release to another line"),
-        _act_address(name, order.wo_no),
-        button=_("Release the order"),
-        about=_("Runs of it may be made from then on. Until the first, it may be released to another line."),
-        is_main=is_first,
-        fields=(
-            Field(
-                "lineCode",
-                _("Line"),
-                FieldKind.CHOICE,
-                value=order.line.code if order.line else "",
-                choices=lines,
-                is_required=True,
-            ),
-            *_change_reason(LineRequest),
-        ),
-        at={"LINE_NOT_FOUND": "lineCode"},
-    )
-
-
-def _release(request: HttpRequest, wo_no: str, fields: Sequence[Field]) -> str:
-    body = acts.read_form(LineRequest, request, fields)
-    released = orders.release(wo_no=wo_no, line_code=body["line_code"])
-    return _("The order is released to %(line)s.") % {"line": released.line.code if released.line else ""}
-
-
-def _change_reason(serializer: type[serializers.Serializer]) -> Sequence[Field]:
-    """Return the field of a reason where the plant wants one of every change, and the interface takes one here."""
-    if not is_reason_needed() or CHANGE_REASON not in serializer().fields:
-        return ()
-    return (Field(CHANGE_REASON, _("Reason"), FieldKind.LONG, is_required=True, most=500),)
-
-
-def _act_address(name: str, wo_no: str) -> str:
-    return reverse("order-act", args=[name, wo_no])
-
-
-# Name → (action of the state machine; action of the interface, whose capabilities are asked for; the button; the act).
-ORDER_ACTS: dict[str, tuple[Action, str, Callable[[str, OrderDetail], Act], Callable[..., str]]] = {
-    "release": (Action.RELEASE, "release", _release_act, _release),
-}
 
 
 @signed_in
 @require_POST
 def act(request: HttpRequest, name: str, wo_no: str) -> HttpResponse:
     """Do something with an order; a refusal stands beside its button."""
-    if name not in ORDER_ACTS:
+    chosen = ORDER_ACTS.get(name)
+    if chosen is None:
         raise Http404
-    _action, view_action, build, do = ORDER_ACTS[name]
-    if not _may(request, WorkOrderViewSet.capabilities[view_action]):
+    if not chosen.is_allowed(request):
         raise PermissionDenied(_("You may not do this."))
     try:
         detail = order_board.get_order(wo_no)
     except WorkOrderNotFound as missing:
         raise Http404(str(missing)) from missing
-    fields = build(name, detail).fields
-    return acts.carry_out(request, partial(do, request, wo_no, fields), place=_address_of(wo_no), name=name)
+    fields = chosen.build(name, detail).fields
+    return acts.carry_out(request, partial(chosen.do, request, detail, fields), place=_address_of(wo_no), name=name)
 
 
 # --- a new order -------------------------------------------------------------------------------------------------
@@ -216,8 +158,7 @@ def new_order(request: HttpRequest) -> HttpResponse:
 
 
 def _new_order_act(place: str) -> Act:
-    routes = list(Routing.objects.order_by("code").values_list("code", "product_code", "is_active")[:MOST_SUGGESTED])
-    by_itself = ("", _("the route of its product"))
+    products = Routing.objects.exclude(product_code="").order_by("product_code").values_list("product_code", flat=True)
     fields = (
         Field("woNo", _("Work order"), FieldKind.CODE, is_required=True, most=100),
         Field(
@@ -226,7 +167,7 @@ def _new_order_act(place: str) -> Act:
             FieldKind.CODE,
             is_required=True,
             most=100,
-            suggestions=sorted({product for _code, product, _is_active in routes if product}),
+            suggestions=list(products.distinct()[:MOST_SUGGESTED]),
         ),
         Field("plannedQty", _("Quantity"), FieldKind.NUMBER, is_required=True),
         Field(
@@ -237,29 +178,29 @@ def _new_order_act(place: str) -> Act:
             help=_("By how much its runs may exceed the quantity."),
         ),
         Field("dueDate", _("Due"), FieldKind.DATE),
-        Field(
-            "routingCode",
-            _("Route"),
-            FieldKind.CHOICE,
-            choices=[
-                by_itself,
-                *((code, f"{code} · {product}" if product else code) for code, product, active in routes if active),
-            ],
-        ),
-        *_change_reason(WorkOrderRequest),
+        Field("routingCode", _("Route"), FieldKind.CHOICE, choices=route_choices()),
+        Field("kind", _("Kind"), FieldKind.CHOICE, value=RunKind.PRODUCTION, choices=RunKind.choices),
+        *change_reason(NewWorkOrderRequest),
     )
     at = {"ROUTE_NOT_FOUND": "routingCode"}
     return Act("new-order", _("New order"), place, button=_("Make the order"), fields=fields, at=at)
 
 
 def _make_order(request: HttpRequest, fields: Sequence[Field], made: list[WorkOrder]) -> str:
-    body = acts.read_form(WorkOrderRequest, request, fields)
+    body = acts.read_form(NewWorkOrderRequest, request, fields)
     if WorkOrder.objects.filter(wo_no=body["wo_no"]).exists():
         raise ValidationFailed({"woNo": _("There is an order of this number already.")})
-    optional = {name: body[name] for name in ("routing_code", "due_date", "overrun_percent", "kind") if name in body}
-    order, _created = orders.receive(
-        wo_no=body["wo_no"], product_code=body["product_code"], planned_qty=body["planned_qty"], optional=optional
-    )
+    with transaction.atomic():
+        order, is_new = orders.receive(
+            wo_no=body["wo_no"],
+            product_code=body["product_code"],
+            planned_qty=body["planned_qty"],
+            optional={name: body[name] for name in OPTIONAL if name in body},
+            by=request.user.get_username(),
+            is_from_erp=False,
+        )
+        if not is_new:  # made meanwhile: it is not changed by who wanted a new one
+            raise ValidationFailed({"woNo": _("There is an order of this number already.")})
     made.append(order)
     return _("The order is made. Release it to a line; then it may have runs.")
 
@@ -321,13 +262,21 @@ def _new_run_act(place: str, detail: OrderDetail) -> Act:
         ),
         Field("shiftCode", _("Shift"), FieldKind.CHOICE, choices=[("", _("none")), *((code, code) for code in shifts)]),
         Field(
+            "kind",
+            _("Kind"),
+            FieldKind.CHOICE,
+            value=order.kind,
+            choices=RunKind.choices,
+            help=_("Only runs of the order's kind use it up. Only production counts in yields and totals."),
+        ),
+        Field(
             "runNo",
             _("Run number (optional)"),
             FieldKind.CODE,
             most=100,
             help=_("Left empty, it is made of the order's number."),
         ),
-        *_change_reason(RunRequest),
+        *change_reason(RunRequest),
     )
     at = {"ORDER_QTY_EXCEEDED": "planQty", "LINE_NOT_FOUND": "lineCode"}
     return Act("run", _("New run"), place, button=_("Make the run"), fields=fields, at=at)
@@ -341,6 +290,7 @@ def _make_run(request: HttpRequest, wo_no: str, fields: Sequence[Field], made: l
         plan_qty=body["plan_qty"],
         run_no=body.get("run_no"),
         shift_code=body.get("shift_code"),
+        kind=body.get("kind"),
     )
     made.append(run.run_no)
     return _("Run %(run)s is made. See what it needs, then authorize it.") % {"run": run.run_no}

@@ -12,7 +12,9 @@ from django.utils import timezone
 from mes.platform.accounts.roles import Role
 from mes.production import order_board, order_pages
 from mes.production.api import WorkOrderViewSet
+from mes.production.decision_models import Decision
 from mes.production.models import Run, RunKind, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
+from mes.production.order_page_acts import ORDER_ACTS
 from tests.bad_input.nasty import FORM_VALUES
 from tests.factories import Plant, make_line, make_plant, make_run, make_user
 
@@ -20,8 +22,8 @@ pytestmark = pytest.mark.django_db
 
 # Session, user, what the user may do; orders, their runs, what is made; counts of states; lines.
 LIST_QUERIES = 8
-# Likewise three; order, runs, units, decisions, the order's runs, what is made; lines to release it to.
-ORDER_QUERIES = 10
+# Likewise three; order, runs, units, decisions, the order's runs, what is made.
+ORDER_QUERIES = 9
 
 
 def sign_in(role: Role | None = Role.SUPERVISOR) -> Client:
@@ -266,8 +268,10 @@ def test_what_is_not_there_is_404(plant: Plant) -> None:
 
 def test_what_is_offered_is_what_the_interface_allows() -> None:
     """The capabilities are read from the interface's view: one place for both."""
-    for _action, view_action, _build, _do in order_pages.ORDER_ACTS.values():
-        assert WorkOrderViewSet.capabilities[view_action]
+    assert WorkOrderViewSet.capabilities["create"] == order_pages.ORDER_MAKERS
+    assert WorkOrderViewSet.capabilities["runs"] == order_pages.RUN_MAKERS
+    for act in ORDER_ACTS.values():
+        assert act.capabilities == WorkOrderViewSet.capabilities[act.view_action]
 
 
 def test_a_received_order_is_released_on_its_page(plant: Plant) -> None:
@@ -312,6 +316,108 @@ def test_strangers_are_sent_to_sign_in(db: None) -> None:
         assert Client().get(address)["Location"].startswith("/sign-in/")
 
 
+def offered(page: str) -> list[str]:
+    """Return the names of the acts that a page offers, in order."""
+    return re.findall(r'action="/order-acts/([\w-]+)/', page)
+
+
+@pytest.mark.parametrize(
+    ("status", "has_run", "acts"),
+    [
+        ("RECEIVED", False, ["release", "change", "cancel"]),
+        ("RELEASED", False, ["release", "change", "complete", "cancel"]),
+        ("RELEASED", True, ["change", "complete", "cancel"]),
+        ("IN_PROGRESS", True, ["change", "complete", "cancel"]),
+        ("COMPLETED", True, ["reopen"]),
+        ("CANCELLED", True, ["reopen"]),
+    ],
+)
+def test_the_state_says_what_is_offered(plant: Plant, status: str, has_run: bool, acts: list[str]) -> None:
+    order = order_of("O-1", status=status, line=plant.line)
+    if has_run:
+        run_of(plant, order, status="CANCELLED")
+    assert offered(read(sign_in(), "/orders/O-1/")) == acts
+
+
+def test_an_order_of_which_something_is_made_is_completed_not_cancelled(plant: Plant) -> None:
+    order = order_of("O-1", status="IN_PROGRESS")
+    add_units(run_of(plant, order, status="COMPLETED"), 1, UnitStatus.DONE)
+    client = sign_in()
+    page = read(client, "/orders/O-1/")
+    assert offered(page) == ["change", "complete"] and "Only 1 of 100 are made" in page
+    client.post("/order-acts/complete/O-1/", {"reason": "Enough"})
+    assert "Tick this first" in read(client, "/orders/O-1/")
+    assert WorkOrder.objects.get(wo_no="O-1").status == "IN_PROGRESS"
+    client.post("/order-acts/complete/O-1/", {"reason": "Enough", "confirm": "1"})
+    assert WorkOrder.objects.get(wo_no="O-1").status == "COMPLETED"
+    page = words(read(client, "/orders/O-1/"))
+    assert "The order is completed." in page and "In progress → Completed" in page and "“Enough”" in page
+
+
+def test_an_order_is_changed_and_its_history_says_from_what_to_what(plant: Plant) -> None:
+    order_of("O-1", date(2026, 5, 1))
+    client = sign_in()
+    form = {"plannedQty": "80", "was-plannedQty": "100", "overrunPercent": "0", "was-overrunPercent": "0"}
+    form |= {"dueDate": "", "was-dueDate": "2026-05-01", "routingCode": "", "was-routingCode": "", "reason": "Cut"}
+    client.post("/order-acts/change/O-1/", form)
+    order = WorkOrder.objects.get(wo_no="O-1")
+    assert (order.planned_qty, order.due_date) == (80, None)
+    page = words(read(client, "/orders/O-1/"))
+    assert "Planned: 100 → 80" in page and "Due: 2026-05-01 → –" in page and "“Cut”" in page
+
+
+def test_what_somebody_else_changed_meanwhile_is_not_set_back(plant: Plant) -> None:
+    order_of("O-1", planned_qty=100)
+    WorkOrder.objects.update(planned_qty=150)  # after the form was shown
+    form = {"plannedQty": "100", "was-plannedQty": "100", "overrunPercent": "5", "was-overrunPercent": "0"}
+    sign_in().post("/order-acts/change/O-1/", {**form, "reason": "More"})
+    order = WorkOrder.objects.get(wo_no="O-1")
+    assert (order.planned_qty, order.overrun_percent) == (150, 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"plannedQty": "3"}, "plannedQty", "4"),  # made
+        ({"plannedQty": "none"}, "plannedQty", "whole number"),
+        ({}, "plannedQty", "Nothing is different"),
+        ({"plannedQty": "50", "reason": " "}, "reason", "required"),
+        ({"plannedQty": "50", "reason": "x" * 501}, "reason", "500"),
+    ],
+)
+def test_a_change_that_cannot_be_is_told_at_its_field(
+    plant: Plant, change: dict[str, str], field: str, said: str
+) -> None:
+    add_units(run_of(plant, order_of("O-1"), status="COMPLETED"), 4, UnitStatus.DONE)
+    client = sign_in()
+    form = {"plannedQty": "100", "was-plannedQty": "100", "overrunPercent": "0", "was-overrunPercent": "0"}
+    client.post("/order-acts/change/O-1/", {**form, "reason": "Because", **change})
+    page = read(client, "/orders/O-1/")
+    problem = page.partition(f'id="change-{field}-problem">')[2].partition("</p>")[0]
+    assert said in problem
+    assert WorkOrder.objects.get(wo_no="O-1").planned_qty == 100 and not Decision.objects.exists()
+
+
+def test_a_cancelled_order_takes_its_untouched_runs_along_and_is_reopened(plant: Plant) -> None:
+    run = run_of(plant, order_of("O-1", line=plant.line), status="PREP")
+    client = sign_in()
+    assert "its open run is closed with it" in read(client, "/orders/O-1/")
+    client.post("/order-acts/cancel/O-1/", {"reason": "Not wanted", "confirm": "1"})
+    run.refresh_from_db()
+    assert (WorkOrder.objects.get(wo_no="O-1").status, run.status) == ("CANCELLED", "CANCELLED")
+    client.post("/order-acts/reopen/O-1/", {"reason": "Wanted after all"})
+    assert WorkOrder.objects.get(wo_no="O-1").status == "RELEASED"
+
+
+def test_what_keeps_an_order_open_has_a_way_out_beside_the_button(plant: Plant) -> None:
+    run_of(plant, order_of("O-1"))
+    client = sign_in()
+    client.post("/order-acts/complete/O-1/", {"reason": "Enough", "confirm": "1"})
+    fold = read(client, "/orders/O-1/").partition('id="act-complete"')[2].partition("</details>")[0]
+    assert "close them first" in fold and 'href="#runs"' in fold and "Enough</textarea>" in fold
+    assert not Decision.objects.exists()
+
+
 # --- a new order -------------------------------------------------------------------------------------------------
 
 
@@ -322,7 +428,7 @@ def test_an_order_is_made_on_a_page(plant: Plant) -> None:
     assert client.post("/new-order/", form)["Location"] == "/orders/N-1/"
     order = WorkOrder.objects.get(wo_no="N-1")
     assert (order.planned_qty, order.overrun_percent, order.due_date) == (40, 5, date(2027, 1, 31))
-    assert order.status == WorkOrderStatus.RECEIVED and order.routing is None
+    assert order.status == WorkOrderStatus.RECEIVED and order.routing is None and order.kind == RunKind.PRODUCTION
     assert "The order is made" in read(client, "/orders/N-1/")
 
 

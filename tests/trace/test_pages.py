@@ -23,7 +23,7 @@ from trace.pages import DECISIONS
 
 pytestmark = pytest.mark.django_db
 
-HOME_QUERIES = 7  # three of them for session, user and what the user may do
+HOME_QUERIES = 9  # session, user, what the user may do; followed lines, late orders; runs, units, lines, moves
 SEARCH_QUERIES = 10
 RUN_QUERIES = 11
 UNIT_QUERIES = 5

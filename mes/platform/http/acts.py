@@ -75,7 +75,7 @@ class Field:
     label: str = ""
     kind: FieldKind = FieldKind.TEXT
     value: str = ""
-    choices: Sequence[tuple[str, str]] = ()
+    choices: Sequence[tuple[str, Any]] = ()
     suggestions: Sequence[str] = ()
     help: str = ""
     is_required: bool = False
