@@ -14,6 +14,7 @@ class ExecutionConfig(AppConfig):
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.tracked import TRACKED
+        from execution.quality.first_article import services as first_articles
         from execution.transfers.scrap_undoing import KIND
         from mes.platform.database import retention
         from mes.platform.database.tracking import tracked
@@ -21,7 +22,7 @@ class ExecutionConfig(AppConfig):
         from mes.platform.monitoring.figures import Figure, figures
         from mes.platform.monitoring.integrity import rules
         from mes.production.approvals import kinds
-        from mes.production.hooks import units_placed
+        from mes.production.hooks import run_ended, units_placed
         from mes.specs.hooks import value_drawers
         from mes.time_rules.hooks import scrap_finders
 
@@ -31,6 +32,7 @@ class ExecutionConfig(AppConfig):
         rules.register(*integrity.RULES)
         scrap_finders.register(queries.find_scrap_times)
         units_placed.register(hooks.announce_all)
+        run_ended.register(first_articles.cancel_open)
         readiness_checks.register()
         value_drawers.register(what_if.draw)
         figures.register(

@@ -48,6 +48,12 @@ def _judge(fai: FirstArticle | None) -> tuple[str, str, str]:
             _("The first article failed."),
             _("Put right what was wrong, then create another first article inspection."),
         )
+    if fai.status == FaiStatus.CANCELLED:
+        return (
+            FaiNotPassed.code,
+            _("The first article was cancelled, because its run ended."),
+            _("Create another first article inspection."),
+        )
     if fai.signed_at is None:
         return (
             FaiNotSigned.code,

@@ -208,6 +208,15 @@ def test_only_a_short_close_needs_a_reason(db: None, admin: Any) -> None:
     assert_done(admin.post(f"{RUN}/close", {}))
 
 
+def test_its_end_cancels_a_first_article_that_is_not_finished(plant: Plant, admin: Any) -> None:
+    for status in ("FAILED", "INSPECTING"):
+        plant.run.first_articles.create(sample_qty=1, created_by="x", status=status)
+    act(admin, "close")
+    failed, ended = plant.run.first_articles.order_by("id")
+    assert (failed.status, ended.status, ended.decision_remark) == ("FAILED", "CANCELLED", WHY["reason"])
+    assert ended.completed_at is not None
+
+
 def test_its_end_ends_that_it_is_active(plant: Plant, admin: Any) -> None:
     RunActivation.objects.create(line=plant.line, run=plant.run, active_from=timezone.now(), set_by="ann")
     act(admin, "close")

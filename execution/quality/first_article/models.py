@@ -13,6 +13,7 @@ class FaiStatus(models.TextChoices):
     INSPECTING = "INSPECTING", _("Inspecting")
     PASSED = "PASSED", _("Passed")
     FAILED = "FAILED", _("Failed")
+    CANCELLED = "CANCELLED", _("Cancelled")
 
 
 class FaiResult(models.TextChoices):

@@ -78,7 +78,7 @@ def first_article(request: HttpRequest, run_no: str) -> HttpResponse:
         "run": run,
         "sheet": sheet,
         "earlier": inspections[1:],
-        "may_create": latest is None or latest.status in (FaiStatus.PASSED, FaiStatus.FAILED),
+        "may_create": latest is None or latest.status in (FaiStatus.PASSED, FaiStatus.FAILED, FaiStatus.CANCELLED),
         "first_step": snapshot_of(run).steps[0],
         "route_items": snapshot_of(run).fai_items,
     }

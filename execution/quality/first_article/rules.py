@@ -15,6 +15,7 @@ FAI = StateMachine(
         Action.RECORD_ITEMS: {FaiStatus.INSPECTING: FaiStatus.INSPECTING},
         Action.PASS: {FaiStatus.INSPECTING: FaiStatus.PASSED},
         Action.FAIL: {FaiStatus.INSPECTING: FaiStatus.FAILED},
+        Action.CANCEL: dict.fromkeys((FaiStatus.CREATED, FaiStatus.INSPECTING), FaiStatus.CANCELLED),
         Action.SIGN: {FaiStatus.PASSED: FaiStatus.PASSED},
     },
 )

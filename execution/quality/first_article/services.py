@@ -139,6 +139,16 @@ def sign(*, fai_id: int, by: str, remark: str = "") -> FirstArticle:
     return fai
 
 
+def cancel_open(run: Run) -> None:
+    """Cancel the inspection of a run that ends, which is locked, where one is not finished."""
+    fai = FirstArticle.objects.select_for_update(no_key=True).filter(run=run, status__in=OPEN).first()
+    if fai is None:
+        return
+    fai.status = rules.FAI.next_state(Action.CANCEL, fai.status)
+    fai.completed_by, fai.completed_at, fai.decision_remark = run.status_by, timezone.now(), run.status_reason
+    fai.save(update_fields=["status", "completed_by", "completed_at", "decision_remark"])
+
+
 def list_open_items(fai: FirstArticle) -> list[str]:
     """Return what keeps an inspection from passing, in words."""
     items = fai.items.select_related("unit").order_by("id")
