@@ -13,8 +13,8 @@ class ExecutionConfig(AppConfig):
         from execution import hooks, integrity, queries, readiness_checks
         from execution.data import what_if
         from execution.data.lists import VALUES
-        from execution.tracked import TRACKED
         from execution.quality.first_article import services as first_articles
+        from execution.tracked import TRACKED
         from execution.transfers.scrap_undoing import KIND
         from mes.platform.database import retention
         from mes.platform.database.tracking import tracked

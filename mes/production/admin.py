@@ -7,13 +7,14 @@ from django.core.exceptions import ValidationError
 from mes.errors import SnTaken, SnUnreadable
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
+from mes.production.decision_models import Decision, Hold
 from mes.production.identity_models import ReferencePass, ReferenceUnit
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production.names import find_names
 from mes.production.serial_numbers import is_unreadable
 from mes.sections import MACHINES, ORDERS_AND_RUNS
 
-ORDERS_AND_RUNS.add(WorkOrder, Run, Unit)
+ORDERS_AND_RUNS.add(WorkOrder, Run, Unit, Decision, Hold)
 MACHINES.add(ReferenceUnit, ReferencePass)
 
 
@@ -93,3 +94,44 @@ class ReferencePassAdmin(ReadOnlyAdmin):
     list_display = ("reference_unit", "station", "passed_at", "result", "recorded_by", "event_id")
     list_select_related = ("reference_unit", "station")
     search_fields = ("reference_unit__sn__exact",)
+
+
+@admin.register(Decision)
+class DecisionAdmin(ReadOnlyAdmin):
+    """What was decided about orders, runs and lines, by whom and why."""
+
+    list_display = (
+        "decided_at",
+        "act",
+        "work_order",
+        "run",
+        "line",
+        "from_status",
+        "to_status",
+        "reason",
+        "decided_by",
+    )
+    list_filter = ("line",)
+    list_select_related = ("work_order", "run", "line")
+    search_fields = ("work_order__wo_no__exact", "run__run_no__exact")
+
+
+@admin.register(Hold)
+class HoldAdmin(ReadOnlyAdmin):
+    """What holds runs and lines, or held them."""
+
+    list_display = (
+        "hold_no",
+        "source",
+        "status",
+        "run",
+        "line",
+        "reason",
+        "opened_by",
+        "opened_at",
+        "ended_by",
+        "ended_at",
+    )
+    list_filter = ("status", "source", "line")
+    list_select_related = ("run", "line")
+    search_fields = ("run__run_no__exact",)

@@ -1,6 +1,9 @@
 """The state machines, every action in every state: what the contract names leads somewhere, all else is refused."""
 
+from pathlib import Path
+
 import pytest
+from django.conf import settings
 
 from mes.errors import InvalidTransition
 from mes.labels import Action
@@ -64,6 +67,17 @@ def test_every_action_in_every_state(entity, action, state):
         machine.next_state(action, state.value)
     assert refusal.value.details == {"action": action.value, "entity": entity, "state": state.value}
     assert str(refusal.value) == f"“{action.label}” is not possible: {machine.entity.label} is “{state.label}”."
+
+
+@pytest.mark.parametrize(("entity", "column"), [("work order", "order"), ("run", "run")])
+def test_the_page_has_the_same_tables(entity, column):
+    page = (Path(settings.BASE_DIR) / "docs" / "orders.md").read_text()
+    table = page.split(f"| {column} | from | to |\n|---|---|---|\n")[1].split("\n\n")[0]
+    told = {}
+    for row in table.splitlines():
+        action, states, end = (cell.strip() for cell in row.strip("|").split("|"))
+        told |= {(action, state): end.replace("where it was", "") for state in states.split(", ")}
+    assert told == EXPECTED[entity]
 
 
 def test_the_tables_hold_nothing_more():
