@@ -45,6 +45,7 @@ EXPECTED = {
         ("rework", "DONE"): "QUEUED",
         ("rework", "ON_HOLD"): "QUEUED",
         ("release", "ON_HOLD"): "",
+        ("undo scrap", "SCRAPPED"): "ON_HOLD",
         **{("hold", state): "ON_HOLD" for state in ("QUEUED", "IN_STATION", "DONE", "OUT_FAILED")},
         **{("scrap", state): "SCRAPPED" for state in ("QUEUED", "IN_STATION", "DONE", "OUT_FAILED", "ON_HOLD")},
         ("undo scrap", "SCRAPPED"): "ON_HOLD",

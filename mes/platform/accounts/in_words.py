@@ -15,6 +15,7 @@ CAPABILITIES = {
     Capability.TRACK: gettext_lazy("tracks units in and out"),
     Capability.READINGS: gettext_lazy("records readings"),
     Capability.BIND: gettext_lazy("sets lines up: stencils, paste, feeders, preparations"),
+    Capability.STOP: gettext_lazy("stops a line"),
     Capability.RUNS: gettext_lazy("makes and changes runs"),
     Capability.UNITS: gettext_lazy("registers units"),
     Capability.AUTHORIZE: gettext_lazy("authorizes runs"),
