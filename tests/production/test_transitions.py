@@ -48,7 +48,6 @@ EXPECTED = {
         ("undo scrap", "SCRAPPED"): "ON_HOLD",
         **{("hold", state): "ON_HOLD" for state in ("QUEUED", "IN_STATION", "DONE", "OUT_FAILED")},
         **{("scrap", state): "SCRAPPED" for state in ("QUEUED", "IN_STATION", "DONE", "OUT_FAILED", "ON_HOLD")},
-        ("undo scrap", "SCRAPPED"): "ON_HOLD",
     },
 }
 MACHINES = {machine.entity.value: machine for machine in (transitions.WORK_ORDER, transitions.RUN, transitions.UNIT)}
