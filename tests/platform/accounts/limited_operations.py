@@ -201,7 +201,10 @@ POST /api/runs/{run_no}/hold
 POST /api/runs/{run_no}/reopen
 POST /api/runs/{run_no}/resume
 POST /api/runs/{run_no}/readiness/items/{id}/waive
+POST /api/runs/{run_no}/split
 POST /api/runs/{run_no}/units
+POST /api/runs/{run_no}/units/move
+POST /api/runs/{run_no}/units/return
 GET /api/saved-views
 POST /api/saved-views
 DELETE /api/saved-views/{id}
@@ -230,6 +233,7 @@ POST /api/units/{sn}/relabel
 POST /api/units/{sn}/release
 POST /api/units/{sn}/rework
 POST /api/units/{sn}/scrap
+POST /api/units/{sn}/unscrap
 POST /api/work-orders/{wo_no}/release
 POST /api/work-orders
 PATCH /api/work-orders/{wo_no}
