@@ -1,7 +1,7 @@
 """Panels: carriers whose boards are units from the start, each at a position, until they are parted.
 
-A board without a label has the serial number `<panel>:<position>` until it gets one. An X-out is no unit. Which boards
-a panel held, its loads tell.
+A board without a label has the serial number `<panel>:<position>` until it gets one, and is found by that for ever, as
+are those with a label from the start. An X-out is no unit. Which boards a panel held, its loads tell.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +17,10 @@ from execution.reach import check_speaks_for
 from mes import errors
 from mes.platform.inbound.sender import EVERYWHERE, Sender
 from mes.production import locking, runs
+from mes.production.identity_models import UnitAlias
 from mes.production.models import Run, Unit, UnitStatus
 from mes.production.names import find_names, named
+from mes.production.serial_numbers import check_new
 
 MOST_BOARDS = 10_000  # of one registration
 MOST_PANELS = 1000
@@ -64,7 +66,7 @@ def unlabelled_sn(panel_no: str, position: int | str) -> str:
 
 
 @locking.atomically
-def register_panels(*, run_no: str, panels: Sequence[Panel]) -> Registration:
+def register_panels(*, run_no: str, panels: Sequence[Panel], by: str) -> Registration:
     """Register the boards of panels as units of a run, and have the panels carry them; all or nothing. Registered again
     as they are, nothing changes.
 
@@ -78,14 +80,37 @@ def register_panels(*, run_no: str, panels: Sequence[Panel]) -> Registration:
     unlabelled = {
         unlabelled_sn(panel.panel_no, board.position) for panel in panels for board in panel.boards if not board.sn
     }
-    new_sns = runs.register_in(run, sns, unlabelled=unlabelled)
+    new_sns = runs.register_in(run, sns, unlabelled=unlabelled, will_name=True)
     present = find_names(sns).present
     units = {unit.sn: unit for unit in Unit.objects.filter(named(sns))}
     carriers = lock_carriers(list(placings))
     for panel_no, placed in placings.items():
         _place(carriers[panel_no], [(units[present.get(sn, sn)], str(position)) for sn, position in placed])
+    places = [
+        (unlabelled_sn(panel_no, position), units[present.get(sn, sn)])
+        for panel_no, placed in placings.items()
+        for sn, position in placed
+    ]
+    _name_by_place(places, by=by)
     carried = [(panel_no, list_loads(carriers[panel_no])) for panel_no in placings]
     return Registration(run, carried, new_sns)
+
+
+def _name_by_place(places: Sequence[tuple[str, Unit]], *, by: str) -> None:
+    """Have boards found by panel and position, too. Raises SnTaken where that means another unit."""
+    labelled = {place: unit for place, unit in places if unit.sn != place}
+    names = find_names(labelled)
+    taken = set(Unit.objects.filter(sn__in=labelled).values_list("sn", flat=True)) | names.references
+    for place, unit in labelled.items():
+        if place in taken or names.present.get(place, unit.sn) != unit.sn:
+            raise errors.SnTaken(sn=place)
+        check_new([place], ())
+    reason = _("Its place on the panel")
+    UnitAlias.objects.bulk_create(
+        UnitAlias(sn=place, unit=unit, reason=reason, relabelled_by=by[:150])
+        for place, unit in labelled.items()
+        if place not in names.present
+    )
 
 
 def _check_shape(panels: Sequence[Panel]) -> None:

@@ -120,7 +120,9 @@ class PanelViewSet(GenericViewSet):
     def register(self, request: Request, run_no: str) -> Response:
         """Register them."""
         body = read(PanelsRequest, request)
-        done = panels.register_panels(run_no=run_no, panels=[_panel(panel) for panel in body["panels"]])
+        done = panels.register_panels(
+            run_no=run_no, panels=[_panel(panel) for panel in body["panels"]], by=operator_name(request)
+        )
         answer = {
             "runNo": done.run.run_no,
             "panels": [

@@ -94,6 +94,15 @@ def named(sns: Sequence[str]) -> Q:
     return Q(pk__in=RawSQL(_NAMED, [list(sns), list(sns)]))
 
 
+def lock_alone() -> None:
+    """Let nobody make a unit, relabel one or register a reference unit until the transaction ends.
+
+    By whoever makes units and gives them further names in one transaction, after the units that are there are locked:
+    two of them would each share the lock that the other wants alone.
+    """
+    fetch_all("SELECT pg_advisory_xact_lock(hashtextextended('mes serial numbers', 0))", {})
+
+
 def is_taken(error: IntegrityError) -> bool:
     """Whether the database refused a serial number because a unit, an earlier one or a reference unit has it."""
     diagnosis = getattr(error.__cause__, "diag", None)

@@ -31,7 +31,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.platform.validators import check_new_code
 from mes.production import active_runs, decisions, hooks, locking, orders, transitions
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
-from mes.production.names import find_names, is_taken
+from mes.production.names import find_names, is_taken, lock_alone
 from mes.production.serial_numbers import check_new
 from mes.routing import snapshots
 from mes.routing.models import RouteSource, RouteVersion, Routing, VersionStatus
@@ -192,9 +192,12 @@ def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
     return run, register_in(run, sns)
 
 
-def register_in(run: Run, sns: Sequence[str], *, unlabelled: Set[str] = frozenset()) -> list[str]:
+def register_in(
+    run: Run, sns: Sequence[str], *, unlabelled: Set[str] = frozenset(), will_name: bool = False
+) -> list[str]:
     """Register units in a locked run as `register_units` does, in a transaction that is restarted when it raises
-    Outdated; return the SNs that were new. `unlabelled` are those of boards that have no label yet: no mask holds.
+    Outdated; return the SNs that were new. `unlabelled` are those of boards that have no label yet: no mask holds. With
+    `will_name`, the caller gives units further names.
     """
     check_open(run)
     names = find_names(sns)
@@ -207,6 +210,8 @@ def register_in(run: Run, sns: Sequence[str], *, unlabelled: Set[str] = frozense
         check_new_code(places[sn], sn, unless=Unit.objects.filter(sn=sn).exists)
     check_quantity(run, more=len(wanted))
     without_run = locking.lock_units(Unit.objects.filter(sn__in=wanted, run=None))
+    if will_name:
+        lock_alone()
     add_units(run, wanted, held={unit.pk for unit in without_run}, unlabelled=unlabelled)
     if not run.units_registered:
         run.units_registered = True

@@ -152,7 +152,7 @@ def test_boards_get_their_labels_and_leave(client):
         "boards": [{"position": 1, "sn": "L-1"}, {"position": 2, "sn": "L-2"}],
     }
     assert carried() == []
-    assert UnitAlias.objects.get().sn == "P-1:2"
+    assert dict(UnitAlias.objects.values_list("sn", "unit__sn")) == {"P-1:1": "L-1", "P-1:2": "L-2"}
     again = depanel(client, {"position": 2, "sn": "L-2"})
     assert (again.status_code, again.json()["data"]) == (200, answer.json()["data"])
     assert client.post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "P-1:2"}).json()["data"]["sn"] == "L-2"
@@ -181,6 +181,18 @@ def test_labels_that_are_refused_leave_all_as_it_was(client, boards, code):
     register(client)
     with nothing_changes():
         assert depanel(client, *boards).json()["error"]["code"] == code
+
+
+def test_every_board_is_found_by_its_place(client):
+    register(client)
+    resolve = "/api/stations/resolve-unit"
+    found = [client.get(f"{resolve}/P-1:{position}").json()["data"]["sn"] for position in (1, 2)]
+    assert found == ["L-1", "P-1:2"]
+    assert client.get(f"{resolve}/P-1:3").json()["error"]["code"] == "UNIT_NOT_FOUND"
+    depanel(client, {"position": 2, "sn": "L-2"})
+    other = register(client, {"panelNo": "P-1", "boards": boards_of("L-9")})
+    assert other.json()["error"]["code"] == "SN_TAKEN"  # the panel's places mean those boards
+    assert sorted(Unit.objects.values_list("sn", flat=True)) == ["L-1", "L-2"]
 
 
 def test_an_unknown_panel_and_no_boards(client):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from execution import carriers
+from execution import carriers, panels
 from execution.models import Carrier, CarrierLoad, DataValue, Defect, Track
 from ingest.mapping import presets
 from ingest.mapping.presets import Preset
 from ingest.models import SettledIngestEvent
-from mes.production.models import Unit
+from mes.production.models import Run, Unit
 from tests.factories import make_operation, make_spec
 from tests.ingest import test_presets
 from tests.ingest.conftest import Send
@@ -337,3 +338,40 @@ def test_the_presets_bring_them_as_examples() -> None:
     }
     assert brought == {path.stem: body_of(path.stem) for path in PAYLOADS.glob("*.json")}
     assert len({one.name for one in preset_of("cfx-work-started").examples}) == 7
+
+
+# --- panels -----------------------------------------------------------------------------------------------
+
+
+def make_panel(preset: Preset) -> None:
+    """Make a run with a panel CARRIER5566, whose first board has a label and whose second has none."""
+    make_route_of(preset, [])
+    boards = [panels.Board(1, "LABEL-1"), panels.Board(2), panels.Board(3, is_x_out=True)]
+    Run.objects.update(units_registered=False)
+    panels.register_panels(run_no=Run.objects.get().run_no, panels=[panels.Panel("CARRIER5566", boards)], by="test")
+
+
+def test_boards_of_a_panel_are_reached_by_their_positions_with_a_label_or_without(send: Send) -> None:
+    make_panel(preset_of("cfx-on-pallets"))
+    started, completed = body_of("WorkStarted-1"), body_of("WorkCompleted-1")
+    send(message("WorkStarted", started), 201)
+    assert set(Unit.objects.values_list("sn", "status")) == {
+        ("LABEL-1", "IN_STATION"),
+        ("CARRIER5566:2", "IN_STATION"),
+    }
+    send(message("WorkCompleted", completed), 201)
+    assert results() == {"LABEL-1": ("PASS", ""), "CARRIER5566:2": ("PASS", "")}
+
+
+def test_one_board_alone_is_reached_by_its_place_also_after_the_panel_was_parted(send: Send) -> None:
+    preset = copy.deepcopy(preset_of("cfx-units-inspected"))
+    mapping = json.loads(json.dumps(preset.mapping).replace("join('-'", "join(':'"))
+    assert mapping != preset.mapping
+    make_panel(replace(preset, mapping=mapping))
+    panels.depanel(carrier_no="CARRIER5566", given=[panels.Label("2", "LABEL-2")], by="test")
+    body = body_of("UnitsInspected-1")
+    [unit, *_others] = body["InspectedUnits"]
+    for position in (1, 2):
+        one = {**unit, "UnitIdentifier": "CARRIER5566", "UnitPositionNumber": position, "OverallResult": "Passed"}
+        send(message("UnitsInspected", {**body, "InspectedUnits": [{**one, "Inspections": []}]}), 201)
+    assert results() == {"LABEL-1": ("PASS", ""), "LABEL-2": ("PASS", "")}
