@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from psycopg.errors import UniqueViolation
 
 from mes import errors
@@ -42,6 +43,7 @@ def relabel_locked(unit: Unit, new_sn: str, *, reason: str, by: str) -> Relabell
     earlier_sn = unit.sn
     check_may_have(unit, new_sn)
     try:
+        reason = _with_earlier(reason, UnitAlias.objects.filter(unit=unit, sn=new_sn).first())
         UnitAlias.objects.filter(unit=unit, sn=new_sn).delete()
         unit.sn = new_sn
         unit.save(update_fields=["sn", "updated_at"])
@@ -54,6 +56,20 @@ def relabel_locked(unit: Unit, new_sn: str, *, reason: str, by: str) -> Relabell
         raise
     relabel_clocks(earlier_sn, new_sn)
     return Relabelling(unit, earlier_sn)
+
+
+def _with_earlier(reason: str, again: UnitAlias | None) -> str:
+    """Return the reason; where a unit gets a serial number again, with who took it from the unit, and why."""
+    if again is None:
+        return reason
+    told = _("%(reason)s · %(sn)s was replaced by %(by)s at %(at)s: %(earlier)s") % {
+        "reason": reason,
+        "sn": again.sn,
+        "by": again.relabelled_by,
+        "at": f"{again.relabelled_at:%Y-%m-%d %H:%M} UTC",
+        "earlier": again.reason,
+    }
+    return told[:500]
 
 
 def check_may_have(unit: Unit, new_sn: str) -> None:

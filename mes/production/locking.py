@@ -7,7 +7,8 @@ decides is read again after the lock. Two that wait for each other would else en
 2. line
 3. runs
 4. the set-up of the lines (advisory, `line_setup.bindings`)
-5. units; those that are yet to be made come after them, in the order of their serial numbers
+5. units; then what keeps serial numbers apart (advisory, by triggers: whoever makes units shares it, whoever relabels
+   has it alone); then those that are yet to be made, in the order of their serial numbers
 6. an approval, then what it is about where that has a row of its own (a deviation)
 7. carriers, each after the units on it
 8. holds

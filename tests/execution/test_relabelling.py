@@ -79,9 +79,12 @@ def test_the_masks_of_its_route_hold_for_the_new_one(db):
 
 def test_it_may_be_called_again_as_it_was(plant):
     relabel()
-    relabel("NEW-1", "SN-1")
+    labels.relabel(sn="NEW-1", new_sn="SN-1", reason="The old one is found", by="boss")
     assert Unit.objects.filter(sn="SN-1").exists()
-    assert list(UnitAlias.objects.values_list("sn", flat=True)) == ["NEW-1"]
+    alias = UnitAlias.objects.get()
+    assert (alias.sn, alias.relabelled_by) == ("NEW-1", "boss")
+    assert alias.reason.startswith("The old one is found · SN-1 was replaced by quality at ")
+    assert alias.reason.endswith(": Burnt")
 
 
 def test_every_earlier_one_finds_it(plant):
