@@ -5,6 +5,7 @@ from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import Source
+from mes.production.identity_models import ReferenceUnit
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate, MappingExample
 from tests.factories import api_client, make_config, make_plant
@@ -23,6 +24,7 @@ def make_things() -> dict[str, dict[str, str]]:
     example = MappingExample.objects.create(config=config, name="A pass", event={}, expected={"phase": None})
     Stencil.objects.create(stencil_id="ST-1")
     Source.objects.create(code="AOI-1")
+    ReferenceUnit.objects.create(sn="GOLD-1", kind="GOLDEN")
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
     template = FaiTemplate.objects.create(code="FAI-1", name="First article", items=[{"itemName": "Height"}])
     sheet = client.post("/api/imports/materials", {"rows": [{"code": "M-2", "name": "Flux"}]}).json()["data"]

@@ -122,6 +122,16 @@ def test_decisions_by_the_old_one(plant):
     assert post("units/SN-1/scrap", WHY).json()["data"]["status"] == "SCRAPPED"
 
 
+def test_transfers_by_the_old_one(plant):
+    relabel()
+    taken_back = post("runs/RUN-1/units/move", {"sns": ["SN-1"], "toRunNo": None, **WHY})
+    assert taken_back.status_code == 200, taken_back.json()
+    assert Unit.objects.get(sn="NEW-1").run is None
+    assert post("runs/RUN-1/units", {"sns": ["SN-1"]}).status_code == 201
+    post("units/SN-1/scrap", WHY)
+    assert post("units/SN-1/unscrap", WHY, Role.SUPERVISOR).status_code == 202
+
+
 def test_carriers_by_the_old_one(plant):
     relabel()
     assert post("carriers/C-1/load", {"units": [{"sn": "SN-1", "position": "1"}]}).status_code == 200

@@ -373,5 +373,6 @@ def test_one_board_alone_is_reached_by_its_place_also_after_the_panel_was_parted
     [unit, *_others] = body["InspectedUnits"]
     for position in (1, 2):
         one = {**unit, "UnitIdentifier": "CARRIER5566", "UnitPositionNumber": position, "OverallResult": "Passed"}
-        send(message("UnitsInspected", {**body, "InspectedUnits": [{**one, "Inspections": []}]}), 201)
+        said = {**body, "InspectedUnits": [{**one, "Inspections": []}]}
+        send(message("UnitsInspected", said, station=test_presets.station_in(preset)), 201)
     assert results() == {"LABEL-1": ("PASS", ""), "LABEL-2": ("PASS", "")}
