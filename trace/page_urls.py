@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 from mes.platform.http.addresses import NAME, one_of
-from trace import approval_pages, line_pages, pages
+from trace import approval_pages, line_pages, pages, run_act_pages, unit_act_pages
 from trace.reports import pages as report_pages
 
 urlpatterns = [
@@ -25,6 +25,9 @@ urlpatterns = [
     path("reports/sign/", report_pages.sign, name="report-sign"),
     path("trace/", pages.search, name="trace"),
     path("trace/carriers/<name:carrier_no>/", pages.carrier, name="carrier"),
+    path("trace/run-acts/<slug:name>/<name:run_no>/", run_act_pages.act, name="run-act"),
+    path("trace/close-check/<name:run_no>/", run_act_pages.close_check, name="run-close-check"),
+    path("trace/unit-acts/<slug:name>/<name:sn>/", unit_act_pages.act, name="unit-act"),
     path("trace/runs/<name:run_no>/", pages.run, name="run"),
     re_path(
         rf"^trace/units/(?P<sn>{NAME})/(?P<action>{one_of(pages.DECISIONS)})/$", pages.decide, name="unit-decision"

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
@@ -15,11 +16,13 @@ from django.views.decorators.http import require_GET, require_POST
 from execution import dispositions
 from mes.errors import CarrierNotFound, DomainError, RunNotFound, SnIsReference, SnUnreadable, UnitNotFound
 from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.http import acts
 from mes.platform.http.pages import columns_of, is_live, mark_of, show_live, signed_in
 from mes.platform.http.whole_numbers import whole_number
 from mes.production.models import UnitStatus
-from trace import carriers, lines, runs, start, units
+from trace import carriers, lines, run_act_pages, runs, start, unit_act_pages, units
 from trace import search as searching
+from trace.shown_run import ShownRun
 
 DECISIONS: dict[str, tuple[Callable[..., Any], tuple[Capability, ...]]] = {
     "hold": (dispositions.hold_unit, (Capability.DISPOSITION, Capability.RELEASE)),
@@ -81,8 +84,15 @@ def run(request: HttpRequest, run_no: str) -> HttpResponse:
         page = runs.get_run_page(run_no=run_no, chosen=_read_filter(request))
     except RunNotFound:
         return missing(request, run_no, _("There is no run “%(code)s”.") % {"code": run_no})
-    context = {"page": page, "links": _links(page)}
-    return show_live(request, "trace/run.html", "trace/_run_live.html", context, mark=_mark_of_run(page))
+    shown = ShownRun(page.state.run, page.holds, page.newer_version_no)
+    mark = _mark_of_run(page, shown)
+    if is_live(request) and request.GET.get("seen") == mark:
+        return HttpResponse(status=204)  # without drawing it
+    offered = run_act_pages.list_acts(request, shown)
+    if not is_live(request):
+        offered = list(acts.with_refusal(request, offered, place=reverse("run", args=[page.state.run.run_no])))
+    context = {"page": page, "links": _links(page), "acts": offered}
+    return show_live(request, "trace/run.html", "trace/_run_live.html", context, mark=mark)
 
 
 @signed_in
@@ -100,11 +110,17 @@ def unit(request: HttpRequest, sn: str) -> HttpResponse:
     opened = whole_number(request.GET.get("pass", ""))
     if is_live(request) and opened is not None and "seen" not in request.GET:
         return _show_pass(request, trace, opened)
-    mark = f"{trace.mark}-{timezone.now():%H%M}"  # “2 min ago” changes by the minute
+    waiting = unit_act_pages.find_request(trace.unit)
+    mark = f"{trace.mark}-{waiting.pk if waiting else ''}-{timezone.now():%H%M}"  # “2 min ago” changes by the minute
     if is_live(request) and request.GET.get("seen") == mark:
         return HttpResponse(status=204)  # without drawing a thousand values again
+    offered = unit_act_pages.list_acts(request, trace.unit, waiting)
+    if not is_live(request):
+        offered = list(acts.with_refusal(request, offered, place=reverse("unit", args=[trace.unit.sn])))
     context = {
         "trace": trace,
+        "acts": offered,
+        "waiting": waiting,
         "decisions": _list_decisions(request, trace),
         "rework_steps": _list_rework_steps(trace),
         "opened": opened,
@@ -254,13 +270,16 @@ def _facts_of_floor(floor: lines.Floor) -> tuple[Any, ...]:
     return shown, moves
 
 
-def _mark_of_run(page: runs.RunPage) -> str:
+def _mark_of_run(page: runs.RunPage, shown: ShownRun) -> str:
     """Stand for what the page of a run shows."""
     checked = page.readiness and page.readiness.check
     numbers = (page.matching, page.clocks_over, page.clocks_soon, page.newer_version_no, page.counts)
     yields = [(item.step.step_no, item.finished, item.passed) for item in page.yields]
     units = [_facts_of_unit(row) for row in page.units]
-    return mark_of(_facts_of_state(page.state), numbers, yields, units, checked, now=timezone.now())
+    decided = [columns_of(row) for row in (*page.holds, *(item.decision for item in page.decisions))]
+    return mark_of(
+        _facts_of_state(page.state), numbers, yields, units, checked, decided, shown.lines, now=timezone.now()
+    )
 
 
 def _facts_of_state(state: runs.RunState) -> tuple[Any, ...]:

@@ -15,7 +15,10 @@ from mes import errors
 from mes.plant.models import Line, Station
 from mes.platform.database.instances import Columns, instances
 from mes.platform.database.prepared import fetch_all
+from mes.production.decision_models import Hold
+from mes.production.decisions import list_decisions
 from mes.production.models import Run, Unit, UnitStatus, WorkOrder
+from mes.production.order_board import DecisionRow
 from mes.production.queries import find_newer_version
 from mes.production.runs import snapshot_of
 from mes.routing.models import RouteVersion, Routing
@@ -24,9 +27,11 @@ from mes.specs.models import ItemType
 from mes.time_rules.queries import count_urgent
 from trace.readiness import RunReadiness, find_readiness
 from trace.reports.production import MachineRow, count_run
+from trace.shown_run import find_holds
 from trace.values import CLOCKS_DIFFER
 
 PAGE_SIZE = 50
+SHOWN_DECISIONS = 20
 ATTENTION_FIRST = (
     UnitStatus.ON_HOLD,
     UnitStatus.OUT_FAILED,
@@ -195,6 +200,8 @@ class RunPage:
     clocks_soon: int
     readiness: RunReadiness | None
     counts: Sequence[MachineRow]
+    holds: Sequence[Hold]
+    decisions: Sequence[DecisionRow]
     newer_version_no: int | None = None
 
     @property
@@ -278,7 +285,7 @@ NEWEST_RUNS = f"""
 
 
 def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
-    """Load the page of a run in at most eleven queries. Raises RunNotFound. A page after the last
+    """Load the page of a run in at most thirteen queries. Raises RunNotFound. A page after the last
     shows the last.
     """
     rows = fetch_all(ONE_RUN, {"run_no": run_no})
@@ -299,6 +306,8 @@ def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
         clocks_soon=soon,
         readiness=find_readiness(run),
         counts=count_run(run),
+        holds=find_holds(run),
+        decisions=list(map(DecisionRow, list_decisions(run).select_related("run")[:SHOWN_DECISIONS])),
         newer_version_no=find_newer_version(run),
     )
 

@@ -264,6 +264,8 @@ FIELD_LABELS = {
     "kind": _("Kind"),
     "routeVersionNo": _("Version"),
     "status": _("Status"),
+    "splitInto": _("Split into"),
+    "splitFrom": _("Split from"),
 }
 
 

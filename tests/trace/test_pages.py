@@ -20,12 +20,13 @@ from mes.production import runs
 from mes.production.models import Unit, UnitStatus
 from tests.factories import Plant, make_line, make_plant, make_user
 from trace.pages import DECISIONS
+from trace.unit_act_pages import NEEDED
 
 pytestmark = pytest.mark.django_db
 
 HOME_QUERIES = 9  # session, user, what the user may do; followed lines, late orders; runs, units, lines, moves
 SEARCH_QUERIES = 10
-RUN_QUERIES = 11
+RUN_QUERIES = 13
 UNIT_QUERIES = 5
 GROUPS_QUERIES = 1  # what a person may do, where the state allows a decision
 
@@ -428,6 +429,7 @@ def test_a_run_without_units_and_an_unknown_run() -> None:
 
 def test_the_pages_ask_for_the_same_capabilities_as_the_interface() -> None:
     asked = {name: frozenset(needed) for name, (_service, needed) in DECISIONS.items()}
+    asked["relabel"] = frozenset(NEEDED["relabel"])
     assert asked == {name: frozenset(needed) for name, needed in UnitDecisionViewSet.capabilities.items()}
 
 
