@@ -25,11 +25,15 @@ from mes.platform.scans import UNIT
 from mes.production.fields import SerialNumberField
 from mes.production.models import Unit
 
+RUN_OF_UNIT = (
+    "By default the unit's run; a new unit is made in the run that was active at the station then, else on its line."
+)
+
 
 class TrackInRequest(StrictSerializer):
     """A unit enters a station."""
 
-    runNo = CodeField()
+    runNo = CodeField(required=False, allow_null=True, help_text=RUN_OF_UNIT)
     sn = SerialNumberField()
     woNo = CodeField(required=False, allow_null=True)
     at = OffsetDateTimeField(required=False, allow_null=True)
@@ -61,7 +65,7 @@ class TypedValue(StrictSerializer):
 class TrackOutRequest(StrictSerializer):
     """A unit leaves a station with a result."""
 
-    runNo = CodeField()
+    runNo = CodeField(required=False, allow_null=True, help_text="By default the run of its open track.")
     sn = ScannedField(UNIT)
     result = serializers.ChoiceField(choices=TrackResult.choices)
     at = OffsetDateTimeField(required=False, allow_null=True)
@@ -171,7 +175,7 @@ class StationWorkViewSet(GenericViewSet):
         sender_of(request).check_station(code)
         body = read(TrackInRequest, request)
         track, unit, created = tracking.track_in(
-            run_no=body["run_no"],
+            run_no=body.get("run_no"),
             sn=body["sn"],
             station_code=code,
             wo_no=body.get("wo_no"),
@@ -212,7 +216,7 @@ class StationWorkViewSet(GenericViewSet):
         sender_of(request).check_station(code)
         body = read(TrackOutRequest, request)
         departure = tracking.track_out(
-            run_no=body["run_no"],
+            run_no=body.get("run_no"),
             sn=body["sn"],
             station_code=code,
             result=body["result"],

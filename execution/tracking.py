@@ -17,6 +17,7 @@ from mes import errors
 from mes.plant.models import Station
 from mes.platform.database.lookup import get_or_raise
 from mes.production import locking, runs
+from mes.production.active_runs import Moment, find_active_run
 from mes.production.models import Run, Unit, UnitStatus
 from mes.production.names import under_present_sn
 from mes.production.serial_numbers import no_such_unit
@@ -52,9 +53,9 @@ def get_run(run_no: str) -> Run:
 @locking.atomically
 def track_in(
     *,
-    run_no: str,
     sn: str,
     station_code: str,
+    run_no: str | None = None,
     operator: str = "",
     by: str = "",
     wo_no: str | None = None,
@@ -62,39 +63,44 @@ def track_in(
 ) -> tuple[Track, Unit, bool]:
     """Put a unit into a station by hand; return (track, unit, created). A repeated scan there changes nothing.
 
+    Without `run_no` it is the unit's run, of a unit in none the run that was active here then.
     `operator` is who is said to do it, `by` who is signed in.
     Raises the first refusal of the entering guards (`execution.rules`), in their order.
     """
-    locked = locking.lock([sn], run_no=run_no)
-    station_state, run, state = _find(run_no=run_no, sn=sn, station_code=station_code, locked=locked)
+    at = at or timezone.now()
+    moment = Moment(station_code, at)
+    locked = locking.lock([sn], run_no=run_no, moment=moment)
+    station_state, run, state = _find(run_no=run_no, sn=sn, moment=moment, locked=locked)
     rules.check_work_order(run, wo_no)
     if state is None or (state.unit.run_id is None and not run.units_registered):
         create_on_the_fly(run, sn=sn, station=station_state.station, by_machine=False, locked=locked)
-        station_state, run, state = _find(run_no=run_no, sn=sn, station_code=station_code, locked=None)
+        station_state, run, state = _find(run_no=run.run_no, sn=sn, moment=moment, locked=None)
     assert state is not None
     track = state.open_track
     if track and (track.station_id, track.run_id) == (station_state.station.pk, run.pk):
         return track, state.unit, False
-    move = moves.enter(
-        state, station_state, run=run, source=TrackSource.MANUAL, at=at or timezone.now(), operator=operator, by=by
-    )
+    move = moves.enter(state, station_state, run=run, source=TrackSource.MANUAL, at=at, operator=operator, by=by)
     write([move], now=timezone.now())
     return move.track, move.unit, True
 
 
 def _find(
-    *, run_no: str, sn: str, station_code: str, locked: locking.Locked | None
+    *, run_no: str | None, sn: str, moment: Moment, locked: locking.Locked | None
 ) -> tuple[StationState, Run, UnitState | None]:
-    """Read station, run and the state of the unit. Raises Relabelled, StationNotFound, RunNotFound, SnIsReference."""
-    states = unit_state.load_states([sn], stations=[station_code], locked=locked)
+    """Read station, run and where the unit stands. Raises Relabelled, StationNotFound, RunNotFound, SnIsReference,
+    UnitNotFound where no run is named and none was active that could take the unit.
+    """
+    states = unit_state.load_states([sn], stations=[moment.station_code], locked=locked)
     states.names.check_present()
-    station_state, state = states.station_states.get(station_code), states.unit_states.get(sn)
+    station_state, state = states.station_states.get(moment.station_code), states.unit_states.get(sn)
     if station_state is None:
-        raise errors.StationNotFound(code=station_code)
-    if state is not None and state.run is not None and state.run.run_no == run_no:
+        raise errors.StationNotFound(code=moment.station_code)
+    if state is not None and state.run is not None and run_no in (None, state.run.run_no):
         return station_state, state.run, state
-    run = get_run(run_no)
+    run = find_active_run(moment) if run_no is None else get_run(run_no)
     states.names.check_no_reference([sn])
+    if run is None:
+        raise no_such_unit(sn)
     return station_state, run, state
 
 
@@ -117,10 +123,10 @@ def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool, 
 @locking.atomically
 def track_out(
     *,
-    run_no: str,
     sn: str,
     station_code: str,
     result: TrackResult | str,
+    run_no: str | None = None,
     operator: str = "",
     by: str = "",
     at: datetime | None = None,
@@ -129,18 +135,19 @@ def track_out(
 ) -> Departure:
     """Take a unit out of a station by hand, with its result, typed values and what is wrong with it.
 
-    `operator` is who is said to do it, `by` who is signed in.
+    Without `run_no` it is the run of the track. `operator` is who is said to do it, `by` who is signed in.
     Raises UnitNotInStation, UnitOnHold, RequiredDataMissing, DataSpecNotFound, SpecNotBound, DataTypeMismatch,
     EventTimeInFuture, EventTimeOutOfOrder.
     """
+    at = at or timezone.now()
     locked = locking.lock([sn])
-    station_state, run, state = _find(run_no=run_no, sn=sn, station_code=station_code, locked=locked)
+    station_state, run, state = _find(run_no=run_no, sn=sn, moment=Moment(station_code, at), locked=locked)
     if state is None:
         raise no_such_unit(sn, run)
     track, unit = state.open_track, state.unit
     if track is None or track.station_id != station_state.station.pk:
         raise errors.UnitNotInStation(sn=sn, station=station_code)
-    if track.run_id != run.pk:
+    if run_no is not None and track.run_id != run.pk:
         raise errors.UnitRunMismatch(sn=sn, run=run_no)
     if unit.status == UnitStatus.ON_HOLD:
         raise errors.UnitOnHold(sn=sn, reason=unit.hold_reason)
@@ -149,7 +156,7 @@ def track_out(
     moves.leave(
         move,
         claimed_result=result,
-        at=at or timezone.now(),
+        at=at,
         operator=operator,
         by=by,
         readings=readings,

@@ -23,7 +23,7 @@ from ingest.candidates import (
     find_candidates_of_own_routes,
     find_candidates_whatever_runs,
 )
-from ingest.context import EventContext, claim_and_lock, find_repeated_test, load_context
+from ingest.context import EventContext, claim_and_lock, find_repeated_test, load_context, lock
 from ingest.envelope import ReceivedEvent, decode
 from ingest.mapping.paths import invalid
 from ingest.matching import Match
@@ -215,14 +215,16 @@ def check_time(candidate: Candidate) -> None:
 
 def find_too_late(match: Match) -> dict[int, errors.DomainError]:
     """Return why an event that nobody asked for is not applied any more to units that are at its step, by their ids: a
-    rework was decided since it occurred (StepMismatch), or they moved on since (EventTimeOutOfOrder).
+    rework or scrap was decided since it occurred (StepMismatch; a scrap may be undone by now), or they moved on since
+    (EventTimeOutOfOrder).
 
     Of a partial event the others go on.
     """
     at = match.candidate.reading.occurred_at_or_sent()
     step_no = match.step.step_no
     units = [state for state in match.units if state.unit.current_step_no == step_no]
-    decided = Disposition.objects.filter(action=DispositionAction.REWORK, decided_at__gt=at)
+    decisions = (DispositionAction.REWORK, DispositionAction.SCRAP)
+    decided = Disposition.objects.filter(action__in=decisions, decided_at__gt=at)
     reworked = set(decided.filter(unit__in=[state.unit.pk for state in units]).values_list("unit_id", flat=True))
     too_late: dict[int, errors.DomainError] = {}
     for state in units:
@@ -413,7 +415,7 @@ def attempt_waiting(waiting: OpenIngestEvent, event: ReceivedEvent, *, sender: S
     if open_event is None:
         return _settled_meanwhile(event)
     candidates = find_candidates(event)
-    context = load_context(event, candidates, locking.lock(candidates.sns, run_no=candidates.run_no))
+    context = load_context(event, candidates, lock(candidates))
     is_time_over = is_over(open_event)
     first_key = find_repeated_test(event, context)
     if first_key is not None:
@@ -509,7 +511,7 @@ def _attempt_rest(
     rest = replace(event, body={**event.body, "sn": None, "sns": sns})
     candidates = find_candidates(rest)
     try:
-        context = load_context(rest, candidates, locking.lock(candidates.sns, run_no=candidates.run_no))
+        context = load_context(rest, candidates, lock(candidates))
     except locking.Outdated:
         present_sns.update(rest.present_sns)
         raise

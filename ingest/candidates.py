@@ -7,7 +7,7 @@ locked tells which they are now, and where that differs the event is read again.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from execution.models import CarrierLoad
 from ingest.envelope import Envelope, ReceivedEvent
@@ -16,6 +16,7 @@ from ingest.mapping.paths import invalid
 from ingest.models import SettledIngestEvent
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
+from mes.production.active_runs import Moment
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
 from mes.production.names import find_units
 from mes.routing import snapshots
@@ -99,8 +100,13 @@ class Candidate:
         """The serial numbers that the event names by the mapping."""
         return self.units.sns
 
+    @property
+    def moment(self) -> Moment | None:
+        """Where and when it happened; None where the event says no station."""
+        return None if self.station_code is None else Moment(self.station_code, self.reading.occurred_at_or_sent())
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class EventCandidates:
     """All steps that an event may be for.
 
@@ -117,6 +123,16 @@ class EventCandidates:
     def station_codes(self) -> list[str]:
         """The stations that the event may be of."""
         return list({candidate.station_code for candidate in self.candidates if candidate.station_code})
+
+    @cached_property
+    def moment(self) -> Moment | None:
+        """Where and when new units began their way that an event without a run may name; None where it can name none.
+        The run that was active then takes them.
+        """
+        if self.run_no is not None:
+            return None
+        first = (each.moment for each in self.candidates if each.step.is_first and each.sns)
+        return next((moment for moment in first if moment is not None), None)
 
 
 class _Remembered:

@@ -92,9 +92,14 @@ _decode_tests = msgspec.json.Decoder(tuple[ReportedTest, ...]).decode
 
 def claim_and_lock(event: ReceivedEvent, event_candidates: EventCandidates) -> Locked | None:
     """Claim the event's key and lock the runs and units it may be for; None, and nothing, where the key is taken."""
-    values = locking.parameters(event_candidates.sns, event_candidates.run_no)
+    values = locking.parameters(event_candidates.sns, event_candidates.run_no, event_candidates.moment)
     row = fetch_all(CLAIM_AND_LOCK, {**keys.claim_parameters(event), **values})[0]
     return locking.as_locked(row) if row[0] else None
+
+
+def lock(event_candidates: EventCandidates) -> Locked:
+    """Lock the runs and units that an event may be for, whose key is held."""
+    return locking.lock(event_candidates.sns, run_no=event_candidates.run_no, moment=event_candidates.moment)
 
 
 def load_context(event: ReceivedEvent, event_candidates: EventCandidates, locked: Locked | None) -> EventContext:

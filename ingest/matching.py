@@ -13,6 +13,7 @@ from execution.tracking import get_run
 from execution.unit_state import StationState, UnitState
 from ingest.candidates import Candidate, EventCandidates, no_unit_error
 from mes import errors
+from mes.production.active_runs import find_active_run
 from mes.production.models import Run, UnitStatus
 from mes.production.serial_numbers import no_such_unit
 from mes.routing.snapshots import StepSnapshot
@@ -215,7 +216,9 @@ def _match_earlier_run(
 
 
 def _match_new_unit(event_candidates: EventCandidates, unit_states: UnitStates) -> Match:
-    """Match units that are in no run with these versions: new ones of the named run, at its first step."""
+    """Match units that are in no run with these versions: new ones at the first step of the named run, or where none is
+    named, of the one that was active then.
+    """
     candidates, run_no = event_candidates.candidates, event_candidates.run_no
     known = [unit_states[sn] for candidate in candidates for sn in candidate.sns if sn in unit_states]
     run = None if run_no is None else get_run(run_no)
@@ -223,12 +226,18 @@ def _match_new_unit(event_candidates: EventCandidates, unit_states: UnitStates) 
         if run is not None:
             raise errors.UnitRunMismatch(sn=known[0].unit.sn, run=run.run_no)
         raise errors.IngestMappingMissing(event_type=candidates[0].step.step.station_type)
-    first = next((candidate for candidate in candidates if candidate.step.is_first), None)
+    if run is None and event_candidates.moment is not None:
+        run = find_active_run(event_candidates.moment)
+    first = next((each for each in candidates if each.step.is_first and _is_of(each, run)), None)
     if run is not None and not run.units_registered and first is not None and first.sns:
         return Match(first, run, (), is_ahead=False)
     if known:
         raise errors.UnitRunNotFound(code=known[0].unit.sn)
     raise no_such_unit(next(sn for candidate in candidates for sn in candidate.sns), run)
+
+
+def _is_of(candidate: Candidate, run: Run | None) -> bool:
+    return run is not None and candidate.step.version_id == run.route_version_id
 
 
 def find_unopened_transaction(event_candidates: EventCandidates) -> Candidate | None:

@@ -11,6 +11,7 @@ from ingest.envelope import Envelope, ReceivedEvent
 from ingest.matching import Match
 from mes.plant.models import Station
 from mes.platform.validators import validate_name
+from mes.production.active_runs import find_active_run
 from mes.production.models import Run, Unit
 from mes.production.names import find_units
 
@@ -36,7 +37,7 @@ def find_place(event: ReceivedEvent, candidates: EventCandidates | None, match: 
         return Place(match.run.pk, station_id, match.step.step_no, sns, unit_ids)
     sns = _list_sns(event.envelope, named)
     units = list(dict.fromkeys(find_units(sns, Unit.objects.select_related("run")).values()))
-    run = _find_run(event.envelope, units)
+    run = _find_run(event.envelope, units) or (None if units else _find_active_run(candidates))
     step_no = None if run is None else _find_step_no(run, station, named)
     return Place(None if run is None else run.pk, station_id, step_no, sns, [unit.pk for unit in units])
 
@@ -64,6 +65,12 @@ def _find_run(envelope: Envelope, units: Sequence[Unit]) -> Run | None:
         return run
     runs = {unit.run_id: unit.run for unit in units if unit.run is not None}
     return next(iter(runs.values())) if len(runs) == 1 else None
+
+
+def _find_active_run(candidates: EventCandidates | None) -> Run | None:
+    """Return the run that would have taken new units of an event that names no run."""
+    moment = None if candidates is None else candidates.moment
+    return None if moment is None else find_active_run(moment)
 
 
 def _find_step_no(run: Run, station: Station | None, candidates: Sequence[Candidate]) -> int | None:

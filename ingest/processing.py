@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -35,7 +35,8 @@ from mes.platform.inbound.channels import Channel, Parse
 from mes.platform.inbound.messages import KeptRefusal, Outcome, Received, key_in
 from mes.platform.inbound.sender import Sender
 from mes.platform.sweeps import describe_error, is_connection_lost
-from mes.production.models import Unit
+from mes.production.decision_models import Hold, HoldStatus
+from mes.production.models import Run, RunStatus, Unit
 
 logger = structlog.get_logger(__name__)
 _running = threading.local()
@@ -43,6 +44,7 @@ _running = threading.local()
 SYSTEM = Sender("system")  # tries kept events again by itself
 CATCH_UP_LIMIT = 500
 MOST_FOLLOWERS = 100
+RUNS_ON = (RunStatus.PREP, RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS)
 MOST_TRANSFERRED = 1000  # events of units that went into another run
 IS_OPENED = Exists(
     SettledIngestEvent.objects.filter(
@@ -384,6 +386,31 @@ def _is_ready() -> Q:
     return Q(at_step) | Q(is_stuck, status=IngestStatus.WAITING, unit_ids__len__gt=1)
 
 
+def try_run(run_no: str) -> None:
+    """Try the events that were refused because their run was on hold, in order of occurrence."""
+    _try_held(error_code=errors.RunOnHold.code, subject=run_no)
+
+
+def try_line(line_code: str) -> None:
+    """Try the events that were refused because a line was stopped, in order of occurrence."""
+    _try_held(error_code=errors.LineOnHold.code, subject=line_code)
+
+
+def _try_held(**refused: str) -> None:
+    """Each is noted as tried before it is, as the sweep does, which tries what is left of many."""
+    for event_id in _claim(OpenIngestEvent.objects.filter(_goes_on(), **refused)):
+        _try(event_id)
+
+
+def _goes_on() -> Q:
+    """Return the condition of refused events whose run, or line, was held and goes on since."""
+    runs = Run.objects.filter(run_no=OuterRef("subject"), status__in=RUNS_ON)
+    held_lines = Hold.objects.filter(line__code=OuterRef("subject"), status=HoldStatus.OPEN)
+    return Q(status=IngestStatus.REJECTED) & (
+        Q(Exists(runs), error_code=errors.RunOnHold.code) | Q(~Exists(held_lines), error_code=errors.LineOnHold.code)
+    )
+
+
 def try_transaction(source_system: str, transaction_id: str) -> None:
     """Try the events that wait for an event that names the units of a transaction."""
     waiting = OpenIngestEvent.objects.filter(
@@ -437,20 +464,27 @@ def catch_up() -> int:
     return len(event_ids) + dismissing.dismiss_missed()
 
 
-@transaction.atomic
 def _claim_due() -> list[int]:
-    """Return the open events that are due, in order of occurrence.
+    """Return the open events that are due, in order of occurrence."""
+    now = timezone.now()
+    due = OpenIngestEvent.objects.filter(
+        Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),
+        _is_ready()
+        | _goes_on()
+        | Q(status=IngestStatus.WAITING, wait_until__lte=now)
+        | ~Q(transaction_id="") & Q(IS_OPENED, status=IngestStatus.WAITING),
+    )
+    return _claim(due)
+
+
+@transaction.atomic
+def _claim(due: QuerySet[OpenIngestEvent]) -> list[int]:
+    """Return events that are due, in order of occurrence.
 
     Of more than can be tried at once, those come first that no sweep has tried, then those that were tried longest ago.
     That is noted before they are tried, so that even one that kills the process gives way to the others.
     """
     now = timezone.now()
-    due = OpenIngestEvent.objects.filter(
-        Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),
-        _is_ready()
-        | Q(status=IngestStatus.WAITING, wait_until__lte=now)
-        | ~Q(transaction_id="") & Q(IS_OPENED, status=IngestStatus.WAITING),
-    )
     rows = due.select_for_update(no_key=True, skip_locked=True, of=("self",))
     claimed = rows.order_by(F("next_attempt_at").asc(nulls_first=True), "occurred_at", "id")[:CATCH_UP_LIMIT]
     rows_in_order = sorted(claimed.values_list("occurred_at", "pk"), key=lambda row: (row[0] or now, row[1]))

@@ -37,6 +37,7 @@ from ingest.models import SettledIngestEvent
 from mes import errors
 from mes.plant.models import Station, StationType
 from mes.platform.inbound.sender import Sender
+from mes.production.active_runs import find_active_run
 from mes.production.locking import Outdated
 from mes.production.models import Run, RunStatus
 from mes.production.serial_numbers import no_such_unit
@@ -173,8 +174,7 @@ def decide_moves(
         event_moves.leave_out_item(unreadable)
     reports = event_moves.leave_out_references(reports, context.reference_sns)
     processed = [report for report in reports if not report.is_skipped]
-    may_make = event.envelope.run_no is not None and extracted.phase != DATA
-    units = _find_units(event_moves, context, processed, may_make=may_make)
+    units = _find_units(event_moves, context, processed, names_run=event.envelope.run_no is not None)
     event_moves.measured = sum(len(report.measurements) for report in processed)
     event_moves.unmapped += [it.name for report in processed if report.sn not in units for it in report.measurements]
     processed = [report for report in processed if report.sn in units]
@@ -293,9 +293,10 @@ def _list_named_or_implied(
 
 
 def _find_units(
-    event_moves: EventMoves, context: EventContext, reports: Sequence[UnitReport], *, may_make: bool
+    event_moves: EventMoves, context: EventContext, reports: Sequence[UnitReport], *, names_run: bool
 ) -> dict[str, UnitState]:
-    """Return where the reported units stand; make those that a run makes on the fly, where the event names one.
+    """Return where the reported units stand; make those that a run makes on the fly: the one that the event names, else
+    the one that was active then.
 
     A partial batch leaves unknown units out.
     """
@@ -304,6 +305,7 @@ def _find_units(
         raise Outdated
     missing = sorted(sn for sn in sns if sn not in context.unit_states or context.unit_states[sn].run is None)
     units = {sn: context.unit_states[sn] for sn in sns if sn not in missing}
+    may_make = bool(missing) and _may_make(event_moves, names_run=names_run)
     made = []
     for sn in missing:
         try:
@@ -321,6 +323,15 @@ def _find_units(
     if made:
         units |= unit_state.load_states(made, locked=None).unit_states
     return units
+
+
+def _may_make(event_moves: EventMoves, *, names_run: bool) -> bool:
+    """Whether an event may name new units of its run."""
+    if event_moves.extracted.phase == DATA or names_run:
+        return event_moves.extracted.phase != DATA
+    moment = event_moves.match.candidate.moment
+    run = None if moment is None else find_active_run(moment)
+    return run is not None and run.pk == event_moves.run.pk
 
 
 def _find_or_record_pass(

@@ -41,7 +41,7 @@ class Inspected:
 def report_inspection(
     report: Report,
     *,
-    run_no: str,
+    run_no: str | None,
     station_code: str,
     unit_sn: str,
     step_no: int,
@@ -49,7 +49,8 @@ def report_inspection(
     result: str,
     defects: Sequence[dict[str, Any]] = (),
 ) -> Inspected:
-    """Take an inspection's result for the latest track of run, unit, station and step (inside a transaction).
+    """Take an inspection's result for the latest track of unit, station and step, in the named run or in any (inside a
+    transaction).
 
     `defects`: {code, location, remark}. Raises SnIsReference, RunNotFound, UnitNotFound, StationNotFound,
     TrackNotFound.
@@ -85,15 +86,17 @@ def _note_override(track: Track) -> None:
     track.save(update_fields=["inspection_override"])
 
 
-def _find_track(unit: Unit | None, *, run_no: str, station_code: str, unit_sn: str, step_no: int) -> Track:
+def _find_track(unit: Unit | None, *, run_no: str | None, station_code: str, unit_sn: str, step_no: int) -> Track:
     check_readable(unit_sn)
-    named = {"run__run_no": run_no, "station__code": station_code, "step_no": step_no}
+    named: dict[str, Any] = {"station__code": station_code, "step_no": step_no}
+    if run_no is not None:
+        named["run__run_no"] = run_no
     track = Track.objects.filter(unit=unit, **named).order_by("-id").first() if unit else None
     if track is not None:
         return track
     if unit is None:
         find_names([unit_sn]).check_no_reference([unit_sn])
-    if not Run.objects.filter(run_no=run_no).exists():
+    if run_no is not None and not Run.objects.filter(run_no=run_no).exists():
         raise errors.RunNotFound(code=run_no)
     if unit is None:
         raise no_such_unit(unit_sn)

@@ -1,7 +1,7 @@
 """The `production` of a device data event: what a machine counted in a window of time."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
@@ -47,6 +47,11 @@ class Production(msgspec.Struct, rename="camel", kw_only=True):
     def counts(self) -> Counts:
         """What is counted, in the order of COUNTERS."""
         return _in_order(self)
+
+    @property
+    def counted_at(self) -> datetime:
+        """When it was counted, for what must lie at one time: the last moment that belongs to the window."""
+        return self.window_end if self.window_end == self.window_start else self.window_end - timedelta(microseconds=1)
 
     @property
     def counter_moduli(self) -> Counts:

@@ -139,8 +139,8 @@ def _find_content_problems(event: DeviceDataEvent) -> dict[str, str]:
 
 
 def _find_count_problems(event: DeviceDataEvent, production: Production) -> Iterator[tuple[str, str]]:
-    """Counts belong to a machine of a run; they name no unit and no track."""
-    needed = {"runNo": event.run_no, "stationCode": event.station_code}
+    """Counts belong to a machine at a station; they name no unit and no track."""
+    needed = {"stationCode": event.station_code}
     foreign = {"unitSn": event.unit_sn, "trackId": event.track_id, "carrierTrackId": event.carrier_track_id}
     yield from ((name, _("Required for production counts.")) for name, value in needed.items() if value is None)
     yield from ((name, _("Not with production counts.")) for name, value in foreign.items() if value is not None)
@@ -150,18 +150,17 @@ def _find_count_problems(event: DeviceDataEvent, production: Production) -> Iter
 
 
 def _find_target_problems(event: DeviceDataEvent) -> dict[str, str]:
-    """A track is named by its id, by its carrier's, or by run, unit, station and step together."""
+    """A track is named by its id, by its carrier's, or by unit, station and step together, of a run or of any."""
     if event.track_id is not None and event.carrier_track_id is not None:
         return {"carrierTrackId": _("Give either trackId or carrierTrackId.")}
     if event.track_id is not None or event.carrier_track_id is not None:
         return {}
-    if None not in (event.run_no, event.unit_sn, event.station_code, event.step_no):
+    if None not in (event.unit_sn, event.station_code, event.step_no):
         return {}
     named = {
-        "runNo": event.run_no,
         "unitSn": event.unit_sn,
         "stationCode": event.station_code,
         "stepNo": event.step_no,
     }
-    message = _("Give trackId, carrierTrackId, or all of runNo, unitSn, stationCode and stepNo.")
+    message = _("Give trackId, carrierTrackId, or all of unitSn, stationCode and stepNo.")
     return {name: message for name, value in named.items() if value is None}

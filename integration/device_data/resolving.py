@@ -75,6 +75,28 @@ FIND = f"""
         OFFSET 0
       ) AS t
 """
+# Where no run is named: the tracks of all runs, each by the version of its own.
+FIND_IN_ANY_RUN = f"""
+    WITH place AS MATERIALIZED (
+        SELECT p.index, p.step_no, p.sns, s.id AS station_id
+          FROM (SELECT index, {columns_of("place", _PLACE_TYPES)}
+                  FROM jsonb_array_elements(%(places)s::jsonb) WITH ORDINALITY AS places(place, index)) AS p
+          JOIN mes_station s ON s.code = p.station
+    )
+    SELECT p.index, n.index, t.id, t.unit_id, t.run_id, p.station_id, t.operation_code, r.route_version_id, v.digest,
+           r.run_no
+      FROM place p
+      CROSS JOIN LATERAL jsonb_array_elements_text(p.sns) WITH ORDINALITY AS n(sn, index)
+      CROSS JOIN LATERAL (SELECT id FROM mes_unit WHERE sn = n.sn OFFSET 0) AS u
+      CROSS JOIN LATERAL (
+        SELECT id, unit_id, run_id, operation_code FROM execution_track
+         WHERE unit_id = u.id AND step_no IS NOT DISTINCT FROM p.step_no
+           AND station_id IS NOT DISTINCT FROM p.station_id
+        OFFSET 0
+      ) AS t
+      JOIN mes_run r ON r.id = t.run_id
+      JOIN mes_routeversion v ON v.id = r.route_version_id
+"""
 FIND_BY_ID = """
     SELECT t.id, t.id, NULL::bigint, t.unit_id, t.run_id, t.station_id, t.step_no, t.operation_code, u.sn, r.run_no,
            s.code, r.route_version_id, v.digest
@@ -113,8 +135,13 @@ def find_targets(events: Sequence[DeviceDataEvent]) -> Sequence[Target | errors.
 
 def find_machines(events: Sequence[DeviceDataEvent]) -> list[Target | errors.DomainError]:
     """Return the station, step and run that counts belong to, or the refusal of `find_served_steps`."""
-    steps = find_served_steps([CountNames(event.run_no, event.station_code, event.step_no) for event in events])
+    steps = find_served_steps([_count_names(event) for event in events])
     return [_count_target(*step) if isinstance(step, ServedStep) else step for step in steps]
+
+
+def _count_names(event: DeviceDataEvent) -> CountNames:
+    assert event.production is not None  # else it has a track
+    return CountNames(event.run_no, event.station_code, event.step_no, event.production.counted_at)
 
 
 def _count_target(run: Run, station: Station, step: StepSnapshot) -> CountTarget:
@@ -136,7 +163,8 @@ def _count_target(run: Run, station: Station, step: StepSnapshot) -> CountTarget
 
 
 def find_tracks(events: Sequence[DeviceDataEvent]) -> list[Target | errors.DomainError]:
-    """Return the track each event belongs to: by id, by the carrier's id, or the latest of run, unit, station and step.
+    """Return the track each event belongs to: by id, by the carrier's id, or the latest of unit, station and step, in
+    the run that it names or in any.
 
     Where there is none, the refusal: SnUnreadable, TrackNotFound, CarrierTrackNotFound, RunNotFound, UnitNotFound,
     StationNotFound, UnitRunMismatch. One query for each way of naming, however many events.
@@ -211,6 +239,12 @@ def _query_ids(sql: str, ids: list[int]) -> dict[int, Target]:
 
 
 def _query_names(names: set[Names]) -> dict[Names, Target]:
+    """One query for those that name a run, one for those that name none."""
+    in_any_run = {name for name in names if name[1] is None}
+    return _query_by(FIND, names - in_any_run) | _query_by(FIND_IN_ANY_RUN, in_any_run)
+
+
+def _query_by(sql: str, names: set[Names]) -> dict[Names, Target]:
     if not names:
         return {}
     places: dict[Place, list[Names]] = {}
@@ -219,7 +253,7 @@ def _query_names(names: set[Names]) -> dict[Names, Target]:
     by_place = list(places.items())
     rows = [(*place, [sn for sn, *_place in named]) for place, named in by_place]
     targets: dict[Names, Target] = {}
-    for place_no, index, track_id, *row in fetch_all(FIND, {"places": as_json(rows)}):
+    for place_no, index, track_id, *row in fetch_all(sql, {"places": as_json(rows)}):
         name = by_place[place_no - 1][1][index - 1]
         earlier = targets.get(name)
         if earlier is None or earlier.track_id < track_id:
@@ -236,9 +270,11 @@ def _target(
     operation_code: str,
     version_id: int,
     version_digest: str,
+    run_of_track: str | None = None,
 ) -> Target:
-    """Return the track that is known by its names, from a row of FIND."""
-    sn, run_no, station_code, step_no = name
+    """Return the track that is known by its names, from a row of FIND; without a run, with the track's."""
+    sn, named_run, station_code, step_no = name
+    run_no = named_run if named_run is not None else run_of_track
     assert run_no is not None and station_code is not None and step_no is not None  # else nothing matches them
     ids = (track_id, None, unit_id, run_id, station_id, step_no)
     return Target(*ids, operation_code, sn, run_no, station_code, version_id, version_digest)
@@ -290,12 +326,12 @@ def _load_known(names: Iterable[Names], others: OtherNames) -> Known:
 def _why_not(names: Names, known: Known) -> errors.DomainError:
     """Return the refusal for a track that is not there."""
     sn, run_no, station, step_no = names
-    if run_no not in known.runs:
+    if run_no is not None and run_no not in known.runs:
         return errors.RunNotFound(code=run_no)
     if sn not in known.units:
         return no_such_unit(sn or "")
     if station not in known.stations:
         return errors.StationNotFound(code=station)
-    if known.units[sn] != known.runs[run_no]:
+    if run_no is not None and known.units[sn] != known.runs[run_no]:
         return errors.UnitRunMismatch(sn=sn, run=run_no)
     return errors.TrackNotFound(sn=sn, run_no=run_no, station_code=station, step_no=step_no)

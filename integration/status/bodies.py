@@ -84,7 +84,7 @@ class ReportedDefect(msgspec.Struct, rename="camel", kw_only=True):
 class InspectionResultEvent(StatusEvent, kw_only=True):
     """What an inspection machine, or the person who reviews it, says of a unit's pass through a step."""
 
-    run_no: ShortText
+    run_no: ShortText | None = None
     station_code: ShortText
     unit_sn: ShortText
     step_no: StepNo

@@ -36,6 +36,7 @@ from django.db.models import QuerySet
 from psycopg.errors import DeadlockDetected
 
 from mes.platform.database.prepared import as_json, fetch_all
+from mes.production.active_runs import Moment, run_id_at
 from mes.production.models import Unit
 from mes.production.names import find_present, named
 
@@ -54,13 +55,20 @@ _CTES = """
     named AS MATERIALIZED (
         SELECT id, run_id FROM mes_unit
          WHERE sn = ANY(ARRAY(SELECT jsonb_array_elements_text(%(sns)s::jsonb))) {gate}
+    ), taking AS MATERIALIZED (
+        SELECT coalesce(%(run_no)s::text, CASE
+                   WHEN %(at)s::timestamptz IS NOT NULL
+                        AND jsonb_array_length(%(sns)s::jsonb) > (SELECT count(run_id) FROM named)
+                   THEN (SELECT run_no FROM mes_run WHERE id = {active})
+               END) AS run_no
     ), affected AS MATERIALIZED (
         SELECT id, status IN ('PREP', 'AUTHORIZED') OR coalesce(
-                   run_no = %(run_no)s::text AND NOT units_registered
+                   run_no = (SELECT run_no FROM taking) AND NOT units_registered
                    AND jsonb_array_length(%(sns)s::jsonb) > (SELECT count(run_id) FROM named), false) AS may_change
           FROM mes_run
          WHERE id = ANY(ARRAY(SELECT run_id FROM named
-                              UNION ALL SELECT id FROM mes_run WHERE run_no = %(run_no)s::text {gate}))
+                              UNION ALL SELECT id FROM mes_run
+                                        WHERE run_no = (SELECT run_no FROM taking) {gate}))
          ORDER BY id
     ), runs AS MATERIALIZED (
         SELECT affected.id, changing.id IS NOT NULL AS may_change
@@ -79,7 +87,8 @@ _CTES = """
     )
 """
 _LOCKED = ", ".join(f"(SELECT array_agg(id) FROM {rows})" for rows in ("runs", "runs WHERE may_change", "units"))
-LOCK = f"WITH {_CTES.format(gate='')} SELECT {_LOCKED}"
+_ACTIVE = run_id_at("%(station)s::text", "%(at)s::timestamptz")
+LOCK = f"WITH {_CTES.format(gate='', active=_ACTIVE)} SELECT {_LOCKED}"
 
 
 class Outdated(OperationalError):
@@ -163,18 +172,22 @@ NOTHING = Locked(frozenset(), frozenset(), frozenset())
 
 def claim_and_lock(claim: str) -> str:
     """Return a statement that locks only where `claim`, an INSERT with RETURNING, inserts; its first column says so."""
-    gated = _CTES.format(gate="AND EXISTS (SELECT FROM claimed)")
+    gated = _CTES.format(gate="AND EXISTS (SELECT FROM claimed)", active=_ACTIVE)
     return f"WITH claimed AS ({claim}), {gated} SELECT EXISTS (SELECT FROM claimed), {_LOCKED}"
 
 
-def parameters(sns: Sequence[str], run_no: str | None) -> dict[str, Any]:
+def parameters(sns: Sequence[str], run_no: str | None, moment: Moment | None = None) -> dict[str, Any]:
     """Return the parameters of `LOCK`; no serial number twice."""
-    return {"sns": as_json(sns), "run_no": run_no}
+    station, at = (None, None) if moment is None or run_no is not None else moment
+    return {"sns": as_json(sns), "run_no": run_no, "station": station, "at": at}
 
 
-def lock(sns: Sequence[str], *, run_no: str | None = None) -> Locked:
-    """Lock the runs of these units, the named run, and the units, as far as they exist (inside a transaction)."""
-    return as_locked(fetch_all(LOCK, parameters(sns, run_no))[0])
+def lock(sns: Sequence[str], *, run_no: str | None = None, moment: Moment | None = None) -> Locked:
+    """Lock the runs of these units, the named run, and the units, as far as they exist (inside a transaction).
+
+    Where no run is named and not all units are in one, the run that was active at that `moment` may take the others.
+    """
+    return as_locked(fetch_all(LOCK, parameters(sns, run_no, moment))[0])
 
 
 def as_locked(row: Sequence[list[int] | None]) -> Locked:

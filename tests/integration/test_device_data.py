@@ -16,7 +16,7 @@ from mes.platform.accounts.tokens import issue_token
 from mes.platform.inbound.models import IdempotencyKey
 from mes.production import runs
 from mes.production.models import Run, Unit, WorkOrder
-from tests.factories import Plant, api_client, make_operation, make_plant, make_spec
+from tests.factories import Plant, api_client, make_operation, make_plant, make_run, make_spec
 from tests.integration.helpers import (
     EVENTS,
     accept,
@@ -114,11 +114,41 @@ def test_a_track_id_and_a_carrier_track_id_are_one_too_many(person: APIClient, d
 
 
 @pytest.mark.parametrize("left_out", [..., None])
-@pytest.mark.parametrize("name", ["runNo", "unitSn", "stationCode", "stepNo"])
-def test_each_of_the_four_names_is_needed(person: APIClient, device: APIClient, name: str, left_out: Any) -> None:
+@pytest.mark.parametrize("name", ["unitSn", "stationCode", "stepNo"])
+def test_each_of_the_three_names_is_needed(person: APIClient, device: APIClient, name: str, left_out: Any) -> None:
     into_oven(person)
     error = refuse(device, make_event(**{name: ...}), 400, "VALIDATION_ERROR")
     assert list(error["details"]) == [name]
+
+
+@pytest.mark.parametrize("left_out", [..., None])
+def test_without_a_run_it_is_the_latest_such_track_of_any(
+    plant: Plant, person: APIClient, device: APIClient, left_out: Any
+) -> None:
+    first = into_oven(person)
+    assert accept(device, make_event("of the first", runNo=left_out))["trackId"] == first
+    other = make_run(plant.version, plant.line, run_no="RUN-2")
+    of_first = Track.objects.get(pk=first)
+    second = Track.objects.create(
+        unit_id=of_first.unit_id,
+        run=other,
+        station_id=of_first.station_id,
+        step_no=20,
+        operation_code="REFLOW",
+        source="MANUAL",
+        in_at=of_first.in_at,
+        out_at=of_first.in_at,
+        result="PASS",
+    )
+    answer = accept(device, make_event("of the second", runNo=left_out))
+    assert answer["trackId"] == str(second.pk)
+    assert DataValue.objects.get(track=second).run_id == other.pk
+    for names, code in (
+        ({"unitSn": "SN-9"}, "UNIT_NOT_FOUND"),
+        ({"stationCode": "REF-09"}, "STATION_NOT_FOUND"),
+        ({"stepNo": 30}, "TRACK_NOT_FOUND"),
+    ):
+        refuse(device, make_event(f"{names}", runNo=left_out, **names), 404, code)
 
 
 @pytest.mark.parametrize(

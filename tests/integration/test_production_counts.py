@@ -169,7 +169,6 @@ def test_windows_of_the_future_and_of_long_ago_are_refused(
         ({"production": READING | {"moduli": 65536}}, "production.moduli"),
         ({"production": READING | {"moduli": {"picked": 1010}}}, "production.picked"),
         ({"production": {"moduli": {"picked": 65536}}}, "production.moduli"),
-        ({"runNo": ...}, "runNo"),
         ({"stationCode": None}, "stationCode"),
         ({"unitSn": "SN-1"}, "unitSn"),
         ({"trackId": "1"}, "trackId"),
