@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from execution.models import Carrier, CarrierLoad, CarrierTrack, DataValue, Track
+from execution.models import Carrier, CarrierLoad, CarrierTrack, DataValue, Deviation, Track
 from mes.platform.http.admin import AmongNewest, ReadOnlyAdmin, ScanSearch, choice_filter
 from mes.production.models import Run
 from mes.sections import ORDERS_AND_RUNS
@@ -16,7 +16,7 @@ from mes.specs.models import Method
 for subject in ("quality", "quality.first_article"):
     import_module(f"execution.{subject}.admin")
 
-ORDERS_AND_RUNS.add(Track, Carrier, CarrierLoad, CarrierTrack, DataValue)
+ORDERS_AND_RUNS.add(Track, Deviation, Carrier, CarrierLoad, CarrierTrack, DataValue)
 
 
 @admin.register(Track)
@@ -42,6 +42,16 @@ class TrackAdmin(ReadOnlyAdmin):
     list_filter = ("result", "source", "is_trial", "is_time_doubtful", AmongNewest)
     list_select_related = ("unit", "run", "station")
     search_fields = ("unit__sn__exact", "run__run_no__exact", "station__code__exact")
+
+
+@admin.register(Deviation)
+class DeviationAdmin(ReadOnlyAdmin):
+    """What units of a run may do otherwise than its route says."""
+
+    list_display = ("deviation_no", "run", "type", "step_no", "status", "expires_at", "requested_by", "approved_by")
+    list_filter = ("status", "type")
+    list_select_related = ("run",)
+    search_fields = ("run__run_no__exact",)
 
 
 @admin.register(Carrier)

@@ -4,6 +4,7 @@ from django.urls import include, path, re_path
 
 from execution.api import StationWorkViewSet, UnitDecisionViewSet
 from execution.data import what_if_api
+from execution.deviations.api import DeviationViewSet
 from execution.panels_api import PanelViewSet
 from execution.quality.first_article import api as first_article
 from execution.transfers.api import TransferViewSet
@@ -11,6 +12,8 @@ from mes.platform.http.addresses import FIRST_NAME, NAME, NameRouter
 from mes.production.reference_api import ReferencePassViewSet
 
 _work, _decide, _transfer = StationWorkViewSet.as_view, UnitDecisionViewSet.as_view, TransferViewSet.as_view
+
+_deviate = DeviationViewSet.as_view
 
 router = NameRouter()
 first_article.register(router)
@@ -29,6 +32,9 @@ urlpatterns = [
     path("runs/<name:run_no>/panels", PanelViewSet.as_view({"post": "register"})),
     path("carriers/<name:carrier_no>/depanel", PanelViewSet.as_view({"post": "depanel"})),
     path("runs/<name:run_no>/split", _transfer({"post": "split"})),
+    path("runs/<name:run_no>/deviations", _deviate({"post": "ask"})),
+    path("deviations", _deviate({"get": "list"})),
+    path("deviations/<name:no>/end", _deviate({"post": "end"})),
     path("units/<name:sn>/unscrap", _transfer({"post": "unscrap"})),
     *(
         path(f"units/<name:sn>/{name}", _decide({"post": name}))

@@ -13,6 +13,7 @@ class ExecutionConfig(AppConfig):
         from execution import hooks, integrity, queries, readiness_checks
         from execution.data import what_if
         from execution.data.lists import VALUES
+        from execution.deviations import services as deviations
         from execution.quality.first_article import services as first_articles
         from execution.tracked import TRACKED
         from execution.transfers.scrap_undoing import KIND
@@ -21,12 +22,15 @@ class ExecutionConfig(AppConfig):
         from mes.platform.lists.listing import lists
         from mes.platform.monitoring.figures import Figure, figures
         from mes.platform.monitoring.integrity import rules
+        from mes.platform.outbox import schedules
         from mes.production.approvals import kinds
         from mes.production.hooks import run_ended, units_placed
         from mes.specs.hooks import value_drawers
         from mes.time_rules.hooks import scrap_finders
 
-        kinds.register(KIND)
+        kinds.register(KIND, deviations.KIND)
+        run_ended.register(deviations.end_of_run)
+        schedules.tasks.register(deviations.TASK)
         tracked.register(*TRACKED)
         lists.register(VALUES)
         rules.register(*integrity.RULES)

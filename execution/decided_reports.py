@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import BooleanField, Exists, F, Func, OuterRef, QuerySet
 
-from execution.models import Disposition, DispositionAction
+from execution.models import FREES_NOTHING, Disposition
 from mes.platform.sweeps import Sweep
 
 SWEPT = 500
@@ -27,7 +27,7 @@ _IS_OF_HELD = Func(
 
 def _decided_since() -> Exists:
     """Return the condition of kept reports that any unit which they hold was decided about since `received_at`."""
-    freed = Disposition.objects.filter(_IS_OF_HELD).exclude(action=DispositionAction.HOLD)
+    freed = Disposition.objects.filter(_IS_OF_HELD).exclude(action__in=FREES_NOTHING)
     return Exists(freed.filter(decided_at__gte=OuterRef("received_at")))
 
 
@@ -52,7 +52,7 @@ def find_decisions(
     """
     last: dict[int, Disposition] = {}
     for disposition in Disposition.objects.filter(unit_id__in=held_unit_ids).order_by("id"):
-        if disposition.action != DispositionAction.HOLD:
+        if disposition.action not in FREES_NOTHING:
             if disposition.decided_at >= since:
                 last[disposition.unit_id] = disposition
         elif all(getattr(disposition, name) == report_id for name, report_id in about.items()):

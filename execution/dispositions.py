@@ -9,7 +9,8 @@ from django.utils import timezone
 from execution import hooks
 from execution.carriers import take_off
 from execution.data import values
-from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
+from execution.deviations.skipping import settle
+from execution.models import FREES_NOTHING, Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
 from mes import errors
 from mes.labels import Action
@@ -136,6 +137,7 @@ def release_unit(*, sn: str, reason: str, by: str) -> Unit:
     held_from, unit.status, unit.held_from, unit.hold_reason = unit.held_from, unit.held_from, "", ""
     unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
     _record(unit, DispositionAction.RELEASE, from_status=UnitStatus.ON_HOLD, reason=reason, by=by, held_from=held_from)
+    settle([unit])
     hooks.announce_decision(unit.pk)
     return unit
 
@@ -219,6 +221,8 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
     unit.rework_no += 1
     unit.save(update_fields=["status", "held_from", "hold_reason", "current_step_no", "rework_no", "updated_at"])
     _record(unit, DispositionAction.REWORK, from_status=before, reason=reason, by=by)
+    if run.has_deviations:
+        settle([unit])
     hooks.announce_decision(unit.pk)
     return unit
 
@@ -243,7 +247,7 @@ def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
 def _list_reported_steps(unit: Unit) -> list[int]:
     """Return the steps that the reports were about for which a unit is held."""
     decisions = Disposition.objects.filter(unit=unit)
-    freed = decisions.exclude(action=DispositionAction.HOLD).order_by("-id").values_list("id", flat=True)[:1]
+    freed = decisions.exclude(action__in=FREES_NOTHING).order_by("-id").values_list("id", flat=True)[:1]
     since = decisions.filter(id__gt=next(iter(freed), 0)).values_list("about_step_no", flat=True)
     return [step_no for step_no in since if step_no is not None]
 

@@ -6,6 +6,7 @@ from django.db.models.lookups import Exact
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from execution.deviations.models import Deviation
 from execution.quality.first_article.models import FirstArticle, FirstArticleItem, FirstArticleSample
 from execution.quality.models import Defect, InspectionResult
 from mes.plant.models import Station, code_field
@@ -20,6 +21,7 @@ __all__ = [
     "CarrierTrackUnit",
     "DataValue",
     "Defect",
+    "Deviation",
     "Disposition",
     "DispositionAction",
     "FirstArticle",
@@ -127,6 +129,11 @@ class DispositionAction(models.TextChoices):
     REWORK = "REWORK", _("Sent to rework")
     SCRAP = "SCRAP", _("Scrapped")
     UNSCRAP = "UNSCRAP", _("Scrap undone")
+    SKIP = "SKIP", _("Step skipped")
+
+
+# What says nothing of whether a unit is held rightly: all others free it.
+FREES_NOTHING = (DispositionAction.HOLD, DispositionAction.SKIP)
 
 
 class Disposition(models.Model):

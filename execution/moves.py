@@ -15,6 +15,8 @@ from django.utils import timezone
 
 from execution import rules
 from execution.data import judging, values
+from execution.deviations.rules import lets_run
+from execution.deviations.skipping import pass_over
 from execution.dispositions import put_on_hold
 from execution.models import Defect, Disposition, ResultOverride, Track, TrackResult, TrackSource
 from execution.outbox_events import alarm_event, alarm_reason, track_event
@@ -23,6 +25,7 @@ from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState
 from mes import errors
 from mes.labels import Action
+from mes.plant.models import Station
 from mes.platform.outbox.emit import NewEvent
 from mes.platform.outbox.models import EventType
 from mes.production import runs, transitions
@@ -63,32 +66,50 @@ class Move:
 
 
 def check_may_enter(
-    *,
-    unit: Unit,
-    run: Run,
+    state: UnitState,
     station_state: StationState,
+    *,
+    run: Run,
     by_machine: bool,
-    open_track: Track | None,
-    line_stop: str | None = None,
+    at: datetime,
+    step_no: int | None = None,
 ) -> StepSnapshot:
-    """Return the unit's current step, or raise the first reason why it may not enter it here.
-
-    `line_stop` is why the run's line is stopped, None while it runs.
+    """Return the step that a unit enters here, or raise the first reason why it may not: its current step or, where
+    that is optional, of the steps up to the next mandatory one the first that the station fits. With `step_no`, that.
     """
-    station = station_state.station
+    unit, station, open_track = state.unit, station_state.station, state.open_track
     trial_units.check_run_accepts(run, unit, by_machine=by_machine)
     rules.check_membership(unit, run)
     open_at = open_track.station.code if open_track else ""
     rules.check_unit_may_enter(unit, by_machine=by_machine, station_of_open_track=open_at)
-    step = runs.snapshot_of(run).step(unit.current_step_no)
-    if step is None:
-        raise errors.StepMismatch(current=unit.current_step_no, step_no=unit.current_step_no)
-    rules.check_station(station, step)
-    rules.check_line(station, step, run)
+    steps = state.list_enterable(runs.snapshot_of(run))
+    if step_no is not None:
+        steps = tuple(step for step in steps if step.step_no == step_no)
+    if not steps:
+        raise errors.StepMismatch(current=unit.current_step_no, step_no=step_no or unit.current_step_no)
+    step = _choose_step(steps, station, run, state, at)
+    if not lets_run(state.in_force, station.code, step, at):
+        rules.check_station(station, step)
+        rules.check_line(station, step, run)
     rules.check_equipment(station, station_state.equipment)
     rules.check_line_runs(station.line, station_state.line_stop)
-    rules.check_line_runs(run.line, line_stop)
+    rules.check_line_runs(run.line, state.line_stop)
     return step
+
+
+def _choose_step(
+    steps: Sequence[StepSnapshot], station: Station, run: Run, state: UnitState, at: datetime
+) -> StepSnapshot:
+    """Return the first of these steps that a station fits; where none does, the one that says best why not."""
+    if len(steps) == 1:
+        return steps[0]
+    able = [step for step in steps if rules.station_may_run(station, step)]
+    fitting = (
+        step
+        for step in steps
+        if (step in able and rules.line_fits(station, step, run)) or lets_run(state.in_force, station.code, step, at)
+    )
+    return next(fitting, (able or steps)[0])
 
 
 def enter(
@@ -101,20 +122,16 @@ def enter(
     by: str,
     operator: str = "",
     is_entry_inferred: bool = False,
+    step_no: int | None = None,
 ) -> Move:
-    """Open a track. `operator` is who is said to do it, `by` who is signed in.
+    """Open a track. `operator` is who is said to do it, `by` who is signed in; `step_no` is the step that it is for,
+    where that is known: one of those that the unit may enter.
 
     Raises the first refusal of the entering guards (`execution.rules`), in their order.
     """
     unit = state.unit
-    step = check_may_enter(
-        unit=unit,
-        run=run,
-        station_state=station_state,
-        by_machine=source != TrackSource.MANUAL,
-        open_track=state.open_track,
-        line_stop=state.line_stop,
-    )
+    by_machine = source != TrackSource.MANUAL
+    step = check_may_enter(state, station_state, run=run, by_machine=by_machine, at=at, step_no=step_no)
     doubtful = rules.check_time(
         at, now=timezone.now(), previous=state.last_out, skew=settings.MES_CLOCK_SKEW, since=run.created_at
     )
@@ -136,6 +153,7 @@ def enter(
         is_entry_inferred=is_entry_inferred,
     )
     unit.stand(transitions.UNIT.next_state(Action.ENTER, unit.standing))
+    unit.current_step_no = step.step_no  # what is optional between lies behind it now
     event = track_event(EventType.TRACK_IN, track, unit=unit, run=run, step=step)
     return Move(state, track, is_entry=True, events=[event])
 
@@ -311,7 +329,13 @@ def _close(track: Track, *, claimed_result: str, failed: bool, at: datetime) -> 
 def _advance(move: Move) -> int | None:
     """Move the unit where the result leads; return the next step."""
     failures = move.state.count_failures(move.track) + (move.track.result == TrackResult.FAIL)
-    return lead(move.unit, move.track, failures=failures)
+    next_step_no = lead(move.unit, move.track, failures=failures)
+    if next_step_no is None or not move.state.in_force:
+        return next_step_no
+    assert move.track.out_at is not None  # it is closed
+    skipped = pass_over(move.unit, runs.snapshot_of(move.track.run), move.state.in_force, at=move.track.out_at)
+    move.dispositions += skipped
+    return move.unit.current_step_no if move.unit.standing == UnitStatus.QUEUED else None
 
 
 def lead(unit: Unit, track: Track, *, failures: int) -> int | None:

@@ -5,13 +5,17 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from django.utils import timezone
 
 from execution import rules
+from execution.deviations import rules as deviations
+from execution.deviations.models import Deviation, DeviationStatus, DeviationType
+from execution.deviations.rules import lets_run
 from execution.models import Disposition, DispositionAction
 from execution.reach import check_reads
 from mes import errors
 from mes.plant.models import Station, StationGroup
-from mes.platform.database.prepared import fetch_all
+from mes.platform.database.prepared import as_json, fetch_all
 from mes.platform.inbound.sender import EVERYWHERE, Sender
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
 from mes.production.names import find_present
@@ -23,7 +27,7 @@ QUEUE_LIMIT = 500
 STATION_AND_RUNS = """
     SELECT s.id, s.code, s.station_type, s.line_id,
            (SELECT code FROM mes_stationgroup WHERE id = s.group_id),
-           (SELECT json_agg(json_build_array(r.id, r.line_id, r.route_version_id, v.digest))::text
+           (SELECT json_agg(json_build_array(r.id, r.line_id, r.route_version_id, v.digest, r.has_deviations))::text
               FROM mes_run r JOIN mes_routeversion v ON v.id = r.route_version_id
              WHERE r.status IN ('AUTHORIZED', 'IN_PROGRESS'))
       FROM mes_station s
@@ -35,11 +39,20 @@ INSIDE = """
      WHERE t.station_id = ANY(ARRAY[%(station_id)s::bigint]) AND t.out_at IS NULL
      ORDER BY t.in_at, t.id
 """
+# Of units that would leave out optional steps, only those that did not fail one of these last. `unit_ids`, as JSON, are
+# those that a deviation is for; null is all.
 WAITING = f"""
-    SELECT u.sn, r.run_no, u.current_step_no
-      FROM unnest(%(run_ids)s::bigint[], %(step_nos)s::integer[]) AS place(run_id, step_no)
+    SELECT u.sn, r.run_no, place.enters
+      FROM unnest(%(run_ids)s::bigint[], %(step_nos)s::integer[], %(enters)s::integer[], %(unit_ids)s::text[])
+               AS place(run_id, step_no, enters, unit_ids)
       JOIN mes_run r ON r.id = place.run_id
       JOIN mes_unit u ON u.run_id = r.id AND u.status = 'QUEUED' AND u.current_step_no = place.step_no
+     WHERE (place.unit_ids IS NULL OR to_jsonb(u.id) <@ place.unit_ids::jsonb)
+       AND (place.enters = place.step_no OR NOT EXISTS (
+               SELECT FROM execution_track t
+                WHERE t.unit_id = u.id AND t.step_no >= place.step_no AND t.step_no < place.enters AND t.result = 'FAIL'
+                  AND NOT EXISTS (SELECT FROM execution_track later
+                                   WHERE later.unit_id = u.id AND later.step_no = t.step_no AND later.id > t.id)))
      ORDER BY u.updated_at, u.id
      LIMIT {QUEUE_LIMIT}
 """
@@ -48,7 +61,8 @@ _WAITING = ("sn", "runNo", "stepNo")
 
 
 def get_station_queue(station_code: str) -> dict[str, Any]:
-    """Return the units in a station and those that wait for a step it may run, oldest first, in three statements.
+    """Return the units in a station and those that wait for a step it may run, oldest first, in three statements, and
+    one more where a run has deviations. A unit that may leave optional steps out waits for the first that it may run.
 
     At most `QUEUE_LIMIT` waiting units. Raises StationNotFound.
     """
@@ -58,7 +72,12 @@ def get_station_queue(station_code: str) -> dict[str, Any]:
     *columns, open_runs = rows[0]
     station = _as_station(*columns)
     places = list(_waited_at(station, open_runs)) if open_runs else []
-    waiting = {"run_ids": [run_id for run_id, _step in places], "step_nos": [step_no for _run, step_no in places]}
+    waiting = {
+        "run_ids": [run_id for run_id, *_others in places],
+        "step_nos": [step_no for _run_id, step_no, *_others in places],
+        "enters": [enters for *_others, enters, _unit_ids in places],
+        "unit_ids": [None if unit_ids is None else as_json(unit_ids) for *_others, unit_ids in places],
+    }
     return {
         "stationCode": station.code,
         "inStation": [_named(_INSIDE, row) for row in fetch_all(INSIDE, {"station_id": station.pk})],
@@ -71,13 +90,46 @@ def _as_station(pk: int, code: str, station_type: str, line_id: int | None, grou
     return Station(id=pk, code=code, station_type=station_type, line_id=line_id, group=group)
 
 
-def _waited_at(station: Station, open_runs: str) -> Iterator[tuple[int, int]]:
-    """Yield the open runs and the steps of their frozen routes that a station may run."""
-    for run_id, line_id, version_id, digest in msgspec.json.decode(open_runs):
-        run = Run(id=run_id, line_id=line_id)
-        for step in snapshots.load(version_id=version_id, digest=digest).steps:
-            if rules.station_may_run(station, step) and rules.line_fits(station, step, run):
-                yield run_id, step.step_no
+Place = tuple[int, int, int, list[int] | None]  # a run, where its units wait, what they enter here, which of them
+
+
+def _waited_at(station: Station, open_runs: str) -> Iterator[Place]:
+    """Yield the open runs, the steps at which their units wait, and those of their frozen routes that they may enter at
+    a station: their own or, past optional ones, the first that the station may run.
+    """
+    rows = msgspec.json.decode(open_runs)
+    allowed = _list_allowed(station, [row[0] for row in rows if row[-1]])
+    for run_id, line_id, version_id, digest, _has_deviations in rows:
+        run, route = Run(id=run_id, line_id=line_id), snapshots.load(version_id=version_id, digest=digest)
+        for place in route.steps:
+            fitting = (
+                step.step_no
+                for step in route.list_enterable(place.step_no)
+                if rules.station_may_run(station, step) and rules.line_fits(station, step, run)
+            )
+            enters = next(fitting, None)
+            if enters is not None:
+                yield run_id, place.step_no, enters, None
+            elif (run_id, place.step_no) in allowed:
+                yield run_id, place.step_no, place.step_no, allowed[run_id, place.step_no]
+
+
+def _list_allowed(station: Station, run_ids: Collection[int]) -> dict[tuple[int, int], list[int] | None]:
+    """Return which steps of these runs deviations let a station run, and for which units; None is all of them."""
+    if not run_ids:
+        return {}
+    found = Deviation.objects.filter(
+        run__in=run_ids,
+        status=DeviationStatus.IN_FORCE,
+        type=DeviationType.STATION,
+        expires_at__gt=timezone.now(),
+        station_codes__contains=[station.code],
+    )
+    allowed: dict[tuple[int, int], list[int] | None] = {}
+    for run_id, step_no, unit_ids in found.values_list("run_id", "step_no", "unit_ids"):
+        known = allowed.get((run_id, step_no), [])
+        allowed[run_id, step_no] = None if unit_ids is None or known is None else [*known, *unit_ids]
+    return allowed
 
 
 def _named(names: Iterable[str], row: Iterable[Any]) -> dict[str, Any]:
@@ -108,10 +160,15 @@ def resolve_unit(sn: str, *, sender: Sender = EVERYWHERE) -> dict[str, Any]:
     return resolved
 
 
-AT_STATION = """
+AT_STATION = f"""
     SELECT s.id, s.code, s.station_type, s.line_id, (SELECT code FROM mes_stationgroup WHERE id = s.group_id),
            u.id, u.current_step_no, v.id, v.digest,
-           EXISTS (SELECT FROM execution_track WHERE unit_id = u.id AND out_at IS NULL AND station_id = s.id)
+           (SELECT step_no FROM execution_track WHERE unit_id = u.id AND out_at IS NULL AND station_id = s.id),
+           ARRAY(SELECT t.step_no FROM execution_track t
+                  WHERE t.unit_id = u.id AND t.result = 'FAIL'
+                    AND NOT EXISTS (SELECT FROM execution_track later
+                                     WHERE later.unit_id = u.id AND later.step_no = t.step_no AND later.id > t.id)),
+           {deviations.COVERING}
       FROM mes_station s
       LEFT JOIN mes_unit u ON u.sn = ANY(ARRAY[%(sn)s])
       LEFT JOIN mes_run r ON r.id = u.run_id
@@ -129,17 +186,22 @@ def get_data_specs(station_code: str, sn: str) -> dict[str, Any]:
     rows = fetch_all(AT_STATION, {"code": station_code, "sn": sn})
     if not rows:
         raise errors.StationNotFound(code=station_code)
-    *columns, unit_id, step_no, version_id, digest, is_inside = rows[0]
+    *columns, unit_id, step_no, version_id, digest, inside_at, failed, in_force = rows[0]
     if unit_id is None:
         return get_data_specs(station_code, find_present(sn))
     if version_id is None:
         raise errors.UnitRunNotFound(code=sn)
-    step = snapshots.load(version_id=version_id, digest=digest).step(step_no)
-    if step is None:
+    route = snapshots.load(version_id=version_id, digest=digest)
+    if inside_at is not None:
+        return _describe_step(route.step_of_track(inside_at))
+    steps = route.list_enterable(step_no, failed)
+    if not steps:
         raise errors.StepMismatch(current=step_no, step_no=step_no)
-    if not is_inside:
-        rules.check_station(_as_station(*columns), step)
-    return _describe_step(step)
+    station, covering = _as_station(*columns), deviations.decode(in_force) if in_force else ()
+    for step in steps:
+        if rules.station_may_run(station, step) or lets_run(covering, station.code, step, timezone.now()):
+            return _describe_step(step)
+    raise errors.StationMismatch(station=station.code, step_no=steps[0].step_no, operation=steps[0].operation_code)
 
 
 def _describe_step(step: StepSnapshot) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import msgspec
 from django.db.models import Model
 
 from execution.data import values
+from execution.deviations import rules as deviations
+from execution.deviations.rules import InForce
 from execution.models import Track, TrackResult
 from mes.plant.models import Equipment, Line, Station, StationGroup
 from mes.platform.database.prepared import as_json, fetch_all
@@ -16,6 +18,7 @@ from mes.production.locking import Locked
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production.names import SELECT_NAMES, Names, read_names
 from mes.routing.models import RouteVersion
+from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 
 M = TypeVar("M", bound=Model)
 
@@ -38,7 +41,8 @@ class UnitState:
     """A locked unit, its run with line, order and route version, and its tracks in order.
 
     `next_track_id` is the id of the track that it may open; `carrier_track_id` the carrier's pass of its open one.
-    `line_stop` is why the line of its run is stopped, None while it runs.
+    `line_stop` is why the line of its run is stopped, None while it runs; `in_force` are the deviations of its run that
+    cover it.
     """
 
     unit: Unit
@@ -48,6 +52,18 @@ class UnitState:
     passes: list[Pass]
     next_track_id: int
     line_stop: str | None = None
+    in_force: Sequence[InForce] = ()
+
+    @property
+    def failed_steps(self) -> frozenset[int]:
+        """The steps whose latest pass failed, in whatever run that was."""
+        latest = {past.step_no: past.result for past in self.passes if past.out_at is not None}
+        return frozenset(step_no for step_no, result in latest.items() if result == TrackResult.FAIL)
+
+    def list_enterable(self, route: RouteSnapshot) -> tuple[StepSnapshot, ...]:
+        """Return the steps that the unit may enter as far as its way through the route goes; see `RouteSnapshot`."""
+        failed = self.failed_steps if route.has_optional_steps else ()
+        return route.list_enterable(self.unit.current_step_no, failed)
 
     @property
     def last_out(self) -> datetime | None:
@@ -116,6 +132,7 @@ _OTHERS = [
     "(SELECT code FROM mes_station WHERE id = t.station_id)",
     "(SELECT carrier_track_id FROM execution_carriertrackunit WHERE track_id = t.id)",
     _line_stop("r.line_id"),
+    deviations.COVERING,
 ]
 _PASSES = """
     (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at, station_id)
@@ -192,7 +209,7 @@ def load_states(
 
 
 def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
-    digest, line_code, wo_no, station_code, carrier_track_id, line_stop = row[_OTHERS_AT:_PASSES_AT]
+    digest, line_code, wo_no, station_code, carrier_track_id, line_stop, in_force = row[_OTHERS_AT:_PASSES_AT]
     unit = _from_row(Unit, row[:_RUN_AT])
     run = None
     if unit.run_id is not None:
@@ -211,8 +228,16 @@ def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
         if run is not None and track.run_id == run.pk:
             track.run = run
     passes, next_track_id = row[_PASSES_AT : _PASSES_AT + 2]
-    past = _decode_passes(passes) if passes else []
-    return UnitState(unit, run, track, carrier_track_id, past, next_track_id, line_stop)
+    return UnitState(
+        unit,
+        run,
+        track,
+        carrier_track_id,
+        _decode_passes(passes) if passes else [],
+        next_track_id,
+        line_stop,
+        deviations.decode(in_force) if in_force else (),
+    )
 
 
 _FIELDS: Mapping[type[Model], list[str]] = {

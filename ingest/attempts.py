@@ -195,13 +195,13 @@ def _list_units_with_earlier(event: ReceivedEvent, match: Match, context: EventC
     """Return the units that have an open event which occurred before this one and which their present step lets in."""
     if not context.blocked_events:
         return []
-    step_nos = {state.unit.pk: state.unit.current_step_no for state in match.units}
+    step_nos = {state.unit.pk: state.unit.current_step_no or 0 for state in match.units}
     return sorted(
         {
             blocked.unit_id
             for blocked in context.blocked_events
             if not blocked.is_own
-            and step_nos.get(blocked.unit_id) == blocked.step_no
+            and blocked.step_no <= step_nos.get(blocked.unit_id, -1) <= blocked.last_step_no
             and blocked.occurred_at is not None
             and blocked.occurred_at < event.occurred_at
         }
@@ -222,7 +222,7 @@ def find_too_late(match: Match) -> dict[int, errors.DomainError]:
     """
     at = match.candidate.reading.occurred_at_or_sent()
     step_no = match.step.step_no
-    units = [state for state in match.units if state.unit.current_step_no == step_no]
+    units = [state for state in match.units if match.is_at_step(state)]
     decisions = (DispositionAction.REWORK, DispositionAction.SCRAP)
     decided = Disposition.objects.filter(action__in=decisions, decided_at__gt=at)
     reworked = set(decided.filter(unit__in=[state.unit.pk for state in units]).values_list("unit_id", flat=True))

@@ -35,17 +35,22 @@ READ_CONTEXT = unit_state.statement(
            AND key = ANY(ARRAY(SELECT jsonb_array_elements_text(%(tests)s::jsonb))))::text""",
     "(SELECT nextval('ingest_settledingestevent_id_seq'))",
     of_unit="""
-        (SELECT json_agg(json_build_array(blocked_unit_id, blocked_step_no, occurred_at,
+        (SELECT json_agg(json_build_array(blocked_unit_id, blocked_step_no,
+                                          greatest(blocked_step_no, step_no), occurred_at,
                                           source_system = %(source_system)s::text AND dedupe_key = %(key)s::text))::text
            FROM ingest_openingestevent WHERE blocked_unit_id = u.id)""",
 )
 
 
 class BlockedEvent(msgspec.Struct, array_like=True, frozen=True):
-    """An open event that a unit's move to a step lets be tried. `is_own` is the very event that is being attempted."""
+    """An open event that a unit's move to a step lets be tried: to one from `step_no` up to `last_step_no`.
+
+    `is_own` is the very event that is being attempted.
+    """
 
     unit_id: int
     step_no: int
+    last_step_no: int
     occurred_at: datetime | None
     is_own: bool
 

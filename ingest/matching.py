@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from execution import rules
+from execution.deviations.rules import lets_run
 from execution.tracking import get_run
 from execution.unit_state import StationState, UnitState
 from ingest.candidates import Candidate, EventCandidates, no_unit_error
@@ -49,12 +50,16 @@ class Match:
     @property
     def hindmost(self) -> UnitState:
         """The unit that is furthest behind, of those that the event may wait for."""
-        return min(self.awaited or self.units, key=lambda state: state.unit.current_step_no or 0)
+        return min(self.awaited or self.units, key=lambda state: standing_at(self.candidate, state))
 
     @property
     def others_may_go(self) -> bool:
         """Whether some units of a partial event are at its step, though others are awaited."""
-        return any(state.unit.current_step_no == self.step.step_no for state in self.units if self.awaited)
+        return any(self.is_at_step(state) for state in self.units if self.awaited)
+
+    def is_at_step(self, state: UnitState) -> bool:
+        """Whether a unit stands at the event's step, or may enter it past optional ones."""
+        return standing_at(self.candidate, state) == self.step.step_no
 
     @property
     def ahead_error(self) -> errors.DomainError:
@@ -66,7 +71,11 @@ class Match:
     def step_mismatch(self, state: UnitState) -> errors.StepMismatch:
         """Return the refusal of an event for another step than the unit's, with the steps that are missing."""
         current, step_no = state.unit.current_step_no or 0, self.step.step_no
-        missing = self.candidate.step.snapshot.steps_between(current, step_no) if current < step_no else []
+        missing: list[int] = []
+        if current < step_no:
+            inside = () if state.open_track is None else (state.open_track.step_no,)
+            needed = state.failed_steps.union(inside)
+            missing = self.candidate.step.snapshot.missing_steps(current, step_no, needed=needed)
         return errors.StepMismatch(current=current, step_no=step_no, missing_steps=missing)
 
     def wait_expired(self, seconds: int) -> errors.DomainError:
@@ -95,6 +104,19 @@ def find_match(
     return _match(best, _in_runs(best, unit_states), station_states, run_no)
 
 
+def standing_at(candidate: Candidate, state: UnitState) -> int:
+    """Return the number of the step at which a unit stands for a candidate: that of the candidate, where the unit may
+    enter it as it stands, past steps that are optional; else its current one.
+    """
+    current, step = state.unit.current_step_no or 0, candidate.step
+    step_no = step.step.step_no
+    if step_no <= current or not step.snapshot.has_optional_steps or state.open_track is not None:
+        return current
+    if state.run is None or state.run.route_version_id != step.version_id:
+        return current
+    return step_no if step.step in state.list_enterable(step.snapshot) else current
+
+
 def _has_known_unit(candidate: Candidate, unit_states: UnitStates, run_no: str | None) -> bool:
     """Whether a known unit is in a run with this version (in the named run, if one is named)."""
     for sn in candidate.sns:
@@ -121,11 +143,9 @@ def _find_best(
         return fitting[0]
 
     def rank(candidate: Candidate) -> tuple[int, int]:
-        code, step = candidate.station_code, candidate.step.step
-        runs_here = code is None or (
-            code in station_states and rules.station_may_run(station_states[code].station, step)
-        )
+        step = candidate.step.step
         units = _in_runs(candidate, unit_states)
+        runs_here = _runs_here(candidate, units, station_states)
         ahead = step.step_no - _current_step_no(candidate, units)
         nearness = 0 if ahead == 0 else 1 if ahead > 0 else 2
         if candidate.reading.brings_values:
@@ -134,6 +154,17 @@ def _find_best(
         return (nearness if runs_here else nearness + 3 if nearness else 2, abs(ahead))
 
     return min(fitting, key=rank)
+
+
+def _runs_here(candidate: Candidate, units: Sequence[UnitState], station_states: Mapping[str, StationState]) -> bool:
+    """Whether the reported station may run a candidate's step, by its config or by a deviation; an event that names
+    none may be of any.
+    """
+    code, step = candidate.station_code, candidate.step.step
+    if code is None or (code in station_states and rules.station_may_run(station_states[code].station, step)):
+        return True
+    at = candidate.reading.occurred_at_or_sent()
+    return any(lets_run(state.in_force, code, step, at) for state in units if state.in_force)
 
 
 def _has_pass(
@@ -156,7 +187,7 @@ def _has_pass(
 
 def _current_step_no(candidate: Candidate, units: Sequence[UnitState]) -> int:
     """Return the step that units stand at: of the one furthest behind. A PARTIAL batch needs only one at its step."""
-    step_nos = [state.unit.current_step_no or 0 for state in units]
+    step_nos = [standing_at(candidate, state) for state in units]
     if candidate.mapping.is_partial and candidate.step.step.step_no in step_nos:
         return candidate.step.step.step_no
     return min(step_nos, default=0)
@@ -193,7 +224,7 @@ def _list_awaited(candidate: Candidate, units: Sequence[UnitState]) -> list[Unit
     mapping, step_no = candidate.mapping, candidate.step.step.step_no
     if not mapping.is_partial or mapping.wait_seconds <= 0 or len(units) < 2:
         return []
-    behind = [state for state in units if (state.unit.current_step_no or 0) < step_no]
+    behind = [state for state in units if standing_at(candidate, state) < step_no]
     return [state for state in behind if state.unit.status in UNDER_WAY]
 
 

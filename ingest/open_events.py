@@ -211,10 +211,13 @@ def with_carried_at_receipt(kept: IngestBase, event: ReceivedEvent) -> ReceivedE
 
 
 def blocking_move(match: Match | None) -> dict[str, Any]:
-    """Return the columns of the move that an event waits for: that of its hindmost unit, to its step."""
+    """Return the columns of the move that an event waits for: that of its hindmost unit, to its step, or to the first
+    of the optional ones before it.
+    """
     if match is None or not match.units:
         return {"blocked_unit_id": None, "blocked_step_no": None}
-    return {"blocked_unit_id": match.hindmost.unit.pk, "blocked_step_no": match.step.step_no}
+    first_step_no = match.candidate.step.snapshot.earliest_before(match.step.step_no)
+    return {"blocked_unit_id": match.hindmost.unit.pk, "blocked_step_no": first_step_no}
 
 
 def attempts_before(event: ReceivedEvent, open_event: OpenIngestEvent | None) -> list[dict[str, Any]]:

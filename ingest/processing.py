@@ -14,6 +14,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -381,7 +382,8 @@ def _is_ready() -> Q:
     under way, and they are for others besides.
     """
     unit = Unit.objects.filter(pk=OuterRef("blocked_unit_id"))
-    at_step = Exists(unit.filter(current_step_no=OuterRef("blocked_step_no")))
+    last_step_no = Greatest(OuterRef("blocked_step_no"), OuterRef("step_no"))
+    at_step = Exists(unit.filter(current_step_no__range=(OuterRef("blocked_step_no"), last_step_no)))
     is_stuck = Exists(unit.exclude(status__in=UNDER_WAY))
     return Q(at_step) | Q(is_stuck, status=IngestStatus.WAITING, unit_ids__len__gt=1)
 

@@ -530,7 +530,7 @@ def _begin_move(event_moves: EventMoves, state: UnitState, earlier: Mapping[int,
         if track.run_id != match.run.pk:
             raise errors.UnitRunMismatch(sn=unit.sn, run=match.run.run_no)
         return moves.of_open_track(state, earlier[track.pk])
-    if unit.current_step_no != match.step.step_no:  # of several units, others are at the step
+    if not match.is_at_step(state):  # of several units, others are at the step
         raise match.step_mismatch(state)
     return moves.enter(
         state,
@@ -540,4 +540,5 @@ def _begin_move(event_moves: EventMoves, state: UnitState, earlier: Mapping[int,
         at=event_moves.extracted.occurred_at,
         by=event_moves.by,
         is_entry_inferred=event_moves.extracted.phase == OUT,
+        step_no=match.step.step_no,
     )

@@ -51,11 +51,11 @@ SUBJECTS = (
     Subject(
         "Orders and runs",
         "Work orders, runs with their units, and what the ERP sends and is told.",
-        ("work-orders", "runs", "approvals", "integration/work-orders", "integration/outbound"),
+        ("work-orders", "runs", "approvals", "deviations", "integration/work-orders", "integration/outbound"),
         "WORK_ORDER_NOT_FOUND RUN_NOT_FOUND LINE_NOT_FOUND ROUTE_NOT_FOUND INVALID_TRANSITION ROUTE_VERSION_NOT_READY "
         "READINESS_CHECK_FAILED RUN_STARTED RUN_CLOSED UNITS_NOT_FINISHED ORDER_QTY_EXCEEDED RUN_QTY_EXCEEDED "
         "RUN_ON_HOLD RUN_QTY_TOO_LOW ORDER_QTY_TOO_LOW ORDER_RUNS_OPEN ORDER_MADE "
-        "APPROVAL_NOT_FOUND APPROVER_IS_REQUESTER",
+        "APPROVAL_NOT_FOUND DEVIATION_NOT_FOUND APPROVER_IS_REQUESTER",
     ),
     Subject(
         "Readiness and first articles",

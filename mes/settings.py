@@ -319,6 +319,8 @@ SPECTACULAR_SETTINGS = {
         "EventStatus": "mes.platform.outbox.models.EventStatus",
         "RunStatus": "mes.production.models.RunStatus",
         "RunKind": "mes.production.models.RunKind",
+        "DeviationStatus": "execution.deviations.models.DeviationStatus",
+        "DeviationType": "execution.deviations.models.DeviationType",
         "ApprovalStatus": "mes.production.decision_models.ApprovalStatus",
         "ApprovalType": "mes.production.decision_models.ApprovalType",
         "RouteVersionStatus": "mes.routing.models.VersionStatus",

@@ -8,7 +8,7 @@ if (!root) return;
 const data = JSON.parse(document.getElementById("route-editor-data").textContent);
 const field = document.getElementById("id_steps");
 const asSaved = document.getElementById("route-steps-as-saved");
-const FIELDS = ["stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit", "dataSpecNames"];
+const FIELDS = ["stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit", "isOptional", "dataSpecNames"];
 const { words } = data;
 let keys = 0; // names of steps on this page
 
@@ -180,6 +180,7 @@ function saidOf(step, name) {
 function inWords(name, value) {
   if (name === "stationType") return data.stationTypes.find((type) => type.value === value)?.label ?? value;
   if (name === "requiresFAI") return say(value ? "required" : "notRequired");
+  if (name === "isOptional") return say(value ? "yes" : "no");
   if (name === "retestLimit") return value ? String(value) : say("none");
   if (Array.isArray(value)) return value.length ? value.join(", ") : say("none");
   return value;
@@ -225,6 +226,10 @@ function drawField(step, name, done) {
     mode("inherit", say("inherit", inherited), !isSet, () => undefined));
   if (name === "requiresFAI") {
     box.append(mode("yes", say("required"), step.set[name] === true, () => true), mode("no", say("notRequired"), step.set[name] === false, () => false));
+    return box;
+  }
+  if (name === "isOptional") {
+    box.append(mode("yes", say("yes"), step.set[name] === true, () => true), mode("no", say("no"), step.set[name] === false, () => false));
     return box;
   }
   const isList = name === "dataSpecNames" || name === "allowedStationCodes";

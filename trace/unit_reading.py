@@ -28,6 +28,7 @@ from trace.unit_rows import (
     CheckRow,
     ClockRow,
     DefectRow,
+    DeviationRow,
     DispositionRow,
     EventRow,
     InspectionRow,
@@ -85,6 +86,19 @@ _MOVES = _all(
     """,
     rows="mes_unitmove m WHERE m.unit_id = u.id",
     order="m.id",
+)
+# Those that were approved, of the runs that it is and was in.
+_DEVIATIONS = _all(
+    """
+    d.id, d.type, d.status, d.step_no, d.operation_code, d.station_codes, d.expires_at, d.reason, d.requested_by,
+    d.approved_by, d.approved_at, d.ended_by, d.ended_at, d.end_reason
+    """,
+    rows="""
+        execution_deviation d
+        WHERE d.run_id = ANY(ARRAY(SELECT u.run_id UNION SELECT from_run_id FROM mes_unitmove WHERE unit_id = u.id))
+          AND d.approved_at IS NOT NULL AND (d.unit_ids IS NULL OR u.id = ANY(d.unit_ids))
+    """,
+    order="d.id",
 )
 _EVENT = f"""
     e.id, e.dedupe_key, e.source_system, e.event_type, e.status, e.occurred_at, e.reported_at, e.received_at,
@@ -192,6 +206,7 @@ _DECODE: Mapping[str, Callable[[str], Any]] = {
     _TRACKS: msgspec.json.Decoder(list[TrackRow]).decode,
     _DISPOSITIONS: msgspec.json.Decoder(list[DispositionRow]).decode,
     _MOVES: msgspec.json.Decoder(list[MoveRow]).decode,
+    _DEVIATIONS: msgspec.json.Decoder(list[DeviationRow]).decode,
     _EVENT_KEYS: msgspec.json.Decoder(list[tuple[int, datetime]]).decode,
     _OPEN_EVENTS: msgspec.json.Decoder(list[EventRow]).decode,
     _LOADS: msgspec.json.Decoder(list[LoadRow]).decode,
@@ -237,6 +252,7 @@ class UnitRows:
     records: Sequence[RecordRow]
     dispositions: Sequence[DispositionRow]
     moves: Sequence[MoveRow]
+    deviations: Sequence[DeviationRow]
     events: Sequence[EventRow]
     loads: Sequence[LoadRow]
     carrier_passes: Sequence[CarrierPassRow]
@@ -258,9 +274,10 @@ def read_unit(sn: str) -> UnitRows:
         return read_unit(find_present(sn))
     row = found[0]
     unit = _unit_of(row)
-    tracks, dispositions, moves, event_keys, opened, loads, passes, clocks, inspections, defects, check, aliases = (
-        _decoded(_DECODE, row[_PARTS_AT:])
+    tracks, dispositions, moves, deviations, event_keys, opened, loads, passes, *others = _decoded(
+        _DECODE, row[_PARTS_AT:]
     )
+    clocks, inspections, defects, check, aliases = others
     since = unit.created_at - CLOCKS_DIFFER  # nothing was received before it existed, but for events
     records, settled = _read_received(unit, since, dict(event_keys or ()), dispositions or ())
     values, carrier_values = _read_values(unit, since, passes or ())
@@ -270,6 +287,7 @@ def read_unit(sn: str) -> UnitRows:
         records=records or (),
         dispositions=dispositions or (),
         moves=moves or (),
+        deviations=deviations or (),
         events=[*(settled or ()), *(opened or ())],
         loads=loads or (),
         carrier_passes=passes or (),

@@ -145,6 +145,24 @@ class DispositionRow(Row, frozen=True, gc=False):
         return label(DispositionAction, self.action)
 
 
+class DeviationRow(Row, frozen=True, gc=False):
+    """What the unit may have done otherwise than its route says: `execution.deviations.models.Deviation`."""
+
+    type: str
+    status: str
+    step_no: int
+    operation_code: str
+    station_codes: list[str]
+    expires_at: datetime
+    reason: str
+    requested_by: str
+    approved_by: str
+    approved_at: datetime
+    ended_by: str
+    ended_at: datetime | None
+    end_reason: str
+
+
 class MoveRow(Row, frozen=True, gc=False):
     """The unit left a run: `mes.production.decision_models.UnitMove`."""
 

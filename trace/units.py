@@ -23,6 +23,7 @@ from trace.unit_rows import (
     AliasRow,
     ClockRow,
     DefectRow,
+    DeviationRow,
     DispositionRow,
     EventRow,
     InspectionRow,
@@ -99,6 +100,7 @@ class UnitTrace:
     records: Sequence[RecordRow]
     dispositions: Sequence[DispositionRow]
     moves: Sequence[MoveRow]
+    deviations: Sequence[DeviationRow]
     events: Sequence[EventRow]
     carriers: UnitCarriers
     clocks: Sequence[ClockRow]
@@ -179,6 +181,7 @@ class UnitTrace:
             last_track and (last_track.pk, last_track.out_at),
             *(track.result for track in self.tracks),
             *(len(rows) for rows in (self.tracks, self.values, self.records, self.dispositions, self.moves)),
+            *((each.pk, each.status) for each in self.deviations),
             *((event.pk, event.status, event.count) for event in self.events),
             *((load.pk, load.unloaded_at) for load in self.carriers.loads),
             *((clock.pk, clock.status, clock.ended_at, clock.decided_at) for clock in self.clocks),
@@ -212,10 +215,21 @@ class UnitTrace:
         is_current = not is_done and self.unit.current_step_no == step.step_no
         return StepState(step, self._describe(step, tracks, is_current=is_current), is_current, tracks)
 
+    def _is_left_out(self, step: StepSnapshot, *, is_current: bool) -> bool:
+        """Whether the unit went past a step that it never passed, in whatever run: it is optional, or was skipped."""
+        if is_current or any(track.step_no == step.step_no and track.result == "PASS" for track in self.tracks):
+            return False
+        is_done = UnitStatus.DONE in (self.unit.status, self.unit.held_from)
+        is_behind = is_done or (self.unit.current_step_no or 0) > step.step_no
+        is_skipped = any(it.action == "SKIP" and it.step_no == step.step_no for it in self.dispositions)
+        return is_behind and (step.is_optional or is_skipped)
+
     def _describe(self, step: StepSnapshot, tracks: Sequence[TrackRow], *, is_current: bool) -> str:
         last = tracks[-1] if tracks else None
         if last is not None and last.out_at is None:
             return "here"
+        if last is None and self._is_left_out(step, is_current=is_current):
+            return "skipped"
         if is_current:
             return "failed" if last is not None and last.result == "FAIL" else "next"
         if last is None or (self.unit.current_step_no or 0) < step.step_no:
@@ -238,6 +252,7 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         records=rows.records,
         dispositions=rows.dispositions,
         moves=rows.moves,
+        deviations=rows.deviations,
         events=rows.events,
         carriers=UnitCarriers(rows.loads, rows.carrier_passes, rows.carrier_values),
         clocks=rows.clocks,
@@ -310,6 +325,7 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         "defects": inspections.defects_as_json(trace.tracks, trace.defects),
         "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
         "moves": [_move_as_json(move) for move in trace.moves],
+        "deviations": [_deviation_as_json(deviation) for deviation in trace.deviations],
         "inspections": [inspections.as_json(inspection) for inspection in trace.inspections],
         "timeRules": [clocks.as_json(clock) for clock in trace.clocks],
         "readiness": readiness_as_json(trace.readiness),
@@ -323,6 +339,25 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
             }
             for alias in trace.aliases
         ],
+    }
+
+
+def _deviation_as_json(deviation: DeviationRow) -> dict[str, Any]:
+    return {
+        "deviationNo": f"DEV-{deviation.pk}",
+        "type": deviation.type,
+        "status": deviation.status,
+        "stepNo": deviation.step_no,
+        "operationCode": deviation.operation_code,
+        "stationCodes": deviation.station_codes,
+        "expiresAt": deviation.expires_at,
+        "reason": deviation.reason,
+        "requestedBy": deviation.requested_by,
+        "approvedBy": deviation.approved_by,
+        "approvedAt": deviation.approved_at,
+        "endedBy": deviation.ended_by,
+        "endedAt": deviation.ended_at,
+        "endReason": deviation.end_reason,
     }
 
 

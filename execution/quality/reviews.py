@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from execution import carriers, hooks, moves, rules
 from execution.data import values
+from execution.deviations.skipping import settle
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
 from execution.quality.defects import withdraw_all
@@ -65,6 +66,8 @@ def _leads(track: Track, unit: Unit) -> bool:
 def _send_on(unit: Unit, track: Track) -> None:
     moves.lead(unit, track, failures=0)
     unit.save(update_fields=["status", "held_from", "current_step_no", "updated_at"])
+    if track.run.has_deviations:
+        settle([unit])
     if unit.standing == UnitStatus.DONE:
         carriers.take_off(unit, at=timezone.now())
     hooks.announce(unit.pk)

@@ -57,7 +57,7 @@ def _list_stations(facts: Facts) -> list[Station]:
 
 
 def _find(step: StepSnapshot, stations: Sequence[Station], facts: Facts) -> bool:
-    return any(
+    return step.is_optional or any(
         rules.station_may_run(station, step) and rules.line_fits(station, step, facts.run) for station in stations
     )
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import hooks
+from execution.deviations.skipping import settle
 from execution.transfers import locks, rules
 from execution.transfers.locks import Named, find_named, lock_named, lock_runs
 from execution.transfers.rules import StepRule
@@ -217,4 +218,6 @@ def put_into(
         columns["held_from"] = Case(When(status=UnitStatus.ON_HOLD, then=Value(UnitStatus.QUEUED)), default=Value(""))
     ids = [unit.pk for unit in units]
     Unit.objects.filter(pk__in=ids).update(**columns)
+    if target.has_deviations:
+        settle(Unit.objects.filter(pk__in=ids).order_by("pk"))
     hooks.announce_transfer(ids)

@@ -74,6 +74,7 @@ UNIT = StateMachine(
         A.RELEASE: {U.ON_HOLD: ""},  # leads where the unit was held from
         A.SCRAP: dict.fromkeys((*_LIVE, U.ON_HOLD), U.SCRAPPED),
         A.UNDO_SCRAP: {U.SCRAPPED: U.ON_HOLD},
+        A.SKIP: {U.QUEUED: ""},  # to the next step, past the last it is done: `execution.deviations.skipping`
     },
 )
 APPROVAL = StateMachine(

@@ -186,7 +186,10 @@ class RouteExecutionConfigAdmin(admin.ModelAdmin):
             gettext_lazy("Stations"),
             {"fields": ("station_type", "station_group", "stations_mode", "allowed_station_codes")},
         ),
-        (gettext_lazy("Rules"), {"fields": ("requires_fai", "retest_limit", "specs_mode", "data_spec_names")}),
+        (
+            gettext_lazy("Rules"),
+            {"fields": ("requires_fai", "retest_limit", "is_optional", "specs_mode", "data_spec_names")},
+        ),
         (gettext_lazy("Machine events"), {"fields": ("ingest_mapping", "mapping_page")}),
     )
     readonly_fields = ("mapping_page",)

@@ -171,6 +171,9 @@ class ConfigValuesSerializer(StrictSerializer):
     allowedStationCodes = serializers.ListField(child=CodeField(), required=False, allow_null=True)
     requiresFAI = serializers.BooleanField(required=False, allow_null=True)
     retestLimit = serializers.IntegerField(min_value=0, max_value=LARGEST_RETEST_LIMIT, required=False, allow_null=True)
+    isOptional = serializers.BooleanField(
+        required=False, allow_null=True, help_text="Units may go on without it. Of a step only."
+    )
     dataSpecNames = serializers.ListField(child=CodeField(), required=False, allow_null=True)
     ingestMapping = serializers.JSONField(required=False, allow_null=True)
 
@@ -189,6 +192,9 @@ class ConfigSerializer(WithChangeReason, ConfigValuesSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse another place for a config that exists, and a place that the scope does not have."""
+        scope = self.instance.scope if isinstance(self.instance, RouteExecutionConfig) else attrs["scope"]
+        if unfit := services.find_optional_problems(scope, attrs.get("is_optional")):
+            raise serializers.ValidationError(unfit)
         if isinstance(self.instance, RouteExecutionConfig):
             _refuse_another_place(self.instance, attrs)
             return attrs

@@ -35,6 +35,7 @@ FIELDS = (
     "allowed_station_codes",
     "requires_fai",
     "retest_limit",
+    "is_optional",
     "data_spec_names",
     "ingest_mapping",
 )
@@ -150,6 +151,7 @@ def build(sources: Sources) -> tuple[snapshots.RouteSnapshot, list[Problem]]:
 
 def _build(sources: Sources, steps: Sequence[EffectiveStep]) -> tuple[snapshots.RouteSnapshot, list[Problem]]:
     problems = _find_step_problems(sources.steps) + [problem for step in steps for problem in step.problems]
+    problems += _find_optional_ends([step.frozen for step in steps])
     routing = sources.routing
     snapshot = snapshots.RouteSnapshot(
         route_code=routing.code,
@@ -180,6 +182,15 @@ def _find_step_problems(steps: Sequence[RoutingStep]) -> list[Problem]:
         _problem(step_no, "DUPLICATE_STEP", _("This step number occurs more than once."))
         for step_no, count in counts.items()
         if count > 1
+    ]
+
+
+def _find_optional_ends(steps: Sequence[snapshots.StepSnapshot]) -> list[Problem]:
+    """Units begin at the first step and are done after the last: both are for all of them."""
+    return [
+        _problem(step.step_no, "OPTIONAL_AT_END", _("The first and the last step cannot be optional."))
+        for step in dict.fromkeys((*steps[:1], *steps[-1:]))
+        if step.is_optional
     ]
 
 
@@ -220,6 +231,7 @@ def _freeze_step(
         allowed_stations=None if allowed is None else tuple(allowed),
         requires_fai=bool(merged["requires_fai"]),
         retest_limit=merged["retest_limit"] or 0,
+        is_optional=bool(merged["is_optional"]),
         specs=specs,
         ingest_mapping=None if station_type == StationType.MANUAL else merged["ingest_mapping"],
     )

@@ -70,6 +70,14 @@ class ConfigForm(forms.ModelForm):
         widget=forms.NumberInput(attrs={"placeholder": _INHERIT}),
         help_text=gettext_lazy("Empty: inherit. 0: none."),
     )
+    is_optional = forms.TypedChoiceField(
+        label=gettext_lazy("Optional"),
+        choices=[("", _INHERIT), ("true", gettext_lazy("Yes")), ("false", gettext_lazy("No"))],
+        required=False,
+        coerce=lambda value: value in ("true", "True", True),
+        empty_value=None,
+        help_text=gettext_lazy("Then units may go on without it. Of a step only."),
+    )
     stations_mode = forms.ChoiceField(
         label=gettext_lazy("Allowed stations"),
         choices=[(INHERIT, _INHERIT), (EXACTLY, gettext_lazy("Exactly these"))],
@@ -98,6 +106,7 @@ class ConfigForm(forms.ModelForm):
             "allowed_station_codes",
             "requires_fai",
             "retest_limit",
+            "is_optional",
             "data_spec_names",
             "ingest_mapping",
         )
@@ -112,6 +121,8 @@ class ConfigForm(forms.ModelForm):
             return
         if config.requires_fai is not None:
             self.initial["requires_fai"] = "true" if config.requires_fai else "false"
+        if config.is_optional is not None:
+            self.initial["is_optional"] = "true" if config.is_optional else "false"
         self.initial["stations_mode"] = INHERIT if config.allowed_station_codes is None else EXACTLY
         names = config.data_spec_names
         self.initial["specs_mode"] = INHERIT if names is None else EXACTLY if names else NONE

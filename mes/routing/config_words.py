@@ -16,6 +16,7 @@ LABELS = {
     "allowed_station_codes": gettext_lazy("Allowed stations"),
     "requires_fai": gettext_lazy("First article"),
     "retest_limit": gettext_lazy("Retests"),
+    "is_optional": gettext_lazy("Optional"),
     "data_spec_names": gettext_lazy("Specs"),
     "ingest_mapping": gettext_lazy("Mapping"),
 }
@@ -33,6 +34,8 @@ def say_value(name: str, value: Any) -> str:
         return _("any") if value is None else _say_list(value)
     if name == "requires_fai":
         return _("required") if value else _("not required")
+    if name == "is_optional":
+        return _("yes") if value else _("no")
     if name == "retest_limit":
         return _("none") if not value else str(value)
     if name == "data_spec_names":

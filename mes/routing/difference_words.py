@@ -25,6 +25,7 @@ FIELDS: Mapping[tuple[str, str], str | Promise] = {
     ("STEP", "order"): gettext_lazy("order of the steps"),
     ("STEP", "sourceStepKey"): gettext_lazy("source step key"),
     ("CONFIG", "allowedStationCodes"): gettext_lazy("allowed stations"),
+    ("CONFIG", "isOptional"): gettext_lazy("optional"),
     ("CONFIG", "requiresFAI"): gettext_lazy("first article"),
     ("CONFIG", "retestLimit"): gettext_lazy("retest limit"),
     ("CONFIG", "stationGroupCode"): gettext_lazy("station group"),

@@ -16,7 +16,7 @@ from mes.routing.difference_words import describe
 
 DEEPEST = 30  # a mapping nested deeper than this is compared as a whole
 ABSENT = object()
-_CONFIG = ("stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit")
+_CONFIG = ("stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit", "isOptional")
 
 Document = Mapping[str, Any]
 Problem = Mapping[str, Any]
@@ -42,6 +42,7 @@ _SUBJECTS = {  # of errors of a step, by how their codes begin
     "INGEST_MAPPING": Subject.MAPPING,
     "MAPPING_EXAMPLE": Subject.MAPPING,
     "STATION": Subject.CONFIG,
+    "OPTIONAL": Subject.CONFIG,
     "DATA_SPEC": Subject.SPEC,
 }
 
@@ -184,9 +185,13 @@ def _compare_step(first: Document, second: Document) -> Iterator[Difference]:
         )
     apart = ("stepNo", "dataSpecs", "ingestMapping", *_CONFIG)
     yield from _compare_fields(_without(first, apart), _without(second, apart), number, Subject.STEP, name=shown)
-    yield from _compare_fields(_only(first, _CONFIG), _only(second, _CONFIG), number, Subject.CONFIG)
+    yield from _compare_fields(_config_of(first), _config_of(second), number, Subject.CONFIG)
     yield from _compare_specs(first.get("dataSpecs", ()), second.get("dataSpecs", ()), number)
     yield from _compare_mappings(first.get("ingestMapping"), second.get("ingestMapping"), number)
+
+
+def _config_of(step: Document) -> Document:
+    return {"isOptional": False, **_only(step, _CONFIG)}  # not written where it says nothing
 
 
 def _operation(step: Document) -> str:

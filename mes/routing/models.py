@@ -155,6 +155,9 @@ class RouteExecutionConfig(models.Model):
     )
     requires_fai = models.BooleanField(_("requires first article inspection"), null=True, blank=True)
     retest_limit = models.PositiveSmallIntegerField(_("retest limit"), null=True, blank=True)
+    is_optional = models.BooleanField(
+        _("optional"), null=True, blank=True, help_text=_("Then units may go on without it. Of a step only.")
+    )
     data_spec_names = ArrayField(
         models.CharField(max_length=100),
         null=True,
@@ -182,7 +185,12 @@ class RouteExecutionConfig(models.Model):
                 violation_error_message=_(
                     "STEP names a route and a step, ROUTE a route, OPERATION an operation, GLOBAL none of them."
                 ),
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(is_optional=None) | Q(scope="STEP"),
+                name="execution_config_optional_only_of_a_step",
+                violation_error_message=_("Only a single step can be optional."),
+            ),
         ]
 
     def __str__(self) -> str:

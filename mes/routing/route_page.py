@@ -37,6 +37,7 @@ NAMES = {
     "allowed_station_codes": "allowedStationCodes",
     "requires_fai": "requiresFAI",
     "retest_limit": "retestLimit",
+    "is_optional": "isOptional",
     "data_spec_names": "dataSpecNames",
 }
 
@@ -324,6 +325,9 @@ WORDS = {
     "allowedStationCodes": gettext_lazy("Allowed stations"),
     "requiresFAI": gettext_lazy("First article"),
     "retestLimit": gettext_lazy("Retests"),
+    "isOptional": gettext_lazy("Optional"),
+    "yes": gettext_lazy("yes"),
+    "no": gettext_lazy("no"),
     "dataSpecNames": gettext_lazy("Specs"),
     "mapping": gettext_lazy("Mapping"),
     "editMapping": gettext_lazy("Open the mapping"),

@@ -322,6 +322,13 @@ def find_place_problems(
     return problems
 
 
+def find_optional_problems(scope: str, is_optional: bool | None) -> dict[str, str]:
+    """Return what is wrong with a config that says whether a step is optional, by field of the interface."""
+    if is_optional is None or scope == ConfigScope.STEP:
+        return {}
+    return {"isOptional": _("Only a single step can be optional.")}
+
+
 def find_config_problems(config: RouteExecutionConfig) -> dict[str, str]:
     """Return what is wrong with a config that is filled in by hand, by field of the model."""
     problems = {}

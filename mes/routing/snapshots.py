@@ -6,7 +6,7 @@ limits as they were. It never changes, so parsed snapshots are cached in process
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -87,6 +87,7 @@ class StepSnapshot:
     retest_limit: int
     specs: tuple[SpecSnapshot, ...]
     ingest_mapping: Any = field(default=None, hash=False, compare=False)
+    is_optional: bool = False
 
     @cached_property
     def mappings(self) -> tuple[StepMapping, ...]:
@@ -145,9 +146,42 @@ class RouteSnapshot:
         """Return the number of the step after `step_no` in order; None after the last."""
         return next((step.step_no for step in self.steps if step.step_no > step_no), None)
 
-    def steps_between(self, current: int, target: int) -> list[int]:
-        """Return the numbers of the steps from `current` up to, but without, `target`."""
-        return [step.step_no for step in self.steps if current <= step.step_no < target]
+    @cached_property
+    def has_optional_steps(self) -> bool:
+        """Whether units may leave steps out."""
+        return any(step.is_optional for step in self.steps)
+
+    def list_enterable(self, current: int | None, failed: Container[int] = ()) -> tuple[StepSnapshot, ...]:
+        """Return the steps that a unit at step `current` may enter, in order: that, and while it is optional the next,
+        up to the first that is mandatory. One that it `failed` last is mandatory. None where there is no such step.
+        """
+        step = self.step(current)
+        if step is None or not step.is_optional:
+            return () if step is None else (step,)
+        found: list[StepSnapshot] = []
+        for each in self.steps:
+            if each.step_no >= step.step_no:
+                found.append(each)
+                if not each.is_optional or each.step_no in failed:
+                    break
+        return tuple(found)
+
+    def earliest_before(self, step_no: int) -> int:
+        """Return the number of the first step from which a unit may go on to this one, leaving out what is between."""
+        earliest = step_no
+        for step in reversed(self.steps):
+            if step.step_no < step_no:
+                if not step.is_optional:
+                    break
+                earliest = step.step_no
+        return earliest
+
+    def missing_steps(self, current: int, target: int, *, needed: Container[int] = ()) -> list[int]:
+        """Return the numbers of the steps from `current` up to, but without, `target` that a unit must pass: the
+        mandatory ones, and the optional ones that are `needed`.
+        """
+        between = (step for step in self.steps if current <= step.step_no < target)
+        return [step.step_no for step in between if not step.is_optional or step.step_no in needed]
 
 
 def _spec_to_document(spec: SpecSnapshot) -> dict[str, Any]:
@@ -188,8 +222,8 @@ def read_spec(document: dict[str, Any]) -> SpecSnapshot:
 def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
     """Return the JSON document that a version keeps.
 
-    What was added later (`faiItems`, `snMasks`) is left out while there is none, so that unchanged routes keep their
-    digests.
+    What was added later (`faiItems`, `snMasks`, `isOptional`) is left out while it says nothing, so that unchanged
+    routes keep their digests.
     """
     fai_items = [{"itemName": item.name, "itemSpec": item.spec} for item in snapshot.fai_items]
     return {
@@ -218,6 +252,7 @@ def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
                 "retestLimit": step.retest_limit,
                 "dataSpecs": [_spec_to_document(spec) for spec in step.specs],
                 "ingestMapping": step.ingest_mapping,
+                **({"isOptional": True} if step.is_optional else {}),
             }
             for step in snapshot.steps
         ],
@@ -253,6 +288,7 @@ def _step_from_document(document: dict[str, Any]) -> StepSnapshot:
         retest_limit=document["retestLimit"],
         specs=tuple(read_spec(spec) for spec in document["dataSpecs"]),
         ingest_mapping=document["ingestMapping"],
+        is_optional=document.get("isOptional", False),
     )
 
 

@@ -17,7 +17,7 @@ from mes.platform.http.master_data import OptionalTextField
 from mes.platform.http.serializers import CodeRelatedField, StrictModelSerializer
 from mes.routing.api import LARGEST_STEP_NO, ROUTE_SCOPES, ConfigSerializer
 from mes.routing.models import RouteExecutionConfig, Routing, RoutingStep
-from mes.routing.services import find_mapping_problems_of, find_place_problems
+from mes.routing.services import find_mapping_problems_of, find_optional_problems, find_place_problems
 
 
 class Known:
@@ -91,7 +91,7 @@ class ConfigRowSerializer(OneOfMany, ConfigSerializer):
         except ModelValidationError as error:
             refused = {camel_case(name): messages for name, messages in error.message_dict.items()}
             raise serializers.ValidationError(refused) from None
-        problems = find_place_problems(
+        problems = find_optional_problems(config.scope, config.is_optional) | find_place_problems(
             scope=config.scope,
             step_no=config.step_no,
             source_step_key=config.source_step_key,

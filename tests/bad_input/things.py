@@ -1,5 +1,10 @@
 """What the addresses of the endpoints name."""
 
+from datetime import timedelta
+
+from django.utils import timezone
+
+from execution.deviations import services as deviations
 from integration.models import FailedMessage
 from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
@@ -28,8 +33,18 @@ def make_things() -> dict[str, dict[str, str]]:
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
     template = FaiTemplate.objects.create(code="FAI-1", name="First article", items=[{"itemName": "Height"}])
     sheet = client.post("/api/imports/materials", {"rows": [{"code": "M-2", "name": "Flux"}]}).json()["data"]
+    asked = deviations.request(
+        run_no="RUN-1",
+        type="SKIP",
+        step_no=20,
+        expires_at=timezone.now() + timedelta(days=1),
+        reason="The oven is down.",
+        by="sue",
+    )
     policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
     return {
+        "approvals": {"pk": str(asked.approval_id), "id": str(asked.approval_id)},
+        "deviations": {"no": asked.deviation_no},
         "bom-items": {"id": str(item.pk)},
         "data-collection-specs": {"id": str(plant.peak.pk)},
         "fai-templates": {"code": template.code},

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from execution import moves, tracking
 from execution.models import Track
-from execution.unit_state import StationState
+from execution.unit_state import StationState, load_states
 from mes.plant.models import Equipment, Station
 from mes.platform.accounts.roles import Role
 from mes.platform.outbox.models import MesEvent
@@ -126,9 +126,9 @@ def test_a_run_that_is_not_open_refuses(plant, operator, status, code):
 def test_a_machine_is_told_that_the_run_is_in_preparation(plant):
     Run.objects.update(status=RunStatus.PREP)
     run, place = tracking.get_run("RUN-1"), StationState(tracking.get_station("SMT-01"))
-    unit = Unit.objects.get(sn="SN-1")
+    state = load_states(["SN-1"], locked=None).unit_states["SN-1"]
     with nothing_written(), pytest.raises(tracking.errors.RunInPrep):
-        moves.check_may_enter(unit=unit, run=run, station_state=place, by_machine=True, open_track=None)
+        moves.check_may_enter(state, place, run=run, by_machine=True, at=timezone.now())
 
 
 def test_a_revoked_run_refuses(plant, operator, supervisor):

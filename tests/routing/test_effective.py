@@ -76,6 +76,8 @@ def random_config(chance: random.Random, pk: int, operations: list[Operation]) -
         "data_spec_names": chance.choice([[], ["Peak"], ["Speed", "Peak", "Speed"]]),
         "ingest_mapping": {"snPath": f"payload.sn{pk}"},
     }
+    if scope == ConfigScope.STEP:
+        values["is_optional"] = chance.random() < 0.5
     said = {name: value for name, value in values.items() if chance.random() < 0.4}
     updated_at = START + timedelta(days=chance.randint(0, 2))
     return RouteExecutionConfig(pk=pk, scope=scope, updated_at=updated_at, **place, **said)
@@ -110,6 +112,7 @@ COLUMNS = {
     "allowedStationCodes": "allowed_station_codes",
     "requiresFAI": "requires_fai",
     "retestLimit": "retest_limit",
+    "isOptional": "is_optional",
     "dataSpecNames": "data_spec_names",
     "ingestMapping": "ingest_mapping",
 }
@@ -121,6 +124,7 @@ def check_default(sources: Sources, step: RoutingStep, name: str, value: Any) ->
         "stationType": step.operation.default_station_type or None,
         "requiresFAI": False,
         "retestLimit": 0,
+        "isOptional": False,
         "dataSpecNames": [spec.name for spec in specs if spec.is_active],
     }
     assert value == defaults.get(name), name
@@ -142,6 +146,7 @@ def test_it_is_what_compiling_freezes() -> None:
                 "allowedStationCodes": frozen["allowedStationCodes"],
                 "requiresFAI": frozen["requiresFAI"],
                 "retestLimit": frozen["retestLimit"],
+                "isOptional": frozen.get("isOptional", False),
                 "dataSpecNames": [spec["name"] for spec in frozen["dataSpecs"]],
                 "ingestMapping": frozen["ingestMapping"],
             }
@@ -158,7 +163,8 @@ def test_it_is_what_compiling_freezes() -> None:
                 if config is None:
                     check_default(sources, step, name, values[name])
     scopes = [*ConfigScope.values, "DEFAULT"]
-    assert kinds == {(name, scope) for name in COLUMNS for scope in scopes}  # else the routes were too plain
+    expected = {(name, scope) for name in COLUMNS if name != "isOptional" for scope in scopes}
+    assert kinds == expected | {("isOptional", "STEP"), ("isOptional", "DEFAULT")}  # else the routes were too plain
 
 
 # --- over HTTP --------------------------------------------------------------------------------------------
@@ -194,6 +200,7 @@ def test_each_field_says_where_it_is_from(routing: Routing) -> None:
             "allowedStationCodes": {"value": None, "from": {"scope": "DEFAULT"}},
             "requiresFAI": {"value": False, "from": {"scope": "DEFAULT"}},
             "retestLimit": {"value": 2, "from": step},
+            "isOptional": {"value": False, "from": {"scope": "DEFAULT"}},
             "dataSpecNames": {"value": ["Peak Temperature"], "from": {"scope": "DEFAULT"}},
             "ingestMapping": {"value": {"snPath": "payload.sn"}, "from": step},
         },

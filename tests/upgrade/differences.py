@@ -28,6 +28,7 @@ ADDED: dict[str, str] = {
     "runs": "orders name their runs",
     "heldFrom": "runs say where they go on",
     "holds": "runs say what holds them",
+    "isOptional": "steps may be optional",
     "allowedQty": "orders say by how much their runs may exceed them",
     "aboutEventId": "decisions name the step and the event that they are about",
     "aboutMessageId": "decisions name the message that they are about",

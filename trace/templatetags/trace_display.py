@@ -47,6 +47,7 @@ LOOKS = {  # state → (tone, symbol); the tones are colours in app.css, the sym
     DispositionAction.RELEASE: ("good", "next"),
     DispositionAction.REWORK: ("work", "rework"),
     DispositionAction.SCRAP: ("scrap", "scrap"),
+    DispositionAction.SKIP: ("wait", "next"),
     ApprovalStatus.REQUESTED: ("hold", "wait"),
     ApprovalStatus.APPROVED: ("good", "pass"),
     ApprovalStatus.REFUSED: ("bad", "fail"),
@@ -396,6 +397,7 @@ def step_look(unit: Unit, step: StepState) -> StepLook:
         "here": StepLook("work", "work", _("In work")),
         "next": StepLook("next", "next", _("Next")),
         "ahead": StepLook("wait", "ahead", _("Ahead")),
+        "skipped": StepLook("wait", "next", _("Left out")),
     }[step.state]
 
 

@@ -118,6 +118,9 @@ GET /api/work-orders/{wo_no}/history
 """
 
 REFUSED = """
+GET /api/deviations
+POST /api/deviations/{no}/end
+POST /api/runs/{run_no}/deviations
 GET /api/approvals
 GET /api/approvals/{id}
 POST /api/approvals/{id}/approve

@@ -12,6 +12,7 @@ EXEMPT = {
         execution_inspectionresult execution_track mes_linebinding mes_prepconfirmation mes_readinesscheck
         mes_readinessitem mes_readinesswaiver mes_recordremark mes_recordsignature mes_solderpasteusage mes_unit
         mes_decision mes_unitmove mes_hold mes_runactivation mes_approval mes_unitalias
+        execution_deviation
         """,
     "what machines and other systems report": """
         ingest_ingesteventunit ingest_openingestevent ingest_partialingestevent ingest_settledingestevent

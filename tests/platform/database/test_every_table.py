@@ -22,6 +22,7 @@ STAYS = {
         """,
     "the product's history: what was made, how, and who decided": """
         mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_approval mes_unitalias
+        execution_deviation
         execution_track execution_disposition execution_carrier execution_carrierload
         execution_carriertrack execution_carriertrackunit execution_defect execution_inspectionresult
         execution_firstarticle execution_firstarticleitem execution_firstarticlesample
