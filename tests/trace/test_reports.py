@@ -19,7 +19,7 @@ from mes.production_counts import records
 from mes.production_counts.reports import Machine
 from mes.production_counts.windows import Report
 from tests.execution.support import make_run
-from tests.factories import Plant, api_client, make_line, make_plant
+from tests.factories import Plant, api_client, make_line, make_plant, make_user
 from tests.production_counts.support import keep
 from trace.reports.production import get_report
 from trace.reports.query import Group, Question
@@ -399,3 +399,44 @@ def test_made_counts_good_units_and_failed_ones_stand_beside(admin_client: Clien
     page = admin_client.get(f"/reports/record/?line=SMT-A&date={DAY}").content.decode()
     words = re.sub(r"<[^>]+>|\s+", " ", page)
     assert re.search(r"made\s+1\s+failed\s+1\s+counted\s+17", words)
+
+
+# --- what runs are made for ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["REWORK", "ENGINEERING"])
+def test_what_is_no_production_is_in_no_sum_of_it_and_is_shown_when_asked_for(
+    client: APIClient, made: Plant, kind: str
+) -> None:
+    Run.objects.filter(run_no="RUN-2").update(kind=kind)
+    record, in_out = get(client, PRODUCTION, groupBy="run"), get(client, IN_OUT, groupBy="run")
+    assert [(row["runNo"], row["runKind"]) for row in record["rows"]] == [("RUN-1", "PRODUCTION")]
+    assert (record["totals"]["made"], record["totals"]["picked"]) == (17, 2100)
+    assert (len(in_out["rows"]), in_out["totals"]["out"]) == (1, 17)
+    record = get(client, PRODUCTION, groupBy="run", runKind=kind)
+    in_out = get(client, IN_OUT, groupBy="run", runKind=kind)
+    assert [(row["runNo"], row["runKind"]) for row in record["rows"]] == [("RUN-2", kind)]
+    assert (record["totals"]["made"], record["totals"]["picked"]) == (12, 1200)
+    assert [(row["runNo"], row["runKind"]) for row in in_out["rows"]] == [("RUN-2", kind)]
+    by_run = get(client, PRODUCTION, runNo="RUN-2")
+    assert {row["runKind"] for row in by_run["rows"]} == {kind}
+    assert get(client, PRODUCTION, runNo="RUN-2", runKind="PRODUCTION")["rows"] == []
+
+
+def test_an_unknown_kind_is_refused(client: APIClient, made: Plant) -> None:
+    assert client.get(PRODUCTION, {"runKind": "ALL"}).status_code == 400
+
+
+def test_files_say_the_kind_and_the_pages_show_it(client: APIClient, made: Plant) -> None:
+    Run.objects.filter(run_no="RUN-2").update(kind="REWORK")
+    for path in (PRODUCTION, IN_OUT):
+        heads, *lines = read_csv(client, path)
+        assert {dict(zip(heads, line, strict=True))["Kind"] for line in lines} == {"PRODUCTION"}
+    page = Client()
+    page.force_login(make_user(Role.ADMIN))
+    asked = {"line": "SMT-A", "date": "2026-03-10"}
+    shown = {kind: page.get("/reports/record/", {**asked, "kind": kind}).content.decode() for kind in ("", "REWORK")}
+    assert ["/trace/runs/RUN-1/" in text for text in shown.values()] == [True, False]
+    assert ["/trace/runs/RUN-2/" in text for text in shown.values()] == [False, True]
+    assert ["I checked this record" in text for text in shown.values()] == [True, False]
+    assert "runKind=REWORK" in shown["REWORK"]

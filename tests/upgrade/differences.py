@@ -21,6 +21,7 @@ ADDED: dict[str, str] = {
     "operatorId": "readings of a unit tell who is said to have taken them",
     "overrunPercent": "orders say by how much their runs may exceed them",
     "kind": "orders and runs say what they are made for",
+    "runKind": "reports and messages to the ERP say what runs are made for",
     "made": "orders say what their runs use up of them",
     "committed": "orders say what their runs use up of them",
     "allowed": "orders say what their runs use up of them",

@@ -16,6 +16,7 @@ from mes.plant.reach import check_serves_line
 from mes.platform.accounts.permissions import StationAccess
 from mes.platform.http import tables
 from mes.platform.inbound.sender import sender_of
+from mes.production.models import RunKind
 from mes.production_counts.models import HourlyCount
 from trace.reports import exports, in_out, production
 from trace.reports.json import in_out_as_json, production_as_json
@@ -47,6 +48,7 @@ class ProductionRow(serializers.Serializer):
     shift = serializers.CharField(allow_null=True)
     productCode = serializers.CharField()
     runNo = serializers.CharField(allow_null=True)
+    runKind = serializers.CharField()
     woNo = serializers.CharField(allow_null=True)
     quantity = serializers.DictField()
     checkedBy = serializers.CharField(allow_null=True)
@@ -81,6 +83,12 @@ def _parameters(groups: tuple[Group, ...], default: Group) -> list[OpenApiParame
         OpenApiParameter("shift", str, description="A shift only."),
         OpenApiParameter("runNo", str, description="A run only."),
         OpenApiParameter("productCode", str, description="A product only."),
+        OpenApiParameter(
+            "runKind",
+            str,
+            enum=RunKind.values,
+            description="What its runs are for; no report mixes kinds. Default: that of `runNo`, else PRODUCTION.",
+        ),
         OpenApiParameter("format", str, enum=tables.FORMATS, description="Default: json."),
     ]
 

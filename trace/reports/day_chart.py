@@ -1,4 +1,6 @@
-"""A day of a line as a picture: output of each hour against the plan, and what each machine lost, with its trend."""
+"""A day of a line as a picture: output of each hour against the plan, and what each machine lost, with its trend; of
+production alone.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from django.utils import timezone
 
 from mes.plant import calendar
 from mes.plant.models import Line
+from mes.production.models import RunKind
 from trace.reports import in_out
 from trace.reports.production import HOURS
 from trace.reports.query import Group, Question
@@ -89,7 +92,8 @@ TO_MAKE = f"""
       FROM (SELECT r.plan_qty - coalesce(sum(h.boards_out) FILTER (
                        WHERE h.date < %(day)s AND s.step_no = ends.last_step), 0) AS left_over
              {HOURS}
-             WHERE r.id IN (SELECT DISTINCT cs.run_id FROM mes_hourlycount hc JOIN mes_countstream cs
+             WHERE r.kind = '{RunKind.PRODUCTION}'
+               AND r.id IN (SELECT DISTINCT cs.run_id FROM mes_hourlycount hc JOIN mes_countstream cs
                                 ON cs.id = hc.stream_id WHERE hc.line_id = %(line)s AND hc.date = %(day)s)
                AND h.line_id = %(line)s AND h.date <= %(day)s
              GROUP BY r.id) AS runs
@@ -126,11 +130,12 @@ def _sum(numbers: Sequence[int]) -> int | None:
     return sum(numbers) if numbers else None
 
 
-LOSSES = """
+LOSSES = f"""
     SELECT t.code, s.step_no, s.equipment_id, h.date, sum(h.picked)::bigint, sum(h.placed)::bigint,
            array_agg(DISTINCT s.id)
       FROM mes_hourlycount h
       JOIN mes_countstream s ON s.id = h.stream_id
+      JOIN mes_run r ON r.id = s.run_id AND r.kind = '{RunKind.PRODUCTION}'
       JOIN mes_station t ON t.id = s.station_id
      WHERE h.line_id = %(line)s AND h.date BETWEEN %(first)s AND %(day)s
        AND h.picked IS NOT NULL AND h.placed IS NOT NULL

@@ -15,7 +15,7 @@ def production_table(report: Report) -> Table:
     """Return the heads and lines of a production report: a line for each machine of each row."""
     heads = [
         _("Date"), _("Line"), _("Shift"), _("Product"), _("Run"), _("Order"), _("Planned"), _("Made"),
-        _("Made by tracks"), _("Checked by"), _("Start"), _("End"), *_machine_heads(), _("Remarks"),
+        _("Made by tracks"), _("Checked by"), _("Start"), _("End"), *_machine_heads(), _("Remarks"), _("Kind"),
     ]  # fmt: skip
     return heads, (line for row in report.rows for line in _production_lines(row))
 
@@ -37,7 +37,7 @@ def _production_lines(row: Row) -> Iterator[list[Any]]:
             for remark in row.remarks
             if remark.now.station is None or remark.now.station.code == machine.station_code
         ]
-        yield [*head, machine.started_at, machine.ended_at, *_machine_cells(machine), " · ".join(remarks)]
+        yield [*head, machine.started_at, machine.ended_at, *_machine_cells(machine), " · ".join(remarks), row.kind]
 
 
 def _machine_cells(machine: MachineRow) -> list[Any]:
@@ -66,13 +66,14 @@ def in_out_table(report: InOutReport) -> Table:
     """Return the heads and lines of an in/out report."""
     heads = [
         _("Date"), _("Line"), _("Shift"), _("Product"), _("Run"), _("Time"), _("Until"), _("In"), _("Cumulative in"),
-        _("Out"), _("Cumulative out"), _("Doubtful"), _("Signed by"), _("Remarks"),
+        _("Out"), _("Cumulative out"), _("Doubtful"), _("Signed by"), _("Remarks"), _("Kind"),
     ]  # fmt: skip
     lines = (
         [
             row.date, row.line_code, row.shift, row.product_code, row.run_no, row.time, row.ended_at, row.boards_in,
             row.cumulative_in, row.boards_out, row.cumulative_out, _("doubtful") if row.doubtful else "",
             row.signed.written_by if row.signed else None, " · ".join(remark.now.text for remark in row.remarks),
+            report.question.kind,
         ]
         for row in report.rows
     )  # fmt: skip

@@ -25,6 +25,7 @@ def _row(row: Row) -> dict[str, Any]:
         "shift": row.shift or None,
         "productCode": row.product_code,
         "runNo": row.run.run_no if row.run else None,
+        "runKind": row.kind,
         "woNo": row.run.work_order.wo_no if row.run else None,
         "quantity": {"planned": row.planned, "made": row.made, "madeByTracks": row.tracked.made},
         "checkedBy": _signature(row.checked),
@@ -90,7 +91,7 @@ def _totals(report: Report) -> dict[str, Any]:
 def in_out_as_json(report: InOutReport) -> dict[str, Any]:
     """Return an in/out report as the interface sends it."""
     return {
-        "rows": [_in_out_row(row) for row in report.rows],
+        "rows": [{**_in_out_row(row), "runKind": report.question.kind} for row in report.rows],
         "totals": {"in": report.boards_in, "out": report.boards_out, "doubtful": report.doubtful},
     }
 

@@ -21,6 +21,7 @@ from mes.platform.accounts.roles import Capability
 from mes.platform.http.pages import needs, show_live, signed_in
 from mes.platform.http.query_params import read_moment
 from mes.platform.http.whole_numbers import whole_number
+from mes.production.models import RunKind
 from mes.production_counts import records
 from trace.reports import day_chart, in_out, production
 from trace.reports.drilldown import MOST_MACHINES, get_details
@@ -35,15 +36,28 @@ class Chosen:
     lines: tuple[Line, ...]
     day: date
     shift: str
+    kind: str = RunKind.PRODUCTION
 
     def query(self, **changes: Any) -> str:
         """Return the query string with these changes."""
-        parameters = {"line": self.line.code, "date": self.day.isoformat(), "shift": self.shift, **changes}
+        kind = "" if self.is_of_production else self.kind
+        parameters = {
+            "line": self.line.code,
+            "date": self.day.isoformat(),
+            "shift": self.shift,
+            "kind": kind,
+            **changes,
+        }
         return urlencode({name: value for name, value in parameters.items() if value})
 
     def question(self, group: Group) -> Question:
         """Return the question that the page answers."""
-        return Question(group, line=self.line, first=self.day, last=self.day, shift=self.shift or None)
+        return Question(group, line=self.line, first=self.day, last=self.day, shift=self.shift or None, kind=self.kind)
+
+    @property
+    def is_of_production(self) -> bool:
+        """Whether it is the record itself, to which people put their names."""
+        return self.kind == RunKind.PRODUCTION
 
     @property
     def today(self) -> date:
@@ -204,7 +218,10 @@ def _read(request: HttpRequest) -> Chosen | None:
     line = line or lines[0]
     zone = timezone.get_default_timezone()
     day = _day(parameters.get("date", "")) or calendar.date_of(line.shifts, zone, timezone.now())
-    return Chosen(line, lines, day, parameters.get("shift", "")[:100])
+    kind = parameters.get("kind", "")
+    return Chosen(
+        line, lines, day, parameters.get("shift", "")[:100], kind if kind in RunKind.values else RunKind.PRODUCTION
+    )
 
 
 def _day(text: str) -> date | None:
@@ -251,12 +268,14 @@ def _frame(chosen: Chosen) -> dict[str, Any]:
         "lines": [(choice.code, chosen.query(line=choice.code, shift="")) for choice in chosen.lines],
         "shifts": [(code, chosen.query(shift=code)) for code in dict.fromkeys(s["code"] for s in chosen.line.shifts)],
         "all_shifts": chosen.query(shift=""),
+        "kinds": [(kind, label, chosen.query(kind=kind)) for kind, label in RunKind.choices],
     }
 
 
 def _export(request: HttpRequest, report: str, chosen: Chosen, **asked: str) -> dict[str, str]:
     """Return the addresses of the same figures as files."""
     day = chosen.day.isoformat()
-    query = {"lineCode": chosen.line.code, "from": day, "to": day, "shift": chosen.shift, **asked}
+    kind = "" if chosen.is_of_production else chosen.kind
+    query = {"lineCode": chosen.line.code, "from": day, "to": day, "shift": chosen.shift, "runKind": kind, **asked}
     parameters = {name: value for name, value in query.items() if value}
     return {kind: f"/api/reports/{report}?{urlencode(parameters | {'format': kind})}" for kind in ("csv", "xlsx")}

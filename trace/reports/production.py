@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from mes import errors
 from mes.platform.database.prepared import fetch_all
-from mes.production.models import Run
+from mes.production.models import Run, RunKind
 from mes.production_counts.models import RecordSignature
 from mes.production_counts.windows import COUNTERS, Doubt
 from trace.reports import board_tracks
@@ -106,6 +106,7 @@ class Row:
     remarks: Sequence[Remark] = ()
     checked: RecordSignature | None = None
     tracked: board_tracks.Tracked = field(default_factory=board_tracks.Tracked)
+    kind: str = RunKind.PRODUCTION
 
     @property
     def planned(self) -> int:
@@ -317,4 +318,5 @@ def _rows(
             remarks=entries.on_runs(line_id, day if is_of_day else None, concerned),
             checked=entries.checked(line_id, day) if is_of_day else None,
             tracked=tracked.of(concerned, day, shift),
+            kind=question.kind,
         )

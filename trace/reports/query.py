@@ -16,6 +16,7 @@ from mes.plant.calendar import Cut
 from mes.plant.models import Line
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.query_params import read_moment
+from mes.production.models import Run, RunKind
 
 LONGEST = timedelta(days=366)
 MOST_ROWS = 100_000  # of one report, a row for each machine
@@ -40,7 +41,8 @@ UNCUT = 99
 
 @dataclass(frozen=True)
 class Question:
-    """A report is about one line or all, from a day to a day (both included), or between two instants.
+    """A report is about one line or all, from a day to a day (both included), or between two instants, and about runs
+    of one kind: what is made again, and what engineers try, is in no sum of production.
 
     Days are those of production: a night shift belongs to the day it began.
     """
@@ -54,6 +56,7 @@ class Question:
     shift: str | None = None
     run_no: str | None = None
     product_code: str | None = None
+    kind: str = RunKind.PRODUCTION
     all_lines: tuple[Line, ...] = field(default=(), compare=False)
 
     @property
@@ -80,6 +83,7 @@ class Question:
             ("shift", "h.shift = %(shift)s"),
             ("run_no", "r.run_no = %(run_no)s"),
             ("product_code", "w.product_code = %(product_code)s"),
+            ("kind", "r.kind = %(kind)s"),
         ):
             if (value := getattr(self, name)) is not None:
                 conditions.append(sql)
@@ -114,7 +118,7 @@ def read_question(parameters: Mapping[str, str], *, groups: tuple[Group, ...], d
     """Read a question from an address. Raises LineNotFound, ValidationFailed.
 
     `lineCode` (else all lines), `from` and `to` (dates, `to` included, or times with an offset; else today), `groupBy`,
-    `shift`, `runNo`, `productCode`.
+    `shift`, `runNo`, `productCode`, `runKind` (else that of the run, or production).
     """
     group = parameters.get("groupBy") or default
     if group not in groups:
@@ -135,6 +139,7 @@ def read_question(parameters: Mapping[str, str], *, groups: tuple[Group, ...], d
         shift=parameters.get("shift") or None,
         run_no=parameters.get("runNo") or None,
         product_code=parameters.get("productCode") or None,
+        kind=_read_kind(parameters),
         all_lines=tuple(Line.objects.order_by("code")),
     )
     first, last = question.days
@@ -150,6 +155,19 @@ def _read(parameters: Mapping[str, str], name: str) -> date | datetime | None:
     if moment is not None and len(parameters[name]) == len("2026-01-24"):
         return timezone.localtime(moment).date()
     return moment
+
+
+def _read_kind(parameters: Mapping[str, str]) -> str:
+    """Return the kind of run that is asked for; who asks for a run alone sees it whatever it is made for."""
+    kind = parameters.get("runKind")
+    if not kind:
+        run_no = parameters.get("runNo")
+        found = Run.objects.filter(run_no=run_no).values_list("kind", flat=True).first() if run_no else None
+        return found or RunKind.PRODUCTION
+    if kind not in RunKind.values:
+        message = _("Must be one of %(names)s.") % {"names": ", ".join(RunKind.values)}
+        raise errors.ValidationFailed({"runKind": message})
+    return kind
 
 
 def _day(moment: date | datetime) -> date:
