@@ -1,20 +1,51 @@
 """A deviation ends as a unit enters by it, or is approved as one comes to its step: the second knows the first."""
 
+import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from execution import tracking
 from execution.deviations import services
 from execution.deviations.models import Deviation
 from execution.models import Track
+from mes.platform.hooks import Hook
 from mes.production import approvals
 from mes.production.models import Run, Unit
 from tests.execution.support import put_at
 from tests.factories import make_plant, make_station
-from tests.integration.helpers import another, at_once, track_in
+from tests.integration.helpers import another, at_once
+
+
+@pytest.fixture
+def in_between(monkeypatch: pytest.MonkeyPatch, without_locks: None) -> None:
+    """For controls: a unit's move reads, then the other one decides, then the move goes on. By locks they could not."""
+    has_read, is_decided = threading.Event(), threading.Event()
+    find, close, apply = tracking._find, services._close, services.KIND.apply
+
+    def read(**names: Any) -> Any:
+        found = find(**names)
+        has_read.set()
+        assert is_decided.wait(timeout=20)
+        return found
+
+    def decide(by: Any) -> Any:
+        def decided(*args: Any, **options: Any) -> None:
+            assert has_read.wait(timeout=20)
+            by(*args, **options)
+            transaction.on_commit(is_decided.set)
+
+        return decided
+
+    monkeypatch.setattr(tracking, "_find", read)
+    monkeypatch.setattr(services, "_close", decide(close))
+    kinds: Hook[approvals.ApprovalKind] = Hook(key=lambda kind: kind.type)
+    kinds.register(replace(services.KIND, apply=decide(apply)))
+    monkeypatch.setattr(approvals, "kinds", kinds)
 
 
 def cross(person: Any) -> tuple[int, int]:
@@ -32,7 +63,8 @@ def cross(person: Any) -> tuple[int, int]:
         reason="The oven is down.",
         by="sue",
     )
-    approvals.approve(approval_id=asked.approval_id, by="quentin")
+    Deviation.objects.update(status="IN_FORCE", approved_by="quentin", approved_at=timezone.now())
+    Run.objects.update(has_deviations=True)
     number = asked.deviation_no
     first, second = at_once(
         lambda: another(person).post(f"/api/deviations/{number}/end", {"reason": "It works."}).status_code,
@@ -58,17 +90,21 @@ def test_nobody_enters_once_the_end_is_answered(person: Any, slow: Any, first: s
     assert not entered_after_the_end()
 
 
-@pytest.mark.usefixtures("without_locks")
-def test_control_without_locks_a_unit_enters_by_what_has_ended(person: Any, slow: Any) -> None:
-    slow(tracking, "_find", after=0.6)
-    cross(person)
+@pytest.mark.usefixtures("in_between")
+def test_control_without_locks_a_unit_enters_by_what_has_ended(person: Any) -> None:
+    assert cross(person) == (200, 201)
     assert entered_after_the_end()
 
 
 def approve_as_it_leaves(person: Any) -> int | None:
     """Have the skip of a step approved while a unit leaves the one before; return where the unit stands then."""
-    make_plant()
-    track_in(person, "SMT-01")
+    plant = make_plant()
+    Run.objects.update(status="IN_PROGRESS", started_at=timezone.now())
+    unit, now = plant.units[0], timezone.now()
+    Track.objects.create(
+        unit=unit, run=plant.run, step_no=10, operation_code="PRINT", station=plant.stations["SMT-01"], in_at=now
+    )
+    Unit.objects.filter(pk=unit.pk).update(status="IN_STATION")
     asked = services.request(
         run_no="RUN-1",
         type="SKIP",
@@ -91,11 +127,10 @@ def test_nobody_is_left_at_a_skipped_step(person: Any, slow: Any, first: str) ->
     if first == "approval":
         slow(tracking, "_find", before=0.2)
     else:
-        slow(services, "_apply", before=0.2)
+        slow(approvals, "_close", before=0.2)
     assert approve_as_it_leaves(person) == 30
 
 
-@pytest.mark.usefixtures("without_locks")
-def test_control_without_locks_a_unit_is_left_at_a_skipped_step(person: Any, slow: Any) -> None:
-    slow(tracking, "_find", after=0.6)
+@pytest.mark.usefixtures("in_between")
+def test_control_without_locks_a_unit_is_left_at_a_skipped_step(person: Any) -> None:
     assert approve_as_it_leaves(person) == 20
