@@ -13,7 +13,7 @@ from mes.labels import Action, Entity, State
 from mes.plant.models import Line, Station
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.times import check_not_ahead
-from mes.production import decisions, holds, locking, runs
+from mes.production import decisions, holds, locking, runs, steering_notices
 from mes.production.decision_models import Hold, HoldSource, RunActivation
 from mes.production.models import OPEN_RUN_STATUSES, Run
 
@@ -143,13 +143,14 @@ def hold(*, line_code: str, reason: str, by: str) -> Line:
     """Stop a line: once this is answered, nothing enters its stations, nor a unit of its runs elsewhere.
 
     Whoever enters holds its run shared: so the runs of the line, and those that may be at its stations, are locked for
-    a moment. Stopped again by a person, it stays as it is. Raises LineNotFound.
+    a moment. Stopped again by a person, it stays as it is. Its followers are told. Raises LineNotFound.
     """
     line = lock(line_code)
     list(Run.objects.filter(pk__in=_list_touched(line)).select_for_update(no_key=True).order_by("pk"))
-    _hold, is_new = holds.open_hold(line=line, source=HoldSource.PERSON, reason=reason, by=by)
+    opened, is_new = holds.open_hold(line=line, source=HoldSource.PERSON, reason=reason, by=by)
     if is_new:
         decisions.record(line, Action.HOLD, by=by, reason=reason)
+        steering_notices.tell_line_held(line, opened)
     return line
 
 

@@ -1,7 +1,6 @@
 """Whom it concerns is told: the followers of a line, when something of it is held, cancelled or planned too high."""
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -51,7 +50,7 @@ def tell_over_planned(order: WorkOrder, decision: Decision) -> None:
 
 def _tell_of_order(what: str, order: WorkOrder, decision: Decision, text: str, lines: Sequence[int | None]) -> None:
     """One notice for each line; of an order that is on none, one for all."""
-    address = f"{reverse('list', args=['runs'])}?{urlencode({'order': order.wo_no})}"
+    address = reverse("order", args=[order.wo_no])
     named: list[int | None] = [*sorted({line for line in lines if line is not None})]
     key = f"{what}:{decision.pk}"
     notify([_notice(f"{key}:{line}", Severity.WARNING, text, address, line) for line in named or [None]])

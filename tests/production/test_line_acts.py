@@ -8,6 +8,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.platform.accounts.roles import Role
+from mes.platform.notifications.models import FollowedLine, Notification
 from mes.production import active_runs, line_acts, runs
 from mes.production.active_runs import Moment
 from mes.production.decision_models import Decision, Hold, RunActivation
@@ -15,7 +16,7 @@ from mes.production.models import Run
 from mes.routing.compilation import compile_route
 from mes.routing.models import RouteExecutionConfig
 from tests.execution.support import assert_done, assert_refused, nothing_written
-from tests.factories import Plant, api_client, make_line, make_plant, make_run, make_station, put_runs
+from tests.factories import Plant, api_client, make_line, make_plant, make_run, make_station, make_user, put_runs
 
 LINE = "/api/lines/SMT-A"
 
@@ -223,6 +224,17 @@ def test_a_line_is_stopped_and_goes_on(plant: Plant, operator: APIClient) -> Non
     assert_refused(supervisor.post(f"{LINE}/resume", {}), "INVALID_TRANSITION")
     acts = list(Decision.objects.order_by("id").values_list("act", "reason", "line__code"))
     assert acts == [("hold", "Wrong reel", "SMT-A"), ("resume", "Mended", "SMT-A")]
+
+
+def test_followers_of_a_line_are_told_once_of_its_stop(plant: Plant, operator: APIClient) -> None:
+    here, elsewhere = make_user(Role.QUALITY), make_user(Role.SUPERVISOR)
+    FollowedLine.objects.create(user=here, line=plant.line)
+    FollowedLine.objects.create(user=elsewhere, line=make_line("SMT-B"))
+    for _again in range(2):
+        assert_done(operator.post(f"{LINE}/hold", {"reason": "Wrong reel"}))
+    told = Notification.objects.get()
+    assert (told.recipient_id, told.address) == (here.pk, "/lines/SMT-A/")
+    assert "Wrong reel" in told.text
 
 
 @pytest.mark.parametrize("reason", [None, "", "   ", "x" * 501, 5])

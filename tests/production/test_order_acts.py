@@ -307,6 +307,7 @@ def test_followers_of_the_line_are_told_of_cancelling_and_planning_too_high(plan
     assert [person for person, _text in texts] == [here.pk, here.pk]
     assert "10" in texts[0][1]
     assert WHY["reason"] in texts[1][1]
+    assert set(Notification.objects.values_list("address", flat=True)) == {"/orders/WO-RUN-1/"}
 
 
 def test_the_history_of_an_order_is_listed(plant: Plant, admin: Any) -> None:
