@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 
-from demo import plant
+from demo import acts, plant
 from demo.client import Client, Refused, SignInRefused, Stopped
 from demo.mischief import Chances, Mischief
 from demo.simulator import BURST, Simulator, say
@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             has_technician=options.technician,
             signer=Client(options.url, options.signer_token, stop=stop, say=say) if options.signer_token else None,
             offers_runs=options.orders is None,
+            acts=[acts.ALL] if options.hour else acts.IN_TURN if options.orders is None else (),
         )
         started = time.monotonic()
         simulator.run()

@@ -8,7 +8,7 @@ import heapq
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -17,12 +17,13 @@ from typing import Any
 from demo import machines, plant
 from demo.client import Client, Refused
 from demo.counts import Counting
-from demo.mail import Letter, Mail
+from demo.mail import LINE_STOPPED, Letter, Mail
 from demo.mischief import Mischief
 
-WAITING_CODES = ("EQUIPMENT_UNAVAILABLE",)
+WAITING_CODES = ("EQUIPMENT_UNAVAILABLE", LINE_STOPPED)
 BEHIND_CODES = ("STEP_MISMATCH", "STATION_MISMATCH", "UNIT_ALREADY_IN_STATION", "UNIT_NOT_IN_STATION")
 RETRY_SECONDS = 5.0
+PARTING_TRIES = 20
 PATIENCE = 240.0  # seconds for which a board waits at a hand station for late events
 CYCLES = {  # of the takt
     "PRINT": 0.7,
@@ -73,6 +74,15 @@ class Agenda:
 
 
 @dataclass(eq=False)
+class Panel:
+    """A panel that is parted after the oven; then its boards get labels."""
+
+    number: str
+    label: str  # how those of its boards begin
+    boards: list["Board"] = field(default_factory=list)
+
+
+@dataclass(eq=False)
 class Batch:
     """A run in production: the boards still to be fed, and what became of those that left the line."""
 
@@ -83,6 +93,13 @@ class Batch:
     done: int = 0
     scrapped: int = 0
     stuck: int = 0
+    panel: Panel | None = None
+    last_done: str = ""
+
+    @classmethod
+    def of(cls, run_no: str, sns: Sequence[str], *, panel: Panel | None = None) -> "Batch":
+        """Return a run all of whose boards are still to be fed."""
+        return cls(run_no, len(sns), deque(sns), panel=panel)
 
     @property
     def is_over(self) -> bool:
@@ -100,6 +117,7 @@ class Board:
     is_behind: bool = False  # an event of it is on its way, or waits for one that is
     last_key: str = ""  # of its last event
     is_taken_over: bool = False  # from another simulator, whose last events may be lost
+    panel: Panel | None = None  # until it is parted
     tests: int = 0
     repairs: int = 0
     arrived_at: float = 0.0
@@ -181,6 +199,7 @@ class Line:
         self._on_batch_over = on_batch_over
         self._carriers = deque(CARRIERS)
         self._specs: dict[str, Specs] = {}
+        self._kept: set[Board] = set()  # an event of each was refused because the line stood
 
     @property
     def board_count(self) -> int:
@@ -189,8 +208,8 @@ class Line:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether boards queue before the first station."""
-        return bool(next(iter(self.places.values())).waiting)
+        """Whether boards queue before the first station, or the line stands."""
+        return self.mail.is_line_stopped or bool(next(iter(self.places.values())).waiting)
 
     def put(self, board: Board, step_no: int) -> None:
         """Let a board wait for a step."""
@@ -205,14 +224,51 @@ class Line:
         place.inside.add(load)
         self._agenda.after(place.cycle(load), lambda: self._leave(place, load))
 
+    # --- standing -------------------------------------------------------------------------------------------
+
+    def stop(self, reason: str) -> None:
+        """Stop the line: boards leave the machines they are in, and none enters one."""
+        self._client.post("lines", plant.LINE, "hold", body={"reason": reason})
+        self._say(f"{plant.LINE} is stopped: {reason}")
+        self._stand()
+
+    def go_on(self, reason: str) -> None:
+        """Let the line go on. The events that were refused meanwhile are applied by now."""
+        self._client.post("lines", plant.LINE, "resume", body={"reason": reason})
+        self._go_on_after_stop()
+
+    def _stand(self) -> None:
+        """Wait until the line goes on, whoever lets it."""
+        self.mail.is_line_stopped = True
+        self._agenda.after(RETRY_SECONDS, self._look_whether_it_stands)
+
+    def _look_whether_it_stands(self) -> None:
+        if not self.mail.is_line_stopped:
+            return
+        if self._client.get("lines", plant.LINE, "status")["hold"] is None:
+            self._go_on_after_stop()
+        else:
+            self._agenda.after(RETRY_SECONDS, self._look_whether_it_stands)
+
+    def _go_on_after_stop(self) -> None:
+        self._say(f"{plant.LINE} goes on")
+        self.mail.is_line_stopped = False
+        for board in self._kept:
+            board.is_behind = False
+        self._kept.clear()
+        self._fill_all()
+
     # --- entering -------------------------------------------------------------------------------------------
 
     def _fill(self, place: Place) -> None:
-        while place.waiting and place.has_room and not place.is_kept_waiting and self._is_ready(place):
+        while place.waiting and place.has_room and self._may_enter(place) and self._is_ready(place):
             if place.step.is_by_machine:
                 self._enter_machine(place)
             else:
                 self._enter_by_hand(place, place.waiting[0])
+
+    def _may_enter(self, place: Place) -> bool:
+        return not place.is_kept_waiting and not self.mail.is_line_stopped
 
     def _is_ready(self, place: Place) -> bool:
         """Whether a carrier is full, or nothing comes that could fill it."""
@@ -220,7 +276,8 @@ class Line:
             return True
         batch = place.waiting[0].batch
         here = sum(board.batch is batch for board in place.waiting)
-        return bool(self._carriers) and (here >= place.wanted or not self._is_coming(place, batch))
+        is_full = here >= place.wanted and place.waiting[0].panel is None
+        return bool(self._carriers) and (is_full or not self._is_coming(place, batch))
 
     def _is_coming(self, place: Place, batch: Batch) -> bool:
         before = [other for step_no, other in self.places.items() if step_no < place.step.step_no]
@@ -262,10 +319,13 @@ class Line:
 
     def _load_carrier(self, place: Place) -> Load:
         """Put waiting boards of one run on a carrier; every other time the oven reads them itself."""
-        batch = place.waiting[0].batch
-        boards = [board for board in place.waiting if board.batch is batch][: place.wanted]
+        batch, panel = place.waiting[0].batch, place.waiting[0].panel
+        boards = [board for board in place.waiting if board.batch is batch and board.panel is panel]
+        boards = boards[: place.wanted] if panel is None else boards
         for board in boards:
             place.waiting.remove(board)
+        if panel is not None:
+            return Load(tuple(boards), panel.number, is_listed=True)
         random = self._instrument.random
         place.wanted = random.randint(FEWEST_ON_CARRIER, MOST_ON_CARRIER)
         is_listed = random.random() < 0.5
@@ -277,9 +337,31 @@ class Line:
         return Load(tuple(boards), carrier, is_listed=is_listed)
 
     def _free(self, load: Load) -> None:
-        if load.carrier is not None:
+        panel = load.boards[0].panel
+        if panel is not None and load.carrier == panel.number:
+            self._part(panel, tries=PARTING_TRIES)
+        elif load.carrier is not None:
             self._unload(load.carrier)
             self._carriers.append(load.carrier)
+
+    def _part(self, panel: Panel, *, tries: int) -> None:
+        """Part a panel and label its boards, once the oven's event has come."""
+        if tries and any(board.is_behind for board in panel.boards):
+            self._agenda.after(max(panel.boards[0].takt, 0.02), lambda: self._part(panel, tries=tries - 1))
+            return
+        loads = self._client.get("trace", "carriers", panel.number)["carrierLoads"]
+        carried = sorted(load["position"] for load in loads if load["unloadedAt"] is None)
+        labels = {f"{panel.number}:{position}": f"{panel.label}-{position}" for position in carried}
+        given = [{"position": int(position), "sn": f"{panel.label}-{position}"} for position in carried]
+        try:
+            self._client.post("carriers", panel.number, "depanel", body={"boards": given})
+        except Refused as refusal:
+            if not refusal.repeated:
+                self._say(f"{panel.number} is not parted: {refusal} {refusal.details or ''}")
+                labels = {}
+        for board in panel.boards:
+            board.sn, board.panel = labels.get(board.sn, board.sn), None
+        self._say(f"The boards of {panel.number} go on as {', '.join(board.sn for board in panel.boards)}")
 
     def _unload(self, carrier: str) -> None:
         try:
@@ -289,9 +371,8 @@ class Line:
                 self._say(f"{carrier} is not unloaded: {refusal}")
 
     def _enter_by_hand(self, place: Place, board: Board) -> None:
-        body = {"runNo": board.batch.run_no, "sn": board.sn}
-        try:
-            self._client.post("stations", place.step.station, "track-in", body=body)
+        try:  # the run of the board is known
+            self._client.post("stations", place.step.station, "track-in", body={"sn": board.sn})
         except Refused as refusal:
             if refusal.code in WAITING_CODES:
                 self._keep_waiting(place, str(refusal))
@@ -381,7 +462,7 @@ class Line:
         is_clean = is_clean and not load.is_behind
         if load.carrier is not None and not load.is_listed:
             is_clean = False  # what is on a carrier counts when the event arrives
-            load.is_listed = load.is_behind or self.mail.is_cut_off(step.station)
+            load.is_listed = load.is_behind or self.mail.is_line_stopped or self.mail.is_cut_off(step.station)
         event = self._event(step, load, values, failed=failed, **fields)
         for board in load.boards:
             board.last_key = event["dedupeKey"]
@@ -389,7 +470,7 @@ class Line:
             step,
             event,
             on_answer=lambda answer: self._take_answer(load, event["dedupeKey"], answer, answers),
-            on_refusal=lambda refusal: answers.append({"refused": refusal.code}),
+            on_refusal=lambda refusal: self._take_refusal(load, event["dedupeKey"], refusal, answers),
         )
         is_sent = self.mail.send(letter, takt=load.takt, is_clean=is_clean)
         if not is_sent:
@@ -404,6 +485,19 @@ class Line:
         for board in load.boards:
             if board.last_key == key:
                 board.is_behind = answer["status"] == "WAITING"
+
+    def _take_refusal(self, load: Load, key: str, refusal: Refused, answers: list[dict[str, Any]]) -> None:
+        """Note a refusal. What came while the line stands is applied by itself later: boards go on by the verdict."""
+        if refusal.code != LINE_STOPPED:
+            answers.append({"refused": refusal.code})
+            return
+        for board in load.boards:
+            if board.last_key == key:
+                board.is_behind = True
+                self._kept.add(board)
+        if not self.mail.is_line_stopped:  # somebody else has stopped it
+            self._say(f"{plant.LINE} is stopped")
+            self._stand()
 
     def _event(
         self, step: plant.Step, load: Load, values: dict[str, machines.Value], *, failed: bool, **fields: Any
@@ -429,7 +523,7 @@ class Line:
 
     def _leave_by_hand(self, place: Place, board: Board) -> None:
         step = place.step
-        body: dict[str, Any] = {"runNo": board.batch.run_no, "sn": board.sn}
+        body: dict[str, Any] = {"sn": board.sn}
         try:
             specs = self._specs_of(place, board)
             typed = machines.readings_to_send(self._instrument.measure(step), specs)
@@ -475,6 +569,7 @@ class Line:
             self.put(board, place.step.step_no)  # it is tested again
         elif status == "DONE":
             board.batch.done += 1
+            board.batch.last_done = board.sn
             self._count_out(board, "done")
         else:
             states = {"OUT_FAILED": "failed", "ON_HOLD": "on hold"}
@@ -488,6 +583,7 @@ class Line:
             self.resume(board, unit["currentStepNo"])
         elif unit["status"] == "DONE":
             board.batch.done += 1
+            board.batch.last_done = board.sn
             self._count_out(board, "done")
         else:
             self._lose(board, f"{unit['status']} at step {unit['currentStepNo']}")

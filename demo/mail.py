@@ -16,6 +16,7 @@ from demo.mischief import Event, Mischief
 LONGEST_DELAY = 60.0  # seconds; well below the time that events may wait for each other
 LATEST_TAKTS, OUTAGE_TAKTS = 3.0, 6.0
 LARGEST_BATCH = 500
+LINE_STOPPED = "LINE_ON_HOLD"
 
 Schedule = Callable[[float, Callable[[], None]], None]
 OnAnswer = Callable[[dict[str, Any]], None]
@@ -57,6 +58,7 @@ class Mail:
 
     def __init__(self, client: Client, schedule: Schedule, mischief: Mischief, say: Callable[[str], None]) -> None:
         self.tally = Tally()
+        self.is_line_stopped = False  # then nothing else goes wrong
         self._client = client
         self._schedule = schedule
         self._mischief = mischief
@@ -71,7 +73,7 @@ class Mail:
         Only a `is_clean` one is spoilt or delayed: its boards pass, and no earlier event of theirs is on its way.
         """
         self.tally.events += 1
-        station = letter.step.station
+        station, is_clean = letter.step.station, is_clean and not self.is_line_stopped
         if station in self._spools:
             self._spools[station].append(letter)
             return False
@@ -79,7 +81,7 @@ class Mail:
             self._cut_off(station, takt)
             self._spools[station].append(letter)
             return False
-        if self._mischief.happens("unknown_unit"):
+        if not self.is_line_stopped and self._mischief.happens("unknown_unit"):
             self._send_for_unknown(letter)
         if is_clean and (spoilt := self._mischief.spoil(letter.step, letter.event)):
             self._send_spoilt(letter, *spoilt)
@@ -204,7 +206,10 @@ class Mail:
 
     def _refused(self, letter: Letter, refusal: Refused) -> None:
         self.tally.rejected[refusal.code] += 1
-        self._note_unexpected(letter.event, str(refusal), refusal.code)
+        if refusal.code == LINE_STOPPED:  # it is applied by itself once the line goes on
+            self.tally.on_purpose["line stopped"] += 1
+        else:
+            self._note_unexpected(letter.event, str(refusal), refusal.code)
         letter.on_refusal(refusal)
 
     def _note_unexpected(self, event: Event, why: str, code: str) -> None:

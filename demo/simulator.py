@@ -2,12 +2,14 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import cycle
 from operator import attrgetter, itemgetter
 from typing import Any
 
 from demo import plant, readiness, set_up
+from demo.acts import Acts, Opening
 from demo.client import Client, Refused, Stopped
 from demo.line import Agenda, Batch, Board, Line
 from demo.machines import Instrument
@@ -45,12 +47,14 @@ class Simulator:
         has_technician: bool = False,
         signer: Client | None = None,
         offers_runs: bool = False,
+        acts: Sequence[Sequence[str]] = (),
         say: Callable[[str], None] = say,
     ) -> None:
         """`rate` is in boards per minute, `boards` the size of an order.
 
         `signer` acts for the person who signs first articles. With `offers_runs` a run always waits for somebody to
-        prepare it; once that person has authorized it, the line makes it.
+        prepare it; once that person has authorized it, the line makes it. `acts` are played with each order, in turn
+        (`demo.acts`).
         """
         self.batches: list[Batch] = []
         self._client = client
@@ -74,6 +78,12 @@ class Simulator:
             on_batch_over=self._close,
         )
         instrument.on_runaway = self._note_runaway
+        self._turns = cycle([set(names) for names in acts] or [set[str]()])
+        self._queued = deque[Opening]()
+        self._is_feeding = False
+        self._acts = Acts(
+            client, self._line, after=self._agenda.after, queue=self._queue, say=say, takt=self._takt, checks=bool(acts)
+        )
         self._tell_at = time.monotonic() + PROGRESS_SECONDS
         self._opening: deque[Callable[[], object]] = deque()
         self._last_stamp = ""
@@ -81,7 +91,7 @@ class Simulator:
     def run(self) -> None:
         """Work until the last order is through, or for ever. Raises Stopped."""
         self._take_over()
-        self._agenda.after(0, self._feed)
+        self._feed_again(0)
         try:
             self._agenda.run()
         except Stopped:
@@ -110,21 +120,36 @@ class Simulator:
     def _feed(self) -> None:
         """Put the next board on the line and come back when the one after it is due."""
         self._tell()
+        self._is_feeding = False
+        self._acts.check_machine()
         if self._line.board_count >= MOST_ON_LINE or self._line.is_blocked:
-            self._agenda.after(SHORTEST_PAUSE if self._burst_left else self._takt / 4, self._feed)
+            self._feed_again(SHORTEST_PAUSE if self._burst_left else self._takt / 4)
             return
         batch = next((batch for batch in self.batches if batch.pending), None)
         if batch is None:
             self._offer_run()
             if self._adopt_runs():
-                self._agenda.after(0, self._feed)
-            elif self._orders_left != 0 or self._opening:
-                self._agenda.after(0 if self._open_next() else PAUSE_WHEN_REFUSED, self._feed)
+                self._feed_again(0)
+            elif self._orders_left != 0 or self._opening or self._queued:
+                self._feed_again(0 if self._open_next() else PAUSE_WHEN_REFUSED)
             return
-        board = Board(batch.pending.popleft(), batch, self._next_takt())
+        board = Board(batch.pending.popleft(), batch, self._next_takt(), panel=batch.panel)
+        if batch.panel is not None:
+            batch.panel.boards.append(board)
         batch.on_line += 1
         self._line.put(board, plant.STEPS[0].step_no)
-        self._agenda.after(board.takt, self._feed)
+        self._acts.on_fed(batch)
+        self._feed_again(board.takt)
+
+    def _feed_again(self, seconds: float) -> None:
+        self._is_feeding = True
+        self._agenda.after(seconds, self._feed)
+
+    def _queue(self, opening: Opening) -> None:
+        """Have a run made once those before it are fed."""
+        self._queued.append(opening)
+        if not self._is_feeding:
+            self._feed_again(0)
 
     def _next_takt(self) -> float:
         if self._burst_left > 0:
@@ -137,8 +162,7 @@ class Simulator:
     def _open_next(self) -> bool:
         """Make the next order and its run; False when the server refuses, and the rest is tried later."""
         if not self._opening:
-            self._orders_left = None if self._orders_left is None else self._orders_left - 1
-            self._opening = deque(self._opening_steps(self._next_stamp()))
+            self._opening = deque(self._next_steps())
         while self._opening:
             try:
                 self._opening[0]()
@@ -149,24 +173,40 @@ class Simulator:
             self._opening.popleft()
         return True
 
-    def _opening_steps(self, stamp: str) -> list[Callable[[], object]]:
+    def _next_steps(self) -> list[Callable[[], object]]:
+        """Return what opens the run whose turn it is."""
+        if self._queued:
+            return self._steps_of(self._queued.popleft())
+        self._orders_left = None if self._orders_left is None else self._orders_left - 1
+        opening = self._next_order(self._next_stamp())
+        self._acts.want(opening.batch.run_no, next(self._turns))
+        return self._steps_of(opening)
+
+    def _steps_of(self, opening: Opening) -> list[Callable[[], object]]:
         """Return what is to be done before the first board of a run; each may be tried again."""
+        run = opening.batch.run_no
+        return [
+            *opening.make,
+            *set_up.steps(self._client, run),
+            *readiness.steps(self._client, self._signer, line=plant.LINE, run_no=run, sn=opening.sample),
+            lambda: self._authorize(run),
+            lambda: self._begin(opening.batch, opening.boards),
+        ]
+
+    def _next_order(self, stamp: str) -> Opening:
         order, run = f"WO-CTRL-{stamp}", f"{RUN_PREFIX}{stamp}"
         sns = [f"CB-{stamp}-{number:03}" for number in range(1, self._boards + 1)]
         due = datetime.now(UTC).date().isoformat()
         received = {"woNo": order, "productCode": plant.PRODUCT, "plannedQty": self._boards, "dueDate": due}
         wanted = {"lineCode": plant.LINE, "planQty": self._boards, "runNo": run}
         post = self._client.post
-        return [
+        make = [
             lambda: post("integration", "work-orders", body=received),
             lambda: post("work-orders", order, "release", body={"lineCode": plant.LINE}),
             lambda: post("work-orders", order, "runs", body=wanted),
             lambda: post("runs", run, "units", body={"sns": sns}),
-            *set_up.steps(self._client, run),
-            *readiness.steps(self._client, self._signer, line=plant.LINE, run_no=run, sn=sns[0]),
-            lambda: self._authorize(run),
-            lambda: self._begin(Batch(run, len(sns), deque(sns))),
         ]
+        return Opening(Batch.of(run, sns), sns[0], make)
 
     def _authorize(self, run_no: str) -> None:
         """Authorize a run; what only grew old meanwhile is reported again for the next try."""
@@ -207,16 +247,25 @@ class Simulator:
         first = self._client.get("stations", plant.STEPS[0].station, "queue")["waiting"] if runs else []
         for run in runs:
             sns = sorted(unit["sn"] for unit in first if unit["runNo"] == run["runNo"])
-            self._begin(Batch(run["runNo"], len(sns), deque(sns)))
+            self._begin(Batch.of(run["runNo"], sns))
         return bool(runs)
 
     def _list_try_runs(self, status: str) -> list[dict[str, Any]]:
         runs = self._client.items("runs", query={"status": status, "lineCode": plant.LINE})
         return [run for run in runs if run["runNo"].startswith(TRY_PREFIX)]
 
-    def _begin(self, batch: Batch) -> None:
+    def _begin(self, batch: Batch, put_boards: Callable[[], None] = lambda: None) -> None:
+        self._make_active(batch.run_no)
         self.batches.append(batch)
         self._say(f"{batch.run_no} begins: {batch.size} boards of {plant.PRODUCT}")
+        put_boards()
+
+    def _make_active(self, run_no: str) -> None:
+        """Have the line know which run it makes: what machines say without a number of a run belongs to it."""
+        try:
+            self._client.post("lines", plant.LINE, "active-run", body={"runNo": run_no})
+        except Refused as refusal:
+            self._say(f"{run_no} is not the active run of {plant.LINE}: {refusal}")
 
     def _next_stamp(self) -> str:
         """Return the time as a part of numbers, another one each time."""
@@ -233,6 +282,7 @@ class Simulator:
             self._client.post("runs", batch.run_no, "close", body={"reason": f"{batch.done} of {batch.size} boards"})
             self._say(f"{batch.run_no} is closed: {batch.done} of {batch.size} boards done")
             self._say(str(self.tally))
+            self._acts.on_closed(batch)
         except Refused as refusal:
             self._say(f"{batch.run_no} stays open: {refusal}")
 

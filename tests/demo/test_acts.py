@@ -1,0 +1,76 @@
+"""What is done with orders and runs while the demo line runs."""
+
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+from django.core.management import call_command
+
+from demo import acts, plant
+from demo.client import Client
+from demo.machines import Instrument
+from demo.simulator import Simulator
+from tests.demo.conftest import make_signer
+
+RATE = 1e6
+
+
+def play(client: Client, *names: str, boards: int = 12) -> Simulator:
+    """Have the line make an order and play these acts."""
+    line = Simulator(
+        client,
+        rate=RATE,
+        boards=boards,
+        orders=1,
+        burst=0,
+        instrument=Instrument(Random(5), faults=()),
+        signer=make_signer(client),
+        has_technician=True,
+        acts=[names],
+        say=lambda text: None,
+    )
+    line.run()
+    assert not line.tally.unexpected
+    for batch in line.batches:
+        assert client.get("runs", batch.run_no)["status"] == "COMPLETED"
+    call_command("check_integrity")
+    return line
+
+
+def test_all_acts_are_played_in_an_hour(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acts, "STOP_TAKTS", 5e3)
+    line = play(client, *acts.ALL)
+    first = line.batches[0].run_no
+    stamp = first.removeprefix("RUN-CTRL-")
+    made = {batch.run_no.removeprefix(first): (batch.done, batch.size) for batch in line.batches}
+    assert made == {"": (10, 10), "-2": (1, 1), "-B": (2, 2), "-E": (3, 3), "-P": (3, 3), "-R": (1, 1)}
+    # split
+    assert client.get("runs", f"{first}-B")["woNo"] == f"WO-CTRL-{stamp}"
+    assert client.get("work-orders", f"WO-CTRL-{stamp}")["made"] == 12
+    # stopped
+    assert line.tally.on_purpose["line stopped"] > 0
+    assert [one["act"] for one in client.items("lines", plant.LINE, "history")].count("hold") == 1
+    assert list(client.items("ingest", "events", query={"status": "REJECTED"})) == []
+    # come back
+    assert client.get("runs", f"{first}-R")["kind"] == "REWORK"
+    [returned] = client.items("runs", f"{first}-R", "units")
+    trace = client.get("trace", "units", returned["sn"])
+    assert [(move["act"], move["countedAs"]) for move in trace["moves"]] == [("RETURN", "DONE")]
+    # engineers, a panel
+    assert client.get("runs", f"{first}-E")["kind"] == "ENGINEERING"
+    for position in (1, 2, 4):
+        trace = client.get("trace", "units", f"PB-{stamp}-{position}")
+        assert [alias["sn"] for alias in trace["aliases"]] == [f"PANEL-{stamp}:{position}"]
+    # golden board
+    [passed] = client.items("reference-units", acts.GOLDEN, "passes")
+    assert (passed["stationCode"], passed["result"]) == (acts.GOLDEN_STATION, "PASS")
+
+
+@pytest.mark.parametrize(
+    ("now", "began"),
+    [("2026-03-02T05:59:00", "2026-03-01T22:00:00"), ("2026-03-02T06:00:00", "2026-03-02T06:00:00"),
+     ("2026-03-02T23:30:00", "2026-03-02T22:00:00")],
+)  # fmt: skip
+def test_a_shift_began_before_now(now: str, began: str) -> None:
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert acts.shift_began(moment) == datetime.fromisoformat(began).replace(tzinfo=UTC)
