@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import transaction
 from django.utils import timezone
 
 from execution import hooks
@@ -120,7 +119,7 @@ def _lock(sn: str) -> Unit:
     return locking.lock_named_units([sn])[0]
 
 
-@transaction.atomic
+@locking.atomically
 def hold_unit(*, sn: str, reason: str, by: str) -> Unit:
     """Put a unit on hold by hand. Raises UnitNotFound, InvalidTransition."""
     unit = _lock(sn)
@@ -129,7 +128,7 @@ def hold_unit(*, sn: str, reason: str, by: str) -> Unit:
     return unit
 
 
-@transaction.atomic
+@locking.atomically
 def release_unit(*, sn: str, reason: str, by: str) -> Unit:
     """Give a held unit back the status it was held from, or where its closed track led. Raises InvalidTransition."""
     unit = _lock(sn)
@@ -142,7 +141,7 @@ def release_unit(*, sn: str, reason: str, by: str) -> Unit:
     return unit
 
 
-@transaction.atomic
+@locking.atomically
 def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     """Scrap a unit and take it off its carrier; an open track is FAIL. Raises UnitNotFound, InvalidTransition."""
     unit = _lock(sn)

@@ -19,7 +19,7 @@ from mes.platform.inbound.sender import EVERYWHERE, Sender
 from mes.production import locking, runs
 from mes.production.identity_models import UnitAlias
 from mes.production.models import Run, Unit, UnitStatus
-from mes.production.names import find_names, named
+from mes.production.names import find_names, lock_alone, named
 from mes.production.serial_numbers import check_new
 
 MOST_BOARDS = 10_000  # of one registration
@@ -80,6 +80,7 @@ def register_panels(*, run_no: str, panels: Sequence[Panel], by: str) -> Registr
     unlabelled = {
         unlabelled_sn(panel.panel_no, board.position) for panel in panels for board in panel.boards if not board.sn
     }
+    locking.lock_units(Unit.objects.filter(named(sns)))  # those that are there: none is scrapped while it is placed
     new_sns = runs.register_in(run, sns, unlabelled=unlabelled, will_name=True)
     present = find_names(sns).present
     units = {unit.sn: unit for unit in Unit.objects.filter(named(sns))}
@@ -191,6 +192,8 @@ def depanel(*, carrier_no: str, given: Sequence[Label], by: str, sender: Sender 
         raise errors.CarrierNotFound(code=carrier_no)
     loads = CarrierLoad.objects.filter(carrier__carrier_no=carrier_no, unloaded_at=None)
     units = locking.lock_units(Unit.objects.filter(pk__in=list(loads.values_list("unit_id", flat=True))))
+    if given:
+        lock_alone()
     carrier = lock_carrier(carrier_no)
     carried = list_loads(carrier)
     by_id = {unit.pk: unit for unit in units}

@@ -22,7 +22,6 @@ from mes.labels import Action
 from mes.production import locking, names, runs
 from mes.production.decision_models import UnitMoveAct
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
-from mes.production.run_counts import counts_changed
 from mes.production.unit_moves import record_moves
 
 LARGEST_TRANSFER = 1000
@@ -122,7 +121,6 @@ def return_units(
     steps = _place_returned(named, locked, target, to_step_no)
     runs.check_quantity(target, more=len(steps))
     ended_at = locks.find_ended(named.units)
-    counts_changed([unit.run_id for unit in named.units], reason=reason, by=by)  # a held one counts as done now
     put_into(target, named.units, steps, act=UnitMoveAct.RETURN, reason=reason, by=by, ended_at=ended_at, queue=True)
     return [Moved(unit.sn, steps[unit.pk]) for unit in named.units]
 

@@ -43,6 +43,7 @@ def split_run(
     named.check()
     if count - len(named.units) > rest:
         raise errors.RunQuantityTooLow(run=source.run_no, plan=rest, count=count - len(named.units))
+    locks.part_from_carriers(named.units)  # the order, which gives the new run its number, is locked after them
     run = _create(source, plan_qty, line=line, run_no=new_run_no)
     if len(named.units) > plan_qty:
         raise errors.RunQuantityExceeded(run=run.run_no, plan=plan_qty, count=len(named.units))

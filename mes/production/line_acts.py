@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from psycopg.errors import ExclusionViolation
 
@@ -29,10 +30,13 @@ class LineStatus:
 
 
 def read_status(line: Line) -> LineStatus:
-    """Return what a line is at, in three queries; of several holds the oldest."""
+    """Return what a line is at, in three queries; of several holds the oldest.
+
+    Stations shared by all lines are told of where a run of this line is active at them.
+    """
     present = RunActivation.objects.filter(active_to=None).order_by("station__code")
-    of_line = present.filter(line=line) | present.filter(station__line=line)
-    rows = list(of_line.values_list("station__code", "run__run_no"))
+    of_line = Q(line=line) | Q(station__line=line) | Q(station__line=None, run__line=line, line=None)
+    rows = list(present.filter(of_line).values_list("station__code", "run__run_no"))
     open_runs = Run.objects.filter(line=line, status__in=OPEN_RUN_STATUSES).order_by("id")
     return LineStatus(
         hold=next(iter(holds.list_open(line=line)), None),
@@ -155,13 +159,16 @@ def hold(*, line_code: str, reason: str, by: str) -> Line:
 
 
 def _list_touched(line: Line) -> list[int]:
-    """Return the open runs that a line's stop concerns: its own, and those whose routes name one of its stations."""
+    """Return the open runs that a line's stop concerns: its own, and those whose routes name one of its stations, or
+    whose deviations may.
+    """
     stations = set(line.stations.values_list("code", flat=True))
     open_runs = Run.objects.filter(status__in=OPEN_RUN_STATUSES).select_related("route_version")
     return [
         run.pk
         for run in open_runs.defer("route_version__snapshot", "route_version__errors")
         if run.line_id == line.pk
+        or run.has_deviations
         or any(stations.intersection(step.allowed_stations or ()) for step in runs.snapshot_of(run).steps)
     ]
 

@@ -98,7 +98,8 @@ def lock_alone() -> None:
     """Let nobody make a unit, relabel one or register a reference unit until the transaction ends.
 
     By whoever makes units and gives them further names in one transaction, after the units that are there are locked:
-    two of them would each share the lock that the other wants alone.
+    two of them would each share the lock that the other wants alone. And by whoever relabels units and locks, before
+    that, what comes after this lock.
     """
     fetch_all("SELECT pg_advisory_xact_lock(hashtextextended('mes serial numbers', 0))", {})
 

@@ -93,7 +93,8 @@ def update(*, wo_no: str, change: Change) -> WorkOrder:
     decision = decisions.record(order, Action.CHANGE, by=change.by, reason=change.reason, changes=told)
     if order.allowed_qty < allowed_before:
         steering_notices.tell_over_planned(order, decision)
-    complete_if_made(order, by=change.by)
+    if "planned_qty" in changed:  # what a person reopened stays open, whatever else changes
+        complete_if_made(order, by=change.by)
     return order
 
 

@@ -7,6 +7,7 @@ import pytest
 from execution.models import Disposition, Track
 from mes.platform.accounts.roles import Role
 from mes.platform.outbox.models import MesEvent
+from mes.production import locking
 from mes.production.models import Unit
 from tests.execution.support import (
     assert_done,
@@ -280,6 +281,18 @@ def test_scrapped_units_leave_room_for_registered_ones(db, supervisor):
         assert_refused(response, "RUN_QTY_EXCEEDED")
     assert_done(decide(supervisor, "scrap"))
     assert_done(supervisor.post("/api/runs/RUN-1/units", {"sns": ["SN-3"]}), 201)
+
+
+@pytest.mark.parametrize("action", ["hold", "release", "scrap"])
+def test_a_unit_that_is_relabelled_at_that_moment_is_decided_about(plant, supervisor, monkeypatch, action):
+    def lock(sns: list[str]) -> list[Unit]:
+        monkeypatch.undo()
+        raise locking.Outdated
+
+    if action == "release":
+        Unit.objects.filter(sn="SN-1").update(status="ON_HOLD", held_from="QUEUED")
+    monkeypatch.setattr(locking, "lock_named_units", lock)
+    assert_done(supervisor.post(f"/api/units/SN-1/{action}", {"reason": "Wrong board"}))
 
 
 def test_scrapping_one_unit_touches_no_other(plant, supervisor):

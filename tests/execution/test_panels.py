@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from execution.models import Carrier, CarrierLoad, Track
@@ -42,6 +44,18 @@ def boards_of(*sns: str | None) -> list[dict[str, Any]]:
 def carried() -> list[tuple[str, str]]:
     loads = CarrierLoad.objects.filter(unloaded_at=None).order_by("position")
     return list(loads.values_list("position", "unit__sn"))
+
+
+def test_serial_numbers_are_locked_before_the_panel(client):
+    register(client)
+    with CaptureQueriesContext(connection) as statements:
+        assert depanel(client, {"position": 2, "sn": "L-2"}).status_code == 200
+    asked = [each["sql"] for each in statements.captured_queries]
+    alone = next(index for index, sql in enumerate(asked) if "pg_advisory_xact_lock" in sql)
+    panel = next(
+        index for index, sql in enumerate(asked) if '"execution_carrier"' in sql and "FOR NO KEY UPDATE" in sql
+    )
+    assert alone < panel
 
 
 # --- registering ----------------------------------------------------------------------------------------------

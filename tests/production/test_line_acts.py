@@ -72,6 +72,13 @@ def test_one_run_follows_the_other(plant: Plant, operator: APIClient) -> None:
     ]
 
 
+def test_a_shared_station_is_told_of_at_the_line_whose_run_is_active_there(plant: Plant, operator: APIClient) -> None:
+    make_station("XRAY-01")
+    make_line("SMT-B")
+    assert activate(operator, "RUN-1", stationCode="XRAY-01")["stationRuns"] == {"XRAY-01": "RUN-1"}
+    assert assert_done(operator.get("/api/lines/SMT-B/status"))["stationRuns"] == {}
+
+
 def test_a_station_goes_ahead_of_its_line(plant: Plant, operator: APIClient) -> None:
     activate(operator, "RUN-1")
     answer = activate(operator, "RUN-2", stationCode="SMT-01")
@@ -210,6 +217,13 @@ def test_the_end_of_a_run_ends_its_activations(plant: Plant, operator: APIClient
 
 
 # --- stop and go on ----------------------------------------------------------------------------------------
+
+
+def test_a_stop_waits_for_runs_that_deviations_may_bring_to_the_line(plant: Plant) -> None:
+    elsewhere = make_run(plant.version, make_line("SMT-B"), run_no="RUN-9")
+    assert elsewhere.pk not in line_acts._list_touched(plant.line)
+    Run.objects.filter(pk=elsewhere.pk).update(has_deviations=True)
+    assert elsewhere.pk in line_acts._list_touched(plant.line)
 
 
 def test_a_line_is_stopped_and_goes_on(plant: Plant, operator: APIClient) -> None:

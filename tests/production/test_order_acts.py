@@ -292,6 +292,14 @@ def test_an_order_that_a_person_reopened_is_not_completed_by_the_same_again(plan
     assert assert_done(from_erp(admin, 100))["status"] == "IN_PROGRESS"
 
 
+def test_an_order_that_a_person_reopened_is_not_completed_by_another_date(plant: Plant, admin: Any) -> None:
+    make_units("RUN-1", "DONE", 110)
+    put_runs("COMPLETED")
+    put_order("IN_PROGRESS")
+    assert assert_done(change(admin, dueDate="2030-01-01"))["status"] == "IN_PROGRESS"
+    assert assert_done(change(admin, plannedQty=105))["status"] == "COMPLETED"
+
+
 # --- who is told ----------------------------------------------------------------------------------------------
 
 

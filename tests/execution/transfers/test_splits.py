@@ -1,7 +1,12 @@
 """A run is split: a part of its plan, with units, becomes a run of its own."""
 
-import pytest
+import re
 
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from execution.models import Carrier, CarrierLoad
 from execution.quality.first_article.models import FirstArticle, FirstArticleSample
 from mes.production.decision_models import Decision, UnitMove
 from mes.production.models import Run, RunStatus, Unit
@@ -26,6 +31,12 @@ def of(run_no: str) -> list[str]:
     return list(Unit.objects.filter(run__run_no=run_no).order_by("id").values_list("sn", flat=True))
 
 
+def locked_tables(statements: CaptureQueriesContext) -> list[str]:
+    """Return the tables of which rows were locked, in the order in which they first were."""
+    locking = [each["sql"] for each in statements.captured_queries if "FOR NO KEY UPDATE" in each["sql"]]
+    return list(dict.fromkeys(re.findall(r'FROM "(\w+)"', " ".join(sql.partition("WHERE")[0] for sql in locking))))
+
+
 def test_the_last_untouched_units_go_that_the_rest_has_no_room_for(plant: Plant) -> None:
     make_passed("SN-8", 10)
     make_line("SMT-B")
@@ -48,6 +59,14 @@ def test_the_last_untouched_units_go_that_the_rest_has_no_room_for(plant: Plant)
         ("RUN-1", "split", {"planQty": [10, 5], "splitInto": [None, "WO-RUN-1-02"]}, "Friday"),
         ("WO-RUN-1-02", "split", {"splitFrom": [None, "RUN-1"]}, "Friday"),
     ]
+
+
+def test_carriers_are_locked_before_the_order(plant: Plant) -> None:
+    carrier = Carrier.objects.create(carrier_no="P-1")
+    CarrierLoad.objects.bulk_create(CarrierLoad(carrier=carrier, unit=unit) for unit in Unit.objects.all())
+    with CaptureQueriesContext(connection) as statements:
+        assert split(5, sns=["SN-1"]).status_code == 201
+    assert locked_tables(statements) == ["mes_run", "mes_unit", "execution_carrier", "mes_workorder"]
 
 
 def test_units_with_room_stay(plant: Plant) -> None:
