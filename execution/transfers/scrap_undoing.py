@@ -13,7 +13,7 @@ from execution.transfers.services import put_into
 from mes import errors
 from mes.labels import Action, Entity
 from mes.platform.accounts.roles import Capability
-from mes.production import approvals, locking, runs, transitions
+from mes.production import approvals, locking, runs, transitions, unit_moves
 from mes.production.approvals import ApprovalKind
 from mes.production.decision_models import Approval, ApprovalType, UnitMoveAct
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus, Unit, UnitStatus
@@ -66,6 +66,8 @@ def _check(approval: Approval, scrapped: ScrappedUnit) -> None:
     if not _must_leave(scrapped):
         if target is not None:
             raise errors.ValidationFailed({"toRunNo": _("The unit stays in its run: name none.")})
+        if approval.arguments.get("toStepNo") is not None:
+            raise errors.ValidationFailed({"toStepNo": _("The unit stays at its step: name none.")})
         if run is not None and run.status in OPEN_RUN_STATUSES:
             runs.check_quantity(run, more=1)
         return
@@ -74,6 +76,7 @@ def _check(approval: Approval, scrapped: ScrappedUnit) -> None:
         raise errors.RunClosed(run=run.run_no)
     check_open(target)
     rules.check_product(unit, run.work_order.product_code, target)
+    unit_moves.check_not_made(unit, target, unit_moves.find_made([unit], target))
     _choose_step(approval, scrapped)
     runs.check_quantity(target, more=1)
 

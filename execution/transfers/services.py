@@ -19,10 +19,9 @@ from execution.transfers.locks import Named, find_named, lock_named, lock_runs
 from execution.transfers.rules import StepRule
 from mes import errors
 from mes.labels import Action
-from mes.production import locking, names, runs
+from mes.production import locking, names, runs, unit_moves
 from mes.production.decision_models import UnitMoveAct
-from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
-from mes.production.unit_moves import record_moves
+from mes.production.models import OPEN_RUN_STATUSES, Run, RunKind, Unit, UnitStatus
 
 LARGEST_TRANSFER = 1000
 
@@ -41,8 +40,8 @@ def move_units(
 ) -> list[Moved]:
     """Move units that wait, failed, or are held from one of these into another open run of their product.
 
-    Their status, holds and clocks go along. Raises RunNotFound, RunClosed, UnitsNotMovable, StepRequired,
-    RunQuantityExceeded.
+    Their status, holds and clocks go along. What was made before goes into no run that makes new ones.
+    Raises RunNotFound, RunClosed, UnitsNotMovable, StepRequired, RunQuantityExceeded.
     """
     if run_no == to_run_no:
         raise errors.ValidationFailed({"toRunNo": _("The units are in this run: name another one.")})
@@ -53,8 +52,10 @@ def move_units(
     named = lock_named(sns)
     check_movable(named, source)
     product = source.work_order.product_code
+    made = {} if source.kind == RunKind.PRODUCTION else unit_moves.find_made(named.units, target)
     for unit in named.units:
         _note(named, unit, rules.check_product, unit, product, target)
+        _note(named, unit, unit_moves.check_not_made, unit, target, made)
     steps = _place(named, {source.pk: source}, target, to_step_no)
     runs.check_quantity(target, more=len(steps))
     put_into(target, named.units, steps, act=UnitMoveAct.MOVE, reason=reason, by=by)
@@ -93,7 +94,7 @@ def take_back(*, run_no: str, sns: Sequence[str], reason: str, by: str) -> list[
         _note(named, unit, rules.check_movable, unit, statuses=(UnitStatus.QUEUED,), action=Action.TAKE_BACK)
     named.check()
     locks.part_from_carriers(named.units)
-    record_moves(named.units, act=UnitMoveAct.TAKE_BACK, to_run=None, reason=reason, by=by)
+    unit_moves.record_moves(named.units, act=UnitMoveAct.TAKE_BACK, to_run=None, reason=reason, by=by)
     ids = [unit.pk for unit in named.units]
     Unit.objects.filter(pk__in=ids).update(run=None, current_step_no=None, updated_at=timezone.now())
     return [Moved(unit.sn, None) for unit in named.units]
@@ -201,7 +202,7 @@ def put_into(
     if not units:
         return
     locks.part_from_carriers(units)
-    record_moves(units, act=act, to_run=target, reason=reason, by=by, ended_at=ended_at)
+    unit_moves.record_moves(units, act=act, to_run=target, reason=reason, by=by, ended_at=ended_at)
     columns: dict[str, object] = {
         "run": target,
         "work_order": target.work_order_id,

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from mes.errors import RouteVersionNotFound, RouteVersionNotReady, RunStarted, ValidationFailed
@@ -19,7 +20,8 @@ def take(run: Run, version_no: int) -> bool:
 
     An authorized run falls back to PREP, because it was authorized by what the older version asks for. Registered units
     are put to the first step of the newer one. The run is locked as entries of units and first articles lock it: of
-    two at once, one comes second and is refused.
+    two at once, one comes second and is refused. Units that came under way from other runs stand where the older
+    version says: with them, it is kept.
 
     Raises RunStarted, RouteVersionNotFound, RouteVersionNotReady, ValidationFailed.
     """
@@ -28,7 +30,7 @@ def take(run: Run, version_no: int) -> bool:
     version = get_or_raise(routing.versions.defer("snapshot", "errors"), not_found, version_no=version_no)
     if version.pk == run.route_version_id:
         return False
-    if has_begun(run):
+    if has_begun(run) or _has_units_under_way(run):
         raise RunStarted(run=run.run_no)
     if version.status != VersionStatus.READY:
         refused = _("version %(number)d cannot be used.") % {"number": version_no}
@@ -54,6 +56,13 @@ def has_begun(run: Run) -> bool:
             {"first_articles__started_at__isnull": False},
         )
     )
+
+
+def _has_units_under_way(run: Run) -> bool:
+    """Whether units of a run that has not begun stand anywhere but at its beginning: they were moved into it."""
+    first = snapshots.load(version_id=run.route_version_id, digest=run.route_version.digest).first_step_no
+    waiting = Q(current_step_no=first) & (Q(status=UnitStatus.QUEUED) | Q(held_from=UnitStatus.QUEUED))
+    return Unit.objects.filter(run=run).exclude(status=UnitStatus.SCRAPPED).exclude(waiting).exists()
 
 
 def fall_back(run: Run) -> None:

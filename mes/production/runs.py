@@ -29,7 +29,7 @@ from mes.plant.models import Line
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.validators import check_new_code
-from mes.production import active_runs, decisions, hooks, locking, orders, transitions
+from mes.production import active_runs, decisions, hooks, locking, orders, transitions, unit_moves
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.production.names import find_names, is_taken, lock_alone
 from mes.production.serial_numbers import check_new
@@ -186,7 +186,7 @@ def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
     """Register units beforehand; return (run, SNs that were new). Registering again changes nothing.
 
     An earlier serial number stands for the unit that had it. Raises RunNotFound, RunClosed, RunOnHold,
-    UnitRunMismatch, RunQuantityExceeded, SnUnreadable, SnMaskMismatch, SnIsReference.
+    UnitRunMismatch, ProductMismatch, RunQuantityExceeded, SnUnreadable, SnMaskMismatch, SnIsReference.
     """
     run = lock(run_no=run_no)
     return run, register_in(run, sns)
@@ -230,8 +230,10 @@ def add_units(run: Run, sns: Sequence[str], *, held: Container[int], unlabelled:
     route = snapshot_of(run)
     place = {"run": run, "work_order_id": run.work_order_id, "current_step_no": route.first_step_no}
     known = list(Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id"))
+    made = unit_moves.find_made(known, run)
     for unit in known:
         _check_may_join(unit, run, held)
+        unit_moves.check_not_made(unit, run, made)
     if known:
         Unit.objects.filter(pk__in=[unit.pk for unit in known]).update(**place)
     # In one order, or two runs that register the same serial numbers would deadlock.

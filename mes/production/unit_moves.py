@@ -1,15 +1,40 @@
-"""Units that leave a run: each leaves one row, by which it counts there for ever as what it was made."""
+"""Units that leave a run: each leaves one row, by which it counts there for ever as what it was made.
+
+What counts in one run as made is made by no other run of production.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.utils import timezone
 
+from mes.errors import ProductMismatch
 from mes.production.decision_models import CountedAs, UnitMove, UnitMoveAct
-from mes.production.models import Run, Unit, UnitStatus
+from mes.production.models import Run, RunKind, Unit, UnitStatus, WorkOrder
 from mes.production.run_counts import counts_changed
 
 _COUNTED = {UnitStatus.DONE.value: CountedAs.DONE, UnitStatus.SCRAPPED.value: CountedAs.SCRAPPED}
+
+
+def find_made(units: Sequence[Unit], run: Run) -> dict[int, str]:
+    """Return those of these units that were made already as what a run is to make, by id, with what that is.
+
+    They count for ever in the runs that made them. In a run of production, which makes new ones, they would count
+    twice; there is none for other runs. One statement, none for no units.
+    """
+    if run.kind != RunKind.PRODUCTION or not units:
+        return {}
+    own = WorkOrder.objects.filter(pk=run.work_order_id).values("product_code")
+    made = UnitMove.objects.filter(
+        unit__in=units, counted_as=CountedAs.DONE, from_run__work_order__product_code__in=own
+    ).order_by()
+    return dict(made.values_list("unit_id", "from_run__work_order__product_code"))
+
+
+def check_not_made(unit: Unit, run: Run, made: Mapping[int, str]) -> None:
+    """Raise ProductMismatch for a unit that is `made` already."""
+    if unit.pk in made:
+        raise ProductMismatch(sn=unit.sn, product=made[unit.pk], run=run.run_no, run_product=made[unit.pk])
 
 
 def record_moves(

@@ -210,7 +210,7 @@ def test_the_end_of_a_run_ends_its_activations(plant: Plant, operator: APIClient
     activate(operator, "RUN-1", stationCode="SMT-01")
     activate(operator, "RUN-2", stationCode="REF-01")
     put_runs("IN_PROGRESS", run_no="RUN-1")
-    runs.close(run_no="RUN-1", by="sue", reason="done")
+    run_acts.close(run_no="RUN-1", by="sue", reason="done")
     answer = assert_done(operator.get(f"{LINE}/status"))
     assert (answer["activeRun"], answer["stationRuns"]) == (None, {"REF-01": "RUN-2"})
     assert set(RunActivation.objects.exclude(active_to=None).values_list("ended_by", flat=True)) == {"sue"}

@@ -78,6 +78,18 @@ def test_registered_units_are_put_to_the_new_first_step(plant: Plant, admin: Any
     assert Unit.objects.get(sn="SN-2").status == UnitStatus.ON_HOLD
 
 
+@pytest.mark.parametrize("standing", [{"current_step_no": 20}, {"status": UnitStatus.OUT_FAILED}])
+def test_a_run_keeps_its_version_with_units_that_came_under_way(
+    plant: Plant, admin: Any, standing: dict[str, Any]
+) -> None:
+    Unit.objects.filter(sn="SN-2").update(**standing)  # moved into it from another run
+    tighten()
+    with nothing_written():
+        assert_refused(take(admin), "RUN_STARTED")
+    Unit.objects.filter(sn="SN-2").update(status=UnitStatus.SCRAPPED)
+    assert_done(take(admin))
+
+
 def test_its_own_version_again_changes_nothing(plant: Plant, admin: Any) -> None:
     before = AuditEntry.objects.count()
     with nothing_written():

@@ -1,21 +1,25 @@
 """Finished units return into a run: for rework, as a part of what that makes, for engineering."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
+from execution import dispositions
 from mes.plant.models import BomItem, Material
 from mes.platform.outbox.models import MesEvent
 from mes.production.decision_models import UnitMove
 from mes.production.models import Run, RunStatus, Unit, WorkOrder
 from mes.production.queries import count_units
 from tests.execution.transfers.support import (
+    asking,
     bring_back,
     faults,
     make_done,
     make_two_runs,
     make_version,
+    move,
     moved,
     nothing_changes,
     refused,
@@ -35,6 +39,10 @@ def make_ended(kind: str, **fields: str) -> tuple[Plant, Run]:
         setattr(target.work_order, name, value)
         target.work_order.save()
     return plant, target
+
+
+def register(sn: str, run_no: str) -> Any:
+    return asking.client.post(f"/api/runs/{run_no}/units", {"sns": [sn]})
 
 
 def test_a_finished_unit_returns_for_rework_and_counts_where_it_was_made(db: None) -> None:
@@ -127,6 +135,33 @@ def test_the_run_must_be_open_and_have_room(db: None) -> None:
     put_runs(RunStatus.COMPLETED)
     with nothing_changes():
         assert refused(bring_back("SN-1", "RUN-2")) == (409, "RUN_CLOSED")
+
+
+def test_a_unit_that_was_made_is_made_by_no_other_run_of_production(db: None) -> None:
+    plant, _target = make_ended("REWORK")
+    make_run(plant.version, plant.line, run_no="RUN-3")
+    assert moved(bring_back(["SN-1", "SN-2"], "RUN-2")) == {"SN-1": 10, "SN-2": 10}
+    with nothing_changes():
+        assert faults(move("SN-1", "RUN-3", run_no="RUN-2")) == {"SN-1": "PRODUCT_MISMATCH"}
+    assert move("SN-1", None, run_no="RUN-2").status_code == 200
+    with nothing_changes():
+        assert refused(register("SN-1", "RUN-3")) == (409, "PRODUCT_MISMATCH")
+    assert register("SN-1", "RUN-2").status_code == 201
+    Run.objects.filter(run_no="RUN-3").update(kind="REWORK")
+    assert moved(move("SN-2", "RUN-3", run_no="RUN-2")) == {"SN-2": 10}
+
+
+def test_nor_is_it_when_its_scrap_is_undone(db: None) -> None:
+    plant, _target = make_ended("REWORK")
+    make_run(plant.version, plant.line, run_no="RUN-3")
+    bring_back("SN-1", "RUN-2")
+    dispositions.scrap_unit(sn="SN-1", reason="Burnt", by="sue")
+    put_runs(RunStatus.COMPLETED, run_no="RUN-2")
+    body = {"reason": "The wrong board", "toRunNo": "RUN-3"}
+    with nothing_changes():
+        assert refused(asking.client.post("/api/units/SN-1/unscrap", body)) == (409, "PRODUCT_MISMATCH")
+    Run.objects.filter(run_no="RUN-3").update(kind="REWORK")
+    assert asking.client.post("/api/units/SN-1/unscrap", body).status_code == 202
 
 
 def test_a_unit_counts_in_every_run_that_made_it(db: None) -> None:

@@ -124,6 +124,12 @@ def test_a_supervisor_asks(plant: Plant, role: str, status: int) -> None:
     assert api_client(role).post(f"/api/units/{SN}/unscrap", {"reason": "wrong board"}).status_code == status
 
 
+def test_a_unit_that_stays_in_its_run_stays_at_its_step(plant: Plant) -> None:
+    scrap()
+    with nothing_changes():
+        assert refused(ask(toStepNo=10)) == (400, "VALIDATION_ERROR")
+
+
 def test_only_a_scrap_is_undone(plant: Plant) -> None:
     with nothing_changes():
         assert refused(ask()) == (409, "INVALID_TRANSITION")

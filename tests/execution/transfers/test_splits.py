@@ -65,7 +65,7 @@ def test_carriers_are_locked_before_the_order(plant: Plant) -> None:
     carrier = Carrier.objects.create(carrier_no="P-1")
     CarrierLoad.objects.bulk_create(CarrierLoad(carrier=carrier, unit=unit) for unit in Unit.objects.all())
     with CaptureQueriesContext(connection) as statements:
-        assert split(5, sns=["SN-1"]).status_code == 201
+        assert split(5, sns=["SN-1", "SN-2", "SN-3"]).status_code == 201
     assert locked_tables(statements) == ["mes_run", "mes_unit", "execution_carrier", "mes_workorder"]
 
 
