@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import FollowedLine, Notification
-from mes.production import active_runs, line_acts, runs
+from mes.production import active_runs, line_acts, run_acts
 from mes.production.active_runs import Moment
 from mes.production.decision_models import Decision, Hold, RunActivation
 from mes.production.models import Run
