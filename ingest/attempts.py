@@ -240,11 +240,8 @@ def check_sender(candidate: Candidate, *, sender: Sender) -> None:
     """Raise StationNotAllowed for an event that will be applied later without its sender, whose token may be for other
     stations than the one it reports or, where it reports none, implies.
     """
-    code = candidate.station_code
-    if code is None:
-        code = unit_moves.find_implied_station(candidate.step.step, candidate.reading.find_line_code())
-    if code is not None:
-        sender.check_station(code)
+    if candidate.station_code is not None:
+        sender.check_station(candidate.station_code)
 
 
 # --- keeping what cannot be applied ------------------------------------------------------------------------

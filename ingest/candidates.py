@@ -15,6 +15,7 @@ from ingest.mapping.extract import EventReading
 from ingest.mapping.paths import invalid
 from ingest.models import SettledIngestEvent
 from mes import errors
+from mes.plant.models import Station, StationType
 from mes.platform.database.lookup import get_or_raise
 from mes.production.active_runs import Moment
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
@@ -83,7 +84,10 @@ class NamedUnits:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A step that an event may be for, with what the event says by its mapping."""
+    """A step that an event may be for, with what the event says by its mapping.
+
+    `station_code` is the station that it reports, or implies where it need not report any.
+    """
 
     step: CandidateStep
     reading: EventReading
@@ -102,7 +106,7 @@ class Candidate:
 
     @property
     def moment(self) -> Moment | None:
-        """Where and when it happened; None where the event says no station."""
+        """Where and when it happened; None where the event neither says nor implies a station."""
         return None if self.station_code is None else Moment(self.station_code, self.reading.occurred_at_or_sent())
 
 
@@ -211,16 +215,44 @@ def _read(
 ) -> EventCandidates:
     """Return what an event says by each of these steps, which read it."""
     known: dict[tuple[Path | str | None, ...], NamedUnits] = {}
+    implied: dict[str | None, str | None] = {}
     candidates: list[Candidate] = []
     for step in steps_that_read:
         reading = event.read(step.mapping)
         units = known.get(step.naming_paths)
         if units is None:
             units = known[step.naming_paths] = _find_units(reading, event)
-        candidates.append(Candidate(step, reading, reading.find_station_code(), units))
+        station_code = reading.find_station_code()
+        if station_code is None and _implies_station(step.step):
+            line_code = reading.find_line_code()
+            if line_code not in implied:
+                implied[line_code] = _find_only_station(line_code)
+            station_code = implied[line_code]
+        candidates.append(Candidate(step, reading, station_code, units))
     sns = dict.fromkeys(sn for units in known.values() for sn in (*units.sns, *units.others))
     version_ids = frozenset(version_id for version_id, _digest in versions)
     return EventCandidates(candidates, version_ids, event.envelope.run_no, list(sns))
+
+
+def find_implied_station(step: StepSnapshot, line_code: str | None) -> str | None:
+    """Return the code of the only station that may run a BATCH step which names none; None where there is not one."""
+    return _find_only_station(line_code) if _implies_station(step) else None
+
+
+def _implies_station(step: StepSnapshot) -> bool:
+    """Whether an event for a step need not say at which station."""
+    return step.station_type == StationType.BATCH and step.station_group is None and step.allowed_stations is None
+
+
+def _find_only_station(line_code: str | None) -> str | None:
+    """Return the code of the only BATCH station, of a line where one is known; None where there is not just one."""
+    if line_code and "\0" in line_code:  # which no database text can hold
+        return None
+    stations = Station.objects.filter(station_type=StationType.BATCH)
+    if line_code:
+        stations = stations.filter(line__code=line_code)
+    codes = list(stations.values_list("code", flat=True)[:2])
+    return codes[0] if len(codes) == 1 else None
 
 
 def _find_versions(run_no: str | None) -> frozenset[Version]:

@@ -35,7 +35,7 @@ from ingest.mapping.paths import invalid
 from ingest.matching import Match
 from ingest.models import SettledIngestEvent
 from mes import errors
-from mes.plant.models import Station, StationType
+from mes.plant.models import Station
 from mes.platform.inbound.sender import Sender
 from mes.production.active_runs import find_active_run
 from mes.production.locking import Outdated
@@ -148,7 +148,7 @@ def decide_moves(
     """
     extracted = match.candidate.reading.extract()
     rules.check_time(extracted.occurred_at, now=timezone.now(), previous=None, skew=settings.MES_CLOCK_SKEW)
-    station_state = find_station_state(extracted, match.step, context.station_states)
+    station_state = find_station_state(extracted, match.candidate.station_code, context.station_states)
     sender.check_station(station_state.station.code)
     carrier = None
     if extracted.carrier_no is not None:
@@ -198,37 +198,23 @@ def decide_moves(
 
 
 def find_station_state(
-    extracted: Extracted, step: StepSnapshot, station_states: Mapping[str, StationState]
+    extracted: Extracted, code: str | None, station_states: Mapping[str, StationState]
 ) -> StationState:
-    """Return the station an event reports, or the only one that may run the step where none has to be reported.
+    """Return the station of an event by its code: the one that it reports, or implies where it need not report any.
 
     Raises StationNotFound, StationLineMismatch, IngestPayloadInvalid.
     """
-    if extracted.station_code is not None:
-        station_state = station_states.get(extracted.station_code)
-        if station_state is None:
-            raise errors.StationNotFound(code=extracted.station_code)
-        line = station_state.station.line
-        if extracted.line_code and line is not None and line.code != extracted.line_code:
-            raise errors.StationLineMismatch(
-                station=station_state.station.code, line=line.code, run_line=extracted.line_code
-            )
-        return station_state
-    code = find_implied_station(step, extracted.line_code)
     if code is None:
         raise invalid(_("stationCodePath: finds no station"))
-    return unit_state.load_states([], locked=None, stations=[code]).station_states[code]
-
-
-def find_implied_station(step: StepSnapshot, line_code: str | None) -> str | None:
-    """Return the code of the only station that may run a BATCH step which names none; None where there is not one."""
-    if step.station_type != StationType.BATCH or step.station_group is not None or step.allowed_stations is not None:
-        return None
-    stations = Station.objects.filter(station_type=StationType.BATCH)
-    if line_code:
-        stations = stations.filter(line__code=line_code)
-    codes = list(stations.values_list("code", flat=True)[:2])
-    return codes[0] if len(codes) == 1 else None
+    station_state = station_states.get(code)
+    if station_state is None:
+        raise errors.StationNotFound(code=code)
+    line = station_state.station.line
+    if extracted.line_code and line is not None and line.code != extracted.line_code:
+        raise errors.StationLineMismatch(
+            station=station_state.station.code, line=line.code, run_line=extracted.line_code
+        )
+    return station_state
 
 
 def _list_unreadable(extracted: Extracted, carrier: LockedCarrier | None) -> list[UnreadableItem]:

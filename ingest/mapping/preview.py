@@ -19,6 +19,7 @@ from execution import rules, unit_state
 from execution.data import judging
 from execution.quality.defects import ReportedDefect
 from ingest import envelope, unit_moves
+from ingest.candidates import find_implied_station
 from ingest.mapping import measurements
 from ingest.mapping.examples import read_example
 from ingest.mapping.extract import DATA, IN, PASS, EventReading, Extracted, UnitReport
@@ -323,9 +324,10 @@ def _extract(preview: Preview) -> Extracted:
 def _check_who_and_where(preview: Preview, extracted: Extracted) -> None:
     if not (extracted.units or extracted.carrier_no or extracted.transaction_id):
         preview.add(invalid(_("the event names no unit")))
-    codes = [extracted.station_code] if extracted.station_code and "\0" not in extracted.station_code else []
+    code = extracted.station_code or find_implied_station(preview.step, extracted.line_code)
+    codes = [code] if code and "\0" not in code else []
     station_states = unit_state.load_states([], locked=None, stations=codes).station_states
-    preview.attempt(lambda: unit_moves.find_station_state(extracted, preview.step, station_states))
+    preview.attempt(lambda: unit_moves.find_station_state(extracted, code, station_states))
     skew = settings.MES_CLOCK_SKEW
     at = extracted.occurred_at
     preview.attempt(lambda: rules.check_time(at, now=timezone.now(), previous=None, skew=skew))

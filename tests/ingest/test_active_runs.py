@@ -1,7 +1,9 @@
 """Machines that know no run number: by when it happened, everything lands in the run that was active then."""
 
-import copy
+import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -12,16 +14,18 @@ from rest_framework.test import APIClient
 
 from execution.models import Track
 from execution.quality.models import InspectionResult
-from ingest.mapping.presets import Preset
+from ingest.mapping.presets import list_presets
 from ingest.models import OpenIngestEvent
 from mes.production import line_acts
 from mes.production.decision_models import RunActivation
-from mes.production.models import Unit
+from mes.production.models import Run, Unit
 from mes.production_counts.models import CountReport, CountStream
-from tests.factories import api_client, make_run, put_runs
+from tests.factories import api_client, make_line, make_run, make_station, put_runs
+from tests.ingest import test_cfx_examples as cfx
+from tests.ingest import test_ingest_page as page
 from tests.ingest.conftest import Send
-from tests.ingest.support import IngestPlant, event, inspected, make_ingest_plant, printed, push, reflowed
-from tests.ingest.test_presets import make_route_of, preset_of, sample
+from tests.ingest.support import REFLOWING, IngestPlant, event, inspected, make_ingest_plant, printed, push, reflowed
+from tests.ingest.test_presets import make_route_of, preset_of, sample, station_in
 from tests.ingest.test_statements import count
 
 pytestmark = pytest.mark.django_db
@@ -188,29 +192,126 @@ def test_a_new_board_costs_what_it_costs_with_a_run_number(line: IngestPlant, cl
     assert count(client, inspected("C", "start")) == 3
 
 
-# --- presets -----------------------------------------------------------------------------------------------
+# --- the only oven -------------------------------------------------------------------------------------------
+
+OVEN = {key: value for key, value in REFLOWING.items() if key != "stationCodePath"} | {"lineCodePath": "payload.line"}
 
 
-def tracks_of(preset: Preset, *, run_no: str | None) -> list[tuple[Any, ...]]:
-    """Return the tracks that a preset's sample makes."""
-    body = copy.deepcopy(sample(preset))
-    body["dedupeKey"] = f"{run_no}-{body['dedupeKey']}"[:200]
-    if run_no is not None:
-        body["runNo"] = run_no
-    push(api_client(), body, 201)
-    rows = Track.objects.order_by("unit__sn", "id")
-    fields = ("unit__sn", "run__run_no", "step_no", "station__code", "result", "in_at", "out_at", "attempt")
-    return list(rows.values_list(*fields))
+def test_new_boards_in_the_only_oven_are_made_in_the_active_run_of_its_line(send: Send, client: APIClient) -> None:
+    make_ingest_plant(units=0, only=30, ungrouped=30, reflow=OVEN)
+    assert send(reflowed("P-0", ["A", "B"]), 404)["code"] == "UNIT_NOT_FOUND"
+    activate("RUN-1", ago(minutes=5))
+    send(reflowed("P-1", ["A", "B"]), 201)
+    assert runs_of_tracks() == {"A": "RUN-1", "B": "RUN-1"}
+    Unit.objects.update(status="QUEUED", current_step_no=30)
+    named = count(client, {**reflowed("P-2", ["A", "B"]), "stationCode": "OVN-1"})
+    Unit.objects.update(status="QUEUED", current_step_no=30)
+    assert count(client, reflowed("P-3", ["A", "B"])) == named + 1  # which oven it is
 
 
-@pytest.mark.parametrize("code", ["cfx-units-tested", "cfx-units-inspected"])
-def test_a_preset_makes_the_same_tracks_with_and_without_a_run_number(code: str) -> None:
+def test_of_two_ovens_the_line_tells_which(send: Send) -> None:
+    plant = make_ingest_plant(units=0, only=30, ungrouped=30, reflow=OVEN)
+    line = make_line("SMT-B")
+    make_station("OVN-2", line=line, station_type="BATCH")
+    make_run(plant.version, line, run_no="RUN-B", plan_qty=9)
+    activate("RUN-1", ago(minutes=5))
+    line_acts.set_active_run(line_code="SMT-B", run_no="RUN-B", at=ago(minutes=5), by="test")
+    send(reflowed("P-1", ["A"], line="SMT-A"), 201)
+    send(reflowed("P-2", ["B"], line="SMT-B"), 201)
+    assert runs_of_tracks() == {"A": "RUN-1", "B": "RUN-B"}
+    assert send(reflowed("P-3", ["C"]), 404)["code"] == "UNIT_NOT_FOUND"
+
+
+# --- presets and captured messages ---------------------------------------------------------------------------
+
+Reports = list[dict[str, Any]]
+
+
+def sample_of(code: str) -> Reports:
+    """Make a route for a preset; return its sample, after what a sample refers to."""
     preset = preset_of(code)
     make_route_of(preset)
-    RunActivation.objects.update(active_from=ago(days=399))
-    made = []
-    for run_no in ("RUN-1", None):
-        with transaction.atomic():
-            made.append(tracks_of(preset, run_no=run_no))
-            transaction.set_rollback(True)
-    assert made[0] == made[1] != []
+    if code in ("cfx-units-processed", "cfx-work-completed"):
+        started = sample(preset_of("cfx-work-started"))
+        body, transaction = preset.event["payload"]["MessageBody"], started["payload"]["MessageBody"]
+        transaction["TransactionID"] = body.get("TransactionID") or body["TransactionId"]
+        started["payload"]["Source"] = preset.event["payload"]["Source"]
+        return [started, sample(preset)]
+    return [sample(preset)]
+
+
+def captured(code: str, *names: str) -> Reports:
+    """Make a route for a preset; return messages of one transaction as they were captured."""
+    preset = preset_of(code)
+    bodies = [cfx.body_of(name) for name in names]
+    sns = next(filter(None, map(cfx.sns_in, bodies)), ["OVEN-PANEL-1", "OVEN-PANEL-2"])
+    cfx.make_route_of(preset, sns)
+    station = station_in(preset)
+    if code == "cfx-work-started" and names[0] != "WorkStarted-1":
+        names, bodies = ("WorkStarted-1", *names), [cfx.started_with(bodies[0], sns), *bodies]
+    for body in bodies[1:]:
+        body["TransactionID" if "TransactionID" in body else "TransactionId"] = bodies[0]["TransactionID"]
+    return [
+        cfx.message(name, body, event_type=preset.station_type, station=station)
+        for name, body in zip(names, bodies, strict=True)
+    ]
+
+
+def on_a_pallet() -> Reports:
+    """Make a route for pallets with a loaded one; return what the machine says of it."""
+    reports = captured("cfx-on-pallets", "WorkStarted-1", "WorkCompleted-1")
+    cfx.load(list(Unit.objects.order_by("sn").values_list("sn", flat=True)))
+    return reports
+
+
+def of_tester(file: str, example: str, **fields: Any) -> Reports:
+    """Make a route for records of a tester; return one."""
+    page.start(page.example_with(example), station_type="TEST", station="FCT-1", specs=page.VOLTS)
+    record = json.loads((page.ROOT / "tests" / "payloads" / file).read_text())
+    return [event("TEST", {**record, **fields})]
+
+
+MILLISECONDS = int(timezone.now().timestamp() * 1000)
+PRESETS = {preset.code for preset in list_presets()}
+REAL: dict[str, Callable[[], Reports]] = {
+    **{code: partial(sample_of, code) for code in sorted(PRESETS - {"cfx-on-pallets"})},
+    "cfx-on-pallets": on_a_pallet,
+    **{
+        f"WorkStarted {name} WorkCompleted": partial(captured, "cfx-work-started", name, "WorkCompleted-1")
+        for name in ("WorkStarted-1", "UnitsProcessed-1", "UnitsProcessed-2", "UnitsInspected-1", "UnitsTested-1")
+    },
+    "UnitsInspected-3": partial(captured, "cfx-units-inspected", "UnitsInspected-3"),
+    "UnitsTested-1": partial(captured, "cfx-units-tested", "UnitsTested-1"),
+    "openhtf": partial(
+        of_tester, "openhtf.json", "dut_id", start_time_millis=MILLISECONDS - 4000, end_time_millis=MILLISECONDS
+    ),
+    "wsjf": partial(of_tester, "wsjf.json", "numericMeas", start=timezone.now().isoformat()),
+}
+
+
+def tracks_of(reports: Reports, *, run_no: str | None) -> list[tuple[Any, ...]]:
+    """Return the tracks that reports make, of which nothing else stays."""
+    with transaction.atomic():
+        for body in reports:
+            answer = api_client().post("/api/ingest/events", body if run_no is None else {**body, "runNo": run_no})
+            assert answer.status_code == 201, answer.content
+        rows = Track.objects.order_by("unit__sn", "id")
+        fields = ("unit__sn", "run__run_no", "step_no", "station__code", "result", "in_at", "out_at", "attempt")
+        tracks = list(rows.values_list(*fields))
+        transaction.set_rollback(True)
+    return tracks
+
+
+@pytest.mark.parametrize("is_registered", [True, False], ids=["registered", "made on the fly"])
+@pytest.mark.parametrize("made_by", REAL.values(), ids=REAL)
+def test_real_input_makes_the_same_tracks_with_and_without_a_run_number(
+    made_by: Callable[[], Reports], is_registered: bool
+) -> None:
+    reports = made_by()
+    if made_by is not on_a_pallet and not is_registered:  # what is loaded onto a pallet is known
+        Unit.objects.all().delete()
+        Run.objects.update(units_registered=False)
+    RunActivation.objects.all().delete()
+    activate("RUN-1", ago(days=399))
+    named, unnamed = (tracks_of(reports, run_no=run_no) for run_no in ("RUN-1", None))
+    assert named == unnamed != []
