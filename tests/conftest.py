@@ -14,8 +14,14 @@ from tests import databases
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what mostly waits, so that the other workers compute meanwhile; the end is then shared well."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes hours, unless it is asked for by its mark.
+
+    Begin with what mostly waits, so that the other workers compute meanwhile; the end is then shared well.
+    """
+    if "long" not in config.option.markexpr:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     items.sort(key=lambda item: item.get_closest_marker("waiting") is None)
 
 

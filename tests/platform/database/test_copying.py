@@ -280,6 +280,7 @@ def is_alone(url: str) -> bool:
     return ask(url, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()") == 1
 
 
+@pytest.mark.long
 def test_a_restore_that_is_killed_at_any_time_is_made_good_by_the_next(old, file):
     given = {**os.environ, "DATABASE_URL": old, "SECRET_KEY": "x"}
     command = [sys.executable, "manage.py", "restore", str(file), "--replace"]
