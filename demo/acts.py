@@ -184,7 +184,21 @@ class Acts:
         self._after(self._takt * STOP_TAKTS, self._go_on)
 
     def _go_on(self) -> None:
-        self._line.go_on("Mended and looked at")
+        if self._line.mail.is_line_stopped:  # else somebody else let it go on
+            self._line.go_on("Mended and looked at")
+
+    def take_over(self) -> None:
+        """Let the line go on if another simulator left it stopped; wait if it is somebody else who stopped it."""
+        hold = self._client.get("lines", plant.LINE, "status")["hold"]
+        if hold is not None:
+            self._line.stand()
+        if hold is not None and hold["reason"] in STOPS:
+            self._go_on()
+
+    def end_stop(self) -> None:
+        """Let the line go on if this simulator has stopped it: the program ends."""
+        if self._line.mail.is_line_stopped:
+            self.take_over()
 
     # --- a golden board ---------------------------------------------------------------------------------------
 

@@ -230,14 +230,14 @@ class Line:
         """Stop the line: boards leave the machines they are in, and none enters one."""
         self._client.post("lines", plant.LINE, "hold", body={"reason": reason})
         self._say(f"{plant.LINE} is stopped: {reason}")
-        self._stand()
+        self.stand()
 
     def go_on(self, reason: str) -> None:
         """Let the line go on. The events that were refused meanwhile are applied by now."""
         self._client.post("lines", plant.LINE, "resume", body={"reason": reason})
         self._go_on_after_stop()
 
-    def _stand(self) -> None:
+    def stand(self) -> None:
         """Wait until the line goes on, whoever lets it."""
         self.mail.is_line_stopped = True
         self._agenda.after(RETRY_SECONDS, self._look_whether_it_stands)
@@ -497,7 +497,7 @@ class Line:
                 self._kept.add(board)
         if not self.mail.is_line_stopped:  # somebody else has stopped it
             self._say(f"{plant.LINE} is stopped")
-            self._stand()
+            self.stand()
 
     def _event(
         self, step: plant.Step, load: Load, values: dict[str, machines.Value], *, failed: bool, **fields: Any

@@ -91,10 +91,12 @@ class Simulator:
     def run(self) -> None:
         """Work until the last order is through, or for ever. Raises Stopped."""
         self._take_over()
+        self._acts.take_over()
         self._feed_again(0)
         try:
             self._agenda.run()
         except Stopped:
+            self._acts.end_stop()
             self._line.mail.flush()
             raise
         finally:
@@ -306,6 +308,25 @@ class Simulator:
             self._say(f"{batch.run_no} goes on: {batch.done} of {batch.size} boards are done")
             self.batches.append(batch)
             self._burst_left = 0
+        self._queue_prepared()
+
+    def _queue_prepared(self) -> None:
+        """Have runs made that another simulator had split off, or made for later, when it ended."""
+        for run in self._client.items("runs", query={"status": "PREP", "lineCode": plant.LINE}):
+            if run["runNo"].startswith(RUN_PREFIX):
+                units = self._client.items("runs", run["runNo"], "units", query={"status": "QUEUED"})
+                waiting = sorted((unit["sn"], unit["stepNo"]) for unit in units)
+                if waiting:
+                    self._queue(self._prepared(run["runNo"], waiting))
+
+    def _prepared(self, run_no: str, waiting: list[tuple[str, int]]) -> Opening:
+        batch = Batch(run_no, len(waiting), deque())
+
+        def put_boards() -> None:
+            for sn, step_no in waiting:
+                self._await(sn, batch, step_no)
+
+        return Opening(batch, waiting[0][0], boards=put_boards)
 
     def _known(self, found: dict[str, Batch | None], run_no: str) -> Batch | None:
         """Return the run that another simulator began; None for somebody else's, or one of another line than ours."""

@@ -1,5 +1,8 @@
 """What is done with orders and runs while the demo line runs."""
 
+import threading
+from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from random import Random
 
@@ -7,27 +10,30 @@ import pytest
 from django.core.management import call_command
 
 from demo import acts, plant
-from demo.client import Client
+from demo.client import Client, Stopped
 from demo.machines import Instrument
 from demo.simulator import Simulator
 from tests.demo.conftest import make_signer
+from tests.factories import make_token
 
 RATE = 1e6
 
 
-def play(client: Client, *names: str, boards: int = 12) -> Simulator:
+def play(
+    client: Client, *names: str, boards: int = 12, orders: int = 1, say: Callable[[str], None] = lambda text: None
+) -> Simulator:
     """Have the line make an order and play these acts."""
     line = Simulator(
         client,
         rate=RATE,
         boards=boards,
-        orders=1,
+        orders=orders,
         burst=0,
         instrument=Instrument(Random(5), faults=()),
         signer=make_signer(client),
         has_technician=True,
         acts=[names],
-        say=lambda text: None,
+        say=say,
     )
     line.run()
     assert not line.tally.unexpected
@@ -74,3 +80,19 @@ def test_all_acts_are_played_in_an_hour(client: Client, monkeypatch: pytest.Monk
 def test_a_shift_began_before_now(now: str, began: str) -> None:
     moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
     assert acts.shift_began(moment) == datetime.fromisoformat(began).replace(tzinfo=UTC)
+
+
+def test_what_another_simulator_left_stopped_or_prepared_goes_on(client: Client) -> None:
+    stop = threading.Event()
+
+    def stop_then(text: str) -> None:
+        if "is stopped" in text:
+            stop.set()
+
+    with closing(Client(client.url, make_token(), stop=stop)) as other, pytest.raises(Stopped):
+        play(other, "order", "stop", say=stop_then)
+    assert client.get("lines", plant.LINE, "status")["hold"] is None
+    client.post("lines", plant.LINE, "hold", body={"reason": acts.STOPS[0]})  # as if it had been killed
+    line = play(client, boards=1, orders=0)
+    assert sorted((batch.done, batch.size) for batch in line.batches) == [(1, 1), (12, 12)]
+    assert client.get("lines", plant.LINE, "status")["hold"] is None
