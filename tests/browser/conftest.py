@@ -7,6 +7,7 @@ another host fails the test. What the page showed when a test failed is kept in 
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,9 +80,9 @@ def context(browser: Browser, live_server: LiveServer) -> Iterator[BrowserContex
     context.close()
 
 
-@pytest.fixture
-def page(context: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
-    """A page that is watched for everything that must not happen."""
+@contextmanager
+def watched(context: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
+    """Open a page that is watched for everything that must not happen."""
     problems: list[str] = []
     host = urlsplit(live_server.url).netloc
 
@@ -101,6 +102,13 @@ def page(context: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
     yield page
     page.close()
     assert problems == []
+
+
+@pytest.fixture
+def page(context: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
+    """A page that is watched."""
+    with watched(context, live_server) as page:
+        yield page
 
 
 @pytest.fixture
