@@ -23,6 +23,9 @@ from bench.grown import READER
 from mes.platform.http.admin import BoundedPaginator
 from mes.platform.lists.asked import MOST_PAGES
 from mes.platform.lists.listing import Filter, FilterKind, Listing, lists
+from mes.production import order_board
+from mes.production.models import WorkOrderStatus
+from mes.production.order_board import LATE
 
 NOTHING = "nothing-there"
 LAST_CURSOR = base64.b64encode(b"r=1&p=0").decode()  # backwards from before the first row
@@ -33,18 +36,25 @@ IN_PATH = {  # what stands in addresses: things that there are
     "carrier_no": "GROWN-C0000",
     "wo_no": "GROWN-W000000",
 }
-KINDS_OF_PATHS = {"/api/lines/": "GROWN-0", "/api/routes/": "GROWN", "/api/operations/": "GROWN-TEST"}
+KINDS_OF_PATHS = {
+    "/api/lines/": "GROWN-0",
+    "/api/routes/": "GROWN",
+    "/api/operations/": "GROWN-TEST",
+    "/api/reference-units/": "GROWN-GOLD-0",
+}
 PAGES = (
     *("/", "/trace/", "/clocks/", "/notifications/", "/operations/", "/operations/tasks/", "/readiness/"),
     *("/operations/retention/", "/ingest/events/", "/integration/messages/", "/reports/record/", "/reports/in-out/"),
     *("/trace/units/GROWN-00000007/", "/trace/runs/GROWN-R000000/", "/trace/carriers/GROWN-C0000/"),
     *("/first-articles/GROWN-R000000/", "/readiness/runs/GROWN-R000000/", "/ingest/sources/", "/ingest/preview/"),
+    *("/orders/", "/orders/GROWN-W000000/", "/new-order/", "/new-run/GROWN-N000000/", "/approvals/", "/lines/GROWN-0/"),
     *("/lines/GROWN-0/set-up/", "/metrics", "/readyz", "/notifications/bell/"),
 )
 PARAMETERS_OF_PAGES: Mapping[str, Sequence[str]] = {
     "/trace/": ("q",),
     "/ingest/events/": ("q", "code", "subject", "source", "station", "run", "step", "event"),
     "/integration/messages/": ("q", "code", "subject", "source", "station", "run", "entity", "message"),
+    "/orders/": ("q", "line", "product", "kind"),
     "/clocks/": ("q", "line", "status"),
     "/readiness/": ("line",),
 }
@@ -86,7 +96,7 @@ def _filled(template: str) -> str | None:
     names = re.findall(r"{(\w+)}", template)
     if any(name not in IN_PATH for name in names):
         return None
-    return template.format(**{name: kind if kind and name == "code" else IN_PATH[name] for name in names})
+    return template.format(**{name: kind if kind and name in ("code", "sn") else IN_PATH[name] for name in names})
 
 
 def _of_operation(path: str, parameters: Sequence[Mapping[str, Any]]) -> Iterator[Address]:
@@ -131,6 +141,11 @@ def _of_pages() -> Iterator[Address]:
     yield Address(_with("/trace/", q="GROWN-00000007"), "found")
     yield Address(_with("/ingest/events/", before="1"), "last")
     yield Address(_with("/integration/messages/", before="1"), "last")
+    for status in (LATE, *WorkOrderStatus.values):
+        yield Address(_with("/orders/", status=status), f"status={status}")
+    yield Address(_with("/orders/", status=WorkOrderStatus.COMPLETED, line=NOTHING), f"line={NOTHING}")
+    yield Address(_with("/orders/", status=WorkOrderStatus.COMPLETED, page=str(order_board.MOST_PAGES)), "last")
+    yield Address("/lines/GROWN-3/", "busy")
 
 
 # --- lists -------------------------------------------------------------------------------------------------

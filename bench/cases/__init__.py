@@ -16,5 +16,7 @@ _ALL = (
     reads.SCAN,
     reads.LIST,
     reads.RUN,
+    reads.ORDERS,
+    reads.LINE,
 )
 CASES: dict[str, Case] = {case.name: case for case in _ALL}

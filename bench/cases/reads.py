@@ -29,6 +29,12 @@ def _runs(plant: Plant) -> Sequence[str]:
     return [f"/trace/runs/{traced.RUN}/"]
 
 
+def _lines(plant: Plant) -> Sequence[str]:
+    from mes.plant.models import Line
+
+    return [f"/api/lines/{code}/status" for code in Line.objects.order_by("code").values_list("code", flat=True)]
+
+
 QUEUE = Case(
     name="station-queue",
     paths=_queues,
@@ -57,4 +63,19 @@ RUN = Case(
     status=200,
     unit="pages/s",
     is_right=lambda answer: answer.count(b'<a class="sn"') >= LISTED,
+)
+ORDERS = Case(
+    name="order-list",
+    paths=lambda plant: ["/orders/"],
+    by_session=True,
+    status=200,
+    unit="pages/s",
+    is_right=lambda answer: b'href="/orders/BENCH/"' in answer,
+)
+LINE = Case(
+    name="line-status",
+    paths=_lines,
+    status=200,
+    unit="requests/s",
+    is_right=lambda answer: b'"openRuns":[' in answer,
 )

@@ -17,7 +17,7 @@ from datetime import date
 from django.db import connection
 from django.utils import timezone
 
-from bench.grown import aftermath, production, reports
+from bench.grown import aftermath, production, reports, steering
 from bench.grown.filling import Fill, in_turn, run_with
 from bench.grown.master_data import make_master_data
 from bench.grown.size import READER, Size
@@ -39,6 +39,11 @@ FILLS: dict[str, Fill] = {
     "inspections, messages, defects": in_turn(reports.fill_inspections, reports.fill_refused_messages),
     "dispositions": production.fill_dispositions,
     "carriers": production.fill_carriers,
+    "active runs": steering.fill_activations,
+    "decisions, holds": in_turn(steering.fill_decisions, steering.fill_holds),
+    "moves of units": steering.fill_moves,
+    "serial numbers": in_turn(steering.fill_aliases, steering.fill_reference_passes),
+    "approvals": steering.fill_approvals,
     "outbox": aftermath.fill_outbox,
     "clocks": aftermath.fill_clocks,
     "checks and first articles": aftermath.fill_checks,

@@ -1,11 +1,12 @@
 """Orders, runs, units and their moves, panels, and what people decided."""
 
 from bench.grown.filling import fill_table, in_turn, run_with
-from bench.grown.size import UNITS_OF_RUN
+from bench.grown.size import UNITS_OF_RUN, WAITING_ORDERS
 from execution import models as execution
 from mes.production.models import Run, Unit, WorkOrder
 
-fill_orders = fill_table(
+_order_ends = "%(start)s::timestamptz + (%(end)s::timestamptz - %(start)s::timestamptz) * ((w + 1.0) / %(orders)s)"
+_orders = fill_table(
     WorkOrder,
     "generate_series(0, %(orders)s - 1) AS w JOIN mes_workorder m ON m.wo_no = 'GROWN-MODEL'",
     wo_no="'GROWN-W' || to_char(w, 'FM000000')",
@@ -14,9 +15,25 @@ fill_orders = fill_table(
     line_id="m.line_id",
     routing_id="m.routing_id",
     status="CASE WHEN w = %(orders)s - 1 THEN 'IN_PROGRESS' ELSE 'COMPLETED' END",
+    due_date=f"({_order_ends} + interval '3 days')::date",
     received_at="%(start)s::timestamptz",
-    updated_at="%(start)s::timestamptz",
+    updated_at=_order_ends,
 )
+# Beside them those for which nothing is made yet, every other one late: as many in a plant of any size.
+_waiting = fill_table(
+    WorkOrder,
+    f"generate_series(0, {WAITING_ORDERS} - 1) AS w JOIN mes_workorder m ON m.wo_no = 'GROWN-MODEL'",
+    wo_no="'GROWN-N' || to_char(w, 'FM000000')",
+    product_code="m.product_code",
+    planned_qty=f"{4 * UNITS_OF_RUN}",
+    line_id="m.line_id",
+    routing_id="m.routing_id",
+    status="'RELEASED'",
+    due_date=f"(%(end)s::timestamptz + (w - {WAITING_ORDERS // 2}) * interval '1 day')::date",
+    received_at="%(end)s::timestamptz",
+    updated_at="%(end)s::timestamptz",
+)
+fill_orders = in_turn(_orders, _waiting)
 fill_runs = fill_table(
     Run,
     "grown_run",
@@ -42,7 +59,7 @@ fill_units = fill_table(
     run_id="run_id",
     work_order_id="work_order_id",
     status="status",
-    current_step_no="CASE WHEN status IN ('QUEUED', 'IN_STATION') THEN 100 END",
+    current_step_no="100",
     held_from="CASE WHEN status = 'ON_HOLD' THEN 'DONE' ELSE '' END",
     hold_reason="CASE WHEN status = 'ON_HOLD' THEN 'scratched' ELSE '' END",
     scrap_reason="CASE WHEN status = 'SCRAPPED' THEN 'broken' ELSE '' END",
@@ -78,17 +95,17 @@ fill_dispositions = in_turn(
             unit_id="id",
             run_id="run_id",
             action=f"'{action}'",
-            from_status=f"'{before}'",
+            from_status=before,
             to_status=f"'{after}'",
             reason="'looked at'",
             decided_by="'grown'",
             decided_at=f"at + pace * {passed}",
         )
         for action, before, after, condition, passed in (
-            ("HOLD", "QUEUED", "ON_HOLD", "n %% 20 = 0", 5.95),
-            ("RELEASE", "ON_HOLD", "QUEUED", "n %% 20 = 0", 5.97),
-            ("HOLD", "DONE", "ON_HOLD", "status = 'ON_HOLD'", 11),
-            ("SCRAP", "DONE", "SCRAPPED", "status = 'SCRAPPED'", 11),
+            ("HOLD", "'QUEUED'", "ON_HOLD", "n %% 20 = 0", 5.95),
+            ("RELEASE", "'ON_HOLD'", "QUEUED", "n %% 20 = 0", 5.97),
+            ("HOLD", "'DONE'", "ON_HOLD", "status = 'ON_HOLD'", 11),
+            ("SCRAP", "CASE WHEN n %% 89 = 0 THEN 'OUT_FAILED' ELSE 'DONE' END", "SCRAPPED", "status = 'SCRAPPED'", 11),
         )
     )
 )

@@ -21,6 +21,7 @@ AUTO_STEPS = (10, 60)
 VALUES_OF_STEP = 5
 VALUES_OF_UNIT = VALUES_OF_STEP * len(STEPS)
 UNITS_OF_RUN = 100
+WAITING_ORDERS = 40
 READER = "grown"  # a person who may see everything, password `secret`
 
 

@@ -30,7 +30,7 @@ STAGE = f"""
                nextval(pg_get_serial_sequence('mes_unit', 'id')) AS id, %(lasts)s::interval * 0.018 AS pace,
                r.started_at + %(lasts)s::interval * 0.8 * (n %% {UNITS_OF_RUN} / {UNITS_OF_RUN}.0) AS at,
                CASE WHEN r.status = 'COMPLETED'
-                    THEN CASE 0 WHEN n %% 97 THEN 'SCRAPPED' WHEN n %% 89 THEN 'OUT_FAILED' WHEN n %% 83 THEN 'ON_HOLD'
+                    THEN CASE 0 WHEN n %% 97 THEN 'SCRAPPED' WHEN n %% 89 THEN 'SCRAPPED' WHEN n %% 83 THEN 'ON_HOLD'
                                 ELSE 'DONE' END
                     WHEN n %% {UNITS_OF_RUN} < 40 THEN 'DONE' WHEN n %% {UNITS_OF_RUN} < 50 THEN 'IN_STATION'
                     ELSE 'QUEUED' END AS status
@@ -49,7 +49,7 @@ STAGE = f"""
                CASE WHEN u.status <> 'IN_STATION' OR s.step_no < 100
                     THEN u.at + u.pace * (s.step_no / 10.0 + 0.9) END AS out_at,
                CASE WHEN u.status = 'IN_STATION' AND s.step_no = 100 THEN ''
-                    WHEN u.status = 'OUT_FAILED' AND s.step_no = 100 THEN 'FAIL' ELSE 'PASS' END AS result
+                    WHEN u.status = 'SCRAPPED' AND n %% 89 = 0 AND s.step_no = 100 THEN 'FAIL' ELSE 'PASS' END AS result
           FROM grown_unit u JOIN grown_step s USING (line_id) CROSS JOIN grown_first f
          CROSS JOIN LATERAL (SELECT u.n * {len(STEPS)}::bigint + s.step_no / 10 AS p) AS place
          WHERE u.status <> 'QUEUED' OR s.step_no < 100;

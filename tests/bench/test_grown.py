@@ -9,7 +9,10 @@ from execution.models import DataValue, Track
 from ingest.models import IngestEvent
 from integration.models import DeviceDataRecord
 from mes.platform.database import partitions
+from mes.platform.monitoring.integrity import check_integrity
 from mes.platform.outbox.models import MesEvent
+from mes.production.decision_models import Approval, Decision, Hold, RunActivation, UnitMove
+from mes.production.identity_models import ReferencePass, UnitAlias
 from mes.production.models import Unit
 from tests.factories import api_client
 
@@ -21,7 +24,14 @@ LISTS = (
     "work-orders",
     "time-rules/instances",
     "events",
+    "approvals",
+    "deviations",
+    "lines/GROWN-0/history",
+    "runs/GROWN-R000000/history",
+    "work-orders/GROWN-W000000/history",
+    "reference-units/GROWN-GOLD-0/passes",
 )
+STEERED = (Approval, Decision, Hold, RunActivation, UnitMove, UnitAlias, ReferencePass)
 
 
 @pytest.fixture
@@ -44,6 +54,9 @@ def test_the_product_reads_what_was_made(size):
     assert IngestEvent.objects.filter(status="APPLIED").count() == 200
     assert len(partitions.list_months("execution_datavalue")) >= 5
 
+    assert [model.__name__ for model in STEERED if not model.objects.exists()] == []
+    assert check_integrity() == []
+
     client = api_client()
     unit = client.get("/api/trace/units/GROWN-00000007").json()["data"]
     assert len(unit["tracks"]) == 10
@@ -56,11 +69,23 @@ def test_the_product_reads_what_was_made(size):
     assert entered.status_code in (200, 201), entered.content
     assert Track.objects.get(unit__sn="GROWN-00000060", step_no=100).attempt == 1
 
+    status = client.get("/api/lines/GROWN-0/status").json()["data"]
+    assert (status["activeRun"], status["openRuns"]) == ("GROWN-R000000", ["GROWN-MODEL", "GROWN-R000000"])
+
     found = {address.path for address in addresses.find_all()}
     assert {
         "/api/ingest/events?status=REJECTED",
         "/api/integration/messages?cursor=cj0xJnA9MA%3D%3D",
         "/trace/units/GROWN-00000007/",
+        "/api/work-orders",
+        "/api/lines/GROWN-0/status",
+        "/api/approvals?status=EXPIRED",
+        "/api/reference-units/GROWN-GOLD-0/passes",
+        "/orders/",
+        "/orders/?status=LATE",
+        "/orders/GROWN-W000000/",
+        "/lines/GROWN-0/",
+        "/approvals/",
         "/admin/execution/track/?q=nothing-there",
         "/admin/execution/track/?result__exact=FAIL",
         "/lists/values/?page=200&period=all",
