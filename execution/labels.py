@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.db import IntegrityError
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from psycopg.errors import UniqueViolation
 
@@ -66,7 +67,7 @@ def _with_earlier(reason: str, again: UnitAlias | None) -> str:
         "reason": reason,
         "sn": again.sn,
         "by": again.relabelled_by,
-        "at": f"{again.relabelled_at:%Y-%m-%d %H:%M} UTC",
+        "at": date_format(timezone.localtime(again.relabelled_at), "DATETIME_FORMAT"),
         "earlier": again.reason,
     }
     return told[:500]

@@ -13,6 +13,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.production import decisions, locking, orders, runs
 from mes.production.decision_models import UnitMoveAct
 from mes.production.models import Run, Unit, UnitStatus
+from mes.production.quantities import count_in_plan
 
 
 @locking.atomically
@@ -35,7 +36,7 @@ def split_run(
     source = find_named(lock_runs(numbers=[run_no]), run_no)
     locks.check_open(source)
     rest = source.plan_qty - plan_qty
-    count = source.units.exclude(status=UnitStatus.SCRAPPED).count()
+    count = count_in_plan(source)
     if rest < 1:
         raise errors.RunQuantityTooLow(run=source.run_no, plan=rest, count=max(count, 1))
     named = _lock_untouched(source, count - rest) if sns is None else lock_named(sns)

@@ -36,8 +36,10 @@ BROKEN_MOVES = """
 OVERFULL_RUNS = f"""
     SELECT r.run_no, concat_ws(' ', units.count, 'of', r.plan_qty)
       FROM mes_run r
-      CROSS JOIN LATERAL (SELECT count(*) FROM mes_unit u
-                           WHERE u.run_id = r.id AND u.status <> 'SCRAPPED') units (count)
+      CROSS JOIN LATERAL (
+        SELECT (SELECT count(*) FROM mes_unit WHERE run_id = r.id AND status <> 'SCRAPPED')
+             + (SELECT count(*) FROM mes_unitmove WHERE from_run_id = r.id AND counted_as = 'DONE')
+      ) units (count)
      WHERE r.status IN ({OPEN}) AND units.count > r.plan_qty
 """
 # The places where units stand are few for each run. What is scrapped stands nowhere: it stays behind when its run takes

@@ -104,6 +104,15 @@ def count_made(run_ids: Iterable[int]) -> dict[int, int]:
     return counts
 
 
+def count_in_plan(run: Run) -> int:
+    """Return how many units use up the plan of a run: those that are in it but scrapped ones, and those that were done
+    in it and left it since. One query.
+    """
+    here = Unit.objects.filter(run=run).exclude(status=UnitStatus.SCRAPPED).order_by().values("pk")
+    left = UnitMove.objects.filter(from_run=run, counted_as=CountedAs.DONE).order_by().values("pk")
+    return here.union(left, all=True).count()
+
+
 def count_under_way(order: WorkOrder) -> int:
     """Return how many units in open runs of the order's kind were begun, and are neither done nor scrapped."""
     units = Unit.objects.filter(run__work_order=order, run__kind=order.kind, run__status__in=OPEN_RUN_STATUSES)

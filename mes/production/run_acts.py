@@ -8,8 +8,8 @@ from mes.labels import Action, Entity
 from mes.platform.database.authorship import give_reason
 from mes.production import decisions, holds, locking, orders, run_closing, runs, steering_notices, transitions
 from mes.production.decision_models import HoldSource
-from mes.production.models import Run, RunStatus, UnitStatus, WorkOrder, WorkOrderStatus
-from mes.production.quantities import count_made
+from mes.production.models import Run, RunStatus, WorkOrder, WorkOrderStatus
+from mes.production.quantities import count_in_plan, count_made
 from mes.production.run_counts import counts_changed
 
 
@@ -113,7 +113,7 @@ def _check_takes_runs(order: WorkOrder) -> None:
 
 
 def check_plan_not_too_low(run: Run, plan_qty: int) -> None:
-    """Raise RunQuantityTooLow for fewer units than a locked run has; scrapped ones do not use it up."""
-    count = run.units.exclude(status=UnitStatus.SCRAPPED).count()
+    """Raise RunQuantityTooLow for fewer units than a locked run has or made; scrapped ones do not use it up."""
+    count = count_in_plan(run)
     if plan_qty < count:
         raise RunQuantityTooLow(run=run.run_no, plan=plan_qty, count=count)

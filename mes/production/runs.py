@@ -32,6 +32,7 @@ from mes.platform.validators import check_new_code
 from mes.production import active_runs, decisions, hooks, locking, orders, transitions, unit_moves
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.production.names import find_names, is_taken, lock_alone
+from mes.production.quantities import count_in_plan
 from mes.production.serial_numbers import check_new
 from mes.routing import snapshots
 from mes.routing.models import RouteSource, RouteVersion, Routing, VersionStatus
@@ -277,8 +278,7 @@ def check_open(run: Run) -> None:
 
 def check_quantity(run: Run, *, more: int) -> None:
     """Raise RunQuantityExceeded when `more` units would exceed the plan. Scrapped units do not use it up."""
-    count = run.units.exclude(status=UnitStatus.SCRAPPED).count() + more
-    if more and count > run.plan_qty:
+    if more and (count := count_in_plan(run) + more) > run.plan_qty:
         raise RunQuantityExceeded(run=run.run_no, plan=run.plan_qty, count=count)
 
 

@@ -1,6 +1,9 @@
 """A unit gets another label: the old one finds it for ever, and what is live goes on under the new."""
 
+from datetime import UTC, datetime
+
 import pytest
+from django.utils import timezone
 
 from execution import labels
 from execution.models import CarrierLoad, Track
@@ -79,11 +82,13 @@ def test_the_masks_of_its_route_hold_for_the_new_one(db):
 
 def test_it_may_be_called_again_as_it_was(plant):
     relabel()
-    labels.relabel(sn="NEW-1", new_sn="SN-1", reason="The old one is found", by="boss")
+    UnitAlias.objects.update(relabelled_at=datetime(2026, 1, 1, 23, 30, tzinfo=UTC))
+    with timezone.override("Europe/Berlin"):
+        labels.relabel(sn="NEW-1", new_sn="SN-1", reason="The old one is found", by="boss")
     assert Unit.objects.filter(sn="SN-1").exists()
     alias = UnitAlias.objects.get()
     assert (alias.sn, alias.relabelled_by) == ("NEW-1", "boss")
-    assert alias.reason.startswith("The old one is found · SN-1 was replaced by quality at ")
+    assert alias.reason.startswith("The old one is found · SN-1 was replaced by quality at 2 Jan 2026 00:30: ")
     assert alias.reason.endswith(": Burnt")
 
 

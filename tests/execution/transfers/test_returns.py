@@ -23,6 +23,7 @@ from tests.execution.transfers.support import (
     moved,
     nothing_changes,
     refused,
+    split,
 )
 from tests.factories import Plant, make_run, put_runs
 from trace.runs import Filter, get_run_page
@@ -135,6 +136,22 @@ def test_the_run_must_be_open_and_have_room(db: None) -> None:
     put_runs(RunStatus.COMPLETED)
     with nothing_changes():
         assert refused(bring_back("SN-1", "RUN-2")) == (409, "RUN_CLOSED")
+
+
+def test_what_was_made_uses_up_the_plan_of_a_run_that_is_opened_again(db: None) -> None:
+    make_ended("REWORK")
+    Run.objects.filter(run_no="RUN-1").update(plan_qty=2, started_at=timezone.now())
+    bring_back("SN-1", "RUN-2")
+    body = {"reason": "One more"}
+    with nothing_changes():
+        assert refused(asking.client.post("/api/runs/RUN-1/reopen", {**body, "planQty": 1})) == (409, "RUN_QTY_TOO_LOW")
+    assert asking.client.post("/api/runs/RUN-1/reopen", body).status_code == 200
+    with nothing_changes():
+        assert refused(register("SN-9", "RUN-1")) == (409, "RUN_QTY_EXCEEDED")
+        assert refused(asking.client.patch("/api/runs/RUN-1", {**body, "planQty": 1})) == (409, "RUN_QTY_TOO_LOW")
+        assert refused(split(1)) == (409, "RUN_QTY_TOO_LOW")
+    assert asking.client.patch("/api/runs/RUN-1", {**body, "planQty": 3}).status_code == 200
+    assert register("SN-9", "RUN-1").status_code == 201
 
 
 def test_a_unit_that_was_made_is_made_by_no_other_run_of_production(db: None) -> None:
