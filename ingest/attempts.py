@@ -488,12 +488,34 @@ def attempt_rest(listed: IngestEvent, *, sender: Sender, note: Mapping[str, Any]
     return _attempt_rest(listed, sender, note, present_sns={})
 
 
+def attempt_held_rest(event_id: int, *, sender: Sender) -> None:
+    """Apply, by itself, the units that an applied partial batch left out because of a hold, which went on. Those that
+    are refused still are left out for why they are now.
+    """
+    listed = IngestEvent.objects.filter(pk=event_id).first()
+    sns = [] if listed is None else [item["sn"] for item in left_out.list_held(listed.skipped)]
+    if listed is None or not sns:
+        return
+    try:
+        _attempt_rest(listed, sender, None, present_sns={}, held_sns=sns)
+    except errors.DomainError:
+        for sn in sns:  # each for its own reason
+            try:
+                _attempt_rest(listed, sender, None, present_sns={}, held_sns=[sn])
+            except errors.DomainError as error:
+                left_out.refuse_held(event_id, error, sns=[sn])
+
+
 @locking.atomically
 def _attempt_rest(
-    listed: IngestEvent, sender: Sender, note: Mapping[str, Any] | None, present_sns: dict[str, str]
+    listed: IngestEvent,
+    sender: Sender,
+    note: Mapping[str, Any] | None,
+    present_sns: dict[str, str],
+    held_sns: Sequence[str] | None = None,
 ) -> Answered:
     """Attempt it, by the present serial numbers that are known of its units; those that turn up are kept for the next
-    time.
+    time. With `held_sns`, which nobody asked for, only of these units, as far as a hold kept them out.
     """
     locked = left_out.lock(listed.pk)
     if locked is None:
@@ -502,6 +524,10 @@ def _attempt_rest(
     event = reread(settled_event)
     event.call_by(present_sns)
     items = left_out.list_open(settled_event.skipped)
+    if held_sns is not None:
+        items = [item for item in left_out.list_held(items) if item["sn"] in held_sns]
+    if not items:
+        raise _not_replayable(IngestStatus(listed.status))
     sns = [item["sn"] for item in items if "sn" in item]
     if not sns:
         raise errors.SnUnreadable(sn="", items=[item["item"] for item in items])
@@ -517,9 +543,12 @@ def _attempt_rest(
         raise match.ahead_error
     if match.step.step_no != settled_event.step_no:
         raise errors.StepMismatch(current=match.step.step_no, step_no=settled_event.step_no, missing_steps=[])
-    event_moves = unit_moves.decide_moves(rest, match, context, sender=sender, rest_of=settled_event)
+    too_late = {} if held_sns is None else find_too_late(match)
+    event_moves = unit_moves.decide_moves(rest, match, context, sender=sender, rest_of=settled_event, too_late=too_late)
     decisions, held_unit_ids = refused_reports.hold_left_out(event, event_moves, event_id=settled_event.pk)
-    answer = settle_rest(event, settled_event, event_moves, note)
-    left_out.rewrite(partial, settled_event, held_unit_ids)
+    answer = settle_rest(event, settled_event, event_moves, note, tried=sns)
+    moved = {move.unit.pk for move in event_moves.moves}
+    before = () if held_sns is None else (unit_id for unit_id in partial.held_unit_ids if unit_id not in moved)
+    left_out.rewrite(partial, settled_event, sorted({*before, *held_unit_ids}))
     refused_reports.save(decisions, event_id=settled_event.pk)
     return _answered(answer)

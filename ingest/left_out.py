@@ -8,15 +8,24 @@ open has a row of its own (`PartialIngestEvent`), which is locked by whoever cha
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import transaction
+from django.utils import timezone
+
 from ingest.models import PartialIngestEvent, SettledIngestEvent
 from mes import errors
 
 Item = dict[str, Any]
+HELD_CODES = frozenset({errors.RunOnHold.code, errors.LineOnHold.code})
 
 
 def list_open(items: Sequence[Item]) -> list[Item]:
     """Return the items that nobody decided about. A reference unit is left out for good: nobody has to."""
     return [item for item in items if "decision" not in item and item.get("code") != errors.SnIsReference.code]
+
+
+def list_held(items: Sequence[Item]) -> list[Item]:
+    """Return the units among them that were left out because their run was on hold or a line was stopped."""
+    return [item for item in list_open(items) if "sn" in item and item["code"] in HELD_CODES]
 
 
 def _is_failing(item: Item) -> bool:
@@ -58,3 +67,19 @@ def rewrite(partial: PartialIngestEvent, settled_event: SettledIngestEvent, held
         partial.delete()
     else:
         PartialIngestEvent.objects.filter(pk=partial.pk).update(**told, last_at=settled_event.last_at)
+
+
+@transaction.atomic
+def refuse_held(event_id: int, error: errors.DomainError, *, sns: Sequence[str] | None = None) -> None:
+    """Keep why units are left out still that a hold kept out, which went on: these, or all of them."""
+    locked = lock(event_id)
+    if locked is None:
+        return
+    partial, settled_event = locked
+    refused = [item for item in list_held(settled_event.skipped) if sns is None or item["sn"] in sns]
+    for item in refused:
+        item.update(code=error.code, message=str(error))
+    settled_event.last_at = timezone.now()
+    rows = SettledIngestEvent.objects.filter(pk=settled_event.pk, received_at=settled_event.received_at)
+    rows.update(skipped=settled_event.skipped, last_at=settled_event.last_at)
+    rewrite(partial, settled_event, partial.held_unit_ids)

@@ -7,23 +7,24 @@ an event that names the units of a transaction.
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, DataError, IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, Exists, F, Func, OuterRef, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from ingest import attempts, dismissing
+from ingest import attempts, dismissing, left_out
 from ingest.attempts import Answered, Overtakes
 from ingest.envelope import LARGEST_BATCH, ReceivedEvent, decode
 from ingest.mapping.paths import invalid
 from ingest.matching import UNDER_WAY
-from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, SettledIngestEvent
+from ingest.models import IngestEvent, IngestStatus, OpenIngestEvent, PartialIngestEvent, SettledIngestEvent
 from ingest.open_events import count_up, keep_failure, keep_malformed
 from ingest.transitions import INGEST_EVENT
 from mes import errors
@@ -125,6 +126,7 @@ class MachineEventChannel(Channel[ReceivedEvent]):
 
 
 CHANNEL = MachineEventChannel()
+_Claimed = tuple[datetime, int]  # when an event occurred, and its id
 _Identity = tuple[str, str, bytes]  # channel, key and digest
 
 
@@ -389,19 +391,23 @@ def _is_ready() -> Q:
 
 
 def try_run(run_no: str) -> None:
-    """Try the events that were refused because their run was on hold, in order of occurrence."""
-    _try_held(error_code=errors.RunOnHold.code, subject=run_no)
+    """Try what was refused because its run was on hold, in order of occurrence."""
+    refused = OpenIngestEvent.objects.filter(_goes_on(), error_code=errors.RunOnHold.code, subject=run_no)
+    _try_in_order(_claim(refused), _claim_rests(_list_rests_going_on().filter(run__run_no=run_no)))
 
 
 def try_line(line_code: str) -> None:
-    """Try the events that were refused because a line was stopped, in order of occurrence."""
-    _try_held(error_code=errors.LineOnHold.code, subject=line_code)
+    """Try what was refused because a line was stopped, in order of occurrence."""
+    refused = OpenIngestEvent.objects.filter(_goes_on(), error_code=errors.LineOnHold.code, subject=line_code)
+    of_line = Q(run__line__code=line_code) | Q(station__line__code=line_code)
+    _try_in_order(_claim(refused), _claim_rests(_list_rests_going_on().filter(of_line)))
 
 
-def _try_held(**refused: str) -> None:
-    """Each is noted as tried before it is, as the sweep does, which tries what is left of many."""
-    for event_id in _claim(OpenIngestEvent.objects.filter(_goes_on(), **refused)):
-        _try(event_id)
+def _try_in_order(claimed: Sequence[_Claimed], rests: Sequence[_Claimed]) -> None:
+    """Try open events, and the units that applied ones left out. Each is noted as tried before it is."""
+    attempts_at = [(*one, _try) for one in claimed] + [(*one, _try_rest) for one in rests]
+    for _occurred_at, event_id, attempt in sorted(attempts_at, key=lambda one: one[:2]):
+        attempt(event_id)
 
 
 def _goes_on() -> Q:
@@ -411,6 +417,24 @@ def _goes_on() -> Q:
     return Q(status=IngestStatus.REJECTED) & (
         Q(Exists(runs), error_code=errors.RunOnHold.code) | Q(~Exists(held_lines), error_code=errors.LineOnHold.code)
     )
+
+
+def _list_rests_going_on() -> QuerySet[PartialIngestEvent]:
+    """Return the applied events that left units out because of a hold, where their run and the lines go on since."""
+    event = SettledIngestEvent.objects.filter(pk=OuterRef("pk"), received_at=OuterRef("received_at"))
+    by_run, by_line = (Exists(event.filter(_left_out_for(code))) for code in (errors.RunOnHold, errors.LineOnHold))
+    stopped = Hold.objects.filter(status=HoldStatus.OPEN, line__isnull=False)
+    goes_on = ~Exists(stopped.filter(line=OuterRef("run__line"))) & ~Exists(
+        stopped.filter(line=OuterRef("station__line"))
+    )
+    return PartialIngestEvent.objects.filter(Q(by_run, run__status__in=RUNS_ON) | Q(goes_on, by_line))
+
+
+def _left_out_for(error: type[errors.DomainError]) -> Func:
+    """Return the condition of applied events with an item that was left out for a reason and that nobody decided."""
+    path = f'$[*] ? (@.code == "{error.code}" && exists(@.sn) && !exists(@.decision))'
+    template = f"jsonb_path_exists(%(expressions)s, '{path}')"
+    return Func(F("skipped"), template=template, output_field=BooleanField())
 
 
 def try_transaction(source_system: str, transaction_id: str) -> None:
@@ -429,6 +453,17 @@ def _try(event_id: int) -> None:
     Raises only what leaves no connection to keep it by: then no other event would fare better.
     """
     _attempt_kept(event_id, partial(retry, event_id))
+
+
+def _try_rest(event_id: int) -> None:
+    """Try the units that an applied event left out because of a hold. What nobody foresaw is kept as why they are."""
+    try:
+        attempts.attempt_held_rest(event_id, sender=SYSTEM)
+    except Exception as error:
+        if is_connection_lost(error):
+            raise
+        logger.exception("what an applied ingest event left out was not tried", event_id=event_id)
+        left_out.refuse_held(event_id, errors.ApplyingFailed())
 
 
 def _attempt_kept(event_id: int, attempt: Callable[[], object]) -> None:
@@ -460,14 +495,13 @@ def catch_up() -> int:
     """Try what was missed (a process died after its commit), expire what waited long enough, and dismiss what was
     decided about; return how many.
     """
-    event_ids = _claim_due()
-    for event_id in event_ids:
-        _try(event_id)
-    return len(event_ids) + dismissing.dismiss_missed()
+    claimed, rests = _claim_due(), _claim_rests(_list_rests_going_on())
+    _try_in_order(claimed, rests)
+    return len(claimed) + len(rests) + dismissing.dismiss_missed()
 
 
-def _claim_due() -> list[int]:
-    """Return the open events that are due, in order of occurrence."""
+def _claim_due() -> list[_Claimed]:
+    """Return the open events that are due."""
     now = timezone.now()
     due = OpenIngestEvent.objects.filter(
         Q(next_attempt_at=None) | Q(next_attempt_at__lte=now),
@@ -480,8 +514,8 @@ def _claim_due() -> list[int]:
 
 
 @transaction.atomic
-def _claim(due: QuerySet[OpenIngestEvent]) -> list[int]:
-    """Return events that are due, in order of occurrence.
+def _claim(due: QuerySet[OpenIngestEvent]) -> list[_Claimed]:
+    """Return events that are due, with when they occurred.
 
     Of more than can be tried at once, those come first that no sweep has tried, then those that were tried longest ago.
     That is noted before they are tried, so that even one that kills the process gives way to the others.
@@ -489,7 +523,17 @@ def _claim(due: QuerySet[OpenIngestEvent]) -> list[int]:
     now = timezone.now()
     rows = due.select_for_update(no_key=True, skip_locked=True, of=("self",))
     claimed = rows.order_by(F("next_attempt_at").asc(nulls_first=True), "occurred_at", "id")[:CATCH_UP_LIMIT]
-    rows_in_order = sorted(claimed.values_list("occurred_at", "pk"), key=lambda row: (row[0] or now, row[1]))
-    event_ids = [event_id for _occurred_at, event_id in rows_in_order]
-    OpenIngestEvent.objects.filter(pk__in=event_ids).update(next_attempt_at=now)
-    return event_ids
+    found = [(occurred_at or now, event_id) for occurred_at, event_id in claimed.values_list("occurred_at", "pk")]
+    OpenIngestEvent.objects.filter(pk__in=[event_id for _at, event_id in found]).update(next_attempt_at=now)
+    return found
+
+
+@transaction.atomic
+def _claim_rests(due: QuerySet[PartialIngestEvent]) -> list[_Claimed]:
+    """Return applied events that left units out, as `_claim` does."""
+    now = timezone.now()
+    claimed = due.select_for_update(no_key=True, skip_locked=True, of=("self",)).order_by("last_at", "id")
+    rows = claimed.values_list("occurred_at", "pk")[:CATCH_UP_LIMIT]
+    found = [(occurred_at or now, event_id) for occurred_at, event_id in rows]
+    PartialIngestEvent.objects.filter(pk__in=[event_id for _at, event_id in found]).update(last_at=now)
+    return found

@@ -1,6 +1,6 @@
 """Applied events: what they move, what they are and their answer beside their key, in one statement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -222,9 +222,11 @@ def settle_rest(
     settled_event: SettledIngestEvent,
     event_moves: EventMoves,
     note: Mapping[str, Any] | None,
+    *,
+    tried: Collection[str],
 ) -> dict[str, Any]:
     """Write what the replay of an applied event moves and add it to the event; its skipped units are those still left
-    out, and those that were decided about. Returns the answer.
+    out, those that were decided about, and those that were not `tried`. Returns the answer.
     """
     now = timezone.now()
     _name_event(event_moves, settled_event.pk)
@@ -233,8 +235,8 @@ def settle_rest(
     settled_event.sns += [move.unit.sn for move in event_moves.moves]
     settled_event.unit_ids += [move.unit.pk for move in event_moves.moves]
     settled_event.track_ids += [move.track.pk for move in event_moves.moves]
-    decided = [item for item in settled_event.skipped if "decision" in item]
-    settled_event.skipped, settled_event.last_at = [*decided, *event_moves.skipped], now
+    kept = [item for item in settled_event.skipped if "decision" in item or item.get("sn", "") not in {*tried, ""}]
+    settled_event.skipped, settled_event.last_at = [*kept, *event_moves.skipped], now
     settled_event.note = {**(settled_event.note or {}), **(note or {})} or None
     # What is measured of a unit that is left out counts as kept with the event alone, until it is taken.
     still_unmapped = settled_event.unmapped_count - event_moves.measured + len(event_moves.unmapped)

@@ -28,7 +28,6 @@ from ingest.carrier_moves import BatchMeasurements, LockedCarrier, find_missed_p
 from ingest.context import EventContext
 from ingest.envelope import ReceivedEvent
 from ingest.failing import read_failing
-from ingest.left_out import list_open
 from ingest.mapping import measurements
 from ingest.mapping.extract import DATA, FAIL, IN, OUT, PASS, Extracted, UnitReport, UnreadableItem
 from ingest.mapping.paths import invalid
@@ -143,7 +142,7 @@ def decide_moves(
     """Decide how the units of an event move, or raise the first refusal (with policy PARTIAL: of the last unit left).
 
     `too_late` is why units are refused, by their ids, of an event that nobody asked for. With `rest_of`, the event was
-    applied before: only the units it left out then are moved, in the same carrier pass.
+    applied before: only those of the units it left out then that it names now are moved, in the same carrier pass.
     Raises Outdated when it is for units that are not locked.
     """
     extracted = match.candidate.reading.extract()
@@ -255,7 +254,7 @@ def _list_reports(
         raise invalid(_("named more than once: {sns}").format(sns=", ".join(repeated)))
     of_no_unit = [report for report in reports if not (report.sn or report.position in sns_by_position)]
     if rest_of is not None:
-        left_out = {event.present(item["sn"]) for item in list_open(rest_of.skipped) if "sn" in item}
+        left_out = set(map(event.present, fields.get("sns", ())))
         named = [report for report in named if report.sn in left_out]
     return named, of_no_unit
 

@@ -8,9 +8,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from execution import dispositions
+from execution import dispositions, tracking
 from execution.models import Disposition, Track
-from ingest.models import OpenIngestEvent
+from ingest.models import OpenIngestEvent, PartialIngestEvent, SettledIngestEvent
 from ingest.processing import catch_up
 from mes.plant.models import Line
 from mes.production import holds, line_acts, runs
@@ -19,6 +19,7 @@ from mes.production.models import Run, Unit
 from tests.factories import make_run, put_runs
 from tests.ingest.conftest import Send
 from tests.ingest.support import IngestPlant, inspected, make_ingest_plant, printed
+from tests.ingest.test_panels import PANEL, panel
 
 pytestmark = pytest.mark.django_db
 Committed = Callable[[], Any]
@@ -150,3 +151,94 @@ def test_a_new_board_lands_in_the_run_of_its_time(send: Send, committed: Committ
     with committed():
         resume_run()
     assert Track.objects.get().run.run_no == "RUN-1"
+
+
+# --- what an applied event left out ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def oven(db: None) -> IngestPlant:
+    """Return a plant whose oven reports panels; the first of three boards is in it, the others stand before it."""
+    made = make_ingest_plant(reflow={**PANEL, "waitSeconds": 0})
+    Unit.objects.update(current_step_no=30)
+    tracking.track_in(sn=made.sns[0], station_code="OVN-1", by="sue")
+    return made
+
+
+def baked(sns: list[str], *results: str) -> dict[str, Any]:
+    return {**panel(sns, *results), "occurredAt": timezone.now().isoformat()}
+
+
+def skipped() -> dict[str, str]:
+    return {item["sn"]: item["code"] for item in SettledIngestEvent.objects.get().skipped}
+
+
+@WAYS
+@pytest.mark.parametrize("how", ["at once", "after a crash"])
+def test_units_that_an_applied_event_left_out(
+    oven: IngestPlant, send: Send, committed: Committed, stop: Any, go_on: Any, code: str, how: str
+) -> None:
+    one, two, three = oven.sns
+    stop()
+    send(baked(oven.sns, "OK", "OK", "NG"), 201)
+    assert skipped() == {two: code, three: code}
+    assert catch_up() == 0  # it is held still
+    if how == "at once":
+        with committed():
+            go_on()
+    else:
+        go_on()
+        assert catch_up() == 1
+    assert dict(Track.objects.values_list("unit__sn", "result")) == {one: "PASS", two: "PASS", three: "FAIL"}
+    assert skipped() == {}
+    assert not PartialIngestEvent.objects.exists()
+    assert catch_up() == 0
+
+
+@WAYS
+def test_each_left_out_unit_is_tried_for_itself(
+    oven: IngestPlant, send: Send, committed: Committed, stop: Any, go_on: Any, code: str
+) -> None:
+    one, two, three = oven.sns
+    stop()
+    send(baked(oven.sns, "OK", "OK", "OK"), 201)
+    Disposition.objects.create(
+        unit=Unit.objects.get(sn=two), action="REWORK", reason="again", decided_by="sue", from_status="OUT_FAILED"
+    )
+    Unit.objects.filter(sn=three).update(status="SCRAPPED")
+    with committed():
+        go_on()
+    assert skipped() == {two: "STEP_MISMATCH", three: "UNIT_SCRAPPED"}
+    assert Track.objects.get().unit.sn == one
+    assert PartialIngestEvent.objects.get().sns == [two, three]
+    assert catch_up() == 0
+
+
+@WAYS
+def test_what_was_left_out_for_another_reason_stays(
+    oven: IngestPlant, send: Send, committed: Committed, stop: Any, go_on: Any, code: str
+) -> None:
+    one, two, three = oven.sns
+    Unit.objects.filter(sn=three).update(current_step_no=40)
+    stop()
+    send(baked(oven.sns, "OK", "OK", "OK"), 201)
+    kept = skipped()[three]
+    assert skipped() == {two: code, three: kept} != {two: code, three: code}
+    Unit.objects.filter(sn=three).update(current_step_no=30)  # it could be taken now, but nobody asks for that
+    with committed():
+        go_on()
+    assert skipped() == {three: kept}
+    assert set(Track.objects.values_list("unit__sn", flat=True)) == {one, two}
+
+
+def test_a_failure_that_nobody_foresaw_ends_the_trying(
+    oven: IngestPlant, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_line()
+    send(baked(oven.sns, "OK", "OK", "OK"), 201)
+    resume_line()
+    with monkeypatch.context() as patched:
+        patched.setattr("ingest.attempts.settle_rest", lambda *_args, **_kwargs: 1 / 0)
+        assert catch_up() == 1
+    assert set(skipped().values()) == {"INTERNAL_ERROR"}
+    assert catch_up() == 0
