@@ -345,7 +345,7 @@ class UnitsNotFinished(DomainError):
 
 class RunStarted(DomainError):
     code = "RUN_STARTED"
-    message = _("Run “{run}” has begun: it stays so from its first track or first article.")
+    message = _("Run “{run}” has begun, or units in it have: it stays so.")
 
 
 class OrderRunsOpen(DomainError):

@@ -12,6 +12,7 @@ from mes.production import active_runs, decisions, locking, newer_version, order
 from mes.production.models import OPEN_RUN_STATUSES, Run, WorkOrder
 from mes.production.run_acts import check_plan_not_too_low
 from mes.production.run_closing import has_track
+from mes.production.unit_moves import has_made_units
 
 CHANGEABLE = ("plan_qty", "line_code", "shift_code", "kind", "route_version_no")
 _SAVED = (
@@ -33,8 +34,8 @@ _SAVED = (
 def change(*, run_no: str, wanted: Mapping[str, Any], by: str, reason: str) -> Run:
     """Change what differs of an open run; `wanted` has values of `CHANGEABLE`. What is as it should be changes nothing.
 
-    Line and version may change until its first track or first article, its kind until its first track. With a new line
-    or version an authorized run falls back to PREP.
+    Line and version may change until its first track or first article, its kind until its first track, and while no
+    units are in it that came back. With a new line or version an authorized run falls back to PREP.
 
     Raises RunNotFound, LineNotFound, RunStarted, RunClosed, RunQuantityTooLow, OrderQuantityExceeded,
     RouteVersionNotFound, RouteVersionNotReady, ValidationFailed.
@@ -99,7 +100,7 @@ def _set_shift(run: Run, wanted: Mapping[str, Any]) -> dict[str, list[Any]]:
 def _set_kind(run: Run, kind: str) -> dict[str, list[Any]]:
     if kind == run.kind:
         return {}
-    if has_track(run):
+    if has_track(run) or has_made_units(run):
         raise RunStarted(run=run.run_no)
     told: dict[str, list[Any]] = {"kind": [run.kind, kind]}
     run.kind = kind

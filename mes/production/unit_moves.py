@@ -9,6 +9,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from mes.errors import ProductMismatch
+from mes.plant.models import BomItem
 from mes.production.decision_models import CountedAs, UnitMove, UnitMoveAct
 from mes.production.models import Run, RunKind, Unit, UnitStatus, WorkOrder
 from mes.production.run_counts import counts_changed
@@ -17,7 +18,8 @@ _COUNTED = {UnitStatus.DONE.value: CountedAs.DONE, UnitStatus.SCRAPPED.value: Co
 
 
 def find_made(units: Sequence[Unit], run: Run) -> dict[int, str]:
-    """Return those of these units that were made already as what a run is to make, by id, with what that is.
+    """Return those of these units that were made already and are no part of what a run makes, by id, with what they
+    were made as.
 
     They count for ever in the runs that made them. In a run of production, which makes new ones, they would count
     twice; there is none for other runs. One statement, none for no units.
@@ -25,16 +27,22 @@ def find_made(units: Sequence[Unit], run: Run) -> dict[int, str]:
     if run.kind != RunKind.PRODUCTION or not units:
         return {}
     own = WorkOrder.objects.filter(pk=run.work_order_id).values("product_code")
-    made = UnitMove.objects.filter(
-        unit__in=units, counted_as=CountedAs.DONE, from_run__work_order__product_code__in=own
-    ).order_by()
+    parts = BomItem.objects.filter(parent__code__in=own).order_by().values("child__code")
+    made = UnitMove.objects.filter(unit__in=units, counted_as=CountedAs.DONE).order_by()
+    made = made.exclude(from_run__work_order__product_code__in=parts)
     return dict(made.values_list("unit_id", "from_run__work_order__product_code"))
 
 
 def check_not_made(unit: Unit, run: Run, made: Mapping[int, str]) -> None:
     """Raise ProductMismatch for a unit that is `made` already."""
     if unit.pk in made:
-        raise ProductMismatch(sn=unit.sn, product=made[unit.pk], run=run.run_no, run_product=made[unit.pk])
+        own = WorkOrder.objects.values_list("product_code", flat=True).get(pk=run.work_order_id)
+        raise ProductMismatch(sn=unit.sn, product=made[unit.pk], run=run.run_no, run_product=own)
+
+
+def has_made_units(run: Run) -> bool:
+    """Whether units are in a run that were made before: they came into it for the kind that it is of."""
+    return UnitMove.objects.filter(unit__run=run, counted_as=CountedAs.DONE).exists()
 
 
 def record_moves(

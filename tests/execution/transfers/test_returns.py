@@ -168,6 +168,28 @@ def test_a_unit_that_was_made_is_made_by_no_other_run_of_production(db: None) ->
     assert moved(move("SN-2", "RUN-3", run_no="RUN-2")) == {"SN-2": 10}
 
 
+def test_a_run_keeps_its_kind_with_units_that_came_back(db: None) -> None:
+    make_ended("REWORK")
+    bring_back("SN-1", "RUN-2")
+    body = {"kind": "PRODUCTION", "reason": "Typed wrong"}
+    with nothing_changes():
+        assert refused(asking.client.patch("/api/runs/RUN-2", body)) == (409, "RUN_STARTED")
+    assert move("SN-1", None, run_no="RUN-2").status_code == 200
+    assert asking.client.patch("/api/runs/RUN-2", body).status_code == 200
+
+
+def test_a_unit_of_another_product_does_not_come_into_production_by_an_engineers_run(db: None) -> None:
+    plant, _target = make_ended("ENGINEERING", product_code="DEVICE-1")
+    make_run(plant.version, plant.line, run_no="RUN-3")
+    WorkOrder.objects.filter(wo_no="WO-RUN-3").update(product_code="DEVICE-1")
+    bring_back("SN-1", "RUN-2")
+    with nothing_changes():
+        assert faults(move("SN-1", "RUN-3", run_no="RUN-2")) == {"SN-1": "PRODUCT_MISMATCH"}
+    board, device = (Material.objects.create(code=code, name=code) for code in ("BOARD-1", "DEVICE-1"))
+    BomItem.objects.create(parent=device, child=board, quantity=1)
+    assert moved(move("SN-1", "RUN-3", run_no="RUN-2")) == {"SN-1": 10}
+
+
 def test_nor_is_it_when_its_scrap_is_undone(db: None) -> None:
     plant, _target = make_ended("REWORK")
     make_run(plant.version, plant.line, run_no="RUN-3")
