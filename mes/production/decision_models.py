@@ -20,9 +20,11 @@ def _exactly_one(*columns: str) -> Exact:
 class Decision(models.Model):
     """One act on an order, a run or a line: what it changed, by whom and why. Kept as it was written."""
 
-    work_order = models.ForeignKey(WorkOrder, on_delete=models.PROTECT, null=True, related_name="decisions")
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="decisions")
-    line = models.ForeignKey(Line, on_delete=models.PROTECT, null=True, related_name="decisions")
+    work_order = models.ForeignKey(
+        WorkOrder, on_delete=models.PROTECT, null=True, related_name="decisions", db_index=False
+    )
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="decisions", db_index=False)
+    line = models.ForeignKey(Line, on_delete=models.PROTECT, null=True, related_name="decisions", db_index=False)
     act = models.CharField(_("decision"), max_length=40, help_text=_("A value of `mes.labels.Action`."))
     from_status = models.CharField(_("from"), max_length=13, blank=True)
     to_status = models.CharField(_("to"), max_length=13, blank=True)
@@ -38,6 +40,14 @@ class Decision(models.Model):
         verbose_name_plural = _("decisions")
         constraints = [
             models.CheckConstraint(condition=_exactly_one("work_order", "run", "line"), name="decision_about_one_thing")
+        ]
+        # The history of each is read the newest first.
+        indexes = [
+            models.Index(
+                fields=["work_order", "-id"], condition=Q(work_order__isnull=False), name="decision_by_work_order"
+            ),
+            models.Index(fields=["run", "-id"], condition=Q(run__isnull=False), name="decision_by_run"),
+            models.Index(fields=["line", "-id"], condition=Q(line__isnull=False), name="decision_by_line"),
         ]
 
     def __str__(self) -> str:
@@ -137,6 +147,8 @@ class Hold(models.Model):
                 name="hold_ended_when_released",
             ),
         ]
+        # Few are open, however many there were.
+        indexes = [models.Index(fields=["id"], condition=Q(status=HoldStatus.OPEN), name="hold_open")]
 
     def __str__(self) -> str:
         return self.hold_no
@@ -232,7 +244,15 @@ class Approval(models.Model):
                 name="approval_by_another_person",
             ),
         ]
-        indexes = [models.Index(F("status"), F("expires_at"), name="approval_by_status")]
+        indexes = [
+            models.Index(F("status"), F("expires_at"), name="approval_by_status"),
+            models.Index(fields=["status", "-id"], name="approval_newest_of_status"),
+            models.Index(
+                fields=["-decided_at", "-id"],
+                condition=~Q(status=ApprovalStatus.REQUESTED),
+                name="approval_by_decision",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type} {self.pk}"

@@ -79,7 +79,7 @@ class ReferencePass(models.Model):
         verbose_name = _("pass of a reference unit")
         verbose_name_plural = _("passes of reference units")
         indexes = [
-            models.Index(F("reference_unit"), F("passed_at").desc(), name="reference_pass_by_unit"),
+            models.Index(F("reference_unit"), F("id").desc(), name="reference_pass_newest"),
             models.Index(F("created_at"), name="reference_pass_by_age"),
         ]
 

@@ -42,8 +42,8 @@ OVERFULL_RUNS = f"""
       ) units (count)
      WHERE r.status IN ({OPEN}) AND units.count > r.plan_qty
 """
-# The places where units stand are few for each run. What is scrapped stands nowhere: it stays behind when its run takes
-# a newer version.
+# The places where units stand are few for each run: units are read only of those that its version has not. What is
+# scrapped stands nowhere: it stays behind when its run takes a newer version.
 UNKNOWN_STEPS = """
     WITH places AS MATERIALIZED (
         SELECT DISTINCT run_id, status, current_step_no FROM mes_unit WHERE run_id IS NOT NULL AND status <> 'SCRAPPED'
@@ -51,14 +51,17 @@ UNKNOWN_STEPS = """
         SELECT v.id, ARRAY(SELECT (step->>'stepNo')::int FROM jsonb_array_elements(v.snapshot->'steps') step) step_nos
           FROM mes_routeversion v
          WHERE v.id IN (SELECT r.route_version_id FROM mes_run r WHERE r.id IN (SELECT run_id FROM places))
+    ), unknown AS MATERIALIZED (
+        SELECT place.*, r.run_no
+          FROM places place
+          JOIN mes_run r ON r.id = place.run_id
+          JOIN versions v ON v.id = r.route_version_id
+         WHERE place.current_step_no IS NULL OR place.current_step_no <> ALL (v.step_nos)
     )
-    SELECT u.sn, concat_ws(' ', 'step', coalesce(place.current_step_no::text, 'none'), 'in', r.run_no)
-      FROM places place
-      JOIN mes_run r ON r.id = place.run_id
-      JOIN versions v ON v.id = r.route_version_id
+    SELECT u.sn, concat_ws(' ', 'step', coalesce(place.current_step_no::text, 'none'), 'in', place.run_no)
+      FROM unknown place
       JOIN mes_unit u ON u.run_id = place.run_id AND u.status = place.status
                      AND u.current_step_no IS NOT DISTINCT FROM place.current_step_no
-     WHERE place.current_step_no IS NULL OR place.current_step_no <> ALL (v.step_nos)
 """
 OPEN_RUNS_OF_ENDED_ORDERS = f"""
     SELECT o.wo_no, concat_ws(' ', o.status, 'with', r.run_no, r.status)
