@@ -1,4 +1,4 @@
-"""Flat as it grows: `--grown` measures each case in a large plant and in a small one in turns, then lists and pages.
+"""Flat as it grows: `--grown` measures each case in a large plant and in a small one in turns, then rules and pages.
 
 Each plant is made by `bench.grown` in an installation of its own (`bench.grown_side`), removed afterwards. The small
 one is as new: its values are of one month. A round is four stretches: large, small, small, large.
@@ -18,6 +18,7 @@ MOST_P50, MOST_P99 = 1.2, 1.5  # of the small plant's
 MOST_SHARE = 3.0  # how many times what its statements take an answer may take
 FIXED = 0.05  # seconds that Python may take for an answer whatever its statements take
 SLOW = 0.1  # seconds of statements: what takes longer grows with the plant
+MOST_OF_RULE = 2.0  # seconds of a rule of integrity, which is asked of everything, at night
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,37 @@ class Listed:
         return asdict(self)
 
 
-def measure(cases: Sequence[str], *, values: int, rounds: int, warm_up: float, seconds: float) -> list[Growth | Listed]:
+@dataclass(frozen=True)
+class Checked:
+    """A rule of integrity: what it takes in the large plant and in the small one, in seconds."""
+
+    rule: str
+    large: float
+    small: float
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether it takes longer than it may."""
+        return self.large > MOST_OF_RULE
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+Found = Growth | Listed | Checked
+
+
+def measure(cases: Sequence[str], *, values: int, rounds: int, warm_up: float, seconds: float) -> list[Found]:
     """Make both plants, measure, print and return what was found. Raises BenchError."""
     print(f"Making a plant of {values:,} values and one of {SMALL_VALUES:,} …", flush=True)
     with _side(values, MONTHS) as large, _side(SMALL_VALUES, 1) as small:
         large.answer()
         small.answer()
-        grown: list[Growth | Listed] = []
+        grown: list[Found] = []
         for case in cases:
             grown.append(_measure_case(large, small, case, rounds, {"warm_up": warm_up, "seconds": seconds}))
             print(_describe(grown[-1]), flush=True)
-        return [*grown, *_measure_lists(large)]
+        return [*grown, *_check(large, small), *_measure_lists(large)]
 
 
 @contextmanager
@@ -103,6 +124,15 @@ def _mean(*percentiles: tuple[float, float]) -> tuple[float, float]:
     return mean(each[0] for each in percentiles), mean(each[1] for each in percentiles)
 
 
+def _check(large: Side, small: Side) -> list[Checked]:
+    print("\nRules of integrity in the large plant and in the small one:", flush=True)
+    taken, before = large.ask({"rules": True}), small.ask({"rules": True})
+    found = [Checked(rule, seconds, before[rule]) for rule, seconds in taken.items()]
+    for one in found:
+        print(_describe(one), flush=True)
+    return found
+
+
 def _measure_lists(side: Side) -> list[Listed]:
     addresses = side.ask({"lists": True})["addresses"]
     print(f"\n{len(addresses)} lists and pages of the large plant; those that take long:", flush=True)
@@ -115,7 +145,9 @@ def _measure_lists(side: Side) -> list[Listed]:
     return found
 
 
-def _describe(one: Growth | Listed) -> str:
+def _describe(one: Found) -> str:
+    if isinstance(one, Checked):
+        return f"  {one.rule:<20} {_ms(one.large)} {_ms(one.small)}   {'MISS' if one.is_missed else 'pass'}"
     if isinstance(one, Growth):
         return (
             f"  {one.case:<20} p50 {one.ratio(0):.2f} ×, p99 {one.ratio(1):.2f} × the small plant's"
@@ -130,6 +162,12 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1000:7.1f} ms"
 
 
-def missed(results: Sequence[Growth | Listed]) -> list[str]:
+def missed(results: Sequence[Found]) -> list[str]:
     """Return what misses its target."""
-    return [one.case if isinstance(one, Growth) else one.path for one in results if one.is_missed]
+    return [_name(one) for one in results if one.is_missed]
+
+
+def _name(one: Found) -> str:
+    if isinstance(one, Growth):
+        return one.case
+    return one.path if isinstance(one, Listed) else f"rule {one.rule}"

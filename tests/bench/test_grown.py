@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.db.models import Exists, OuterRef
 
-from bench import addresses, grown
+from bench import addresses, grown, grown_side, growth
 from execution.models import DataValue, Track
 from ingest.models import IngestEvent
 from integration.models import DeviceDataRecord
@@ -56,6 +56,8 @@ def test_the_product_reads_what_was_made(size):
 
     assert [model.__name__ for model in STEERED if not model.objects.exists()] == []
     assert check_integrity() == []
+    taken = grown_side.time_rules()
+    assert {"UNIT_STEP", "IN_STATION", "ERP_MESSAGE"} <= set(taken) and min(taken.values()) > 0
 
     client = api_client()
     unit = client.get("/api/trace/units/GROWN-00000007").json()["data"]
@@ -92,3 +94,8 @@ def test_the_product_reads_what_was_made(size):
         "/lists/units/?period=all&status=ON_HOLD",
     } <= found
     assert len([path for path in found if path.startswith("/api/")]) > 300
+
+
+def test_a_rule_that_takes_long_misses_its_target():
+    slow = growth.Checked("UNIT_STEP", growth.MOST_OF_RULE + 0.1, 0.1)
+    assert growth.missed([slow, growth.Checked("UNIT_MOVES", 0.1, 0.1)]) == ["rule UNIT_STEP"]
