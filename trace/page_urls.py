@@ -3,7 +3,7 @@
 from django.urls import path, re_path
 
 from mes.platform.http.addresses import NAME, one_of
-from trace import approval_pages, line_pages, pages, run_act_pages, unit_act_pages
+from trace import approval_pages, carrier_act_pages, line_pages, pages, run_act_pages, run_deviations, unit_act_pages
 from trace.reports import pages as report_pages
 
 urlpatterns = [
@@ -24,9 +24,11 @@ urlpatterns = [
     path("reports/remark/", report_pages.remark, name="report-remark"),
     path("reports/sign/", report_pages.sign, name="report-sign"),
     path("trace/", pages.search, name="trace"),
+    path("trace/depanel/<name:carrier_no>/", carrier_act_pages.depanel, name="carrier-depanel"),
     path("trace/carriers/<name:carrier_no>/", pages.carrier, name="carrier"),
     path("trace/run-acts/<slug:name>/<name:run_no>/", run_act_pages.act, name="run-act"),
     path("trace/close-check/<name:run_no>/", run_act_pages.close_check, name="run-close-check"),
+    path("trace/deviations/<name:no>/end/", run_deviations.end, name="deviation-end"),
     path("trace/unit-acts/<slug:name>/<name:sn>/", unit_act_pages.act, name="unit-act"),
     path("trace/runs/<name:run_no>/", pages.run, name="run"),
     re_path(

@@ -20,7 +20,7 @@ from mes.platform.http import acts
 from mes.platform.http.pages import columns_of, is_live, mark_of, show_live, signed_in
 from mes.platform.http.whole_numbers import whole_number
 from mes.production.models import UnitStatus
-from trace import carriers, lines, run_act_pages, runs, start, unit_act_pages, units
+from trace import carrier_act_pages, carriers, lines, run_act_pages, run_deviations, runs, start, unit_act_pages, units
 from trace import search as searching
 from trace.shown_run import ShownRun
 
@@ -88,10 +88,13 @@ def run(request: HttpRequest, run_no: str) -> HttpResponse:
     mark = _mark_of_run(page, shown)
     if is_live(request) and request.GET.get("seen") == mark:
         return HttpResponse(status=204)  # without drawing it
-    offered = run_act_pages.list_acts(request, shown)
+    ends = run_deviations.end_acts(request, page.deviations)
+    offered = [*run_act_pages.list_acts(request, shown), *ends]
     if not is_live(request):
         offered = list(acts.with_refusal(request, offered, place=reverse("run", args=[page.state.run.run_no])))
-    context = {"page": page, "links": _links(page), "acts": offered}
+    above = offered[: len(offered) - len(ends)]
+    deviations = run_deviations.with_ends(page.deviations, offered)
+    context = {"page": page, "links": _links(page), "acts": above, "deviations": deviations}
     return show_live(request, "trace/run.html", "trace/_run_live.html", context, mark=mark)
 
 
@@ -137,7 +140,10 @@ def carrier(request: HttpRequest, carrier_no: str) -> HttpResponse:
         trace = carriers.get_carrier_trace(carrier_no=carrier_no)
     except CarrierNotFound:
         return missing(request, carrier_no, _("There is no carrier “%(code)s”.") % {"code": carrier_no})
-    return show_live(request, "trace/carrier.html", "trace/_carrier_live.html", {"trace": trace})
+    offered = carrier_act_pages.list_acts(request, trace)
+    if not is_live(request):
+        offered = list(acts.with_refusal(request, offered, place=reverse("carrier", args=[carrier_no])))
+    return show_live(request, "trace/carrier.html", "trace/_carrier_live.html", {"trace": trace, "acts": offered})
 
 
 def _show_pass(request: HttpRequest, trace: units.UnitTrace, track_id: int) -> HttpResponse:
@@ -276,7 +282,8 @@ def _mark_of_run(page: runs.RunPage, shown: ShownRun) -> str:
     numbers = (page.matching, page.clocks_over, page.clocks_soon, page.newer_version_no, page.counts)
     yields = [(item.step.step_no, item.finished, item.passed) for item in page.yields]
     units = [_facts_of_unit(row) for row in page.units]
-    decided = [columns_of(row) for row in (*page.holds, *(item.decision for item in page.decisions))]
+    open_ones = (*page.holds, *(shown.deviation for shown in page.deviations))
+    decided = [columns_of(row) for row in (*open_ones, *(item.decision for item in page.decisions))]
     return mark_of(
         _facts_of_state(page.state), numbers, yields, units, checked, decided, shown.lines, now=timezone.now()
     )

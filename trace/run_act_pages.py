@@ -18,11 +18,12 @@ from mes.platform.http.pages import signed_in
 from mes.production import run_closing
 from mes.production.models import Run
 from mes.production.queries import find_newer_version
+from trace.run_deviations import DEVIATION_ACTS
 from trace.run_steering import STEERING
 from trace.run_unit_acts import UNIT_ACTS
 from trace.shown_run import RunAct, ShownRun
 
-RUN_ACTS: dict[str, RunAct] = {**STEERING, **UNIT_ACTS}
+RUN_ACTS: dict[str, RunAct] = {**STEERING, **UNIT_ACTS, **DEVIATION_ACTS}
 
 
 def list_acts(request: HttpRequest, shown: ShownRun) -> list[Act]:

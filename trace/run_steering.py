@@ -136,7 +136,8 @@ def _change_fields(shown: ShownRun) -> Iterator[Field]:
     if newer := shown.newer:
         present = run.route_version.version_no
         choices = [(str(present), str(present)), (str(newer), str(newer))]
-        yield Field("routeVersionNo", _("Version of the route"), FieldKind.CHOICE, value=str(present), choices=choices)
+        name, label = "routeVersionNo", _("Version of the route")
+        yield Field(name, label, FieldKind.CHOICE, value=str(present), choices=choices, is_number=True)
 
 
 def _change(request: HttpRequest, run_no: str, fields: Sequence[Field]) -> str:

@@ -11,6 +11,8 @@ from execution.transfers.api import MoveUnitsRequest, ReturnUnitsRequest, SplitR
 from mes.platform.accounts.roles import Capability
 from mes.platform.http import acts
 from mes.platform.http.acts import Act, Field, FieldKind
+from mes.production import runs
+from mes.production.api import RunViewSet, UnitsRequest
 from trace.shown_run import RunAct, ShownRun, address_of, is_open, name_of
 
 NEEDED: Mapping[str, tuple[Capability, ...]] = TransferViewSet.capabilities
@@ -19,6 +21,20 @@ NEEDED: Mapping[str, tuple[Capability, ...]] = TransferViewSet.capabilities
 def _units_field(*, is_required: bool = True) -> Field:
     label = _("Scan the units") if is_required else _("Scan the units that go along (optional)")
     return Field("sns", label, FieldKind.SCANS, is_required=is_required)
+
+
+def _register_act(name: str, shown: ShownRun) -> Act:
+    about = _("These units are made in the run. From then on it takes registered units only.")
+    fields = (_units_field(),)
+    at = {"RUN_QTY_EXCEEDED": "sns", "SN_UNREADABLE": "sns", "SN_MASK_MISMATCH": "sns", "UNIT_RUN_MISMATCH": "sns"}
+    button = _("Register the units")
+    return Act(name, _("Register units"), address_of(name, shown), button, about, symbol="copy", fields=fields, at=at)
+
+
+def _register(request: HttpRequest, run_no: str, fields: Sequence[Field]) -> str:
+    body = acts.read_form(UnitsRequest, request, fields)
+    _run, new_sns = runs.register_units(run_no=run_no, sns=body["sns"])
+    return ngettext("%d unit is registered.", "%d units are registered.", len(new_sns)) % len(new_sns)
 
 
 def _split_act(name: str, shown: ShownRun) -> Act:
@@ -62,7 +78,7 @@ def _move_act(name: str, shown: ShownRun) -> Act:
 def _step_field(label: str, choices: Sequence[tuple[str, str]] = ()) -> Field:
     if not choices:
         return Field("toStepNo", label, FieldKind.NUMBER)
-    return Field("toStepNo", label, FieldKind.CHOICE, choices=[("", _("the first")), *choices])
+    return Field("toStepNo", label, FieldKind.CHOICE, choices=[("", _("the first")), *choices], is_number=True)
 
 
 def _move(request: HttpRequest, run_no: str, fields: Sequence[Field]) -> str:
@@ -109,6 +125,7 @@ def _return(request: HttpRequest, run_no: str, fields: Sequence[Field]) -> str:
 
 
 UNIT_ACTS: dict[str, RunAct] = {
+    "register": RunAct(RunViewSet.capabilities["units"], is_open, _register_act, _register),
     "split": RunAct(NEEDED["split"], lambda shown: shown.is_open and shown.run.plan_qty > 1, _split_act, _split),
     "move": RunAct(NEEDED["move"], is_open, _move_act, _move),
     "take-back": RunAct(NEEDED["move"], is_open, _take_back_act, _take_back),

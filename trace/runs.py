@@ -27,6 +27,7 @@ from mes.specs.models import ItemType
 from mes.time_rules.queries import count_urgent
 from trace.readiness import RunReadiness, find_readiness
 from trace.reports.production import MachineRow, count_run
+from trace.run_deviations import ShownDeviation, list_deviations
 from trace.shown_run import find_holds
 from trace.values import CLOCKS_DIFFER
 
@@ -201,6 +202,7 @@ class RunPage:
     readiness: RunReadiness | None
     counts: Sequence[MachineRow]
     holds: Sequence[Hold]
+    deviations: Sequence[ShownDeviation]
     decisions: Sequence[DecisionRow]
     newer_version_no: int | None = None
 
@@ -208,6 +210,11 @@ class RunPage:
     def pages(self) -> int:
         """How many pages the units fill."""
         return max(1, -(-self.matching // PAGE_SIZE))
+
+    @property
+    def has_deviation(self) -> bool:
+        """Whether one is in force."""
+        return any(shown.is_in_force for shown in self.deviations)
 
     @property
     def statuses(self) -> list[tuple[str, str, int]]:
@@ -307,6 +314,7 @@ def get_run_page(*, run_no: str, chosen: Filter) -> RunPage:
         readiness=find_readiness(run),
         counts=count_run(run),
         holds=find_holds(run),
+        deviations=list_deviations(run),
         decisions=list(map(DecisionRow, list_decisions(run).select_related("run")[:SHOWN_DECISIONS])),
         newer_version_no=find_newer_version(run),
     )

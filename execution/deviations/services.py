@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -211,10 +212,11 @@ def _describe(approval: Approval) -> str:
         "step": arguments["stepNo"],
         "units": units,
         "stations": ", ".join(arguments["stationCodes"]),
+        "until": date_format(timezone.localtime(datetime.fromisoformat(arguments["expiresAt"])), "j M Y H:i"),
     }
     if arguments["type"] == DeviationType.SKIP:
-        return _("Skip step %(step)s of run %(run)s: %(units)s") % told
-    return _("Run step %(step)s of run %(run)s at %(stations)s: %(units)s") % told
+        return _("Skip step %(step)s of run %(run)s until %(until)s: %(units)s") % told
+    return _("Run step %(step)s of run %(run)s at %(stations)s until %(until)s: %(units)s") % told
 
 
 KIND = ApprovalKind(

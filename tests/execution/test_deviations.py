@@ -1,5 +1,6 @@
 """Deviations: asked for and approved by two, who goes past a step or runs it elsewhere, until when."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_it_counts_once_another_person_approved_it(supervisor, quality, operator
     assert (listed["deviationNo"], listed["approvalId"]) == (asked["deviationNo"], asked["approvalId"])
     assert (listed["status"], listed["sns"], listed["operationCode"]) == ("REQUESTED", None, "REFLOW")
     [waiting] = assert_done(quality.get("/api/approvals?type=DEVIATION&status=REQUESTED"))["items"]
-    assert waiting["description"] == "Skip step 20 of run RUN-1: all units"
+    assert re.fullmatch(r"Skip step 20 of run RUN-1 until .* \d\d:\d\d: all units", waiting["description"])
     assert_refused(supervisor.post(f"/api/approvals/{asked['approvalId']}/approve", {}), "PERMISSION_DENIED", 403)
     assert_done(quality.post(f"/api/approvals/{asked['approvalId']}/approve", {}))
     assert Run.objects.get().has_deviations
@@ -341,7 +342,7 @@ def _count(operator: APIClient, station: str, sn: str) -> int:
 def test_a_request_names_what_it_is_for(supervisor) -> None:
     make_station("LAB-01")
     assert_done(ask(supervisor, type="STATION", stationCodes=["LAB-01"], sns=["SN-2"]), 202)
-    assert approvals_words() == "Run step 20 of run RUN-1 at LAB-01: SN-2"
+    assert re.fullmatch(r"Run step 20 of run RUN-1 at LAB-01 until .* \d\d:\d\d: SN-2", approvals_words())
 
 
 def approvals_words() -> str:

@@ -61,7 +61,7 @@ def finish(sn: str) -> None:
 
 def test_the_state_decides_what_is_offered(plant: Plant) -> None:
     client = sign_in()
-    open_ones = {"hold", "close", "change", "split", "move", "take-back", "return"}
+    open_ones = {"hold", "close", "change", "split", "move", "take-back", "return", "deviation", "register"}
     assert offered(read(client)) == open_ones
     run_acts.hold(run_no="RUN-1", by="sue", reason="Wrong reel")
     page = read(client)
@@ -76,7 +76,7 @@ def test_the_state_decides_what_is_offered(plant: Plant) -> None:
 
 @pytest.mark.parametrize(
     ("role", "names"),
-    [(Role.OPERATOR, set()), (Role.QUALITY, {"hold"}), (Role.ENGINEER, set()), (Role.INTEGRATION, set())],
+    [(Role.OPERATOR, set()), (Role.QUALITY, {"hold"}), (Role.ENGINEER, {"deviation"}), (Role.INTEGRATION, set())],
 )
 def test_the_role_decides_what_is_offered_and_done(plant: Plant, role: Role, names: set[str]) -> None:
     make_run(plant.version, plant.line, run_no="RUN-2")
@@ -158,6 +158,18 @@ def test_units_are_moved_all_or_none_with_the_fault_beside_each(plant: Plant) ->
     assert set(Unit.objects.filter(run__run_no="RUN-2").values_list("sn", flat=True)) == {"SN-1", "SN-3"}
 
 
+def test_units_are_registered_by_scanner(plant: Plant) -> None:
+    client = sign_in()
+    assert "2 units are registered." in act(client, "register", sns="NEW-1\r\n(21)NEW-2")
+    assert "0 units are registered." in act(client, "register", sns="NEW-1")
+    assert {"NEW-1", "NEW-2"} < set(Unit.objects.filter(run=plant.run).values_list("sn", flat=True))
+    make_run(plant.version, plant.line, run_no="RUN-2")
+    form = refused(act(client, "register", "RUN-2", sns="NEW-3\nNEW-1"), "register")
+    assert "field-problem" in form and not Unit.objects.filter(sn="NEW-3").exists()
+    make_run(plant.version, plant.line, run_no="RUN-3")
+    assert 'href="#act-register"' in read(client, "/trace/runs/RUN-3/")
+
+
 def test_units_are_taken_back_and_returned(plant: Plant) -> None:
     client = sign_in()
     assert "1 unit is taken back." in act(client, "take-back", sns="SN-3", reason="not needed")
@@ -166,8 +178,10 @@ def test_units_are_taken_back_and_returned(plant: Plant) -> None:
     run_acts.close(run_no="RUN-1", by="sue", reason="x")
     make_run(plant.version, plant.line, run_no="RUN-2")
     Run.objects.filter(run_no="RUN-2").update(kind=RunKind.REWORK)
-    page = act(client, "return", "RUN-2", sns="SN-1", toStepNo="", reason="Complaint")
-    assert "1 unit is in this run now." in page
+    page = act(client, "return", "RUN-2", sns="SN-1", toStepNo="20", reason="Complaint")
+    assert "1 unit is in this run now." in page and Unit.objects.get(sn="SN-1").current_step_no == 20
+    page = act(client, "return", "RUN-2", sns="SN-2", toStepNo="", reason="Complaint")
+    assert "1 unit is in this run now." in page and Unit.objects.get(sn="SN-2").current_step_no == 10
     assert "is not known" in refused(act(client, "return", "RUN-2", sns="SN-9", reason="x"), "return")
 
 

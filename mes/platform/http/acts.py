@@ -82,6 +82,7 @@ class Field:
     least: int | None = None
     most: int | None = None
     is_focused: bool = False  # when the page comes, unless something was refused (`is_refused` of its context)
+    is_number: bool = False  # what is chosen
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def read_form(serializer: type[serializers.Serializer], request: HttpRequest, fi
 
 def _value_of(each: Field, text: str) -> Any:
     """Return a text as the interface would be sent it; what is not of its kind is left as it is, and refused there."""
-    if each.kind is FieldKind.NUMBER:
+    if each.kind is FieldKind.NUMBER or each.is_number:
         number = whole_number(text)
         return text if number is None else number
     if each.kind is FieldKind.TICK:
