@@ -5,7 +5,8 @@ import re
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from execution import dispositions, tracking
+from execution import dispositions, panels, tracking
+from execution.panels import Board, Panel
 from mes.platform.accounts.roles import Role
 from mes.production.models import Run, RunStatus, Unit
 from tests.browser.conftest import Look, SignIn, at, enter, watched
@@ -123,6 +124,57 @@ def test_a_run_is_closed_with_leftovers_and_reopened_by_touch(browser: Browser, 
         expect(page.get_by_text("The run is open again: In progress.")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 768
     context.close()
+
+
+def test_boards_of_a_panel_get_their_labels_by_scanner_alone(sign_in: SignIn, look: Look) -> None:
+    make_plant(units=0)
+    panels.register_panels(run_no="RUN-1", panels=[Panel("P-1", [Board(1), Board(2)])], by="sue")
+    page = sign_in(Role.OPERATOR, "/trace/carriers/P-1/")
+    at(page, 390, "light")
+    tab_to(page, "Depanel")
+    page.keyboard.press("Enter")
+    tab_to(page, "Label of position 1")
+    scan(page, "SN-1")
+    expect(page.locator("#depanel-board-2")).to_be_focused()  # nothing is sent before the last label
+    scan(page, "SN-2")
+    look()
+    expect(page.get_by_role("button", name="Part the boards")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("2 boards left the carrier.")).to_be_visible()
+    look()
+    assert set(Unit.objects.values_list("sn", flat=True)) == {"SN-1", "SN-2"}
+
+
+def test_a_deviation_is_asked_for_approved_and_ended(sign_in: SignIn, look: Look) -> None:
+    make_plant(units=2)
+    make_user(Role.QUALITY, username="quinn")
+    page = sign_in(Role.ENGINEER, RUN_PAGE)
+    at(page, 768, "dark")
+    tab_to(page, "Deviation")
+    page.keyboard.press("Enter")
+    page.get_by_label("Step", exact=True).select_option("20")
+    tab_to(page, "Scan the units (without any, it is for all)")
+    scan(page, "SN-1")
+    page.locator("#deviation-reason").fill("The oven is down")
+    look()
+    page.get_by_role("button", name="Ask for it").press("Enter")
+    expect(page.get_by_text("waits for approval, until")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    enter(page, "quinn")
+    page.goto("/approvals/")
+    expect(page.get_by_text("Skip step 20 of run RUN-1 until").first).to_be_visible()
+    look()
+    unfold(page, "Approve")
+    page.get_by_role("button", name="Approve").press("Enter")
+    page.goto(RUN_PAGE)
+    expect(page.get_by_text("in force until")).to_be_visible()
+    at(page, 390, "light")
+    look()
+    unfold(page, "End it")
+    page.get_by_role("textbox", name="Reason").last.fill("The oven works")
+    page.get_by_role("button", name="End the deviation").press("Enter")
+    expect(page.get_by_text("has ended.")).to_be_visible()
+    look()
 
 
 def test_a_scrap_is_undone_by_two_people(sign_in: SignIn, look: Look) -> None:
