@@ -178,8 +178,8 @@ def test_units_are_taken_back_and_returned(plant: Plant) -> None:
     run_acts.close(run_no="RUN-1", by="sue", reason="x")
     make_run(plant.version, plant.line, run_no="RUN-2")
     Run.objects.filter(run_no="RUN-2").update(kind=RunKind.REWORK)
-    page = act(client, "return", "RUN-2", sns="SN-1", toStepNo="20", reason="Complaint")
-    assert "1 unit is in this run now." in page and Unit.objects.get(sn="SN-1").current_step_no == 20
+    page = act(client, "return", "RUN-2", sns="SN-1", toStepNo="10", reason="Complaint")
+    assert "1 unit is in this run now." in page and Unit.objects.get(sn="SN-1").current_step_no == 10
     page = act(client, "return", "RUN-2", sns="SN-2", toStepNo="", reason="Complaint")
     assert "1 unit is in this run now." in page and Unit.objects.get(sn="SN-2").current_step_no == 10
     assert "is not known" in refused(act(client, "return", "RUN-2", sns="SN-9", reason="x"), "return")
