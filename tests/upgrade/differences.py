@@ -29,6 +29,7 @@ ADDED: dict[str, str] = {
     "runs": "orders name their runs",
     "heldFrom": "runs say where they go on",
     "holds": "runs say what holds them",
+    "deviations": "units tell the deviations that cover them",
     "isOptional": "steps may be optional",
     "allowedQty": "orders say by how much their runs may exceed them",
     "aboutEventId": "decisions name the step and the event that they are about",
@@ -130,6 +131,34 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "/api/routes/STRANGE/versions/1": {".body.data.drift": FUNCTIONS},
     "unchanged_routes_compile_to_their_versions": {" 9 routes/STRANGE/compile": FUNCTIONS},
 }
+
+
+KINDS = "reports are about one kind of runs, and say about which"
+LINES = "lines have a page, to which others lead"
+STEERED = "a unit is relabelled on its page, where it also says what two decided"
+ACTS = {
+    "/api/reports/in-out?lineCode=SMT-1&from=2026-11-26&to=2026-11-29&format=csv": KINDS,
+    "/api/reports/production?lineCode=SMT-1&from=2026-11-26&to=2026-11-29&format=csv": KINDS,
+    "/reports/in-out/?line=SMT-1": KINDS,
+    "/reports/record/?line=SMT-1": KINDS,
+    "/readiness/": LINES,
+    "/readiness/runs/FAI-INSPECTING/": LINES,
+    "/readiness/runs/READY-1/": LINES,
+    "/readiness/runs/READY-2/": LINES,
+    "/readiness/runs/READY-3/": LINES,
+    "/trace/units/B-FAILED/": STEERED,
+    "/trace/units/B-HELD-IN/": STEERED,
+    "/trace/units/B-IN/": STEERED,
+    "/trace/units/B-REWORKED/": STEERED,
+    "/trace/units/B-SCRAPPED/": STEERED,
+    "/trace/units/C-ACKNOWLEDGED/": STEERED,
+    "/trace/units/F-INSPECTING-1/": STEERED,
+    "/trace/units/I-REVIEW/": STEERED,
+    "/trace/units/O-PART-3/": STEERED,
+    "/trace/units/O-TOO-LONG/": STEERED,
+}
+for _address, _reason in ACTS.items():
+    DIFFERENT.setdefault(_address, {})[".body"] = _reason
 
 
 def is_told(name: str, place: str) -> bool:
