@@ -26,6 +26,8 @@ OF_NOTHING_THAT_HAPPENED = {
     "POST /api/routes effectiveFrom",
     "POST /api/routes effectiveTo",
     "POST /api/runs/{run_no}/deviations expiresAt",
+    "POST /api/reference-units expiresAt",
+    "PATCH /api/reference-units/{sn} expiresAt",
 }
 # What came in between is decided about.
 OF_NOTHING_THAT_HAPPENED |= {
@@ -57,6 +59,8 @@ def body_of(door: str) -> dict[str, Any]:
     plant = make_plant()
     Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
     into_oven(api_client(Role.ADMIN))
+    if door.endswith("active-run"):
+        return {"runNo": "RUN-1"}
     if door.endswith("track-in"):
         return {"runNo": "RUN-1", "sn": "SN-2"}
     if door.endswith("track-out"):
@@ -82,7 +86,8 @@ def with_time(door: str, path: str, at: str) -> dict[str, Any]:
 def code_of(name: str, at: str) -> str | None:
     """Send a time to a door; return the code of the refusal."""
     door, path = name.rsplit(" ", 1)
-    address = door.removeprefix("POST ").replace("{code}", "SMT-01" if door.endswith("track-in") else "REF-01")
+    codes = {"track-in": "SMT-01", "active-run": "SMT-A"}
+    address = door.removeprefix("POST ").replace("{code}", codes.get(door.rsplit("/", 1)[-1], "REF-01"))
     body = with_time(door, path, at)
     if "production" in path:
         make_plant()

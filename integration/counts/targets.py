@@ -51,7 +51,10 @@ def _with_active_runs(reports: Sequence[Names]) -> list[Names]:
     """Return the reports, with the active run where they name none."""
     nameless = [names for names in reports if names.run_no is None]
     run_nos = iter(find_active_run_nos([Moment(names.station_code or "", names.at) for names in nameless]))
-    return [names._replace(run_no=next(run_nos)) if names.run_no is None else names for names in reports]
+    return [
+        Names(next(run_nos), names.station_code, names.step_no, names.at) if names.run_no is None else names
+        for names in reports
+    ]
 
 
 def _find(names: Names, run: Run | None, station: Station | None) -> ServedStep | errors.DomainError:

@@ -56,7 +56,7 @@ FIND_ALL = f"""
 
 def find_active_run(moment: Moment) -> Run | None:
     """Return the run that was active then, with its order, line and route version; None where none was."""
-    [[run_id]] = fetch_all(FIND, moment._asdict() | {"station": moment.station_code})
+    [[run_id]] = fetch_all(FIND, {"station": moment.station_code, "at": moment.at})
     if run_id is None:
         return None
     runs = Run.objects.select_related("work_order", "line", "route_version").defer("route_version__snapshot")

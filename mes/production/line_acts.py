@@ -13,7 +13,7 @@ from mes import errors
 from mes.labels import Action, Entity, State
 from mes.plant.models import Line, Station
 from mes.platform.database.lookup import get_or_raise
-from mes.platform.inbound.times import check_not_ahead
+from mes.platform.inbound.times import check_bounds
 from mes.production import decisions, holds, locking, runs, steering_notices
 from mes.production.decision_models import Hold, HoldSource, RunActivation
 from mes.production.models import OPEN_RUN_STATUSES, Run
@@ -66,7 +66,7 @@ def set_active_run(
         _check_may_be_active(run, line, station)
     now = timezone.now()
     if at is not None:
-        check_not_ahead(at, now=now)
+        check_bounds(at, now=now)
         at = min(at, now)
     place: dict[str, Line | Station] = {"line": line} if station is None else {"station": station}
     last = RunActivation.objects.filter(**place).select_for_update(no_key=True).order_by("-active_from", "-id").first()

@@ -133,6 +133,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
 }
 
 
+PARTED = "boards are taken off on the page of their carrier"
 KINDS = "reports are about one kind of runs, and say about which"
 LINES = "lines have a page, to which others lead"
 STEERED = "a unit is relabelled on its page, where it also says what two decided"
@@ -146,6 +147,9 @@ ACTS = {
     "/readiness/runs/READY-1/": LINES,
     "/readiness/runs/READY-2/": LINES,
     "/readiness/runs/READY-3/": LINES,
+    "/trace/carriers/PALLET-5/": PARTED,
+    "/trace/carriers/PALLET-O-TRANSACTION/": PARTED,
+    "/trace/carriers/PALLET-PART/": PARTED,
     "/trace/units/B-FAILED/": STEERED,
     "/trace/units/B-HELD-IN/": STEERED,
     "/trace/units/B-IN/": STEERED,
