@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 HOME_QUERIES = 9  # session, user, what the user may do; followed lines, late orders; runs, units, lines, moves
 SEARCH_QUERIES = 11
-RUN_QUERIES = 13
+RUN_QUERIES = 14  # deviations among them
 UNIT_QUERIES = 5
 GROUPS_QUERIES = 1  # what a person may do, where the state allows a decision
 
