@@ -279,8 +279,11 @@ class Simulator:
         return stamp
 
     def _close(self, batch: Batch) -> None:
-        """Close a run that is over, unless boards of it still wait for people."""
+        """Close a run that is over, unless boards of it still wait for people or nothing of it has arrived."""
         try:
+            if self._client.get("runs", batch.run_no, "close-check")["leadsTo"] == "CANCELLED":
+                self._say(f"{batch.run_no} stays open: nothing of it has arrived yet")
+                return
             self._client.post("runs", batch.run_no, "close", body={"reason": f"{batch.done} of {batch.size} boards"})
             self._say(f"{batch.run_no} is closed: {batch.done} of {batch.size} boards done")
             self._say(str(self.tally))

@@ -24,7 +24,7 @@ def test_the_record_prints_without_what_only_a_screen_needs(sign_in: SignIn) -> 
     assert buttons.count() > 0
     page.emulate_media(media="print")
     expect(page.get_by_role("heading", name="Production data record")).to_be_visible()
-    expect(page.get_by_role("link", name=f"RUN-P{RUNS - 1}")).to_be_visible()
+    expect(page.get_by_role("link", name=f"RUN-P{RUNS - 1}", exact=True)).to_be_visible()
     expect(buttons).to_have_count(0)
     assert page.locator("thead").first.evaluate("head => getComputedStyle(head).display") == "table-header-group"
     sheets = re.findall(rb"/Type\s*/Page\b", page.pdf(prefer_css_page_size=True))

@@ -5,6 +5,7 @@ from playwright.sync_api import expect
 from execution import dispositions, tracking
 from mes.platform.accounts.roles import Role
 from mes.production.models import Unit
+from mes.readiness.models import ReadinessCheck, ReadinessItem
 from tests.browser.conftest import SignIn
 from tests.factories import make_plant
 
@@ -13,6 +14,8 @@ REFRESHED = 12_000  # milliseconds; a live part asks again every four seconds
 
 def test_what_is_opened_or_closed_stays_so_while_the_page_keeps_itself_up_to_date(sign_in: SignIn) -> None:
     make_plant()
+    check = ReadinessCheck.objects.get()
+    ReadinessItem.objects.create(check_made=check, item_type="ROUTE", item_key="ROUTE-1", status="PASSED")
     unit = {"run_no": "RUN-1", "sn": "SN-1"}
     tracking.track_in(**unit, station_code="SMT-01")
     tracking.track_out(**unit, station_code="SMT-01", result="PASS")
@@ -37,7 +40,7 @@ def test_a_held_unit_is_released_with_a_reason(sign_in: SignIn) -> None:
     page.locator("#decide-release summary").click()
     page.get_by_role("button", name="Release the unit").click()  # without a reason the browser keeps the form
     assert Unit.objects.get(sn="SN-1").status == "ON_HOLD"
-    page.get_by_label("Reason").fill("Bridge removed, looked at again")
+    page.locator("#decide-release").get_by_label("Reason").fill("Bridge removed, looked at again")
     page.get_by_role("button", name="Release the unit").click()
     expect(page.get_by_text("Bridge removed, looked at again").first).to_be_visible()
     expect(page.locator("#decide-release")).to_have_count(0)
