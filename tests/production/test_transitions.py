@@ -46,6 +46,7 @@ EXPECTED = {
         ("rework", "ON_HOLD"): "QUEUED",
         ("release", "ON_HOLD"): "",
         ("undo scrap", "SCRAPPED"): "ON_HOLD",
+        ("skip", "QUEUED"): "",
         **{("hold", state): "ON_HOLD" for state in ("QUEUED", "IN_STATION", "DONE", "OUT_FAILED")},
         **{("scrap", state): "SCRAPPED" for state in ("QUEUED", "IN_STATION", "DONE", "OUT_FAILED", "ON_HOLD")},
     },

@@ -46,7 +46,7 @@ def test_one_comes_second(person: Any, slow: Any, first: str) -> None:
 
 @pytest.mark.usefixtures("without_locks")
 def test_control_without_locks_a_run_begins_by_two_versions(person: Any, slow: Any) -> None:
-    slow(newer_version, "has_begun", after=0.5)
+    slow(newer_version, "_has_units_under_way", after=0.5)
     slow(tracking, "_find", after=0.2)
     cross(person)
     assert is_torn()
