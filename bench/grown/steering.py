@@ -165,7 +165,10 @@ fill_reference_passes = in_turn(
 )
 
 # Scraps that were undone, one unit in three hundred; a deviation that has ended in one run of ten; a few still open.
-_arguments = "jsonb_build_object('type', 'SKIP', 'stepNo', 60, 'stationCodes', '[]'::jsonb, 'sns', NULL)"
+_arguments = (
+    "jsonb_build_object('type', 'SKIP', 'stepNo', 60, 'stationCodes', '[]'::jsonb, 'sns', NULL, "
+    "'expiresAt', '2026-12-01T06:00:00Z')"
+)
 fill_approvals = in_turn(
     fill_table(
         Approval,

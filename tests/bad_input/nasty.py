@@ -1,6 +1,9 @@
 """What nobody should send: bodies, values of fields, names in addresses, parameters, fields of forms."""
 
 import json
+import os
+import zlib
+from collections.abc import Mapping
 
 HUGE_NUMBER = "1" + "0" * 400
 
@@ -38,6 +41,18 @@ BODIES: dict[str, bytes] = {
     "a comment": b"{} // x",
     "many keys": json.dumps({f"k{n}": n for n in range(2_000)}).encode(),
 }
+
+PARTS = 1 if os.environ.get("LINEKEEPER_EVERY_VALUE") else 3
+
+
+def part_of(values: Mapping[str, str], *place: object) -> dict[str, str]:
+    """Return a third of values for a place, the same one each time: together the places get all of them many times.
+
+    With LINEKEEPER_EVERY_VALUE, as in `script/long`, each place gets all.
+    """
+    first = zlib.crc32(repr(tuple(map(str, place))).encode()) % PARTS
+    return {name: value for number, (name, value) in enumerate(values.items()) if number % PARTS == first}
+
 
 VALUES: dict[str, str] = {
     "null": "null",
