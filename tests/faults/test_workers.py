@@ -51,7 +51,7 @@ def test_a_worker_killed_often_has_every_effect_once_and_holds_nothing_longer_th
     assert 1 <= begun_again <= kills  # each kill costs the event it hit one attempt, and its neighbours none
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", [pytest.param(2, marks=pytest.mark.long), 4])
 def test_no_event_is_handled_twice_at_the_same_time(start, workers):
     for _worker in range(workers):
         start()
