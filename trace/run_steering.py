@@ -111,7 +111,7 @@ def _change_act(name: str, shown: ShownRun) -> Act:
         address_of(name, shown),
         button=_("Change the run"),
         symbol="work",
-        fields=(*_change_fields(shown), acts.reason_field()),
+        fields=(*acts.with_shown(list(_change_fields(shown))), acts.reason_field()),
         at={
             "ORDER_QTY_EXCEEDED": "planQty",
             "RUN_QTY_TOO_LOW": "planQty",
@@ -141,7 +141,8 @@ def _change_fields(shown: ShownRun) -> Iterator[Field]:
 
 
 def _change(request: HttpRequest, run_no: str, fields: Sequence[Field]) -> str:
-    body = acts.read_form(RunChangeRequest, request, fields)
+    reason = next(each for each in fields if each.name == "reason")
+    body = acts.read_form(RunChangeRequest, request, (*acts.list_changed(request, fields), reason))
     run_changes.change(run_no=run_no, wanted=body, by=name_of(request), reason=body.pop("reason"))
     return _("The run is changed.")
 

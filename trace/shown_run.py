@@ -10,7 +10,8 @@ from django.urls import reverse
 from mes.plant.models import Line
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.acts import Act, Field
-from mes.production.decision_models import Hold, HoldSource, HoldStatus
+from mes.production import holds
+from mes.production.decision_models import Hold, HoldSource
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus
 from mes.production.runs import snapshot_of
 
@@ -48,9 +49,7 @@ class ShownRun:
 
 def find_holds(run: Run) -> list[Hold]:
     """Return what holds a run, the oldest first: one query, none for a run that is not held."""
-    if run.status != RunStatus.ON_HOLD:
-        return []
-    return list(Hold.objects.filter(run=run, status=HoldStatus.OPEN).order_by("id"))
+    return holds.list_open(run=run) if run.status == RunStatus.ON_HOLD else []
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 
 from mes.platform.accounts.roles import Capability
@@ -77,5 +76,5 @@ def _list_held() -> list[Hold]:
 
 def _list_deviating() -> list[Run]:
     """Return open runs that have deviations, newest first."""
-    runs = Run.objects.filter(Q(has_deviations=True), status__in=OPEN_RUN_STATUSES).select_related("work_order", "line")
+    runs = Run.objects.filter(has_deviations=True, status__in=OPEN_RUN_STATUSES).select_related("work_order", "line")
     return list(runs.order_by("-id")[: SHOWN + 1])

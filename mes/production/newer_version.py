@@ -9,6 +9,7 @@ from mes.errors import RouteVersionNotFound, RouteVersionNotReady, RunStarted, V
 from mes.platform.database.lookup import get_or_raise
 from mes.production import hooks, locking
 from mes.production.models import Run, RunStatus, Unit, UnitStatus
+from mes.production.queries import has_track
 from mes.routing import snapshots
 from mes.routing.models import VersionStatus
 
@@ -47,15 +48,7 @@ def has_begun(run: Run) -> bool:
     """Whether a run has had a track, or a first article that was begun. It keeps line and version from then on."""
     if (run.held_from or run.status) not in NOT_BEGUN:
         return True
-    begun = Run.objects.filter(pk=run.pk)
-    return any(
-        begun.filter(**condition).exists()
-        for condition in (
-            {"tracks__isnull": False},
-            {"carrier_tracks__isnull": False},
-            {"first_articles__started_at__isnull": False},
-        )
-    )
+    return has_track(run) or Run.objects.filter(pk=run.pk, first_articles__started_at__isnull=False).exists()
 
 
 def _has_units_under_way(run: Run) -> bool:

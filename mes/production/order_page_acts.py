@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from rest_framework import serializers
 
-from mes.errors import ValidationFailed
 from mes.labels import Action
 from mes.plant.models import Line
 from mes.platform.accounts.roles import Capability, role_capabilities
@@ -27,7 +26,6 @@ from mes.production.run_acts_api import DecisionRequest
 from mes.routing.models import Routing
 
 MOST_SUGGESTED = 500
-WAS = "was-"  # begins the name of a hidden field that says what a form showed
 EMPTIED: Mapping[str, str] = {"dueDate": "due_date", "routingCode": "routing_code"}  # what may be taken away
 
 
@@ -148,9 +146,6 @@ def _change_fields(detail: OrderDetail) -> list[Field]:
 
 
 def _change_act(name: str, detail: OrderDetail) -> Act:
-    fields = _change_fields(detail)
-    # What somebody else changed meanwhile is not set back: only what differs from what the form showed is changed.
-    shown = [Field(f"{WAS}{each.name}", kind=FieldKind.HIDDEN, value=each.value) for each in fields]
     return Act(
         name,
         _("Change"),
@@ -158,23 +153,18 @@ def _change_act(name: str, detail: OrderDetail) -> Act:
         button=_("Change the order"),
         symbol="rework",
         about=_("Its runs stay as they are: where they are for more than it allows then, that is shown."),
-        fields=(*fields, *shown, acts.reason_field()),
+        fields=(*acts.with_shown(_change_fields(detail)), acts.reason_field()),
         at={"ORDER_QTY_TOO_LOW": "plannedQty", "ROUTE_NOT_FOUND": "routingCode"},
     )
 
 
 def _change(request: HttpRequest, detail: OrderDetail, fields: Sequence[Field]) -> str:
-    def text(name: str) -> str:
-        return request.POST.get(name, "").strip()
-
-    own = [each for each in fields if each.kind is not FieldKind.HIDDEN and each.name != "reason"]
-    changed = [each for each in own if text(each.name) != text(f"{WAS}{each.name}")]
-    if not changed:
-        raise ValidationFailed({"plannedQty": _("Nothing is different from how it was.")})
+    changed = acts.list_changed(request, fields)
     reason = next(each for each in fields if each.name == "reason")
     wanted = acts.read_form(WorkOrderChangeRequest, request, (*changed, reason))
     why = wanted.pop("reason")
-    wanted |= {column: None for name, column in EMPTIED.items() if not text(name) and name in {f.name for f in changed}}
+    emptied = {each.name for each in changed if not acts.typed(request, each.name)}
+    wanted |= {column: None for name, column in EMPTIED.items() if name in emptied}
     orders.change(wo_no=detail.order.wo_no, wanted=wanted, by=request.user.get_username(), reason=why)
     return _("The order is changed.")
 

@@ -14,6 +14,12 @@ def units_with_tracks(units: QuerySet[Unit]) -> QuerySet[Unit]:
     return units.filter(tracks__isnull=False).distinct()
 
 
+def has_track(run: Run) -> bool:
+    """Whether a unit or a carrier was ever tracked in a run."""
+    same = Run.objects.filter(pk=run.pk)
+    return same.filter(tracks__isnull=False).exists() or same.filter(carrier_tracks__isnull=False).exists()
+
+
 def count_units(runs: Iterable[Run]) -> dict[int, dict[str, int]]:
     """Return the number of units by status for each run, in one query; every status is there.
 

@@ -10,8 +10,8 @@ from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.production import active_runs, decisions, locking, newer_version, orders, runs
 from mes.production.models import OPEN_RUN_STATUSES, Run, WorkOrder
+from mes.production.queries import has_track
 from mes.production.run_acts import check_plan_not_too_low
-from mes.production.run_closing import has_track
 from mes.production.unit_moves import has_made_units
 
 CHANGEABLE = ("plan_qty", "line_code", "shift_code", "kind", "route_version_no")

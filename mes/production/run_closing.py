@@ -10,11 +10,11 @@ from mes.errors import DomainError, InvalidTransition, RunOnHold, UnitsNotFinish
 from mes.labels import Action
 from mes.production import decisions, holds, hooks, locking, transitions, unit_moves
 from mes.production.decision_models import HoldSource, UnitMoveAct
-from mes.production.models import Run, RunStatus, Unit, UnitStatus
+from mes.production.models import Run, RunStatus, Unit
 from mes.production.quantities import count_made
-from mes.production.queries import units_with_tracks
+from mes.production.queries import has_track, units_with_tracks
+from mes.production.run_counts import FINISHED
 
-FINISHED_UNITS = (UnitStatus.DONE, UnitStatus.SCRAPPED)
 MOST_NAMED = 20
 CLOSABLE_SOURCES = (HoldSource.PERSON,)  # what others hold, they decide about
 
@@ -53,12 +53,6 @@ def examine(run: Run) -> Closing:
     return Closing(leads_to, refusals, is_short=count_made([run.pk])[run.pk] < run.plan_qty)
 
 
-def has_track(run: Run) -> bool:
-    """Whether a unit or a carrier was ever tracked in a run."""
-    same = Run.objects.filter(pk=run.pk)
-    return same.filter(tracks__isnull=False).exists() or same.filter(carrier_tracks__isnull=False).exists()
-
-
 def _find_holds(run: Run) -> Iterable[DomainError]:
     if any(hold.source not in CLOSABLE_SOURCES for hold in holds.list_open(run=run)):
         yield RunOnHold(run=run.run_no)
@@ -71,7 +65,7 @@ def _find_unfinished(run: Run) -> Iterable[DomainError]:
 
 
 def _unfinished(runs: Sequence[Run]) -> Any:
-    return Unit.objects.filter(run__in=runs).exclude(status__in=FINISHED_UNITS)
+    return Unit.objects.filter(run__in=runs).exclude(status__in=FINISHED)
 
 
 def lock_units(runs: Sequence[Run]) -> None:

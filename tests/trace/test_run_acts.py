@@ -142,6 +142,23 @@ def test_a_run_is_changed(plant: Plant) -> None:
     assert (run.plan_qty, run.line.code, run.kind, run.status) == (40, "SMT-B", "REWORK", "PREP")
 
 
+def test_a_form_that_is_older_than_a_change_does_not_set_it_back(db) -> None:
+    make_plant(units=0, plan_qty=100)
+    make_line("SMT-B")
+    client = sign_in()
+    Run.objects.update(plan_qty=50)  # after the form was shown
+    act(
+        client,
+        "change",
+        **{"planQty": "100", "was-planQty": "100", "lineCode": "SMT-B", "was-lineCode": "SMT-A"},
+        reason="x",
+    )
+    run = Run.objects.get()
+    assert (run.plan_qty, run.line.code) == (50, "SMT-B")
+    same = {"planQty": "50", "was-planQty": "50", "lineCode": "SMT-B", "was-lineCode": "SMT-B"}
+    assert "Nothing is different" in refused(act(client, "change", **same, reason="x"), "change")
+
+
 # --- units ----------------------------------------------------------------------------------------------------
 
 

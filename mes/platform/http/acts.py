@@ -27,6 +27,7 @@ from mes.platform.http.whole_numbers import whole_number
 KEPT = "refused_act"  # of the session
 LONGEST_TYPED = 130_000  # characters of a field that are kept: a thousand serial numbers
 CONFIRM = "confirm"
+WAS = "was-"  # begins the name of a hidden field that says what a form showed
 # What keeps one unit of several back: short, as its serial number stands beside it.
 FAULTS = {
     "PRODUCT_MISMATCH": gettext_lazy("is of another product"),
@@ -176,6 +177,12 @@ def confirmation(label: str) -> Field:
     return Field(CONFIRM, label, FieldKind.TICK, is_required=True)
 
 
+def with_shown(fields: Sequence[Field]) -> Sequence[Field]:
+    """Return fields of what may be changed, with what each shows beside it (`list_changed`)."""
+    shown = (Field(f"{WAS}{each.name}", kind=FieldKind.HIDDEN, value=each.value) for each in fields)
+    return (*fields, *shown)
+
+
 # --- reading a form ---------------------------------------------------------------------------------------------
 
 
@@ -195,6 +202,23 @@ def read_form(serializer: type[serializers.Serializer], request: HttpRequest, fi
     if problems:
         raise ValidationFailed(problems)
     return body.validated_data
+
+
+def typed(request: HttpRequest, name: str) -> str:
+    """Return the text of a field as it was sent."""
+    return request.POST.get(name, "").strip()
+
+
+def list_changed(request: HttpRequest, fields: Sequence[Field]) -> list[Field]:
+    """Return the fields that differ from what the form showed: what somebody else changed meanwhile is not set back.
+
+    Raises ValidationFailed, at the first of them, where none does.
+    """
+    own = [each for each in fields if each.kind is not FieldKind.HIDDEN and each.name != "reason"]
+    changed = [each for each in own if typed(request, each.name) != typed(request, f"{WAS}{each.name}")]
+    if not changed:
+        raise ValidationFailed({own[0].name: _("Nothing is different from how it was.")})
+    return changed
 
 
 def _value_of(each: Field, text: str) -> Any:
