@@ -36,15 +36,12 @@ from mes.production import holds, orders, runs
 from mes.production.fields import SerialNumberField
 from mes.production.history_api import HasHistory
 from mes.production.models import Run, RunKind, RunStatus, Unit, UnitStatus, WorkOrder
-from mes.production.order_acts_api import OrderActs
+from mes.production.order_acts_api import OrderActs, receive_order
 from mes.production.order_answers import WorkOrderAnswer, WorkOrderDetail, WorkOrderRequest, in_detail, with_quantities
 from mes.production.queries import count_units
 from mes.production.run_acts_api import LARGEST_QUANTITY, HoldAnswer, RunActs, StatusAnswer
 
 LARGEST_REGISTRATION = 10_000
-
-
-OPTIONAL = ("routing_code", "due_date", "overrun_percent")
 
 
 class LineRequest(WithChangeReason, StrictSerializer):
@@ -198,14 +195,7 @@ class IncomingWorkOrderViewSet(GenericViewSet):
     )
     def create(self, request: Request) -> Response:
         """Create or update the order."""
-        body = read(WorkOrderRequest, request)
-        order, created = orders.receive(
-            wo_no=body["wo_no"],
-            product_code=body["product_code"],
-            planned_qty=body["planned_qty"],
-            optional={name: body[name] for name in OPTIONAL if name in body},
-            by=operator_name(request),
-        )
+        order, created = receive_order(request, read(WorkOrderRequest, request), is_from_erp=True)
         return Response(WorkOrderAnswer(order).data, status=201 if created else 200)
 
 

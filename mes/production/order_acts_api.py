@@ -1,5 +1,6 @@
 """What people decide about an order, over HTTP: make one by hand, change, complete, cancel, reopen."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -16,6 +17,18 @@ from mes.production.order_answers import LARGEST_QUANTITY, WorkOrderDetail, Work
 from mes.production.run_acts_api import DecisionRequest
 
 OPTIONAL = ("routing_code", "due_date", "overrun_percent", "kind")
+
+
+def receive_order(request: Request, body: Mapping[str, Any], *, is_from_erp: bool) -> tuple[WorkOrder, bool]:
+    """Create or update the order that a body describes; return (order, created). Raises as `orders.receive` does."""
+    return orders.receive(
+        wo_no=body["wo_no"],
+        product_code=body["product_code"],
+        planned_qty=body["planned_qty"],
+        optional={name: body[name] for name in OPTIONAL if name in body},
+        by=operator_name(request),
+        is_from_erp=is_from_erp,
+    )
 
 
 class NewWorkOrderRequest(WorkOrderRequest):
@@ -58,15 +71,7 @@ class OrderActs:
     )
     def create(self, request: Request) -> Response:
         """Create or update the order."""
-        body = read(NewWorkOrderRequest, request)
-        order, created = orders.receive(
-            wo_no=body["wo_no"],
-            product_code=body["product_code"],
-            planned_qty=body["planned_qty"],
-            optional={name: body[name] for name in OPTIONAL if name in body},
-            by=operator_name(request),
-            is_from_erp=False,
-        )
+        order, created = receive_order(request, read(NewWorkOrderRequest, request), is_from_erp=False)
         return Response(in_detail(order), status=201 if created else 200)
 
     @extend_schema(
