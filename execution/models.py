@@ -7,9 +7,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from execution.deviations.models import Deviation
+from execution.quality.defect_codes.models import DefectAlias, DefectCode
 from execution.quality.first_article.models import FirstArticle, FirstArticleItem, FirstArticleSample
 from execution.quality.models import Defect, InspectionResult
+from execution.quality.repair.models import RepairRecord, ReworkTask
 from mes.plant.models import Station, code_field
+from mes.production.hold_models import Hold
 from mes.production.models import Run, Unit
 from mes.specs.models import DataCollectionSpec, ItemType
 from mes.status_reports.models import recorded_by_field
@@ -21,6 +24,8 @@ __all__ = [
     "CarrierTrackUnit",
     "DataValue",
     "Defect",
+    "DefectAlias",
+    "DefectCode",
     "Deviation",
     "Disposition",
     "DispositionAction",
@@ -29,7 +34,9 @@ __all__ = [
     "FirstArticleSample",
     "InspectionResult",
     "Judge",
+    "RepairRecord",
     "ResultOverride",
+    "ReworkTask",
     "Track",
     "TrackResult",
     "TrackSource",
@@ -55,6 +62,7 @@ class ResultOverride(models.TextChoices):
     SKIP = "SKIP", _("Not processed by the machine")
     REPORT = "REPORT", _("Failed by a report")
     REVIEW = "REVIEW", _("Passed by a review")
+    DEFECT = "DEFECT", _("Failed by a defect")
 
 
 class Track(models.Model):
@@ -161,11 +169,16 @@ class Disposition(models.Model):
     about_step_no = models.PositiveIntegerField(_("about step"), null=True)
     about_event_id = models.BigIntegerField(_("about event"), null=True, db_index=True)
     about_message_id = models.BigIntegerField(_("about message"), null=True)
+    # Of a hold, the case that it belongs to; of a decision that ended one case alone, that case.
+    hold = models.ForeignKey(
+        Hold, on_delete=models.PROTECT, null=True, related_name="dispositions", db_index=False, verbose_name=_("case")
+    )
 
     class Meta:
         ordering = ["-id"]
         verbose_name = _("disposition")
         verbose_name_plural = _("dispositions")
+        indexes = [models.Index(F("hold"), condition=Q(hold__isnull=False), name="disposition_by_hold")]
 
     def __str__(self) -> str:
         return f"{self.action} {self.unit_id}"

@@ -4,4 +4,8 @@ from django.utils.translation import gettext_lazy as _
 
 from mes.platform.database.tracking import Tracked
 
-TRACKED = (Tracked("execution_firstarticle", "fai", _("First article")),)
+TRACKED = (
+    Tracked("execution_firstarticle", "fai", _("First article")),
+    Tracked("execution_defectcode", "defect-codes", _("Defect code"), key="code", name="name"),
+    Tracked("execution_defectalias", "defect-aliases", _("Alias of a defect code"), name="reported"),
+)

@@ -37,7 +37,7 @@ from mes.platform.inbound.channels import Channel, Parse
 from mes.platform.inbound.messages import KeptRefusal, Outcome, Received, key_in
 from mes.platform.inbound.sender import Sender
 from mes.platform.sweeps import describe_error, is_connection_lost
-from mes.production.decision_models import Hold, HoldStatus
+from mes.production.hold_models import Hold, HoldStatus
 from mes.production.models import Run, RunStatus, Unit
 
 logger = structlog.get_logger(__name__)

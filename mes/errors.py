@@ -297,6 +297,42 @@ class SavedViewNotFound(NotFound):
 # --- 409: a state forbids it now --------------------------------------------------------------------------
 
 
+class HoldNotFound(NotFound):
+    code, message = "HOLD_NOT_FOUND", _("There is no hold “{code}”.")
+
+
+class HoldRuleNotFound(NotFound):
+    code, message = "HOLD_RULE_NOT_FOUND", _("There is no hold rule “{code}”.")
+
+
+class DefectNotFound(NotFound):
+    code, message = "DEFECT_NOT_FOUND", _("There is no defect “{code}”.")
+
+
+class DefectAliasNotFound(NotFound):
+    code, message = "DEFECT_ALIAS_NOT_FOUND", _("There is no alias of a defect code “{code}”.")
+
+
+class ReworkTaskNotFound(NotFound):
+    code, message = "REWORK_TASK_NOT_FOUND", _("There is no rework task “{code}”.")
+
+
+class OqcNotFound(NotFound):
+    code, message = "OQC_NOT_FOUND", _("There is no outgoing inspection “{code}”.")
+
+
+class SamplingRuleNotFound(NotFound):
+    code, message = "SAMPLING_RULE_NOT_FOUND", _("There is no sampling rule “{code}”.")
+
+
+class SamplingStateNotFound(NotFound):
+    code, message = "SAMPLING_STATE_NOT_FOUND", _("There is no sampling state “{code}”.")
+
+
+class SignatureNotFound(NotFound):
+    code, message = "SIGNATURE_NOT_FOUND", _("There is no signature “{code}”.")
+
+
 class SavedViewExists(DomainError):
     code, message = "SAVED_VIEW_EXISTS", _("You have a view “{name}” of this list already.")
 
@@ -356,6 +392,97 @@ class OrderRunsOpen(DomainError):
 
 class OrderMade(DomainError):
     code, message = "ORDER_MADE", _("Order “{order}” has {count} unit(s) made; complete it instead.")
+
+
+class RunInOqc(DomainError):
+    code, message = "RUN_IN_OQC", _("Run “{run}” is in its outgoing inspection and stands still until that is decided.")
+
+    @property
+    def subject(self) -> str:
+        """The run: what is refused so is found by it when the inspection is decided."""
+        return str(self.details["run"])
+
+
+class StationStopped(DomainError):
+    code, message = "STATION_STOPPED", _("Station “{station}” is stopped: {reason}")
+
+
+class RepairOpen(DomainError):
+    code, message = "REPAIR_OPEN", _("Unit “{sn}” waits for its repair before step {step_no}.")
+
+
+class HoldCountChanged(DomainError):
+    """`count` is how many units match by now."""
+
+    code = "HOLD_COUNT_CHANGED"
+    message = _("{count} units match by now, not {expected}. Look at them again; nothing is held.")
+
+
+class UnitNotInHold(DomainError):
+    """`sns` names the first of them."""
+
+    code, message = "UNIT_NOT_IN_HOLD", _("Hold {hold} does not hold these (any more): {sns}")
+
+
+class FalseCallOfValue(DomainError):
+    code = "FALSE_CALL_OF_VALUE"
+    message = _("The defect was made from a value outside its limits; a value is no false call.")
+
+
+class ReentryLimitReached(DomainError):
+    code = "REENTRY_LIMIT_REACHED"
+    message = _("Step {step_no} was entered again {count} time(s) by rework, and {limit} is the limit.")
+
+
+class RepairRecordMissing(DomainError):
+    code, message = "REPAIR_RECORD_MISSING", _("Nothing is recorded of what was done about: {defects}")
+
+
+class FaiStepNotPassed(DomainError):
+    code = "FAI_STEP_NOT_PASSED"
+    message = _("“{sn}” has not passed step {step_no} yet, to which “{item}” belongs.")
+
+
+class OqcRequired(DomainError):
+    code, message = "OQC_REQUIRED", _("Run “{run}” needs an outgoing inspection that passed: {reason}")
+
+
+class UnitNotInSample(DomainError):
+    code, message = "UNIT_NOT_IN_SAMPLE", _("“{sn}” is not in the sample of this inspection.")
+
+
+class OqcItemsOpen(DomainError):
+    code, message = "OQC_ITEMS_OPEN", _("The inspection cannot be decided yet, items are missing: {items}")
+
+
+class OqcDecisionContradicts(DomainError):
+    code = "OQC_DECISION_CONTRADICTS"
+    message = _("{nonconforming} nonconforming unit(s) make it {computed}, not {decision}.")
+
+
+class SamplingDiscontinued(DomainError):
+    code = "SAMPLING_DISCONTINUED"
+    message = _("Sampling of “{product}” by rule “{rule}” is discontinued until Quality resumes it.")
+
+
+class SignatureRequired(DomainError):
+    code, message = "SIGNATURE_REQUIRED", _("Sign this with your name, your password and what you mean by it.")
+
+
+class SignerMismatch(DomainError):
+    code, message = "SIGNER_MISMATCH", _("“{signer}” is not who is signed in; everybody signs for themselves.")
+
+
+class SignatureRefused(DomainError):
+    code, status = "SIGNATURE_REFUSED", 403
+    message = _("The name or the password is wrong, or “{signer}” may not sign this.")
+
+
+class SignOnLocked(DomainError):
+    """`seconds` says when it may be tried again."""
+
+    code, status = "SIGN_ON_LOCKED", 429
+    message = _("Too many wrong attempts; try again in {seconds} seconds.")
 
 
 class LineOnHold(DomainError):
@@ -718,6 +845,17 @@ class IngestMappingTooCostly(IngestPayloadInvalid):
 
     code = "INGEST_MAPPING_TOO_COSTLY"
     message = _("Paths of the mapping take too many steps, or find too much, in this event: {problems}")
+
+
+class DefectCodeNotFound(Unprocessable):
+    """`nearest` are the codes that look most like it."""
+
+    code, message = "DEFECT_CODE_NOT_FOUND", _("There is no active defect code “{code}”. Nearest: {nearest}")
+
+
+class ResultContradictsDefect(Unprocessable):
+    code = "RESULT_CONTRADICTS_DEFECT"
+    message = _("A unit with open defects does not pass: {defects}")
 
 
 class StepAmbiguous(Unprocessable):

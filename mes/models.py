@@ -17,7 +17,9 @@ from mes.platform.monitoring.models import IntegrityCheck
 from mes.platform.notifications.models import FollowedLine, Notification
 from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
 from mes.platform.sign_in.models import AttemptCount, RecoveryCode, SecondFactor, SecondFactorRule
-from mes.production.decision_models import Approval, Decision, Hold, RunActivation, UnitMove
+from mes.platform.signatures.models import Signature
+from mes.production.decision_models import Approval, Decision, RunActivation, UnitMove
+from mes.production.hold_models import HeldUnit, Hold, HoldRule
 from mes.production.identity_models import ReferencePass, ReferenceUnit, UnitAlias
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production_counts.models import (
@@ -58,7 +60,9 @@ __all__ = [
     "Equipment",
     "FaiTemplate",
     "FollowedLine",
+    "HeldUnit",
     "Hold",
+    "HoldRule",
     "HourlyCount",
     "IdempotencyKey",
     "IntegrityCheck",
@@ -91,6 +95,7 @@ __all__ = [
     "SecondFactor",
     "SecondFactorRule",
     "SheetImport",
+    "Signature",
     "SolderPasteLot",
     "SolderPasteUsage",
     "Source",

@@ -30,6 +30,7 @@ TRACKED = (
         name="stencil_id",
         left_out=(*_REPORTED, "version", "tension_value", "last_cleaned_at", "usage_count"),
     ),
+    Tracked("mes_holdrule", "hold-rules", _("Hold rule"), key="code", name="name"),
     Tracked("mes_source", "sources", _("Source"), key="code", name="code"),
     # --- specs, routes and rules
     Tracked(

@@ -10,7 +10,8 @@ from mes import errors
 from mes.plant.models import Line, Station
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.database.prepared import fetch_all
-from mes.production.decision_models import Hold, HoldStatus, RunActivation
+from mes.production.decision_models import RunActivation
+from mes.production.hold_models import Hold, HoldStatus
 from mes.production.models import OPEN_RUN_STATUSES, RunStatus
 from trace.runs import RunState, as_run, build_states, select_runs
 

@@ -15,8 +15,8 @@ from mes import errors
 from mes.plant.models import Line, Station
 from mes.platform.database.instances import Columns, instances
 from mes.platform.database.prepared import fetch_all
-from mes.production.decision_models import Hold
 from mes.production.decisions import list_decisions
+from mes.production.hold_models import Hold
 from mes.production.models import Run, Unit, UnitStatus, WorkOrder
 from mes.production.order_board import DecisionRow
 from mes.production.queries import find_newer_version

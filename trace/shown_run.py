@@ -11,7 +11,7 @@ from mes.plant.models import Line
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.acts import Act, Field
 from mes.production import holds
-from mes.production.decision_models import Hold, HoldSource
+from mes.production.hold_models import Hold, HoldSource
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus
 from mes.production.runs import snapshot_of
 

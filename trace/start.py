@@ -11,7 +11,8 @@ from mes.platform.http.pages import columns_of
 from mes.platform.notifications.models import FollowedLine
 from mes.production import approvals
 from mes.production.api import WorkOrderViewSet
-from mes.production.decision_models import Approval, ApprovalStatus, Hold, HoldScope, HoldStatus
+from mes.production.decision_models import Approval, ApprovalStatus
+from mes.production.hold_models import Hold, HoldScope, HoldStatus
 from mes.production.models import OPEN_RUN_STATUSES, Run
 from mes.production.order_board import OrderRow, list_late
 

@@ -3,7 +3,8 @@
 from bench.grown.filling import fill_table, in_turn
 from bench.grown.size import LINES
 from execution.deviations.models import Deviation
-from mes.production.decision_models import Approval, Decision, Hold, RunActivation, UnitMove
+from mes.production.decision_models import Approval, Decision, RunActivation, UnitMove
+from mes.production.hold_models import Hold
 from mes.production.identity_models import ReferencePass, ReferenceUnit, UnitAlias
 
 _DEVIATING, _HELD, _STOPPED = "r %% 10 = 0", "r %% 50 = 0", "r %% 20 = 0"

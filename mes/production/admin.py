@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 from mes.errors import SnTaken, SnUnreadable
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
-from mes.production.decision_models import Decision, Hold
+from mes.production.decision_models import Decision
+from mes.production.hold_models import Hold
 from mes.production.identity_models import ReferencePass, ReferenceUnit
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production.names import find_names

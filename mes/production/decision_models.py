@@ -1,4 +1,4 @@
-"""What people decided about orders, runs and lines, what holds them, and which run is active where."""
+"""What people decided about orders, runs, lines and stations, and which run is active where."""
 
 from django.db import models
 from django.db.models import F, Func, Q
@@ -18,13 +18,14 @@ def _exactly_one(*columns: str) -> Exact:
 
 
 class Decision(models.Model):
-    """One act on an order, a run or a line: what it changed, by whom and why. Kept as it was written."""
+    """One act on an order, a run, a line or a station: what it changed, by whom and why. Kept as it was written."""
 
     work_order = models.ForeignKey(
         WorkOrder, on_delete=models.PROTECT, null=True, related_name="decisions", db_index=False
     )
     run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="decisions", db_index=False)
     line = models.ForeignKey(Line, on_delete=models.PROTECT, null=True, related_name="decisions", db_index=False)
+    station = models.ForeignKey(Station, on_delete=models.PROTECT, null=True, related_name="decisions", db_index=False)
     act = models.CharField(_("decision"), max_length=40, help_text=_("A value of `mes.labels.Action`."))
     from_status = models.CharField(_("from"), max_length=13, blank=True)
     to_status = models.CharField(_("to"), max_length=13, blank=True)
@@ -39,7 +40,9 @@ class Decision(models.Model):
         verbose_name = _("decision")
         verbose_name_plural = _("decisions")
         constraints = [
-            models.CheckConstraint(condition=_exactly_one("work_order", "run", "line"), name="decision_about_one_thing")
+            models.CheckConstraint(
+                condition=_exactly_one("work_order", "run", "line", "station"), name="decision_about_one_thing"
+            )
         ]
         # The history of each is read the newest first.
         indexes = [
@@ -48,6 +51,7 @@ class Decision(models.Model):
             ),
             models.Index(fields=["run", "-id"], condition=Q(run__isnull=False), name="decision_by_run"),
             models.Index(fields=["line", "-id"], condition=Q(line__isnull=False), name="decision_by_line"),
+            models.Index(fields=["station", "-id"], condition=Q(station__isnull=False), name="decision_by_station"),
         ]
 
     def __str__(self) -> str:
@@ -91,72 +95,6 @@ class UnitMove(models.Model):
 
     def __str__(self) -> str:
         return f"{self.act} {self.unit_id}"
-
-
-class HoldScope(models.TextChoices):
-    RUN = "RUN", _("Run")
-    LINE = "LINE", _("Line")
-
-
-class HoldSource(models.TextChoices):
-    PERSON = "PERSON", _("A person")
-    OQC = "OQC", _("Outgoing inspection")
-
-
-class HoldStatus(models.TextChoices):
-    OPEN = "OPEN", _("Open")
-    RELEASED = "RELEASED", _("Released")
-
-
-class Hold(models.Model):
-    """What keeps units from entering: of a run, or on a line. One is open for each place and source."""
-
-    scope = models.CharField(_("scope"), max_length=4, choices=HoldScope)
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="holds")
-    line = models.ForeignKey(Line, on_delete=models.PROTECT, null=True, related_name="holds")
-    source = models.CharField(_("source"), max_length=10, choices=HoldSource, default=HoldSource.PERSON)
-    status = models.CharField(_("status"), max_length=8, choices=HoldStatus, default=HoldStatus.OPEN)
-    reason = models.CharField(_("reason"), max_length=LONGEST_REASON)
-    opened_by = models.CharField(_("held by"), max_length=150)
-    opened_at = models.DateTimeField(_("held"), default=timezone.now)
-    ended_by = models.CharField(_("released by"), max_length=150, blank=True)
-    ended_at = models.DateTimeField(_("released"), null=True)
-    end_reason = models.CharField(_("reason of release"), max_length=LONGEST_REASON, blank=True)
-
-    class Meta:
-        ordering = ["-id"]
-        verbose_name = _("hold")
-        verbose_name_plural = _("holds")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["run", "source"], condition=Q(status=HoldStatus.OPEN, scope=HoldScope.RUN), name="hold_open_run"
-            ),
-            models.UniqueConstraint(
-                fields=["line", "source"],
-                condition=Q(status=HoldStatus.OPEN, scope=HoldScope.LINE),
-                name="hold_open_line",
-            ),
-            models.CheckConstraint(
-                condition=Q(scope=HoldScope.RUN, run__isnull=False, line__isnull=True)
-                | Q(scope=HoldScope.LINE, run__isnull=True, line__isnull=False),
-                name="hold_of_what_its_scope_says",
-            ),
-            models.CheckConstraint(
-                condition=Q(status=HoldStatus.OPEN, ended_at__isnull=True)
-                | Q(status=HoldStatus.RELEASED, ended_at__isnull=False),
-                name="hold_ended_when_released",
-            ),
-        ]
-        # Few are open, however many there were.
-        indexes = [models.Index(fields=["id"], condition=Q(status=HoldStatus.OPEN), name="hold_open")]
-
-    def __str__(self) -> str:
-        return self.hold_no
-
-    @property
-    def hold_no(self) -> str:
-        """Its number, as people name it."""
-        return f"H-{self.pk}"
 
 
 class RunActivation(models.Model):

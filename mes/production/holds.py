@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from mes.plant.models import Line
 from mes.production import hooks
-from mes.production.decision_models import Hold, HoldScope, HoldSource, HoldStatus
+from mes.production.hold_models import Hold, HoldScope, HoldSource, HoldStatus
 from mes.production.models import Run
 
 

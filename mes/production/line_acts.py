@@ -15,7 +15,8 @@ from mes.plant.models import Line, Station
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.times import check_bounds
 from mes.production import decisions, holds, locking, runs, steering_notices
-from mes.production.decision_models import Hold, HoldSource, RunActivation
+from mes.production.decision_models import RunActivation
+from mes.production.hold_models import Hold, HoldSource
 from mes.production.models import OPEN_RUN_STATUSES, Run
 
 

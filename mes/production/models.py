@@ -134,6 +134,12 @@ class Run(models.Model):
         db_default=False,
         help_text=_("Then no unit enters a station until another one passed and is signed."),
     )
+    is_in_oqc = models.BooleanField(
+        _("in outgoing inspection"),
+        default=False,
+        db_default=False,
+        help_text=_("Then the lot stands still until it is decided: nothing enters, leaves the run or joins it."),
+    )
     has_deviations = models.BooleanField(
         _("has deviations"),
         default=False,

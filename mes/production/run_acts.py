@@ -7,7 +7,7 @@ from mes.errors import InvalidTransition, RunOnHold, RunQuantityTooLow, Validati
 from mes.labels import Action, Entity
 from mes.platform.database.authorship import give_reason
 from mes.production import decisions, holds, locking, orders, run_closing, runs, steering_notices, transitions
-from mes.production.decision_models import HoldSource
+from mes.production.hold_models import HoldSource
 from mes.production.models import Run, RunStatus, WorkOrder, WorkOrderStatus
 from mes.production.quantities import count_in_plan, count_made
 from mes.production.run_counts import counts_changed

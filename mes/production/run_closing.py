@@ -9,7 +9,8 @@ from django.utils import timezone
 from mes.errors import DomainError, InvalidTransition, RunOnHold, UnitsNotFinished
 from mes.labels import Action
 from mes.production import decisions, holds, hooks, locking, transitions, unit_moves
-from mes.production.decision_models import HoldSource, UnitMoveAct
+from mes.production.decision_models import UnitMoveAct
+from mes.production.hold_models import HoldSource
 from mes.production.models import Run, RunStatus, Unit
 from mes.production.quantities import count_made
 from mes.production.queries import has_track, units_with_tracks

@@ -9,7 +9,8 @@ from mes.plant.models import Line
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import Severity
 from mes.platform.notifications.services import Notice, notify
-from mes.production.decision_models import Decision, Hold
+from mes.production.decision_models import Decision
+from mes.production.hold_models import Hold
 from mes.production.models import OPEN_RUN_STATUSES, Run, WorkOrder
 from mes.production.quantities import quantities_of_order
 

@@ -11,7 +11,8 @@ from integration.models import DeviceDataRecord
 from mes.platform.database import partitions
 from mes.platform.monitoring.integrity import check_integrity
 from mes.platform.outbox.models import MesEvent
-from mes.production.decision_models import Approval, Decision, Hold, RunActivation, UnitMove
+from mes.production.decision_models import Approval, Decision, RunActivation, UnitMove
+from mes.production.hold_models import Hold
 from mes.production.identity_models import ReferencePass, UnitAlias
 from mes.production.models import Unit
 from tests.factories import api_client

@@ -4,7 +4,8 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from mes.platform.accounts.roles import Role
-from mes.production.decision_models import Hold, RunActivation
+from mes.production.decision_models import RunActivation
+from mes.production.hold_models import Hold
 from tests.browser.conftest import Look, SignIn, at, enter
 from tests.factories import make_plant, make_run, make_user
 

@@ -14,7 +14,7 @@ from ingest.models import OpenIngestEvent, PartialIngestEvent, SettledIngestEven
 from ingest.processing import catch_up
 from mes.plant.models import Line
 from mes.production import holds, line_acts, runs
-from mes.production.decision_models import HoldSource
+from mes.production.hold_models import HoldSource
 from mes.production.models import Run, Unit
 from tests.factories import make_run, put_runs
 from tests.ingest.conftest import Send

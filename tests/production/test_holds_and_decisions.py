@@ -5,7 +5,8 @@ from django.db import IntegrityError, transaction
 
 from mes.labels import Action
 from mes.production import decisions, holds, unit_moves
-from mes.production.decision_models import Hold, HoldSource, HoldStatus, UnitMove, UnitMoveAct
+from mes.production.decision_models import UnitMove, UnitMoveAct
+from mes.production.hold_models import Hold, HoldSource, HoldStatus
 from mes.production.models import Unit
 from mes.production.queries import count_units
 from tests.factories import Plant, make_plant

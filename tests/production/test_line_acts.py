@@ -11,7 +11,8 @@ from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import FollowedLine, Notification
 from mes.production import active_runs, line_acts, run_acts
 from mes.production.active_runs import Moment
-from mes.production.decision_models import Decision, Hold, RunActivation
+from mes.production.decision_models import Decision, RunActivation
+from mes.production.hold_models import Hold
 from mes.production.models import Run
 from mes.routing.compilation import compile_route
 from mes.routing.models import RouteExecutionConfig

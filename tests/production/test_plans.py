@@ -11,16 +11,8 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from mes.production import decisions, order_board
-from mes.production.decision_models import (
-    Approval,
-    ApprovalStatus,
-    Decision,
-    Hold,
-    HoldScope,
-    HoldStatus,
-    RunActivation,
-    UnitMove,
-)
+from mes.production.decision_models import Approval, ApprovalStatus, Decision, RunActivation, UnitMove
+from mes.production.hold_models import Hold, HoldScope, HoldStatus
 from mes.production.identity_models import ReferencePass, UnitAlias
 from tests.factories import Plant, make_plant
 

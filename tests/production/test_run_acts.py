@@ -10,7 +10,8 @@ from mes.plant.models import Line, Station
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import FollowedLine, Notification
 from mes.production import holds, run_acts
-from mes.production.decision_models import Decision, Hold, HoldSource, RunActivation, UnitMove
+from mes.production.decision_models import Decision, RunActivation, UnitMove
+from mes.production.hold_models import Hold, HoldSource
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus, Unit, WorkOrder
 from tests.execution.support import assert_done, assert_refused, decide, nothing_written, track_in, track_out
 from tests.factories import Plant, api_client, make_line, make_plant, make_user, put_runs

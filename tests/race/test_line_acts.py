@@ -10,7 +10,8 @@ from rest_framework.test import APIClient
 from execution import moves
 from execution.models import Track
 from mes.production import line_acts, locking
-from mes.production.decision_models import Hold, RunActivation
+from mes.production.decision_models import RunActivation
+from mes.production.hold_models import Hold
 from tests.factories import make_plant, make_run, put_runs
 from tests.integration.helpers import another, at_once
 

@@ -11,7 +11,8 @@ from django.utils import timezone
 from execution import tracking
 from mes.platform.accounts.roles import Role
 from mes.production import line_acts
-from mes.production.decision_models import Hold, RunActivation
+from mes.production.decision_models import RunActivation
+from mes.production.hold_models import Hold
 from mes.production.models import Run, RunKind
 from tests.factories import Plant, make_line, make_plant, make_run, make_user
 from trace.line_now import SHOWN_RUNS

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications import services
-from mes.production.decision_models import Approval, ApprovalType, Hold, HoldScope
+from mes.production.decision_models import Approval, ApprovalType
+from mes.production.hold_models import Hold, HoldScope
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from tests.factories import Plant, make_line, make_plant, make_user, put_runs
 

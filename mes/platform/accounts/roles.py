@@ -44,10 +44,13 @@ class Capability(StrEnum):
     CLOSE = "close"
     DISPOSITION = "disposition"
     REMARK = "remark"
+    HOLD = "hold"
+    DEFECT = "defect"
     FAI = "fai"
     OQC = "oqc"
     MRB = "mrb"
     RELEASE = "release"
+    QUALITY_RULES = "quality_rules"
     MASTER_DATA = "master_data"
     ROUTES = "routes"
     RULES = "rules"
@@ -60,7 +63,7 @@ class Capability(StrEnum):
     ADMIN = "admin"
 
 
-_OPERATOR = frozenset({Capability.TRACK, Capability.READINGS, Capability.BIND, Capability.STOP})
+_OPERATOR = frozenset({Capability.TRACK, Capability.READINGS, Capability.BIND, Capability.STOP, Capability.DEFECT})
 _SUPERVISOR = _OPERATOR | {
     Capability.RUNS,
     Capability.UNITS,
@@ -69,16 +72,33 @@ _SUPERVISOR = _OPERATOR | {
     Capability.CLOSE,
     Capability.DISPOSITION,
     Capability.REMARK,
+    Capability.HOLD,
 }
 
 GRANTS: dict[Role, frozenset[Capability]] = {
     Role.OPERATOR: _OPERATOR,
     Role.SUPERVISOR: _SUPERVISOR,
     Role.QUALITY: frozenset(
-        {Capability.FAI, Capability.OQC, Capability.MRB, Capability.WAIVE, Capability.RELEASE},
+        {
+            Capability.FAI,
+            Capability.OQC,
+            Capability.MRB,
+            Capability.WAIVE,
+            Capability.RELEASE,
+            Capability.HOLD,
+            Capability.DEFECT,
+            Capability.QUALITY_RULES,
+        },
     ),
     Role.ENGINEER: frozenset(
-        {Capability.MASTER_DATA, Capability.ROUTES, Capability.RULES, Capability.MAPPINGS, Capability.REPLAY},
+        {
+            Capability.MASTER_DATA,
+            Capability.ROUTES,
+            Capability.RULES,
+            Capability.MAPPINGS,
+            Capability.REPLAY,
+            Capability.QUALITY_RULES,
+        },
     ),
     Role.INTEGRATION: frozenset(
         {Capability.DEVICE_DATA, Capability.INGEST, Capability.STATUS, Capability.ORDERS},

@@ -11,8 +11,8 @@ EXEMPT = {
         execution_defect execution_disposition execution_firstarticleitem execution_firstarticlesample
         execution_inspectionresult execution_track mes_linebinding mes_prepconfirmation mes_readinesscheck
         mes_readinessitem mes_readinesswaiver mes_recordremark mes_recordsignature mes_solderpasteusage mes_unit
-        mes_decision mes_unitmove mes_hold mes_runactivation mes_approval mes_unitalias
-        execution_deviation
+        mes_decision mes_unitmove mes_hold mes_heldunit mes_signature mes_runactivation mes_approval mes_unitalias
+        execution_deviation execution_reworktask execution_reworktask_defects execution_repairrecord
         """,
     "what machines and other systems report": """
         ingest_ingesteventunit ingest_openingestevent ingest_partialingestevent ingest_settledingestevent

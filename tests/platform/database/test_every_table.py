@@ -19,10 +19,12 @@ STAYS = {
         mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_mappingexample mes_material
         mes_operation mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_source
         mes_station mes_referenceunit mes_stationgroup mes_stencil mes_solderpastelot mes_timeruledefinition
+        mes_holdrule execution_defectcode execution_defectalias
         """,
     "the product's history: what was made, how, and who decided": """
-        mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_approval mes_unitalias
-        execution_deviation
+        mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_heldunit mes_signature mes_approval
+        mes_unitalias
+        execution_deviation execution_reworktask execution_reworktask_defects execution_repairrecord
         execution_track execution_disposition execution_carrier execution_carrierload
         execution_carriertrack execution_carriertrackunit execution_defect execution_inspectionresult
         execution_firstarticle execution_firstarticleitem execution_firstarticlesample
