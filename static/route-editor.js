@@ -8,7 +8,7 @@ if (!root) return;
 const data = JSON.parse(document.getElementById("route-editor-data").textContent);
 const field = document.getElementById("id_steps");
 const asSaved = document.getElementById("route-steps-as-saved");
-const FIELDS = ["stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit", "isOptional", "dataSpecNames"];
+const FIELDS = ["stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit", "reentryLimit", "isOptional", "dataSpecNames"];
 const { words } = data;
 let keys = 0; // names of steps on this page
 
@@ -182,6 +182,7 @@ function inWords(name, value) {
   if (name === "requiresFAI") return say(value ? "required" : "notRequired");
   if (name === "isOptional") return say(value ? "yes" : "no");
   if (name === "retestLimit") return value ? String(value) : say("none");
+  if (name === "reentryLimit") return String(value);
   if (Array.isArray(value)) return value.length ? value.join(", ") : say("none");
   return value;
 }
@@ -215,7 +216,7 @@ function drawMapping(step) {
 
 // --- one field: inherited, or set here ---------------------------------------------------------------------
 
-const EDITORS = { stationType: drawChoice, stationGroupCode: drawChoice, retestLimit: drawNumber, allowedStationCodes: drawStations, dataSpecNames: drawSpecs };
+const EDITORS = { stationType: drawChoice, stationGroupCode: drawChoice, retestLimit: drawNumber, reentryLimit: drawNumber, allowedStationCodes: drawStations, dataSpecNames: drawSpecs };
 
 function drawField(step, name, done) {
   const id = `${step.key}-${name}`, inherited = step.inherited[name], isSet = name in step.set;

@@ -188,7 +188,16 @@ class RouteExecutionConfigAdmin(admin.ModelAdmin):
         ),
         (
             gettext_lazy("Rules"),
-            {"fields": ("requires_fai", "retest_limit", "is_optional", "specs_mode", "data_spec_names")},
+            {
+                "fields": (
+                    "requires_fai",
+                    "retest_limit",
+                    "reentry_limit",
+                    "is_optional",
+                    "specs_mode",
+                    "data_spec_names",
+                )
+            },
         ),
         (gettext_lazy("Machine events"), {"fields": ("ingest_mapping", "mapping_page")}),
     )
@@ -284,6 +293,7 @@ def _readable_steps(snapshot: snapshots.RouteSnapshot) -> list[dict[str, Any]]:
     return [
         {
             "step": step,
+            "reentry_limit": snapshot.find_reentry_limit(step),
             "stations": ", ".join(step.allowed_stations or ()),
             "specs": [
                 {"spec": spec, "limits": describe_limits(spec), "alarm": describe_alarm(spec)} for spec in step.specs

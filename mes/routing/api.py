@@ -171,6 +171,13 @@ class ConfigValuesSerializer(StrictSerializer):
     allowedStationCodes = serializers.ListField(child=CodeField(), required=False, allow_null=True)
     requiresFAI = serializers.BooleanField(required=False, allow_null=True)
     retestLimit = serializers.IntegerField(min_value=0, max_value=LARGEST_RETEST_LIMIT, required=False, allow_null=True)
+    reentryLimit = serializers.IntegerField(
+        min_value=0,
+        max_value=LARGEST_RETEST_LIMIT,
+        required=False,
+        allow_null=True,
+        help_text="How often rework may lead a unit into the step again; 3 in new versions where no config says it.",
+    )
     isOptional = serializers.BooleanField(
         required=False, allow_null=True, help_text="Units may go on without it. Of a step only."
     )

@@ -35,6 +35,7 @@ FIELDS = (
     "allowed_station_codes",
     "requires_fai",
     "retest_limit",
+    "reentry_limit",
     "is_optional",
     "data_spec_names",
     "ingest_mapping",
@@ -161,6 +162,7 @@ def _build(sources: Sources, steps: Sequence[EffectiveStep]) -> tuple[snapshots.
         steps=tuple(step.frozen for step in steps),
         fai_items=_freeze_fai_items(routing),
         sn_masks=tuple(routing.sn_masks),
+        reentry_limit=snapshots.DEFAULT_REENTRY_LIMIT,
     )
     return snapshot, problems
 
@@ -231,6 +233,7 @@ def _freeze_step(
         allowed_stations=None if allowed is None else tuple(allowed),
         requires_fai=bool(merged["requires_fai"]),
         retest_limit=merged["retest_limit"] or 0,
+        reentry_limit=merged["reentry_limit"],
         is_optional=bool(merged["is_optional"]),
         specs=specs,
         ingest_mapping=None if station_type == StationType.MANUAL else merged["ingest_mapping"],

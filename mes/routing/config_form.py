@@ -70,6 +70,14 @@ class ConfigForm(forms.ModelForm):
         widget=forms.NumberInput(attrs={"placeholder": _INHERIT}),
         help_text=gettext_lazy("Empty: inherit. 0: none."),
     )
+    reentry_limit = forms.IntegerField(
+        label=gettext_lazy("Re-entries"),
+        required=False,
+        min_value=0,
+        max_value=2**15 - 1,
+        widget=forms.NumberInput(attrs={"placeholder": _INHERIT}),
+        help_text=gettext_lazy("How often rework may lead a unit into the step again. Empty: inherit. 0: never."),
+    )
     is_optional = forms.TypedChoiceField(
         label=gettext_lazy("Optional"),
         choices=[("", _INHERIT), ("true", gettext_lazy("Yes")), ("false", gettext_lazy("No"))],
@@ -106,6 +114,7 @@ class ConfigForm(forms.ModelForm):
             "allowed_station_codes",
             "requires_fai",
             "retest_limit",
+            "reentry_limit",
             "is_optional",
             "data_spec_names",
             "ingest_mapping",

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from mes.plant.models import StationType
 from mes.routing.compilation import FIELDS, EffectiveStep
 from mes.routing.models import ConfigScope, RouteExecutionConfig
+from mes.routing.snapshots import DEFAULT_REENTRY_LIMIT
 
 LABELS = {
     "station_type": gettext_lazy("Station type"),
@@ -16,6 +17,7 @@ LABELS = {
     "allowed_station_codes": gettext_lazy("Allowed stations"),
     "requires_fai": gettext_lazy("First article"),
     "retest_limit": gettext_lazy("Retests"),
+    "reentry_limit": gettext_lazy("Re-entries"),
     "is_optional": gettext_lazy("Optional"),
     "data_spec_names": gettext_lazy("Specs"),
     "ingest_mapping": gettext_lazy("Mapping"),
@@ -38,6 +40,8 @@ def say_value(name: str, value: Any) -> str:
         return _("yes") if value else _("no")
     if name == "retest_limit":
         return _("none") if not value else str(value)
+    if name == "reentry_limit":
+        return str(DEFAULT_REENTRY_LIMIT if value is None else value)
     if name == "data_spec_names":
         return _say_list(value or ())
     return _("none") if value is None else _say_mapping(value)
@@ -63,6 +67,8 @@ def value_of(effective: EffectiveStep, name: str) -> Any:
         return None if step.allowed_stations is None else list(step.allowed_stations)
     if name == "data_spec_names":
         return [spec.name for spec in step.specs]
+    if name == "reentry_limit":
+        return DEFAULT_REENTRY_LIMIT if step.reentry_limit is None else step.reentry_limit
     return getattr(step, name)
 
 

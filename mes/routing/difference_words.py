@@ -16,6 +16,7 @@ FIELDS: Mapping[tuple[str, str], str | Promise] = {
     ("ROUTE", "errors"): gettext_lazy("order of the errors"),
     ("ROUTE", "name"): gettext_lazy("name"),
     ("ROUTE", "productCode"): gettext_lazy("product"),
+    ("ROUTE", "reentryLimit"): gettext_lazy("re-entry limit where no config says one"),
     ("ROUTE", "schema"): gettext_lazy("form of the document"),
     ("ROUTE", "snMasks"): gettext_lazy("masks of serial numbers"),
     ("ROUTE", "sourceSystem"): gettext_lazy("source"),
@@ -26,6 +27,7 @@ FIELDS: Mapping[tuple[str, str], str | Promise] = {
     ("STEP", "sourceStepKey"): gettext_lazy("source step key"),
     ("CONFIG", "allowedStationCodes"): gettext_lazy("allowed stations"),
     ("CONFIG", "isOptional"): gettext_lazy("optional"),
+    ("CONFIG", "reentryLimit"): gettext_lazy("re-entry limit"),
     ("CONFIG", "requiresFAI"): gettext_lazy("first article"),
     ("CONFIG", "retestLimit"): gettext_lazy("retest limit"),
     ("CONFIG", "stationGroupCode"): gettext_lazy("station group"),
@@ -71,6 +73,8 @@ def describe(
     if kind != "CHANGED":
         return f"{place}: {_come_or_gone(kind, subject, name, after if kind == 'ADDED' else before)}"
     label = str(FIELDS.get((subject, field or ""), field))
+    if (subject, field) == ("CONFIG", "reentryLimit"):  # where no config says one, the route's counts
+        before, after = (_("not set") if each is None else each for each in (before, after))
     change = _change(before, after, measures if field in MEASURED else ("", ""))
     return f"{place}: {', '.join(part for part in (name if subject != 'STEP' else None, f'{label} {change}') if part)}"
 

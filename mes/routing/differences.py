@@ -16,7 +16,15 @@ from mes.routing.difference_words import describe
 
 DEEPEST = 30  # a mapping nested deeper than this is compared as a whole
 ABSENT = object()
-_CONFIG = ("stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit", "isOptional")
+_CONFIG = (
+    "stationType",
+    "stationGroupCode",
+    "allowedStationCodes",
+    "requiresFAI",
+    "retestLimit",
+    "reentryLimit",
+    "isOptional",
+)
 
 Document = Mapping[str, Any]
 Problem = Mapping[str, Any]

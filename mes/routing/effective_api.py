@@ -14,6 +14,7 @@ from mes.plant.models import StationType
 from mes.platform.accounts.permissions import StationAccess
 from mes.platform.database.lookup import get_or_raise
 from mes.routing.compilation import EffectiveStep, load_sources, resolve
+from mes.routing.config_words import value_of
 from mes.routing.models import ConfigScope, RouteExecutionConfig, Routing
 
 DEFAULT = "DEFAULT"
@@ -46,6 +47,7 @@ _FIELDS = inline_serializer(
         "allowedStationCodes": _setting("AllowedStations", _list_of_codes(allow_null=True)),
         "requiresFAI": _setting("RequiresFAI", serializers.BooleanField()),
         "retestLimit": _setting("RetestLimit", serializers.IntegerField()),
+        "reentryLimit": _setting("ReentryLimit", serializers.IntegerField()),
         "isOptional": _setting("IsOptional", serializers.BooleanField()),
         "dataSpecNames": _setting("DataSpecs", _list_of_codes()),
         "ingestMapping": _setting("IngestMapping", serializers.JSONField(allow_null=True)),
@@ -83,6 +85,7 @@ def _values_of(effective: EffectiveStep) -> list[tuple[str, str, Any]]:
         ("allowedStationCodes", "allowed_station_codes", allowed),
         ("requiresFAI", "requires_fai", step.requires_fai),
         ("retestLimit", "retest_limit", step.retest_limit),
+        ("reentryLimit", "reentry_limit", value_of(effective, "reentry_limit")),
         ("isOptional", "is_optional", step.is_optional),
         ("dataSpecNames", "data_spec_names", [spec.name for spec in step.specs]),
         ("ingestMapping", "ingest_mapping", step.ingest_mapping),
@@ -104,6 +107,7 @@ EXAMPLE = {
                 "allowedStationCodes": {"value": None, "from": {"scope": "DEFAULT"}},
                 "requiresFAI": {"value": False, "from": {"scope": "DEFAULT"}},
                 "retestLimit": {"value": 1, "from": {"scope": "GLOBAL", "configId": "1"}},
+                "reentryLimit": {"value": 3, "from": {"scope": "DEFAULT"}},
                 "isOptional": {"value": False, "from": {"scope": "DEFAULT"}},
                 "dataSpecNames": {"value": ["Peak Temperature"], "from": {"scope": "DEFAULT"}},
                 "ingestMapping": {"value": {"snPath": "payload.sn"}, "from": {"scope": "STEP", "configId": "7"}},
@@ -122,8 +126,8 @@ class EffectiveConfigViewSet(ViewSet):
     @extend_schema(
         summary="Read what compiling a route would freeze, and which config says so",
         description="Field by field the value that counts for each step, and where it is `from`: the scope and id of "
-        "the config that says it, or `DEFAULT`: the operation's station type, all its active specs, no retests, no "
-        "first article, not optional. A MANUAL step has no mapping.",
+        "the config that says it, or `DEFAULT`: the operation's station type, all its active specs, no retests, 3 "
+        "re-entries by rework, no first article, not optional. A MANUAL step has no mapping.",
         responses=_ANSWER,
         examples=[OpenApiExample("A step at an oven", value=EXAMPLE, response_only=True)],
     )

@@ -155,6 +155,12 @@ class RouteExecutionConfig(models.Model):
     )
     requires_fai = models.BooleanField(_("requires first article inspection"), null=True, blank=True)
     retest_limit = models.PositiveSmallIntegerField(_("retest limit"), null=True, blank=True)
+    reentry_limit = models.PositiveSmallIntegerField(
+        _("re-entry limit"),
+        null=True,
+        blank=True,
+        help_text=_("How often rework may lead a unit into the step again. Of new versions 3 where nothing says it."),
+    )
     is_optional = models.BooleanField(
         _("optional"), null=True, blank=True, help_text=_("Then units may go on without it. Of a step only.")
     )

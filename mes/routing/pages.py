@@ -35,6 +35,7 @@ class ReadableStep:
     """A frozen step as people read it: its specs with their bands, and what its mappings say, path by path."""
 
     step: snapshots.StepSnapshot
+    reentry_limit: int | None
     stations: str
     specs: Sequence[dict[str, Any]]
     mappings: Sequence[Sequence[tuple[str, str]]]
@@ -121,6 +122,7 @@ def list_readable_steps(snapshot: snapshots.RouteSnapshot) -> list[ReadableStep]
     return [
         ReadableStep(
             step=step,
+            reentry_limit=snapshot.find_reentry_limit(step),
             stations=", ".join(step.allowed_stations or ()),
             specs=[
                 {"spec": spec, "limits": describe_limits(spec), "alarm": describe_alarm(spec)} for spec in step.specs

@@ -37,6 +37,7 @@ NAMES = {
     "allowed_station_codes": "allowedStationCodes",
     "requires_fai": "requiresFAI",
     "retest_limit": "retestLimit",
+    "reentry_limit": "reentryLimit",
     "is_optional": "isOptional",
     "data_spec_names": "dataSpecNames",
 }
@@ -325,6 +326,7 @@ WORDS = {
     "allowedStationCodes": gettext_lazy("Allowed stations"),
     "requiresFAI": gettext_lazy("First article"),
     "retestLimit": gettext_lazy("Retests"),
+    "reentryLimit": gettext_lazy("Re-entries"),
     "isOptional": gettext_lazy("Optional"),
     "yes": gettext_lazy("yes"),
     "no": gettext_lazy("no"),

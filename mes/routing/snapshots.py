@@ -17,6 +17,7 @@ from mes.routing.models import RouteVersion
 from mes.routing.step_mapping import StepMapping, parse_mappings
 
 SCHEMA = 1
+DEFAULT_REENTRY_LIMIT = 3  # of what is compiled from now on, where no config says another one
 KEPT_WITH_VALUES = ("id", "name", "item_type", "unit", "lsl", "usl", "target", "alarm_min", "alarm_max")
 
 
@@ -72,7 +73,8 @@ class SpecIndex:
 class StepSnapshot:
     """A step as it is executed. `specs` empty: nothing bound, values are looked up live in the operation.
 
-    `ingest_mapping` is JSON: a mapping of machine events, or a list of them.
+    `ingest_mapping` is JSON: a mapping of machine events, or a list of them. `reentry_limit` is what a config says;
+    where none does, the route's counts (`RouteSnapshot.find_reentry_limit`).
     """
 
     step_no: int
@@ -88,6 +90,7 @@ class StepSnapshot:
     specs: tuple[SpecSnapshot, ...]
     ingest_mapping: Any = field(default=None, hash=False, compare=False)
     is_optional: bool = False
+    reentry_limit: int | None = None
 
     @cached_property
     def mappings(self) -> tuple[StepMapping, ...]:
@@ -110,7 +113,10 @@ class FaiItem:
 
 @dataclass(frozen=True)
 class RouteSnapshot:
-    """A frozen route: its identity and its steps in order."""
+    """A frozen route: its identity and its steps in order.
+
+    `reentry_limit` counts for steps of which no config said one; None, no limit, in versions of earlier releases.
+    """
 
     route_code: str
     route_name: str
@@ -119,6 +125,7 @@ class RouteSnapshot:
     steps: tuple[StepSnapshot, ...]
     fai_items: tuple[FaiItem, ...] = ()
     sn_masks: tuple[str, ...] = ()
+    reentry_limit: int | None = None
 
     @property
     def requires_fai(self) -> bool:
@@ -136,6 +143,10 @@ class RouteSnapshot:
     def step_of_track(self, step_no: int) -> StepSnapshot:
         """Return the step with the number of a track, which is made for a step of its run's frozen route."""
         return self._steps_by_no[step_no]
+
+    def find_reentry_limit(self, step: StepSnapshot) -> int | None:
+        """Return how often rework may lead a unit into one of its steps again; None where nothing limits it."""
+        return self.reentry_limit if step.reentry_limit is None else step.reentry_limit
 
     @property
     def first_step_no(self) -> int:
@@ -222,8 +233,9 @@ def read_spec(document: dict[str, Any]) -> SpecSnapshot:
 def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
     """Return the JSON document that a version keeps.
 
-    What was added later (`faiItems`, `snMasks`, `isOptional`) is left out while it says nothing, so that unchanged
-    routes keep their digests.
+    What was added later (`faiItems`, `snMasks`, `isOptional`, a step's `reentryLimit`) is left out while it says
+    nothing, so that unchanged routes keep their digests. The limit of re-entries where no config says one stands with
+    the route.
     """
     fai_items = [{"itemName": item.name, "itemSpec": item.spec} for item in snapshot.fai_items]
     return {
@@ -235,6 +247,7 @@ def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
             "productCode": snapshot.product_code,
             **({"faiItems": fai_items} if fai_items else {}),
             **({"snMasks": list(snapshot.sn_masks)} if snapshot.sn_masks else {}),
+            **({} if snapshot.reentry_limit is None else {"reentryLimit": snapshot.reentry_limit}),
         },
         "steps": [
             {
@@ -253,6 +266,7 @@ def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
                 "dataSpecs": [_spec_to_document(spec) for spec in step.specs],
                 "ingestMapping": step.ingest_mapping,
                 **({"isOptional": True} if step.is_optional else {}),
+                **({} if step.reentry_limit is None else {"reentryLimit": step.reentry_limit}),
             }
             for step in snapshot.steps
         ],
@@ -270,6 +284,7 @@ def from_document(document: dict[str, Any]) -> RouteSnapshot:
         steps=tuple(_step_from_document(step) for step in document["steps"]),
         fai_items=tuple(FaiItem(item["itemName"], item["itemSpec"]) for item in route.get("faiItems", ())),
         sn_masks=tuple(route.get("snMasks", ())),
+        reentry_limit=route.get("reentryLimit"),
     )
 
 
@@ -289,12 +304,19 @@ def _step_from_document(document: dict[str, Any]) -> StepSnapshot:
         specs=tuple(read_spec(spec) for spec in document["dataSpecs"]),
         ingest_mapping=document["ingestMapping"],
         is_optional=document.get("isOptional", False),
+        reentry_limit=document.get("reentryLimit"),
     )
 
 
 def digest_of(document: dict[str, Any], errors: list[dict[str, Any]]) -> str:
-    """Return the SHA-256 by which an unchanged compilation is recognised."""
-    canonical = json.dumps({"snapshot": document, "errors": errors}, sort_keys=True, separators=(",", ":"))
+    """Return the SHA-256 by which an unchanged compilation is recognised.
+
+    The limit of re-entries that the release brings counts for nothing here: else every route of a plant would differ
+    from its version the day after an upgrade, though nobody changed one. It comes with a route's next change.
+    """
+    route = {key: value for key, value in document["route"].items() if key != "reentryLimit"}
+    told = {"snapshot": {**document, "route": route}, "errors": errors}
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -20,6 +20,7 @@ SET_HERE = (
     "allowed_station_codes",
     "requires_fai",
     "retest_limit",
+    "reentry_limit",
     "is_optional",
     "data_spec_names",
 )

@@ -31,6 +31,7 @@ ADDED: dict[str, str] = {
     "holds": "runs say what holds them",
     "deviations": "units tell the deviations that cover them",
     "isOptional": "steps may be optional",
+    "reentryLimit": "steps limit how often rework leads into them again",
     "allowedQty": "orders say by how much their runs may exceed them",
     "aboutEventId": "decisions name the step and the event that they are about",
     "aboutMessageId": "decisions name the message that they are about",
