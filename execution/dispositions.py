@@ -3,72 +3,95 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from execution import hooks
 from execution.carriers import take_off
 from execution.data import values
 from execution.deviations.skipping import settle
-from execution.models import FREES_NOTHING, Disposition, DispositionAction, ResultOverride, Track, TrackResult
+from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
+from execution.quality.holds import cases, records
 from mes import errors
 from mes.labels import Action
 from mes.platform.outbox.emit import emit
 from mes.platform.outbox.models import EventType
 from mes.production import locking, runs, transitions
+from mes.production.decision_models import LONGEST_REASON
+from mes.production.hold_models import HeldUnit, HeldUnitEnd, Hold, HoldSource
 from mes.production.models import Run, Unit, UnitStatus
 from mes.production.names import Relabelled, find_present, under_present_sn
 from mes.production.run_counts import FINISHED, counts_changed
 from mes.time_rules.services import cancel_of_unit
 
 SYSTEM = "system"
+# What holds a unit for something that failed: sending it back is the answer to that.
+ANSWERED_BY_REWORK = (
+    HoldSource.REPORT,
+    HoldSource.ALARM,
+    HoldSource.DATA,
+    HoldSource.INSPECTION,
+    HoldSource.DEFECT,
+    HoldSource.REPAIR,
+)
 
 
-def hold(unit: Unit, *, reason: str, by: str = SYSTEM) -> bool:
+def hold(unit: Unit, *, reason: str, by: str = SYSTEM, source: HoldSource) -> bool:
     """Put a locked unit on hold and record who decided it; return whether it was not held before."""
-    disposition = put_on_hold(unit, reason=reason, by=by)
+    disposition = put_on_hold(unit, reason=reason, by=by, source=source)
     if disposition is None:
         return False
-    unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
-    disposition.save()
-    hooks.announce(unit.pk)
-    _tell_counts([disposition])
+    save_holds([disposition])
     return disposition.from_status != UnitStatus.ON_HOLD
 
 
-def put_on_hold(unit: Unit, *, reason: str, by: str = SYSTEM, is_of_report: bool = False) -> Disposition | None:
-    """Put a locked unit on hold, unsaved; return the decision to keep, None where nothing changes.
+def put_on_hold(
+    unit: Unit,
+    *,
+    reason: str,
+    by: str = SYSTEM,
+    source: HoldSource,
+    hold: Hold | None = None,
+    is_of_report: bool = False,
+) -> Disposition | None:
+    """Put a locked unit on hold, unsaved; return the decision to keep with its case, None where nothing changes.
 
-    A unit that is held already is held for one more reason: whoever releases it must see them all. A reason that stands
-    there already is not told again, but a decision `is_of_report` is kept: each machine event and message has its own,
-    by which it is known what was decided about it since. A scrapped unit stays as it is.
+    `hold` is the case that holds it, saved or not, where several units or other conditions belong to it; else it gets
+    one of its own, which `save_holds` lets units of one run share. A unit that is held already is held for one more
+    reason: whoever releases it must see them all. A reason that one of its cases tells already makes no second case,
+    but a decision `is_of_report` is kept: each machine event and message has its own, by which it is known what was
+    decided about it since. A scrapped unit stays as it is.
     """
-    before = unit.status
-    is_told = before == UnitStatus.ON_HOLD and reason in unit.hold_reason
-    if before == UnitStatus.SCRAPPED or (is_told and not is_of_report):
+    before, reason = unit.status, reason[:LONGEST_REASON]
+    is_told = before == UnitStatus.ON_HOLD and _tells(unit.hold_reason, reason)
+    if before == UnitStatus.SCRAPPED or (is_told and not is_of_report and hold is None):
         return None
-    if is_told:
-        pass
-    elif before == UnitStatus.ON_HOLD:
-        unit.hold_reason = f"{unit.hold_reason} · {reason}"[:500]
-    else:
+    if before != UnitStatus.ON_HOLD:
         unit.held_from = before
         unit.status = transitions.UNIT.next_state(Action.HOLD, before)
-        unit.hold_reason = reason[:500]
-    return _decision(unit, DispositionAction.HOLD, from_status=before, reason=reason, by=by)
+        unit.hold_reason = reason
+    elif not is_told:
+        unit.hold_reason = cases.in_words([unit.hold_reason, reason])
+    decision = _decision(unit, DispositionAction.HOLD, from_status=before, reason=reason, by=by)
+    decision.hold = hold or Hold(source=source, reason=reason, opened_by=by[:150], opened_at=decision.decided_at)
+    return decision
+
+
+def _tells(hold_reason: str, reason: str) -> bool:
+    """Whether the reasons for which a unit is held have this one among them, as far as they are kept with the unit."""
+    return f"{cases.BETWEEN}{reason}{cases.BETWEEN}" in f"{cases.BETWEEN}{hold_reason}{cases.BETWEEN}"
 
 
 def save_holds(decisions: Sequence[Disposition]) -> None:
-    """Write the locked units that `put_on_hold` changed, and its decisions in their order: two statements for any
-    number.
+    """Write the locked units that `put_on_hold` changed, their cases, and its decisions in their order: one statement
+    for any number. Of unsaved cases those that tell the same of units of one run become one.
+
+    Raises Outdated where a saved case was named that has ended meanwhile: whoever names one may lock it before.
     """
     if not decisions:
         return
-    units = {decision.unit.pk: decision.unit for decision in decisions}
-    for unit in units.values():
-        unit.updated_at = timezone.now()
-    Unit.objects.bulk_update(units.values(), ["status", "held_from", "hold_reason", "updated_at"])
-    Disposition.objects.bulk_create(decisions)
+    records.write(decisions, units={decision.unit.pk: decision.unit for decision in decisions}.values())
     for decision in decisions:
         if decision.from_status != UnitStatus.ON_HOLD:
             hooks.announce(decision.unit.pk)
@@ -93,11 +116,10 @@ def _record(
     reason: str,
     by: str,
     held_from: str = "",
-    approved_by: str = "",
 ) -> None:
     """Record who decided what about a unit, and why; of a held one also what it was held from."""
     decision = _decision(unit, action, from_status=from_status, reason=reason, by=by)
-    decision.held_from, decision.approved_by = held_from, approved_by[:150]
+    decision.held_from = held_from
     decision.save()
     _tell_counts([decision], held_from=held_from)
 
@@ -124,57 +146,79 @@ def hold_unit(*, sn: str, reason: str, by: str) -> Unit:
     """Put a unit on hold by hand. Raises UnitNotFound, InvalidTransition."""
     unit = _lock(sn)
     transitions.UNIT.next_state(Action.HOLD, unit.status)
-    hold(unit, reason=reason, by=by)
+    hold(unit, reason=reason, by=by, source=HoldSource.PERSON)
     return unit
 
 
 @locking.atomically
-def release_unit(*, sn: str, reason: str, by: str) -> Unit:
-    """Give a held unit back the status it was held from, or where its closed track led. Raises InvalidTransition."""
+def release_unit(*, sn: str, reason: str, by: str, may_end_all: bool = False) -> Unit:
+    """End what holds a unit but cases that end by a signature only, or with `may_end_all` these as well; one that
+    nothing holds any more gets back the status it was held from, or goes where its closed track led.
+
+    Raises UnitNotFound, InvalidTransition, UnitOnHold where all cases want a signature.
+    """
     unit = _lock(sn)
     transitions.UNIT.next_state(Action.RELEASE, unit.status)
-    held_from, unit.status, unit.held_from, unit.hold_reason = unit.held_from, unit.held_from, "", ""
-    unit.save(update_fields=["status", "held_from", "hold_reason", "updated_at"])
-    _record(unit, DispositionAction.RELEASE, from_status=UnitStatus.ON_HOLD, reason=reason, by=by, held_from=held_from)
-    settle([unit])
-    hooks.announce_decision(unit.pk)
+    open_cases = cases.list_open_cases([unit])[unit.pk]
+    to_sign = [] if may_end_all else cases.find_to_sign(unit, open_cases)
+    if to_sign and len(to_sign) == len(open_cases):
+        raise _on_hold(unit, to_sign)
+    ending = [row.hold for row in open_cases if row not in to_sign] if to_sign else [None]
+    for each in ending:
+        cases.end_cases([unit], hold=each, reason=reason, by=by)
     return unit
+
+
+def _on_hold(unit: Unit, open_cases: Sequence[HeldUnit]) -> errors.UnitOnHold:
+    """Return the refusal that names cases of a unit."""
+    reasons = cases.BETWEEN.join(f"{row.hold.hold_no} {row.hold.reason}" for row in open_cases)
+    return errors.UnitOnHold(sn=unit.sn, reason=reasons, holds=[row.hold.hold_no for row in open_cases])
 
 
 @locking.atomically
 def scrap_unit(*, sn: str, reason: str, by: str) -> Unit:
     """Scrap a unit and take it off its carrier; an open track is FAIL. Raises UnitNotFound, InvalidTransition."""
     unit = _lock(sn)
-    status = transitions.UNIT.next_state(Action.SCRAP, unit.status)
-    _close_open_track(unit, override=ResultOverride.SCRAP, by=by)
-    before, held_from, unit.status, unit.held_from, unit.hold_reason = unit.status, unit.held_from, status, "", ""
-    unit.scrap_reason = reason[:500]
-    unit.save(update_fields=["status", "held_from", "hold_reason", "scrap_reason", "updated_at"])
-    _record(unit, DispositionAction.SCRAP, from_status=before, reason=reason, by=by, held_from=held_from)
-    take_off(unit, at=timezone.now())
-    cancel_of_unit(unit.sn)
-    hooks.announce(unit.pk)
-    hooks.announce_decision(unit.pk)
+    scrap([unit], reason=reason, by=by)
     return unit
+
+
+def scrap(units: Sequence[Unit], *, reason: str, by: str) -> None:
+    """Scrap locked units (inside a transaction): see `scrap_unit`. All that holds them ends. Raises InvalidTransition
+    before anything is written.
+    """
+    for unit in units:
+        transitions.UNIT.next_state(Action.SCRAP, unit.status)
+    for unit in units:
+        _close_open_track(unit, override=ResultOverride.SCRAP, by=by)
+        before, held_from, unit.held_from, unit.hold_reason = unit.status, unit.held_from, "", ""
+        unit.status, unit.scrap_reason = transitions.UNIT.next_state(Action.SCRAP, before), reason[:500]
+        unit.save(update_fields=["status", "held_from", "hold_reason", "scrap_reason", "updated_at"])
+        _record(unit, DispositionAction.SCRAP, from_status=before, reason=reason, by=by, held_from=held_from)
+    for unit in units:
+        take_off(unit, at=timezone.now())
+    cases.end_cases(units, hold=None, end=HeldUnitEnd.SCRAP, reason=reason, by=by)
+    for unit in units:
+        cancel_of_unit(unit.sn)
+        hooks.announce(unit.pk)
+    hooks.announce_decisions([unit.pk for unit in units])
 
 
 def undo_scrap(unit: Unit, *, scrapped_from: str, reason: str, by: str, approved_by: str) -> None:
     """Put a locked scrapped unit on hold, held from what it was scrapped from, and record who asked and who approved.
 
-    Nothing of what scrapping ended begins anew: its clocks stay cancelled, its carrier goes without it.
+    Nothing of what scrapping ended begins anew: its clocks stay cancelled, its carrier goes without it, and what held
+    it is no reason any more.
     """
     unit.status = transitions.UNIT.next_state(Action.UNDO_SCRAP, unit.status)
     unit.held_from, unit.hold_reason, unit.scrap_reason = scrapped_from, reason[:500], ""
     columns = ["status", "held_from", "hold_reason", "scrap_reason", "current_step_no", "updated_at"]
     unit.save(update_fields=columns)
-    _record(
-        unit,
-        DispositionAction.UNSCRAP,
-        from_status=UnitStatus.SCRAPPED,
-        reason=reason,
-        by=by,
-        approved_by=approved_by,
-    )
+    decision = _decision(unit, DispositionAction.UNSCRAP, from_status=UnitStatus.SCRAPPED, reason=reason, by=by)
+    decision.approved_by = approved_by[:150]
+    decision.hold = Hold(source=HoldSource.PERSON, reason=unit.hold_reason, opened_by=decision.decided_by)
+    records.write([decision])
+    _tell_counts([decision])
     hooks.announce(unit.pk)
 
 
@@ -201,29 +245,49 @@ def find_scrapping(unit: Unit) -> tuple[str, datetime]:
 def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None) -> Unit:
     """Send a unit back to a step, by default to the one that failed last; later steps are passed again.
 
-    An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, StepMismatch.
+    An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, UnitOnHold, StepMismatch.
     """
     locked = locking.lock([sn])
     unit = Unit.objects.select_related("run__route_version").filter(sn=sn).first()
     if unit is None:
         raise Relabelled({sn: find_present(sn)})
-    run = unit.run
-    if run is None:
+    if unit.run is None:
         raise errors.UnitRunNotFound(code=sn)
-    locked.check(unit_ids=[unit.pk], run_ids=[run.pk])
-    runs.check_open(run)
-    status = transitions.UNIT.next_state(Action.REWORK, unit.status)
-    _close_open_track(unit, override=ResultOverride.REWORK, by=by)
-    step_no = _choose_step(unit, run, to_step_no)
-    before, unit.status, unit.held_from, unit.hold_reason = unit.status, status, "", ""
-    unit.current_step_no = step_no
-    unit.rework_no += 1
-    unit.save(update_fields=["status", "held_from", "hold_reason", "current_step_no", "rework_no", "updated_at"])
-    _record(unit, DispositionAction.REWORK, from_status=before, reason=reason, by=by)
-    if run.has_deviations:
-        settle([unit])
-    hooks.announce_decision(unit.pk)
+    locked.check(unit_ids=[unit.pk], run_ids=[unit.run.pk])
+    rework([unit], reason=reason, by=by, to_step_no=to_step_no)
     return unit
+
+
+def rework(units: Sequence[Unit], *, reason: str, by: str, to_step_no: int | None = None) -> None:
+    """Send locked units of locked runs back (inside a transaction): see `rework_unit`.
+
+    It is the answer to what values, inspections, defects and reports hold them for, and to one case besides: whatever
+    holds them ends. Several of those are for people to decide about first.
+    Raises what it is refused for before anything is written.
+    """
+    open_cases = cases.list_open_cases(units)
+    step_nos = {unit.pk: _check_rework(unit, open_cases[unit.pk], to_step_no) for unit in units}
+    for unit in units:
+        _close_open_track(unit, override=ResultOverride.REWORK, by=by)
+        before, unit.held_from, unit.hold_reason = unit.status, "", ""
+        unit.status, unit.current_step_no = transitions.UNIT.next_state(Action.REWORK, before), step_nos[unit.pk]
+        unit.rework_no += 1
+        unit.save(update_fields=["status", "held_from", "hold_reason", "current_step_no", "rework_no", "updated_at"])
+        _record(unit, DispositionAction.REWORK, from_status=before, reason=reason, by=by)
+    settle([unit for unit in units if unit.run is not None and unit.run.has_deviations])
+    cases.end_cases(units, hold=None, end=HeldUnitEnd.REWORK, reason=reason, by=by)
+    hooks.announce_decisions([unit.pk for unit in units])
+
+
+def _check_rework(unit: Unit, open_cases: Sequence[HeldUnit], to_step_no: int | None) -> int:
+    """Return the step that a unit goes back to. Raises InvalidTransition, UnitOnHold, StepMismatch."""
+    assert unit.run is not None
+    runs.check_open(unit.run)
+    transitions.UNIT.next_state(Action.REWORK, unit.status)
+    others = [row for row in open_cases if row.hold.source not in ANSWERED_BY_REWORK]
+    if len(others) > 1:
+        raise _on_hold(unit, others)
+    return _choose_step(unit, unit.run, to_step_no)
 
 
 def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
@@ -245,10 +309,9 @@ def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
 
 def _list_reported_steps(unit: Unit) -> list[int]:
     """Return the steps that the reports were about for which a unit is held."""
-    decisions = Disposition.objects.filter(unit=unit)
-    freed = decisions.exclude(action__in=FREES_NOTHING).order_by("-id").values_list("id", flat=True)[:1]
-    since = decisions.filter(id__gt=next(iter(freed), 0)).values_list("about_step_no", flat=True)
-    return [step_no for step_no in since if step_no is not None]
+    held = HeldUnit.objects.filter(unit=unit, ended_at=None, hold=OuterRef("hold"), held_at__lte=OuterRef("decided_at"))
+    decisions = Disposition.objects.filter(Exists(held), unit=unit, action=DispositionAction.HOLD)
+    return [step_no for step_no in decisions.values_list("about_step_no", flat=True) if step_no is not None]
 
 
 def _is_failed(track: Track) -> bool:

@@ -16,6 +16,7 @@ from execution import dispositions
 from execution.data import judging
 from execution.data.judging import JudgedValue, Reading
 from execution.models import Disposition, ResultOverride, Track, TrackResult
+from mes.production.hold_models import HoldSource
 from mes.production.models import Run, Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
 
@@ -92,7 +93,7 @@ def hold_units(
             "what": report.in_words,
             "code": code,
         }
-        decision = dispositions.put_on_hold(unit, reason=reason, is_of_report=True)
+        decision = dispositions.put_on_hold(unit, reason=reason, source=HoldSource.REPORT, is_of_report=True)
         if decision is not None:
             decision.about_step_no = report.step_no
             decisions.append(decision)
@@ -120,7 +121,7 @@ def hold_late(unit: Unit, report: FailingReport, *, source: str, run: Run) -> Di
         "step": report.step_no,
         "what": report.in_words,
     }
-    decision = dispositions.put_on_hold(unit, reason=reason)
+    decision = dispositions.put_on_hold(unit, reason=reason, source=HoldSource.DATA)
     if decision is not None:
         decision.about_step_no = report.step_no
     return decision

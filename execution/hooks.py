@@ -16,9 +16,9 @@ logger = structlog.get_logger(__name__)
 unit_moved: Hook[Callable[[int], None]] = Hook()
 
 
-# listener(unit_id): called after the commit of each decision that frees a held unit (release, rework, scrap), under no
-# lock. It may be missed as well.
-unit_decided: Hook[Callable[[int], None]] = Hook()
+# listener(unit_ids): called after the commit that ended what holds units, or some of it (release, rework, scrap), under
+# no lock, once for all of them. It may be missed as well.
+units_decided: Hook[Callable[[Sequence[int]], None]] = Hook()
 
 
 # listener(unit_ids): called after the commit that put units into another run, under no lock, once for all of them. It
@@ -32,10 +32,10 @@ def announce_transfer(unit_ids: Sequence[int]) -> None:
         transaction.on_commit(lambda: _call(units_transferred, unit_ids))
 
 
-def announce_decision(unit_id: int) -> None:
+def announce_decisions(unit_ids: Sequence[int]) -> None:
     """Call the listeners of decisions once the present transaction is committed."""
-    if unit_decided:
-        transaction.on_commit(lambda: _call(unit_decided, unit_id))
+    if units_decided and unit_ids:
+        transaction.on_commit(lambda: _call(units_decided, unit_ids))
 
 
 def announce(unit_id: int) -> None:

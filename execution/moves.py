@@ -29,6 +29,7 @@ from mes.plant.models import Station
 from mes.platform.outbox.emit import NewEvent
 from mes.platform.outbox.models import EventType
 from mes.production import runs, transitions
+from mes.production.hold_models import HoldSource
 from mes.production.models import Run, Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
 
@@ -257,7 +258,8 @@ def _raise_alarms(move: Move, *, key: str) -> None:
 def hold_for(move: Move, alarms: Sequence[judging.JudgedValue]) -> None:
     """Put the unit on hold for values that alarm with HOLD; after it moved."""
     if alarms:
-        disposition = put_on_hold(move.unit, reason=alarm_reason([value.spec.name for value in alarms]))
+        reason = alarm_reason([value.spec.name for value in alarms])
+        disposition = put_on_hold(move.unit, reason=reason, source=HoldSource.ALARM)
         move.dispositions += [disposition] if disposition else []
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from execution import hooks
 from execution.data import values
-from execution.models import Defect, Disposition, Track
+from execution.models import Defect, Track
 from execution.moves import Move
+from execution.quality.holds import records
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.platform.outbox import emit
 from mes.production import runs
@@ -114,7 +115,7 @@ def write(
     )
     emit.count_at_once(completed_types)
     if dispositions := [disposition for move in decided for disposition in move.dispositions]:
-        Disposition.objects.bulk_create(dispositions)
+        records.write(dispositions)
     if defects := [defect for move in decided for defect in move.defects]:
         Defect.objects.bulk_create(defects)
     for move in decided:

@@ -15,7 +15,7 @@ class IngestConfig(AppConfig):
         """Offer the way in, and to read examples; hear of moves, which may free waiting events, and of decisions; catch
         up by the clock; let old events go.
         """
-        from execution.hooks import unit_decided, unit_moved, units_transferred
+        from execution.hooks import unit_moved, units_decided, units_transferred
         from ingest.causes import BULK
         from ingest.dismissing import dismiss_decided
         from ingest.engineer_work import WORK
@@ -39,7 +39,7 @@ class IngestConfig(AppConfig):
         line_went_on.register(try_line)
         unit_moved.register(try_blocked)
         units_transferred.register(try_in_new_run)
-        unit_decided.register(dismiss_decided)
+        units_decided.register(dismiss_decided)
         example_readers.register(read_example)
         schedules.tasks.register(
             schedules.ScheduledTask("ingest waiting", _("Machine events that waited"), catch_up, cron="* * * * * */30")

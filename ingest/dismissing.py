@@ -6,6 +6,7 @@ event, as a replay locks them: of a dismissal and a replay at the same time, one
 stays so; what it left out is locked by its row of open work.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -109,12 +110,12 @@ def _settle(open_event: OpenIngestEvent, note: dict[str, Any]) -> None:
 # --- units that somebody decided about ---------------------------------------------------------------------
 
 
-def dismiss_decided(unit_id: int) -> None:
-    """Dismiss the reports that held a unit which somebody released, reworked or scrapped. Called after that commit."""
-    holding = OpenIngestEvent.objects.filter(held_unit_ids__contains=[unit_id], status__in=REFUSED_STATUSES)
+def dismiss_decided(unit_ids: Sequence[int]) -> None:
+    """Dismiss the reports that held units which somebody released, reworked or scrapped. Called after that commit."""
+    holding = OpenIngestEvent.objects.filter(held_unit_ids__overlap=unit_ids, status__in=REFUSED_STATUSES)
     for event_id in holding.order_by("id").values_list("pk", flat=True):
         _dismiss_decided(event_id)
-    partial = PartialIngestEvent.objects.filter(held_unit_ids__contains=[unit_id])
+    partial = PartialIngestEvent.objects.filter(held_unit_ids__overlap=unit_ids)
     for event_id in partial.order_by("id").values_list("pk", flat=True):
         _decide_left_out(event_id)
 
@@ -137,7 +138,7 @@ def _dismiss_decided(event_id: int) -> bool:
     decision = None
     if open_event is not None:
         decision = decided_reports.find_decision(
-            open_event.held_unit_ids, since=open_event.received_at, about={"about_event_id": event_id}
+            open_event.held_unit_ids, since=open_event.received_at, about={"about_event_id": [event_id]}
         )
     if open_event is None or decision is None:
         transaction.set_rollback(True)  # the key stays free
@@ -156,7 +157,7 @@ def _decide_left_out(event_id: int) -> bool:
         return False
     partial, settled_event = locked
     decisions = decided_reports.find_decisions(
-        partial.held_unit_ids, since=settled_event.received_at, about={"about_event_id": event_id}
+        partial.held_unit_ids, since=settled_event.received_at, about={"about_event_id": [event_id]}
     )
     if not decisions:
         return False

@@ -15,7 +15,7 @@ class IntegrationConfig(AppConfig):
         """Offer the ways in; tell the ERP of runs that end; hear of decisions about units, and catch up by the clock;
         let device records and settled messages go in time.
         """
-        from execution.hooks import unit_decided
+        from execution.hooks import units_decided
         from integration.causes import BULK
         from integration.channels import CHANNELS
         from integration.dismissing import dismiss_decided, dismiss_missed
@@ -40,7 +40,7 @@ class IntegrationConfig(AppConfig):
         kinds.register(BULK)
         lists.register(MESSAGES)
         run_ended.register(completion.tell_erp)
-        unit_decided.register(dismiss_decided)
+        units_decided.register(dismiss_decided)
         schedules.tasks.register(
             schedules.ScheduledTask(
                 "messages", _("Messages that were decided about"), dismiss_missed, cron="* * * * * */30"

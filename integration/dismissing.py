@@ -90,9 +90,9 @@ def _lock_same(message: FailedMessage, *, is_well_formed: bool) -> QuerySet[Fail
 # --- units that somebody decided about ---------------------------------------------------------------------
 
 
-def dismiss_decided(unit_id: int) -> None:
-    """Dismiss the messages that held a unit which somebody released, reworked or scrapped. Called after that commit."""
-    holding = FailedMessage.objects.filter(held_unit_ids__contains=[unit_id], status__in=REFUSED_STATUSES)
+def dismiss_decided(unit_ids: Sequence[int]) -> None:
+    """Dismiss the messages that held units which somebody released, reworked or scrapped. Called after that commit."""
+    holding = FailedMessage.objects.filter(held_unit_ids__overlap=unit_ids, status__in=REFUSED_STATUSES)
     for message_id in holding.order_by("id").values_list("pk", flat=True):
         _dismiss_decided(message_id)
 
@@ -126,8 +126,9 @@ def _find_decision(rows: Sequence[FailedMessage]) -> Disposition | None:
     """Return the last decision about the units held for a message, in any of its rows; None where one of them is not
     decided about since.
     """
+    about = {"about_message_id": [row.pk for row in rows]}
     decisions = [
-        decided_reports.find_decision(row.held_unit_ids, since=row.received_at, about={"about_message_id": row.pk})
+        decided_reports.find_decision(row.held_unit_ids, since=row.received_at, about=about)
         for row in rows
         if row.held_unit_ids
     ]

@@ -20,6 +20,7 @@ from execution.quality.defects import record_found, withdraw_found
 from execution.quality.models import InspectionResult, InspectionVerdict
 from mes import errors
 from mes.plant.models import Station
+from mes.production.hold_models import HoldSource
 from mes.production.locking import lock_units
 from mes.production.models import Run, Unit
 from mes.production.names import find_names, named
@@ -114,4 +115,4 @@ def _hold(unit: Unit, track: Track, inspection: InspectionResult) -> None:
         "type": inspection.inspection_type,
         "step": track.step_no,
     }
-    hold(unit, reason=f"{reason}: {names}"[:500] if names else reason)
+    hold(unit, reason=f"{reason}: {names}"[:500] if names else reason, source=HoldSource.INSPECTION)

@@ -60,7 +60,8 @@ def _leads(track: Track, unit: Unit) -> bool:
         return False
     assert track.out_at is not None  # it is closed
     since = max(track.created_at, track.out_at - settings.MES_CLOCK_SKEW)
-    return not Disposition.objects.filter(unit=unit, action__in=DECISIONS, decided_at__gte=since).exists()
+    decided = Disposition.objects.filter(unit=unit, action__in=DECISIONS, decided_at__gte=since)
+    return not decided.exclude(to_status=UnitStatus.ON_HOLD).exists()  # of several cases that hold it one ended
 
 
 def _send_on(unit: Unit, track: Track) -> None:

@@ -12,6 +12,7 @@ from execution.outbox_events import alarm_event, alarm_reason, late_failure_reas
 from integration.device_data.judging import Accepted
 from integration.device_data.resolving import Target
 from mes.platform.outbox.emit import NewEvent, emit
+from mes.production.hold_models import HoldSource
 from mes.production.locking import lock_units
 from mes.production.models import Unit
 
@@ -81,10 +82,11 @@ def hold_units(written: Sequence[Accepted], passes: LockedPasses) -> None:
         units = passes.of(accepted.target)
         if alarming := [value.spec.name for value in accepted.judged if value.holds]:
             reason = alarm_reason(alarming)
-            decisions += [put_on_hold(unit, reason=reason) for _track_id, unit in units]
+            decisions += [put_on_hold(unit, reason=reason, source=HoldSource.ALARM) for _track_id, unit in units]
         if failing := [value.spec.name for value in accepted.judged if value.is_key_failure]:
             reason = late_failure_reason(failing)
-            decisions += [put_on_hold(unit, reason=reason) for track_id, unit in units if track_id in failed_late]
+            late = [unit for track_id, unit in units if track_id in failed_late]
+            decisions += [put_on_hold(unit, reason=reason, source=HoldSource.DATA) for unit in late]
     save_holds([decision for decision in decisions if decision is not None])
 
 

@@ -248,7 +248,7 @@ def test_a_unit_that_it_comes_to_hold_meanwhile_keeps_it_open(
     plant = make_plant(units=2)
     send_reading(api_client())
     message = holding("SN-1")
-    monkeypatch.setattr(hooks, "unit_decided", Hook())  # the process died
+    monkeypatch.setattr(hooks, "units_decided", Hook())  # the process died
     dispositions.release_unit(sn="SN-1", reason="good", by="quality")
 
     def sweep() -> int:

@@ -19,6 +19,8 @@ from mes import errors
 from mes.labels import Action, Entity, State
 from mes.platform.database.lookup import get_or_raise
 from mes.production import locking, runs
+from mes.production.decision_models import LONGEST_REASON
+from mes.production.hold_models import Hold, HoldSource
 from mes.production.models import Run, Unit
 from mes.production.names import get_unit
 
@@ -112,11 +114,13 @@ def complete(*, fai_id: int, decision: str, by: str, remark: str = "") -> FirstA
 
 
 def _hold_inspected(fai: FirstArticle) -> None:
-    """Hold the units of a first article that failed; its run is locked."""
+    """Hold the units of a first article that failed, in one case; its run is locked."""
     unit_ids = {*fai.samples.values_list("unit_id", flat=True), *fai.items.values_list("unit_id", flat=True)}
     reason = _("The first article failed") + (f": {fai.decision_remark}" if fai.decision_remark else "")
     units = locking.lock_units(Unit.objects.filter(pk__in=unit_ids))
-    decisions = [dispositions.put_on_hold(unit, reason=reason, by=fai.completed_by) for unit in units]
+    by, source = fai.completed_by, HoldSource.FAI
+    hold = Hold(source=source, reason=reason[:LONGEST_REASON], opened_by=by)
+    decisions = [dispositions.put_on_hold(unit, reason=reason, by=by, source=source, hold=hold) for unit in units]
     dispositions.save_holds([decision for decision in decisions if decision is not None])
 
 

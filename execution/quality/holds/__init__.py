@@ -1,0 +1,1 @@
+"""Holds as cases: what keeps units still, why, and how that ends."""
