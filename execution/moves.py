@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from execution import rules
 from execution.data import judging, values
-from execution.deviations.rules import lets_run
 from execution.deviations.skipping import pass_over
 from execution.dispositions import put_on_hold
+from execution.entering import Entering
 from execution.models import Defect, Disposition, ResultOverride, Track, TrackResult, TrackSource
 from execution.outbox_events import alarm_event, alarm_reason, track_event
 from execution.quality.defects import ReportedDefect, build_defects
@@ -25,7 +25,6 @@ from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState
 from mes import errors
 from mes.labels import Action
-from mes.plant.models import Station
 from mes.platform.outbox.emit import NewEvent
 from mes.platform.outbox.models import EventType
 from mes.production import runs, transitions
@@ -66,51 +65,12 @@ class Move:
 # --- entering ----------------------------------------------------------------------------------------------
 
 
-def check_may_enter(
-    state: UnitState,
-    station_state: StationState,
-    *,
-    run: Run,
-    by_machine: bool,
-    at: datetime,
-    step_no: int | None = None,
-) -> StepSnapshot:
-    """Return the step that a unit enters here, or raise the first reason why it may not: its current step or, where
-    that is optional, of the steps up to the next mandatory one the first that the station fits. With `step_no`, that.
-    """
-    unit, station, open_track = state.unit, station_state.station, state.open_track
-    trial_units.check_run_accepts(run, unit, by_machine=by_machine)
-    rules.check_membership(unit, run)
-    open_at = open_track.station.code if open_track else ""
-    rules.check_unit_may_enter(unit, by_machine=by_machine, station_of_open_track=open_at)
-    steps = state.list_enterable(runs.snapshot_of(run))
-    if step_no is not None:
-        steps = tuple(step for step in steps if step.step_no == step_no)
-    if not steps:
-        raise errors.StepMismatch(current=unit.current_step_no, step_no=step_no or unit.current_step_no)
-    step = _choose_step(steps, station, run, state, at)
-    if not lets_run(state.in_force, station.code, step, at):
-        rules.check_station(station, step)
-        rules.check_line(station, step, run)
-    rules.check_equipment(station, station_state.equipment)
-    rules.check_line_runs(station.line, station_state.line_stop)
-    rules.check_line_runs(run.line, state.line_stop)
-    return step
-
-
-def _choose_step(
-    steps: Sequence[StepSnapshot], station: Station, run: Run, state: UnitState, at: datetime
-) -> StepSnapshot:
-    """Return the first of these steps that a station fits; where none does, the one that says best why not."""
-    if len(steps) == 1:
-        return steps[0]
-    able = [step for step in steps if rules.station_may_run(station, step)]
-    fitting = (
-        step
-        for step in steps
-        if (step in able and rules.line_fits(station, step, run)) or lets_run(state.in_force, station.code, step, at)
-    )
-    return next(fitting, (able or steps)[0])
+def check_may_enter(entering: Entering) -> StepSnapshot:
+    """Return the step that a unit enters, or raise the first reason why it may not."""
+    for refusal in entering.list_refusals():
+        raise refusal
+    assert entering.step is not None  # else that is the reason
+    return entering.step
 
 
 def enter(
@@ -128,11 +88,22 @@ def enter(
     """Open a track. `operator` is who is said to do it, `by` who is signed in; `step_no` is the step that it is for,
     where that is known: one of those that the unit may enter.
 
-    Raises the first refusal of the entering guards (`execution.rules`), in their order.
+    Raises the first refusal of the entering guards (`execution.entering`), in their order.
     """
     unit = state.unit
     by_machine = source != TrackSource.MANUAL
-    step = check_may_enter(state, station_state, run=run, by_machine=by_machine, at=at, step_no=step_no)
+    step = check_may_enter(
+        Entering(
+            station_state,
+            state,
+            run,
+            at,
+            by_machine=by_machine,
+            line_stop=state.line_stop,
+            is_report=by_machine,
+            step_no=step_no,
+        )
+    )
     doubtful = rules.check_time(
         at, now=timezone.now(), previous=state.last_out, skew=settings.MES_CLOCK_SKEW, since=run.created_at
     )

@@ -3,7 +3,7 @@
 *Entering* asks for everything. *Leaving is a fact*: equipment, line, membership and run status are not asked again.
 """
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
@@ -17,22 +17,21 @@ from mes.routing.snapshots import StepSnapshot
 from mes.specs.models import TriggerType
 
 
-def check_run_accepts(run: Run, *, by_machine: bool) -> None:
-    """Raise unless units of the run may enter stations."""
+def refuse_run(run: Run, *, by_machine: bool) -> errors.DomainError | None:
+    """Return why no unit of a run may enter a station by the run's status; None where they may."""
     if run.status in (RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS):
-        return
+        return None
     if run.status == RunStatus.PREP:
-        raise errors.RunInPrep(run=run.run_no) if by_machine else errors.RunNotAuthorized(run=run.run_no)
+        return errors.RunInPrep(run=run.run_no) if by_machine else errors.RunNotAuthorized(run=run.run_no)
     if run.status == RunStatus.ON_HOLD:
-        raise errors.RunOnHold(run=run.run_no)
-    raise errors.RunClosed(run=run.run_no)
+        return errors.RunOnHold(run=run.run_no)
+    return errors.RunClosed(run=run.run_no)
 
 
-def check_first_article(run: Run, *, is_sample: bool) -> None:
-    """Raise FaiNotPassed for a run whose first article failed, but for a sample of one that is inspecting."""
-    if run.is_first_article_failed and not is_sample:
-        reason = _("the latest one failed. Its units run again when another one passed and is signed.")
-        raise errors.FaiNotPassed(run=run.run_no, reason=reason)
+def first_article_failed(run: Run) -> errors.FaiNotPassed:
+    """Return the refusal of a run whose first article failed."""
+    reason = _("the latest one failed. Its units run again when another one passed and is signed.")
+    return errors.FaiNotPassed(run=run.run_no, reason=reason)
 
 
 def check_work_order(run: Run, wo_no: str | None) -> None:
@@ -41,28 +40,36 @@ def check_work_order(run: Run, wo_no: str | None) -> None:
         raise errors.RunWorkOrderMismatch(run=run.run_no, expected=run.work_order.wo_no, work_order=wo_no)
 
 
-def check_membership(unit: Unit, run: Run) -> None:
-    """Raise UnitRunMismatch when the unit belongs to another run, or to none."""
-    if unit.run_id != run.pk:
-        raise errors.UnitRunMismatch(sn=unit.sn, run=run.run_no)
+def is_of_run(unit: Unit, run: Run) -> bool:
+    """Whether a unit belongs to a run."""
+    return unit.run_id == run.pk
 
 
-def check_unit_may_enter(unit: Unit, *, by_machine: bool, station_of_open_track: str) -> None:
-    """Raise the refusal that the unit's state calls for, unless it is queued.
+def list_refusals_of_unit(
+    unit: Unit, *, is_report: bool, station_of_open_track: str, has_open_repair: bool
+) -> Iterator[errors.DomainError]:
+    """Yield the refusals that the unit's state calls for, unless it is queued and not to be repaired first.
 
-    A machine that reports a held unit has it already: behind the hold it moves as it would without.
+    With `is_report`, it was there already: a held unit moves behind the hold as it would without. Of one that is asked
+    about, both are told: the hold, and what stands in the way when that ends.
     """
-    status = unit.standing if by_machine else unit.status
-    if status == UnitStatus.QUEUED:
-        return
-    refusals: dict[str, errors.DomainError] = {
-        UnitStatus.IN_STATION: errors.UnitAlreadyInStation(sn=unit.sn, station=station_of_open_track),
-        UnitStatus.DONE: errors.UnitAlreadyDone(sn=unit.sn),
-        UnitStatus.OUT_FAILED: errors.UnitOutFailed(sn=unit.sn),
-        UnitStatus.ON_HOLD: errors.UnitOnHold(sn=unit.sn, reason=unit.hold_reason),
-        UnitStatus.SCRAPPED: errors.UnitScrapped(sn=unit.sn),
-    }
-    raise refusals[status]
+    if unit.status == UnitStatus.ON_HOLD and not is_report:
+        yield errors.UnitOnHold(sn=unit.sn, reason=unit.hold_reason)
+    standing = unit.standing
+    if standing == UnitStatus.QUEUED:
+        if has_open_repair:
+            yield errors.RepairOpen(sn=unit.sn, step_no=unit.current_step_no)
+    elif standing == UnitStatus.IN_STATION:
+        yield errors.UnitAlreadyInStation(sn=unit.sn, station=station_of_open_track)
+    elif standing in _ENDS:
+        yield _ENDS[standing](sn=unit.sn)
+
+
+_ENDS: Mapping[str, type[errors.DomainError]] = {
+    UnitStatus.DONE: errors.UnitAlreadyDone,
+    UnitStatus.OUT_FAILED: errors.UnitOutFailed,
+    UnitStatus.SCRAPPED: errors.UnitScrapped,
+}
 
 
 def station_may_run(station: Station, step: StepSnapshot) -> bool:
@@ -74,38 +81,44 @@ def station_may_run(station: Station, step: StepSnapshot) -> bool:
     return step.station_group is None or (station.group is not None and station.group.code == step.station_group)
 
 
-def check_station(station: Station, step: StepSnapshot) -> None:
-    """Raise StationMismatch unless the station may run the step."""
-    if not station_may_run(station, step):
-        raise errors.StationMismatch(station=station.code, step_no=step.step_no, operation=step.operation_code)
-
-
 def line_fits(station: Station, step: StepSnapshot, run: Run) -> bool:
     """Whether a station is of the run's line or shared by all, or named by the step."""
     return station.line_id in (None, run.line_id) or station.code in (step.allowed_stations or ())
 
 
+def list_refusals_of_place(station: Station, step: StepSnapshot, run: Run) -> Iterator[errors.DomainError]:
+    """Yield why a station may not run a step of a run: StationMismatch, StationLineMismatch."""
+    if not station_may_run(station, step):
+        yield errors.StationMismatch(station=station.code, step_no=step.step_no, operation=step.operation_code)
+    if not line_fits(station, step, run):
+        yield _of_another_line(station, run)
+
+
 def check_line(station: Station, step: StepSnapshot, run: Run) -> None:
     """Raise StationLineMismatch for a station of another line, unless the step names it."""
-    if line_fits(station, step, run):
-        return
-    assert station.line is not None  # its id is not
-    raise errors.StationLineMismatch(station=station.code, line=station.line.code, run_line=run.line.code)
+    if not line_fits(station, step, run):
+        raise _of_another_line(station, run)
 
 
-def check_equipment(station: Station, equipment: Iterable[Equipment]) -> None:
-    """Raise EquipmentUnavailable when a machine of the station is not normal."""
+def _of_another_line(station: Station, run: Run) -> errors.StationLineMismatch:
+    assert station.line is not None  # else it fits every line
+    return errors.StationLineMismatch(station=station.code, line=station.line.code, run_line=run.line.code)
+
+
+def list_refusals_of_equipment(station: Station, equipment: Iterable[Equipment]) -> Iterator[errors.DomainError]:
+    """Yield EquipmentUnavailable for each machine of the station that is not normal."""
     for machine in equipment:
         if machine.status != EQUIPMENT_NORMAL:
-            raise errors.EquipmentUnavailable(
+            yield errors.EquipmentUnavailable(
                 equipment=machine.code, station=station.code, equipment_status=machine.status
             )
 
 
-def check_line_runs(line: Line | None, stop: str | None) -> None:
-    """Raise LineOnHold for a line that is stopped, with why."""
-    if line is not None and stop is not None:
-        raise errors.LineOnHold(line=line.code, reason=stop)
+def list_refusals_of_lines(stops: Mapping[Line | None, str | None]) -> Iterator[errors.DomainError]:
+    """Yield LineOnHold for each line that is stopped, with why."""
+    for line, reason in stops.items():
+        if line is not None and reason is not None:
+            yield errors.LineOnHold(line=line.code, reason=reason)
 
 
 def check_time(

@@ -1,6 +1,6 @@
 """Units entering and leaving stations by hand. Machines come by `ingest`; both move by `execution.moves`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,7 +65,7 @@ def track_in(
 
     Without `run_no` it is the unit's run, of a unit in none the run that was active here then.
     `operator` is who is said to do it, `by` who is signed in.
-    Raises the first refusal of the entering guards (`execution.rules`), in their order.
+    Raises the first refusal of the entering guards (`execution.entering`), in their order.
     """
     at = at or timezone.now()
     moment = Moment(station_code, at)
@@ -110,13 +110,28 @@ def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool, 
     The run must be held exclusively. Raises what the run's status forbids, UnitNotFound, RunQuantityExceeded,
     UnitRunMismatch, SnUnreadable, SnMaskMismatch.
     """
-    trial_units.check_run_accepts(run, None, by_machine=by_machine)
-    if run.units_registered or not rules.station_may_run(station, runs.snapshot_of(run).steps[0]):
-        raise no_such_unit(sn, run)
-    if run.pk not in locked.changing:
-        raise locking.Outdated
-    runs.check_quantity(run, more=1)
+    for refusal in list_refusals_to_make(run, sn=sn, station=station, by_machine=by_machine, locked=locked):
+        raise refusal
     runs.add_units(run, [sn], held=locked.units)
+
+
+def list_refusals_to_make(
+    run: Run, *, sn: str, station: Station, by_machine: bool, locked: locking.Locked | None
+) -> Iterator[errors.DomainError]:
+    """Yield why a unit cannot be made on the fly here, but for what is wrong with its serial number.
+
+    Raises Outdated where its run is not locked as it must be to make it; without `locked` it is only asked about.
+    """
+    yield from trial_units.list_refusals_of_run(run, None, by_machine=by_machine)
+    if run.units_registered or not rules.station_may_run(station, runs.snapshot_of(run).steps[0]):
+        yield no_such_unit(sn, run)
+        return
+    if locked is not None and run.pk not in locked.changing:
+        raise locking.Outdated
+    try:
+        runs.check_quantity(run, more=1)
+    except errors.DomainError as refusal:
+        yield refusal
 
 
 @under_present_sn

@@ -14,6 +14,7 @@ from execution.deviations.rules import InForce
 from execution.models import Track, TrackResult
 from mes.plant.models import Equipment, Line, Station, StationGroup
 from mes.platform.database.prepared import as_json, fetch_all
+from mes.production.hold_models import HoldScope
 from mes.production.locking import Locked
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production.names import SELECT_NAMES, Names, read_names
@@ -42,7 +43,7 @@ class UnitState:
 
     `next_track_id` is the id of the track that it may open; `carrier_track_id` the carrier's pass of its open one.
     `line_stop` is why the line of its run is stopped, None while it runs; `in_force` are the deviations of its run that
-    cover it.
+    cover it; `has_open_repair`: it is to be repaired before it enters a step again.
     """
 
     unit: Unit
@@ -53,6 +54,7 @@ class UnitState:
     next_track_id: int
     line_stop: str | None = None
     in_force: Sequence[InForce] = ()
+    has_open_repair: bool = False
 
     @property
     def failed_steps(self) -> frozenset[int]:
@@ -88,11 +90,14 @@ class UnitState:
 
 @dataclass(frozen=True, slots=True)
 class StationState:
-    """A station with its line and group, and its machines; `line_stop` is why its line is stopped, if it is."""
+    """A station with its line and group, and its machines; `line_stop` is why its line is stopped, if it is, and `stop`
+    why the station itself is.
+    """
 
     station: Station
     equipment: Sequence[Equipment] = field(default=())
     line_stop: str | None = None
+    stop: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +123,10 @@ def _names(model: type[Model]) -> list[str]:
     return [str(column.column) for column in model._meta.concrete_fields]
 
 
-def _line_stop(line_id: str) -> str:
-    """Return the scalar in SQL that is why a line is stopped; of several holds the oldest."""
+def _stop(scope: HoldScope, column: str, held_id: str) -> str:
+    """Return the scalar in SQL that is why a line or station is stopped; of several holds the oldest."""
     return f"""(SELECT reason FROM mes_hold
-                 WHERE line_id = {line_id} AND scope = 'LINE' AND status = 'OPEN' ORDER BY id LIMIT 1)"""
+                 WHERE {column} = {held_id} AND scope = '{scope}' AND status = 'OPEN' ORDER BY id LIMIT 1)"""
 
 
 _UNIT, _RUN, _TRACK = _columns(Unit, "u"), _columns(Run, "r"), _columns(Track, "t")
@@ -131,8 +136,9 @@ _OTHERS = [
     "(SELECT wo_no FROM mes_workorder WHERE id = r.work_order_id)",
     "(SELECT code FROM mes_station WHERE id = t.station_id)",
     "(SELECT carrier_track_id FROM execution_carriertrackunit WHERE track_id = t.id)",
-    _line_stop("r.line_id"),
+    _stop(HoldScope.LINE, "line_id", "r.line_id"),
     deviations.COVERING,
+    "EXISTS (SELECT FROM execution_reworktask WHERE unit_id = u.id AND status = 'OPEN')",
 ]
 _PASSES = """
     (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at, station_id)
@@ -148,7 +154,8 @@ _STATIONS = f"""
                 (SELECT code FROM mes_stationgroup WHERE id = s.group_id),
                 (SELECT json_agg(json_build_array({", ".join(f"e.{name}" for name in _EQUIPMENT)}))
                    FROM mes_equipment e WHERE e.station_id = s.id),
-                {_line_stop("s.line_id")}))::text
+                {_stop(HoldScope.LINE, "line_id", "s.line_id")},
+                {_stop(HoldScope.STATION, "station_id", "s.id")}))::text
        FROM mes_station s
       WHERE s.code = ANY(ARRAY(SELECT jsonb_array_elements_text(%(stations)s::jsonb))))
 """
@@ -209,7 +216,9 @@ def load_states(
 
 
 def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
-    digest, line_code, wo_no, station_code, carrier_track_id, line_stop, in_force = row[_OTHERS_AT:_PASSES_AT]
+    digest, line_code, wo_no, station_code, carrier_track_id, line_stop, in_force, is_in_repair = row[
+        _OTHERS_AT:_PASSES_AT
+    ]
     unit = _from_row(Unit, row[:_RUN_AT])
     run = None
     if unit.run_id is not None:
@@ -237,6 +246,7 @@ def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
         next_track_id,
         line_stop,
         deviations.decode(in_force) if in_force else (),
+        is_in_repair,
     )
 
 
@@ -257,12 +267,12 @@ def _from_columns(model: type[M], **values: Any) -> M:
 
 def _station_states(text: str | None) -> dict[str, StationState]:
     station_states = {}
-    for columns, line_code, group_code, machines, line_stop in msgspec.json.decode(text) if text else ():
+    for columns, line_code, group_code, machines, line_stop, stop in msgspec.json.decode(text) if text else ():
         station = Station.from_db("default", _STATION, columns)
         station.line = _from_columns(Line, id=station.line_id, code=line_code) if station.line_id else None
         station.group = _from_columns(StationGroup, id=station.group_id, code=group_code) if station.group_id else None
         station_states[station.code] = StationState(
-            station, [Equipment.from_db("default", _EQUIPMENT, row) for row in machines or ()], line_stop
+            station, [Equipment.from_db("default", _EQUIPMENT, row) for row in machines or ()], line_stop, stop
         )
     return station_states
 

@@ -22,14 +22,14 @@ class IngestConfig(AppConfig):
         from ingest.lists import EVENTS
         from ingest.mapping.examples import read_example
         from ingest.models import REFUSED_STATUSES, IngestStatus, OpenIngestEvent, PartialIngestEvent
-        from ingest.processing import CHANNEL, catch_up, try_blocked, try_in_new_run, try_line, try_run
+        from ingest.processing import CHANNEL, catch_up, try_blocked, try_in_new_run, try_line, try_run, try_station
         from mes.platform.bulk_actions.services import kinds
         from mes.platform.database import retention
         from mes.platform.inbound.channels import channels
         from mes.platform.lists.listing import lists
         from mes.platform.monitoring import engineer_work, open_work
         from mes.platform.outbox import schedules
-        from mes.production.hooks import line_went_on, run_went_on
+        from mes.production.hooks import line_went_on, run_went_on, station_went_on
         from mes.routing.hooks import example_readers
 
         channels.register(CHANNEL)
@@ -37,6 +37,7 @@ class IngestConfig(AppConfig):
         lists.register(EVENTS)
         run_went_on.register(try_run)
         line_went_on.register(try_line)
+        station_went_on.register(try_station)
         unit_moved.register(try_blocked)
         units_transferred.register(try_in_new_run)
         units_decided.register(dismiss_decided)

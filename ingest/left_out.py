@@ -15,7 +15,9 @@ from ingest.models import PartialIngestEvent, SettledIngestEvent
 from mes import errors
 
 Item = dict[str, Any]
-HELD_CODES = frozenset({errors.RunOnHold.code, errors.LineOnHold.code})
+HELD_CODES = frozenset(
+    error.code for error in (errors.RunOnHold, errors.LineOnHold, errors.StationStopped, errors.RunInOqc)
+)
 
 
 def list_open(items: Sequence[Item]) -> list[Item]:
@@ -24,7 +26,7 @@ def list_open(items: Sequence[Item]) -> list[Item]:
 
 
 def list_held(items: Sequence[Item]) -> list[Item]:
-    """Return the units among them that were left out because their run was on hold or a line was stopped."""
+    """Return the units among them that were left out because something stood still: run, line or station."""
     return [item for item in list_open(items) if "sn" in item and item["code"] in HELD_CODES]
 
 

@@ -37,7 +37,7 @@ from mes.platform.inbound.channels import Channel, Parse
 from mes.platform.inbound.messages import KeptRefusal, Outcome, Received, key_in
 from mes.platform.inbound.sender import Sender
 from mes.platform.sweeps import describe_error, is_connection_lost
-from mes.production.hold_models import Hold, HoldStatus
+from mes.production.hold_models import Hold, HoldScope, HoldStatus
 from mes.production.models import Run, RunStatus, Unit
 
 logger = structlog.get_logger(__name__)
@@ -391,8 +391,9 @@ def _is_ready() -> Q:
 
 
 def try_run(run_no: str) -> None:
-    """Try what was refused because its run was on hold, in order of occurrence."""
-    refused = OpenIngestEvent.objects.filter(_goes_on(), error_code=errors.RunOnHold.code, subject=run_no)
+    """Try what was refused because its run was on hold or in its outgoing inspection, in order of occurrence."""
+    codes = (errors.RunOnHold.code, errors.RunInOqc.code)
+    refused = OpenIngestEvent.objects.filter(_goes_on(), error_code__in=codes, subject=run_no)
     _try_in_order(_claim(refused), _claim_rests(_list_rests_going_on().filter(run__run_no=run_no)))
 
 
@@ -403,6 +404,12 @@ def try_line(line_code: str) -> None:
     _try_in_order(_claim(refused), _claim_rests(_list_rests_going_on().filter(of_line)))
 
 
+def try_station(station_code: str) -> None:
+    """Try what was refused because a station was stopped, in order of occurrence."""
+    refused = OpenIngestEvent.objects.filter(_goes_on(), error_code=errors.StationStopped.code, subject=station_code)
+    _try_in_order(_claim(refused), _claim_rests(_list_rests_going_on().filter(station__code=station_code)))
+
+
 def _try_in_order(claimed: Sequence[_Claimed], rests: Sequence[_Claimed]) -> None:
     """Try open events, and the units that applied ones left out. Each is noted as tried before it is."""
     attempts_at = [(*one, _try) for one in claimed] + [(*one, _try_rest) for one in rests]
@@ -411,23 +418,35 @@ def _try_in_order(claimed: Sequence[_Claimed], rests: Sequence[_Claimed]) -> Non
 
 
 def _goes_on() -> Q:
-    """Return the condition of refused events whose run, or line, was held and goes on since."""
-    runs = Run.objects.filter(run_no=OuterRef("subject"), status__in=RUNS_ON)
-    held_lines = Hold.objects.filter(line__code=OuterRef("subject"), status=HoldStatus.OPEN)
+    """Return the condition of refused events whose run, line or station was held, or inspected, and goes on since."""
+    runs = Run.objects.filter(run_no=OuterRef("subject"))
+    stopped = Hold.objects.filter(status=HoldStatus.OPEN)
+    stopped_lines = stopped.filter(scope=HoldScope.LINE, line__code=OuterRef("subject"))
+    stopped_stations = stopped.filter(scope=HoldScope.STATION, station__code=OuterRef("subject"))
     return Q(status=IngestStatus.REJECTED) & (
-        Q(Exists(runs), error_code=errors.RunOnHold.code) | Q(~Exists(held_lines), error_code=errors.LineOnHold.code)
+        Q(Exists(runs.filter(status__in=RUNS_ON)), error_code=errors.RunOnHold.code)
+        | Q(Exists(runs.filter(is_in_oqc=False)), error_code=errors.RunInOqc.code)
+        | Q(~Exists(stopped_lines), error_code=errors.LineOnHold.code)
+        | Q(~Exists(stopped_stations), error_code=errors.StationStopped.code)
     )
 
 
 def _list_rests_going_on() -> QuerySet[PartialIngestEvent]:
-    """Return the applied events that left units out because of a hold, where their run and the lines go on since."""
+    """Return the applied events that left units out because of a hold, where what was held goes on since."""
     event = SettledIngestEvent.objects.filter(pk=OuterRef("pk"), received_at=OuterRef("received_at"))
-    by_run, by_line = (Exists(event.filter(_left_out_for(code))) for code in (errors.RunOnHold, errors.LineOnHold))
-    stopped = Hold.objects.filter(status=HoldStatus.OPEN, line__isnull=False)
-    goes_on = ~Exists(stopped.filter(line=OuterRef("run__line"))) & ~Exists(
-        stopped.filter(line=OuterRef("station__line"))
+    by_run, by_oqc, by_line, by_station = (
+        Exists(event.filter(_left_out_for(code)))
+        for code in (errors.RunOnHold, errors.RunInOqc, errors.LineOnHold, errors.StationStopped)
     )
-    return PartialIngestEvent.objects.filter(Q(by_run, run__status__in=RUNS_ON) | Q(goes_on, by_line))
+    stopped = Hold.objects.filter(status=HoldStatus.OPEN)
+    lines, stations = stopped.filter(scope=HoldScope.LINE), stopped.filter(scope=HoldScope.STATION)
+    of_run, of_station = (lines.filter(line=OuterRef(f"{of}__line")) for of in ("run", "station"))
+    return PartialIngestEvent.objects.filter(
+        Q(by_run, run__status__in=RUNS_ON)
+        | Q(by_oqc, run__is_in_oqc=False)
+        | Q(~Exists(of_run), ~Exists(of_station), by_line)
+        | Q(~Exists(stations.filter(station=OuterRef("station"))), by_station)
+    )
 
 
 def _left_out_for(error: type[errors.DomainError]) -> Func:

@@ -1,18 +1,21 @@
-"""What was decided about orders, runs and lines: written here only, read as their history."""
+"""What was decided about orders, runs, lines and stations: written here only, read as their history."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
 
 from mes.labels import Action
-from mes.plant.models import Line
+from mes.plant.models import Line, Station
 from mes.platform.database.authorship import give_reason
 from mes.production.decision_models import Decision
 from mes.production.models import Run, WorkOrder
 
+Decided = WorkOrder | Run | Line | Station
+
 
 def record(
-    about: WorkOrder | Run | Line,
+    about: Decided,
     act: Action,
     *,
     by: str,
@@ -22,7 +25,7 @@ def record(
     changes: dict[str, list[Any]] | None = None,
     approved_by: str = "",
 ) -> Decision:
-    """Keep one act on an order, a run or a line, in the transaction that carries it out, with its row locked.
+    """Keep one act on an order, a run, a line or a station, in the transaction that carries it out, its row locked.
 
     `changes` are of fields named as in the API: {field: [old, new]}, with values that JSON has.
     """
@@ -39,13 +42,14 @@ def record(
     )
 
 
-def list_decisions(about: WorkOrder | Run | Line) -> QuerySet[Decision]:
-    """Return what was decided about an order, a run or a line, the newest first."""
+def list_decisions(about: Decided) -> QuerySet[Decision]:
+    """Return what was decided about an order, a run, a line or a station, the newest first."""
     return Decision.objects.filter(**_about(about)).order_by("-id")
 
 
-def _about(thing: WorkOrder | Run | Line) -> dict[str, Any]:
+_COLUMNS: Mapping[type[Decided], str] = {WorkOrder: "work_order", Run: "run", Line: "line", Station: "station"}
+
+
+def _about(thing: Decided) -> dict[str, Any]:
     """Return the column that names a thing, and the thing."""
-    if isinstance(thing, WorkOrder):
-        return {"work_order": thing}
-    return {"run": thing} if isinstance(thing, Run) else {"line": thing}
+    return {_COLUMNS[type(thing)]: thing}

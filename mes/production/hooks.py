@@ -13,10 +13,12 @@ authorization_gates: Hook[Callable[[Run, str], None]] = Hook()
 # units locked, once they stand at that version's first step.
 units_placed: Hook[Callable[[Sequence[int]], None]] = Hook()
 
-# listener(code): called after the commit that ends the last hold of a run, or of a line, under no lock, with its number
-# or code. It may be missed when the process dies, so a listener needs a task that catches up.
+# listener(code): called after the commit that ends the last hold of a run, of a line or of a station, or the outgoing
+# inspection of a run, under no lock, with its number or code. It may be missed when the process dies, so a listener
+# needs a task that catches up.
 run_went_on: Hook[Callable[[str], None]] = Hook()
 line_went_on: Hook[Callable[[str], None]] = Hook()
+station_went_on: Hook[Callable[[str], None]] = Hook()
 
 # listener(run): called in the transaction that ends a run, with the run locked, once its end is written. It has only
 # the database.

@@ -12,11 +12,12 @@ from psycopg.errors import ExclusionViolation
 from mes import errors
 from mes.labels import Action, Entity, State
 from mes.plant.models import Line, Station
+from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.times import check_bounds
-from mes.production import decisions, holds, locking, runs, steering_notices
+from mes.production import decisions, holds, locking, runs, steering_notices, stops
 from mes.production.decision_models import RunActivation
-from mes.production.hold_models import Hold, HoldSource
+from mes.production.hold_models import Hold, HoldRule, HoldSource
 from mes.production.models import OPEN_RUN_STATUSES, Run
 
 
@@ -144,45 +145,35 @@ def _change(
 
 
 @locking.atomically
-def hold(*, line_code: str, reason: str, by: str) -> Line:
-    """Stop a line: once this is answered, nothing enters its stations, nor a unit of its runs elsewhere.
+def hold(
+    *, line_code: str, reason: str, by: str, source: HoldSource = HoldSource.PERSON, rule: HoldRule | None = None
+) -> Line:
+    """Stop a line: once this is answered, nothing enters its stations, nor a unit of its runs elsewhere (`stops`).
 
-    Whoever enters holds its run shared: so the runs of the line, and those that may be at its stations, are locked for
-    a moment. Stopped again by a person, it stays as it is. Its followers are told. Raises LineNotFound.
+    Stopped again by the same source, it stays as it is. Its followers are told. `rule` is the one by which the system
+    stops it. Raises LineNotFound.
     """
+    give_reason(reason)
     line = lock(line_code)
-    list(Run.objects.filter(pk__in=_list_touched(line)).select_for_update(no_key=True).order_by("pk"))
-    opened, is_new = holds.open_hold(line=line, source=HoldSource.PERSON, reason=reason, by=by)
+    opened, is_new = holds.open_hold(line=line, source=source, reason=reason, by=by, rule=rule)
     if is_new:
         decisions.record(line, Action.HOLD, by=by, reason=reason)
         steering_notices.tell_line_held(line, opened)
+    stops.wait_for_entries(line)
     return line
 
 
-def _list_touched(line: Line) -> list[int]:
-    """Return the open runs that a line's stop concerns: its own, and those whose routes name one of its stations, or
-    whose deviations may.
-    """
-    stations = set(line.stations.values_list("code", flat=True))
-    open_runs = Run.objects.filter(status__in=OPEN_RUN_STATUSES).select_related("route_version")
-    return [
-        run.pk
-        for run in open_runs.defer("route_version__snapshot", "route_version__errors")
-        if run.line_id == line.pk
-        or run.has_deviations
-        or any(stations.intersection(step.allowed_stations or ()) for step in runs.snapshot_of(run).steps)
-    ]
-
-
 @locking.atomically
-def resume(*, line_code: str, reason: str = "", by: str) -> Line:
-    """Let a line go on that a person stopped; what machines reported meanwhile is tried again after this.
+def resume(*, line_code: str, reason: str = "", by: str, source: HoldSource = HoldSource.PERSON) -> Line:
+    """End what one source stops of a line. It goes on once nothing else stops it; what machines reported meanwhile is
+    tried again after that.
 
     Raises LineNotFound, InvalidTransition.
     """
+    give_reason(reason)
     line = lock(line_code)
-    if not any(hold.source == HoldSource.PERSON for hold in holds.list_open(line=line)):
+    if not any(hold.source == source for hold in holds.list_open(line=line)):
         raise errors.InvalidTransition(action=Action.RESUME, entity=Entity.LINE, state=State.RUNNING)
-    holds.end_hold(line=line, source=HoldSource.PERSON, by=by, reason=reason)
+    holds.end_hold(line=line, source=source, by=by, reason=reason)
     decisions.record(line, Action.RESUME, by=by, reason=reason)
     return line

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from mes.plant.models import Line
+from mes.plant.models import Line, Station
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import Severity
 from mes.platform.notifications.services import Notice, notify
@@ -29,6 +29,13 @@ def tell_line_held(line: Line, hold: Hold) -> None:
     text = _("Line %(line)s is stopped: %(reason)s") % {"line": line.code, "reason": hold.reason}
     address = reverse("line", args=[line.code])
     notify([_notice(f"line-held:{hold.pk}", Severity.WARNING, text, address, line.pk)])
+
+
+def tell_station_stopped(station: Station, hold: Hold) -> None:
+    """Tell that a station is stopped; of one that is shared by all lines, everybody whom it concerns."""
+    text = _("Station %(station)s is stopped: %(reason)s") % {"station": station.code, "reason": hold.reason}
+    address = "" if station.line is None else reverse("line", args=[station.line.code])
+    notify([_notice(f"station-stopped:{hold.pk}", Severity.WARNING, text, address, station.line_id)])
 
 
 def tell_cancelled(order: WorkOrder, runs: Iterable[Run], decision: Decision) -> None:

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from execution import moves, tracking
+from execution.entering import Entering
 from execution.models import Track
 from execution.unit_state import StationState, load_states
 from mes.plant.models import Equipment, Station
@@ -128,7 +129,7 @@ def test_a_machine_is_told_that_the_run_is_in_preparation(plant):
     run, place = tracking.get_run("RUN-1"), StationState(tracking.get_station("SMT-01"))
     state = load_states(["SN-1"], locked=None).unit_states["SN-1"]
     with nothing_written(), pytest.raises(tracking.errors.RunInPrep):
-        moves.check_may_enter(state, place, run=run, by_machine=True, at=timezone.now())
+        moves.check_may_enter(Entering(place, state, run, timezone.now(), by_machine=True))
 
 
 def test_a_revoked_run_refuses(plant, operator, supervisor):

@@ -4,12 +4,16 @@ import pytest
 from rest_framework.test import APIClient
 
 from execution.models import Track
+from mes.errors import InvalidTransition
 from mes.plant.models import Equipment, Station
 from mes.platform.accounts.roles import Role
-from mes.production import line_acts
+from mes.platform.notifications.models import Notification
+from mes.production import line_acts, station_acts
+from mes.production.decisions import list_decisions
+from mes.production.hold_models import Hold, HoldSource
 from mes.production.models import Run
 from tests.execution.support import assert_done, assert_refused, nothing_written
-from tests.factories import api_client, make_line, make_plant, put_runs
+from tests.factories import api_client, make_line, make_plant, make_user, put_runs
 
 IN, OUT = "/api/stations/SMT-01/track-in", "/api/stations/SMT-01/track-out"
 ONE, TWO, NEW = ({"runNo": "RUN-1", "sn": sn} for sn in ("SN-1", "SN-2", "SN-NEW"))
@@ -70,3 +74,25 @@ def test_a_held_run_is_told_before_its_line(operator: APIClient) -> None:
     put_runs("ON_HOLD")
     assert_refused(operator.post(IN, ONE), "RUN_ON_HOLD")
     assert not Track.objects.exists()
+
+
+def test_a_stopped_station_takes_nothing_in_and_what_is_inside_leaves(operator: APIClient) -> None:
+    make_user(Role.OPERATOR)
+    assert_done(operator.post(IN, ONE), 201)
+    for source, reason in ((HoldSource.PERSON, "Smell"), (HoldSource.PERSON, "Smoke"), (HoldSource.RULE, "3 failed")):
+        station_acts.stop(station_code="SMT-01", reason=reason, by="sue", source=source)
+    with nothing_written():
+        assert assert_refused(operator.post(IN, TWO), "STATION_STOPPED") == {"station": "SMT-01", "reason": "Smell"}
+    stop()
+    assert_refused(operator.post(IN, TWO), "LINE_ON_HOLD")
+    line_acts.resume(line_code="SMT-A", by="sue")
+    assert_done(operator.post(OUT, {**ONE, "result": "PASS"}))
+    station_acts.go_on(station_code="SMT-01", by="sue", reason="Aired")
+    assert_refused(operator.post(IN, TWO), "STATION_STOPPED")  # by the rule still
+    with pytest.raises(InvalidTransition):
+        station_acts.go_on(station_code="SMT-01", by="sue")
+    station = station_acts.go_on(station_code="SMT-01", by="sue", source=HoldSource.RULE)
+    assert_done(operator.post(IN, TWO), 201)
+    assert [each.act for each in list_decisions(station)] == ["resume", "resume", "hold", "hold"]
+    assert set(Hold.objects.filter(station=station).values_list("status", flat=True)) == {"RELEASED"}
+    assert Notification.objects.filter(key__startswith="station-stopped:").count() == 2

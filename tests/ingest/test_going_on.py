@@ -13,7 +13,7 @@ from execution.models import Disposition, Track
 from ingest.models import OpenIngestEvent, PartialIngestEvent, SettledIngestEvent
 from ingest.processing import catch_up
 from mes.plant.models import Line
-from mes.production import holds, line_acts, runs
+from mes.production import holds, line_acts, runs, station_acts
 from mes.production.hold_models import HoldSource
 from mes.production.models import Run, Unit
 from tests.factories import make_run, put_runs
@@ -23,6 +23,7 @@ from tests.ingest.test_panels import PANEL, panel
 
 pytestmark = pytest.mark.django_db
 Committed = Callable[[], Any]
+STATIONS = ("PRN-1", "OVN-1")
 
 
 def hold_run() -> None:
@@ -47,18 +48,38 @@ def resume_line() -> None:
     line_acts.resume(line_code="SMT-A", by="sue")
 
 
-WAYS = pytest.mark.parametrize(
-    ("stop", "go_on", "code"),
-    [(hold_run, resume_run, "RUN_ON_HOLD"), (stop_line, resume_line, "LINE_ON_HOLD")],
-    ids=["run", "line"],
-)
+def stop_station() -> None:
+    for code in STATIONS:
+        station_acts.stop(station_code=code, reason="x", by="sue")
+
+
+def resume_station() -> None:
+    for code in STATIONS:
+        station_acts.go_on(station_code=code, by="sue")
+
+
+def begin_oqc() -> None:
+    Run.objects.update(is_in_oqc=True)
+
+
+@transaction.atomic
+def end_oqc() -> None:
+    run = runs.lock(run_no="RUN-1")
+    holds.note_oqc(run, is_open=False)
+
+
+RUN, LINE = (hold_run, resume_run, "RUN_ON_HOLD"), (stop_line, resume_line, "LINE_ON_HOLD")
+STATION, OQC = (stop_station, resume_station, "STATION_STOPPED"), (begin_oqc, end_oqc, "RUN_IN_OQC")
+NAMES = ("stop", "go_on", "code")
+WAYS = pytest.mark.parametrize(NAMES, [RUN, LINE], ids=["run", "line"])
+ALL_WAYS = pytest.mark.parametrize(NAMES, [RUN, LINE, STATION, OQC], ids=["run", "line", "station", "oqc"])
 
 
 def reported(sn: str, minutes: float, **payload: Any) -> dict[str, Any]:
     return {**printed(sn, **payload), "occurredAt": (timezone.now() - timedelta(minutes=minutes)).isoformat()}
 
 
-@WAYS
+@ALL_WAYS
 def test_in_the_order_in_which_it_occurred(
     plant: IngestPlant, send: Send, committed: Committed, stop: Any, go_on: Any, code: str
 ) -> None:
@@ -73,7 +94,7 @@ def test_in_the_order_in_which_it_occurred(
     assert not OpenIngestEvent.objects.exists()
 
 
-@WAYS
+@ALL_WAYS
 def test_a_crash_after_the_commit_is_caught_up(
     plant: IngestPlant, send: Send, stop: Any, go_on: Any, code: str
 ) -> None:
@@ -173,7 +194,7 @@ def skipped() -> dict[str, str]:
     return {item["sn"]: item["code"] for item in SettledIngestEvent.objects.get().skipped}
 
 
-@WAYS
+@ALL_WAYS
 @pytest.mark.parametrize("how", ["at once", "after a crash"])
 def test_units_that_an_applied_event_left_out(
     oven: IngestPlant, send: Send, committed: Committed, stop: Any, go_on: Any, code: str, how: str

@@ -39,7 +39,7 @@ def test_a_line_is_held_apart_from_its_runs(plant):
     hold, _is_new = holds.open_hold(line=plant.line, source=HoldSource.PERSON, reason="Fire", by="ann")
     assert holds.list_open(line=plant.line) == [hold]
     assert holds.list_open(run=plant.run) == []
-    with pytest.raises(ValueError, match="run or of a line"):
+    with pytest.raises(ValueError, match="of a run, of a line or of a station"):
         holds.list_open()
 
 

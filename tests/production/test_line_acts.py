@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import FollowedLine, Notification
-from mes.production import active_runs, line_acts, run_acts
+from mes.production import active_runs, line_acts, run_acts, stops
 from mes.production.active_runs import Moment
 from mes.production.decision_models import Decision, RunActivation
 from mes.production.hold_models import Hold
@@ -222,9 +222,9 @@ def test_the_end_of_a_run_ends_its_activations(plant: Plant, operator: APIClient
 
 def test_a_stop_waits_for_runs_that_deviations_may_bring_to_the_line(plant: Plant) -> None:
     elsewhere = make_run(plant.version, make_line("SMT-B"), run_no="RUN-9")
-    assert elsewhere.pk not in line_acts._list_touched(plant.line)
+    assert elsewhere.pk not in stops.list_touched(plant.line)
     Run.objects.filter(pk=elsewhere.pk).update(has_deviations=True)
-    assert elsewhere.pk in line_acts._list_touched(plant.line)
+    assert elsewhere.pk in stops.list_touched(plant.line)
 
 
 def test_a_line_is_stopped_and_goes_on(plant: Plant, operator: APIClient) -> None:

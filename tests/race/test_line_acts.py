@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from execution import moves
 from execution.models import Track
-from mes.production import line_acts, locking
+from mes.production import line_acts, locking, station_acts, stops
 from mes.production.decision_models import RunActivation
 from mes.production.hold_models import Hold
 from tests.factories import make_plant, make_run, put_runs
@@ -83,8 +83,19 @@ def test_of_two_runs_that_are_authorized_at_once_one_is_active(person: APIClient
 # --- a stop while units enter ------------------------------------------------------------------------------
 
 
-def stop_while_one_enters(person: APIClient) -> tuple[int, int]:
-    """Stop line SMT-A while SN-1 enters; return how many had entered when that was answered, and at the end."""
+def stop_line() -> None:
+    line_acts.hold(line_code="SMT-A", reason="x", by="ann")
+
+
+def stop_station() -> None:
+    station_acts.stop(station_code="SMT-01", reason="x", by="ann")
+
+
+STOPS = pytest.mark.parametrize("stop_place", [stop_line, stop_station])
+
+
+def stop_while_one_enters(person: APIClient, stop_place: Callable[[], None]) -> tuple[int, int]:
+    """Stop a line or station while SN-1 enters; return how many had entered when that was answered, and at the end."""
 
     def enter() -> int:
         body = {"runNo": "RUN-1", "sn": "SN-1"}
@@ -92,7 +103,7 @@ def stop_while_one_enters(person: APIClient) -> tuple[int, int]:
 
     def stop() -> int:
         sleep(0.2)
-        assert another(person).post("/api/lines/SMT-A/hold", {"reason": "x"}).status_code == 200
+        stop_place()
         return Track.objects.count()
 
     _entered, at_the_stop = at_once(enter, stop)
@@ -104,18 +115,20 @@ def make_running() -> None:
     put_runs("IN_PROGRESS")
 
 
-def test_once_a_stop_is_answered_nothing_enters(person: APIClient, slow: Slow) -> None:
+@STOPS
+def test_once_a_stop_is_answered_nothing_enters(person: APIClient, slow: Slow, stop_place: Callable[[], None]) -> None:
     make_running()
     slow(moves, "check_may_enter", after=0.6)
-    assert stop_while_one_enters(person) == (1, 1)
+    assert stop_while_one_enters(person, stop_place) == (1, 1)
     assert person.post("/api/stations/SMT-01/track-in", {"runNo": "RUN-1", "sn": "SN-2"}).status_code == 409
 
 
+@STOPS
 def test_control_without_the_lock_of_its_runs_a_unit_enters_after_a_stop(
-    person: APIClient, slow: Slow, monkeypatch: pytest.MonkeyPatch
+    person: APIClient, slow: Slow, monkeypatch: pytest.MonkeyPatch, stop_place: Callable[[], None]
 ) -> None:
     make_running()
-    monkeypatch.setattr(line_acts, "_list_touched", lambda line: [])
+    monkeypatch.setattr(stops, "list_touched", lambda place: [])
     slow(moves, "check_may_enter", after=0.6)
-    assert stop_while_one_enters(person) == (0, 1)
+    assert stop_while_one_enters(person, stop_place) == (0, 1)
     assert Hold.objects.exists()
