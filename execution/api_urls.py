@@ -7,6 +7,8 @@ from execution.data import what_if_api
 from execution.deviations.api import DeviationViewSet
 from execution.panels_api import PanelViewSet
 from execution.quality.first_article import api as first_article
+from execution.quality.oqc import rule_api as sampling_rules
+from execution.quality.oqc.rule_api import SamplingPlanViewSet
 from execution.transfers.api import TransferViewSet
 from mes.platform.http.addresses import FIRST_NAME, NAME, NameRouter
 from mes.production.reference_api import ReferencePassViewSet
@@ -17,9 +19,11 @@ _deviate = DeviationViewSet.as_view
 
 router = NameRouter()
 first_article.register(router)
+sampling_rules.register(router)
 
 urlpatterns = [
     *what_if_api.urlpatterns,
+    path("oqc/sampling-plan", SamplingPlanViewSet.as_view({"get": "read_plan"})),
     path("", include(router.urls)),
     path("stations/resolve-unit/<name:sn>", _work({"get": "resolve_unit"})),
     path("stations/<name:code>/queue", _work({"get": "queue"})),

@@ -10,6 +10,7 @@ from execution.deviations.models import Deviation
 from execution.quality.defect_codes.models import DefectAlias, DefectCode
 from execution.quality.first_article.models import FirstArticle, FirstArticleItem, FirstArticleSample
 from execution.quality.models import Defect, InspectionResult
+from execution.quality.oqc.models import OqcInspection, OqcItem, OqcSample, SamplingRule, SamplingState
 from execution.quality.repair.models import RepairRecord, ReworkTask
 from mes.plant.models import Station, code_field
 from mes.production.hold_models import Hold
@@ -34,9 +35,14 @@ __all__ = [
     "FirstArticleSample",
     "InspectionResult",
     "Judge",
+    "OqcInspection",
+    "OqcItem",
+    "OqcSample",
     "RepairRecord",
     "ResultOverride",
     "ReworkTask",
+    "SamplingRule",
+    "SamplingState",
     "Track",
     "TrackResult",
     "TrackSource",

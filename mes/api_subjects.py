@@ -65,6 +65,13 @@ SUBJECTS = (
         "FAI_ITEMS_OPEN FAI_SIGNER_IS_INSPECTOR INVALID_TRANSITION EDIT_CONFLICT",
     ),
     Subject(
+        "Outgoing inspection",
+        "How lots are sampled before they leave, their inspections, and what is decided about those that failed.",
+        ("oqc",),
+        "RUN_NOT_FOUND OQC_NOT_FOUND SAMPLING_RULE_NOT_FOUND SAMPLING_STATE_NOT_FOUND UNIT_NOT_FOUND "
+        "INVALID_TRANSITION IN_USE EDIT_CONFLICT",
+    ),
+    Subject(
         "Trace and reports",
         "What happened to a unit or a carrier, and what a line made.",
         ("trace", "reports"),

@@ -207,6 +207,7 @@ _MASTER_DATA = (
     "stencil",
     "source",
     "referenceunit",
+    "samplingrule",
 )
 
 
@@ -245,5 +246,5 @@ def _permissions_of(role: Role, permissions: Any) -> Any:
     ours = models.Q(content_type__app_label__in=OUR_APPS) & ~models.Q(content_type__model__in=_SECRET)
     allowed = ours & models.Q(codename__startswith="view_")
     if role == Role.ENGINEER:
-        allowed |= models.Q(content_type__app_label="mes", content_type__model__in=_MASTER_DATA)
+        allowed |= models.Q(content_type__app_label__in=OUR_APPS, content_type__model__in=_MASTER_DATA)
     return permissions.filter(allowed)

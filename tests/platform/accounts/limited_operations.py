@@ -19,6 +19,8 @@ GET /api/ingest/presets
 GET /api/materials
 GET /api/materials/{code}
 GET /api/operations
+GET /api/oqc/sampling-rules
+GET /api/oqc/sampling-rules/{id}
 GET /api/operations/{code}
 GET /api/prep-policies
 GET /api/prep-policies/{id}
@@ -175,6 +177,10 @@ GET /api/integration/solder-paste-usage
 GET /api/integration/station-data
 GET /api/integration/stencil-status
 POST /api/integration/work-orders
+GET /api/oqc/sampling-plan
+POST /api/oqc/sampling-rules
+DELETE /api/oqc/sampling-rules/{id}
+PATCH /api/oqc/sampling-rules/{id}
 POST /api/lines
 DELETE /api/lines/{code}
 PATCH /api/lines/{code}

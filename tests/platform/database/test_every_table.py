@@ -19,7 +19,7 @@ STAYS = {
         mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_mappingexample mes_material
         mes_operation mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_source
         mes_station mes_referenceunit mes_stationgroup mes_stencil mes_solderpastelot mes_timeruledefinition
-        mes_holdrule execution_defectcode execution_defectalias
+        mes_holdrule execution_defectcode execution_defectalias execution_samplingrule execution_samplingstate
         """,
     "the product's history: what was made, how, and who decided": """
         mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_heldunit mes_signature mes_approval
@@ -27,6 +27,7 @@ STAYS = {
         execution_deviation execution_reworktask execution_reworktask_defects execution_repairrecord
         execution_track execution_disposition execution_carrier execution_carrierload
         execution_carriertrack execution_carriertrackunit execution_defect execution_inspectionresult
+        execution_oqcinspection execution_oqcsample execution_oqcitem
         execution_firstarticle execution_firstarticleitem execution_firstarticlesample
         mes_linebinding mes_maintenancetask mes_prepconfirmation mes_readinesswaiver mes_solderpasteusage
         mes_timeruleinstance mes_countstream mes_hourlycount mes_recordremark mes_recordsignature
