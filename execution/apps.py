@@ -15,6 +15,7 @@ class ExecutionConfig(AppConfig):
         from execution.data.lists import VALUES
         from execution.deviations import services as deviations
         from execution.quality.first_article import services as first_articles
+        from execution.quality.first_article import signed_document
         from execution.tracked import TRACKED
         from execution.transfers.scrap_undoing import KIND
         from mes.platform.database import retention
@@ -23,6 +24,7 @@ class ExecutionConfig(AppConfig):
         from mes.platform.monitoring.figures import Figure, figures
         from mes.platform.monitoring.integrity import rules
         from mes.platform.outbox import schedules
+        from mes.platform.signatures.hooks import signed_records
         from mes.production.approvals import kinds
         from mes.production.hooks import run_ended, units_placed
         from mes.specs.hooks import value_drawers
@@ -37,6 +39,7 @@ class ExecutionConfig(AppConfig):
         scrap_finders.register(queries.find_scrap_times)
         units_placed.register(hooks.announce_all)
         run_ended.register(first_articles.cancel_open)
+        signed_records.register(signed_document.KIND)
         readiness_checks.register()
         value_drawers.register(what_if.draw)
         figures.register(

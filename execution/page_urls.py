@@ -7,7 +7,7 @@ from mes.platform.http.addresses import NAME, one_of
 
 urlpatterns = [
     re_path(
-        rf"^first-articles/(?P<run_no>{NAME})/(?P<action>{one_of(first_article.ACTIONS)})/$",
+        rf"^first-articles/(?P<run_no>{NAME})/(?P<action>{one_of(first_article.NAMES)})/$",
         first_article.act,
         name="first-article-action",
     ),

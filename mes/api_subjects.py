@@ -62,7 +62,14 @@ SUBJECTS = (
         "What must be in order before a run starts, and the first boards that are inspected.",
         ("readiness", "prep-policies", "fai", "fai-templates"),
         "RUN_NOT_FOUND READINESS_ITEM_NOT_FOUND PREP_POLICY_NOT_FOUND FAI_NOT_FOUND FAI_TEMPLATE_NOT_FOUND FAI_OPEN "
-        "FAI_ITEMS_OPEN FAI_SIGNER_IS_INSPECTOR INVALID_TRANSITION EDIT_CONFLICT",
+        "FAI_ITEMS_OPEN FAI_SIGNER_IS_INSPECTOR INVALID_TRANSITION EDIT_CONFLICT SIGNATURE_REQUIRED SIGNER_MISMATCH "
+        "SIGNATURE_REFUSED SIGN_ON_LOCKED",
+    ),
+    Subject(
+        "Quality",
+        "Electronic signatures of what was inspected and decided.",
+        ("signatures",),
+        "SIGNATURE_NOT_FOUND",
     ),
     Subject(
         "Outgoing inspection",

@@ -28,6 +28,7 @@ class DomainError(Exception):
     code: str = "DOMAIN_ERROR"
     status: int = 409
     message: str | Promise = _("The operation was refused.")
+    retry_after: int | None = None  # seconds after which the same may succeed
     keep: Callable[[], None] | None = None
 
     def __init__(self, /, **details: Any) -> None:
@@ -483,6 +484,17 @@ class SignOnLocked(DomainError):
 
     code, status = "SIGN_ON_LOCKED", 429
     message = _("Too many wrong attempts; try again in {seconds} seconds.")
+
+    def __init__(self, *, seconds: int) -> None:
+        super().__init__(seconds=seconds)
+        self.retry_after = seconds
+
+
+class SigningBusy(DomainError):
+    """Passwords are checked one at a time; nothing was checked."""
+
+    code, status, retry_after = "TRY_AGAIN", 503, 2
+    message = _("Many people are signing at this moment. Try again in some seconds.")
 
 
 class LineOnHold(DomainError):

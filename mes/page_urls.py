@@ -9,6 +9,7 @@ from mes.platform.lists import pages as lists
 from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
 from mes.platform.sign_in import pages as sign_in
+from mes.platform.signatures import pages as signatures
 from mes.production import order_pages as orders
 from mes.routing import pages as routing
 from mes.spreadsheets import pages as spreadsheets
@@ -36,6 +37,7 @@ urlpatterns = [
     path("routes/<name:route_code>/compile/", routing.compile_page, name="route-compile"),
     path("routes/<name:route_code>/versions/<str:no>/", routing.version, name="route-version"),
     path("audit/", audit.audit, name="audit"),
+    path("signatures/<int:signature_id>/", signatures.signature, name="signature"),
     path("lists/", lists.index, name="lists"),
     path("lists/<slug:name>/", lists.show, name="list"),
     path("lists/<slug:name>/views/", lists.save_view, name="list-save-view"),

@@ -14,6 +14,7 @@ from mes.platform.http.openapi_views import SchemaPage, SchemaView
 from mes.platform.lists import api as saved_views
 from mes.platform.monitoring import exposition, health
 from mes.platform.outbox import api as events
+from mes.platform.signatures import api as signatures
 from mes.production import api as production
 from mes.production import approvals_api as approvals
 from mes.production import history_api as line_history
@@ -48,6 +49,7 @@ for subject in (
     events,
     bulk_actions,
     audit,
+    signatures,
     saved_views,
 ):
     subject.register(router)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -35,6 +36,12 @@ def text_of(response: Any) -> str:
 def post(client: Client, address: str, **body: Any) -> str:
     """Post a form and return the page it leads to."""
     return text_of(client.post(address, body, follow=True))
+
+
+def signature_of(client: Client) -> dict[str, str]:
+    """Return what somebody who is signed in fills in to sign."""
+    name = get_user(client).get_username()
+    return {"signature.username": name, "signature.password": "secret", "signature.meaning": "Approved"}
 
 
 @pytest.fixture
@@ -206,8 +213,8 @@ def test_a_first_article_is_inspected_by_the_page(supervisor):
     assert FirstArticle.objects.get().items.count() == 2
     page = post(inspector, f"{FAI}complete/", decision="PASS", remark="fine")
     assert "Passed, and not signed" in page
-    assert "took part in this inspection" in post(inspector, f"{FAI}sign/")
-    assert "Passed and signed" in post(signer, f"{FAI}sign/")
+    assert "took part in this inspection" in post(inspector, f"{FAI}sign/", **signature_of(inspector))
+    assert "Passed and signed" in post(signer, f"{FAI}sign/", **signature_of(signer))
     assert "Everything is right" in text_of(supervisor.get("/readiness/runs/RUN-2/"))
 
 

@@ -32,6 +32,10 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import id_or_raise
+from mes.platform.signatures import queries as signature_queries
+from mes.platform.signatures import services as signatures
+from mes.platform.signatures.serializers import EXAMPLE as SIGNATURE_EXAMPLE
+from mes.platform.signatures.serializers import SignatureBrief, SignatureRequest
 from mes.production.fields import SerialNumberField
 from mes.production.runs import snapshot_of
 
@@ -49,6 +53,12 @@ class FaiRemarkRequest(StrictSerializer):
     """Something to remark."""
 
     remark = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
+
+
+class FaiSignRequest(FaiRemarkRequest):
+    """A signature, with a remark if there is one. A token may sign without, unless `MES_SIGNATURES` is STRICT."""
+
+    signature = SignatureRequest(required=False, allow_null=True)
 
 
 class FaiDecisionRequest(FaiRemarkRequest):
@@ -117,6 +127,8 @@ class FaiAnswer(RowSerializer):
     signedBy = serializers.CharField()
     signedAt = OffsetDateTimeField(allow_null=True)
     signRemark = serializers.CharField()
+    signed = serializers.BooleanField(help_text="By a person's password, or before that was asked for.")
+    signature = SignatureBrief(allow_null=True)
 
     class Meta:
         model = FirstArticle
@@ -137,6 +149,8 @@ class FaiAnswer(RowSerializer):
             "signedBy",
             "signedAt",
             "signRemark",
+            "signed",
+            "signature",
         )
 
     def get_isSigned(self, fai: FirstArticle) -> bool:
@@ -171,9 +185,6 @@ class FaiDetail(FaiAnswer):
         return FaiTemplateItem(snapshot_of(fai.run).fai_items, many=True).data
 
 
-REMARK = OpenApiExample("With a remark", value={"remark": "Second sample reworked at R22"}, request_only=True)
-
-
 @extend_schema_view(list=extend_schema(summary="List first article inspections, newest first"))
 class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
     """First article inspections of runs."""
@@ -186,6 +197,12 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
     capabilities = {"*": (Capability.FAI,)}
     station_access = READS_OWN
     line_lookup = "run__line"
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        """Return the rows of a page, with their signatures."""
+        rows = list(super().paginate_queryset(queryset) or ())
+        signature_queries.attach(services.RECORD_TYPE, rows)
+        return rows
 
     @extend_schema(summary="Read a first article inspection with its items", responses=FaiDetail)
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -288,16 +305,25 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Sign a first article that passed",
-        description="By another person than those who inspected.",
-        request=FaiRemarkRequest,
+        description="By another person than those who inspected. Who is signed in signs with name and password; with "
+        "a token, anybody may whose role inspects first articles.",
+        request=FaiSignRequest,
         responses=FaiDetail,
-        examples=[REMARK],
+        examples=[
+            OpenApiExample(
+                "Signed", value={"signature": SIGNATURE_EXAMPLE, "remark": "Reworked at R22"}, request_only=True
+            )
+        ],
     )
     @action(detail=True, methods=["post"])
     def sign(self, request: Request, pk: str) -> Response:
         """Sign it."""
-        remark = read(FaiRemarkRequest, request).get("remark") or ""
-        return self._show(services.sign(fai_id=_number(pk), by=operator_name(request), remark=remark).pk)
+        body = read(FaiSignRequest, request)
+        signing = signatures.verify(request, body.get("signature"), Capability.FAI)
+        fai = services.sign(
+            fai_id=_number(pk), by=operator_name(request), remark=body.get("remark") or "", signing=signing
+        )
+        return self._show(fai.pk)
 
     def _show(self, fai_id: int, *, status: int = 200) -> Response:
         rows = FirstArticle.objects.select_related("run__route_version").defer("run__route_version__snapshot")
@@ -305,7 +331,9 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
             Prefetch("items", FirstArticleItem.objects.select_related("unit")),
             Prefetch("samples", FirstArticleSample.objects.select_related("unit")),
         )
-        return Response(FaiDetail(get_or_raise(fai, errors.FaiNotFound, pk=str(fai_id))).data, status=status)
+        shown = get_or_raise(fai, errors.FaiNotFound, pk=str(fai_id))
+        signature_queries.attach(services.RECORD_TYPE, [shown])
+        return Response(FaiDetail(shown).data, status=status)
 
 
 def _number(pk: str) -> int:

@@ -40,6 +40,12 @@ class FirstArticle(models.Model):
     signed_by = models.CharField(_("signed by"), max_length=150, blank=True)
     signed_at = models.DateTimeField(_("signed"), null=True, blank=True)
     sign_remark = models.CharField(_("remark of the signature"), max_length=500, blank=True)
+    lacks_signature = models.BooleanField(
+        _("without an electronic signature"),
+        default=False,
+        db_default=False,
+        help_text=_("A token signed it, and nobody with a password. What was signed before that was asked for is not."),
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -60,6 +66,11 @@ class FirstArticle(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id} {self.status}"
+
+    @property
+    def signed(self) -> bool:
+        """Whether a person signed it: by an electronic signature, or before that was asked for."""
+        return self.signed_at is not None and not self.lacks_signature
 
 
 class FirstArticleSample(models.Model):

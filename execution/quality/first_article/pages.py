@@ -8,10 +8,12 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from execution.quality.first_article import services
+from execution.quality.first_article.api import FaiSignRequest
 from execution.quality.first_article.models import (
     FaiResult,
     FaiStatus,
@@ -21,14 +23,19 @@ from execution.quality.first_article.models import (
 from execution.readiness_checks.first_article import ITEM_TYPE
 from mes.errors import DomainError, ValidationFailed
 from mes.platform.accounts.roles import Capability, role_capabilities
-from mes.platform.http.pages import in_words, mark_of, show_live, signed_in
+from mes.platform.http import acts
+from mes.platform.http.acts import Act, Field, FieldKind
+from mes.platform.http.pages import in_words, is_live, mark_of, show_live, signed_in
 from mes.platform.scans import UNIT, take_part
+from mes.platform.signatures import queries as signature_queries
+from mes.platform.signatures import services as signatures
 from mes.production.models import Run, RunStatus, Unit
 from mes.production.runs import snapshot_of
 from mes.readiness.evaluation import evaluate
 from mes.routing.snapshots import FaiItem, RouteSnapshot, StepSnapshot
 
 LARGEST_SAMPLE = 1000
+SIGN = "sign"
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,13 @@ def first_article(request: HttpRequest, run_no: str) -> HttpResponse:
     sheet = load_sheet(latest, run) if latest else None
     is_waiting = latest is not None and latest.status == FaiStatus.INSPECTING and run.status == RunStatus.PREP
     blocked = [finding for finding in evaluate(run).failed if finding.item_type != ITEM_TYPE] if is_waiting else []
+    sign_act = _sign_act(request, run, latest)
+    if latest is not None:
+        signature_queries.attach(services.RECORD_TYPE, [latest])
+    if not is_live(request):
+        sign_act = acts.with_refusal(request, sign_act, place=_address_of(run))
     context = {
+        "sign_act": sign_act,
         "blocked": blocked,
         "run": run,
         "sheet": sheet,
@@ -141,11 +154,13 @@ def _get_run(run_no: str) -> Run:
 @require_POST
 def act(request: HttpRequest, run_no: str, action: str) -> HttpResponse:
     """Create, start, record, decide or sign; refusals are shown on the page."""
-    if action not in ACTIONS:
+    if action not in NAMES:
         raise Http404
     if Capability.FAI not in role_capabilities(request.user):
         raise PermissionDenied(_("You may not inspect first articles."))
     run = _get_run(run_no)
+    if action == SIGN:
+        return acts.carry_out(request, lambda: _sign(request, run), place=_address_of(run), name=SIGN)
     try:
         message = ACTIONS[action](request, run)
     except DomainError as refusal:
@@ -207,19 +222,56 @@ def _complete(request: HttpRequest, run: Run) -> str:
     )
 
 
-def _sign(request: HttpRequest, run: Run) -> str:
-    services.sign(fai_id=_latest(run), by=request.user.get_username(), remark=_text(request, "remark", 500))
-    return _("The first article is signed.")
-
-
 ACTIONS: dict[str, Callable[[HttpRequest, Run], str]] = {
     "create": _create,
     "start": _start,
     "sample": _name_sample,
     "record": _record,
     "complete": _complete,
-    "sign": _sign,
 }
+
+
+NAMES = (*ACTIONS, SIGN)
+
+
+def _sign_act(request: HttpRequest, run: Run, latest: FirstArticle | None) -> Sequence[Act]:
+    """Return the signing of a first article where it may be signed: with a password, by whoever is signed in."""
+    is_open = latest is not None and latest.status == FaiStatus.PASSED and latest.signed_at is None
+    if not is_open or Capability.FAI not in role_capabilities(request.user):
+        return ()
+    return (
+        Act(
+            SIGN,
+            _("Sign"),
+            reverse("first-article-action", args=(run.run_no, SIGN)),
+            button=_("Sign the first article"),
+            about=_("You confirm that this run may be made like this. Who inspected cannot sign."),
+            symbol="key",
+            is_main=True,
+            fields=_sign_fields(request),
+        ),
+    )
+
+
+def _sign_fields(request: HttpRequest) -> Sequence[Field]:
+    remark = Field("remark", _("Remark (optional)"), FieldKind.LONG, most=500)
+    return (remark, *acts.signature_fields(request, meaning=_("Approved")))
+
+
+def _sign(request: HttpRequest, run: Run) -> str:
+    body = acts.read_form(FaiSignRequest, request, _sign_fields(request))
+    signing = signatures.verify(request, body.get("signature"), Capability.FAI)
+    services.sign(
+        fai_id=_latest(run),
+        by=request.user.get_username(),
+        remark=body.get("remark") or "",
+        signing=signing,
+    )
+    return _("The first article is signed.")
+
+
+def _address_of(run: Run) -> str:
+    return reverse("first-article", args=(run.run_no,))
 
 
 def _latest(run: Run) -> int:

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import dispositions
-from execution.quality.first_article import rules
+from execution.quality.first_article import rules, signed_document
 from execution.quality.first_article.models import (
     FaiResult,
     FaiStatus,
@@ -18,12 +18,15 @@ from execution.quality.first_article.models import (
 from mes import errors
 from mes.labels import Action, Entity, State
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.signatures import services as signatures
+from mes.platform.signatures.services import Signing
 from mes.production import locking, runs
 from mes.production.decision_models import LONGEST_REASON
 from mes.production.hold_models import Hold, HoldSource
 from mes.production.models import Run, Unit
 from mes.production.names import get_unit
 
+RECORD_TYPE = signed_document.KIND.record_type
 OPEN = (FaiStatus.CREATED, FaiStatus.INSPECTING)
 
 
@@ -125,19 +128,22 @@ def _hold_inspected(fai: FirstArticle) -> None:
 
 
 @transaction.atomic
-def sign(*, fai_id: int, by: str, remark: str = "") -> FirstArticle:
-    """Sign a first article that passed, as somebody who took no part in it.
+def sign(*, fai_id: int, by: str, remark: str = "", signing: Signing | None = None) -> FirstArticle:
+    """Sign a first article that passed, as somebody who took no part in it: whoever signs by password, else `by`.
 
     Raises FaiNotFound, RunClosed, InvalidTransition, FaiSignerIsInspector.
     """
     fai = _lock(fai_id, action=Action.SIGN)
     if fai.signed_at is not None:
         raise errors.InvalidTransition(action=Action.SIGN, entity=Entity.FIRST_ARTICLE, state=State.SIGNED)
+    signer = signing.signer if signing else by
     inspectors = {fai.started_by, fai.completed_by, *fai.items.values_list("recorded_by", flat=True)}
-    if by in inspectors:
-        raise errors.FaiSignerIsInspector(signer=by)
-    fai.signed_by, fai.signed_at, fai.sign_remark = by, timezone.now(), remark
-    fai.save(update_fields=["signed_by", "signed_at", "sign_remark"])
+    if signer in inspectors:
+        raise errors.FaiSignerIsInspector(signer=signer)
+    fai.signed_by, fai.signed_at, fai.sign_remark = signer, timezone.now(), remark
+    fai.lacks_signature = signing is None
+    fai.save(update_fields=["signed_by", "signed_at", "sign_remark", "lacks_signature"])
+    signatures.record(signing, record_type=RECORD_TYPE, record_id=fai.pk, document=signed_document.read(fai.pk))
     if not FirstArticle.objects.filter(run=fai.run, status=FaiStatus.FAILED, id__gt=fai.pk).exists():
         runs.note_first_article(fai.run, is_failed=False)
     return fai

@@ -25,6 +25,15 @@ from mes.platform.http.pages import in_words
 from mes.platform.http.whole_numbers import whole_number
 
 KEPT = "refused_act"  # of the session
+SIGNATURE = "signature"  # of the interface; the names of its fields begin with it
+PASSWORD = f"{SIGNATURE}.password"
+# At which field refusals are told whatever the act, where it has that field.
+_AT = {
+    "SIGNATURE_REQUIRED": PASSWORD,
+    "SIGNATURE_REFUSED": PASSWORD,
+    "SIGN_ON_LOCKED": PASSWORD,
+    "SIGNER_MISMATCH": f"{SIGNATURE}.username",
+}
 LONGEST_TYPED = 130_000  # characters of a field that are kept: a thousand serial numbers
 CONFIRM = "confirm"
 WAS = "was-"  # begins the name of a hidden field that says what a form showed
@@ -66,11 +75,19 @@ class FieldKind(Enum):
     SCANS = "scans"  # the same, as a list to scan into (`static/scan-list.js`), with its fault beside each
     TICK = "tick"
     HIDDEN = "hidden"
+    WHO = "who"  # the account that is signed in: shown, not changed
+    PASSWORD = "password"  # taken as it is typed, and never shown or kept
+
+
+_NEVER_TYPED = (FieldKind.WHO, FieldKind.PASSWORD)
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a form, named as in the interface. `least` and `most` are of a number, or of a text's length."""
+    """A field of a form, named as in the interface: `signature.meaning` is one of an object.
+
+    `least` and `most` are of a number, or of a text's length.
+    """
 
     name: str
     label: str = ""
@@ -150,14 +167,22 @@ class Act:
 
     def _rows(self) -> Iterator[Row]:
         problems = dict(self.refusal.problems) if self.refusal else {}
-        if self.refusal and (name := self.at.get(self.refusal.code)):
+        if self.refusal and (name := self.at.get(self.refusal.code) or self._usual_place):
             problems.setdefault(name, self.refusal.text)
         first = next((each.name for each in self.fields if each.name in problems), None)
         typed = self.refusal.typed if self.refusal else {}
         for each in self.fields:
             problem = problems.get(each.name, "")
             value = typed.get(each.name, "" if self.refusal else each.value)
+            if each.kind in _NEVER_TYPED:
+                value = each.value
             yield Row(each, f"{self.name}-{each.name}", value, problem, each.name == first)
+
+    @property
+    def _usual_place(self) -> str | None:
+        """The field at which the refusal is told whatever the act."""
+        name = _AT.get(self.refusal.code) if self.refusal else None
+        return name if any(each.name == name for each in self.fields) else None
 
     @property
     def is_told_at_fields(self) -> bool:
@@ -177,6 +202,19 @@ def confirmation(label: str) -> Field:
     return Field(CONFIRM, label, FieldKind.TICK, is_required=True)
 
 
+def signature_fields(request: HttpRequest, *, meaning: str) -> Sequence[Field]:
+    """Return the fields of `signature`, for an act that needs one: who is signed in signs, with `meaning` proposed.
+
+    The serializer of the act has a `SignatureRequest` named `signature` (`mes.platform.signatures.serializers`).
+    """
+    who = request.user.get_username()
+    return (
+        Field(f"{SIGNATURE}.username", _("Signed by"), FieldKind.WHO, value=who, is_required=True),
+        Field(f"{SIGNATURE}.meaning", _("Meaning of the signature"), value=meaning, is_required=True, most=200),
+        Field(PASSWORD, _("Your password"), FieldKind.PASSWORD, is_required=True, help=_("It is your signature.")),
+    )
+
+
 def with_shown(fields: Sequence[Field]) -> Sequence[Field]:
     """Return fields of what may be changed, with what each shows beside it (`list_changed`)."""
     shown = (Field(f"{WAS}{each.name}", kind=FieldKind.HIDDEN, value=each.value) for each in fields)
@@ -193,15 +231,42 @@ def read_form(serializer: type[serializers.Serializer], request: HttpRequest, fi
     """
     if any(each.name == CONFIRM for each in fields) and not request.POST.get(CONFIRM):
         raise ValidationFailed({CONFIRM: _("Tick this first: it says what will happen.")})
-    texts = [(each, request.POST.get(each.name, "").strip()) for each in fields if each.name != CONFIRM]
-    body = serializer(data={each.name: _value_of(each, text) for each, text in texts if text})
+    texts = [(each, _text_of(each, request)) for each in fields if each.name != CONFIRM]
+    body = serializer(data=_nested({each.name: _value_of(each, text) for each, text in texts if text}))
     # A form may insist on what the interface leaves open: why somebody refuses.
     problems = {each.name: _("This field is required.") for each, text in texts if each.is_required and not text}
     if not body.is_valid():
-        problems |= {name: _flat(problem) for name, problem in body.errors.items()}
+        problems |= dict(_problems_of(body.errors, fields))
     if problems:
         raise ValidationFailed(problems)
     return body.validated_data
+
+
+def _text_of(each: Field, request: HttpRequest) -> str:
+    text = request.POST.get(each.name, "")
+    return text if each.kind is FieldKind.PASSWORD else text.strip()
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of which these are the fields: `signature.meaning` is one of the object `signature`."""
+    body: dict[str, Any] = {}
+    for name, value in values.items():
+        whole, _dot, part = name.partition(".")
+        if part:
+            body.setdefault(whole, {})[part] = value
+        else:
+            body[name] = value
+    return body
+
+
+def _problems_of(found: Mapping[str, Any], fields: Sequence[Field]) -> Iterator[tuple[str, str]]:
+    """Yield (name, problem), those of an object at the fields that it has in the form."""
+    wholes = {each.name.partition(".")[0] for each in fields if "." in each.name}
+    for name, problem in found.items():
+        if name in wholes and isinstance(problem, Mapping):
+            yield from ((f"{name}.{part}", _flat(each)) for part, each in problem.items())
+        else:
+            yield name, _flat(problem)
 
 
 def typed(request: HttpRequest, name: str) -> str:
@@ -280,9 +345,14 @@ def _keep(request: HttpRequest, refusal: DomainError, *, place: str, name: str) 
         "code": refusal.code,
         "text": in_words(refusal),
         "problems": {key: str(value) for key, value in refusal.details.items()} if is_malformed else {},
-        "typed": {key: str(value)[:LONGEST_TYPED] for key, value in request.POST.items() if "csrf" not in key},
+        "typed": {key: str(value)[:LONGEST_TYPED] for key, value in request.POST.items() if _may_be_kept(key)},
         "faults": list(_list_faults(refusal.details.get("units"))),
     }
+
+
+def _may_be_kept(name: str) -> bool:
+    """Whether what was typed may lie in the session and come back with the page: a password never."""
+    return "csrf" not in name and "password" not in name.lower()
 
 
 def _list_faults(units: Any) -> Iterator[dict[str, str]]:

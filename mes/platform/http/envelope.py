@@ -104,6 +104,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     error = _as_domain_error(exc)
     if error is not None:
         status, code, message, details = error.status, error.code, str(error), _details(error)
+        headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
     elif isinstance(exc, exceptions.APIException):
         status, code, message, details = _describe_api_exception(exc)
         headers = _headers(exc)

@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 
 import structlog
 from django.contrib.auth import get_user_model
@@ -39,20 +40,25 @@ class Purpose(StrEnum):
 
     PASSWORD = "password"
     SECOND_FACTOR = "second factor"
+    SIGNATURE = "signature"
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How many failures are free, and how long the delay grows at most."""
+    """How many failures are free, how long the first delay is and how long it grows at most, and after what time
+    without a failure counting begins anew.
+    """
 
     free: int
     longest: timedelta
+    first: timedelta = FIRST_DELAY
+    forgotten_after: timedelta = FORGOTTEN_AFTER
 
     def delay(self, failures: int) -> timedelta:
         """How long nobody is heard after so many failures in a row."""
         if failures <= self.free:
             return timedelta(0)
-        return min(FIRST_DELAY * 2 ** min(failures - self.free - 1, 20), self.longest)
+        return min(self.first * 2 ** min(failures - self.free - 1, 20), self.longest)
 
 
 _QUARTER = timedelta(minutes=15)
@@ -64,6 +70,8 @@ LIMITS = {
     (Purpose.SECOND_FACTOR, Counted.ACCOUNT): Limit(10, _QUARTER),
     (Purpose.SECOND_FACTOR, Counted.ADDRESS): Limit(30, timedelta(minutes=1)),
     (Purpose.SECOND_FACTOR, Counted.BOTH): Limit(5, _QUARTER),
+    # The fifth in a quarter of an hour locks signing for as long, from everywhere. Guesses count as sign-ins, too.
+    (Purpose.SIGNATURE, Counted.ACCOUNT): Limit(4, _QUARTER, first=_QUARTER, forgotten_after=_QUARTER),
 }
 TOLD_OF = (Counted.ACCOUNT, Counted.ADDRESS)  # what is delayed by both is delayed by its account soon
 
@@ -90,8 +98,9 @@ class Attempt:
         """Take the failure back, end the row of failures of this account from here, and remember that it was here."""
         self.take_back()
         self._label(_known_name(self.account))
-        both = self._count(Counted.BOTH)
-        AttemptCount.objects.filter(pk=both.pk).update(failures=0, blocked_until=None, succeeded_at=timezone.now())
+        narrowest = self.counts_by_kind.get(Counted.BOTH) or self.counts_by_kind[Counted.ACCOUNT]
+        row = AttemptCount.objects.filter(pk=narrowest.pk)
+        row.update(failures=0, blocked_until=None, succeeded_at=timezone.now())
 
     def take_back(self) -> None:
         """Count it no longer. A delay that others brought about stays."""
@@ -122,14 +131,19 @@ class Attempt:
         """Have the counts say whose they are. Without such an account it takes the same time."""
         for kind, parts in ((Counted.ACCOUNT, (known,)), (Counted.BOTH, (known, self.address))):
             label = _make_label(self.purpose, *parts)
-            AttemptCount.objects.filter(pk=self._count(kind).pk).update(label=label)
+            if kind in self.counts_by_kind:
+                AttemptCount.objects.filter(pk=self.counts_by_kind[kind].pk).update(label=label)
 
-    def _count(self, kind: Counted) -> AttemptCount:
-        return next(count for count in self.counts if _kind(count) == kind)
+    @cached_property
+    def counts_by_kind(self) -> dict[Counted, AttemptCount]:
+        """What it is counted by: not every purpose is by everything."""
+        return {_kind(count): count for count in self.counts}
 
     def _notice(self, count: AttemptCount, known: str | None) -> Notice:
         """Once a day for each account and each address."""
-        if _kind(count) == Counted.ADDRESS:
+        if self.purpose == Purpose.SIGNATURE:
+            text = _("“%(account)s”: %(failures)d signatures failed in a row, lately from %(address)s.")
+        elif _kind(count) == Counted.ADDRESS:
             text = _("From %(address)s, %(failures)d attempts to sign in failed in a row; further ones are delayed.")
         elif known is None:
             text = _(
@@ -137,7 +151,7 @@ class Attempt:
             )
         else:
             text = _("“%(account)s”: %(failures)d attempts to sign in failed in a row, lately from %(address)s.")
-        values = {"account": known, "address": self.address or "?", "failures": count.failures}
+        values = {"account": known or "?", "address": self.address or "?", "failures": count.failures}
         day = timezone.localdate().isoformat()
         return Notice(
             key=f"sign-in:{count.pk[:32]}:{day}",
@@ -187,11 +201,12 @@ def _check(counts: list[AttemptCount], now: datetime) -> None:
 
 
 def _add_failure(purpose: Purpose, count: AttemptCount, now: datetime) -> None:
-    if count.last_at < now - FORGOTTEN_AFTER:
+    limit = LIMITS[purpose, _kind(count)]
+    if count.last_at < now - limit.forgotten_after:
         count.failures = 0
     count.failures += 1
     count.last_at = now
-    delay = LIMITS[purpose, _kind(count)].delay(count.failures)
+    delay = limit.delay(count.failures)
     if delay:
         count.blocked_until = now + delay
 
@@ -203,7 +218,7 @@ def _kind(count: AttemptCount) -> Counted:
 def _keys(purpose: Purpose, account: str, address: str) -> dict[Counted, str]:
     name = _normal_name(account)
     parts = {Counted.ACCOUNT: (name,), Counted.ADDRESS: (address,), Counted.BOTH: (name, address)}
-    return {kind: _digest(purpose, kind, *values) for kind, values in parts.items()}
+    return {kind: _digest(purpose, kind, *parts[kind]) for kind in parts if (purpose, kind) in LIMITS}
 
 
 def _digest(*parts: str) -> str:

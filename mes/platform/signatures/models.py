@@ -1,5 +1,7 @@
 """Electronic signatures: who signed which record, with what meaning, and what the record said then."""
 
+import hashlib
+
 from django.db import models
 from django.db.models import F
 from django.utils import timezone
@@ -29,3 +31,13 @@ class Signature(models.Model):
 
     def __str__(self) -> str:
         return f"{self.record_type} {self.record_id} {self.signer}"
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether the document is the one that the hash was made of."""
+        return digest(self.document) == self.sha256
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()

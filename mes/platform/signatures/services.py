@@ -2,20 +2,25 @@
 is then written in the transaction of the act, over the record as that leaves it.
 """
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
 from django.core.serializers.json import DjangoJSONEncoder
+from django.http import HttpRequest
 from rest_framework.request import Request
 
 from mes import errors
+from mes.platform.accounts.hashers import HashingBusy
 from mes.platform.accounts.roles import Capability, role_capabilities
-from mes.platform.signatures.models import Signature
+from mes.platform.sign_in import attempts
+from mes.platform.sign_in.address import client_address
+from mes.platform.sign_in.attempts import Attempt, Purpose, Throttled
+from mes.platform.signatures.models import Signature, digest
 
 STRICT = "STRICT"
 
@@ -29,24 +34,59 @@ class Signing:
     meaning: str
 
 
-def verify(request: Request, given: Mapping[str, Any] | None, *needed: Capability) -> Signing | None:
+def verify(request: HttpRequest | Request, given: Mapping[str, Any] | None, *needed: Capability) -> Signing | None:
     """Return who signs a request with `{username, password, meaning}`; None for a token that signs nothing.
 
     A person who is signed in signs what they do themselves, and must; a token may act without, unless
-    `MES_SIGNATURES=STRICT`, and any person with one of the `needed` capabilities signs with it.
-    Raises SignatureRequired, SignerMismatch, SignatureRefused.
+    `MES_SIGNATURES=STRICT`, and any person with one of the `needed` capabilities signs with it. Called outside any
+    transaction: hashing takes its time, and a failure stays counted whatever becomes of the act.
+    Raises SignatureRequired, SignerMismatch, SignatureRefused, SignOnLocked, SigningBusy.
     """
     is_person = request.user.pk is not None
     if given is None:
         if is_person or settings.MES_SIGNATURES == STRICT:
             raise errors.SignatureRequired
         return None
-    if is_person and given["username"] != request.user.get_username():
-        raise errors.SignerMismatch(signer=given["username"])
-    person = authenticate(username=given["username"], password=given["password"])
-    if person is None or role_capabilities(person).isdisjoint(needed):
-        raise errors.SignatureRefused(signer=given["username"])
+    username = User.normalize_username(given["username"].strip())
+    if is_person and username != request.user.get_username():
+        raise errors.SignerMismatch(signer=username)
+    person = _check_password(request, username, given["password"], needed)
     return Signing(person.get_username(), person.get_full_name() or person.get_username(), given["meaning"])
+
+
+def _check_password(request: HttpRequest, username: str, password: str, needed: Collection[Capability]) -> Any:
+    """Return the person. Whether name, password or right is wrong costs and says the same, and counts the same: by
+    the lock of signing, and as an attempt to sign in, because it is a guess at the same password.
+    """
+    counted = _begin(username, client_address(request))
+    try:
+        person = authenticate(username=username, password=password)
+        is_refused = person is None or role_capabilities(person).isdisjoint(needed)
+    except HashingBusy:
+        for attempt in counted:
+            attempt.take_back()
+        raise errors.SigningBusy from None
+    for attempt in counted:
+        if is_refused:
+            attempt.fail()
+        else:
+            attempt.succeed()
+    if is_refused:
+        raise errors.SignatureRefused(signer=username)
+    return person
+
+
+def _begin(username: str, address: str) -> list[Attempt]:
+    """Count an attempt before it is made. Raises SignOnLocked."""
+    counted: list[Attempt] = []
+    try:
+        for purpose in (Purpose.SIGNATURE, Purpose.PASSWORD):
+            counted.append(attempts.begin(purpose, account=username, address=address))
+    except Throttled as refusal:
+        for attempt in counted:
+            attempt.take_back()
+        raise errors.SignOnLocked(seconds=refusal.seconds) from None
+    return counted
 
 
 def record(
@@ -74,8 +114,3 @@ def record(
 def canonical(document: Mapping[str, Any]) -> str:
     """Return a document as the one text it is signed as: sorted keys, no blanks, times in UTC as ISO 8601."""
     return json.dumps(document, cls=DjangoJSONEncoder, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def digest(text: str) -> str:
-    """Return the SHA-256 of a text in UTF-8, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()

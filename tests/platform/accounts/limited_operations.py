@@ -129,6 +129,8 @@ POST /api/approvals/{id}/approve
 POST /api/approvals/{id}/refuse
 POST /api/approvals/{id}/withdraw
 GET /api/audit
+GET /api/signatures
+GET /api/signatures/{id}
 GET /api/imports/{id}
 POST /api/imports/{collection}
 POST /api/imports/{id}/apply
