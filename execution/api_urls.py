@@ -7,6 +7,7 @@ from execution.data import what_if_api
 from execution.deviations.api import DeviationViewSet
 from execution.panels_api import PanelViewSet
 from execution.quality.first_article import api as first_article
+from execution.quality.holds.api import HoldViewSet
 from execution.quality.oqc import rule_api as sampling_rules
 from execution.quality.oqc.rule_api import SamplingPlanViewSet
 from execution.transfers.api import TransferViewSet
@@ -16,6 +17,7 @@ from mes.production.reference_api import ReferencePassViewSet
 _work, _decide, _transfer = StationWorkViewSet.as_view, UnitDecisionViewSet.as_view, TransferViewSet.as_view
 
 _deviate = DeviationViewSet.as_view
+_hold = HoldViewSet.as_view
 
 router = NameRouter()
 first_article.register(router)
@@ -39,6 +41,7 @@ urlpatterns = [
     path("runs/<name:run_no>/deviations", _deviate({"post": "ask"})),
     path("deviations", _deviate({"get": "list"})),
     path("deviations/<name:no>/end", _deviate({"post": "end"})),
+    path("holds/preview", _hold({"post": "preview"})),
     path("units/<name:sn>/unscrap", _transfer({"post": "unscrap"})),
     *(
         path(f"units/<name:sn>/{name}", _decide({"post": name}))

@@ -79,6 +79,13 @@ SUBJECTS = (
         "INVALID_TRANSITION IN_USE EDIT_CONFLICT",
     ),
     Subject(
+        "Holds",
+        "What keeps units, runs, stations and lines still.",
+        ("holds",),
+        "HOLD_NOT_FOUND HOLD_COUNT_CHANGED UNIT_NOT_IN_HOLD SIGNATURE_REQUIRED SIGNER_MISMATCH SIGNATURE_REFUSED "
+        "RUN_NOT_FOUND LINE_NOT_FOUND STATION_NOT_FOUND UNIT_NOT_FOUND INVALID_TRANSITION UNIT_ON_HOLD STEP_MISMATCH",
+    ),
+    Subject(
         "Trace and reports",
         "What happened to a unit or a carrier, and what a line made.",
         ("trace", "reports"),

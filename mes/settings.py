@@ -318,6 +318,7 @@ SPECTACULAR_SETTINGS = {
         "SetUpKind": "mes.line_setup.models.SetUpKind",
         "EventStatus": "mes.platform.outbox.models.EventStatus",
         "RunStatus": "mes.production.models.RunStatus",
+        "UnitStatus": "mes.production.models.UnitStatus",
         "RunKind": "mes.production.models.RunKind",
         "DeviationStatus": "execution.deviations.models.DeviationStatus",
         "DeviationType": "execution.deviations.models.DeviationType",

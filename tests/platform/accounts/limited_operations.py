@@ -131,6 +131,7 @@ POST /api/approvals/{id}/withdraw
 GET /api/audit
 GET /api/signatures
 GET /api/signatures/{id}
+POST /api/holds/preview
 GET /api/imports/{id}
 POST /api/imports/{collection}
 POST /api/imports/{id}/apply
