@@ -11,6 +11,15 @@ from rest_framework.viewsets import GenericViewSet
 from execution import dispositions, labels, queries, tracking
 from execution.data.judging import LONGEST_TEXT, Reading, check_shape
 from execution.models import Track, TrackResult
+from execution.quality.defect_fields import (
+    MOST_DEFECTS,
+    DefectCodeField,
+    DesignatorField,
+    NamedDefect,
+    RemarkField,
+    named_defects,
+)
+from execution.quality.defects import ReportedDefect
 from mes.platform.accounts.permissions import StationAccess, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import (
@@ -72,9 +81,10 @@ class TrackOutRequest(StrictSerializer):
     operatorId = serializers.CharField(max_length=150, required=False, allow_null=True)
     # Not by `many`, which would let each of them be null as well.
     data = serializers.ListField(child=TypedValue(), required=False, allow_null=True)  # type: ignore[assignment]
-    defectCode = serializers.CharField(max_length=100, required=False, allow_null=True)
-    defectLocation = serializers.CharField(max_length=100, required=False, allow_null=True)
-    defectRemark = serializers.CharField(max_length=500, required=False, allow_null=True)
+    defects = serializers.ListField(child=NamedDefect(), max_length=MOST_DEFECTS, required=False, allow_null=True)
+    defectCode = DefectCodeField(required=False, allow_null=True, help_text="As one of `defects`; so the other two.")
+    defectLocation = DesignatorField(required=False, allow_null=True)
+    defectRemark = RemarkField(required=False, allow_null=True)
 
 
 _PROBLEMS = "Why values did not fit that a failing pass was closed without."
@@ -195,7 +205,9 @@ class StationWorkViewSet(GenericViewSet):
     @extend_schema(
         summary="Track a unit out",
         description="A failing KEY value forces the result to FAIL (`resultOverride` DATA). What is said to be "
-        "wrong with a unit that fails becomes a defect; without a code it is `UNSPECIFIED`.",
+        "wrong becomes defects; their codes must be active ones (DEFECT_CODE_NOT_FOUND tells the nearest). A unit "
+        "with an open defect does not pass (RESULT_CONTRADICTS_DEFECT), one with process indicators does. A FAIL "
+        "always has a defect: where nothing is named, its values outside their limits, else `UNSPECIFIED`.",
         request=TrackOutRequest,
         responses=TrackOutAnswer,
         examples=[
@@ -208,7 +220,16 @@ class StationWorkViewSet(GenericViewSet):
                     "data": [{"specName": "Supply Voltage", "valueNumber": 3.31}],
                 },
                 request_only=True,
-            )
+            ),
+            OpenApiExample(
+                "Failed, with what is wrong",
+                value={
+                    "sn": "SN-0001",
+                    "result": "FAIL",
+                    "defects": [{"code": "BRIDGE", "location": "U3"}, {"code": "SOLDER_BALL", "quantity": 3}],
+                },
+                request_only=True,
+            ),
         ],
     )
     def track_out(self, request: Request, code: str) -> Response:
@@ -224,11 +245,7 @@ class StationWorkViewSet(GenericViewSet):
             operator=body.get("operator_id") or operator_name(request),
             by=sender_of(request).system,
             readings=_readings(body.get("data") or []),
-            defect=tracking.ReportedDefect(
-                code=body.get("defect_code") or "",
-                location=body.get("defect_location") or "",
-                remark=body.get("defect_remark") or "",
-            ),
+            defects=_defects(body),
         )
         track, unit = departure.track, departure.unit
         return Response(
@@ -243,6 +260,16 @@ class StationWorkViewSet(GenericViewSet):
                 **({"problems": departure.problems} if departure.problems else {}),
             }
         )
+
+
+def _defects(body: dict[str, Any]) -> list[ReportedDefect]:
+    """Return what a body says is wrong: the list, and the one by three fields of its own."""
+    of_fields = ReportedDefect(
+        code=body.get("defect_code") or "",
+        location=body.get("defect_location") or "",
+        remark=body.get("defect_remark") or "",
+    )
+    return [defect for defect in (of_fields, *named_defects(body.get("defects"))) if defect.says_something]
 
 
 def _readings(typed: list[dict[str, Any]]) -> list[Reading]:

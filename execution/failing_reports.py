@@ -28,29 +28,37 @@ ONLY_INSPECTED = Q(
 
 @dataclass(frozen=True, slots=True)
 class FailingReport:
-    """What a report says against a unit at a step: that it failed there, or which of its values fail or hold."""
+    """What a report says against a unit at a step: that it failed there, which of its values fail or hold, or which
+    defects it has.
+    """
 
     step_no: int
     claims_failure: bool
     values: tuple[JudgedValue, ...] = ()
+    defects: tuple[str, ...] = ()
 
     @property
     def in_words(self) -> str:
         """What failed, as a person reads it."""
-        names = ", ".join(dict.fromkeys(value.spec.name for value in self.values))
+        names = ", ".join(dict.fromkeys([*(value.spec.name for value in self.values), *self.defects]))
         if not self.claims_failure:
             return names
         return _("result FAIL; %(names)s") % {"names": names} if names else _("result FAIL")
 
 
-def find_failing(step_no: int, result: str | None, values: Sequence[JudgedValue]) -> FailingReport | None:
+def find_failing(
+    step_no: int, result: str | None, values: Sequence[JudgedValue], defects: Sequence[str] = ()
+) -> FailingReport | None:
     """Return what a report says against a unit; None where it says nothing against it.
 
-    Failing is a claimed FAIL, a KEY value outside its frozen limits, and a value whose alarm holds.
+    Failing is a claimed FAIL, a KEY value outside its frozen limits, a value whose alarm holds, and `defects`, those
+    named with which a board is not acceptable.
     """
     against = tuple(value for value in values if value.is_failing)
     claims_failure = result == "FAIL"
-    return FailingReport(step_no, claims_failure, against) if claims_failure or against else None
+    if claims_failure or against or defects:
+        return FailingReport(step_no, claims_failure, against, tuple(defects))
+    return None
 
 
 def judge_fitting(

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from execution.deviations.models import Deviation
-from execution.quality.defect_codes.models import DefectAlias, DefectCode
+from execution.quality.defect_codes.models import DefectAlias, DefectCatalogue, DefectCode
 from execution.quality.first_article.models import FirstArticle, FirstArticleItem, FirstArticleSample
 from execution.quality.models import Defect, InspectionResult
 from execution.quality.oqc.models import OqcInspection, OqcItem, OqcSample, SamplingRule, SamplingState
@@ -26,6 +26,7 @@ __all__ = [
     "DataValue",
     "Defect",
     "DefectAlias",
+    "DefectCatalogue",
     "DefectCode",
     "Deviation",
     "Disposition",
@@ -100,10 +101,6 @@ class Track(models.Model):
     is_entry_inferred = models.BooleanField(
         _("entry not reported"), default=False, help_text=_("The machine reported only that the unit left.")
     )
-    # What a person said at track-out, whatever the result. Of a failed track it is a `Defect` too.
-    defect_code = models.CharField(_("defect"), max_length=100, blank=True)
-    defect_location = models.CharField(_("defect location"), max_length=100, blank=True)
-    defect_remark = models.CharField(_("defect remark"), max_length=500, blank=True)
     created_at = models.DateTimeField(_("recorded"), default=timezone.now)
 
     class Meta:

@@ -20,8 +20,11 @@ from execution.dispositions import put_on_hold
 from execution.entering import Entering
 from execution.models import Defect, Disposition, ResultOverride, Track, TrackResult, TrackSource
 from execution.outbox_events import alarm_event, alarm_reason, track_event
-from execution.quality.defects import ReportedDefect, build_defects
+from execution.quality import defects as found
+from execution.quality.defect_codes.catalogue import NO_CODES, Catalogue, of_version
+from execution.quality.defects import Finder, Place, ReportedDefect, build_defects
 from execution.quality.first_article import trial_units
+from execution.quality.models import DefectSource, DefectStatus
 from execution.unit_state import StationState, UnitState
 from mes import errors
 from mes.labels import Action
@@ -39,7 +42,7 @@ class Move:
 
     `earlier` are the values that came before, on the track and on the carrier's pass it is part of; `values_source` and
     `values_operator` say who reported the others, `values_by` who was signed in, if not who moves the unit; `misfits`
-    are values of a failing report that are left out.
+    are values of a failing report that are left out. `passed_defect_ids` are open defects that are settled by it.
     """
 
     state: UnitState
@@ -54,6 +57,7 @@ class Move:
     events: list[NewEvent] = field(default_factory=list)
     dispositions: list[Disposition] = field(default_factory=list)
     defects: list[Defect] = field(default_factory=list)
+    passed_defect_ids: list[int] = field(default_factory=list)
     next_step_no: int | None = None
 
     @property
@@ -150,22 +154,42 @@ def leave(
     readings: Sequence[judging.Reading] = (),
     misfits: Sequence[judging.Misfit] = (),
     defects: Sequence[ReportedDefect] = (),
+    source_system: str = "",
     override: ResultOverride | None = None,
 ) -> None:
     """Close the track of a move and send the unit where the result leads. With an `override`, that is FAIL.
 
     `source` is AUTO for what a machine reports: then only AUTO specs take values. `operator` is who is said to do it,
-    `by` who is signed in. `misfits` are values that could not even be read. What does not fit is left out of a report
-    that fails the unit or holds it, and named in the move's `misfits`; any other report is refused for it. `defects`
-    are made if it fails.
-    Raises the first of `misfits`, RequiredDataMissing, DataSpecNotFound, SpecNotBound, SpecNotAuto, DataTypeMismatch,
-    EventTimeInFuture, EventTimeOutOfOrder.
+    `by` who is signed in, `source_system` what reported. `misfits` are values that could not even be read. What does
+    not fit is left out of a report that fails the unit or holds it, and named in the move's `misfits`; any other report
+    is refused for it. `defects` are made, and a FAIL always has one. A unit with open defects does not pass: what a
+    person says of it is refused, what a machine says becomes FAIL.
+    Raises DefectCodeNotFound, ResultContradictsDefect, the first of `misfits`, RequiredDataMissing, DataSpecNotFound,
+    SpecNotBound, SpecNotAuto, DataTypeMismatch, EventTimeInFuture, EventTimeOutOfOrder.
     """
     track, unit = move.track, move.unit
+    is_by_hand = source == TrackSource.MANUAL
+    finder = Finder(DefectSource.TRACK_OUT if is_by_hand else DefectSource.MACHINE, by, source_system)
+    codes = _codes_for(move, defects)
+    if is_by_hand:
+        found.check_named(defects, codes)
+    named = build_defects(Place.of_track(track, unit), defects, finder=finder, at=at, catalogue=codes)
+    against = [str(defect) for defect in found.list_against(named, codes)]
+    if is_by_hand and against and claimed_result == TrackResult.PASS:
+        raise errors.ResultContradictsDefect(sn=unit.sn, defects=against)
+    against += [defect.in_words for defect in found.list_standing(move.state.open_defects, track)]
     step = runs.snapshot_of(track.run).step_of_track(track.step_no)
     is_failed = override is not None or track.inspection_override or track.result_override == ResultOverride.REPORT
     failed = _collect(
-        move, step, claimed_result, readings, misfits, is_failed=is_failed, source=source, default_time=at
+        move,
+        step,
+        claimed_result,
+        readings,
+        misfits,
+        is_failed=is_failed,
+        against=against,
+        source=source,
+        default_time=at,
     )
     move.values_source, move.values_operator = source, operator
     track.operator_out, track.out_by = operator, by
@@ -173,13 +197,36 @@ def leave(
     if rules.check_time(at, now=timezone.now(), previous=track.in_at, skew=skew, since=since):
         track.is_time_doubtful = True
     _close(track, claimed_result=str(claimed_result), failed=failed, at=at)
+    if override is None and against and claimed_result == TrackResult.PASS and not track.result_override:
+        override = ResultOverride.DEFECT
     if override is not None:
         track.result, track.result_override = TrackResult.FAIL, override
+    move.defects += named
     if track.result == TrackResult.FAIL:
-        move.defects = build_defects(track, defects, at=at)
+        _give_reason(move, finder, at=at)
+    else:
+        move.passed_defect_ids = found.list_passed(move.state.open_defects, track)
     move.next_step_no = _advance(move)
     move.events.append(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))
     _raise_alarms(move, key=f"track-out:{track.pk}")
+
+
+def _codes_for(move: Move, defects: Sequence[ReportedDefect]) -> Catalogue:
+    """Return the defect codes, where something was reported that they decide about."""
+    return of_version(move.state.codes_version) if any(defect.says_something for defect in defects) else NO_CODES
+
+
+def _give_reason(move: Move, finder: Finder, *, at: datetime) -> None:
+    """Have a failed pass a defect, where none is named and none was found before: a KEY value each that is outside its
+    limits, or one that says no more than that it failed.
+    """
+    track = move.track
+    named = any(defect.status == DefectStatus.OPEN for defect in move.defects)
+    if named or any(defect.track_id == track.pk for defect in move.state.open_defects):
+        return
+    place = Place.of_track(track, move.unit)
+    of_values = found.build_of_values(place, values.list_failed(move.earlier, move.judged), by=finder.by, at=at)
+    move.defects += of_values or [found.build_unspecified(place, finder=finder, at=at)]
 
 
 def bring_values(
@@ -209,10 +256,20 @@ def bring_values(
     _raise_alarms(move, key=f"{key}:{move.track.pk}")
 
 
-def fail_at_exit(move: Move, defects: Sequence[ReportedDefect], *, at: datetime) -> None:
+def fail_at_exit(move: Move) -> None:
     """Note on an open track that a report said FAIL: it is closed so, whatever the machine says of its exit."""
     move.track.result_override = ResultOverride.REPORT
-    move.defects = build_defects(move.track, defects, at=at)
+
+
+def add_defects(
+    move: Move, defects: Sequence[ReportedDefect], *, at: datetime, by: str, source_system: str
+) -> list[Defect]:
+    """Have a move that closes no track make what a machine found; return those with which the unit does not pass."""
+    codes, place = _codes_for(move, defects), Place.of_track(move.track, move.unit)
+    finder = Finder(DefectSource.MACHINE, by, source_system)
+    made = build_defects(place, defects, finder=finder, at=at, catalogue=codes)
+    move.defects += made
+    return found.list_against(made, codes)
 
 
 def _raise_alarms(move: Move, *, key: str) -> None:
@@ -242,17 +299,23 @@ def _collect(
     misfits: Sequence[judging.Misfit],
     *,
     is_failed: bool,
+    against: Sequence[str],
     source: str,
     default_time: datetime,
 ) -> bool:
-    """Judge the values of a move, which `is_failed` already or not; return whether a KEY value forces FAIL.
+    """Judge the values of a move, which `is_failed` already or not; return whether a KEY value forces FAIL. `against`
+    are the open defects with which the unit does not pass.
 
-    Judged first: a PASS that is forced to FAIL needs no required data, and no other value saves it. Else what could not
-    be read, then required data, then what does not fit: the order decides the code of a refusal.
+    Judged first: a PASS that is forced to FAIL needs no required data, and no other value saves it. Else open defects,
+    what could not be read, then required data, then what does not fit: the order decides the code of a refusal.
     """
     refusal = _judge(move, step, readings, misfits, source=source, default_time=default_time)
     forced = values.is_failed(move.earlier, move.judged)
     fails = forced or is_failed or claimed_result == TrackResult.FAIL
+    if against and not fails:
+        if source == TrackSource.MANUAL:
+            raise errors.ResultContradictsDefect(sn=move.unit.sn, defects=against)
+        fails = True
     is_failing = fails or any(value.holds for value in move.judged)
     if misfits and not is_failing:
         raise misfits[0].error

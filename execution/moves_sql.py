@@ -1,12 +1,12 @@
 """Writing moves: one statement, however many units move."""
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from execution import hooks
 from execution.data import values
-from execution.models import Defect, Track
+from execution.models import Track
 from execution.moves import Move
 from execution.quality.holds import records
 from mes.platform.database.prepared import as_json, fetch_all
@@ -37,9 +37,28 @@ _CLOSING_TYPES = {
     "out_by": "text",
     "is_time_doubtful": "boolean",
     "reported_at": "timestamptz",
-    "defect_code": "text",
-    "defect_location": "text",
-    "defect_remark": "text",
+}
+_DEFECT_TYPES = {
+    "unit_id": "bigint",
+    "run_id": "bigint",
+    "track_id": "bigint",
+    "station_id": "bigint",
+    "inspection_id": "bigint",
+    "step_no": "integer",
+    "rework_no": "smallint",
+    "code": "text",
+    "reported_code": "text",
+    "source_system": "text",
+    "location": "text",
+    "quantity": "integer",
+    "remark": "text",
+    "source": "text",
+    "status": "text",
+    "found_by": "text",
+    "found_at": "timestamptz",
+    "settled_by": "text",
+    "settled_at": "timestamptz",
+    "settled_reason": "text",
 }
 _UNIT_TYPES = {"status": "text", "held_from": "text", "hold_reason": "text", "current_step_no": "integer"}
 _GIVEN_TYPES = {
@@ -81,6 +100,16 @@ CTES = f"""
                COALESCE(NULLIF(values_by, ''), CASE WHEN out_at IS NULL THEN in_by ELSE out_by END) AS recorded_by,
                unit_id, run_id, track_id, station_id, step_no, operation_code, rows
           FROM moved WHERE rows IS NOT NULL
+    ), found AS (
+        INSERT INTO execution_defect (created_at, {", ".join(_DEFECT_TYPES)})
+        SELECT %(now)s, {", ".join(_DEFECT_TYPES)} FROM jsonb_to_recordset(%(defects)s::jsonb)
+            AS d({", ".join(f"{name} {kind}" for name, kind in _DEFECT_TYPES.items())})
+    ), passed AS (
+        UPDATE execution_defect d SET status = 'NO_FAULT_FOUND', settled_at = %(now)s, settled_by = p.settled_by
+          FROM jsonb_to_recordset(%(passed_defects)s::jsonb) AS p(id bigint, settled_by text)
+         WHERE d.id = p.id AND d.id = ANY(ARRAY(
+            SELECT (given ->> 'id')::bigint FROM jsonb_array_elements(%(passed_defects)s::jsonb) AS given))
+           AND d.status = 'OPEN'
     ), stored AS ({values.INSERT_ROWS}
     ), told AS ({emit.INSERT_EVENTS})
 """
@@ -109,6 +138,10 @@ def write(
         {
             "moves": as_json([_row(move) for move in decided]),
             "events": as_json(emit.to_rows([event for move in decided for event in move.events])),
+            "defects": as_json([_columns(defect, _DEFECT_TYPES) for move in decided for defect in move.defects]),
+            "passed_defects": as_json(
+                [{"id": pk, "settled_by": move.track.out_by[:150]} for move in decided for pk in move.passed_defect_ids]
+            ),
             "now": now,
             **(parameters or {}),
         },
@@ -116,8 +149,6 @@ def write(
     emit.count_at_once(completed_types)
     if dispositions := [disposition for move in decided for disposition in move.dispositions]:
         records.write(dispositions)
-    if defects := [defect for move in decided for defect in move.defects]:
-        Defect.objects.bulk_create(defects)
     for move in decided:
         if watched is None or move.unit.pk in watched:
             hooks.announce(move.unit.pk)
@@ -134,8 +165,11 @@ def _row(move: Move) -> dict[str, Any]:
         "values_by": move.values_by,
         "rows": values.to_rows(move.judged) if move.judged else None,
     }
-    for name in (*_TRACK_TYPES, *_CLOSING_TYPES):
-        row[name] = getattr(track, name)
+    row |= _columns(track, (*_TRACK_TYPES, *_CLOSING_TYPES))
     for name in _UNIT_TYPES:
         row[f"unit_{name}"] = getattr(move.unit, name)
     return row
+
+
+def _columns(row: Any, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}

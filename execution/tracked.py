@@ -10,5 +10,11 @@ TRACKED = (
     Tracked("execution_samplingrule", "sampling-rules", _("Sampling rule"), key="code", name="name"),
     Tracked("execution_samplingstate", "sampling-states", _("Sampling state"), name="product_code"),
     Tracked("execution_defectcode", "defect-codes", _("Defect code"), key="code", name="name"),
-    Tracked("execution_defectalias", "defect-aliases", _("Alias of a defect code"), name="reported"),
+    Tracked(
+        "execution_defectalias",
+        "defect-aliases",
+        _("Alias of a defect code"),
+        name="reported",
+        left_out=("relabels_until",),
+    ),
 )

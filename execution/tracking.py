@@ -25,9 +25,6 @@ from mes.production.serial_numbers import no_such_unit
 __all__ = ["Departure", "ReportedDefect", "create_on_the_fly", "get_run", "get_station", "track_in", "track_out"]
 
 
-NO_DEFECT = ReportedDefect()
-
-
 @dataclass(frozen=True)
 class Departure:
     """A closed track and where it led. `problems` are the values that a failing one was closed without, in words."""
@@ -146,13 +143,13 @@ def track_out(
     by: str = "",
     at: datetime | None = None,
     readings: Sequence[judging.Reading] = (),
-    defect: ReportedDefect = NO_DEFECT,
+    defects: Sequence[ReportedDefect] = (),
 ) -> Departure:
     """Take a unit out of a station by hand, with its result, typed values and what is wrong with it.
 
     Without `run_no` it is the run of the track. `operator` is who is said to do it, `by` who is signed in.
-    Raises UnitNotInStation, UnitOnHold, RequiredDataMissing, DataSpecNotFound, SpecNotBound, DataTypeMismatch,
-    EventTimeInFuture, EventTimeOutOfOrder.
+    Raises UnitNotInStation, UnitOnHold, DefectCodeNotFound, ResultContradictsDefect, RequiredDataMissing,
+    DataSpecNotFound, SpecNotBound, DataTypeMismatch, EventTimeInFuture, EventTimeOutOfOrder.
     """
     at = at or timezone.now()
     locked = locking.lock([sn])
@@ -166,7 +163,6 @@ def track_out(
         raise errors.UnitRunMismatch(sn=sn, run=run_no)
     if unit.status == UnitStatus.ON_HOLD:
         raise errors.UnitOnHold(sn=sn, reason=unit.hold_reason)
-    track.defect_code, track.defect_location, track.defect_remark = defect.code, defect.location, defect.remark
     move = moves.of_open_track(state, find_earlier([state])[track.pk])
     moves.leave(
         move,
@@ -175,7 +171,7 @@ def track_out(
         operator=operator,
         by=by,
         readings=readings,
-        defects=[defect],
+        defects=defects,
     )
     write([move], now=timezone.now())
     return Departure(move.track, move.unit, move.next_step_no, [misfit.problem for misfit in move.misfits])

@@ -12,6 +12,8 @@ from execution.data import values
 from execution.deviations import rules as deviations
 from execution.deviations.rules import InForce
 from execution.models import Track, TrackResult
+from execution.quality.defect_codes import catalogue
+from execution.quality.defects import OPEN_DEFECTS, OpenDefect
 from mes.plant.models import Equipment, Line, Station, StationGroup
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.production.hold_models import HoldScope
@@ -43,7 +45,8 @@ class UnitState:
 
     `next_track_id` is the id of the track that it may open; `carrier_track_id` the carrier's pass of its open one.
     `line_stop` is why the line of its run is stopped, None while it runs; `in_force` are the deviations of its run that
-    cover it; `has_open_repair`: it is to be repaired before it enters a step again.
+    cover it; `has_open_repair`: it is to be repaired before it enters a step again. `codes_version` is that of the
+    defect codes (`catalogue.of_version`).
     """
 
     unit: Unit
@@ -55,6 +58,8 @@ class UnitState:
     line_stop: str | None = None
     in_force: Sequence[InForce] = ()
     has_open_repair: bool = False
+    open_defects: Sequence[OpenDefect] = ()
+    codes_version: str = ""
 
     @property
     def failed_steps(self) -> frozenset[int]:
@@ -139,6 +144,8 @@ _OTHERS = [
     _stop(HoldScope.LINE, "line_id", "r.line_id"),
     deviations.COVERING,
     "EXISTS (SELECT FROM execution_reworktask WHERE unit_id = u.id AND status = 'OPEN')",
+    OPEN_DEFECTS,
+    catalogue.SELECT_VERSION,
 ]
 _PASSES = """
     (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at, station_id)
@@ -184,6 +191,7 @@ _RUN_AT = len(_UNIT)
 _TRACK_AT = _RUN_AT + len(_RUN)
 _OTHERS_AT = _TRACK_AT + len(_TRACK)
 _PASSES_AT = _OTHERS_AT + len(_OTHERS)
+_decode_open_defects = msgspec.json.Decoder(list[OpenDefect]).decode
 _decode_passes = msgspec.json.Decoder(list[Pass]).decode
 
 
@@ -216,7 +224,7 @@ def load_states(
 
 
 def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
-    digest, line_code, wo_no, station_code, carrier_track_id, line_stop, in_force, is_in_repair = row[
+    digest, line_code, wo_no, station_code, carrier_track_id, line_stop, in_force, is_in_repair, found, version = row[
         _OTHERS_AT:_PASSES_AT
     ]
     unit = _from_row(Unit, row[:_RUN_AT])
@@ -247,6 +255,8 @@ def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
         line_stop,
         deviations.decode(in_force) if in_force else (),
         is_in_repair,
+        _decode_open_defects(found) if found else (),
+        version or "",
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from execution import dispositions, rules
 from execution.failing_reports import FailingReport, hold_units, list_held
 from execution.models import Disposition
+from execution.quality.defect_codes.catalogue import codes_when_asked
 from ingest import left_out
 from ingest.candidates import Candidate, EventCandidates
 from ingest.carrier_moves import find_missed_positions
@@ -96,11 +97,11 @@ def save(decisions: Sequence[Disposition], *, event_id: int) -> None:
 def _find_said(event: ReceivedEvent, candidates: Sequence[Candidate]) -> dict[str, list[_Said]]:
     """Return what an event says of each unit that it names, by each mapping that names the unit."""
     said: dict[str, list[_Said]] = {}
-    at = event.occurred_at
+    at, codes, source_system = event.occurred_at, codes_when_asked(), event.envelope.source_system
     for candidate in candidates:
         read: dict[str, FailingReport | None] = {}
         for sn, report in _list_reports(candidate):
-            read[sn] = read.get(sn) or read_failing(candidate, report, at)
+            read[sn] = read.get(sn) or read_failing(candidate, report, at, source_system=source_system, codes=codes)
         for sn in {*candidate.sns, *read}:
             said.setdefault(sn, []).append(_Said(candidate, read.get(sn)))
     return said

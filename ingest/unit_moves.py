@@ -21,7 +21,7 @@ from execution.data.values import NOTHING_EARLIER, Earlier
 from execution.failing_reports import fail_too, find_failing, hold_late
 from execution.models import CarrierTrack, ResultOverride, Track, TrackSource
 from execution.moves import Move
-from execution.quality.defects import build_defects
+from execution.quality.defect_codes.catalogue import Codes, codes_when_asked
 from execution.unit_state import Pass, StationState, UnitState
 from ingest.candidates import list_of_transaction
 from ingest.carrier_moves import BatchMeasurements, LockedCarrier, find_missed_positions
@@ -72,6 +72,7 @@ class EventMoves:
     misfits: list[Misfit] = field(default_factory=list)
     references: dict[str, str] = field(default_factory=dict)
     last_error: errors.DomainError | None = None
+    codes: Codes = field(default_factory=codes_when_asked)
 
     @property
     def run(self) -> Run:
@@ -125,7 +126,13 @@ class EventMoves:
         error = errors.SnUnreadable(sn="", item=unreadable.item)
         if not self.is_partial:
             raise error
-        failing = read_failing(self.match.candidate, unreadable.report, self.extracted.occurred_at)
+        failing = read_failing(
+            self.match.candidate,
+            unreadable.report,
+            self.extracted.occurred_at,
+            source_system=self.source,
+            codes=self.codes,
+        )
         told = {"item": unreadable.item, "code": error.code, "message": str(error), "failing": failing is not None}
         self.skipped.append(told)
 
@@ -444,6 +451,7 @@ def _move(
     event_moves.unmapped += mapped.unmapped
     readings, misfits = [*mapped.readings, *batch.of_units], [*batch.misfits, *mapped.misfits]
     if phase in (IN, DATA):
+        against = moves.add_defects(move, report.defects, at=at, by=event_moves.by, source_system=event_moves.source)
         moves.bring_values(
             move,
             at=at,
@@ -451,12 +459,12 @@ def _move(
             source="AUTO",
             readings=readings,
             misfits=misfits,
-            claims_failure=report.result == FAIL,
+            claims_failure=report.result == FAIL or bool(against),
             key=event_moves.key,
         )
         event_moves.leave_out_values(move.misfits)
     if phase == DATA:
-        _judge_late(event_moves, move, report, batch)
+        _judge_late(event_moves, move, report, batch, found=[str(defect) for defect in against])
         return move
     move.track.reported_at = event_moves.extracted.reported_at
     move.track.is_time_doubtful |= event_moves.extracted.is_time_doubtful
@@ -473,6 +481,7 @@ def _move(
         readings=readings,
         misfits=misfits,
         defects=report.defects,
+        source_system=event_moves.source,
     )
     event_moves.leave_out_values(move.misfits)
     return move
@@ -490,20 +499,22 @@ def _find_move(event_moves: EventMoves, state: UnitState) -> Move:
     return Move(state, track, is_entry=False)
 
 
-def _judge_late(event_moves: EventMoves, move: Move, report: UnitReport, batch: BatchMeasurements) -> None:
-    """Have a failing report of values fail the open pass when that is left; afterwards it holds the unit."""
-    at = event_moves.extracted.occurred_at
+def _judge_late(
+    event_moves: EventMoves, move: Move, report: UnitReport, batch: BatchMeasurements, *, found: Sequence[str]
+) -> None:
+    """Have a failing report of values fail the open pass when that is left; afterwards it holds the unit. `found` are
+    the defects that it brought.
+    """
     if move.track.out_at is None:
         if report.result == FAIL:
-            moves.fail_at_exit(move, report.defects, at=at)
+            moves.fail_at_exit(move)
         return
-    failing = find_failing(event_moves.step.step_no, report.result, [*move.judged, *batch.judged])
+    failing = find_failing(event_moves.step.step_no, report.result, [*move.judged, *batch.judged], found)
     if failing is None:
         return
     fail_too(move.track)
     decision = hold_late(move.unit, failing, source=event_moves.source, run=event_moves.run)
     move.dispositions += [decision] if decision is not None else []
-    move.defects = build_defects(move.track, report.defects, at=at)
 
 
 def _begin_move(event_moves: EventMoves, state: UnitState, earlier: Mapping[int, Earlier]) -> Move:

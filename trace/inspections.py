@@ -1,9 +1,8 @@
 """The inspections of a unit and its defects."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from trace.unit_rows import DefectRow, InspectionRow, TrackRow
+from trace.unit_rows import DefectRow, InspectionRow
 
 
 def as_json(inspection: InspectionRow) -> dict[str, Any]:
@@ -23,32 +22,26 @@ def as_json(inspection: InspectionRow) -> dict[str, Any]:
     }
 
 
-def defects_as_json(tracks: Sequence[TrackRow], defects: Sequence[DefectRow]) -> list[dict[str, Any]]:
-    """The defects of a unit. What a person saw at a track-out that passed is told too: it is no defect to be mended."""
-    with_defect = {defect.track_id for defect in defects if defect.inspection_id is None}
-    typed = [
-        {
-            "trackId": str(track.pk),
-            "stepNo": track.step_no,
-            "code": track.defect_code or None,
-            "location": track.defect_location or None,
-            "remark": track.defect_remark or None,
-            "inspectionType": None,
-            "status": None,
-        }
-        for track in tracks
-        if (track.defect_code or track.defect_remark) and track.pk not in with_defect
-    ]
-    recorded = [
-        {
-            "trackId": str(defect.track_id),
-            "stepNo": defect.step_no,
-            "code": defect.code,
-            "location": defect.location or None,
-            "remark": defect.remark or None,
-            "inspectionType": defect.inspection.inspection_type if defect.inspection else None,
-            "status": defect.status,
-        }
-        for defect in defects
-    ]
-    return typed + recorded
+def defect_as_json(defect: DefectRow) -> dict[str, Any]:
+    """A defect as the interface tells it."""
+    return {
+        "id": str(defect.pk),
+        "trackId": None if defect.track_id is None else str(defect.track_id),
+        "runNo": defect.run.run_no,
+        "stepNo": defect.step_no,
+        "stationCode": defect.station.code if defect.station else None,
+        "code": defect.code,
+        "reportedCode": defect.reported_code or None,
+        "category": defect.category,
+        "location": defect.location or None,
+        "quantity": defect.quantity,
+        "remark": defect.remark or None,
+        "inspectionType": defect.inspection.inspection_type if defect.inspection else None,
+        "source": defect.source,
+        "status": defect.status,
+        "foundBy": defect.found_by or None,
+        "foundAt": defect.found_at,
+        "settledBy": defect.settled_by or None,
+        "settledAt": defect.settled_at,
+        "settledReason": defect.settled_reason or None,
+    }

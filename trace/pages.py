@@ -301,4 +301,5 @@ def _facts_of_unit(row: runs.UnitRow) -> tuple[Any, ...]:
         columns_of(last),
         last and last.station.code,
         [columns_of(value) for value in row.failing],
+        row.found,
     )

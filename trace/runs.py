@@ -180,12 +180,15 @@ class Filter:
 
 @dataclass(frozen=True)
 class UnitRow:
-    """A unit in a list, with its latest pass."""
+    """A unit in a list, with its latest pass; `found` is what was said to be wrong at it, beside values and
+    inspections.
+    """
 
     unit: Unit
     step: StepSnapshot | None
     last_track: Track | None
     failing: Sequence[DataValue] = ()
+    found: str = ""
 
 
 @dataclass(frozen=True)
@@ -343,8 +346,16 @@ def _list_yields(state: RunState) -> list[StepYield]:
 _UNIT, _TRACK = Columns(Unit, "u"), Columns(Track, "t")
 _URGENCY = " ".join(f"WHEN '{status.value}' THEN {rank}" for rank, status in enumerate(ATTENTION_FIRST))
 _IN_ORDER = {"attention": f"CASE u.status {_URGENCY} END, u.updated_at DESC, u.id DESC", "newest": "u.id DESC"}
+# What failing values are is shown by the values, and that a pass failed by its result.
+_FOUND = """
+    (SELECT string_agg(concat_ws(' · ', d.code, NULLIF(d.location, ''), NULLIF(d.remark, '')), ' | ' ORDER BY d.id)
+       FROM execution_defect d
+      WHERE d.track_id = t.id AND d.inspection_id IS NULL AND d.source <> 'VALUE'
+        AND d.status NOT IN ('WITHDRAWN', 'FALSE_CALL')
+        AND NOT (d.code = 'UNSPECIFIED' AND d.location = '' AND d.remark = ''))
+"""
 LATEST_TRACKS = f"""
-    SELECT {_TRACK}, s.code
+    SELECT {_TRACK}, CASE WHEN t.result = 'FAIL' THEN {_FOUND} END, s.code
       FROM (SELECT DISTINCT ON (unit_id) * FROM execution_track
              WHERE unit_id = ANY(%(unit_ids)s::bigint[]) ORDER BY unit_id, id DESC) AS t
       JOIN mes_station s ON s.id = t.station_id
@@ -358,11 +369,19 @@ def _list_units(state: RunState, chosen: Filter, matching: int) -> list[UnitRow]
     values = {"run_id": state.run.pk, "status": chosen.status, "step_no": chosen.step_no, "start": start}
     rows = fetch_all(_select_units(bool(chosen.status), chosen.step_no is not None, chosen.order), values)
     units = [unit for row in rows for unit in instances(row, _UNIT)]
-    tracks = {track.unit_id: track for track in _list_latest_tracks(units)}
+    latest = _list_latest_tracks(units)
+    tracks = {track.unit_id: track for track, _found in latest}
+    found = {track.pk: said for track, said in latest if said}
     failing = _find_failing(track for track in tracks.values() if track.result == TrackResult.FAIL)
     pairs = ((unit, tracks.get(unit.pk)) for unit in units)
     return [
-        UnitRow(unit, state.snapshot.step(unit.current_step_no), track, failing.get(track.pk, ()) if track else ())
+        UnitRow(
+            unit,
+            state.snapshot.step(unit.current_step_no),
+            track,
+            failing.get(track.pk, ()) if track else (),
+            found.get(track.pk, "") if track else "",
+        )
         for unit, track in pairs
     ]
 
@@ -377,9 +396,9 @@ def _select_units(has_status: bool, has_step: bool, order: str) -> str:
     """
 
 
-def _list_latest_tracks(units: Sequence[Unit]) -> list[Track]:
+def _list_latest_tracks(units: Sequence[Unit]) -> list[tuple[Track, str | None]]:
     rows = fetch_all(LATEST_TRACKS, {"unit_ids": [unit.pk for unit in units]}) if units else ()
-    return [_with_station(row) for row in rows]
+    return [(_with_station(row), row[-2]) for row in rows]
 
 
 def _with_station(row: Sequence[Any]) -> Track:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from execution.quality.defect_codes.catalogue import SELECT_CATEGORY
 from mes.plant.models import Line
 from mes.platform.database.instances import Columns, instances
 from mes.platform.database.prepared import fetch_all
@@ -58,7 +59,7 @@ _TRACKS = _all(
     t.id, t.run_id, {_of("mes_run", "run_no", "t.run_id")}, t.step_no, t.operation_code,
     {_of("mes_station", "code", "t.station_id")}, t.source, t.attempt, t.rework_no, t.in_at, t.out_at, t.result,
     t.claimed_result, t.result_override, t.inspection_override, t.operator_in, t.operator_out, t.in_by, t.out_by,
-    t.is_trial, t.is_time_doubtful, t.reported_at, t.defect_code, t.defect_location, t.defect_remark
+    t.is_trial, t.is_time_doubtful, t.reported_at
     """,
     rows="execution_track t WHERE t.unit_id = u.id",
     order="t.id",
@@ -169,7 +170,9 @@ _INSPECTIONS = _all(
 _DEFECTS = _all(
     f"""
     d.id, d.track_id, d.inspection_id, {_of("execution_inspectionresult", "inspection_type", "d.inspection_id")},
-    d.step_no, d.code, d.location, d.remark, d.status
+    {_of("mes_run", "run_no", "d.run_id")}, {_of("mes_station", "code", "d.station_id")}, d.step_no, d.code,
+    d.reported_code, d.source_system, d.location, d.quantity, d.remark, d.source, d.status, d.found_by, d.found_at,
+    d.settled_by, d.settled_at, d.settled_reason, {SELECT_CATEGORY}
     """,
     rows="execution_defect d WHERE d.unit_id = u.id",
     order="d.id",

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from execution.models import DispositionAction, Judge, TrackResult, TrackSource
-from execution.quality.models import InspectionType, InspectionVerdict
+from execution.quality.models import DefectSource, DefectStatus, InspectionType, InspectionVerdict
 from ingest.models import IngestStatus
 from mes.production.decision_models import UnitMoveAct
 from mes.readiness.models import ItemStatus
@@ -75,9 +75,6 @@ class TrackRow(Row, frozen=True, gc=False):
     is_trial: bool
     is_time_doubtful: bool
     reported_at: datetime | None
-    defect_code: str
-    defect_location: str
-    defect_remark: str
 
     def get_source_display(self) -> str:
         return label(TrackSource, self.source)
@@ -306,14 +303,32 @@ class FoundBy(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class DefectRow(Row, frozen=True, gc=False):
     """A defect: `execution.quality.models.Defect`."""
 
-    track_id: int
+    track_id: int | None
     inspection_id: int | None
     inspection: FoundBy | None
+    run: RunNamed
+    station: Named | None
     step_no: int
     code: str
+    reported_code: str
+    source_system: str
     location: str
+    quantity: int
     remark: str
+    source: str
     status: str
+    found_by: str
+    found_at: datetime
+    settled_by: str
+    settled_at: datetime | None
+    settled_reason: str
+    category: str | None
+
+    def get_source_display(self) -> str:
+        return label(DefectSource, self.source)
+
+    def get_status_display(self) -> str:
+        return label(DefectStatus, self.status)
 
 
 class WaiverRow(msgspec.Struct, array_like=True, frozen=True, gc=False):

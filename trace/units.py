@@ -186,7 +186,7 @@ class UnitTrace:
             *((load.pk, load.unloaded_at) for load in self.carriers.loads),
             *((clock.pk, clock.status, clock.ended_at, clock.decided_at) for clock in self.clocks),
             *((inspection.pk, inspection.result, inspection.status_at) for inspection in self.inspections),
-            *((defect.pk, defect.status) for defect in self.defects),
+            *((defect.pk, defect.code, defect.status) for defect in self.defects),
             *(len(rows) for rows in (self.carriers.passes, self.carriers.values)),
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -322,7 +322,7 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
             {**carriers.load_as_json(load), "carrierNo": load.carrier.carrier_no} for load in trace.carriers.loads
         ],
         "carrierDataValues": [_value_as_json(value, links) for value in trace.carriers.values],
-        "defects": inspections.defects_as_json(trace.tracks, trace.defects),
+        "defects": [inspections.defect_as_json(defect) for defect in trace.defects],
         "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
         "moves": [_move_as_json(move) for move in trace.moves],
         "deviations": [_deviation_as_json(deviation) for deviation in trace.deviations],

@@ -62,6 +62,16 @@ class JudgedValue(msgspec.Struct, frozen=True, gc=False):
         return self.judge == "FAIL" and self.spec.item_type == _KEY
 
     @property
+    def failed(self) -> "FailedValue | None":
+        """What it is where it forces its track to FAIL."""
+        if not self.is_key_failure:
+            return None
+        reading, spec = self.reading, self.spec
+        said = (reading.value_number, reading.value_text, reading.value_boolean, reading.value_json)
+        value = next((each for each in said if each is not None), None)
+        return FailedValue(spec.name, value, spec.lsl, spec.usl, spec.unit)
+
+    @property
     def holds(self) -> bool:
         """Whether this value puts its unit on hold."""
         return self.alarmed and self.spec.alarm_action == AlarmAction.HOLD
@@ -70,6 +80,30 @@ class JudgedValue(msgspec.Struct, frozen=True, gc=False):
     def is_failing(self) -> bool:
         """Whether a report that brings it is a failing one: it fails or holds its unit."""
         return self.is_key_failure or self.holds
+
+
+class FailedValue(NamedTuple):
+    """A KEY value outside its limits: of which spec, what it was, and the limits it was judged by."""
+
+    spec_name: str
+    value: Any
+    lsl: float | None
+    usl: float | None
+    measure: str
+
+    @property
+    def in_words(self) -> str:
+        """The value with its limits, as people write them."""
+        limits = ((_("LSL"), self.lsl), (_("USL"), self.usl))
+        told = (f"{name} {_as_text(limit)}" for name, limit in limits if limit is not None)
+        return ", ".join([f"{_as_text(self.value)} {self.measure}".strip(), *told])
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return f"{value:.12g}"
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return "".join(sign if sign.isprintable() else " " for sign in text[:200])
 
 
 class Misfit(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db import connection
 
-from execution.data.judging import JudgedValue
+from execution.data.judging import FailedValue, JudgedValue
 from execution.models import CarrierTrackUnit, Track
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
 from mes.specs.models import ItemType
@@ -142,6 +142,14 @@ def store(
         cursor.execute(STORE, {"given": as_json(owner_row)})  # type: ignore[dict-item]
 
 
+class Verdict(NamedTuple):
+    """When and how the latest value of a KEY spec was judged; where it failed, what it was."""
+
+    collected_at: datetime
+    judge: str
+    failed: FailedValue | None
+
+
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """The values that a track and its carrier's pass had before.
@@ -151,7 +159,7 @@ class Earlier:
 
     on_track: frozenset[int] = frozenset()
     on_carrier: frozenset[int] = frozenset()
-    judges: Mapping[int, tuple[datetime, str]] = field(default_factory=dict)
+    judges: Mapping[int, Verdict] = field(default_factory=dict)
 
     def joined(self, other: "Earlier") -> "Earlier":
         """Return these and those of the carrier's pass that the track becomes part of."""
@@ -165,10 +173,15 @@ NOTHING_EARLIER = Earlier()
 
 # Of several values of a spec, the latest collected that was judged; of those of one instant the worse. OFFSET 0 keeps
 # the planner to the tracks' own index entries while it knows nothing of the table.
-_EARLIER = "SELECT id, track_id, carrier_track_id, spec_id, collected_at, item_type, judge FROM execution_datavalue"
+_FAILED = """json_build_array(name, COALESCE(to_json(value_number), to_json(left(value_text, 200)),
+              to_json(value_boolean), value_json::json), lsl, usl, measure)::text"""
+_EARLIER = f"""SELECT id, track_id, carrier_track_id, spec_id, collected_at, item_type, judge,
+                      CASE WHEN item_type = 'KEY' AND judge = 'FAIL' THEN {_FAILED} END AS failed
+                 FROM execution_datavalue"""
 FIND_EARLIER = f"""
     SELECT DISTINCT ON (track_id, carrier_track_id, spec_id)
-           track_id, carrier_track_id, spec_id, collected_at, id, CASE WHEN item_type = 'KEY' THEN judge ELSE '' END
+           track_id, carrier_track_id, spec_id, collected_at, id,
+           CASE WHEN item_type = 'KEY' THEN judge ELSE '' END, failed
       FROM (
         SELECT v.* FROM unnest(%(units)s::bigint[], %(tracks)s::bigint[]) AS of (unit_id, track_id) CROSS JOIN LATERAL (
             {_EARLIER} d WHERE d.unit_id = of.unit_id AND d.track_id = of.track_id AND received_at >= %(since)s OFFSET 0
@@ -225,17 +238,23 @@ def _as_array(ids: Iterable[int]) -> str:
 
 
 def _earlier(on_track: Sequence[tuple[Any, ...]], on_carrier: Sequence[tuple[Any, ...]]) -> Earlier:
-    judged = sorted((row for row in (*on_track, *on_carrier) if row[3]), key=lambda row: _rank((row[1], row[3])))
+    judged = sorted((row for row in (*on_track, *on_carrier) if row[3]), key=lambda row: _rank(row[1::2]))
     return Earlier(
         on_track=frozenset(row[0] for row in on_track),
         on_carrier=frozenset(row[0] for row in on_carrier),
-        judges={spec_id: (collected_at, judge) for spec_id, collected_at, _id, judge in judged},
+        judges={
+            spec_id: Verdict(collected_at, judge, _decode_failed(failed) if failed else None)
+            for spec_id, collected_at, _id, judge, failed in judged
+        },
     )
 
 
-def _rank(judged: tuple[datetime, str]) -> tuple[datetime, bool]:
+_decode_failed = msgspec.json.Decoder(FailedValue).decode
+
+
+def _rank(judged: Sequence[Any]) -> tuple[datetime, bool]:
     """Return what orders values of a spec, by when they were collected and how they were judged: the last counts."""
-    collected_at, judge = judged
+    collected_at, judge = judged[:2]
     return collected_at, judge == "FAIL"
 
 
@@ -246,17 +265,20 @@ def on_carrier(judged: Sequence[JudgedValue]) -> Earlier:
 
 def is_failed(earlier: Earlier, judged: Sequence[JudgedValue] = ()) -> bool:
     """Whether values force FAIL: for some KEY spec the latest collected one fails, of one instant the worse."""
-    return any(judge == "FAIL" for _at, judge in _latest(earlier.judges, judged).values())
+    return any(verdict.judge == "FAIL" for verdict in _latest(earlier.judges, judged).values())
 
 
-def _latest(
-    before: Mapping[int, tuple[datetime, str]], judged: Sequence[JudgedValue]
-) -> dict[int, tuple[datetime, str]]:
+def list_failed(earlier: Earlier, judged: Sequence[JudgedValue] = ()) -> list[FailedValue]:
+    """Return the KEY values that force FAIL: of each spec the one that counts."""
+    return [verdict.failed for verdict in _latest(earlier.judges, judged).values() if verdict.failed is not None]
+
+
+def _latest(before: Mapping[int, Verdict], judged: Sequence[JudgedValue]) -> dict[int, Verdict]:
     """Return how the latest collected value of each KEY spec was judged, of those of one instant the worse."""
     judges = dict(before)
     for value in judged:
         if value.spec.item_type == ItemType.KEY and value.judge:
-            verdict = (value.collected_at, value.judge)
+            verdict = Verdict(value.collected_at, value.judge, value.failed)
             judges[value.spec.id] = max(judges.get(value.spec.id, verdict), verdict, key=_rank)
     return judges
 

@@ -70,7 +70,7 @@ def report_inspection(
         inspection.save()
         withdraw_found(inspection)
         if result == InspectionVerdict.FAIL:
-            record_found(inspection, track)
+            record_found(inspection, track, unit)
         if track.out_at is None:
             _note_override(track)
         elif result == InspectionVerdict.FAIL:

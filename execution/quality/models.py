@@ -109,6 +109,12 @@ class Defect(models.Model):
         verbose_name=_("inspection"),
     )
     step_no = models.PositiveIntegerField(_("step"))
+    rework_no = models.PositiveSmallIntegerField(
+        _("times reworked"),
+        default=0,
+        db_default=0,
+        help_text=_("How often the unit had been reworked when it was found."),
+    )
     code = models.CharField(_("defect"), max_length=100)
     reported_code = models.CharField(_("reported code"), max_length=100, blank=True, default="", db_default="")
     source_system = models.CharField(_("source system"), max_length=100, blank=True, default="", db_default="")
@@ -139,6 +145,7 @@ class Defect(models.Model):
             models.Index(F("inspection"), condition=Q(inspection__isnull=False), name="defect_by_inspection"),
             models.Index(F("id").desc(), condition=Q(status=DefectStatus.OPEN), name="defect_open"),
             models.Index(F("code"), F("found_at"), name="defect_by_code_and_time"),
+            models.Index(F("reported_code"), condition=~Q(reported_code=""), name="defect_by_reported_code"),
         ]
 
     def __str__(self) -> str:

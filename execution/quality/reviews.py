@@ -10,7 +10,7 @@ from execution.data import values
 from execution.deviations.skipping import settle
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
-from execution.quality.defects import withdraw_all
+from execution.quality.defects import has_others, settle_passed, withdraw_all
 from execution.quality.models import InspectionResult, InspectionVerdict
 from mes import errors
 from mes.platform.outbox.emit import emit
@@ -28,6 +28,7 @@ def take(track: Track, unit: Unit) -> None:
     track.result, track.result_override, track.inspection_override = TrackResult.PASS, ResultOverride.REVIEW, False
     track.save(update_fields=["result", "result_override", "inspection_override"])
     withdraw_all(track)
+    settle_passed(track)
     step = runs.snapshot_of(track.run).step_of_track(track.step_no)
     emit(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step, is_reviewed=True))
     if _leads(track, unit):
@@ -35,8 +36,10 @@ def take(track: Track, unit: Unit) -> None:
 
 
 def _may_pass(track: Track) -> bool:
-    """Whether no inspection, KEY value or missing value speaks against a track by now."""
+    """Whether no inspection, KEY value, other defect or missing value speaks against a track by now."""
     if InspectionResult.objects.filter(track=track, result=InspectionVerdict.FAIL).exists():
+        return False
+    if has_others(track):
         return False
     collected = values.find_of_tracks([track])[track.pk]
     return not values.is_failed(collected) and _has_required(track, collected)

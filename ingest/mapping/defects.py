@@ -1,17 +1,23 @@
 """What an event says is wrong with a unit. Pure."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from execution.quality.defects import UNSPECIFIED, ReportedDefect
-from ingest.mapping.paths import EventDocument, invalid
+from execution.quality.defects import (
+    LONGEST_CODE,
+    LONGEST_REMARK,
+    UNSPECIFIED,
+    ReportedDefect,
+    normal_location,
+)
+from ingest.mapping.paths import EventDocument, as_text, invalid
 from mes import errors
-from mes.routing.paths import Path
 from mes.routing.step_mapping import DefectRule
 
 MOST_DEFECTS = 20_000  # of one event, those of all its units together
-LONGEST_CODE, LONGEST_LOCATION, LONGEST_REMARK = 100, 100, 500
 
 
 def find_defects(rule: DefectRule | None, document: EventDocument, root: Any) -> tuple[ReportedDefect, ...]:
@@ -27,7 +33,10 @@ def find_defects(rule: DefectRule | None, document: EventDocument, root: Any) ->
         raise invalid(_("defects.itemsPath: finds no list"))
     if len(items) > MOST_DEFECTS:
         raise too_many_defects()
-    return tuple(_defect(rule, document, item) for item in items)
+    found = tuple(defect for item in items for defect in _defects_of(rule, document, item))
+    if len(found) > MOST_DEFECTS:
+        raise too_many_defects()
+    return found
 
 
 def too_many_defects() -> errors.IngestPayloadInvalid:
@@ -35,15 +44,20 @@ def too_many_defects() -> errors.IngestPayloadInvalid:
     return invalid(_("it has more than {most} defects").format(most=MOST_DEFECTS))
 
 
-def _defect(rule: DefectRule, document: EventDocument, item: Any) -> ReportedDefect:
-    return ReportedDefect(
-        code=_clean(document, item, rule.code_path, LONGEST_CODE) or UNSPECIFIED,
-        location=_clean(document, item, rule.location_path, LONGEST_LOCATION),
-        remark=_clean(document, item, rule.remark_path, LONGEST_REMARK),
+def _defects_of(rule: DefectRule, document: EventDocument, item: Any) -> Iterator[ReportedDefect]:
+    """Yield the defects of an item, one for each designator that its location names."""
+    said = ReportedDefect(
+        code=_clean(document.text_in(item, rule.code_path), LONGEST_CODE) or UNSPECIFIED,
+        remark="" if rule.remark_path is None else _clean(document.text_in(item, rule.remark_path), LONGEST_REMARK),
+        is_false_call=rule.false_call_path is not None and document.search_in(item, rule.false_call_path) is True,
     )
+    found = None if rule.location_path is None else document.search_in(item, rule.location_path)
+    texts = [as_text(each) for each in found] if isinstance(found, list) else [as_text(found)]
+    locations = dict.fromkeys(normal_location(text) for text in texts if text)
+    for location in [each for each in locations if each] or [""]:
+        yield replace(said, location=location)
 
 
-def _clean(document: EventDocument, item: Any, path: Path | None, longest: int) -> str:
-    """Return a text that a path finds, in one line; an empty one where it finds none."""
-    text = document.text_in(item, path) or ""
-    return "".join(sign if sign.isprintable() else " " for sign in text).strip()[:longest]
+def _clean(text: str | None, longest: int) -> str:
+    """Return a text in one line; an empty one where there is none."""
+    return "".join(sign if sign.isprintable() else " " for sign in text or "").strip()[:longest]

@@ -94,8 +94,8 @@ class Extracted:
     @property
     def reports(self) -> list[UnitReport]:
         """What is said of units that were processed: of each, and without a serial number and a position of all."""
-        of_all = UnitReport(None, None, self.result, self.measurements)
-        said = [*self.units, *([of_all] if self.result or self.measurements else [])]
+        of_all = UnitReport(None, None, self.result, self.measurements, defects=self.defects)
+        said = [*self.units, *([of_all] if self.result or self.measurements or self.defects else [])]
         return [report for report in said if not report.is_skipped]
 
     @property
@@ -320,13 +320,15 @@ class EventReading:
             result = _or_none(partial(self._read_result, phase))
             measured = self._list_readable_measurements(self.document.fields, self._blocks)
             sns = [*(_or_none(lambda: self.sns) or ())] or [None]
-            reports = [UnitReport(sn, None, result, measured) for sn in dict.fromkeys(sns)]
+            defects = self._list_readable_defects(self.document.fields)
+            reports = [UnitReport(sn, None, result, measured, None, defects) for sn in dict.fromkeys(sns)]
         else:
             of_event = self._list_readable_measurements(self.document.fields, self._blocks_of_event)
             reports = [UnitReport(None, None, None, of_event)]
             for report, item in self._list_readable_items(self.mapping.units_path, phase):
                 measured = self._list_readable_measurements(item, self._blocks_of_units)
-                reports.append(replace(report, measurements=measured))
+                defects = self._list_readable_defects(item)
+                reports.append(replace(report, measurements=measured, defects=defects))
         return [report for report in reports if not report.is_skipped]
 
     def _list_readable_items(self, items_path: Path, phase: str | None) -> Iterator[tuple[UnitReport, Any]]:
@@ -342,6 +344,9 @@ class EventReading:
     def _list_readable_measurements(self, root: Any, blocks: Blocks) -> tuple[Measurement, ...]:
         found = list_readable_measurements(self.mapping, self.document, root, blocks)
         return tuple(found[:MOST_MEASUREMENTS])
+
+    def _list_readable_defects(self, root: Any) -> tuple[ReportedDefect, ...]:
+        return _or_none(partial(self._defects, root)) or ()
 
     # --- extracting ----------------------------------------------------------------------------------------
 
@@ -428,7 +433,8 @@ class EventReading:
     def _read_unreadable(self, index: int, item: Any, position: str | None, phase: str | None) -> UnreadableItem:
         result = _or_none(partial(self._read_result, phase, item))
         measured = self._list_readable_measurements(item, self._blocks_of_units)
-        return UnreadableItem(index, UnitReport(None, position, result, measured))
+        defects = self._list_readable_defects(item)
+        return UnreadableItem(index, UnitReport(None, position, result, measured, None, defects))
 
     def _read_item(self, item: Any, sn: str | None, position: str | None, phase: str | None) -> UnitReport:
         try:

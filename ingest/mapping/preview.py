@@ -57,7 +57,7 @@ PARTS = (
 )
 IN_LISTS: Mapping[str, tuple[str, ...]] = {  # what looks for a list, and its paths that are relative to the items
     "measurements": ("namePath", "valuePath", "unitPath", "judgePath"),
-    "defects": ("codePath", "locationPath", "remarkPath"),
+    "defects": ("codePath", "locationPath", "remarkPath", "falseCallPath"),
 }
 OF_ITEMS = ("snPath", "positionPath", "result.path", "defects.itemsPath")  # relative to an item of `unitsPath`
 MISFITS = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
@@ -463,8 +463,13 @@ def _extracted_as_json(preview: Preview, extracted: Extracted) -> dict[str, Any]
     }
 
 
-def _as_found(defect: ReportedDefect) -> dict[str, str]:
-    return {"code": defect.code, "location": defect.location, "remark": defect.remark}
+def _as_found(defect: ReportedDefect) -> dict[str, Any]:
+    return {
+        "code": defect.code,
+        "location": defect.location,
+        "remark": defect.remark,
+        "isFalseCall": defect.is_false_call,
+    }
 
 
 def _unit_as_json(preview: Preview, report: UnitReport, index: int) -> dict[str, Any]:

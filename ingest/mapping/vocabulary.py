@@ -22,7 +22,7 @@ KEYS: Mapping[str, str | Promise] = {
     "result": _("the result: path, passValues, failValues, skipValues"),
     "phase": _("entering or leaving: path, inValues, outValues, dataValues"),
     "measurements": _("what is measured: itemsPath, namePath, valuePath …; one block or a list of them"),
-    "defects": _("what is wrong: itemsPath, codePath, locationPath, remarkPath"),
+    "defects": _("what is wrong: itemsPath, codePath, locationPath, remarkPath, falseCallPath"),
     "dataSpecMap": _("names of measurements to names of specs"),
     "waitSeconds": _("how long an event waits for its unit"),
     "transactionIdPath": _("the transaction that joins events"),
@@ -44,6 +44,7 @@ KEYS: Mapping[str, str | Promise] = {
     "codePath": _("the code of a defect"),
     "locationPath": _("the component"),
     "remarkPath": _("a remark"),
+    "falseCallPath": _("true where it was no defect after all"),
 }
 FUNCTIONS: Mapping[str, str | Promise] = {
     "abs": _("a number without its sign"),

@@ -51,7 +51,13 @@ PARTS = {  # whether a key is required
         "unitFactors": False,
         "of": False,
     },
-    "defects": {"itemsPath": True, "codePath": True, "locationPath": False, "remarkPath": False},
+    "defects": {
+        "itemsPath": True,
+        "codePath": True,
+        "locationPath": False,
+        "remarkPath": False,
+        "falseCallPath": False,
+    },
 }
 MOST_MAPPINGS = 20  # of a step
 MOST_BLOCKS = 50  # of measurements

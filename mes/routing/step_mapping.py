@@ -86,6 +86,7 @@ class DefectRule:
     code_path: Path
     location_path: Path | None = None
     remark_path: Path | None = None
+    false_call_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,6 +243,7 @@ def _defects(document: Any) -> DefectRule | None:
         code_path=_required(keys, "codePath"),
         location_path=_path(keys, "locationPath"),
         remark_path=_path(keys, "remarkPath"),
+        false_call_path=_path(keys, "falseCallPath"),
     )
 
 

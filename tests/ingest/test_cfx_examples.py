@@ -145,8 +145,18 @@ def test_symptoms_of_a_failed_test_are_defects(send: Send) -> None:
     body = body_of("UnitsTested-1")
     make_route_of(preset_of("cfx-units-tested"), sns_in(body))
     send(message("UnitsTested", body, event_type="TEST", station="ICT-1"), 201)
-    found = Defect.objects.values_list("unit__sn", "code", "location", "remark")
-    assert list(found) == [("PANEL34543535-1", "RESFAIL2", "R22.1, R22.2", "Resistance Value Out of Tolerance")]
+    found = Defect.objects.order_by("id").values_list("unit__sn", "code", "location", "remark")
+    words = ("RESFAIL2", "Resistance Value Out of Tolerance")
+    assert list(found) == [("PANEL34543535-1", words[0], place, words[1]) for place in ("R22.1", "R22.2")]
+
+
+def test_a_measurement_that_failed_is_a_defect_of_the_components_that_it_names(send: Send) -> None:
+    make_route_of(preset_of("cfx-units-inspected"), ["P-1"])
+    failed = {**PASTE, "Result": "Failed", "CRDs": "R1.1,r2.1"}
+    told = inspected(inspection("Failed", Measurements=[failed]), result="Failed")
+    send(message("UnitsInspected", told, station="AOI-1"), 201)
+    found = Defect.objects.order_by("id").values_list("code", "location", "remark", "source")
+    assert list(found) == [("OUT_OF_LIMITS", place, "R1.1", "MACHINE") for place in ("R1.1", "R2.1")]
 
 
 def values() -> list[tuple[str, str, float]]:
@@ -279,7 +289,7 @@ def test_the_verdict_of_a_unit(send: Send, kind: str, body: dict[str, Any], resu
     answer = send(message(kind, body, event_type=event_type, station=station), 201)
     assert results() == ({} if result is None else {"P-1": (result, "")})
     assert answer.get("leftOut", 0) == (result is None)
-    assert Defect.objects.exists() <= (result == "FAIL")
+    assert Defect.objects.filter(status="OPEN").exists() == (result == "FAIL")
 
 
 def test_a_skipped_unit_with_an_open_pass_failed_there(send: Send) -> None:

@@ -17,6 +17,8 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from execution.models import DataValue, DispositionAction, ResultOverride, Track, TrackResult
+from execution.quality.defects import UNSPECIFIED
+from execution.quality.models import NOT_A_DEFECT, DefectSource
 from mes.production.decision_models import ApprovalStatus
 from mes.production.models import RunStatus, Unit, UnitStatus, WorkOrderStatus
 from mes.routing.models import RouteVersion
@@ -259,14 +261,12 @@ def override_in_words(track: Track | TrackRow) -> str:
 
 
 @register.filter
-def defect_in_words(seen: Track | TrackRow | DefectRow) -> str:
-    """Return what was found wrong, or what a person said at track-out, in one line."""
-    parts = (
-        (seen.code, seen.location, seen.remark)
-        if isinstance(seen, DefectRow)
-        else (seen.defect_code, seen.defect_location, seen.defect_remark)
-    )
-    return " · ".join(part for part in parts if part)
+def defect_in_words(defect: DefectRow) -> str:
+    """Return what was found wrong, in one line."""
+    quantity = f"{defect.quantity} ×" if defect.quantity > 1 else ""
+    code = f"{quantity} {defect.code}".strip()
+    said = f"({defect.reported_code})" if defect.reported_code not in ("", defect.code) else ""
+    return " · ".join(part for part in (f"{code} {said}".strip(), defect.location, defect.remark) if part)
 
 
 # --- a unit -------------------------------------------------------------------------------------------------
@@ -336,7 +336,17 @@ def _out_failed(trace: UnitTrace) -> Sentence:
     headline = _("Failed at %(step)s – waits for a decision") % {"step": step_name(trace)}
     if last is None:
         return headline, "", None
-    return headline, defect_in_words(last) or override_in_words(last), last.out_at
+    found = [defect for defect in trace.defects if defect.track_id == last.pk and _says_why(defect)]
+    return headline, " | ".join(map(defect_in_words, found)) or override_in_words(last), last.out_at
+
+
+def _says_why(defect: DefectRow) -> bool:
+    """Whether a defect says why its pass failed: not by values or inspections, which are shown by themselves, nor that
+    nobody said.
+    """
+    if defect.status in NOT_A_DEFECT or defect.inspection_id is not None or defect.source == DefectSource.VALUE:
+        return False
+    return defect.code != UNSPECIFIED or bool(defect.location or defect.remark)
 
 
 def _on_hold(trace: UnitTrace) -> Sentence:

@@ -1,5 +1,7 @@
 """The tree of defect codes, and what machines call them."""
 
+import uuid
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -48,11 +50,15 @@ class DefectCode(models.Model):
 
 
 class DefectAlias(models.Model):
-    """What a source system calls a defect code."""
+    """What a source system calls a defect code; one without a source system, what any does that has no alias of its own
+    for it.
+    """
 
     source_system = models.CharField(_("source system"), max_length=100, blank=True, db_collation="C")
     reported = models.CharField(_("reported code"), max_length=100, db_collation="C")
     code = models.ForeignKey(DefectCode, on_delete=models.PROTECT, related_name="aliases", verbose_name=_("code"))
+    # Until then defects that were reported so are given the code (`aliases`); null when all have it.
+    relabels_until = models.DateTimeField(_("relabels until"), null=True, editable=False)
 
     class Meta:
         ordering = ["source_system", "reported"]
@@ -64,3 +70,18 @@ class DefectAlias(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source_system} {self.reported}".strip()
+
+
+class DefectCatalogue(models.Model):
+    """The one row that says which state of codes and aliases there is. A trigger of both tables gives it a new version
+    with every change, in the same transaction: who has read a version may remember what it was, for ever.
+    """
+
+    version = models.UUIDField(_("version"), default=uuid.uuid4)
+
+    class Meta:
+        verbose_name = _("state of the defect codes")
+        verbose_name_plural = _("states of the defect codes")
+
+    def __str__(self) -> str:
+        return str(self.version)
