@@ -1,7 +1,7 @@
 """What a scan says, and what a field takes of it."""
 
 import string
-from time import perf_counter
+from time import process_time
 
 import pytest
 from biip.checksums import gs1_standard_check_digit
@@ -115,9 +115,9 @@ def test_what_was_put_together_is_read_again(item, lot):
 @pytest.mark.parametrize("head", ["", "]C1", "]C12000", f"[)>{RS}06{GS}", "(10)", "]C1" + "2000" * 1772])
 @pytest.mark.parametrize("filling", ["A", "2000", f"{GS}", " ", "(10)A", f"{RS}"])
 def test_a_long_text_is_read_quickly(head, filling):
-    began = perf_counter()
+    began = process_time()
     scan = read_scan((head + filling * 1_000_000)[:1_000_000])
-    assert perf_counter() - began < 1
+    assert process_time() - began < 1
     assert not (scan.ai or scan.di) or len(scan.text) <= LONGEST_SYMBOL
 
 

@@ -1,6 +1,6 @@
 """The functions of paths beside JMESPath's own: texts taken apart, and numbers as machines write them."""
 
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -189,20 +189,20 @@ def test_the_number_of_arguments_is_asked_when_saved_and_when_evaluated(name: st
     ],
 )
 def test_a_result_that_would_be_huge_is_too_costly_before_it_is_made(expression: str) -> None:
-    start = perf_counter()
+    start = process_time()
     with pytest.raises(errors.IngestMappingTooCostly):
         find(expression, "x" * 900_000)
-    assert perf_counter() - start < 3
+    assert process_time() - start < 3
 
 
 def test_labels_are_costly_by_what_they_are_taken_apart_into() -> None:
     """One is not, however many parts it has; a list of them is ended in time."""
     label = "]C1" + "99A\x1d" * 1700
     assert find("scan(a).ai", label) == {"99": "A"}
-    start = perf_counter()
+    start = process_time()
     with pytest.raises(errors.IngestMappingTooCostly):
         find("a[*].scan(@).ai", [label] * 10)
-    assert perf_counter() - start < 5
+    assert process_time() - start < 5
     for usual in ("SN-1" * 20, "]d20108806388269617112302141728021310230214A3263-01\x1d21059\x1d240ARO4808C"):
         assert len(find("a[*].scan(@).text", [usual] * 1000)) == 1000
 

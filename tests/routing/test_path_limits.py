@@ -1,7 +1,7 @@
 """What a path may cost: what is too long or multiplies is refused when it is saved, the rest when it is evaluated."""
 
 from collections.abc import Callable
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import jmespath
@@ -66,10 +66,10 @@ def test_what_people_write_is_saved(expression: str) -> None:
     ],
 )
 def test_what_costs_too_much_ends_soon(expression: str) -> None:
-    start = perf_counter()
+    start = process_time()
     with pytest.raises(errors.IngestMappingTooCostly) as caught:
         compile_path(expression).search(LARGE)
-    assert perf_counter() - start < LONGEST_TIME
+    assert process_time() - start < LONGEST_TIME
     assert caught.value.details == {"problems": [expression]}
 
 

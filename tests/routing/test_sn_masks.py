@@ -1,6 +1,6 @@
 """What a mask of serial numbers asks, and what none may be."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -66,6 +66,6 @@ def test_whatever_is_allowed_can_be_asked(mask, sn):
 
 
 def test_no_mask_takes_long():
-    began = perf_counter()
+    began = process_time()
     assert not fits("A" * 100_000, ["?" * LONGEST_MASK, "*" * LONGEST_MASK])
-    assert perf_counter() - began < 0.1
+    assert process_time() - began < 0.1
