@@ -6,6 +6,7 @@ from execution.api import StationWorkViewSet, UnitDecisionViewSet
 from execution.data import what_if_api
 from execution.deviations.api import DeviationViewSet
 from execution.panels_api import PanelViewSet
+from execution.permits_api import PermitViewSet
 from execution.quality.first_article import api as first_article
 from execution.quality.holds.api import HoldViewSet
 from execution.quality.oqc import rule_api as sampling_rules
@@ -31,6 +32,7 @@ urlpatterns = [
     path("stations/<name:code>/queue", _work({"get": "queue"})),
     re_path(rf"^stations/(?P<code>{FIRST_NAME})/unit/(?P<sn>{NAME})/data-specs$", _work({"get": "data_specs"})),
     path("stations/<name:code>/track-in", _work({"post": "track_in"})),
+    path("stations/<name:code>/permit", PermitViewSet.as_view({"post": "ask"})),
     path("stations/<name:code>/reference-pass", ReferencePassViewSet.as_view({"post": "create"})),
     path("stations/<name:code>/track-out", _work({"post": "track_out"})),
     path("runs/<name:run_no>/units/move", _transfer({"post": "move"})),

@@ -19,7 +19,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.production import locking, runs
 from mes.production.active_runs import Moment, find_active_run
 from mes.production.models import Run, Unit, UnitStatus
-from mes.production.names import under_present_sn
+from mes.production.names import Names, under_present_sn
 from mes.production.serial_numbers import no_such_unit
 
 __all__ = ["Departure", "ReportedDefect", "create_on_the_fly", "get_run", "get_station", "track_in", "track_out"]
@@ -69,7 +69,7 @@ def track_in(
     locked = locking.lock([sn], run_no=run_no, moment=moment)
     station_state, run, state = _find(run_no=run_no, sn=sn, moment=moment, locked=locked)
     rules.check_work_order(run, wo_no)
-    if state is None or (state.unit.run_id is None and not run.units_registered):
+    if state is None or is_to_be_made(state, run):
         create_on_the_fly(run, sn=sn, station=station_state.station, by_machine=False, locked=locked)
         station_state, run, state = _find(run_no=run.run_no, sn=sn, moment=moment, locked=None)
     assert state is not None
@@ -92,13 +92,26 @@ def _find(
     station_state, state = states.station_states.get(moment.station_code), states.unit_states.get(sn)
     if station_state is None:
         raise errors.StationNotFound(code=moment.station_code)
+    return station_state, find_run(state, states.names, run_no=run_no, sn=sn, moment=moment), state
+
+
+def find_run(state: UnitState | None, names: Names, *, run_no: str | None, sn: str, moment: Moment) -> Run:
+    """Return the run in which a unit is meant: the named one, else its own, of a unit in none the one that was active.
+
+    Raises RunNotFound, SnIsReference, UnitNotFound where no run is named and none was active that could take it.
+    """
     if state is not None and state.run is not None and run_no in (None, state.run.run_no):
-        return station_state, state.run, state
+        return state.run
     run = find_active_run(moment) if run_no is None else get_run(run_no)
-    states.names.check_no_reference([sn])
+    names.check_no_reference([sn])
     if run is None:
         raise no_such_unit(sn)
-    return station_state, run, state
+    return run
+
+
+def is_to_be_made(state: UnitState, run: Run) -> bool:
+    """Whether a run takes in a known unit that is in none, as it makes new ones."""
+    return state.unit.run_id is None and not run.units_registered
 
 
 def create_on_the_fly(run: Run, *, sn: str, station: Station, by_machine: bool, locked: locking.Locked) -> None:

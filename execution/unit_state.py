@@ -152,6 +152,7 @@ _PASSES = """
                      ORDER BY id)::text
        FROM execution_track WHERE unit_id = u.id)
 """
+_NEXT_TRACK_ID = "CASE WHEN u.id IS NOT NULL THEN nextval('execution_track_id_seq') END"
 _STATION = ("id", "code", "name", "line_id", "group_id", "station_type")
 _EQUIPMENT = ("id", "code", "name", "station_id", "status")
 _STATIONS = f"""
@@ -168,14 +169,16 @@ _STATIONS = f"""
 """
 
 
-def statement(*once: str, of_unit: str = "NULL") -> str:
+def statement(*once: str, of_unit: str = "NULL", takes_track_id: bool = True) -> str:
     """Return the statement that reads states, with scalars that a caller needs in addition, once or of each unit `u`.
+
+    It takes the id of the track that each unit may open, unless nothing is to be written.
 
     The plan is made once, perhaps while tables are small: subselects and limits have it find rows by index always.
     """
     return f"""
         SELECT {", ".join([*_UNIT, *_RUN, *_TRACK, *_OTHERS])}, {_PASSES},
-               CASE WHEN u.id IS NOT NULL THEN nextval('execution_track_id_seq') END, {of_unit},
+               {_NEXT_TRACK_ID if takes_track_id else "0"}, {of_unit},
                {", ".join((_STATIONS, SELECT_NAMES, *once))}
           FROM (SELECT 1) AS always
           LEFT JOIN mes_unit u ON u.sn = ANY(ARRAY(SELECT jsonb_array_elements_text(%(sns)s::jsonb)))

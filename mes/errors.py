@@ -598,6 +598,10 @@ class OrderQuantityTooLow(DomainError):
     message = _("Order “{order}” has {count} unit(s) made or under way; it would allow {allowed}.")
 
 
+class CarrierEmpty(DomainError):
+    code, message = "CARRIER_EMPTY", _("Carrier “{carrier}” carries no unit.")
+
+
 class RunMismatch(DomainError):
     code, message = "RUN_MISMATCH", _("These units belong to several runs.")
 

@@ -333,6 +333,7 @@ SPECTACULAR_SETTINGS = {
         "SamplingStateName": "execution.quality.oqc.models.SamplingStateName",
         "FaiStatus": "execution.quality.first_article.models.FaiStatus",
         "ReadinessItemStatus": "mes.readiness.models.ItemStatus",
+        "Role": "mes.platform.accounts.roles.Role",
         "TrackResult": "execution.models.TrackResult",
         "TimeRuleEvent": "mes.time_rules.models.EVENT_CHOICES",
         "TimeRuleScope": "mes.time_rules.choices.TimeRuleScope",

@@ -228,19 +228,13 @@ def add_units(run: Run, sns: Sequence[str], *, held: Container[int], unlabelled:
     Another transaction may put the same serial number into another run at this moment: the unique constraint decides,
     and the loser gets UnitRunMismatch.
     """
-    route = snapshot_of(run)
-    place = {"run": run, "work_order_id": run.work_order_id, "current_step_no": route.first_step_no}
-    known = list(Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id"))
-    made = unit_moves.find_made(known, run)
-    for unit in known:
-        _check_may_join(unit, run, held)
-        unit_moves.check_not_made(unit, run, made)
+    known = check_may_add(run, sns, held=held, unlabelled=unlabelled)
+    first_step_no = snapshot_of(run).first_step_no
+    place = {"run": run, "work_order_id": run.work_order_id, "current_step_no": first_step_no}
     if known:
         Unit.objects.filter(pk__in=[unit.pk for unit in known]).update(**place)
     # In one order, or two runs that register the same serial numbers would deadlock.
     fresh = [Unit(sn=sn, **place) for sn in sorted(set(sns) - {unit.sn for unit in known})]
-    check_new([unit.sn for unit in fresh if unit.sn not in unlabelled], route.sn_masks)
-    check_new([unit.sn for unit in fresh if unit.sn in unlabelled], ())
     try:
         Unit.objects.bulk_create(fresh, ignore_conflicts=True)
     except IntegrityError as error:
@@ -251,7 +245,25 @@ def add_units(run: Run, sns: Sequence[str], *, held: Container[int], unlabelled:
         _check_may_join(unit, run, held)
 
 
-def _check_may_join(unit: Unit, run: Run, held: Container[int]) -> None:
+def check_may_add(
+    run: Run, sns: Sequence[str], *, held: Container[int] | None, unlabelled: Set[str] = frozenset()
+) -> list[Unit]:
+    """Return those of these units that are known already, of which none is in the run; raise as `add_units` does.
+
+    Without `held` it is only asked.
+    """
+    known = list(Unit.objects.filter(sn__in=sns).exclude(run=run).order_by("id"))
+    made = unit_moves.find_made(known, run)
+    for unit in known:
+        _check_may_join(unit, run, held)
+        unit_moves.check_not_made(unit, run, made)
+    fresh = sorted(set(sns) - {unit.sn for unit in known})
+    check_new([sn for sn in fresh if sn not in unlabelled], snapshot_of(run).sn_masks)
+    check_new([sn for sn in fresh if sn in unlabelled], ())
+    return known
+
+
+def _check_may_join(unit: Unit, run: Run, held: Container[int] | None) -> None:
     """Raise why a unit of another run, or of none, cannot be put into a run: what was decided holds in every run."""
     if unit.run_id is not None:
         raise UnitRunMismatch(sn=unit.sn, run=run.run_no)
@@ -259,7 +271,7 @@ def _check_may_join(unit: Unit, run: Run, held: Container[int]) -> None:
         raise UnitScrapped(sn=unit.sn)
     if unit.status == UnitStatus.ON_HOLD:
         raise UnitOnHold(sn=unit.sn, reason=unit.hold_reason)
-    if unit.pk not in held:
+    if held is not None and unit.pk not in held:
         raise locking.Outdated
 
 

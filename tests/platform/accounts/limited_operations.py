@@ -106,6 +106,7 @@ GET /api/stations
 GET /api/stations/resolve-unit/{sn}
 GET /api/stations/{code}
 GET /api/stations/{code}/queue
+POST /api/stations/{code}/permit
 POST /api/stations/{code}/reference-pass
 POST /api/stations/{code}/track-in
 POST /api/stations/{code}/track-out
