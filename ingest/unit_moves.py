@@ -519,14 +519,10 @@ def _judge_late(
 
 def _begin_move(event_moves: EventMoves, state: UnitState, earlier: Mapping[int, Earlier]) -> Move:
     """Return the move of a unit out of its open track here, else have it enter."""
-    match, track, unit = event_moves.match, state.open_track, state.unit
-    if track is not None:
-        if (track.station_id, track.step_no) != (event_moves.station.pk, match.step.step_no):
-            raise errors.UnitAlreadyInStation(sn=unit.sn, station=track.station.code)
-        if track.run_id != match.run.pk:
-            raise errors.UnitRunMismatch(sn=unit.sn, run=match.run.run_no)
-        return moves.of_open_track(state, earlier[track.pk])
-    if not match.is_at_step(state):  # of several units, others are at the step
+    match = event_moves.match
+    if state.open_track is not None and _is_in_station(event_moves, state):
+        return moves.of_open_track(state, earlier[state.open_track.pk])
+    if state.open_track is None and not match.is_at_step(state):  # of several units, others are at the step
         raise match.step_mismatch(state)
     return moves.enter(
         state,
