@@ -18,7 +18,8 @@ from mes.plant.models import Line, Operation, OperationKind, Station, StationGro
 from mes.platform.accounts.roles import Role
 from mes.platform.accounts.tokens import issue_token
 from mes.production import runs
-from mes.production.models import Run, RunStatus, Unit, WorkOrder, WorkOrderStatus
+from mes.production.hold_models import HeldUnit, Hold, HoldScope
+from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.readiness.models import CheckKind, CheckStatus, ReadinessCheck
 from mes.routing.compilation import compile_route
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteVersion, Routing, RoutingStep
@@ -205,6 +206,16 @@ def put_runs(status: str, **which: Any) -> None:
     """Put runs, by default all, into a status past every rule; held ones were in progress."""
     held_from = RunStatus.IN_PROGRESS if status == RunStatus.ON_HOLD else ""
     Run.objects.filter(**which).update(status=status, held_from=held_from)
+
+
+def hold_units(*sns: str, held_from: str = UnitStatus.QUEUED, reason: str = "scratched") -> None:
+    """Put units on hold past every rule, each by a case of its own, as if they had been in `held_from` before."""
+    units = list(Unit.objects.filter(sn__in=sns).order_by("pk"))
+    Unit.objects.filter(sn__in=sns).update(status=UnitStatus.ON_HOLD, held_from=held_from, hold_reason=reason)
+    cases = Hold.objects.bulk_create(Hold(scope=HoldScope.UNITS, reason=reason, opened_by="test") for _unit in units)
+    HeldUnit.objects.bulk_create(
+        HeldUnit(hold=case, unit=unit, held_by="test") for case, unit in zip(cases, units, strict=True)
+    )
 
 
 # --- a whole plant ----------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from trace.unit_rows import (
     DeviationRow,
     DispositionRow,
     EventRow,
+    HeldRow,
     InspectionRow,
     LoadRow,
     MoveRow,
@@ -75,10 +76,18 @@ _RECORDS = _all(
 _DISPOSITIONS = _all(
     """
     d.id, d.action, d.from_status, d.to_status, d.step_no, d.about_step_no, d.about_event_id, d.about_message_id,
-    d.reason, d.decided_by, d.decided_at, d.approved_by
+    d.reason, d.decided_by, d.decided_at, d.approved_by, d.hold_id
     """,
     rows="execution_disposition d WHERE d.unit_id = u.id",
     order="d.id",
+)
+_HELD = _all(
+    """
+    h.id, (SELECT json_build_array(c.id, c.source, c.reason, c.scope, c.owner) FROM mes_hold c WHERE c.id = h.hold_id),
+    h.held_at, h.held_by, h.ended_at, h.ended_by, h."end", h.end_reason
+    """,
+    rows="mes_heldunit h WHERE h.unit_id = u.id",
+    order="h.id",
 )
 _MOVES = _all(
     f"""
@@ -208,6 +217,7 @@ _PARTS_AT = sum(map(len, _MODELS))
 _DECODE: Mapping[str, Callable[[str], Any]] = {
     _TRACKS: msgspec.json.Decoder(list[TrackRow]).decode,
     _DISPOSITIONS: msgspec.json.Decoder(list[DispositionRow]).decode,
+    _HELD: msgspec.json.Decoder(list[HeldRow]).decode,
     _MOVES: msgspec.json.Decoder(list[MoveRow]).decode,
     _DEVIATIONS: msgspec.json.Decoder(list[DeviationRow]).decode,
     _EVENT_KEYS: msgspec.json.Decoder(list[tuple[int, datetime]]).decode,
@@ -266,6 +276,7 @@ class UnitRows:
     values: Sequence[ValueRow]
     carrier_values: Sequence[ValueRow]
     aliases: Sequence[AliasRow] = ()
+    holds: Sequence[HeldRow] = ()
 
 
 def read_unit(sn: str) -> UnitRows:
@@ -277,7 +288,7 @@ def read_unit(sn: str) -> UnitRows:
         return read_unit(find_present(sn))
     row = found[0]
     unit = _unit_of(row)
-    tracks, dispositions, moves, deviations, event_keys, opened, loads, passes, *others = _decoded(
+    tracks, dispositions, holds, moves, deviations, event_keys, opened, loads, passes, *others = _decoded(
         _DECODE, row[_PARTS_AT:]
     )
     clocks, inspections, defects, check, aliases = others
@@ -301,6 +312,7 @@ def read_unit(sn: str) -> UnitRows:
         values=values,
         carrier_values=carrier_values,
         aliases=aliases or (),
+        holds=holds or (),
     )
 
 

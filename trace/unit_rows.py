@@ -12,6 +12,7 @@ from execution.models import DispositionAction, Judge, TrackResult, TrackSource
 from execution.quality.models import DefectSource, DefectStatus, InspectionType, InspectionVerdict
 from ingest.models import IngestStatus
 from mes.production.decision_models import UnitMoveAct
+from mes.production.hold_models import Hold, HoldSource
 from mes.readiness.models import ItemStatus
 
 
@@ -137,9 +138,39 @@ class DispositionRow(Row, frozen=True, gc=False):
     decided_by: str
     decided_at: datetime
     approved_by: str
+    hold_id: int | None
 
     def get_action_display(self) -> str:
         return label(DispositionAction, self.action)
+
+
+class HoldNamed(Row, frozen=True, gc=False):
+    """A case: `mes.production.hold_models.Hold`."""
+
+    source: str
+    reason: str
+    scope: str
+    owner: str
+
+    @property
+    def hold_no(self) -> str:
+        """Its number, as people name it."""
+        return Hold.number_of(self.id)
+
+    def get_source_display(self) -> str:
+        return label(HoldSource, self.source)
+
+
+class HeldRow(Row, frozen=True, gc=False):
+    """What holds the unit, or did: `mes.production.hold_models.HeldUnit`."""
+
+    hold: HoldNamed
+    held_at: datetime
+    held_by: str
+    ended_at: datetime | None
+    ended_by: str
+    end: str
+    end_reason: str
 
 
 class DeviationRow(Row, frozen=True, gc=False):

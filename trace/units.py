@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from execution.models import Judge
+from mes.production.hold_models import Hold
 from mes.production.models import Unit, UnitStatus
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import RouteSnapshot, StepSnapshot
@@ -26,6 +27,7 @@ from trace.unit_rows import (
     DeviationRow,
     DispositionRow,
     EventRow,
+    HeldRow,
     InspectionRow,
     MoveRow,
     RecordRow,
@@ -109,6 +111,12 @@ class UnitTrace:
     readiness: RunReadiness | None
     loaded_at: datetime
     aliases: Sequence[AliasRow] = ()
+    holds: Sequence[HeldRow] = ()
+
+    @property
+    def open_holds(self) -> list[HeldRow]:
+        """What holds the unit at present, the oldest first."""
+        return [held for held in self.holds if held.ended_at is None]
 
     @cached_property
     def decisions(self) -> list[DispositionRow | MoveRow]:
@@ -187,6 +195,7 @@ class UnitTrace:
             *((clock.pk, clock.status, clock.ended_at, clock.decided_at) for clock in self.clocks),
             *((inspection.pk, inspection.result, inspection.status_at) for inspection in self.inspections),
             *((defect.pk, defect.code, defect.status) for defect in self.defects),
+            *((held.pk, held.ended_at) for held in self.holds),
             *(len(rows) for rows in (self.carriers.passes, self.carriers.values)),
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -261,6 +270,7 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         readiness=RunReadiness(rows.check, rows.check.items) if rows.check else None,
         loaded_at=timezone.now(),
         aliases=rows.aliases,
+        holds=rows.holds,
     )
 
 
@@ -289,6 +299,7 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
             "heldFrom": unit.held_from or None,
             "scrapReason": unit.scrap_reason or None,
             "reworkNo": unit.rework_no,
+            "holds": [_held_as_json(held) for held in trace.holds],
         },
         "route": {
             "code": version.routing.code,
@@ -439,6 +450,23 @@ def _disposition_as_json(item: DispositionRow) -> dict[str, Any]:
         "decidedBy": item.decided_by,
         "approvedBy": item.approved_by or None,
         "decidedAt": item.decided_at,
+        "holdNo": None if item.hold_id is None else Hold.number_of(item.hold_id),
+    }
+
+
+def _held_as_json(held: HeldRow) -> dict[str, Any]:
+    return {
+        "holdNo": held.hold.hold_no,
+        "source": held.hold.source,
+        "reason": held.hold.reason,
+        "scope": held.hold.scope,
+        "owner": held.hold.owner or None,
+        "heldAt": held.held_at,
+        "heldBy": held.held_by,
+        "endedAt": held.ended_at,
+        "endedBy": held.ended_by or None,
+        "end": held.end or None,
+        "endReason": held.end_reason or None,
     }
 
 

@@ -37,6 +37,7 @@ FILLS: dict[str, Fill] = {
     "machine events": in_turn(reports.fill_events, reports.fill_event_units, reports.fill_open_events),
     "keys": reports.fill_keys,
     "inspections, messages, defects": in_turn(reports.fill_inspections, reports.fill_refused_messages),
+    "cases": production.fill_cases,
     "dispositions": production.fill_dispositions,
     "carriers": production.fill_carriers,
     "active runs": steering.fill_activations,
@@ -71,7 +72,7 @@ def build(*, values: int, months: int = 12, say: Callable[[str], None] = print, 
             fill(given)
             say(f"  {name}: {time.perf_counter() - began:.1f} s")
         cursor.execute("SET session_replication_role = origin")
-        cursor.execute("DROP TABLE grown_unit, grown_run, grown_step, grown_spec, grown_first CASCADE")
+        cursor.execute("DROP TABLE grown_unit, grown_run, grown_step, grown_spec, grown_first, grown_case CASCADE")
     return size
 
 

@@ -3,6 +3,7 @@
 from bench.grown.filling import fill_table, in_turn, run_with
 from bench.grown.size import UNITS_OF_RUN, WAITING_ORDERS
 from execution import models as execution
+from mes.production.hold_models import HeldUnit, Hold
 from mes.production.models import Run, Unit, WorkOrder
 
 _order_ends = "%(start)s::timestamptz + (%(end)s::timestamptz - %(start)s::timestamptz) * ((w + 1.0) / %(orders)s)"
@@ -87,6 +88,46 @@ fill_tracks = fill_table(
     created_at="in_at",
 )
 
+# Each twentieth was held by a case of its own on its way; those that are on hold are held still.
+_cases = run_with(
+    """
+    CREATE TEMP TABLE grown_case AS
+        SELECT nextval(pg_get_serial_sequence('mes_hold', 'id')) AS id, held.*
+          FROM (SELECT id AS unit_id, at + pace * 5.95 AS held_at, at + pace * 5.97 AS ended_at, 'looked at' AS reason
+                  FROM grown_unit WHERE n %% 20 = 0
+                 UNION ALL
+                SELECT id, at + pace * 11, NULL, 'scratched' FROM grown_unit WHERE status = 'ON_HOLD'
+                 ORDER BY held_at, unit_id) held;
+    CREATE INDEX ON grown_case (unit_id)
+    """
+)
+_ended_by = "CASE WHEN ended_at IS NULL THEN '' ELSE 'grown' END"
+fill_cases = in_turn(
+    _cases,
+    fill_table(
+        Hold,
+        "grown_case",
+        id="id",
+        scope="'UNITS'",
+        status="CASE WHEN ended_at IS NULL THEN 'OPEN' ELSE 'RELEASED' END",
+        reason="reason",
+        opened_by="'grown'",
+        opened_at="held_at",
+        ended_by=_ended_by,
+        ended_at="ended_at",
+    ),
+    fill_table(
+        HeldUnit,
+        "grown_case",
+        hold_id="id",
+        unit_id="unit_id",
+        held_at="held_at",
+        held_by="'grown'",
+        ended_by=_ended_by,
+        ended_at="ended_at",
+        end="CASE WHEN ended_at IS NULL THEN '' ELSE 'RELEASED' END",
+    ),
+)
 fill_dispositions = in_turn(
     *(
         fill_table(
@@ -100,12 +141,16 @@ fill_dispositions = in_turn(
             reason="'looked at'",
             decided_by="'grown'",
             decided_at=f"at + pace * {passed}",
+            hold_id=f"(SELECT c.id FROM grown_case c WHERE c.unit_id = grown_unit.id AND c.{case})" if case else "NULL",
         )
-        for action, before, after, condition, passed in (
-            ("HOLD", "'QUEUED'", "ON_HOLD", "n %% 20 = 0", 5.95),
-            ("RELEASE", "'ON_HOLD'", "QUEUED", "n %% 20 = 0", 5.97),
-            ("HOLD", "'DONE'", "ON_HOLD", "status = 'ON_HOLD'", 11),
-            ("SCRAP", "CASE WHEN n %% 89 = 0 THEN 'OUT_FAILED' ELSE 'DONE' END", "SCRAPPED", "status = 'SCRAPPED'", 11),
+        for action, before, after, condition, passed, case in (
+            ("HOLD", "'QUEUED'", "ON_HOLD", "n %% 20 = 0", 5.95, "ended_at IS NOT NULL"),
+            ("RELEASE", "'ON_HOLD'", "QUEUED", "n %% 20 = 0", 5.97, ""),
+            ("HOLD", "'DONE'", "ON_HOLD", "status = 'ON_HOLD'", 11, "ended_at IS NULL"),
+            (
+                *("SCRAP", "CASE WHEN n %% 89 = 0 THEN 'OUT_FAILED' ELSE 'DONE' END", "SCRAPPED"),
+                *("status = 'SCRAPPED'", 11, ""),
+            ),
         )
     )
 )

@@ -150,7 +150,12 @@ class Hold(models.Model):
     @property
     def hold_no(self) -> str:
         """Its number, as people name it."""
-        return f"H-{self.pk}"
+        return self.number_of(self.pk)
+
+    @staticmethod
+    def number_of(hold_id: int) -> str:
+        """Return the number of the case with this id."""
+        return f"H-{hold_id}"
 
 
 class HeldUnitEnd(models.TextChoices):

@@ -91,6 +91,34 @@ SHARED_SERIAL_NUMBERS = """
       FROM mes_referenceunit JOIN mes_unitalias USING (sn)
 """
 
+# Each case that is open has few units beside all that there are; held units are found as those of ended runs are.
+HELD_UNITS = """
+    SELECT u.sn, 'on hold, and no case holds it'
+      FROM (SELECT of_run.* FROM mes_run r
+              JOIN mes_unit of_run ON of_run.run_id = r.id AND of_run.status = 'ON_HOLD'
+             UNION ALL
+            SELECT * FROM mes_unit WHERE run_id IS NULL AND status = 'ON_HOLD') u
+     WHERE NOT EXISTS (SELECT FROM mes_heldunit h WHERE h.unit_id = u.id AND h.ended_at IS NULL)
+    UNION ALL
+    SELECT u.sn, concat_ws(' ', u.status, 'though held by', 'H-' || h.hold_id)
+      FROM mes_heldunit h
+      JOIN mes_unit u ON u.id = h.unit_id AND u.status <> 'ON_HOLD'
+     WHERE h.ended_at IS NULL
+"""
+UNEXPLAINED_HOLDS = """
+    SELECT DISTINCT u.sn, 'on hold without a reason'
+      FROM mes_heldunit h
+      JOIN mes_unit u ON u.id = h.unit_id AND u.hold_reason = ''
+     WHERE h.ended_at IS NULL
+"""
+ENDED_HOLDS = """
+    SELECT u.sn, concat_ws(' ', 'held by', 'H-' || h.hold_id, c.status)
+      FROM mes_heldunit h
+      JOIN mes_hold c ON c.id = h.hold_id AND c.status = 'RELEASED'
+      JOIN mes_unit u ON u.id = h.unit_id
+     WHERE h.ended_at IS NULL
+"""
+
 
 def unit_page(sn: str) -> str:
     """Return the address of a unit's page."""
@@ -121,4 +149,7 @@ RULES = (
         SHARED_SERIAL_NUMBERS,
         unit_page,
     ),
+    Rule("HELD_UNIT", _("A unit is on hold exactly while a case holds it."), HELD_UNITS, unit_page),
+    Rule("HOLD_REASON", _("A held unit says why."), UNEXPLAINED_HOLDS, unit_page),
+    Rule("ENDED_HOLD", _("A case that has ended holds no unit."), ENDED_HOLDS, unit_page),
 )

@@ -5,14 +5,13 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from mes.platform.accounts.roles import Role
-from mes.production.models import Unit
 from tests.browser.conftest import SignIn
-from tests.factories import make_plant
+from tests.factories import hold_units, make_plant
 
 
 def test_a_list_is_sorted_kept_opened_again_and_exported(sign_in: SignIn) -> None:
     plant = make_plant(units=3)
-    Unit.objects.filter(sn="SN-2").update(status="ON_HOLD", held_from="QUEUED", hold_reason="scratched")
+    hold_units("SN-2")
     page = sign_in(Role.ENGINEER)
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Lists").click()
     page.get_by_role("link", name="Units").click()

@@ -9,12 +9,16 @@ from rest_framework.test import APIClient
 
 from execution.models import CarrierTrack, DataValue, Disposition, Track
 from mes.platform.outbox.models import MesEvent
+from mes.production.hold_models import HeldUnit, Hold
 from mes.production.models import Run, Unit, WorkOrder
 from mes.routing.compilation import compile_route
 from tests import factories
 from tests.factories import Plant
 
-WRITTEN: tuple[type[models.Model], ...] = (WorkOrder, Run, Unit, Track, CarrierTrack, DataValue, MesEvent, Disposition)
+WRITTEN: tuple[type[models.Model], ...] = (
+    *(WorkOrder, Run, Unit, Track, CarrierTrack, DataValue, MesEvent, Disposition),
+    *(Hold, HeldUnit),
+)
 
 
 def rows() -> dict[str, list[dict[str, Any]]]:

@@ -19,7 +19,7 @@ from tests.execution.support import (
     track_in,
     track_out,
 )
-from tests.factories import api_client, make_plant, put_runs
+from tests.factories import api_client, hold_units, make_plant, put_runs
 
 STATES = ("QUEUED", "IN_STATION", "DONE", "OUT_FAILED", "ON_HOLD", "SCRAPPED")
 # state → action → where it leads (contract 1.4); what is not named is refused
@@ -290,7 +290,7 @@ def test_a_unit_that_is_relabelled_at_that_moment_is_decided_about(plant, superv
         raise locking.Outdated
 
     if action == "release":
-        Unit.objects.filter(sn="SN-1").update(status="ON_HOLD", held_from="QUEUED")
+        hold_units("SN-1")
     monkeypatch.setattr(locking, "lock_named_units", lock)
     assert_done(supervisor.post(f"/api/units/SN-1/{action}", {"reason": "Wrong board"}))
 

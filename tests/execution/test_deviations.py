@@ -28,7 +28,7 @@ from tests.execution.support import (
     track_in,
     track_out,
 )
-from tests.factories import Plant, api_client, make_line, make_station, put_runs
+from tests.factories import Plant, api_client, hold_units, make_line, make_station, put_runs
 from tests.integration.helpers import nothing_changes
 
 pytestmark = pytest.mark.usefixtures("plant")
@@ -214,7 +214,8 @@ def test_a_held_unit_goes_past_behind_its_hold_or_as_it_is_released(operator, su
     assert_done(decide(supervisor, "release", "SN-1"))
     assert place() == ("QUEUED", 30)
     # One that stood there all the time, past every rule: its release sends it on.
-    Unit.objects.filter(sn="SN-2").update(status="ON_HOLD", held_from="QUEUED", current_step_no=20)
+    put_at(20, "SN-2")
+    hold_units("SN-2")
     assert_done(decide(supervisor, "release", "SN-2"))
     assert (place("SN-2"), skips("SN-2")) == (("QUEUED", 30), [20, 20])
 

@@ -14,7 +14,7 @@ from mes.platform.notifications.models import FollowedLine, Notification
 from mes.production.decision_models import Decision, UnitMove
 from mes.production.models import Run, Unit, WorkOrder, WorkOrderStatus
 from tests.execution.support import assert_done, assert_refused, nothing_written, track_in
-from tests.factories import Plant, api_client, make_line, make_plant, make_user, put_runs
+from tests.factories import Plant, api_client, hold_units, make_line, make_plant, make_user, put_runs
 
 ORDER = "/api/work-orders/WO-RUN-1"
 WHY = {"reason": "The customer needs no more"}
@@ -105,7 +105,7 @@ def test_the_worked_example(db: None, admin: Any) -> None:
 
 def test_a_unit_counts_where_it_was_made(plant: Plant, admin: Any) -> None:
     unit, held = make_units("RUN-1", "DONE", 2)
-    Unit.objects.filter(pk=held.pk).update(status="ON_HOLD", held_from="DONE")
+    hold_units(held.sn, held_from="DONE")
     assert assert_done(admin.get(ORDER))["made"] == 2
     left = {"from_run": plant.run, "act": "RETURN", "status": "DONE", "moved_by": "x"}
     UnitMove.objects.create(unit=unit, counted_as="DONE", **left)

@@ -6,7 +6,7 @@ import pytest
 
 from mes.production.models import Run, Unit, WorkOrder
 from tests.execution.support import assert_done, assert_refused, nothing_written, put_at, track_in
-from tests.factories import api_client, make_plant
+from tests.factories import api_client, hold_units, make_plant
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_an_ended_run_counts_with_what_it_made(admin, plant):
 
 def test_a_unit_that_was_made_and_is_held_is_made(admin, plant):
     end_run(done=10)
-    Unit.objects.filter(sn="D-1").update(status="ON_HOLD", held_from="DONE")
+    hold_units("D-1", held_from="DONE")
     Unit.objects.filter(sn="D-2").update(status="SCRAPPED")
     assert_refused(plan(admin, 92), "ORDER_QTY_EXCEEDED")
     assert_done(plan(admin, 91), 201)

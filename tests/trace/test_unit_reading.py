@@ -27,6 +27,7 @@ from ingest.models import IngestEventUnit, OpenIngestEvent, SettledIngestEvent
 from integration.models import DeviceDataRecord
 from mes.platform.database.partitions import list_months
 from mes.production.decision_models import UnitMove
+from mes.production.hold_models import HeldUnit, Hold
 from mes.production.models import Run, Unit
 from mes.readiness.models import ReadinessCheck, ReadinessItem, ReadinessWaiver
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance
@@ -84,6 +85,8 @@ def make_rows(plant: Plant, unit: Unit) -> None:
         IngestEventUnit.objects.create(received_at=at, unit_id=unit.pk, event_id=settled.pk)
         about = make(SettledIngestEvent, **of_event)
         make(Disposition, unit=unit, run=run, about_event_id=about.pk if place else None)
+        case = make(Hold, scope="UNITS", status="RELEASED")
+        make(HeldUnit, unit=unit, hold=case, ended_at=at if place else None, end="SCRAP" if place else "")
         make(UnitMove, unit=unit, from_run=run, to_run=run if place else None)
         named = {"blocked_unit_id": unit.pk} if place else {"sns": ["SN-X", unit.sn]}
         make(OpenIngestEvent, **{**of_event, "blocked_unit_id": None, "status": "REJECTED", **named})
@@ -132,6 +135,7 @@ def test_every_field_of_every_row_is_read(plant: Plant) -> None:
     check_all(rows.tracks, Track.objects.filter(unit=unit).order_by("id"))
     check_all(rows.records, DeviceDataRecord.objects.filter(unit=unit).order_by("id"))
     check_all(rows.dispositions, Disposition.objects.filter(unit=unit).order_by("id"))
+    check_all(rows.holds, HeldUnit.objects.filter(unit=unit).order_by("id"))
     check_all(rows.moves, UnitMove.objects.filter(unit=unit).order_by("id"))
     applied = IngestEventUnit.objects.filter(unit_id=unit.pk).values("event_id")
     about = Disposition.objects.filter(unit=unit, about_event_id__isnull=False).values("about_event_id")

@@ -24,7 +24,7 @@ from tests.execution.transfers.support import (
     nothing_changes,
     refused,
 )
-from tests.factories import api_client, make_run, put_runs
+from tests.factories import api_client, hold_units, make_run, put_runs
 from tests.integration.helpers import track_in
 
 
@@ -38,7 +38,7 @@ def test_units_go_with_status_step_hold_and_order(db: None) -> None:
     make_passed("SN-3", 10, result="FAIL")
     Unit.objects.filter(sn="SN-3").update(status="OUT_FAILED")
     make_passed("SN-4", 10)
-    Unit.objects.filter(sn="SN-4").update(status="ON_HOLD", held_from="QUEUED", hold_reason="scratch")
+    hold_units("SN-4", reason="scratch")
     answer = move(["SN-2", "SN-1", "SN-3", "SN-4"])
     assert answer.status_code == 200
     assert moved(answer) == {"SN-2": 20, "SN-1": 10, "SN-3": 10, "SN-4": 20}
@@ -69,7 +69,7 @@ def test_each_unit_that_cannot_go_is_named_and_none_goes(db: None) -> None:
     make_done("SN-2")
     track_in(asking.client, "SMT-01", "SN-3")
     Unit.objects.filter(sn="SN-4").update(status="SCRAPPED")
-    Unit.objects.filter(sn="SN-5").update(status="ON_HOLD", held_from="DONE")
+    hold_units("SN-5", held_from="DONE")
     other = make_run(plant.version, plant.line, run_no="RUN-3", sns=["SN-9"])
     Unit.objects.filter(sn="SN-6").update(run=None)
     assert other.run_no == "RUN-3"

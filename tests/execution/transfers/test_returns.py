@@ -25,7 +25,7 @@ from tests.execution.transfers.support import (
     refused,
     split,
 )
-from tests.factories import Plant, make_run, put_runs
+from tests.factories import Plant, hold_units, make_run, put_runs
 from trace.runs import Filter, get_run_page
 
 
@@ -69,7 +69,7 @@ def test_a_finished_unit_returns_for_rework_and_counts_where_it_was_made(db: Non
 
 def test_a_hold_goes_along(db: None) -> None:
     make_ended("REWORK")
-    Unit.objects.filter(sn="SN-1").update(status="ON_HOLD", held_from="DONE", hold_reason="complaint")
+    hold_units("SN-1", held_from="DONE", reason="complaint")
     assert moved(bring_back("SN-1", "RUN-2")) == {"SN-1": 10}
     unit = Unit.objects.get(sn="SN-1")
     assert (unit.status, unit.held_from, unit.hold_reason) == ("ON_HOLD", "QUEUED", "complaint")

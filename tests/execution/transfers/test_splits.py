@@ -18,7 +18,7 @@ from tests.execution.transfers.support import (
     refused,
     split,
 )
-from tests.factories import Plant, api_client, make_line, make_plant, put_runs
+from tests.factories import Plant, api_client, hold_units, make_line, make_plant, put_runs
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_units_with_room_stay(plant: Plant) -> None:
 
 def test_named_units_go_along_with_their_step(plant: Plant) -> None:
     make_passed("SN-1", 10)
-    Unit.objects.filter(sn="SN-2").update(status="ON_HOLD", held_from="QUEUED")
+    hold_units("SN-2")
     assert split(2, runNo="RUN-B", sns=["SN-1", "SN-2"]).status_code == 201
     assert of("RUN-B") == ["SN-1", "SN-2"]
     assert Unit.objects.get(sn="SN-1").current_step_no == 20

@@ -20,18 +20,18 @@ from mes.production.decision_models import RunActivation, UnitMove
 from mes.production.identity_models import ReferenceUnit, UnitAlias
 from mes.production.models import Run, Unit
 from tests.execution.support import assert_done, make_run, track_in
-from tests.factories import api_client, make_line, make_plant, make_station, make_user
+from tests.factories import api_client, hold_units, make_line, make_plant, make_station, make_user
 
 
 def build_plant() -> None:
     """A plant in which every table that is asked has rows, as services leave them."""
     plant = make_plant(units=3)
     assert_done(track_in(api_client()), 201)  # SN-1
-    Unit.objects.filter(sn="SN-2").update(status="ON_HOLD", held_from="QUEUED")
+    hold_units("SN-2")
     done = make_run(plant, run_no="RUN-DONE", sns=["D-1", "D-2", "D-3"])
     done.units.update(status="DONE", current_step_no=30)
     Unit.objects.filter(sn="D-2").update(status="SCRAPPED")
-    Unit.objects.filter(sn="D-3").update(status="ON_HOLD", held_from="DONE")
+    hold_units("D-3", held_from="DONE")
     end(done, "COMPLETED")
     end(make_run(plant, run_no="RUN-NEVER", sns=[]), "CANCELLED")
     moved, taken_back = Unit.objects.get(sn="D-1"), Unit.objects.get(sn="SN-3")
@@ -157,6 +157,22 @@ BROKEN = {
     "a unit with the number of a reference unit": (
         "UPDATE mes_referenceunit SET sn = 'SN-3'",
         [("SERIAL_NUMBERS", ["SN-3"])],
+    ),
+    "a held unit that nothing holds": (
+        "UPDATE mes_heldunit SET ended_at = held_at, \"end\" = 'RELEASED'",
+        [("HELD_UNIT", ["D-3", "SN-2"])],
+    ),
+    "one that is not held by what holds it": (
+        "UPDATE mes_unit SET status = held_from, held_from = '' WHERE sn = 'D-3'",
+        [("HELD_UNIT", ["D-3"])],
+    ),
+    "one held for no reason": (
+        "UPDATE mes_unit SET hold_reason = '' WHERE sn = 'D-3'",
+        [("HOLD_REASON", ["D-3"])],
+    ),
+    "one held by what has ended": (
+        "UPDATE mes_hold SET status = 'RELEASED', ended_at = opened_at",
+        [("ENDED_HOLD", ["D-3", "SN-2"])],
     ),
     "a reference unit with an earlier number": (
         "UPDATE mes_referenceunit SET sn = 'OLD-1'",
