@@ -12,11 +12,12 @@ from execution.data import values
 from execution.deviations.skipping import settle
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
-from execution.quality.holds import cases, records
+from execution.quality.holds import cases, records, signed_release
 from mes import errors
 from mes.labels import Action
 from mes.platform.outbox.emit import emit
 from mes.platform.outbox.models import EventType
+from mes.platform.signatures.services import Signing
 from mes.production import locking, runs, transitions
 from mes.production.decision_models import LONGEST_REASON
 from mes.production.hold_models import HeldUnit, HeldUnitEnd, Hold, HoldSource
@@ -151,21 +152,25 @@ def hold_unit(*, sn: str, reason: str, by: str) -> Unit:
 
 
 @locking.atomically
-def release_unit(*, sn: str, reason: str, by: str, may_end_all: bool = False) -> Unit:
-    """End what holds a unit but cases that end by a signature only, or with `may_end_all` these as well; one that
-    nothing holds any more gets back the status it was held from, or goes where its closed track led.
+def release_unit(
+    *, sn: str, reason: str, by: str, signing: Signing | None = None, may_end_all: bool = False
+) -> Unit:
+    """End what holds a unit but cases that end by a signature only, and these too where it is signed, or may be done
+    without; one that nothing holds any more gets back the status it was held from, or goes where its closed track led.
 
     Raises UnitNotFound, InvalidTransition, UnitOnHold where all cases want a signature.
     """
     unit = _lock(sn)
     transitions.UNIT.next_state(Action.RELEASE, unit.status)
     open_cases = cases.list_open_cases([unit])[unit.pk]
-    to_sign = [] if may_end_all else cases.find_to_sign(unit, open_cases)
+    to_sign = [] if may_end_all or signing else cases.find_to_sign(unit, open_cases)
     if to_sign and len(to_sign) == len(open_cases):
         raise _on_hold(unit, to_sign)
     ending = [row.hold for row in open_cases if row not in to_sign] if to_sign else [None]
     for each in ending:
         cases.end_cases([unit], hold=each, reason=reason, by=by)
+    if signing is not None:
+        signed_release.sign(unit, signing)
     return unit
 
 

@@ -7,6 +7,7 @@ A unit is ON_HOLD exactly while a case holds it; the last one to end frees it. C
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -139,10 +140,19 @@ def _release(
 def _end_rows(rows: Sequence[HeldUnit], *, end: HeldUnitEnd, reason: str, by: str, at: datetime) -> None:
     """End what holds locked units by these cases, and the cases that hold nothing any more."""
     hold_ids = {row.hold_id for row in rows}
-    locked = Hold.objects.select_for_update(no_key=True).filter(pk__in=hold_ids).order_by("pk")
-    list(locked.values_list("pk", flat=True))  # of two that end the last units of a case, one sees the other's end
+    _lock_cases(hold_ids)
     ended = {"ended_at": at, "ended_by": by[:150], "end_reason": reason[:LONGEST_REASON]}
     HeldUnit.objects.filter(pk__in=[row.pk for row in rows]).update(end=end, **ended)
+    _end_empty(hold_ids, ended)
+
+
+def _lock_cases(hold_ids: Iterable[int]) -> None:
+    """Lock cases: of two that end the last units of one at once, the later sees what the other ended, and ends it."""
+    list(Hold.objects.select_for_update(no_key=True).filter(pk__in=hold_ids).order_by("pk").values_list("pk"))
+
+
+def _end_empty(hold_ids: Iterable[int], ended: Mapping[str, Any]) -> None:
+    """End locked cases that hold no unit any more, and wait for none."""
     still_held = HeldUnit.objects.filter(hold=OuterRef("pk"), ended_at=None)
     done = Hold.objects.filter(scope=HoldScope.UNITS, catches=False, to_apply=None, status=HoldStatus.OPEN)
     done.filter(~Exists(still_held), pk__in=hold_ids).update(status=HoldStatus.RELEASED, **ended)
