@@ -31,6 +31,8 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.inbound.sender import sender_of
 from mes.platform.scans import UNIT
+from mes.platform.signatures import services as signatures
+from mes.platform.signatures.serializers import SignatureRequest
 from mes.production.fields import SerialNumberField
 from mes.production.models import Unit
 
@@ -285,6 +287,12 @@ class ReasonRequest(StrictSerializer):
     reason = serializers.CharField(max_length=500)
 
 
+class ReleaseRequest(ReasonRequest):
+    """Why, and a signature where a case of several units ends for this one."""
+
+    signature = SignatureRequest(required=False, allow_null=True)
+
+
 class ReworkRequest(StrictSerializer):
     """Where a unit goes back to; by default to the step that failed last."""
 
@@ -340,11 +348,23 @@ class UnitDecisionViewSet(GenericViewSet):
             dispositions.hold_unit(sn=sn, reason=read(ReasonRequest, request)["reason"], by=operator_name(request))
         )
 
-    @extend_schema(summary="Release a held unit", request=ReasonRequest, responses=UnitStateAnswer, examples=[REASON])
+    @extend_schema(
+        summary="Release a held unit",
+        description="All cases end that need no signature. Those of several units, or of units yet to come, end too "
+        "where the request is signed; a token may do without, unless MES_SIGNATURES is STRICT. Without a signature, a "
+        "unit that only these hold is refused (UNIT_ON_HOLD, `details.holds` names them).",
+        request=ReleaseRequest,
+        responses=UnitStateAnswer,
+        examples=[REASON],
+    )
     def release(self, request: Request, sn: str) -> Response:
-        """Release it to where it was, or where its closed track led."""
-        reason = read(ReasonRequest, request)["reason"]
-        return _state(dispositions.release_unit(sn=sn, reason=reason, by=operator_name(request)))
+        """Release it to where it was, or where its closed track led, unless something else holds it still."""
+        body, is_token = read(ReleaseRequest, request), signatures.acts_unsigned(request)
+        given = body.get("signature")
+        signing = None if given is None else signatures.verify(request, given, Capability.HOLD)
+        by = operator_name(request)
+        unit = dispositions.release_unit(sn=sn, reason=body["reason"], by=by, signing=signing, may_end_all=is_token)
+        return _state(unit)
 
     @extend_schema(
         summary="Send a unit back for rework", request=ReworkRequest, responses=UnitStateAnswer, examples=[REWORK]

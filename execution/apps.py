@@ -16,6 +16,7 @@ class ExecutionConfig(AppConfig):
         from execution.deviations import services as deviations
         from execution.quality.first_article import services as first_articles
         from execution.quality.first_article import signed_document
+        from execution.quality.holds import signed_release
         from execution.tracked import TRACKED
         from execution.transfers.scrap_undoing import KIND
         from mes.platform.database import retention
@@ -39,7 +40,7 @@ class ExecutionConfig(AppConfig):
         scrap_finders.register(queries.find_scrap_times)
         units_placed.register(hooks.announce_all)
         run_ended.register(first_articles.cancel_open)
-        signed_records.register(signed_document.KIND)
+        signed_records.register(signed_document.KIND, signed_release.KIND)
         readiness_checks.register()
         value_drawers.register(what_if.draw)
         figures.register(

@@ -152,9 +152,7 @@ def hold_unit(*, sn: str, reason: str, by: str) -> Unit:
 
 
 @locking.atomically
-def release_unit(
-    *, sn: str, reason: str, by: str, signing: Signing | None = None, may_end_all: bool = False
-) -> Unit:
+def release_unit(*, sn: str, reason: str, by: str, signing: Signing | None = None, may_end_all: bool = False) -> Unit:
     """End what holds a unit but cases that end by a signature only, and these too where it is signed, or may be done
     without; one that nothing holds any more gets back the status it was held from, or goes where its closed track led.
 
@@ -313,8 +311,11 @@ def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
 
 
 def _list_reported_steps(unit: Unit) -> list[int]:
-    """Return the steps that the reports were about for which a unit is held."""
-    held = HeldUnit.objects.filter(unit=unit, ended_at=None, hold=OuterRef("hold"), held_at__lte=OuterRef("decided_at"))
+    """Return the steps that the reports were about for which a unit is held. A report has the reason of its case in
+    common with it; those of before there were cases name none.
+    """
+    of_reason = HeldUnit.objects.filter(hold__reason=OuterRef("reason"), held_at__lte=OuterRef("decided_at"))
+    held = of_reason.filter(unit=unit, ended_at=None)
     decisions = Disposition.objects.filter(Exists(held), unit=unit, action=DispositionAction.HOLD)
     return [step_no for step_no in decisions.values_list("about_step_no", flat=True) if step_no is not None]
 

@@ -5,15 +5,21 @@ from typing import Any
 
 import pytest
 from django.db.models import Exists, OuterRef
+from rest_framework.test import APIClient
 
 from execution import dispositions
 from execution.models import Disposition
 from execution.quality.holds import cases
 from mes.errors import UnitOnHold
+from mes.platform.accounts.roles import Role
+from mes.platform.signatures.models import Signature
+from mes.platform.signatures.queries import is_unchanged
 from mes.production import locking
 from mes.production.hold_models import HeldUnit, Hold, HoldSource, HoldStatus
 from mes.production.models import Unit, UnitStatus
-from tests.factories import Plant, make_plant
+from tests.execution.support import assert_done, assert_refused, decide
+from tests.factories import Plant, api_client, make_plant, make_user
+from tests.trace.test_pages import sign_in
 
 
 @pytest.fixture
@@ -166,3 +172,35 @@ def test_thousands_are_freed_in_as_many_statements_as_one(plant, django_assert_n
         ended = cases.end_cases(units, hold=case, reason="Looked", by="bob")
     assert (len(ended.units), len(ended.freed)) == (10, 9)
     assert standing("SN-3") == ("ON_HOLD", "QUEUED", "scratched")
+
+
+def test_a_person_ends_a_shared_case_of_a_unit_with_a_signature_and_a_token_without(plant):
+    hold("SN-1", "SN-2", reason="alarm", source="ALARM")
+    user = make_user(Role.QUALITY)
+    person = APIClient()
+    person.force_login(user)  # not `force_authenticate`: who signs must be the one who is signed in
+    signature = {"username": user.username, "password": "secret", "meaning": "Looked at"}
+    details = assert_refused(decide(person, "release"), "UNIT_ON_HOLD")
+    assert details["holds"] == [Hold.objects.get().hold_no]
+    assert_refused(decide(person, "release", signature={**signature, "password": "no"}), "SIGNATURE_REFUSED", 403)
+    assert standing()[0] == "ON_HOLD"
+    assert assert_done(decide(person, "release", signature=signature))["status"] == "QUEUED"
+    [signed] = Signature.objects.all()
+    assert (signed.record_type, signed.signer, is_unchanged(signed)) == ("UNIT_RELEASE", user.username, True)
+    assert f'"holdNo":"{details["holds"][0]}"' in signed.document
+    assert assert_done(decide(api_client(), "release", "SN-2"))["status"] == "QUEUED"
+    assert Hold.objects.get().status == "RELEASED"
+
+
+def test_the_trace_and_the_page_name_what_holds(plant):
+    hold("SN-1", reason="scratched")
+    end("SN-1")
+    hold("SN-1", reason="alarm", source="ALARM")
+    client = api_client()
+    ended, present = assert_done(client.get("/api/trace/units/SN-1"))["unit"]["holds"]
+    assert (ended["reason"], ended["end"], ended["endedBy"]) == ("scratched", "RELEASED", "bob")
+    case = Hold.objects.get(source="ALARM")
+    told = {"holdNo": case.hold_no, "source": "ALARM", "reason": "alarm", "scope": "UNITS", "owner": None}
+    assert told.items() <= present.items() and (present["endedAt"], present["heldBy"]) == (None, "ann")
+    page = sign_in(Role.QUALITY).get("/trace/units/SN-1/").content.decode()
+    assert f"<b>{case.hold_no}</b>" in page and "<b>H-" in page and page.count("<b>H-") == 1

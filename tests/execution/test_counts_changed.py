@@ -5,6 +5,7 @@ import pytest
 from execution.dispositions import hold, save_holds
 from execution.dispositions import put_on_hold as put
 from mes.platform.outbox.models import MesEvent
+from mes.production.hold_models import HoldSource
 from mes.production.models import Unit
 from mes.production.run_counts import counts_changed
 from tests.execution.support import assert_done, decide
@@ -47,8 +48,8 @@ def test_a_held_one_that_is_scrapped_is_told_too(ended):
 
 def test_what_the_system_holds_is_told_and_a_further_reason_changes_no_count(ended):
     first, second, third = Unit.objects.order_by("id")
-    assert hold(first, reason="late failure")
-    assert not hold(first, reason="another")
+    assert hold(first, reason="late failure", source=HoldSource.DATA)
+    assert not hold(first, reason="another", source=HoldSource.DATA)
     save_holds([put(second, reason="alarm"), put(third, reason="alarm")])
     assert told() == [
         ("RUN-1", {"reason": "late failure", "by": "system"}),

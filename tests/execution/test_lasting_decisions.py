@@ -7,6 +7,7 @@ from execution import dispositions
 from execution.models import Disposition, Track
 from mes.platform.database import partitions
 from mes.production import run_acts
+from mes.production.hold_models import HoldSource
 from mes.production.models import Unit
 from tests.execution.support import make_run, track_in
 from tests.factories import api_client, make_plant
@@ -64,8 +65,8 @@ def test_closing_a_run_does_not_lift_a_hold():
 def test_a_second_reason_to_hold_is_kept():
     plant = make_plant()
     unit = Unit.objects.get(sn=plant.sns[0])
-    assert dispositions.hold(unit, reason="count the boards", by="supervisor")
-    assert not dispositions.hold(unit, reason="late failure")
+    assert dispositions.hold(unit, reason="count the boards", by="supervisor", source=HoldSource.PERSON)
+    assert not dispositions.hold(unit, reason="late failure", source=HoldSource.DATA)
     assert Unit.objects.get(pk=unit.pk).hold_reason == "count the boards · late failure"
     assert list(Disposition.objects.order_by("id").values_list("reason", flat=True)) == [
         "count the boards",

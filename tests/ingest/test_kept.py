@@ -259,7 +259,7 @@ def test_a_panel_is_dismissed_when_all_that_it_holds_are_decided(send: Send, com
     boards = [{"sn": one, "result": "NG"}, {"sn": two, "result": "NG"}, {"sn": three, "result": "OK"}]
     send(event("BATCH", {"station": "OVN-1", "boards": boards}), 409)
     with committed():
-        dispositions.release_unit(sn=one, reason="good", by="quality")
+        dispositions.release_unit(sn=one, reason="good", by="quality", may_end_all=True)
     assert OpenIngestEvent.objects.count() == 1
     assert dismissing.dismiss_missed() == 0  # it has nothing to do with it yet
     with committed():

@@ -133,7 +133,6 @@ def write(decisions: Sequence[Disposition], *, units: Iterable[Unit] = ()) -> No
             raise locking.Outdated
         if is_made:
             by_no[no].pk = case_id
-            by_no[no]._state.adding = False
             decisions[place].hold = by_no[no]
         else:
             decisions[place].hold_id = case_id

@@ -34,6 +34,11 @@ class Signing:
     meaning: str
 
 
+def acts_unsigned(request: HttpRequest | Request) -> bool:
+    """Whether a request may do without a signature what people must sign: a token, unless `MES_SIGNATURES=STRICT`."""
+    return request.user.pk is None and settings.MES_SIGNATURES != STRICT
+
+
 def verify(request: HttpRequest | Request, given: Mapping[str, Any] | None, *needed: Capability) -> Signing | None:
     """Return who signs a request with `{username, password, meaning}`; None for a token that signs nothing.
 
@@ -44,7 +49,7 @@ def verify(request: HttpRequest | Request, given: Mapping[str, Any] | None, *nee
     """
     is_person = request.user.pk is not None
     if given is None:
-        if is_person or settings.MES_SIGNATURES == STRICT:
+        if not acts_unsigned(request):
             raise errors.SignatureRequired
         return None
     username = User.normalize_username(given["username"].strip())

@@ -3,7 +3,8 @@
 from django.db import migrations
 
 # A decision about a refused report says which; what the system decided else came of values. Several reports that say
-# the same are one case, to which all of them belong. `held_from` stays: the unit goes back there when all have ended.
+# the same are one case. `held_from` stays: the unit goes back there when all have ended. Decisions stay as they were
+# written, and name no case: the reason they have in common with it tells them.
 OPEN_CASES = """
     WITH held AS MATERIALIZED (
         SELECT u.id AS unit_id, u.hold_reason, u.updated_at,
@@ -38,19 +39,14 @@ OPEN_CASES = """
     ), holding AS (
         INSERT INTO mes_heldunit (hold_id, unit_id, held_at, held_by, ended_by, "end", end_reason)
         SELECT hold_id, unit_id, decided_at, decided_by, '', '', '' FROM made ORDER BY hold_id
-    ), explained AS (
-        UPDATE mes_unit u SET hold_reason = (
-            SELECT left(string_agg(made.reason, ' · ' ORDER BY made.hold_id), 500) FROM made WHERE made.unit_id = u.id)
-         WHERE u.hold_reason = '' AND u.id IN (SELECT unit_id FROM held)
     )
-    UPDATE execution_disposition d SET hold_id = made.hold_id
-      FROM made, held
-     WHERE d.unit_id = made.unit_id AND d.reason = made.reason AND d.action IN ('HOLD', 'UNSCRAP')
-       AND held.unit_id = made.unit_id AND d.id > held.freed_id
+    UPDATE mes_unit u SET hold_reason = (
+        SELECT left(string_agg(made.reason, ' · ' ORDER BY made.hold_id), 500) FROM made WHERE made.unit_id = u.id)
+     WHERE u.hold_reason = '' AND u.id IN (SELECT unit_id FROM held)
 """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("execution", "0021_quality_loop"), ("mes", "0045_quality_loop")]
+    dependencies = [("execution", "0023_first_article_signatures"), ("mes", "0045_quality_loop")]
 
     operations = [migrations.RunSQL(OPEN_CASES, migrations.RunSQL.noop)]
