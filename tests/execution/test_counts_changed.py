@@ -50,7 +50,7 @@ def test_what_the_system_holds_is_told_and_a_further_reason_changes_no_count(end
     first, second, third = Unit.objects.order_by("id")
     assert hold(first, reason="late failure", source=HoldSource.DATA)
     assert not hold(first, reason="another", source=HoldSource.DATA)
-    save_holds([put(second, reason="alarm"), put(third, reason="alarm")])
+    save_holds([put(unit, reason="alarm", source=HoldSource.ALARM) for unit in (second, third)])
     assert told() == [
         ("RUN-1", {"reason": "late failure", "by": "system"}),
         ("RUN-1", {"reason": "alarm", "by": "system"}),
