@@ -47,6 +47,6 @@ OPEN_CASES = """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("execution", "0023_first_article_signatures"), ("mes", "0045_quality_loop")]
+    dependencies = [("execution", "0025_defects_of_old_tracks"), ("mes", "0045_quality_loop")]
 
     operations = [migrations.RunSQL(OPEN_CASES, migrations.RunSQL.noop)]
