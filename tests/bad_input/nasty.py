@@ -4,6 +4,9 @@ import json
 import os
 import zlib
 from collections.abc import Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value", str, bytes)
 
 HUGE_NUMBER = "1" + "0" * 400
 
@@ -45,7 +48,7 @@ BODIES: dict[str, bytes] = {
 PARTS = 1 if os.environ.get("LINEKEEPER_EVERY_VALUE") else 3
 
 
-def part_of(values: Mapping[str, str], *place: object) -> dict[str, str]:
+def part_of(values: Mapping[str, Value], *place: object) -> dict[str, Value]:
     """Return a third of values for a place, the same one each time: together the places get all of them many times.
 
     With LINEKEEPER_EVERY_VALUE, as in `script/long`, each place gets all.

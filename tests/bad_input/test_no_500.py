@@ -120,7 +120,7 @@ def test_the_walk_finds_the_endpoints() -> None:
 
 @pytest.mark.parametrize("endpoint", WRITES, ids=str)
 def test_no_body_breaks_it(asker: Asker, endpoint: Endpoint) -> None:
-    for name, body in BODIES.items():
+    for name, body in part_of(BODIES, endpoint).items():
         answer = asker.ask(endpoint.method, endpoint.url, body)
         if endpoint.example is not None and endpoint.method == "POST":
             assert answer.status_code in (400, 404, 409, 422), (name, answer.content)
@@ -170,7 +170,7 @@ def test_no_field_left_out_or_given_twice_breaks_it(asker: Asker, endpoint: Endp
 def test_no_name_in_a_path_breaks_it(asker: Asker, endpoint: Endpoint) -> None:
     body = None if endpoint.example is None else json.dumps(endpoint.example).encode()
     for parameter in endpoint.parameters:
-        for name, text in NAMES.items():
+        for name, text in part_of(NAMES, endpoint, parameter).items():
             answer = asker.ask(endpoint.method, endpoint.url_with(**{parameter: text}), body)
             assert answer.status_code >= 400, (name, answer.content)
 
@@ -178,7 +178,7 @@ def test_no_name_in_a_path_breaks_it(asker: Asker, endpoint: Endpoint) -> None:
 @pytest.mark.parametrize("endpoint", READS, ids=str)
 def test_no_query_breaks_it(asker: Asker, endpoint: Endpoint) -> None:
     for parameter in (*endpoint.queries, "format", "nobody's"):
-        for name, text in QUERIES.items():
+        for name, text in part_of(QUERIES, endpoint, parameter).items():
             if parameter in ("search", "format", "nobody's") and name not in NAMES:
                 continue  # texts like any other
             if name.startswith("a cursor") and parameter != "cursor":

@@ -1,0 +1,91 @@
+"""Pytest as `script/test` runs it: `python -m tests.second_try [ARGUMENTS]`, pytest's own.
+
+A run of thousands of tests beside each other on a small machine now and then has one that was not served in time. Where
+few fail, each is run once more, alone, one after the other; if all pass then, so does the run, and it says which they
+were. What is there to find what happens seldom is never given a second try, and a run that did not end neither.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+MOST = 5  # more are no accident
+SELDOM = ("tests/race/", "tests/faults/", "tests/life/", "tests/truth/")  # what fails there once is a finding
+AGAIN = "--again"
+
+
+class Outcomes:
+    """What became of the tests of a run: a plugin of the process that begins it."""
+
+    def __init__(self) -> None:
+        self.failed: dict[str, None] = {}  # in their order
+        self.passed: set[str] = set()
+        self.is_whole = True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed[report.nodeid] = None
+        elif report.when == "call" and report.passed:
+            self.passed.add(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self.is_whole &= not report.failed
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self) -> None:
+        """A process of pytest-xdist died."""
+        self.is_whole = False
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.is_whole &= not (session.shouldfail or session.shouldstop)  # by -x, say: the rest was not run
+
+
+def is_worth_it(code: int, failed: Sequence[str], *, is_whole: bool) -> bool:
+    """Say whether the tests that failed in a run which ended with this code are given a second try."""
+    is_ended = code == pytest.ExitCode.TESTS_FAILED and is_whole
+    return is_ended and 0 < len(failed) <= MOST and not any(test.startswith(SELDOM) for test in failed)
+
+
+def code_of(code: int, tests: Iterable[str], passed: set[str]) -> int:
+    """Return the exit code of a run by that of the second try: each of the tests passed, none was skipped."""
+    is_good = code == pytest.ExitCode.OK and passed.issuperset(tests)
+    return int(pytest.ExitCode.OK if is_good else pytest.ExitCode.TESTS_FAILED)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the tests; where a second try is worth it, this process goes on as that."""
+    outcomes, marks = Outcomes(), Marks()
+    code = int(pytest.main(arguments, plugins=[outcomes, marks]))
+    failed = list(outcomes.failed)
+    if is_worth_it(code, failed, is_whole=outcomes.is_whole):
+        print(f"\n== {len(failed)} failed. Once more, alone, one after the other.", flush=True)
+        os.execv(sys.executable, [sys.executable, "-m", "tests.second_try", AGAIN, marks.expression, *failed])
+    return code
+
+
+def run_again(expression: str, tests: list[str]) -> int:
+    """Run these tests one after the other, and say what is to be mended."""
+    outcomes = Outcomes()
+    code = code_of(int(pytest.main(["-m", expression, *tests], plugins=[outcomes])), tests, outcomes.passed)
+    if code == pytest.ExitCode.OK:
+        print("\n" + "!" * 100)
+        print("!! These tests passed only on the second try. Mend them: they depend on time or on others.")
+        print(*(f"!!   {test}" for test in tests), sep="\n")
+        print("!" * 100, flush=True)
+    return code
+
+
+class Marks:
+    """Which tests were asked for by mark: what `-m long` brought needs it again."""
+
+    expression = ""
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        self.expression = config.option.markexpr
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    sys.exit(run_again(given[1], given[2:]) if given[:1] == [AGAIN] else run(given))
