@@ -163,4 +163,7 @@ FORM_VALUES = {
     "very long": "x" * 5_000,
     "a time of another year": "99999-99-99T99:99",
 }
-ALONE = ("NUL", "a lone surrogate", "deep JSON", "JSON with NUL", "a number that is too large")
+ALONE = {
+    name: FORM_VALUES[name]
+    for name in ("NUL", "a lone surrogate", "deep JSON", "JSON with NUL", "a number that is too large")
+}
