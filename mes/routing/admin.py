@@ -36,12 +36,26 @@ SPECS_AND_ROUTES.add(Routing, RouteExecutionConfig, RouteVersion, FaiTemplate)
 # --- routes -----------------------------------------------------------------------------------------------
 
 
+ITEMS_HELP = gettext_lazy(
+    'A list such as [{"itemName": "Paste height", "stepNo": 10, "lsl": 100, "usl": 140, "unit": "µm"}, {"itemName": '
+    '"Polarity of D1", "itemSpec": "as drawn"}]. With a limit, the number is judged by the system; with "specName", '
+    "the value is read from the pass of the step."
+)
+
+
 @admin.register(FaiTemplate)
 class FaiTemplateAdmin(MasterDataAdmin):
     """What first article inspections look at. A change reaches runs when their routes are compiled again."""
 
     list_display = ("code", "name", "item_count")
     search_fields = ("code", "name")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Say what may stand in the items."""
+        form_field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "items" and form_field is not None:
+            form_field.help_text = ITEMS_HELP
+        return form_field
 
     @admin.display(description=gettext_lazy("items"))
     def item_count(self, template: FaiTemplate) -> int:

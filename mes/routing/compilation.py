@@ -164,12 +164,27 @@ def _build(sources: Sources, steps: Sequence[EffectiveStep]) -> tuple[snapshots.
         sn_masks=tuple(routing.sn_masks),
         reentry_limit=snapshots.DEFAULT_REENTRY_LIMIT,
     )
-    return snapshot, problems
+    return snapshot, problems + _find_fai_problems(snapshot)
 
 
 def _freeze_fai_items(routing: Routing) -> tuple[snapshots.FaiItem, ...]:
     items = routing.fai_template.items if routing.fai_template else ()
-    return tuple(snapshots.FaiItem(item["itemName"], item.get("itemSpec") or "") for item in items)
+    return tuple(snapshots.read_item(item) for item in items)
+
+
+def _find_fai_problems(snapshot: snapshots.RouteSnapshot) -> list[Problem]:
+    """An item of a step that is not there, or of a spec that is not bound there, could never be recorded."""
+    problems = []
+    for item in snapshot.fai_items:
+        step = snapshot.step(item.step_no) if item.step_no is not None else next(reversed(snapshot.steps), None)
+        if step is None:
+            message = _("The first article's item “%(item)s” is of a step that the route has not.")
+            problems.append(_problem(item.step_no, "FAI_ITEM_STEP_NOT_FOUND", message % {"item": item.name}))
+        elif item.spec_name and step.specs and step.spec_index.find(item.spec_name) is None:
+            message = _("The first article's item “%(item)s” is of spec “%(name)s”, which is not bound here.")
+            values = {"item": item.name, "name": item.spec_name}
+            problems.append(_problem(step.step_no, "FAI_ITEM_SPEC_NOT_FOUND", message % values))
+    return problems
 
 
 def _problem(step_no: int | None, code: str, message: str) -> Problem:

@@ -47,6 +47,11 @@ FIELDS: Mapping[tuple[str, str], str | Promise] = {
     ("SPEC", "order"): gettext_lazy("order of the specs"),
     ("SPEC", "triggerType"): gettext_lazy("trigger"),
     ("FAI_ITEM", "itemSpec"): gettext_lazy("should be"),
+    ("FAI_ITEM", "stepNo"): gettext_lazy("step"),
+    ("FAI_ITEM", "specName"): gettext_lazy("spec that is read"),
+    ("FAI_ITEM", "lsl"): gettext_lazy("lower limit"),
+    ("FAI_ITEM", "usl"): gettext_lazy("upper limit"),
+    ("FAI_ITEM", "unit"): gettext_lazy("unit of measure"),
     ("FAI_ITEM", "order"): gettext_lazy("order of the items"),
 }
 

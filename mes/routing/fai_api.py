@@ -24,6 +24,11 @@ _ITEMS_SCHEMA = {
         "properties": {
             "itemName": {"type": "string", "minLength": 1, "maxLength": fai_items.LONGEST_NAME},
             "itemSpec": {"type": "string", "maxLength": fai_items.LONGEST_SPEC, "nullable": True},
+            "stepNo": {"type": "integer", "minimum": 1, "maximum": fai_items.LARGEST_STEP, "nullable": True},
+            "specName": {"type": "string", "maxLength": fai_items.LONGEST_NAME, "nullable": True},
+            "lsl": {"type": "number", "nullable": True},
+            "usl": {"type": "number", "nullable": True},
+            "unit": {"type": "string", "maxLength": fai_items.LONGEST_UNIT, "nullable": True},
         },
     },
 }
@@ -58,12 +63,16 @@ class FaiTemplateSerializer(FixedFieldsMixin, StrictModelSerializer):
         "code": "FAI-CTRL-100",
         "name": "First article of the control board",
         "items": [
-            {"itemName": "Paste height", "itemSpec": "120 µm ± 20 µm"},
+            {"itemName": "Paste height", "stepNo": 10, "lsl": 100, "usl": 140, "unit": "µm"},
+            {"itemName": "Peak temperature", "stepNo": 30, "specName": "Peak Temperature"},
             {"itemName": "Polarity of D1", "itemSpec": "as drawn"},
         ],
     },
     change={"name": "First article, revision B"},
-    note="A route names its template; a change reaches new runs when the route is compiled again.",
+    note="A route names its template; a change reaches new runs when the route is compiled again. `specName`: the "
+    "value is read from the sample's latest pass of the item's step, with its judgement. A limit: the number that is "
+    "measured is judged by the system, bounds in. Such an item, and one with a `stepNo`, is recorded once the sample "
+    "passed its step; without one, the last.",
 )
 class FaiTemplateViewSet(CodeModelViewSet):
     """What first article inspections look at."""

@@ -6,7 +6,7 @@ limits as they were. It never changes, so parsed snapshots are cached in process
 
 import hashlib
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -105,10 +105,51 @@ class StepSnapshot:
 
 @dataclass(frozen=True)
 class FaiItem:
-    """What a first article inspection looks at, and what it should be."""
+    """What an inspection looks at, and what it should be. With `spec_name`, the value of that spec is read from the
+    unit's pass; with a limit, the number that is measured is judged by it.
+    """
 
     name: str
     spec: str
+    step_no: int | None = None
+    spec_name: str = ""
+    lsl: float | None = None
+    usl: float | None = None
+    unit: str = ""
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether the system judges a number."""
+        return self.lsl is not None or self.usl is not None
+
+    @property
+    def target(self) -> None:
+        """None: it has limits only."""
+        return None
+
+
+# Of an item of a first article: what was added later, left out of documents while it says nothing.
+_LATER_OF_ITEMS = {"stepNo": "step_no", "specName": "spec_name", "lsl": "lsl", "usl": "usl", "unit": "unit"}
+
+
+def item_to_document(item: FaiItem) -> dict[str, Any]:
+    """Return an item as a version keeps it."""
+    later = {key: getattr(item, name) for key, name in _LATER_OF_ITEMS.items()}
+    said = {key: value for key, value in later.items() if value not in (None, "")}
+    return {"itemName": item.name, "itemSpec": item.spec, **said}
+
+
+def read_item(document: Mapping[str, Any]) -> FaiItem:
+    """Parse an item of a template, of a version's document, or of a sampling rule."""
+    numbers = {key: None if document.get(key) is None else float(document[key]) for key in ("lsl", "usl")}
+    return FaiItem(
+        document["itemName"],
+        document.get("itemSpec") or "",
+        step_no=document.get("stepNo"),
+        spec_name=document.get("specName") or "",
+        unit=document.get("unit") or "",
+        **numbers,
+    )
 
 
 @dataclass(frozen=True)
@@ -237,7 +278,7 @@ def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
     nothing, so that unchanged routes keep their digests. The limit of re-entries where no config says one stands with
     the route.
     """
-    fai_items = [{"itemName": item.name, "itemSpec": item.spec} for item in snapshot.fai_items]
+    fai_items = [item_to_document(item) for item in snapshot.fai_items]
     return {
         "schema": SCHEMA,
         "route": {
@@ -282,7 +323,7 @@ def from_document(document: dict[str, Any]) -> RouteSnapshot:
         source_system=route["sourceSystem"],
         product_code=route["productCode"],
         steps=tuple(_step_from_document(step) for step in document["steps"]),
-        fai_items=tuple(FaiItem(item["itemName"], item["itemSpec"]) for item in route.get("faiItems", ())),
+        fai_items=tuple(read_item(item) for item in route.get("faiItems", ())),
         sn_masks=tuple(route.get("snMasks", ())),
         reentry_limit=route.get("reentryLimit"),
     )

@@ -50,6 +50,8 @@ ADDED: dict[str, str] = {
     "block": MAPPINGS,
     "outcome": "a preview says what an example of the event would expect",
     "sentence": "time rules and prep policies are said in words, too",
+    "actualNumber": "items of first articles are judged by their limits",
+    "claimedResult": "items of first articles are judged by their limits",
     "signed": "first articles say whether a person signed them by password",
     "signature": "first articles say whether a person signed them by password",
     "note": "machine events keep who had them replayed or dismissed, and why",

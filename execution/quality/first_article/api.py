@@ -1,5 +1,6 @@
 """First article inspections over HTTP."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Prefetch
@@ -18,6 +19,7 @@ from execution.quality.first_article.models import (
     FirstArticleItem,
     FirstArticleSample,
 )
+from execution.quality.inspection_items import Said
 from mes import errors
 from mes.plant.reach import OfServedLines
 from mes.platform.accounts.permissions import READS_OWN, operator_name
@@ -25,6 +27,7 @@ from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.addresses import NAME
 from mes.platform.http.serializers import (
+    FiniteField,
     OffsetDateTimeField,
     RowSerializer,
     StrictSerializer,
@@ -38,6 +41,7 @@ from mes.platform.signatures.serializers import EXAMPLE as SIGNATURE_EXAMPLE
 from mes.platform.signatures.serializers import SignatureBrief, SignatureRequest
 from mes.production.fields import SerialNumberField
 from mes.production.runs import snapshot_of
+from mes.routing.snapshots import item_to_document
 
 LARGEST_SAMPLE = 1000
 
@@ -80,7 +84,15 @@ class FaiItemRequest(StrictSerializer):
     itemName = serializers.CharField(max_length=100)
     itemSpec = serializers.CharField(max_length=200, required=False, allow_null=True, allow_blank=True)
     actualValue = serializers.CharField(max_length=200, required=False, allow_null=True, allow_blank=True)
-    result = serializers.ChoiceField(choices=FaiResult.choices)
+    actualNumber = FiniteField(
+        required=False, allow_null=True, help_text="What was measured: needed of an item with limits, which judge it."
+    )
+    result = serializers.ChoiceField(
+        choices=FaiResult.choices,
+        required=False,
+        allow_null=True,
+        help_text="Needed where the system judges neither a number nor a value.",
+    )
     remark = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
 
 
@@ -92,6 +104,8 @@ class FaiItemAnswer(RowSerializer):
     itemName = serializers.CharField()
     itemSpec = serializers.CharField()
     actualValue = serializers.CharField()
+    actualNumber = serializers.FloatField(allow_null=True)
+    claimedResult = serializers.CharField(help_text="What was said, where the system judged otherwise; else empty.")
     recordedBy = serializers.CharField()
     recordedAt = OffsetDateTimeField()
 
@@ -103,7 +117,9 @@ class FaiItemAnswer(RowSerializer):
             "itemName",
             "itemSpec",
             "actualValue",
+            "actualNumber",
             "result",
+            "claimedResult",
             "remark",
             "recordedBy",
             "recordedAt",
@@ -159,10 +175,15 @@ class FaiAnswer(RowSerializer):
 
 
 class FaiTemplateItem(serializers.Serializer):
-    """What the route says to look at."""
+    """What the route says to look at. What it does not say is left out."""
 
-    itemName = serializers.CharField(source="name")
-    itemSpec = serializers.CharField(source="spec")
+    itemName = serializers.CharField()
+    itemSpec = serializers.CharField()
+    stepNo = serializers.IntegerField(required=False)
+    specName = serializers.CharField(required=False)
+    lsl = serializers.FloatField(required=False)
+    usl = serializers.FloatField(required=False)
+    unit = serializers.CharField(required=False)
 
 
 class FaiDetail(FaiAnswer):
@@ -182,7 +203,7 @@ class FaiDetail(FaiAnswer):
     @extend_schema_field(FaiTemplateItem(many=True))
     def get_template(self, fai: FirstArticle) -> Any:
         """What the run's frozen route says to look at."""
-        return FaiTemplateItem(snapshot_of(fai.run).fai_items, many=True).data
+        return [item_to_document(item) for item in snapshot_of(fai.run).fai_items]
 
 
 @extend_schema_view(list=extend_schema(summary="List first article inspections, newest first"))
@@ -255,7 +276,11 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Record an item",
-        description="Of several with one name on a unit, the latest counts; all are kept.",
+        description="Of several with one name on a unit, the latest counts; all are kept. An item of the template "
+        "with limits needs `actualNumber`, and is judged by it, bounds in; of one with `specName` the value is read "
+        "from the unit's latest pass of its step, with its judgement. Another `result` that was said is kept as "
+        "`claimedResult`. Items of a step (and those judged by the system, which without one are of the last) need "
+        "that step passed.",
         request=FaiItemRequest,
         responses={201: FaiItemAnswer},
         examples=[
@@ -263,7 +288,12 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
                 "Paste height",
                 value={"unitSn": "SN-1", "itemName": "Paste height", "actualValue": "118 µm", "result": "PASS"},
                 request_only=True,
-            )
+            ),
+            OpenApiExample(
+                "Measured, and judged by its limits",
+                value={"unitSn": "SN-1", "itemName": "Paste height", "actualNumber": 118.5},
+                request_only=True,
+            ),
         ],
     )
     @action(detail=True, methods=["post"])
@@ -275,8 +305,7 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
             unit_sn=body["unit_sn"],
             item_name=body["item_name"],
             item_spec=body.get("item_spec"),
-            actual_value=body.get("actual_value") or "",
-            result=body["result"],
+            said=said_of(body),
             remark=body.get("remark") or "",
             by=operator_name(request),
         )
@@ -334,6 +363,11 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
         shown = get_or_raise(fai, errors.FaiNotFound, pk=str(fai_id))
         signature_queries.attach(services.RECORD_TYPE, [shown])
         return Response(FaiDetail(shown).data, status=status)
+
+
+def said_of(body: Mapping[str, Any]) -> Said:
+    """Return what a body says of an item."""
+    return Said(body.get("result"), body.get("actual_value") or "", body.get("actual_number"))
 
 
 def _number(pk: str) -> int:

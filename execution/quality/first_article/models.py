@@ -98,7 +98,17 @@ class FirstArticleItem(models.Model):
     item_name = models.CharField(_("item"), max_length=100)
     item_spec = models.CharField(_("what it should be"), max_length=200, blank=True)
     actual_value = models.CharField(_("what it is"), max_length=200, blank=True)
+    actual_number = models.FloatField(_("measured"), null=True, blank=True)
     result = models.CharField(_("result"), max_length=4, choices=FaiResult)
+    claimed_result = models.CharField(
+        _("claimed result"),
+        max_length=4,
+        choices=FaiResult,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("What was said, where the system judged otherwise."),
+    )
     remark = models.CharField(_("remark"), max_length=500, blank=True)
     recorded_by = models.CharField(_("recorded by"), max_length=150)
     recorded_at = models.DateTimeField(_("recorded"), default=timezone.now)

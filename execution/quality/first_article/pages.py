@@ -1,7 +1,9 @@
 """The page of a run's first article: create, start, inspect, decide, sign."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from django.contrib import messages
@@ -20,6 +22,7 @@ from execution.quality.first_article.models import (
     FirstArticle,
     FirstArticleItem,
 )
+from execution.quality.inspection_items import Said
 from execution.readiness_checks.first_article import ITEM_TYPE
 from mes.errors import DomainError, ValidationFailed
 from mes.platform.accounts.roles import Capability, role_capabilities
@@ -36,6 +39,7 @@ from mes.routing.snapshots import FaiItem, RouteSnapshot, StepSnapshot
 
 LARGEST_SAMPLE = 1000
 SIGN = "sign"
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -199,16 +203,33 @@ def _record(request: HttpRequest, run: Run) -> str:
     name = _text(request, "item_name", 100)
     if not name:
         raise ValidationFailed({"itemName": _("Say what was looked at.")})
-    services.record_item(
+    item = services.record_item(
         fai_id=_latest(run),
         unit_sn=_text(request, "unit_sn", 100),
         item_name=name,
         item_spec=_text(request, "item_spec", 200) or None,
-        actual_value=_text(request, "actual_value", 200),
-        result=FaiResult.PASS if request.POST.get("result") == "PASS" else FaiResult.FAIL,
+        said=_said(request),
         by=request.user.get_username(),
     )
-    return _("Recorded: %(name)s.") % {"name": name}
+    return _("Recorded: %(name)s – %(result)s.") % {"name": name, "result": item.get_result_display()}
+
+
+def _said(request: HttpRequest) -> Said:
+    """Return what the form says of an item. Raises ValidationFailed for what is typed as a number and is none."""
+    result = request.POST.get("result") if request.POST.get("result") in FaiResult.values else None
+    typed = _text(request, "actual_number", 40)
+    number = read_number(typed) if typed else None
+    if typed and number is None:
+        raise ValidationFailed({"actualNumber": _("“%(typed)s” is no number.") % {"typed": typed}})
+    return Said(result, _text(request, "actual_value", 200), number)
+
+
+def read_number(typed: str) -> float | None:
+    """Return the number that somebody typed, with a point or a comma; None where it is none that can be measured."""
+    if _NUMBER.fullmatch(typed) is None:
+        return None
+    number = float(typed.replace(",", "."))
+    return number if isfinite(number) else None
 
 
 def _complete(request: HttpRequest, run: Run) -> str:

@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import dispositions
+from execution.quality import inspection_items
 from execution.quality.first_article import rules, signed_document
 from execution.quality.first_article.models import (
     FaiResult,
@@ -15,6 +16,7 @@ from execution.quality.first_article.models import (
     FirstArticleItem,
     FirstArticleSample,
 )
+from execution.quality.inspection_items import Said
 from mes import errors
 from mes.labels import Action, Entity, State
 from mes.platform.database.lookup import get_or_raise
@@ -73,26 +75,29 @@ def record_item(
     fai_id: int,
     unit_sn: str,
     item_name: str,
-    result: str,
+    said: Said,
     by: str,
     item_spec: str | None = None,
-    actual_value: str = "",
     remark: str = "",
 ) -> FirstArticleItem:
-    """Record an item inspected on a unit of the run. Without `item_spec` it comes from the route.
+    """Record an item inspected on a unit of the run. Without `item_spec` it comes from the route, whose limits judge.
 
-    Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch.
+    Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch, FaiStepNotPassed,
+    RequiredDataMissing, ValidationFailed.
     """
     fai = _lock(fai_id, action=Action.RECORD_ITEMS)
     unit = _get_unit(fai, unit_sn)
-    specs = {item.name: item.spec for item in runs.snapshot_of(fai.run).fai_items}
+    snapshot = runs.snapshot_of(fai.run)
+    item = inspection_items.find_item(snapshot.fai_items, item_name)
+    judged = inspection_items.judge(item, said, unit=unit, snapshot=snapshot)
+    if item_spec is None:
+        item_spec = inspection_items.describe(item) if item else ""
     return FirstArticleItem.objects.create(
         first_article=fai,
         unit=unit,
         item_name=item_name,
-        item_spec=item_spec if item_spec is not None else specs.get(item_name, ""),
-        actual_value=actual_value,
-        result=result,
+        item_spec=item_spec,
+        **vars(judged),
         remark=remark,
         recorded_by=by,
     )

@@ -34,6 +34,7 @@ _OF_ITEMS = {
     "recordedBy": "recorded_by",
     "recordedAt": "recorded_at",
 }
+_WHERE_SAID = {"actualNumber": "actual_number", "claimedResult": "claimed_result"}
 
 
 def read(fai_id: int) -> dict[str, Any]:
@@ -51,8 +52,12 @@ def read(fai_id: int) -> dict[str, Any]:
 def _describe(fai: FirstArticle) -> Iterator[dict[str, Any]]:
     item: FirstArticleItem
     for item in fai.items.select_related("unit").order_by("id"):
-        yield {"id": str(item.pk), "unitSn": item.unit.sn} | {
-            name: getattr(item, field) for name, field in _OF_ITEMS.items()
+        said = {name: getattr(item, field) for name, field in _WHERE_SAID.items()}
+        yield {
+            "id": str(item.pk),
+            "unitSn": item.unit.sn,
+            **{name: getattr(item, field) for name, field in _OF_ITEMS.items()},
+            **{name: value for name, value in said.items() if value not in (None, "")},
         }
 
 

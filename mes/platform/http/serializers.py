@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import inf, isfinite
 from typing import Any
 
 import msgspec
@@ -124,6 +125,20 @@ class OffsetDateTimeField(serializers.DateTimeField):
         if not isinstance(value, datetime):
             return value
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class FiniteField(serializers.FloatField):
+    """A number that is measured or a limit: neither infinite nor too large to be one."""
+
+    def to_internal_value(self, data: Any) -> float:
+        """Return the number."""
+        try:
+            number = super().to_internal_value(data)
+        except OverflowError:
+            number = inf
+        if not isfinite(number):
+            raise serializers.ValidationError(_("Must be a finite number."))
+        return number
 
 
 class ReasonField(serializers.CharField):
