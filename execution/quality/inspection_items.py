@@ -3,7 +3,7 @@
 First articles and outgoing inspections alike. Whoever calls holds the lock under which the unit does not move.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,12 +47,17 @@ def describe(item: FaiItem) -> str:
     return item.spec or (describe_limits(item) if item.has_limits else "")
 
 
+def is_of_step(item: FaiItem) -> bool:
+    """Whether an item waits for its step: one that names no step and is judged by nobody else is as it always was."""
+    return item.step_no is not None or bool(item.spec_name) or item.has_limits
+
+
 def judge(item: FaiItem | None, said: Said, *, unit: Unit, snapshot: RouteSnapshot) -> Judged:
     """Return what an item of a template (None: of none, so as it was said) came to on a unit.
 
     Raises FaiStepNotPassed, RequiredDataMissing, ValidationFailed.
     """
-    if item is None or not (item.step_no is not None or item.spec_name or item.has_limits):
+    if item is None or not is_of_step(item):
         return _as_said(said)
     track = _passed_track(item, unit, snapshot)
     if item.spec_name:
@@ -91,7 +96,7 @@ def _judge_value(item: FaiItem, said: Said, value: DataValue) -> Judged:
 
 def _against_claim(is_good: bool, said: Said, text: str, number: float | None) -> Judged:
     result = PASS if is_good else FAIL
-    return Judged(result, said.result if said.result not in (None, result) else "", text, number)  # type: ignore[arg-type]
+    return Judged(result, said.result if said.result not in (None, result) else "", text, number)
 
 
 def is_within(item: FaiItem, number: float) -> bool:
@@ -112,13 +117,20 @@ def _text_of(value: DataValue) -> str:
 # --- reading --------------------------------------------------------------------------------------------------
 
 
-def find_passed_tracks(unit: Unit, snapshot: RouteSnapshot) -> Mapping[int, Track]:
-    """Return by step the unit's latest track there, where that passed. A unit that came from another run brings along
-    what it passed there, at the same step of the same operation.
+def find_passed_tracks(units: Iterable[Unit], snapshot: RouteSnapshot) -> dict[int, dict[int, Track]]:
+    """Return of each unit, by its id and then by step, the latest track there where that passed; one query.
+
+    A unit that came from another run brings along what it passed there, at the same step of the same operation.
     """
-    latest = {(track.step_no, track.operation_code): track for track in unit.tracks.order_by("id")}
-    found = {step.step_no: latest.get((step.step_no, step.operation_code)) for step in snapshot.steps}
-    return {no: track for no, track in found.items() if track is not None and track.result == TrackResult.PASS}
+    found: dict[int, dict[int, Track]] = {unit.pk: {} for unit in units}
+    latest: dict[tuple[int, int, str], Track] = {}
+    for track in Track.objects.filter(unit__in=list(found)).order_by("id"):
+        latest[track.unit_id, track.step_no, track.operation_code] = track
+    for (unit_id, step_no, operation_code), track in latest.items():
+        step = snapshot.step(step_no)
+        if step is not None and step.operation_code == operation_code and track.result == TrackResult.PASS:
+            found[unit_id][step_no] = track
+    return found
 
 
 def step_no_of(item: FaiItem, snapshot: RouteSnapshot) -> int:
@@ -128,7 +140,7 @@ def step_no_of(item: FaiItem, snapshot: RouteSnapshot) -> int:
 
 def _passed_track(item: FaiItem, unit: Unit, snapshot: RouteSnapshot) -> Track:
     step_no = step_no_of(item, snapshot)
-    track = find_passed_tracks(unit, snapshot).get(step_no)
+    track = find_passed_tracks([unit], snapshot)[unit.pk].get(step_no)
     if track is None:
         raise errors.FaiStepNotPassed(sn=unit.sn, step_no=step_no, item=item.name)
     return track

@@ -1,7 +1,7 @@
 """The page of a run's first article: create, start, inspect, decide, sign."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from execution.quality import inspection_items
 from execution.quality.first_article import services
 from execution.quality.first_article.api import FaiSignRequest
 from execution.quality.first_article.models import (
@@ -25,29 +26,34 @@ from execution.quality.first_article.models import (
 from execution.quality.inspection_items import Said
 from execution.readiness_checks.first_article import ITEM_TYPE
 from mes.errors import DomainError, ValidationFailed
-from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.accounts.roles import Capability, role_capabilities, roles_with
 from mes.platform.http import acts
-from mes.platform.http.acts import Act, Field, FieldKind
+from mes.platform.http.acts import Act, Field, FieldKind, Refusal
 from mes.platform.http.pages import in_words, is_live, mark_of, show_live, signed_in
 from mes.platform.scans import UNIT, take_part
 from mes.platform.signatures import queries as signature_queries
 from mes.platform.signatures import services as signatures
+from mes.production.hold_models import HeldUnit, Hold, HoldSource
 from mes.production.models import Run, RunStatus, Unit
 from mes.production.runs import snapshot_of
 from mes.readiness.evaluation import evaluate
 from mes.routing.snapshots import FaiItem, RouteSnapshot, StepSnapshot
 
 LARGEST_SAMPLE = 1000
-SIGN = "sign"
+SIGN, RECORD = "sign", "record"
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Line:
-    """An item on a sample unit, with the latest result."""
+    """An item on a sample unit, with the latest result. `waits_for` is the step that the unit must pass first."""
 
     item: FaiItem
     latest: FirstArticleItem | None
+    spec: str = ""
+    waits_for: StepSnapshot | None = None
+    is_judged: bool = False  # by the system: nobody need say whether it is good
+    is_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ class Sheet:
     samples: Sequence[Sample]
     lacking: int
     open_items: Sequence[str] = field(default=())
+    case: Hold | None = None
+    held: Sequence[HeldUnit] = ()
 
     @property
     def is_inspecting(self) -> bool:
@@ -81,16 +89,19 @@ def first_article(request: HttpRequest, run_no: str) -> HttpResponse:
     run = _get_run(run_no)
     inspections = list(FirstArticle.objects.filter(run=run).order_by("-id")[:20])
     latest = inspections[0] if inspections else None
-    sheet = load_sheet(latest, run) if latest else None
+    refused, sign_act = None, _sign_act(request, run, latest)
+    if not is_live(request):
+        *sign_act, recording = acts.with_refusal(request, [*sign_act, Act(RECORD, "", "")], place=_address_of(run))
+        refused = recording.refusal
+    sheet = load_sheet(latest, run, refused) if latest else None
     is_waiting = latest is not None and latest.status == FaiStatus.INSPECTING and run.status == RunStatus.PREP
     blocked = [finding for finding in evaluate(run).failed if finding.item_type != ITEM_TYPE] if is_waiting else []
-    sign_act = _sign_act(request, run, latest)
     if latest is not None:
         signature_queries.attach(services.RECORD_TYPE, [latest])
-    if not is_live(request):
-        sign_act = acts.with_refusal(request, sign_act, place=_address_of(run))
     context = {
         "sign_act": sign_act,
+        "refused": refused,
+        "releasing_roles": [role.label for role in roles_with((Capability.RELEASE, Capability.DISPOSITION))],
         "blocked": blocked,
         "run": run,
         "sheet": sheet,
@@ -107,7 +118,8 @@ def first_article(request: HttpRequest, run_no: str) -> HttpResponse:
 
 def _marks(sheet: Sheet | None) -> list[Any]:
     samples = sheet.samples if sheet else ()
-    return [
+    ended = [row.ended_at for row in sheet.held] if sheet else []
+    return ended + [
         (
             sample.unit.sn,
             sample.unit.status,
@@ -118,29 +130,73 @@ def _marks(sheet: Sheet | None) -> list[Any]:
     ]
 
 
-def load_sheet(fai: FirstArticle, run: Run) -> Sheet:
-    """Load an inspection in three queries: every sample or inspected unit, with each item of the route or recorded."""
+def load_sheet(fai: FirstArticle, run: Run, refused: Refusal | None = None) -> Sheet:
+    """Load an inspection in a fixed number of queries: every sample or inspected unit, with each item of the route or
+    recorded; and of one that failed the case that holds them.
+    """
     fai.run = run
     snapshot = snapshot_of(run)
     items = list(fai.items.select_related("unit").order_by("id"))
     units = {sample.unit_id: sample.unit for sample in fai.samples.select_related("unit").order_by("id")}
     units |= {item.unit_id: item.unit for item in items if item.unit_id not in units}
     latest = {(item.unit_id, item.item_name): item for item in items}
+    is_bound = any(map(inspection_items.is_of_step, snapshot.fai_items))
+    passed = inspection_items.find_passed_tracks(units.values(), snapshot) if is_bound else {}
+    said = (refused.typed.get("unit_sn"), refused.typed.get("item_name")) if refused else None
+    held = _list_held(units) if fai.status == FaiStatus.FAILED else []
     return Sheet(
         fai=fai,
-        samples=[_sample(unit, snapshot, latest) for unit in units.values()],
+        samples=[_sample(unit, snapshot, latest, passed.get(unit.pk, {}), said) for unit in units.values()],
         lacking=max(0, fai.sample_qty - len(units)),
         open_items=services.list_open_items(fai) if fai.status == FaiStatus.INSPECTING else (),
+        case=held[0].hold if held else None,
+        held=[row for row in held if row.hold_id == held[0].hold_id],
     )
 
 
-def _sample(unit: Unit, snapshot: RouteSnapshot, latest: Mapping[tuple[int, str], FirstArticleItem]) -> Sample:
+def _list_held(unit_ids: Iterable[int]) -> list[HeldUnit]:
+    """Return what first articles hold or held of these units, by the latest case first."""
+    rows = HeldUnit.objects.filter(unit__in=list(unit_ids), hold__source=HoldSource.FAI)
+    return list(rows.select_related("hold", "unit").order_by("-hold_id", "id"))
+
+
+def _sample(
+    unit: Unit,
+    snapshot: RouteSnapshot,
+    latest: Mapping[tuple[int, str], FirstArticleItem],
+    passed: Container[int],
+    refused: tuple[str | None, str | None] | None,
+) -> Sample:
     named = {item.name for item in snapshot.fai_items}
     others = [
         FaiItem(name, item.item_spec) for (pk, name), item in latest.items() if pk == unit.pk and name not in named
     ]
-    lines = [Line(item, latest.get((unit.pk, item.name))) for item in (*snapshot.fai_items, *others)]
+    lines = [
+        Line(
+            item,
+            latest.get((unit.pk, item.name)),
+            spec=inspection_items.describe(item),
+            waits_for=_waits_for(item, snapshot, passed),
+            is_judged=_is_judged(item, snapshot),
+            is_refused=refused == (unit.sn, item.name),
+        )
+        for item in (*snapshot.fai_items, *others)
+    ]
     return Sample(unit, snapshot.step(unit.current_step_no), lines)
+
+
+def _waits_for(item: FaiItem, snapshot: RouteSnapshot, passed: Container[int]) -> StepSnapshot | None:
+    if not inspection_items.is_of_step(item):
+        return None
+    step_no = inspection_items.step_no_of(item, snapshot)
+    return None if step_no in passed else snapshot.step(step_no)
+
+
+def _is_judged(item: FaiItem, snapshot: RouteSnapshot) -> bool:
+    """Whether the system judges an item: by its limits, or by those of the spec that is read."""
+    step = snapshot.step(inspection_items.step_no_of(item, snapshot)) if item.spec_name else None
+    spec = step.spec_index.find(item.spec_name) if step else None
+    return item.has_limits or (spec is not None and spec.has_limits)
 
 
 def _get_run(run_no: str) -> Run:
@@ -163,8 +219,8 @@ def act(request: HttpRequest, run_no: str, action: str) -> HttpResponse:
     if Capability.FAI not in role_capabilities(request.user):
         raise PermissionDenied(_("You may not inspect first articles."))
     run = _get_run(run_no)
-    if action == SIGN:
-        return acts.carry_out(request, lambda: _sign(request, run), place=_address_of(run), name=SIGN)
+    if action in KEPT_BESIDE:
+        return acts.carry_out(request, lambda: KEPT_BESIDE[action](request, run), place=_address_of(run), name=action)
     try:
         message = ACTIONS[action](request, run)
     except DomainError as refusal:
@@ -247,12 +303,8 @@ ACTIONS: dict[str, Callable[[HttpRequest, Run], str]] = {
     "create": _create,
     "start": _start,
     "sample": _name_sample,
-    "record": _record,
     "complete": _complete,
 }
-
-
-NAMES = (*ACTIONS, SIGN)
 
 
 def _sign_act(request: HttpRequest, run: Run, latest: FirstArticle | None) -> Sequence[Act]:
@@ -289,6 +341,11 @@ def _sign(request: HttpRequest, run: Run) -> str:
         signing=signing,
     )
     return _("The first article is signed.")
+
+
+# Whose refusals stand beside their buttons.
+KEPT_BESIDE: dict[str, Callable[[HttpRequest, Run], str]] = {SIGN: _sign, RECORD: _record}
+NAMES = (*ACTIONS, *KEPT_BESIDE)
 
 
 def _address_of(run: Run) -> str:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('execution', '0023_first_article_signatures'),
+        ('execution', '0026_cases_of_held_units'),
     ]
 
     operations = [
