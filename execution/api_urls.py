@@ -9,6 +9,8 @@ from execution.panels_api import PanelViewSet
 from execution.permits_api import PermitViewSet
 from execution.quality.first_article import api as first_article
 from execution.quality.holds.api import HoldViewSet
+from execution.quality.mrb.api import MrbViewSet
+from execution.quality.oqc import api as outgoing_inspections
 from execution.quality.oqc import rule_api as sampling_rules
 from execution.quality.oqc.rule_api import SamplingPlanViewSet
 from execution.transfers.api import TransferViewSet
@@ -23,6 +25,7 @@ _hold = HoldViewSet.as_view
 router = NameRouter()
 first_article.register(router)
 sampling_rules.register(router)
+outgoing_inspections.register(router)  # after what lies below it
 
 urlpatterns = [
     *what_if_api.urlpatterns,
@@ -37,6 +40,7 @@ urlpatterns = [
     path("stations/<name:code>/track-out", _work({"post": "track_out"})),
     path("runs/<name:run_no>/units/move", _transfer({"post": "move"})),
     path("runs/<name:run_no>/units/return", _transfer({"post": "come_back"})),
+    path("runs/<name:run_no>/mrb-decision", MrbViewSet.as_view({"post": "decide"})),
     path("runs/<name:run_no>/panels", PanelViewSet.as_view({"post": "register"})),
     path("carriers/<name:carrier_no>/depanel", PanelViewSet.as_view({"post": "depanel"})),
     path("runs/<name:run_no>/split", _transfer({"post": "split"})),

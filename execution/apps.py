@@ -17,6 +17,10 @@ class ExecutionConfig(AppConfig):
         from execution.quality.first_article import services as first_articles
         from execution.quality.first_article import signed_document
         from execution.quality.holds import signed_release
+        from execution.quality.mrb import services as mrb
+        from execution.quality.oqc import drawing, gate, sampling
+        from execution.quality.oqc import services as outgoing_inspections
+        from execution.quality.oqc import signed_document as oqc_document
         from execution.tracked import TRACKED
         from execution.transfers.scrap_undoing import KIND
         from mes.platform.database import retention
@@ -25,14 +29,20 @@ class ExecutionConfig(AppConfig):
         from mes.platform.monitoring.figures import Figure, figures
         from mes.platform.monitoring.integrity import rules
         from mes.platform.outbox import schedules
+        from mes.platform.outbox.emit import handlers
+        from mes.platform.outbox.models import EventType
         from mes.platform.signatures.hooks import signed_records
         from mes.production.approvals import kinds
-        from mes.production.hooks import run_ended, units_placed
+        from mes.production.hooks import closing_checks, run_ended, units_placed
         from mes.specs.hooks import value_drawers
         from mes.time_rules.hooks import scrap_finders
 
         kinds.register(KIND, deviations.KIND)
         run_ended.register(deviations.end_of_run)
+        run_ended.register(outgoing_inspections.cancel_open)
+        closing_checks.register(gate.find_refusals)
+        handlers[EventType.TRACK_OUT].register(drawing.HANDLER)
+        schedules.tasks.register(drawing.TASK)
         schedules.tasks.register(deviations.TASK)
         tracked.register(*TRACKED)
         lists.register(VALUES)
@@ -41,6 +51,7 @@ class ExecutionConfig(AppConfig):
         units_placed.register(hooks.announce_all)
         run_ended.register(first_articles.cancel_open)
         signed_records.register(signed_document.KIND, signed_release.KIND)
+        signed_records.register(oqc_document.SIGNED, mrb.SIGNED, sampling.SIGNED)
         readiness_checks.register()
         value_drawers.register(what_if.draw)
         figures.register(

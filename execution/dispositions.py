@@ -286,6 +286,7 @@ def _check_rework(unit: Unit, open_cases: Sequence[HeldUnit], to_step_no: int | 
     """Return the step that a unit goes back to. Raises InvalidTransition, UnitOnHold, StepMismatch."""
     assert unit.run is not None
     runs.check_open(unit.run)
+    runs.check_lot_moves(unit.run)
     transitions.UNIT.next_state(Action.REWORK, unit.status)
     others = [row for row in open_cases if row.hold.source not in ANSWERED_BY_REWORK]
     if len(others) > 1:

@@ -8,7 +8,7 @@ from execution.data.judging import JudgedValue
 from execution.models import Track
 from mes.platform.outbox.emit import NewEvent
 from mes.platform.outbox.models import EventType
-from mes.production.models import Run, Unit
+from mes.production.models import Run, Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
 
 
@@ -39,6 +39,7 @@ def track_event(
             "source": track.source,
             "result": track.result or None,
             **({"supersedes": key} if is_reviewed else {}),
+            **({"isFinished": True} if unit.status == UnitStatus.DONE else {}),
         },
     )
 

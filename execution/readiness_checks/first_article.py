@@ -8,19 +8,27 @@ from django.utils.translation import gettext_lazy
 
 from execution.quality.first_article.models import FaiStatus, FirstArticle
 from mes.errors import FaiNotPassed, FaiNotSigned
+from mes.production.models import Run, RunKind
+from mes.readiness.models import ReadinessWaiver
 from mes.readiness.registry import Check, Facts, Finding
 
 ITEM_TYPE = "FAI"
 
 
 def evaluate(facts: Facts) -> Iterator[Finding]:
-    """Yield one item where the route asks for a first article. It cannot be waived."""
+    """Yield one item where the route asks for a first article. It cannot be waived, but by an MRB for a rework run."""
     if not facts.snapshot.requires_fai:
         return
     fai = facts.read(FirstArticle.objects.filter(run=facts.run)).order_by("-id").first()
     code, reason, action = _judge(fai)
     evidence = _describe(fai) if fai else {}
-    yield Finding(ITEM_TYPE, facts.run.run_no, code, reason, action, evidence, waivable=False)
+    yield Finding(ITEM_TYPE, facts.run.run_no, code, reason, action, evidence, waivable=_is_waived(facts.run))
+
+
+def _is_waived(run: Run) -> bool:
+    """Whether an MRB waived the first article of a rework run, ahead of its checks; nobody else can."""
+    waived = ReadinessWaiver.objects.filter(run=run, item_type=ITEM_TYPE)
+    return run.kind == RunKind.REWORK and waived.exists()
 
 
 def _judge(fai: FirstArticle | None) -> tuple[str, str, str]:

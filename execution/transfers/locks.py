@@ -12,7 +12,7 @@ from execution.models import Carrier, CarrierLoad, Track
 from execution.quality.first_article.models import FaiStatus, FirstArticle
 from mes import errors
 from mes.plant.models import BomItem
-from mes.production import locking
+from mes.production import locking, runs
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit
 from mes.production.names import find_names
 from mes.production.serial_numbers import no_such_unit
@@ -42,9 +42,12 @@ def find_named(locked: Mapping[int, Run], run_no: str) -> Run:
 
 
 def check_open(run: Run) -> None:
-    """Raise RunClosed unless units may leave and join a run: one that is on hold is open."""
+    """Raise RunClosed unless units may leave and join a run: one that is on hold is open. Raise RunInOqc while its
+    outgoing inspection lets nothing go.
+    """
     if run.status not in OPEN_RUN_STATUSES:
         raise errors.RunClosed(run=run.run_no)
+    runs.check_lot_moves(run)
 
 
 @dataclass

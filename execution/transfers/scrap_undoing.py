@@ -69,6 +69,7 @@ def _check(approval: Approval, scrapped: ScrappedUnit) -> None:
         if approval.arguments.get("toStepNo") is not None:
             raise errors.ValidationFailed({"toStepNo": _("The unit stays at its step: name none.")})
         if run is not None and run.status in OPEN_RUN_STATUSES:
+            runs.check_lot_moves(run)
             runs.check_quantity(run, more=1)
         return
     assert run is not None

@@ -22,7 +22,8 @@ CODE_PATTERN = rf"^(?!.*//)[^/\s{_UNSEEN}]([^{_UNSEEN}]*[^/\s{_UNSEEN}])?$"
 INTERFACE_WORDS = frozenset({
     "active-run", "authorize", "cancel", "close", "close-check", "compile", "complete", "completion", "confirm",
     "create", "data-specs", "depanel", "deviations", "effective-config", "end", "execution-config", "history",
-    "hold", "ingest-preview", "load", "panels", "passes", "permit", "precheck", "queue", "readiness", "record",
+    "hold", "ingest-preview", "load", "mrb-decision", "panels", "passes", "permit", "precheck", "queue", "readiness",
+    "record",
     "reference-pass", "relabel", "release", "reopen", "resume", "revoke", "rework", "runs", "sample", "scrap",
     "set-up", "sign", "solder-paste", "split", "start", "status", "stencil", "track-in", "track-out", "unit",
     "units", "unload", "unscrap", "versions", "waive",

@@ -1,7 +1,8 @@
 """Hooks for other rooms in the life of a run: what may refuse a step of it, and what runs after one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from mes.errors import DomainError
 from mes.platform.hooks import Hook
 from mes.production.models import Run
 
@@ -19,6 +20,10 @@ units_placed: Hook[Callable[[Sequence[int]], None]] = Hook()
 run_went_on: Hook[Callable[[str], None]] = Hook()
 line_went_on: Hook[Callable[[str], None]] = Hook()
 station_went_on: Hook[Callable[[str], None]] = Hook()
+
+# check(run): yields the refusals of closing a run, beside those that are known here. It is asked when a run is closed,
+# with the run and its unfinished units locked, and by whoever looks whether it could be, without.
+closing_checks: Hook[Callable[[Run], Iterable[DomainError]]] = Hook()
 
 # listener(run): called in the transaction that ends a run, with the run locked, once its end is written. It has only
 # the database.

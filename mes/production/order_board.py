@@ -266,6 +266,10 @@ FIELD_LABELS = {
     "status": _("Status"),
     "splitInto": _("Split into"),
     "splitFrom": _("Split from"),
+    "reworkRun": _("Rework run"),
+    "reworkOf": _("Rework of"),
+    "reworkType": _("Preparations"),
+    "faiWaiver": _("First article waived"),
 }
 
 

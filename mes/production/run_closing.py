@@ -50,7 +50,8 @@ def examine(run: Run) -> Closing:
         return Closing(None, (refusal,))
     if not has_track(run):
         leads_to = RunStatus(transitions.RUN.next_state(Action.CANCEL, run.status))
-    refusals = (*_find_holds(run), *_find_unfinished(run))
+    others = (refusal for check in hooks.closing_checks for refusal in check(run))
+    refusals = (*_find_holds(run), *_find_unfinished(run), *others)
     return Closing(leads_to, refusals, is_short=count_made([run.pk])[run.pk] < run.plan_qty)
 
 
@@ -74,12 +75,23 @@ def lock_units(runs: Sequence[Run]) -> None:
     locking.lock_units(_unfinished(runs))
 
 
-def end(run: Run, status: RunStatus, *, by: str, reason: str) -> list[str]:
-    """End a run that was examined under its lock and those of its units; return the SNs never made, which leave it.
+def end(
+    run: Run,
+    status: RunStatus,
+    *,
+    by: str,
+    reason: str,
+    act: Action = Action.CLOSE,
+    not_made: Sequence[Unit] | None = None,
+    changes: dict[str, list[Any]] | None = None,
+) -> list[str]:
+    """End a run that was examined under its lock and those of its units; return the SNs never made, which leave it: of
+    units that are not finished, unless others are named.
 
     A hold of a unit stays: closing is not releasing. The order is locked by the caller, after this.
     """
-    not_made = list(_unfinished([run]).order_by("id"))
+    if not_made is None:
+        not_made = list(_unfinished([run]).order_by("id"))
     if not_made:
         unit_moves.record_moves(not_made, act=UnitMoveAct.NOT_MADE, to_run=None, by=by, reason=reason)
         leaving = Unit.objects.filter(pk__in=[unit.pk for unit in not_made])
@@ -88,7 +100,7 @@ def end(run: Run, status: RunStatus, *, by: str, reason: str) -> list[str]:
     before, run.status, run.held_from = run.status, status, ""
     run.ended_at = timezone.now()
     run.status_by, run.status_reason = by, reason
-    decisions.record(run, Action.CLOSE, by=by, reason=reason, from_status=before, to_status=status)
+    decisions.record(run, act, by=by, reason=reason, from_status=before, to_status=status, changes=changes)
     run.save(update_fields=["status", "held_from", "ended_at", "status_by", "status_reason"])
     for listener in hooks.run_ended:
         listener(run)

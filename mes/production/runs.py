@@ -16,6 +16,7 @@ from mes.errors import (
     RouteAmbiguous,
     RouteVersionNotReady,
     RunClosed,
+    RunInOqc,
     RunNotFound,
     RunOnHold,
     RunQuantityExceeded,
@@ -186,7 +187,7 @@ def _set_authorization(*, run_no: str, action: str, by: str, reason: str) -> Run
 def register_units(*, run_no: str, sns: Sequence[str]) -> tuple[Run, list[str]]:
     """Register units beforehand; return (run, SNs that were new). Registering again changes nothing.
 
-    An earlier serial number stands for the unit that had it. Raises RunNotFound, RunClosed, RunOnHold,
+    An earlier serial number stands for the unit that had it. Raises RunNotFound, RunClosed, RunOnHold, RunInOqc,
     UnitRunMismatch, ProductMismatch, RunQuantityExceeded, SnUnreadable, SnMaskMismatch, SnIsReference.
     """
     run = lock(run_no=run_no)
@@ -201,6 +202,7 @@ def register_in(
     `will_name`, the caller gives units further names.
     """
     check_open(run)
+    check_lot_moves(run)
     names = find_names(sns)
     names.check_no_reference(sns)
     sns = [names.present.get(sn, sn) for sn in sns]
@@ -286,6 +288,12 @@ def check_open(run: Run) -> None:
         raise RunOnHold(run=run.run_no)
     if run.status not in (RunStatus.PREP, RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS):
         raise RunClosed(run=run.run_no)
+
+
+def check_lot_moves(run: Run) -> None:
+    """Raise RunInOqc for a run in its outgoing inspection: its lot stands still, nothing joins, leaves or goes back."""
+    if run.is_in_oqc:
+        raise RunInOqc(run=run.run_no)
 
 
 def check_quantity(run: Run, *, more: int) -> None:

@@ -36,6 +36,26 @@ def confirm(
         )
 
 
+def copy_done(source: Run, target: Run) -> None:
+    """Take the preparations of a run that are confirmed over into another one of its line, in the caller's transaction.
+
+    They keep who confirmed them; what was taken back since is not taken over.
+    """
+    latest = PrepConfirmation.objects.filter(run=source).order_by("code", "source", "-id").distinct("code", "source")
+    PrepConfirmation.objects.bulk_create(
+        PrepConfirmation(
+            run=target,
+            code=each.code,
+            source=each.source,
+            confirmed_by=each.confirmed_by,
+            confirmed_at=each.confirmed_at,
+            remark=each.remark,
+        )
+        for each in latest
+        if each.is_done
+    )
+
+
 def _find(run: Run, code: str) -> PrepPolicy:
     facts = Facts(run=run, snapshot=snapshot_of(run), now=timezone.now(), is_gate=False)
     policy = next((policy for policy in list_policies(facts) if policy.code == code), None)

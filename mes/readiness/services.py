@@ -152,6 +152,11 @@ def waive_finding(*, run_no: str, item_type: str, item_key: str, code: str, reas
             _mark(list(same.select_related("check_made")), waiver)
 
 
+def waive_by_decision(run: Run, *, item_type: str, item_key: str, code: str, reason: str, by: str) -> None:
+    """Waive an item of a locked run ahead of its checks, by a decision that is kept elsewhere too."""
+    _write_waiver(run, (item_type, item_key, code), reason=reason, by=by)
+
+
 def _check_waivable(item_type: str, item_key: str, *, waivable: bool) -> None:
     if not waivable:
         raise ReadinessItemNotWaivable(item=f"{item_type} {item_key}".strip())

@@ -31,6 +31,7 @@ ADDED: dict[str, str] = {
     "holds": "runs and units say what holds them",
     "holdNo": "decisions name the case that they opened or ended",
     "deviations": "units tell the deviations that cover them",
+    "isFinished": "events tell the pass by which a unit is done",
     "isOptional": "steps may be optional",
     "reentryLimit": "steps limit how often rework leads into them again",
     "allowedQty": "orders say by how much their runs may exceed them",

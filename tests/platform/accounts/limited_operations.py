@@ -55,6 +55,8 @@ GET /api/equipment/{code}
 GET /api/fai
 GET /api/fai/{id}
 GET /api/bulk-actions/{id}
+GET /api/oqc
+GET /api/oqc/{id}
 GET /api/ingest/events
 GET /api/ingest/events/causes
 POST /api/ingest/events/dismiss
@@ -182,6 +184,14 @@ GET /api/integration/station-data
 GET /api/integration/stencil-status
 POST /api/integration/work-orders
 GET /api/oqc/sampling-plan
+POST /api/oqc/run/{run_no}
+POST /api/oqc/{id}/cancel
+POST /api/oqc/{id}/complete
+POST /api/oqc/{id}/items
+POST /api/oqc/{id}/start
+GET /api/oqc/sampling-states
+POST /api/oqc/sampling-states/{id}/resume
+POST /api/runs/{run_no}/mrb-decision
 POST /api/oqc/sampling-rules
 DELETE /api/oqc/sampling-rules/{id}
 PATCH /api/oqc/sampling-rules/{id}

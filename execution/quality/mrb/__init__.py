@@ -1,0 +1,1 @@
+"""The material review board decides about a run whose outgoing inspection failed."""
