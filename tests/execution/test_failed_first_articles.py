@@ -55,6 +55,7 @@ def test_its_samples_and_the_units_it_has_items_of_are_held(plant, inspector):
     [first, second] = Disposition.objects.order_by("id")
     assert (first.action, first.reason, first.to_status) == ("HOLD", second.reason, "ON_HOLD")
     assert "first article failed: paste too thin" in first.reason
+    assert (first.hold, first.hold.source, first.hold.held_units.count()) == (second.hold, "FAI", 2)
     assert first.decided_by == assert_done(inspector.get(f"/api/fai/{fai['id']}"))["completedBy"]
 
 

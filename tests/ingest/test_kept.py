@@ -9,12 +9,14 @@ from rest_framework.test import APIClient
 
 from execution import dispositions
 from execution.models import Disposition, Track
+from execution.quality.holds import cases
 from ingest import dismissing
 from ingest.models import IngestEvent, OpenIngestEvent, SettledIngestEvent
 from ingest.processing import catch_up
 from mes.plant.models import Equipment, Station
 from mes.platform.inbound.models import IdempotencyKey
 from mes.production import runs
+from mes.production.hold_models import Hold
 from mes.production.models import Unit
 from tests.factories import api_client
 from tests.ingest.conftest import Send
@@ -249,6 +251,22 @@ def test_deciding_about_a_unit_dismisses_the_reports_that_held_it(
     dismissed = SettledIngestEvent.objects.filter(status="DISMISSED")
     assert all((event.note["dismissedBy"], event.note["reason"]) == (BY, "looked at") for event in dismissed)
     assert dismissed.count() == 2
+
+
+def test_ending_one_case_dismisses_its_reports_alone(plant: IngestPlant, send: Send, committed: Any) -> None:
+    sn = plant.sns[0]
+    Unit.objects.update(status="DONE", current_step_no=40)
+    send(printed(sn, result="NG"), 409)
+    send(final_test(sn, result="NG"), 409)
+    first, second = OpenIngestEvent.objects.order_by("id").values_list("pk", flat=True)
+    by_event = dict(Disposition.objects.filter(action="HOLD").values_list("about_event_id", "hold"))
+    [unit] = Unit.objects.filter(sn=sn)
+    for event_id, left in ((second, {first}), (first, set())):
+        with committed():
+            cases.end_cases([unit], hold=Hold.objects.get(pk=by_event[event_id]), reason="looked at", by="quality")
+        assert set(OpenIngestEvent.objects.values_list("pk", flat=True)) == left
+        assert dismissing.dismiss_missed() == 0  # the other has nothing to do with it
+    assert Unit.objects.get(sn=sn).status == "DONE"
 
 
 def test_a_panel_is_dismissed_when_all_that_it_holds_are_decided(send: Send, committed: Any) -> None:

@@ -22,7 +22,8 @@ from django_q.models import OrmQ, Schedule
 from pytest_django import DjangoDbBlocker
 
 from integration.outbound import delivery
-from mes.production.models import WorkOrder
+from mes.production.hold_models import HeldUnit, Hold
+from mes.production.models import Unit, WorkOrder
 from mes.routing import snapshots
 from mes.routing.models import RouteVersion
 from tests.upgrade import answers, cases, databases, differences, installation, schema
@@ -124,6 +125,17 @@ def test_the_database_is_migrated(upgraded: Upgrade) -> None:
     call_command("migrate", verbosity=0)
     assert read_sources("field_sources") == upgraded.sources
     assert all(any(sources for _id, sources in rows) for rows in upgraded.sources.values())
+
+
+def test_what_was_held_is_held_by_a_case_for_each_reason(upgraded: Upgrade) -> None:
+    held = Unit.objects.filter(status="ON_HOLD").prefetch_related("held_units__hold")
+    assert len(held) > 1
+    for unit in held:
+        cases = [row.hold for row in sorted(unit.held_units.all(), key=lambda row: row.pk)]
+        assert cases and all((case.scope, case.status) == ("UNITS", "OPEN") for case in cases)
+        assert " · ".join(case.reason for case in cases)[:500] == unit.hold_reason
+    assert set(HeldUnit.objects.values_list("unit", flat=True)) == {unit.pk for unit in held}
+    assert {"PERSON", "REPORT", "DATA"} >= set(Hold.objects.filter(scope="UNITS").values_list("source", flat=True))
 
 
 @pytest.mark.parametrize("kind", schema.KINDS)
