@@ -20,7 +20,8 @@ from demo.counts import Counting
 from demo.mail import LINE_STOPPED, Letter, Mail
 from demo.mischief import Mischief
 
-WAITING_CODES = ("EQUIPMENT_UNAVAILABLE", LINE_STOPPED)
+STATION_STOPPED = "STATION_STOPPED"
+WAITING_CODES = ("EQUIPMENT_UNAVAILABLE", LINE_STOPPED, STATION_STOPPED, "RUN_ON_HOLD", "RUN_IN_OQC", "FAI_NOT_PASSED")
 BEHIND_CODES = ("STEP_MISMATCH", "STATION_MISMATCH", "UNIT_ALREADY_IN_STATION", "UNIT_NOT_IN_STATION")
 RETRY_SECONDS = 5.0
 PARTING_TRIES = 20
@@ -152,7 +153,6 @@ class Place:
     is_kept_waiting: bool = False
     told: str = ""  # why it waits, as long as it does
     wanted: int = MOST_ON_CARRIER
-    looked_at: float = float("-inf")
 
     @property
     def has_room(self) -> bool:
@@ -286,10 +286,8 @@ class Line:
         return bool(batch.pending) or any(board.batch is batch for board in boards)
 
     def _enter_machine(self, place: Place) -> None:
-        if not self._is_normal(place):
-            return
         self._let_go_on(place)
-        if not place.waiting:
+        if not place.waiting or not self._is_permitted(place):
             return
         load = self._load_carrier(place) if place.is_batch else Load((place.waiting.popleft(),))
         place.inside.add(load)
@@ -298,16 +296,44 @@ class Line:
             self._report(place, load, {}, phase="start")
         self._agenda.after(place.cycle(load), lambda: self._leave(place, load))
 
-    def _is_normal(self, place: Place) -> bool:
-        """Whether the machine runs; if it does not, it is looked at again after a while."""
-        if time.monotonic() - place.looked_at < RETRY_SECONDS:
-            return True
-        equipment = self._client.get("equipment", place.step.equipment)
-        if equipment["status"] == "normal":
-            place.looked_at, place.told = time.monotonic(), ""
-            return True
-        self._keep_waiting(place, f"{place.step.equipment} is not normal but {equipment['status']}")
-        return False
+    def _is_permitted(self, place: Place) -> bool:
+        """Whether the boards that come next may run here. Where not, the machine stands still, and asks again after a
+        while; a board that is not to run at all is looked at by people.
+        """
+        for board in self._next_boards(place):
+            permit = self._client.post("stations", place.step.station, "permit", body={"sn": board.sn})
+            if permit["allowed"] or self._is_only_late(board, permit):
+                continue
+            first = permit["reasons"][0]
+            reasons = "; ".join(reason["message"] for reason in permit["reasons"])
+            codes = {reason["code"] for reason in permit["reasons"]}
+            if codes.isdisjoint(WAITING_CODES):
+                place.waiting.remove(board)
+                if permit["action"] == "PASS_THROUGH":
+                    self._go_where_it_is(board, self._client.get("stations", "resolve-unit", board.sn))
+                else:
+                    self._lose(board, f"may not run at {place.step.station}: {reasons}")
+            elif LINE_STOPPED in codes and not self.mail.is_line_stopped:  # somebody else has stopped it
+                self._say(f"{place.step.station} stands still: {first['message']}")
+                self.stand()
+            else:
+                self._keep_waiting(place, reasons)
+            return False
+        place.told = ""
+        return True
+
+    def _next_boards(self, place: Place) -> list[Board]:
+        """Return the boards that enter together next."""
+        first = place.waiting[0]
+        if not place.is_batch:
+            return [first]
+        boards = [board for board in place.waiting if board.batch is first.batch and board.panel is first.panel]
+        return boards[: place.wanted] if first.panel is None else boards
+
+    def _is_only_late(self, board: Board, permit: dict[str, Any]) -> bool:
+        """Whether a board may not run only because an event of it is on its way still: it was where it had to be."""
+        behind = (*BEHIND_CODES, "UNIT_NOT_FOUND")
+        return board.is_behind and all(reason["code"] in behind for reason in permit["reasons"])
 
     def _let_go_on(self, place: Place) -> None:
         """Send on boards of an earlier simulator whose events arrived after all."""
@@ -319,9 +345,7 @@ class Line:
 
     def _load_carrier(self, place: Place) -> Load:
         """Put waiting boards of one run on a carrier; every other time the oven reads them itself."""
-        batch, panel = place.waiting[0].batch, place.waiting[0].panel
-        boards = [board for board in place.waiting if board.batch is batch and board.panel is panel]
-        boards = boards[: place.wanted] if panel is None else boards
+        panel, boards = place.waiting[0].panel, self._next_boards(place)
         for board in boards:
             place.waiting.remove(board)
         if panel is not None:
@@ -403,7 +427,6 @@ class Line:
 
     def _try_again(self, place: Place) -> None:
         place.is_kept_waiting = False
-        place.looked_at = float("-inf")
         self._fill(place)
 
     # --- leaving a machine ----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Every case, in the order in which they run. A new one is a file here and a line below."""
 
 from bench.case import Case
-from bench.cases import auto_single, device_data_batch, device_data_single, panel, reads, refused, trace_unit
+from bench.cases import auto_single, device_data_batch, device_data_single, panel, permit, reads, refused, trace_unit
 
 _ALL = (
     device_data_single.CASE,
@@ -10,6 +10,8 @@ _ALL = (
     panel.CASE,
     refused.PASSING,
     refused.FAILING,
+    permit.PERMIT,
+    permit.REFUSED,
     trace_unit.TRACE,
     trace_unit.PAGE,
     reads.QUEUE,

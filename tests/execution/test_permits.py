@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from execution import carriers
@@ -213,3 +215,22 @@ def test_a_run_that_the_outgoing_inspection_holds_goes_on_by_the_material_review
         ["QUALITY", "ADMIN"],
         holds.list_open(run=plant.run)[0].hold_no,
     )
+
+
+def count(client: APIClient, address: str, body: dict[str, Any]) -> int:
+    with CaptureQueriesContext(connection) as queries:
+        client.post(address, body)
+    return sum(not query["sql"].startswith(("SAVEPOINT", "RELEASE", "ROLLBACK")) for query in queries)
+
+
+def test_it_takes_no_more_statements_than_a_track_in_that_is_refused(plant: Plant, client: APIClient) -> None:
+    address, body = "/api/stations/SMT-01/permit", {"sn": "SN-1"}
+    client.post(address, body)
+    assert count(client, address, body) == 1
+    hold_unit("SN-1")
+    assert count(client, address, body) == 2 == count(client, "/api/stations/SMT-01/track-in", body)
+    station_acts.stop(station_code="SMT-01", reason="x", by="ann")
+    line_acts.hold(line_code="SMT-A", reason="x", by="ann")
+    assert count(client, address, body) == 3
+    carriers.load(carrier_no="PAL-1", placings=[Placing("SN-1"), Placing("SN-2"), Placing("SN-3")])
+    assert count(client, address, {"carrierNo": "PAL-1"}) == 5  # however many units
