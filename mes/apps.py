@@ -44,12 +44,14 @@ class MesConfig(AppConfig):
         from mes.platform.outbox.emit import handlers
         from mes.platform.outbox.models import EventType
         from mes.platform.server.backup import drop_leftovers
+        from mes.platform.signatures.hooks import signed_records
         from mes.production import active_runs, approvals
         from mes.production import engineer_work as production_work
         from mes.production import integrity as production_integrity
         from mes.production import lists as production_lists
         from mes.production import retention as production_retention
         from mes.production.hooks import run_ended
+        from mes.production.station_acts import SIGNED
         from mes.production_counts import retention as production_counts
         from mes.readiness import registration as readiness
         from mes.routing import drift
@@ -70,6 +72,7 @@ class MesConfig(AppConfig):
         lists.register(*production_lists.LISTS, spec_lists.SPECS, routing_lists.ROUTES, audit_lists.CHANGES)
         readiness.register()
         run_ended.register(active_runs.end_all)
+        signed_records.register(SIGNED)
         handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks
         time_rules.register()
         references.user_finders.register(find_users)

@@ -37,6 +37,14 @@ class OpenRun:
 
 
 @dataclass(frozen=True)
+class Stopped:
+    """A station of the line that is stopped, and by what: of several holds each by itself."""
+
+    station: Station
+    hold: Hold
+
+
+@dataclass(frozen=True)
 class LineNow:
     """Everything the page of a line shows."""
 
@@ -47,6 +55,7 @@ class LineNow:
     open_runs: Sequence[OpenRun]
     more_runs: int
     stations: Sequence[Station]
+    stopped: Sequence[Stopped]
 
     @property
     def active_holds(self) -> Sequence[Hold]:
@@ -83,8 +92,9 @@ def get_line_now(*, code: str) -> LineNow:
     active_ids = [activation.run_id for activation in activations]
     rows = fetch_all(RUNS_OF_LINE, {"line_id": line.pk, "active_ids": active_ids})
     states = build_states([as_run(row) for row in rows])
-    holds = list(Hold.objects.filter(Q(line=line) | Q(run__in=list(states)), status=HoldStatus.OPEN).order_by("id"))
     places = {station.pk: station for station in stations}
+    of_these = Q(line=line) | Q(run__in=list(states)) | Q(station__in=list(places))
+    holds = list(Hold.objects.filter(of_these, status=HoldStatus.OPEN).order_by("id"))
     active = [
         Active(activation, states[activation.run_id], places.get(activation.station_id or 0))
         for activation in activations
@@ -107,6 +117,7 @@ def get_line_now(*, code: str) -> LineNow:
         ],
         more_runs=_count_more(rows),
         stations=stations,
+        stopped=[Stopped(places[hold.station_id], hold) for hold in holds if hold.station_id is not None],
     )
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
+from rest_framework import serializers
 
 from mes.errors import LineNotFound
 from mes.platform.accounts.roles import Capability, role_capabilities
@@ -16,19 +17,48 @@ from mes.platform.http import acts
 from mes.platform.http.acts import Act, Field, FieldKind
 from mes.platform.http.pages import is_live, show_live, signed_in
 from mes.platform.http.serializers import CodeField, StrictSerializer
-from mes.production import line_acts
+from mes.platform.signatures import services as signatures
+from mes.platform.signatures.serializers import SignatureRequest
+from mes.production import holds, line_acts, station_acts
+from mes.production.decision_models import LONGEST_REASON
+from mes.production.hold_models import HoldSource
 from mes.production.line_api import ActiveRunRequest, GoOnRequest, LineStatusViewSet, StopRequest
-from trace.line_now import LineNow, OpenRun, get_line_now
+from trace.line_now import LineNow, OpenRun, Stopped, get_line_now
 from trace.pages import missing
 
-ACTIONS = {"hold": "hold", "resume": "resume", "active-run": "active_run"}  # of the address → of the interface
-NAMED = re.compile(r"(?:de)?activate(?:-[0-9]+)?")  # an act that leads to “active-run”
+ACTIONS = {  # of the address → of the interface, whose capabilities it needs
+    "hold": "hold",
+    "resume": "resume",
+    "active-run": "active_run",
+    "stop-station": "hold",
+    "go-on-station": "resume",
+}
+NAMED = {  # acts of which several lead to one action
+    "active-run": re.compile(r"(?:de)?activate(?:-[0-9]+)?"),
+    "go-on-station": re.compile(r"go-on-[0-9]+"),
+}
+ENDED_HERE = (HoldSource.PERSON, HoldSource.RULE)  # what else stops a station ends where it began
 
 
 class _EndOfActive(StrictSerializer):
     """Where no run is to be active any more; of the line, where no station is named."""
 
     stationCode = CodeField(required=False)
+
+
+class _StopStation(StrictSerializer):
+    """Which station is stopped, and why."""
+
+    stationCode = CodeField()
+    reason = serializers.CharField(max_length=LONGEST_REASON)
+
+
+class _GoOnStation(_StopStation):
+    """Which station goes on of what stops it, and why; signed."""
+
+    # The base class has an attribute of this name, for another use.
+    source = serializers.ChoiceField(choices=[each.value for each in ENDED_HERE])  # type: ignore[assignment]
+    signature = SignatureRequest(required=False)
 
 
 @signed_in
@@ -40,16 +70,17 @@ def line(request: HttpRequest, code: str) -> HttpResponse:
     except LineNotFound:
         return missing(request, code, _("There is no line “%(code)s”.") % {"code": code})
     place = reverse("line", args=[now.line.code])
-    offered = list(_list_acts(now, role_capabilities(request.user)))
+    offered = list(_list_acts(now, request))
     if not is_live(request):
         offered = list(acts.with_refusal(request, offered, place=place))
     by_name = {act.name: act for act in offered}
     context = {
         "now": now,
-        "acts": [by_name[name] for name in ("hold", "resume", "deactivate") if name in by_name],
+        "acts": [by_name[name] for name in ("hold", "resume", "stop-station", "deactivate") if name in by_name],
         "scan": by_name.get("activate"),
         "is_refused": any(act.refusal for act in offered),
         "next": [(run, by_name.get(f"activate-{run.state.run.pk}")) for run in now.next_runs],
+        "stopped": [(item, by_name.get(f"go-on-{item.hold.pk}")) for item in now.stopped],
         "stations": [(item, by_name.get(f"deactivate-{item.station.pk}")) for item in now.at_stations if item.station],
     }
     return show_live(request, "trace/line.html", "trace/_line_live.html", context)
@@ -62,7 +93,7 @@ def act(request: HttpRequest, code: str, action: str) -> HttpResponse:
     if not _may(action, role_capabilities(request.user)):
         raise PermissionDenied(_("You may not do this."))
     named = request.GET.get("act", "")
-    name = named if action == "active-run" and NAMED.fullmatch(named) else action
+    name = named if action in NAMED and NAMED[action].fullmatch(named) else action
     return acts.carry_out(request, lambda: _do(request, code, action), place=reverse("line", args=[code]), name=name)
 
 
@@ -77,7 +108,35 @@ def _do(request: HttpRequest, code: str, action: str) -> str:
         given = acts.read_form(GoOnRequest, request, (acts.reason_field(is_required=False),))
         line_acts.resume(line_code=code, reason=given.get("reason") or "", by=by)
         return _("The line goes on.")
+    if action == "stop-station":
+        return _stop_station(request, by)
+    if action == "go-on-station":
+        return _let_station_go_on(request, by)
     return _set_active(request, code, by)
+
+
+def _stop_station(request: HttpRequest, by: str) -> str:
+    given = acts.read_form(_StopStation, request, (Field("stationCode", kind=FieldKind.CODE), acts.reason_field()))
+    station = station_acts.stop(station_code=given["station_code"], reason=given["reason"], by=by)
+    return _("Station %(station)s is stopped.") % {"station": station.code}
+
+
+def _let_station_go_on(request: HttpRequest, by: str) -> str:
+    fields = (*_hidden("", ""), acts.reason_field(), *acts.signature_fields(request, meaning=""))
+    given = acts.read_form(_GoOnStation, request, fields)
+    needed = LineStatusViewSet.capabilities["resume"]
+    signing = signatures.verify(request, given.get("signature"), *needed)
+    source = HoldSource(given["source"])
+    code, reason = given["station_code"], given["reason"]
+    station = station_acts.go_on(station_code=code, reason=reason, by=by, source=source, signing=signing)
+    if holds.list_open(station=station):
+        return _("That hold has ended; something else stops station %(station)s.") % {"station": station.code}
+    return _("Station %(station)s goes on.") % {"station": station.code}
+
+
+def _hidden(station_code: str, source: str) -> Sequence[Field]:
+    named = (("stationCode", station_code), ("source", source))
+    return tuple(Field(name, kind=FieldKind.HIDDEN, value=value) for name, value in named)
 
 
 def _set_active(request: HttpRequest, code: str, by: str) -> str:
@@ -99,13 +158,17 @@ def _may(action: str, granted: frozenset[Capability]) -> bool:
 # --- what may be done -----------------------------------------------------------------------------------------
 
 
-def _list_acts(now: LineNow, granted: frozenset[Capability]) -> list[Act]:
+def _list_acts(now: LineNow, request: HttpRequest) -> list[Act]:
     """Return what the line's state and somebody's capabilities allow."""
-    offered: list[Act] = []
+    granted, offered = role_capabilities(request.user), list[Act]()
     if now.hold is None and _may("hold", granted):
         offered.append(_stop(now))
     if now.hold is not None and _may("resume", granted):
         offered.append(_go_on(now))
+    if now.stations and _may("hold", granted):
+        offered.append(_offer_to_stop_station(now))
+    if _may("resume", granted):
+        offered += [_offer_to_go_on(now, item, request) for item in now.stopped if item.hold.source in ENDED_HERE]
     if _may("active-run", granted):
         offered.extend(_list_activations(now))
     return offered
@@ -141,6 +204,43 @@ def _go_on(now: LineNow) -> Act:
         symbol="next",
         tone="good",
         fields=(acts.reason_field(is_required=False),),
+    )
+
+
+def _offer_to_stop_station(now: LineNow) -> Act:
+    places = [("", _("Choose one")), *((station.code, station.code) for station in now.stations)]
+    station = Field("stationCode", _("Station"), FieldKind.CHOICE, choices=places, is_required=True)
+    about = _("No unit enters this station until somebody lets it go on. What is in it may leave.")
+    return Act(
+        "stop-station",
+        _("Stop a station"),
+        _address(now, "stop-station"),
+        button=_("Stop the station"),
+        about=about,
+        symbol="hold",
+        tone="bad",
+        is_harmful=True,
+        fields=(station, acts.reason_field()),
+    )
+
+
+def _offer_to_go_on(now: LineNow, item: Stopped, request: HttpRequest) -> Act:
+    name = f"go-on-{item.hold.pk}"
+    fields = (
+        *_hidden(item.station.code, item.hold.source),
+        acts.reason_field(),
+        *acts.signature_fields(request, meaning=_("Released")),
+    )
+    about = _("Units may enter it again, unless something else stops it, too.")
+    return Act(
+        name,
+        _("Go on"),
+        _address(now, "go-on-station", name),
+        button=_("Let the station go on"),
+        about=about,
+        symbol="next",
+        tone="good",
+        fields=fields,
     )
 
 

@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from execution import tracking
 from mes.platform.accounts.roles import Role
+from mes.platform.signatures.models import Signature
+from mes.platform.signatures.queries import is_unchanged
 from mes.production import line_acts
 from mes.production.decision_models import RunActivation
 from mes.production.hold_models import Hold
@@ -185,3 +187,28 @@ def test_an_order_that_is_due_says_when(plant: Plant) -> None:
     day = timezone.localdate() + timedelta(days=3)
     type(plant.order).objects.update(due_date=day)
     assert f"due {day.day} {day:%b}" in read(sign_in())
+
+
+def test_a_station_is_stopped_and_goes_on_signed(plant: Plant) -> None:
+    operator, supervisor = sign_in(), sign_in(Role.SUPERVISOR, "sue")
+    stopped = operator.post(f"{PAGE}stop-station/", {"stationCode": "SMT-01", "reason": "Smell of smoke"})
+    assert stopped.status_code == 302
+    hold = Hold.objects.get(station__code="SMT-01")
+    text = read(operator)
+    assert "Stopped stations" in text
+    assert "Smell of smoke" in text
+    assert "Let the station go on" not in text  # an operator stops and does not release
+    assert "Let the station go on" in read(supervisor)
+    name = f"go-on-{hold.pk}"
+    form = {"stationCode": "SMT-01", "source": "PERSON", "reason": "Aired", "signature.meaning": "Released"}
+    form |= {"signature.username": "sue", "signature.password": "wrong"}
+    address = f"{PAGE}go-on-station/?act={name}"
+    supervisor.post(address, form)
+    assert Hold.objects.get(pk=hold.pk).status == "OPEN"
+    assert operator.post(address, form).status_code == 403
+    supervisor.post(address, {**form, "signature.password": "secret"})
+    assert Hold.objects.get(pk=hold.pk).status == "RELEASED"
+    signature = Signature.objects.get()
+    assert (signature.record_type, signature.signer, is_unchanged(signature)) == ("STATION_RELEASE", "sue", True)
+    assert '"holdNo":"' + hold.hold_no in signature.document
+    assert "Stopped stations" not in read(supervisor)
