@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django import DjangoDbBlocker
 
 from mes.platform.inbound import sources
@@ -54,6 +54,18 @@ def seen_deadlocks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(locking, "MOST_DEADLOCKS", 0)
         yield
+
+
+@pytest.fixture(scope="module")
+def around_all(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A transaction around those of the tests of a file, for what is dear: it is made once, and stays as it was made.
+
+    All tests of the file see it, so each wants it, and none commits. The time of the database stands still meanwhile:
+    what works events off by it does not belong there.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
+from mes.platform.server.placement import find_binaries
+
 PROJECT = Path(__file__).resolve().parent.parent
 BUILDING = 7_203_114  # the advisory lock under which the migrated database is made
 # Ids that tell of what they are: no id of one table is found in another.
@@ -65,6 +67,21 @@ def copy(source: str, target: str) -> None:
         # File by file is quicker than through the log, as the source is small.
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
         server.execute(statement.format(sql.Identifier(target), sql.Identifier(source)))
+
+
+def fill(url: str) -> None:
+    """Make an empty database on another server what the migrated one is: that takes a tenth of migrating it."""
+    migrate()
+    read = f"{own()}_read"
+    copy(migrated(), read)  # connections to the migrated one are ended by others who copy it
+    programs = find_binaries() / "bin"
+    reading = [programs / "pg_dump", "--no-owner", f"--dbname={url_of(read)}"]
+    writing = [programs / "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction", url]
+    with subprocess.Popen(reading, stdout=subprocess.PIPE) as dump:
+        subprocess.run(writing, stdin=dump.stdout, stdout=subprocess.DEVNULL, check=True)
+    assert dump.returncode == 0
+    with _server() as server:
+        server.execute(_drop(read))
 
 
 def drop_all() -> None:

@@ -1,14 +1,11 @@
 """No page and no form of a page or of the admin site breaks, whatever is typed. Addresses are walked, not listed."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.test import Client
 from django.urls import reverse
-from pytest_django import DjangoDbBlocker
 
 from mes.plant.models import Line
 from mes.platform.accounts.roles import Role
@@ -20,12 +17,8 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 
 
 @pytest.fixture(scope="module")
-def plant(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Make a plant once, in a transaction around those of the tests."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        make_config(operation=make_plant().operations["PRINT"])
-        yield
-        transaction.set_rollback(True)
+def plant(around_all: None) -> None:
+    make_config(operation=make_plant().operations["PRINT"])
 
 
 @pytest.fixture

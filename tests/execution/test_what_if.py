@@ -1,5 +1,6 @@
 """What other limits would have done to kept values: before as it was given, after as the judge says."""
 
+import pickle
 import random
 from datetime import timedelta
 from typing import Any
@@ -21,9 +22,14 @@ from tests.factories import Plant, api_client, make_plant, make_spec
 NOW = timezone.now()
 
 
+@pytest.fixture(scope="module")
+def made(around_all: None) -> bytes:
+    return pickle.dumps(make_plant(units=3))
+
+
 @pytest.fixture
-def plant(db: None) -> Plant:
-    return make_plant(units=3)
+def plant(made: bytes, db: None) -> Plant:
+    return pickle.loads(made)  # each its own
 
 
 def keep(spec: DataCollectionSpec, *numbers: float | None, unit: Unit | None = None, **fields: Any) -> None:

@@ -5,8 +5,6 @@ import http.client
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -22,8 +20,8 @@ from django_q.signing import SignedPackage
 from mes.platform.server import embedded, web
 from mes.platform.server.embedded import Cluster
 from mes.platform.server.throwaway import make_folder, remove_folder
+from tests import databases
 from tests.platform.outbox.support import (
-    PROJECT,
     eventually,
     free_port,
     running,
@@ -38,8 +36,7 @@ def server() -> Iterator[tuple[str, Cluster]]:
     folder = make_folder()
     try:
         with embedded.running(folder, durable=True, say=lambda text: None) as url:
-            given = {**os.environ, "DATABASE_URL": url}
-            subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=PROJECT, env=given, check=True)
+            databases.fill(url)
             yield url, embedded._in_use[-1][1]
     finally:
         remove_folder(folder)

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from attack.processes import belonging
+from mes.platform.server import embedded
 from mes.platform.server.placement import place
 from mes.platform.server.throwaway import make_folder, remove_folder
 from tests import databases
@@ -74,6 +75,8 @@ def on_a_small_disk(tmp_path: Path) -> Iterator[Installation]:
     with contextlib.ExitStack() as stack:
         stack.callback(remove_folder, folder)
         stack.enter_context(exhaustion.small_disk(folder, DISK))
+        with embedded.running(folder) as url:  # as an installation leaves it that is stopped
+            databases.fill(url)
         installation = Installation(folder, tmp_path / "log")
         stack.callback(installation.end)
         installation.comes_back()

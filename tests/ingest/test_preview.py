@@ -1,5 +1,6 @@
 """A preview says what a real event would do, and stores nothing."""
 
+import pickle
 from typing import Any
 
 import pytest
@@ -35,9 +36,14 @@ NOT_OF_AN_EVENT = (
 )  # they say what becomes of it, not what stands in it
 
 
+@pytest.fixture(scope="module")
+def made(around_all: None) -> bytes:
+    return pickle.dumps(make_ingest_plant())
+
+
 @pytest.fixture
-def plant() -> IngestPlant:
-    return make_ingest_plant()
+def plant(made: bytes, db: None) -> IngestPlant:
+    return pickle.loads(made)  # each its own
 
 
 def preview(plant: IngestPlant, step_no: int, event: Any, expect: int = 200, **fields: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Inbound status: each event counts once, and the latest by event time counts whatever the order of arrival."""
 
+import pickle
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
@@ -72,9 +73,14 @@ MISSING: dict[str, tuple[dict[str, Any], str, int]] = {
 every_channel = pytest.mark.parametrize("name", BODIES)
 
 
+@pytest.fixture(scope="module")
+def made(around_all: None) -> bytes:
+    return pickle.dumps(make_plant_at_work())
+
+
 @pytest.fixture
-def plant() -> Plant:
-    return make_plant_at_work()
+def plant(made: bytes, db: None) -> Plant:
+    return pickle.loads(made)  # each its own
 
 
 def make_plant_at_work() -> Plant:

@@ -1,14 +1,12 @@
 """What a token that is limited to stations may do: every operation of the API is walked."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.generators import EndpointEnumerator
-from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from execution import carriers, tracking
@@ -188,18 +186,13 @@ def is_refused(answer: Any) -> bool:
 
 
 @pytest.fixture(scope="module")
-def made(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Things]:
-    """Everything of line SMT-A, beside which there is a line SMT-B with a station B-01.
-
-    It is made once, in a transaction around those of the tests, each of which takes back what it did.
-    """
-    with django_db_blocker.unblock(), transaction.atomic():
-        plant = make_plant()
-        make_station("B-01", line=make_line("SMT-B"), station_type=StationType.AUTO)
-        for about in (plant.line, plant.order, plant.run):
-            decisions.record(about, Action.HOLD, by="test")
-        yield Things(plant)
-        transaction.set_rollback(True)
+def made(around_all: None) -> Things:
+    """Everything of line SMT-A, beside which there is a line SMT-B with a station B-01."""
+    plant = make_plant()
+    make_station("B-01", line=make_line("SMT-B"), station_type=StationType.AUTO)
+    for about in (plant.line, plant.order, plant.run):
+        decisions.record(about, Action.HOLD, by="test")
+    return Things(plant)
 
 
 @pytest.fixture

@@ -41,6 +41,25 @@ def data_dir() -> Iterator[Path]:
     throwaway.remove_folder(folder)
 
 
+@pytest.fixture(scope="module")
+def sample() -> Iterator[Path]:
+    """The home of a database that was made and stopped."""
+    folder = throwaway.make_folder()
+    with running(folder):
+        pass
+    yield place(folder).home
+    throwaway.remove_folder(folder)
+
+
+@pytest.fixture
+def made(data_dir: Path, sample: Path) -> None:
+    """`data_dir` has a database already, which is stopped: making one takes longer than the rest of a test."""
+    home = place(data_dir).home
+    home.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cp", "-a", f"{sample}/.", str(home)], check=True)
+    (home / "port").unlink()  # another's
+
+
 def running(data_dir: Path, **options):
     return embedded.running(data_dir, durable=False, **options)
 
@@ -97,7 +116,7 @@ def test_it_asks_for_the_password_and_hides_it(data_dir):
         assert (home / "password").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_last_user_stops_the_server(data_dir):
+def test_the_last_user_stops_the_server(data_dir, made):
     holder = hold(data_dir)
     shared = holder.stdout.readline().strip()
     with running(data_dir) as url:
@@ -115,7 +134,7 @@ def test_two_started_together_share_one_server(data_dir):
     assert postmaster_pid(data_dir) is None
 
 
-def test_a_server_whose_launcher_was_killed_is_adopted(data_dir):
+def test_a_server_whose_launcher_was_killed_is_adopted(data_dir, made):
     holder = hold(data_dir)
     url = holder.stdout.readline().strip()
     pid = postmaster_pid(data_dir)
@@ -126,7 +145,7 @@ def test_a_server_whose_launcher_was_killed_is_adopted(data_dir):
     assert postmaster_pid(data_dir) is None
 
 
-def test_it_comes_back_when_it_dies_in_use(data_dir):
+def test_it_comes_back_when_it_dies_in_use(data_dir, made):
     with running(data_dir) as url:
         execute(url, "CREATE TABLE kept ()")
         execute(url, "CHECKPOINT")
@@ -136,7 +155,7 @@ def test_it_comes_back_when_it_dies_in_use(data_dir):
         assert execute(url, "SELECT count(*) FROM kept") == (0,)
 
 
-def test_it_is_not_taken_for_dead_for_want_of_a_file_descriptor(data_dir):
+def test_it_is_not_taken_for_dead_for_want_of_a_file_descriptor(data_dir, made):
     with running(data_dir) as url:
         pid = postmaster_pid(data_dir)
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -167,7 +186,7 @@ def test_it_keeps_its_port_on_a_full_disk_and_takes_another_when_that_is_taken(d
         assert embedded.keep_alive() == moved
 
 
-def test_a_stale_pid_that_another_program_has_now_does_not_hinder(data_dir):
+def test_a_stale_pid_that_another_program_has_now_does_not_hinder(data_dir, made):
     with running(data_dir) as url:
         execute(url, "CREATE TABLE kept ()")
         execute(url, "CHECKPOINT")  # throw-away servers do not write at each commit
@@ -193,7 +212,7 @@ def test_a_first_start_that_was_cut_off_leaves_nothing_broken(data_dir):
     assert not partial.exists()
 
 
-def test_data_of_another_version_is_refused(data_dir):
+def test_data_of_another_version_is_refused(data_dir, made):
     with running(data_dir):
         pass
     version = place(data_dir).home / "data" / "PG_VERSION"
@@ -203,7 +222,7 @@ def test_data_of_another_version_is_refused(data_dir):
     assert version.read_text() == "15\n"
 
 
-def test_a_failed_start_shows_the_log(data_dir):
+def test_a_failed_start_shows_the_log(data_dir, made):
     with running(data_dir):
         pass
     with (place(data_dir).home / "data" / "postgresql.conf").open("a") as settings:
