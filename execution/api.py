@@ -20,7 +20,8 @@ from execution.quality.defect_fields import (
     named_defects,
 )
 from execution.quality.defects import ReportedDefect
-from mes.platform.accounts.permissions import StationAccess, operator_name
+from execution.quality.repair.overrides import LimitOverride, read_override
+from mes.platform.accounts.permissions import StationAccess, check_capability, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import (
     CodeField,
@@ -293,11 +294,16 @@ class ReleaseRequest(ReasonRequest):
     signature = SignatureRequest(required=False, allow_null=True)
 
 
-class ReworkRequest(StrictSerializer):
+class ReworkRequest(LimitOverride):
     """Where a unit goes back to; by default to the step that failed last."""
 
     reason = serializers.CharField(max_length=500)
     toStepNo = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False, allow_null=True)
+    repair = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        help_text="To the bench first. By default not; a unit that waits for its repair still does, but for `false`.",
+    )
 
 
 REASON = OpenApiExample("Why", value={"reason": "Scratch on the solder mask"}, request_only=True)
@@ -328,6 +334,9 @@ class UnitStateAnswer(serializers.Serializer):
     currentStepNo = serializers.IntegerField(allow_null=True)
 
 
+MAY_REWORK = (Capability.DISPOSITION,)
+
+
 class UnitDecisionViewSet(GenericViewSet):
     """Decisions about single units."""
 
@@ -336,7 +345,7 @@ class UnitDecisionViewSet(GenericViewSet):
     capabilities = {
         "hold": (Capability.DISPOSITION, Capability.RELEASE),
         "release": (Capability.RELEASE, Capability.DISPOSITION),
-        "rework": (Capability.DISPOSITION,),
+        "rework": (*MAY_REWORK, Capability.MRB),  # of those who only have the latter, beyond the limit of re-entries
         "scrap": (Capability.DISPOSITION,),
         "relabel": (Capability.DISPOSITION, Capability.RELEASE),
     }
@@ -372,8 +381,16 @@ class UnitDecisionViewSet(GenericViewSet):
     def rework(self, request: Request, sn: str) -> Response:
         """Send it back; later steps are passed again."""
         body = read(ReworkRequest, request)
+        if not body["override_limit"]:
+            check_capability(request, *MAY_REWORK)
+        override = read_override(request, body)
         unit = dispositions.rework_unit(
-            sn=sn, to_step_no=body.get("to_step_no"), reason=body["reason"], by=operator_name(request)
+            sn=sn,
+            to_step_no=body.get("to_step_no"),
+            reason=body["reason"],
+            by=operator_name(request) if override is None else override.decided_by(operator_name(request)),
+            repair=body.get("repair"),
+            override=override,
         )
         return _state(unit)
 

@@ -7,22 +7,26 @@ from execution.data import what_if_api
 from execution.deviations.api import DeviationViewSet
 from execution.panels_api import PanelViewSet
 from execution.permits_api import PermitViewSet
+from execution.quality.defect_decisions_api import DefectDecisionViewSet
 from execution.quality.first_article import api as first_article
 from execution.quality.holds.api import HoldViewSet
 from execution.quality.mrb.api import MrbViewSet
 from execution.quality.oqc import api as outgoing_inspections
 from execution.quality.oqc import rule_api as sampling_rules
 from execution.quality.oqc.rule_api import SamplingPlanViewSet
+from execution.quality.repair import api as repair
 from execution.transfers.api import TransferViewSet
 from mes.platform.http.addresses import FIRST_NAME, NAME, NameRouter
 from mes.production.reference_api import ReferencePassViewSet
 
 _work, _decide, _transfer = StationWorkViewSet.as_view, UnitDecisionViewSet.as_view, TransferViewSet.as_view
+_settle = DefectDecisionViewSet.as_view
 
 _deviate = DeviationViewSet.as_view
 _hold = HoldViewSet.as_view
 
 router = NameRouter()
+repair.register(router)
 first_article.register(router)
 sampling_rules.register(router)
 outgoing_inspections.register(router)  # after what lies below it
@@ -49,6 +53,7 @@ urlpatterns = [
     path("deviations/<name:no>/end", _deviate({"post": "end"})),
     path("holds/preview", _hold({"post": "preview"})),
     path("units/<name:sn>/unscrap", _transfer({"post": "unscrap"})),
+    *(path(f"defects/<str:pk>/{name}", _settle({"post": name})) for name in ("disposition", "release")),
     *(
         path(f"units/<name:sn>/{name}", _decide({"post": name}))
         for name in ("hold", "release", "rework", "scrap", "relabel")

@@ -21,6 +21,7 @@ class ExecutionConfig(AppConfig):
         from execution.quality.oqc import drawing, gate, sampling
         from execution.quality.oqc import services as outgoing_inspections
         from execution.quality.oqc import signed_document as oqc_document
+        from execution.quality.repair import reentries
         from execution.tracked import TRACKED
         from execution.transfers.scrap_undoing import KIND
         from mes.platform.database import retention
@@ -46,6 +47,7 @@ class ExecutionConfig(AppConfig):
         schedules.tasks.register(deviations.TASK)
         tracked.register(*TRACKED)
         lists.register(VALUES)
+        signed_records.register(reentries.KIND)
         rules.register(*integrity.RULES)
         scrap_finders.register(queries.find_scrap_times)
         units_placed.register(hooks.announce_all)

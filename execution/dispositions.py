@@ -13,6 +13,8 @@ from execution.deviations.skipping import settle
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
 from execution.quality.holds import cases, records, signed_release
+from execution.quality.repair import reentries, tasks
+from execution.quality.repair.reentries import Override
 from mes import errors
 from mes.labels import Action
 from mes.platform.outbox.emit import emit
@@ -117,12 +119,13 @@ def _record(
     reason: str,
     by: str,
     held_from: str = "",
-) -> None:
+) -> Disposition:
     """Record who decided what about a unit, and why; of a held one also what it was held from."""
     decision = _decision(unit, action, from_status=from_status, reason=reason, by=by)
     decision.held_from = held_from
     decision.save()
     _tell_counts([decision], held_from=held_from)
+    return decision
 
 
 def _decision(unit: Unit, action: DispositionAction, *, from_status: str, reason: str, by: str) -> Disposition:
@@ -201,6 +204,7 @@ def scrap(units: Sequence[Unit], *, reason: str, by: str) -> None:
     for unit in units:
         take_off(unit, at=timezone.now())
     cases.end_cases(units, hold=None, end=HeldUnitEnd.SCRAP, reason=reason, by=by)
+    tasks.settle_scrapped(units, reason=reason, by=by)
     for unit in units:
         cancel_of_unit(unit.sn)
         hooks.announce(unit.pk)
@@ -245,10 +249,20 @@ def find_scrapping(unit: Unit) -> tuple[str, datetime]:
 
 @under_present_sn
 @locking.atomically
-def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None) -> Unit:
-    """Send a unit back to a step, by default to the one that failed last; later steps are passed again.
+def rework_unit(
+    *,
+    sn: str,
+    reason: str,
+    by: str,
+    to_step_no: int | None = None,
+    repair: bool | None = None,
+    override: Override | None = None,
+) -> Unit:
+    """Send a unit back to a step, by default to the one that failed last; later steps are passed again. With `repair`
+    to the bench first; by default only one that waits for its repair already.
 
-    An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, UnitOnHold, StepMismatch.
+    An open track is closed as FAIL. Raises UnitNotFound, UnitRunNotFound, InvalidTransition, UnitOnHold, StepMismatch,
+    ReentryLimitReached.
     """
     locked = locking.lock([sn])
     unit = Unit.objects.select_related("run__route_version").filter(sn=sn).first()
@@ -257,33 +271,47 @@ def rework_unit(*, sn: str, reason: str, by: str, to_step_no: int | None = None)
     if unit.run is None:
         raise errors.UnitRunNotFound(code=sn)
     locked.check(unit_ids=[unit.pk], run_ids=[unit.run.pk])
-    rework([unit], reason=reason, by=by, to_step_no=to_step_no)
+    rework([unit], reason=reason, by=by, to_step_no=to_step_no, repair=repair, override=override)
     return unit
 
 
-def rework(units: Sequence[Unit], *, reason: str, by: str, to_step_no: int | None = None) -> None:
+def rework(
+    units: Sequence[Unit],
+    *,
+    reason: str,
+    by: str,
+    to_step_no: int | None = None,
+    repair: bool | None = None,
+    override: Override | None = None,
+) -> None:
     """Send locked units of locked runs back (inside a transaction): see `rework_unit`.
 
     It is the answer to what values, inspections, defects and reports hold them for, and to one case besides: whatever
-    holds them ends. Several of those are for people to decide about first.
+    holds them ends. Several of those are for people to decide about first. Who goes beyond the limit of re-entries
+    needs an `override`.
     Raises what it is refused for before anything is written.
     """
     open_cases = cases.list_open_cases(units)
-    step_nos = {unit.pk: _check_rework(unit, open_cases[unit.pk], to_step_no) for unit in units}
+    step_nos = {unit.pk: _check_rework(unit, open_cases[unit.pk], to_step_no, override) for unit in units}
     for unit in units:
         _close_open_track(unit, override=ResultOverride.REWORK, by=by)
         before, unit.held_from, unit.hold_reason = unit.status, "", ""
         unit.status, unit.current_step_no = transitions.UNIT.next_state(Action.REWORK, before), step_nos[unit.pk]
         unit.rework_no += 1
         unit.save(update_fields=["status", "held_from", "hold_reason", "current_step_no", "rework_no", "updated_at"])
-        _record(unit, DispositionAction.REWORK, from_status=before, reason=reason, by=by)
+        decision = _record(unit, DispositionAction.REWORK, from_status=before, reason=reason, by=by)
+        tasks.open_for(unit, repair=repair, reason=reason, by=by)
+        if override is not None:
+            reentries.sign(decision, override)
     settle([unit for unit in units if unit.run is not None and unit.run.has_deviations])
     cases.end_cases(units, hold=None, end=HeldUnitEnd.REWORK, reason=reason, by=by)
     hooks.announce_decisions([unit.pk for unit in units])
 
 
-def _check_rework(unit: Unit, open_cases: Sequence[HeldUnit], to_step_no: int | None) -> int:
-    """Return the step that a unit goes back to. Raises InvalidTransition, UnitOnHold, StepMismatch."""
+def _check_rework(unit: Unit, open_cases: Sequence[HeldUnit], to_step_no: int | None, override: Override | None) -> int:
+    """Return the step that a unit goes back to. Raises InvalidTransition, UnitOnHold, StepMismatch,
+    ReentryLimitReached.
+    """
     assert unit.run is not None
     runs.check_open(unit.run)
     runs.check_lot_moves(unit.run)
@@ -291,7 +319,10 @@ def _check_rework(unit: Unit, open_cases: Sequence[HeldUnit], to_step_no: int | 
     others = [row for row in open_cases if row.hold.source not in ANSWERED_BY_REWORK]
     if len(others) > 1:
         raise _on_hold(unit, others)
-    return _choose_step(unit, unit.run, to_step_no)
+    step_no = _choose_step(unit, unit.run, to_step_no)
+    if override is None:
+        reentries.check_limit(unit, unit.run, to_step_no=step_no)
+    return step_no
 
 
 def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:

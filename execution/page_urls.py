@@ -2,8 +2,10 @@
 
 from django.urls import path, re_path
 
+from execution.quality import defect_review
 from execution.quality.first_article import pages as first_article
 from execution.quality.oqc import pages as oqc
+from execution.quality.repair import pages as repair
 from mes.platform.http.addresses import NAME, one_of
 
 urlpatterns = [
@@ -18,5 +20,10 @@ urlpatterns = [
         first_article.act,
         name="first-article-action",
     ),
+    path("defects/review/", defect_review.review, name="defects-review"),
+    path("defects/review/<int:defect_id>/<str:name>/", defect_review.act, name="defects-review-act"),
+    path("repair/", repair.bench, name="repair"),
+    path("repair/<int:task_id>/", repair.task, name="repair-task"),
+    path("repair/<int:task_id>/<str:name>/", repair.act, name="repair-act"),
     path("first-articles/<name:run_no>/", first_article.first_article, name="first-article"),
 ]

@@ -86,6 +86,13 @@ SUBJECTS = (
         "RUN_NOT_FOUND LINE_NOT_FOUND STATION_NOT_FOUND UNIT_NOT_FOUND INVALID_TRANSITION UNIT_ON_HOLD STEP_MISMATCH",
     ),
     Subject(
+        "Defects and repair",
+        "What was found wrong with units, what is decided about it, and the bench.",
+        ("defects", "rework-tasks"),
+        "DEFECT_NOT_FOUND REWORK_TASK_NOT_FOUND FALSE_CALL_OF_VALUE REENTRY_LIMIT_REACHED REPAIR_RECORD_MISSING "
+        "INVALID_TRANSITION STEP_MISMATCH UNIT_ON_HOLD SIGNATURE_REQUIRED SIGNATURE_REFUSED SIGNER_MISMATCH",
+    ),
+    Subject(
         "Trace and reports",
         "What happened to a unit or a carrier, and what a line made.",
         ("trace", "reports"),

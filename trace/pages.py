@@ -280,7 +280,7 @@ def _mark_of_run(page: runs.RunPage, shown: ShownRun) -> str:
     """Stand for what the page of a run shows."""
     checked = page.readiness and page.readiness.check
     numbers = (page.matching, page.clocks_over, page.clocks_soon, page.newer_version_no, page.counts)
-    yields = [(item.step.step_no, item.finished, item.passed) for item in page.yields]
+    yields = [(item.step.step_no, item.finished, item.passed, item.passed_as_claimed) for item in page.yields]
     units = [_facts_of_unit(row) for row in page.units]
     open_ones = (*page.holds, *(shown.deviation for shown in page.deviations))
     decided = [columns_of(row) for row in (*open_ones, *(item.decision for item in page.decisions))]

@@ -156,16 +156,24 @@ class RunState:
 
 @dataclass(frozen=True)
 class StepYield:
-    """First passes of a step: those finished, and those of them that passed."""
+    """First passes of a step: those finished, those of them that passed, and those that passed as it was claimed,
+    before reviews and false calls.
+    """
 
     step: StepSnapshot
     finished: int
     passed: int
+    passed_as_claimed: int
 
     @property
     def percent(self) -> float | None:
         """The first-pass yield; None before the first unit."""
         return 100 * self.passed / self.finished if self.finished else None
+
+    @property
+    def percent_as_claimed(self) -> float | None:
+        """The first-pass yield without what reviews and false calls made of it; None before the first unit."""
+        return 100 * self.passed_as_claimed / self.finished if self.finished else None
 
 
 @dataclass(frozen=True)
@@ -228,8 +236,19 @@ class RunPage:
     @property
     def first_pass_yield(self) -> float | None:
         """The share of units expected to pass every step at the first go: the steps' yields multiplied."""
-        shares = [item.passed / item.finished for item in self.yields if item.finished]
-        return 100 * prod(shares) if shares else None
+        return _multiply(item.percent for item in self.yields)
+
+    @property
+    def first_pass_yield_as_claimed(self) -> float | None:
+        """The same as it was claimed; None where no review or false call changed it."""
+        if all(item.passed == item.passed_as_claimed for item in self.yields):
+            return None
+        return _multiply(item.percent_as_claimed for item in self.yields)
+
+
+def _multiply(percents: Iterable[float | None]) -> float | None:
+    shares = [percent / 100 for percent in percents if percent is not None]
+    return 100 * prod(shares) if shares else None
 
 
 def build_states(runs: Sequence[Run]) -> dict[int, RunState]:
@@ -331,7 +350,8 @@ def list_recent_runs(limit: int = 10) -> list[RunState]:
 
 
 YIELDS = """
-    SELECT step_no, count(*), count(*) FILTER (WHERE result = 'PASS') FROM execution_track
+    SELECT step_no, count(*), count(*) FILTER (WHERE result = 'PASS'),
+           count(*) FILTER (WHERE result = 'PASS' AND result_override <> 'REVIEW') FROM execution_track
      WHERE run_id = ANY(ARRAY[%(run_id)s::bigint]) AND attempt = 1 AND out_at IS NOT NULL GROUP BY step_no
 """
 
@@ -339,8 +359,8 @@ YIELDS = """
 def _list_yields(state: RunState) -> list[StepYield]:
     """First-pass yield counts the first attempt of every unit at a step, in one query."""
     rows = fetch_all(YIELDS, {"run_id": state.run.pk})
-    counts = {step_no: (finished, passed) for step_no, finished, passed in rows}
-    return [StepYield(step, *counts.get(step.step_no, (0, 0))) for step in state.snapshot.steps]
+    counts = {step_no: numbers for step_no, *numbers in rows}
+    return [StepYield(step, *counts.get(step.step_no, (0, 0, 0))) for step in state.snapshot.steps]
 
 
 _UNIT, _TRACK = Columns(Unit, "u"), Columns(Track, "t")

@@ -37,6 +37,7 @@ from trace.unit_rows import (
     LoadRow,
     MoveRow,
     RecordRow,
+    TaskRow,
     TrackRow,
     ValueRow,
 )
@@ -186,6 +187,25 @@ _DEFECTS = _all(
     rows="execution_defect d WHERE d.unit_id = u.id",
     order="d.id",
 )
+_REPAIRS = _all(
+    """
+    p.id, p.defect_id, (SELECT code FROM execution_defect WHERE id = p.defect_id),
+    (SELECT location FROM execution_defect WHERE id = p.defect_id), p.action, p.result, p.replaced, p.remark,
+    p.recorded_by, p.recorded_at
+    """,
+    rows="execution_repairrecord p WHERE p.task_id = k.id",
+    order="p.id",
+)
+_TASKS = _all(
+    f"""
+    k.id, k.to_step_no, k.status, k.reason, k.created_by, k.created_at, k.ended_by, k.ended_at, k.end_reason,
+    coalesce((SELECT json_agg(defect_id ORDER BY defect_id) FROM execution_reworktask_defects
+               WHERE reworktask_id = k.id), '[]'),
+    coalesce({_REPAIRS}, '[]')
+    """,
+    rows="execution_reworktask k WHERE k.unit_id = u.id",
+    order="k.id",
+)
 _ITEMS = _all(
     """
     i.item_type, i.item_key, i.status, i.code, i.reason, i.evidence, (
@@ -227,6 +247,7 @@ _DECODE: Mapping[str, Callable[[str], Any]] = {
     _CLOCKS: msgspec.json.Decoder(list[ClockRow]).decode,
     _INSPECTIONS: msgspec.json.Decoder(list[InspectionRow]).decode,
     _DEFECTS: msgspec.json.Decoder(list[DefectRow]).decode,
+    _TASKS: msgspec.json.Decoder(list[TaskRow]).decode,
     _CHECK: msgspec.json.Decoder(CheckRow).decode,
     _ALIASES: msgspec.json.Decoder(list[AliasRow]).decode,
 }
@@ -277,6 +298,7 @@ class UnitRows:
     carrier_values: Sequence[ValueRow]
     aliases: Sequence[AliasRow] = ()
     holds: Sequence[HeldRow] = ()
+    tasks: Sequence[TaskRow] = ()
 
 
 def read_unit(sn: str) -> UnitRows:
@@ -291,7 +313,7 @@ def read_unit(sn: str) -> UnitRows:
     tracks, dispositions, holds, moves, deviations, event_keys, opened, loads, passes, *others = _decoded(
         _DECODE, row[_PARTS_AT:]
     )
-    clocks, inspections, defects, check, aliases = others
+    clocks, inspections, defects, tasks, check, aliases = others
     since = unit.created_at - CLOCKS_DIFFER  # nothing was received before it existed, but for events
     records, settled = _read_received(unit, since, dict(event_keys or ()), dispositions or ())
     values, carrier_values = _read_values(unit, since, passes or ())
@@ -313,6 +335,7 @@ def read_unit(sn: str) -> UnitRows:
         carrier_values=carrier_values,
         aliases=aliases or (),
         holds=holds or (),
+        tasks=tasks or (),
     )
 
 

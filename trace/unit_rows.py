@@ -10,6 +10,7 @@ import msgspec
 
 from execution.models import DispositionAction, Judge, TrackResult, TrackSource
 from execution.quality.models import DefectSource, DefectStatus, InspectionType, InspectionVerdict
+from execution.quality.repair.models import RepairAction, RepairResult, ReworkTaskStatus
 from ingest.models import IngestStatus
 from mes.production.decision_models import UnitMoveAct
 from mes.production.hold_models import Hold, HoldSource
@@ -360,6 +361,44 @@ class DefectRow(Row, frozen=True, gc=False):
 
     def get_status_display(self) -> str:
         return label(DefectStatus, self.status)
+
+
+class RepairRow(Row, frozen=True, gc=False):
+    """What was done about a defect: `execution.quality.repair.models.RepairRecord`."""
+
+    defect_id: int
+    code: str
+    location: str
+    action: str
+    result: str
+    replaced: list[dict[str, Any]]
+    remark: str
+    recorded_by: str
+    recorded_at: datetime
+
+    def get_action_display(self) -> str:
+        return label(RepairAction, self.action)
+
+    def get_result_display(self) -> str:
+        return label(RepairResult, self.result)
+
+
+class TaskRow(Row, frozen=True, gc=False):
+    """A stay at the bench, or one to come: `execution.quality.repair.models.ReworkTask`, with its records."""
+
+    to_step_no: int
+    status: str
+    reason: str
+    created_by: str
+    created_at: datetime
+    ended_by: str
+    ended_at: datetime | None
+    end_reason: str
+    defect_ids: list[int]
+    records: list[RepairRow]
+
+    def get_status_display(self) -> str:
+        return label(ReworkTaskStatus, self.status)
 
 
 class WaiverRow(msgspec.Struct, array_like=True, frozen=True, gc=False):

@@ -31,6 +31,8 @@ from trace.unit_rows import (
     InspectionRow,
     MoveRow,
     RecordRow,
+    RepairRow,
+    TaskRow,
     TrackRow,
     ValueRow,
 )
@@ -118,6 +120,8 @@ class UnitTrace:
         """What holds the unit at present, the oldest first."""
         return [held for held in self.holds if held.ended_at is None]
 
+    tasks: Sequence[TaskRow] = ()
+
     @cached_property
     def decisions(self) -> list[DispositionRow | MoveRow]:
         """What was decided about the unit, and how it came from run to run, newest first."""
@@ -196,6 +200,7 @@ class UnitTrace:
             *((inspection.pk, inspection.result, inspection.status_at) for inspection in self.inspections),
             *((defect.pk, defect.code, defect.status) for defect in self.defects),
             *((held.pk, held.ended_at) for held in self.holds),
+            *((task.pk, task.status, task.to_step_no, len(task.records)) for task in self.tasks),
             *(len(rows) for rows in (self.carriers.passes, self.carriers.values)),
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -271,6 +276,7 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         loaded_at=timezone.now(),
         aliases=rows.aliases,
         holds=rows.holds,
+        tasks=rows.tasks,
     )
 
 
@@ -334,6 +340,8 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         ],
         "carrierDataValues": [_value_as_json(value, links) for value in trace.carriers.values],
         "defects": [inspections.defect_as_json(defect) for defect in trace.defects],
+        "reworkTasks": [_task_as_json(task) for task in trace.tasks],
+        "repairs": [_repair_as_json(task, record) for task in trace.tasks for record in task.records],
         "dispositions": [_disposition_as_json(item) for item in trace.dispositions],
         "moves": [_move_as_json(move) for move in trace.moves],
         "deviations": [_deviation_as_json(deviation) for deviation in trace.deviations],
@@ -467,6 +475,37 @@ def _held_as_json(held: HeldRow) -> dict[str, Any]:
         "endedBy": held.ended_by or None,
         "end": held.end or None,
         "endReason": held.end_reason or None,
+    }
+
+
+def _task_as_json(task: TaskRow) -> dict[str, Any]:
+    return {
+        "id": str(task.pk),
+        "toStepNo": task.to_step_no,
+        "status": task.status,
+        "reason": task.reason,
+        "defectIds": list(map(str, task.defect_ids)),
+        "createdBy": task.created_by,
+        "createdAt": task.created_at,
+        "endedBy": task.ended_by or None,
+        "endedAt": task.ended_at,
+        "endReason": task.end_reason or None,
+    }
+
+
+def _repair_as_json(task: TaskRow, record: RepairRow) -> dict[str, Any]:
+    return {
+        "id": str(record.pk),
+        "taskId": str(task.pk),
+        "defectId": str(record.defect_id),
+        "code": record.code,
+        "location": record.location or None,
+        "action": record.action,
+        "result": record.result,
+        "replaced": record.replaced,
+        "remark": record.remark or None,
+        "recordedBy": record.recorded_by,
+        "recordedAt": record.recorded_at,
     }
 
 

@@ -6,6 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Station
+from mes.production.hold_models import Hold
 from mes.production.models import Run, Unit
 from mes.status_reports.models import Reported, recorded_by_field
 
@@ -79,7 +80,7 @@ class Defect(models.Model):
     """One thing that is wrong with a unit, found at a step, at one designator. The only home of defects.
 
     `code` is the code of the tree that it counts under, as far as `reported_code`, what was said, could be read as
-    one; else what was said.
+    one; else what was said. `hold` is the case that was opened for it, which its release ends.
     """
 
     unit = models.ForeignKey(
@@ -130,6 +131,9 @@ class Defect(models.Model):
     settled_by = models.CharField(_("settled by"), max_length=150, blank=True, default="", db_default="")
     settled_at = models.DateTimeField(_("settled"), null=True)
     settled_reason = models.CharField(_("why"), max_length=500, blank=True, default="", db_default="")
+    hold = models.ForeignKey(
+        Hold, on_delete=models.PROTECT, null=True, related_name="defects", db_index=False, verbose_name=_("case")
+    )
     created_at = models.DateTimeField(_("recorded"), default=timezone.now)
 
     class Meta:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from execution import hooks
 from execution.deviations.skipping import settle
+from execution.quality.repair import tasks
 from execution.transfers import locks, rules
 from execution.transfers.locks import Named, find_named, lock_named, lock_runs
 from execution.transfers.rules import StepRule
@@ -219,4 +220,5 @@ def put_into(
     Unit.objects.filter(pk__in=ids).update(**columns)
     if target.has_deviations:
         settle(Unit.objects.filter(pk__in=ids).order_by("pk"))
+    tasks.take_along(units, target, steps)
     hooks.announce_transfer(ids)

@@ -33,6 +33,8 @@ ADDED: dict[str, str] = {
     "deviations": "units tell the deviations that cover them",
     "isFinished": "events tell the pass by which a unit is done",
     "isOptional": "steps may be optional",
+    "reworkTasks": "units tell of their stays at the bench",
+    "repairs": "units tell of their stays at the bench",
     "reentryLimit": "steps limit how often rework leads into them again",
     "allowedQty": "orders say by how much their runs may exceed them",
     "aboutEventId": "decisions name the step and the event that they are about",

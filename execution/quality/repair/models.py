@@ -6,6 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from execution.quality.models import Defect
+from mes.production.decision_models import LONGEST_REASON
 from mes.production.models import Run, Unit
 from mes.status_reports.models import recorded_by_field
 
@@ -30,6 +31,9 @@ class ReworkTask(models.Model):
     created_at = models.DateTimeField(_("sent"), default=timezone.now)
     ended_by = models.CharField(_("ended by"), max_length=150, blank=True, default="", db_default="")
     ended_at = models.DateTimeField(_("ended"), null=True)
+    end_reason = models.CharField(
+        _("why it was cancelled"), max_length=LONGEST_REASON, blank=True, default="", db_default=""
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -123,6 +123,13 @@ GET /api/work-orders/{wo_no}/history
 """
 
 REFUSED = """
+POST /api/defects/{id}/disposition
+POST /api/defects/{id}/release
+GET /api/rework-tasks
+GET /api/rework-tasks/{id}
+POST /api/rework-tasks/{id}/cancel
+POST /api/rework-tasks/{id}/complete
+POST /api/rework-tasks/{id}/repair-record
 GET /api/deviations
 POST /api/deviations/{no}/end
 POST /api/runs/{run_no}/deviations

@@ -1,0 +1,78 @@
+"""How often rework led a unit into a step again, and how often it may."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count
+from django.urls import reverse
+from django.utils.translation import gettext_lazy
+
+from execution.models import Disposition, DispositionAction, Track
+from mes import errors
+from mes.platform.http.whole_numbers import whole_number
+from mes.platform.signatures import services as signatures
+from mes.platform.signatures.hooks import SignedRecord
+from mes.platform.signatures.services import Signing
+from mes.production import runs
+from mes.production.models import Run, Unit
+
+REENTRY = "reentry"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Leave of somebody of Quality to go beyond the limit, signed; by a token perhaps unsigned."""
+
+    signing: Signing | None = None
+
+    def decided_by(self, by: str) -> str:
+        """Return who decided: whoever signed, not the token that sent it."""
+        return by if self.signing is None else self.signing.signer
+
+
+def check_limit(unit: Unit, run: Run, *, to_step_no: int) -> None:
+    """Raise ReentryLimitReached for the first step that a locked unit, sent back to that one, would enter again more
+    often than its limit allows: each from there to where the unit is that it has been at in this run.
+    """
+    route = runs.snapshot_of(run)
+    passes = Track.objects.filter(unit=unit, run=run, step_no__gte=to_step_no, step_no__lte=unit.current_step_no or 0)
+    times = passes.order_by("step_no").values_list("step_no").annotate(Count("rework_no", distinct=True))
+    for step_no, rounds in times:
+        step = route.step(step_no)
+        limit = None if step is None else route.find_reentry_limit(step)
+        if limit is not None and rounds > limit:
+            raise errors.ReentryLimitReached(step_no=step_no, limit=limit, count=rounds - 1)
+
+
+def sign(decision: Disposition, override: Override) -> None:
+    """Write the signature over a rework that may go beyond the limit, in its transaction."""
+    signatures.record(override.signing, record_type=REENTRY, record_id=decision.pk, document=_describe(decision))
+
+
+def _describe(decision: Disposition) -> Mapping[str, Any]:
+    """Return a rework as it is signed. Its unit is named by its id too: a relabelled one has another number."""
+    return {
+        "unitId": str(decision.unit_id),
+        "runNo": decision.run.run_no if decision.run else None,
+        "decision": decision.action,
+        "toStepNo": decision.step_no,
+        "beyondReentryLimit": True,
+        "reason": decision.reason,
+        "decidedBy": decision.decided_by,
+        "decidedAt": decision.decided_at,
+    }
+
+
+def _read(record_id: str) -> Mapping[str, Any] | None:
+    rows = Disposition.objects.select_related("run").filter(action=DispositionAction.REWORK)
+    decision = rows.filter(pk=whole_number(record_id) or 0).first()
+    return None if decision is None else _describe(decision)
+
+
+def _page(record_id: str) -> str:
+    sn = Disposition.objects.filter(pk=whole_number(record_id) or 0).values_list("unit__sn", flat=True).first()
+    return reverse("unit", args=[sn]) if sn else ""
+
+
+KIND = SignedRecord(REENTRY, gettext_lazy("Rework beyond the re-entry limit"), _read, _page)
