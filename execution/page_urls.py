@@ -10,6 +10,7 @@ from mes.platform.http.addresses import NAME, one_of
 
 urlpatterns = [
     path("oqc/", oqc.outgoing, name="oqc-list"),
+    path("oqc/of-run/<int:run_id>/", oqc.of_run, name="oqc-of-run"),
     path("oqc/sampling-states/<int:state_id>/resume/", oqc.resume, name="oqc-resume"),
     path("oqc/<int:inspection_id>/", oqc.inspection, name="oqc"),
     path("oqc/<int:inspection_id>/scan/", oqc.scan, name="oqc-scan"),

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.routers import BaseRouter
 from rest_framework.viewsets import GenericViewSet
 
+from execution.quality.inspection_items import Said
 from execution.quality.oqc import drawing, sampling, services
 from execution.quality.oqc.models import OqcInspection, OqcItem, OqcResult, OqcSample, SamplingState
 from execution.quality.oqc.plan import LARGEST_LOT
@@ -73,7 +74,7 @@ class OqcItemRequest(StrictSerializer):
         required=False, allow_null=True, help_text="Needed where the item has a limit: the system judges it."
     )
     result = serializers.ChoiceField(
-        choices=OqcResult.choices, required=False, allow_null=True, help_text="Needed where the item has no limit."
+        choices=OqcResult.choices, required=False, allow_null=True, help_text="Needed where the system does not judge."
     )
     defectCode = _remark(max_length=100)
     location = _remark(max_length=100)
@@ -186,13 +187,13 @@ class OqcDetail(OqcAnswer):
 
     itemsAsked = ItemsField(help_text="What is looked at on each sampled unit; none: anything.")
     items = OqcItemAnswer(many=True)
-    isSigned = serializers.SerializerMethodField()
+    signed = serializers.SerializerMethodField()
     signature = SignatureBrief(allow_null=True, default=None)
 
     class Meta(OqcAnswer.Meta):
-        fields = (*OqcAnswer.Meta.fields, "itemsAsked", "items", "isSigned", "signature")
+        fields = (*OqcAnswer.Meta.fields, "itemsAsked", "items", "signed", "signature")
 
-    def get_isSigned(self, inspection: OqcInspection) -> bool:
+    def get_signed(self, inspection: OqcInspection) -> bool:
         """Whether its decision is signed."""
         return getattr(inspection, "signature", None) is not None
 
@@ -258,7 +259,8 @@ class OqcViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
     @extend_schema(
         summary="Record an item of a sampled unit",
         description="Of several with one name on a unit, the latest counts; all are kept. Where the item has a limit, "
-        "`actualNumber` is judged by the system, bounds in; another `result` is kept as `claimedResult`.",
+        "`actualNumber` is judged by the system, bounds in; where it names a spec, its value is read from the "
+        "unit's pass. Another `result` is kept as `claimedResult`.",
         request=OqcItemRequest,
         responses={201: OqcItemAnswer},
         examples=[
@@ -273,14 +275,13 @@ class OqcViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
     def items(self, request: Request, pk: str) -> Response:
         """Record it."""
         body = read(OqcItemRequest, request)
-        seen = {name: body.get(name) or "" for name in ("actual_value", "defect_code", "location", "remark")}
+        seen = {name: body.get(name) or "" for name in ("defect_code", "location", "remark")}
         item = services.record_item(
             inspection_id=_number(pk),
             unit_sn=body["unit_sn"],
             item_name=body["item_name"],
             item_spec=body.get("item_spec"),
-            actual_number=body.get("actual_number"),
-            result=body.get("result"),
+            said=Said(body.get("result"), body.get("actual_value") or "", body.get("actual_number")),
             by=operator_name(request),
             **seen,
         )

@@ -13,6 +13,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from execution.quality.inspection_items import Said, describe
 from execution.quality.mrb import services as mrb
 from execution.quality.mrb.api import MrbRequest, arguments, check_may_waive
 from execution.quality.oqc import sampling, services
@@ -48,6 +49,7 @@ from mes.platform.signatures import queries as signature_queries
 from mes.platform.signatures import services as signatures
 from mes.production.models import RunStatus, Unit
 from mes.production.names import get_unit
+from mes.routing.snapshots import FaiItem, read_item
 
 MOST_SHOWN = 50
 RECORD, SCAN = "record", "scan"
@@ -55,15 +57,20 @@ RECORD, SCAN = "record", "scan"
 
 @dataclass(frozen=True)
 class Line:
-    """An item of the unit that is looked at, with its latest result, as the interface names its fields."""
+    """An item of the unit that is looked at, with its latest result."""
 
-    item: dict[str, Any]
+    item: FaiItem
     latest: OqcItem | None
 
     @property
-    def has_limits(self) -> bool:
-        """Whether the number decides."""
-        return self.item.get("lsl") is not None or self.item.get("usl") is not None
+    def should_be(self) -> str:
+        """What it should be, in words."""
+        return describe(self.item)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether a number that is typed decides."""
+        return self.item.has_limits and not self.item.spec_name
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,14 @@ def inspection(request: HttpRequest, inspection_id: int) -> HttpResponse:
     return render(request, "oqc/inspection.html", context)
 
 
+@signed_in
+@require_GET
+def of_run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """The latest inspection of a run; what waits, where it has none."""
+    latest = OqcInspection.objects.filter(run=run_id).order_by("-id").values_list("pk", flat=True).first()
+    return redirect("oqc-list") if latest is None else redirect("oqc", latest)
+
+
 def _list_samples(found: OqcInspection, judgement: Judgement) -> list[Sample]:
     is_open = {text if not found.items_asked else text.split(": ")[0] for text in judgement.open_items}
     failed = set(judgement.nonconforming)
@@ -142,8 +157,8 @@ def _list_samples(found: OqcInspection, judgement: Judgement) -> list[Sample]:
 
 def _list_lines(found: OqcInspection, unit: Unit, items: Sequence[OqcItem]) -> list[Line]:
     latest = {item.item_name: item for item in items if item.unit_id == unit.pk}
-    asked = {item["itemName"]: item for item in found.items_asked}
-    others = {name: {"itemName": name, "itemSpec": item.item_spec} for name, item in latest.items()}
+    asked = {item.name: item for item in map(read_item, found.items_asked)}
+    others = {name: FaiItem(name, item.item_spec) for name, item in latest.items()}
     return [Line(item, latest.get(name)) for name, item in {**others, **asked}.items()]
 
 
@@ -218,9 +233,7 @@ def _record(request: HttpRequest, found: OqcInspection) -> str:
         inspection_id=found.pk,
         unit_sn=body["unit_sn"],
         item_name=body["item_name"],
-        result=body.get("result"),
-        actual_number=_number(number) if number else None,
-        actual_value=body.get("actual_value") or "",
+        said=Said(body.get("result"), body.get("actual_value") or "", _number(number) if number else None),
         location=body.get("location") or "",
         by=request.user.get_username(),
     )

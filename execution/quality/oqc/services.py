@@ -1,15 +1,15 @@
 """An outgoing inspection from its start to its decision. The run is locked before its inspection, then its units."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import dispositions
-from execution.quality import verdicts
+from execution.quality import inspection_items
 from execution.quality.defect_codes.catalogue import OUT_OF_LIMITS, UNSPECIFIED, load
 from execution.quality.defects import Finder, Place, ReportedDefect, build_defects, check_named, normal_location
+from execution.quality.inspection_items import Said
 from execution.quality.models import Defect, DefectSource
 from execution.quality.oqc import rules, sampling
 from execution.quality.oqc.models import (
@@ -33,6 +33,7 @@ from mes.production import holds, locking, run_acts, runs
 from mes.production.hold_models import Hold, HoldScope, HoldSource
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunKind, Unit
 from mes.production.names import get_unit
+from mes.routing.snapshots import read_item
 
 
 @locking.atomically
@@ -50,35 +51,39 @@ def record_item(
     inspection_id: int,
     unit_sn: str,
     item_name: str,
+    said: Said,
     by: str,
-    result: str | None = None,
-    actual_number: float | None = None,
     item_spec: str | None = None,
-    **seen: str,
+    defect_code: str = "",
+    location: str = "",
+    remark: str = "",
 ) -> OqcItem:
-    """Record an item of a sampled unit; `seen` are actual_value, defect_code, location and remark. Without `item_spec`
-    it is what the inspection asks for. Where that has limits, the number decides.
+    """Record an item of a sampled unit. Without `item_spec` it is what the inspection asks for. Where that has limits
+    the number decides; of an item with a spec the value is read from the unit's pass.
 
-    Raises OqcNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitNotInSample,
-    DefectCodeNotFound, ValidationFailed.
+    Raises OqcNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitNotInSample, DefectCodeNotFound,
+    FaiStepNotPassed, RequiredDataMissing, ValidationFailed.
     """
     inspection = _lock(inspection_id, action=Action.RECORD_ITEMS)
-    check_named([ReportedDefect(seen.get("defect_code", ""))], load())
+    check_named([ReportedDefect(defect_code)], load())
     unit = get_unit(unit_sn)
     if not inspection.samples.filter(unit=unit).exists():
         raise errors.UnitNotInSample(sn=unit_sn)
-    asked: Mapping[str, Any] = next((item for item in inspection.items_asked if item["itemName"] == item_name), {})
-    verdict = verdicts.judge(asked, number=actual_number, claimed=result)
+    asked = tuple(read_item(document) for document in inspection.items_asked)
+    item = inspection_items.find_item(asked, item_name)
+    judged = inspection_items.judge(item, said, unit=unit, snapshot=runs.snapshot_of(inspection.run))
+    if item_spec is None:
+        item_spec = inspection_items.describe(item) if item else ""
     return OqcItem.objects.create(
         inspection=inspection,
         unit=unit,
         item_name=item_name,
-        item_spec=item_spec if item_spec is not None else asked.get("itemSpec") or "",
-        actual_number=actual_number,
-        result=verdict.result,
-        claimed_result=verdict.claimed_result,
+        item_spec=item_spec,
+        **vars(judged),
+        defect_code=defect_code,
+        location=location,
+        remark=remark,
         recorded_by=by,
-        **seen,
     )
 
 
@@ -167,8 +172,7 @@ def _code_of(item: OqcItem) -> str:
 
 
 def _describe_item(item: OqcItem) -> str:
-    number = "" if item.actual_number is None else f"{item.actual_number:g}"
-    return " · ".join(text for text in (item.item_name, number or item.actual_value, item.remark) if text)[:500]
+    return " · ".join(text for text in (item.item_name, item.actual_value, item.remark) if text)[:500]
 
 
 def _note_lot(inspection: OqcInspection, *, is_accepted: bool) -> int | None:

@@ -146,7 +146,7 @@ def test_a_decision_is_what_the_items_say(plant):
     record("LOT-2", "Label", "PASS")  # looked at again: the latest counts
     assert_refused(act(client, inspection, "complete", decision="FAIL"), "OQC_DECISION_CONTRADICTS")
     done = assert_done(act(client, inspection, "complete"))
-    assert (done["status"], done["nonconforming"], done["isSigned"]) == ("PASSED", 0, False)
+    assert (done["status"], done["nonconforming"], done["signed"]) == ("PASSED", 0, False)
     assert status_of(run) == ("IN_PROGRESS", False)
     assert_refused(act(client, inspection, "complete"), "INVALID_TRANSITION")
     assert assert_done(client.get("/api/runs/LOT/close-check"))["canClose"] is True
@@ -218,3 +218,22 @@ def test_five_lots_not_accepted_while_tightened_discontinue_sampling(plant):
     assert_refused(quality.post(address, {"reason": "oven mended"}), "INVALID_TRANSITION")
     drawing.sweep()
     assert OqcInspection.objects.get(run=run).state == "TIGHTENED"
+
+
+def test_numbers_are_judged_and_what_failed_is_a_defect(plant):
+    make_rule(items=[{"itemName": "Voltage", "lsl": 3.2, "usl": 3.4, "unit": "V"}])
+    run, client = make_lot(plant, "LOT", units=1), api_client()
+    inspection = draw(client, run)
+    assert_done(act(client, inspection, "start"))
+    told = {"unitSn": "LOT-1", "itemName": "Voltage"}
+    assert_refused(act(client, inspection, "items", **told, result="PASS"), "VALIDATION_ERROR", 400)
+    assert_refused(
+        act(client, inspection, "items", **told, actualNumber=3, defectCode="NO-SUCH"), "DEFECT_CODE_NOT_FOUND", 422
+    )
+    item = assert_done(act(client, inspection, "items", **told, actualNumber=3.4, result="FAIL"), 201)
+    assert (item["result"], item["claimedResult"], item["itemSpec"]) == ("PASS", "FAIL", "3.2 … 3.4 V")
+    item = assert_done(act(client, inspection, "items", **told, actualNumber=3.41, result="PASS"), 201)
+    assert (item["result"], item["claimedResult"]) == ("FAIL", "PASS")
+    assert assert_done(act(client, inspection, "complete"))["status"] == "FAILED"
+    [defect] = Defect.objects.all()
+    assert (defect.code, defect.remark, defect.step_no) == ("OUT_OF_LIMITS", "Voltage · 3.41 V", 30)
