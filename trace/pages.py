@@ -261,6 +261,7 @@ def _read_decision(request: HttpRequest, action: str) -> dict[str, Any]:
     arguments: dict[str, Any] = {"reason": request.POST["reason"].strip(), "by": request.user.get_username()}
     if action == "rework":
         arguments["to_step_no"] = _step_number(request.POST.get("to_step_no", ""))
+        arguments["repair"] = True if request.POST.get("repair") else None
     return arguments
 
 

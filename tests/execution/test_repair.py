@@ -280,7 +280,7 @@ def test_nobody_passes_the_limit_of_re_entries_unsigned(plant: Plant, quality: A
     make_user(Role.QUALITY, username="quinn", first_name="Quinn", last_name="Q")
     assert_done(decide(quality, "rework", overrideLimit=True, signature=SIGNATURE))
     signature = Signature.objects.get()
-    assert (signature.record_type, signature.signer, signature.meaning) == ("reentry", "quinn", "approved")
+    assert (signature.record_type, signature.signer, signature.meaning) == ("REENTRY", "quinn", "approved")
     assert state() == ("QUEUED", 10, "")
     assert assert_refused(again(client), "REENTRY_LIMIT_REACHED")["count"] == 4
 

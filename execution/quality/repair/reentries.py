@@ -17,7 +17,7 @@ from mes.platform.signatures.services import Signing
 from mes.production import runs
 from mes.production.models import Run, Unit
 
-REENTRY = "reentry"
+REENTRY = "REENTRY"
 
 
 @dataclass(frozen=True, slots=True)
