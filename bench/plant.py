@@ -67,7 +67,7 @@ def build() -> Plant:
     _make_open_tracks(line, routing, sns)
     _make_panel_run(line)
     _make_auto_run(line)
-    _token, text = issue_token(name="bench", role=Role.INTEGRATION)
+    _token, text = issue_token(name="bench", role=Role.ADMIN)  # machines, and whoever tracks by hand
     return Plant(
         token=text,
         session=_sign_in(),

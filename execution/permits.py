@@ -181,11 +181,16 @@ def _examine(asked: _Asked, sn: str) -> _Found:
         return _Found([refusal, *entering.list_refusals()], entering)
     if state is None or tracking.is_to_be_made(state, run):
         return _examine_new(asked, sn, state, run)
-    track = state.open_track
     entering = _entering(asked, state, run)
-    if track is not None and (track.station_id, track.run_id) == (asked.place.station.pk, run.pk):
+    if _is_in(asked, state, run):
         return _Found([], entering, is_in=True)
     return _Found(list(entering.list_refusals()), entering)
+
+
+def _is_in(asked: _Asked, state: UnitState, run: Run) -> bool:
+    """Whether a unit is in the station already, for that run: then a track-in is repeated."""
+    track = state.open_track
+    return track is not None and (track.station_id, track.run_id) == (asked.place.station.pk, run.pk)
 
 
 def _examine_new(asked: _Asked, sn: str, state: UnitState | None, run: Run) -> _Found:
@@ -198,6 +203,8 @@ def _examine_new(asked: _Asked, sn: str, state: UnitState | None, run: Run) -> _
     if is_made_here:
         refusals += _list_refusals_of_label(run, sn)
     entering = _entering(asked, _as_made(sn, state, run) if is_made_here else None, run)
+    if state is not None and not refusals and _is_in(asked, state, run):
+        return _Found([], entering, is_in=True)
     told = [(type(refusal), refusal.details) for refusal in refusals]
     further = [each for each in entering.list_refusals() if (type(each), each.details) not in told]
     return _Found([*refusals, *further], entering)

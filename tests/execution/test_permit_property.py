@@ -257,6 +257,8 @@ def find_difference(state: State, world: World, reasons: Sequence[Reason], *, by
     """Return what differs between an answer and entering; nothing where they agree."""
     if by_machine and state.sn == "GOLD-1":
         return ""  # no unit: its report is recorded as a pass of a reference unit
+    if by_machine and state.in_at and STEPS[state.step_no] != PLACES[state.station]:
+        return ""  # it is in a place that no report of its step comes from
     if by_machine:  # a machine's report of a held unit is a fact; asked beforehand it is kept from running
         reasons = [reason for reason in reasons if reason.code != "UNIT_ON_HOLD"]
     refusal = enter_by_machine(state) if by_machine else enter_by_hand(state)
