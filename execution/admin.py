@@ -13,7 +13,7 @@ from mes.sections import ORDERS_AND_RUNS
 from mes.specs.display import describe_limits
 from mes.specs.models import Method
 
-for subject in ("quality", "quality.first_article", "quality.oqc", "quality.repair"):
+for subject in ("quality", "quality.first_article", "quality.oqc", "quality.repair", "quality.defect_codes"):
     import_module(f"execution.{subject}.admin")
 
 ORDERS_AND_RUNS.add(Track, Deviation, Carrier, CarrierLoad, CarrierTrack, DataValue)

@@ -8,6 +8,8 @@ from execution.deviations.api import DeviationViewSet
 from execution.panels_api import PanelViewSet
 from execution.permits_api import PermitViewSet
 from execution.quality.defect_decisions_api import DefectDecisionViewSet
+from execution.quality.defect_codes import api as defect_codes
+from execution.quality.defects_api import DefectViewSet
 from execution.quality.first_article import api as first_article
 from execution.quality.holds.api import HoldViewSet
 from execution.quality.mrb.api import MrbViewSet
@@ -28,6 +30,7 @@ _hold = HoldViewSet.as_view
 router = NameRouter()
 repair.register(router)
 first_article.register(router)
+defect_codes.register(router)
 sampling_rules.register(router)
 outgoing_inspections.register(router)  # after what lies below it
 
@@ -49,6 +52,7 @@ urlpatterns = [
     path("carriers/<name:carrier_no>/depanel", PanelViewSet.as_view({"post": "depanel"})),
     path("runs/<name:run_no>/split", _transfer({"post": "split"})),
     path("runs/<name:run_no>/deviations", _deviate({"post": "ask"})),
+    path("defects", DefectViewSet.as_view({"get": "list", "post": "record"})),
     path("deviations", _deviate({"get": "list"})),
     path("deviations/<name:no>/end", _deviate({"post": "end"})),
     path("holds/preview", _hold({"post": "preview"})),

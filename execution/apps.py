@@ -14,6 +14,7 @@ class ExecutionConfig(AppConfig):
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.deviations import services as deviations
+        from execution.quality.defect_codes import services as defect_codes
         from execution.quality.first_article import services as first_articles
         from execution.quality.first_article import signed_document
         from execution.quality.holds import signed_release
@@ -25,6 +26,7 @@ class ExecutionConfig(AppConfig):
         from execution.tracked import TRACKED
         from execution.transfers.scrap_undoing import KIND
         from mes.platform.database import retention
+        from mes.platform.database.references import user_finders
         from mes.platform.database.tracking import tracked
         from mes.platform.lists.listing import lists
         from mes.platform.monitoring.figures import Figure, figures
@@ -44,7 +46,8 @@ class ExecutionConfig(AppConfig):
         closing_checks.register(gate.find_refusals)
         handlers[EventType.TRACK_OUT].register(drawing.HANDLER)
         schedules.tasks.register(drawing.TASK)
-        schedules.tasks.register(deviations.TASK)
+        schedules.tasks.register(deviations.TASK, defect_codes.TASK)
+        user_finders.register(defect_codes.find_users)
         tracked.register(*TRACKED)
         lists.register(VALUES)
         signed_records.register(reentries.KIND)

@@ -46,6 +46,7 @@ SUBJECTS = (
         "STATION_NOT_FOUND UNIT_NOT_FOUND TRACK_NOT_FOUND CARRIER_NOT_FOUND RUN_NOT_AUTHORIZED RUN_ON_HOLD "
         "UNIT_ALREADY_IN_STATION UNIT_NOT_IN_STATION UNIT_ALREADY_DONE UNIT_OUT_FAILED UNIT_ON_HOLD "
         "UNIT_SCRAPPED STATION_MISMATCH STEP_MISMATCH "
+        "DEFECT_CODE_NOT_FOUND RESULT_CONTRADICTS_DEFECT "
         "REQUIRED_DATA_MISSING SN_UNREADABLE SN_MASK_MISMATCH SN_TAKEN SN_IS_REFERENCE REFERENCE_UNIT_NOT_FOUND",
     ),
     Subject(
@@ -70,6 +71,13 @@ SUBJECTS = (
         "Electronic signatures of what was inspected and decided.",
         ("signatures",),
         "SIGNATURE_NOT_FOUND",
+    ),
+    Subject(
+        "Defects",
+        "What is wrong with units, the tree of its codes, and what machines call them.",
+        ("defects", "defect-codes", "defect-aliases"),
+        "UNIT_NOT_FOUND UNIT_RUN_NOT_FOUND RUN_NOT_FOUND DEFECT_CODE_NOT_FOUND DEFECT_ALIAS_NOT_FOUND "
+        "UNIT_RUN_MISMATCH STEP_MISMATCH IN_USE EDIT_CONFLICT",
     ),
     Subject(
         "Outgoing inspection",

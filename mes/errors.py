@@ -310,6 +310,12 @@ class DefectNotFound(NotFound):
     code, message = "DEFECT_NOT_FOUND", _("There is no defect “{code}”.")
 
 
+class DefectCodeUnknown(NotFound):
+    """In an address; where somebody names it, see `DefectCodeNotFound`."""
+
+    code, message = "DEFECT_CODE_NOT_FOUND", _("There is no defect code “{code}”.")
+
+
 class DefectAliasNotFound(NotFound):
     code, message = "DEFECT_ALIAS_NOT_FOUND", _("There is no alias of a defect code “{code}”.")
 

@@ -15,7 +15,8 @@ MAKE = """
        AND NOT EXISTS (SELECT FROM execution_defect d WHERE d.track_id = t.id AND d.inspection_id IS NULL)
      ORDER BY t.id
 """
-# Open ones, whose step the unit passed then or later, and those of scrapped units.
+# Open ones, whose step the unit passed then or later, and those of scrapped units. What was found after its pass had
+# passed, by an inspection or a late report, is answered by a later one only.
 SETTLE = """
     UPDATE execution_defect d
        SET status = CASE WHEN passed.at IS NULL THEN 'SCRAPPED' ELSE 'NO_FAULT_FOUND' END,
@@ -25,7 +26,7 @@ SETTLE = """
       LEFT JOIN LATERAL (
         SELECT t.out_at AS at FROM execution_track t
          WHERE t.unit_id = o.unit_id AND t.step_no = o.step_no AND t.run_id = o.run_id AND t.result = 'PASS'
-           AND t.id >= o.track_id
+           AND (t.id > o.track_id OR t.id = o.track_id AND o.inspection_id IS NULL AND o.found_at <= t.out_at)
          ORDER BY t.id LIMIT 1) passed ON true
      WHERE o.status = 'OPEN' AND d.id = o.id AND (passed.at IS NOT NULL OR u.status = 'SCRAPPED')
 """

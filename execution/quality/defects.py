@@ -22,8 +22,7 @@ LONGEST_CODE, LONGEST_LOCATION, LONGEST_REMARK = 100, 100, 500
 __all__ = ["UNSPECIFIED", "Finder", "Place", "ReportedDefect", "build_defects"]
 
 
-@dataclass(frozen=True, slots=True)
-class ReportedDefect:
+class ReportedDefect(msgspec.Struct, rename="camel", frozen=True):
     """What somebody, or a machine, saw wrong with a unit. One of which nothing is said is none.
 
     One that was called falsely is kept as a fact, and says nothing against the unit.
@@ -109,6 +108,19 @@ OPEN_DEFECTS = f"""
                                    AND (SELECT source FROM mes_hold WHERE id = h.hold_id LIMIT 1)
                                        IN ({_CASES_OF_FINDINGS}))) ORDER BY d.id)::text
        FROM execution_defect d WHERE d.unit_id = u.id AND d.status = 'OPEN')
+"""
+
+
+# The codes of defects that are none of the tree, each found by the index however many defects have it.
+UNMAPPED_CODES = """
+    WITH RECURSIVE codes (code) AS (
+        (SELECT code FROM execution_defect ORDER BY code LIMIT 1)
+        UNION ALL
+        SELECT (SELECT d.code FROM execution_defect d WHERE d.code > c.code ORDER BY d.code LIMIT 1)
+          FROM codes c WHERE c.code IS NOT NULL
+    )
+    SELECT code FROM codes
+     WHERE code IS NOT NULL AND NOT EXISTS (SELECT FROM execution_defectcode k WHERE k.code = codes.code)
 """
 
 

@@ -1,10 +1,10 @@
 """What an event says is wrong with a unit. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from django.utils.translation import gettext as _
+from msgspec.structs import replace
 
 from execution.quality.defects import (
     LONGEST_CODE,
@@ -33,7 +33,7 @@ def find_defects(rule: DefectRule | None, document: EventDocument, root: Any) ->
         raise invalid(_("defects.itemsPath: finds no list"))
     if len(items) > MOST_DEFECTS:
         raise too_many_defects()
-    found = tuple(defect for item in items for defect in _defects_of(rule, document, item))
+    found = tuple(defect for item in items if item is not None for defect in _defects_of(rule, document, item))
     if len(found) > MOST_DEFECTS:
         raise too_many_defects()
     return found

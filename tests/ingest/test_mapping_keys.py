@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from execution.models import Carrier, CarrierTrack, DataValue, Defect, Disposition, Track
+from execution.models import Carrier, CarrierTrack, DataValue, Defect, DefectAlias, DefectCode, Disposition, Track
 from ingest.models import OpenIngestEvent, SettledIngestEvent
 from ingest.processing import catch_up
 from mes.platform.inbound.models import IdempotencyKey
@@ -398,22 +398,51 @@ def test_units_of_measure_by_any_name_and_with_an_offset(send: Send, measure: st
 DEFECTS = {"itemsPath": "defects", "codePath": "code", "locationPath": "at.part", "remarkPath": "text"}
 
 
-def test_defects_of_a_unit_that_fails_are_made(send: Send) -> None:
-    plant = make_printer({**PANEL, "defects": DEFECTS})
-    good, bad, _other = plant.sns
+def test_defects_of_a_unit_are_made_and_fail_it_whatever_the_machine_says(send: Send) -> None:
+    plant = make_printer({**PANEL, "defects": {**DEFECTS, "falseCallPath": "isFalse"}})
+    good, indicated, bad = plant.sns
+    DefectAlias.objects.create(reported="B1", code=DefectCode.objects.get(code="BRIDGE"))
+    DefectAlias.objects.create(source_system="other", reported="B1", code=DefectCode.objects.get(code="OPEN"))
     found = [
-        {"code": "BRIDGE", "at": {"part": "U3"}, "text": "pins 1\n2"},
+        {"code": "B1", "at": {"part": ["u3", "U4\u200f", "u3"]}, "text": "pins 1\n2"},
         {"at": {"part": "R7"}},
         {"code": "X" * 300, "text": "y" * 900},
+        {"code": "TOMBSTONE", "isFalse": True},
         None,
     ]
-    send(panel({"sn": good, "result": "OK", "defects": found}, {"sn": bad, "result": "NG", "defects": found}), 201)
-    assert list(Defect.objects.order_by("id").values_list("unit__sn", "code", "location", "remark", "step_no")) == [
-        (bad, "BRIDGE", "U3", "pins 1 2", 10),
-        (bad, "UNSPECIFIED", "R7", "", 10),
-        (bad, "X" * 100, "", "y" * 500, 10),
-        (bad, "UNSPECIFIED", "", "", 10),
+    harmless = [{"code": "SOLDER_BALL"}, {"code": "bridge", "isFalse": True}]
+    send(
+        panel(
+            {"sn": good, "result": "OK", "defects": found},
+            {"sn": indicated, "result": "OK", "defects": harmless},
+            {"sn": bad, "result": "NG", "defects": []},
+        ),
+        201,
+    )
+    assert results() == {good: ("FAIL", "DEFECT"), indicated: ("PASS", ""), bad: ("FAIL", "")}
+    assert Track.objects.get(unit__sn=good).claimed_result == "PASS"
+    columns = ("unit__sn", "code", "reported_code", "location", "remark", "status", "source")
+    assert list(Defect.objects.order_by("id").values_list(*columns)) == [
+        (good, "BRIDGE", "B1", "U3", "pins 1 2", "OPEN", "MACHINE"),
+        (good, "BRIDGE", "B1", "U4", "pins 1 2", "OPEN", "MACHINE"),
+        (good, "UNSPECIFIED", "UNSPECIFIED", "R7", "", "OPEN", "MACHINE"),
+        (good, "X" * 100, "X" * 100, "", "y" * 500, "OPEN", "MACHINE"),
+        (good, "TOMBSTONE", "TOMBSTONE", "", "", "FALSE_CALL", "MACHINE"),
+        (indicated, "SOLDER_BALL", "SOLDER_BALL", "", "", "OPEN", "MACHINE"),
+        (indicated, "bridge", "bridge", "", "", "FALSE_CALL", "MACHINE"),
+        (bad, "UNSPECIFIED", "", "", "", "OPEN", "MACHINE"),
     ]
+
+
+def test_a_pass_that_is_refused_and_names_a_defect_holds_its_unit(send: Send) -> None:
+    plant = make_printer({**PANEL, "defects": DEFECTS})
+    sn = plant.sns[0]
+    Unit.objects.filter(sn=sn).update(current_step_no=10, status="DONE")
+    send(panel({"sn": sn, "result": "OK", "defects": [{"code": "SOLDER_BALL"}]}), 409)
+    assert statuses()[sn] == "DONE"
+    send({**panel({"sn": sn, "result": "OK", "defects": [{"code": "TOMBSTONE"}]}), "dedupeKey": "second"}, 409)
+    assert statuses()[sn] == "ON_HOLD"
+    assert "TOMBSTONE" in Unit.objects.get(sn=sn).hold_reason
 
 
 def test_defects_of_a_unit_that_a_key_value_fails_are_made(send: Send) -> None:

@@ -297,8 +297,8 @@ def test_the_mapping_that_reads_is_shown_with_what_it_reads(plant):
     extracted = data["extracted"]
     assert (extracted["phase"], [unit["result"] for unit in extracted["units"]]) == ("DATA", ["PASS", "FAIL", "SKIP"])
     assert extracted["units"][1]["defects"] == [
-        {"code": "D1", "location": "U3", "remark": ""},
-        {"code": "UNSPECIFIED", "location": "", "remark": ""},
+        {"code": "D1", "location": "U3", "remark": "", "isFalseCall": False},
+        {"code": "UNSPECIFIED", "location": "", "remark": "", "isFalseCall": False},
     ]
     paths = {entry["key"]: (entry["at"], entry["found"]) for entry in data["paths"]}
     assert paths["when"] == ("event", True)

@@ -47,6 +47,12 @@ ADDED: dict[str, str] = {
     "warnings": MAPPINGS,
     "mappings": MAPPINGS,
     "defects": MAPPINGS,
+    **dict.fromkeys(
+        ("id", "runNo", "stationCode", "reportedCode", "category", "quantity", "source", "foundBy", "foundAt"),
+        "defects say what was reported, by what, where and when",
+    ),
+    **dict.fromkeys(("settledBy", "settledAt", "settledReason"), "defects say how they were settled"),
+    "isFalseCall": MAPPINGS,
     "isTimeDoubtful": MAPPINGS,
     "measuredWithoutUnit": MAPPINGS,
     "leftOut": MAPPINGS,

@@ -1,7 +1,7 @@
 """Serializers that take a body literally: no unknown field, no coerced value, no time without an offset."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from math import inf, isfinite
 from typing import Any
@@ -21,7 +21,7 @@ from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
-from mes.errors import DomainError, NotFound
+from mes.errors import DomainError
 from mes.platform.database.authorship import LONGEST_REASON, SHORTEST_REASON, give_reason
 from mes.platform.database.tracking import is_tracked
 from mes.platform.http.envelope import camel_case, snake_case
@@ -167,7 +167,7 @@ def is_reason_needed() -> bool:
 class CodeRelatedField(serializers.SlugRelatedField):
     """A reference by code (or another unique field). What does not exist is answered with its own 404."""
 
-    def __init__(self, slug_field: str = "code", *, not_found: type[NotFound], **kwargs: Any) -> None:
+    def __init__(self, slug_field: str = "code", *, not_found: Callable[..., DomainError], **kwargs: Any) -> None:
         self.not_found = not_found
         super().__init__(slug_field=slug_field, **kwargs)
 

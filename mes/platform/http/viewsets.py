@@ -1,6 +1,6 @@
 """Viewsets for things that are created, read, changed and deleted one by one: by code or by id."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
@@ -51,10 +51,12 @@ class ExactFilter(BaseFilterBackend):
 class OnlyKnownFilter(ExactFilter):
     """Exact matches; a parameter that the list does not know is refused: mistyped, it would show more than is meant."""
 
+    also_known: ClassVar[Collection[str]] = ()  # parameters that a filter reads by itself
+
     def filter_queryset(self, request: Request, queryset: QuerySet, view: Any) -> QuerySet:
         """Narrow the list. Raises ValidationFailed for parameters that it has not."""
         pages = view.paginator
-        known = {*view.filters, pages.cursor_query_param, pages.page_size_query_param}
+        known = {*view.filters, *self.also_known, pages.cursor_query_param, pages.page_size_query_param}
         if unknown := sorted(set(request.query_params) - known):
             raise errors.ValidationFailed(dict.fromkeys(unknown, _("Unknown parameter.")))
         return super().filter_queryset(request, queryset, view)

@@ -9,6 +9,10 @@ GET /api/bom-items
 GET /api/bom-items/{id}
 GET /api/data-collection-specs
 GET /api/data-collection-specs/{id}
+GET /api/defect-aliases
+GET /api/defect-aliases/{id}
+GET /api/defect-codes
+GET /api/defect-codes/{code}
 GET /api/execution-configs
 GET /api/execution-configs/{id}
 GET /api/execution-configs/{config_id}/examples
@@ -50,6 +54,8 @@ OWN = """
 POST /api/carriers/{carrier_no}/depanel
 POST /api/carriers/{carrier_no}/load
 POST /api/carriers/{carrier_no}/unload
+GET /api/defects
+POST /api/defects
 GET /api/equipment
 GET /api/equipment/{code}
 GET /api/fai
@@ -130,6 +136,12 @@ GET /api/rework-tasks/{id}
 POST /api/rework-tasks/{id}/cancel
 POST /api/rework-tasks/{id}/complete
 POST /api/rework-tasks/{id}/repair-record
+POST /api/defect-aliases
+DELETE /api/defect-aliases/{id}
+PATCH /api/defect-aliases/{id}
+POST /api/defect-codes
+DELETE /api/defect-codes/{code}
+PATCH /api/defect-codes/{code}
 GET /api/deviations
 POST /api/deviations/{no}/end
 POST /api/runs/{run_no}/deviations

@@ -116,6 +116,7 @@ BODIES: dict[str, Any] = {
     "/api/lines/{code}/active-run": {"runNo": "RUN-1", "stationCode": "SMT-01"},
     "/api/stations/{code}/track-in": {"runNo": "RUN-1", "sn": "SN-2"},
     "/api/stations/{code}/permit": {"sn": "SN-2"},
+    "/api/defects": {"unitSn": "SN-1", "code": "OPEN"},
     "/api/stations/{code}/track-out": {"runNo": "RUN-1", "sn": "SN-1", "result": "PASS"},
     "/api/stations/{code}/reference-pass": {"sn": "GOLD-1", "result": "PASS"},
     "/api/carriers/{carrier_no}/depanel": {"boards": []},
