@@ -161,8 +161,16 @@ def test_a_failing_record_of_openhtf_is_taken_without_what_is_no_number(send: Se
 @pytest.mark.django_db
 def test_a_passing_record_of_openhtf_with_what_is_no_number_is_refused(send: Send) -> None:
     start(example_with("dut_id"), station_type="TEST", station="FCT-1", specs=VOLTS)
-    assert send(openhtf(outcome="PASS"), 422)["code"] == "DATA_TYPE_MISMATCH"
+    passing = json.loads(json.dumps(openhtf(outcome="PASS")).replace('"FAIL"', '"UNSET"'))
+    assert send(passing, 422)["code"] == "DATA_TYPE_MISMATCH"
     assert not Track.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_passing_record_of_openhtf_with_a_measurement_that_failed_fails(send: Send) -> None:
+    start(example_with("dut_id"), station_type="TEST", station="FCT-1", specs=VOLTS)
+    send(openhtf(outcome="PASS"), 201)
+    assert results() == {"SN-1": ("FAIL", "DEFECT")}
 
 
 @pytest.mark.django_db

@@ -10,6 +10,7 @@ from drf_spectacular.generators import EndpointEnumerator
 from rest_framework.test import APIClient
 
 from execution import carriers, tracking
+from execution.models import Defect
 from execution.quality.first_article.models import FirstArticle
 from ingest.models import OpenIngestEvent
 from integration.models import FailedMessage
@@ -47,6 +48,8 @@ class Things:
     def __init__(self, plant: Plant) -> None:
         now = timezone.now()
         tracking.track_in(station_code="SMT-01", run_no="RUN-1", sn="SN-1", operator="olga")
+        unit = plant.units[0]
+        Defect.objects.create(unit=unit, run=plant.run, step_no=10, code="SOLDER_BALL", found_at=now)
         carriers.load(carrier_no="PANEL-1", placings=[carriers.Placing("SN-1", "1")])
         Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
         PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
