@@ -14,6 +14,7 @@ class ExecutionConfig(AppConfig):
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.deviations import services as deviations
+        from execution.quality.defect_codes import engineer_work as unknown_codes
         from execution.quality.defect_codes import services as defect_codes
         from execution.quality.first_article import services as first_articles
         from execution.quality.first_article import signed_document
@@ -29,6 +30,7 @@ class ExecutionConfig(AppConfig):
         from mes.platform.database.references import user_finders
         from mes.platform.database.tracking import tracked
         from mes.platform.lists.listing import lists
+        from mes.platform.monitoring import engineer_work
         from mes.platform.monitoring.figures import Figure, figures
         from mes.platform.monitoring.integrity import rules
         from mes.platform.outbox import schedules
@@ -48,6 +50,7 @@ class ExecutionConfig(AppConfig):
         schedules.tasks.register(drawing.TASK)
         schedules.tasks.register(deviations.TASK, defect_codes.TASK)
         user_finders.register(defect_codes.find_users)
+        engineer_work.kinds.register(unknown_codes.WORK)
         tracked.register(*TRACKED)
         lists.register(VALUES)
         signed_records.register(reentries.KIND)

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from execution import dispositions
 from execution.models import Defect, DefectAlias, DefectCatalogue, DefectCode, Track
-from execution.quality.defect_codes import services
+from execution.quality.defect_codes import engineer_work, services
 from execution.quality.defect_codes.catalogue import load
 from execution.quality.defects import ReportedDefect
 from mes.platform.accounts.roles import Role
@@ -228,5 +228,6 @@ def test_an_alias_made_later_relabels_what_was_reported_so(plant: Plant, operato
         assert again.status_code == 400
     [left] = assert_done(client.get("/api/defects?unmapped=true"))["items"]
     assert (left["code"], left["reportedCode"], left["isUnmapped"]) == ("d7", "d7", True)
+    assert [entry.name for entry in engineer_work.find().entries] == ["d7"]
     assert load().resolve("D7", "aoi-1") == "TOMBSTONE"
     assert (load().resolve("D7", "new"), load().resolve("bridge", "new")) == ("SKEWED", "bridge")
