@@ -14,6 +14,7 @@ from mes.production.models import Run, Unit
 from tests.execution.support import assert_done, assert_refused, decide, nothing_written, track_in, track_out
 from tests.execution.test_leaving import enter, machine_out, send, state_of, value
 from tests.factories import Plant, api_client
+from tests.trace.test_run_acts import read, sign_in
 
 
 def rows(*columns: str) -> list[Any]:
@@ -116,6 +117,9 @@ def test_a_unit_with_an_open_defect_does_not_pass(plant: Plant, operator: Any, s
         assert_refused(track_out(operator, result="PASS"), "RESULT_CONTRADICTS_DEFECT", 422)
     assert_done(track_out(operator, result="FAIL"))
     assert rows("code", "source") == [("SOLDER_BALL", "HAND"), ("OPEN", "HAND")]  # they say why it failed
+    page = read(sign_in(Role.OPERATOR), "/trace/units/SN-1/")
+    assert "OPEN · R2" in page
+    assert "SOLDER_BALL" in page
     assert_done(decide(supervisor, "rework", toStepNo=10))
     assert_done(track_in(operator, "SMT-01"), 201)
     assert_done(track_out(operator, "SMT-01", result="PASS"))

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from execution.models import DataValue, DispositionAction, ResultOverride, Track, TrackResult
 from execution.quality.defects import UNSPECIFIED
-from execution.quality.models import NOT_A_DEFECT, DefectSource
+from execution.quality.models import NOT_A_DEFECT, DefectSource, DefectStatus
 from mes.production.decision_models import ApprovalStatus
 from mes.production.models import RunStatus, Unit, UnitStatus, WorkOrderStatus
 from mes.routing.models import RouteVersion
@@ -50,6 +50,10 @@ LOOKS = {  # state → (tone, symbol); the tones are colours in app.css, the sym
     DispositionAction.REWORK: ("work", "rework"),
     DispositionAction.SCRAP: ("scrap", "scrap"),
     DispositionAction.SKIP: ("wait", "next"),
+    DefectStatus.OPEN: ("bad", "fail"),
+    DefectStatus.REPAIRED: ("good", "pass"),
+    DefectStatus.NO_FAULT_FOUND: ("good", "pass"),
+    DefectStatus.ACCEPTED: ("good", "next"),
     ApprovalStatus.REQUESTED: ("hold", "wait"),
     ApprovalStatus.APPROVED: ("good", "pass"),
     ApprovalStatus.REFUSED: ("bad", "fail"),
