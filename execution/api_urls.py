@@ -7,8 +7,8 @@ from execution.data import what_if_api
 from execution.deviations.api import DeviationViewSet
 from execution.panels_api import PanelViewSet
 from execution.permits_api import PermitViewSet
-from execution.quality.defect_decisions_api import DefectDecisionViewSet
 from execution.quality.defect_codes import api as defect_codes
+from execution.quality.defect_decisions_api import DefectDecisionViewSet
 from execution.quality.defects_api import DefectViewSet
 from execution.quality.first_article import api as first_article
 from execution.quality.holds.api import HoldViewSet

@@ -68,6 +68,7 @@ ADDED: dict[str, str] = {
 
 FUNCTIONS = "unknown functions in paths are found when a route is compiled"
 DEFECTS = "what a person said was wrong at a failed pass is a defect, which is open"
+EVERY_FAIL = "a pass that failed always has a defect"
 OF_CARRIERS = "passes and runs show the values that their carriers and failing units had"
 SIGNED_IN = "pages of units tell who was signed in when device data came"
 BEFORE_ITS_RUN = "a pass before its run was made is in doubt"
@@ -125,6 +126,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "units_go_on_by_hand": {
         " 14 trace/units/B-FAILED.body.data.defects.0.status": DEFECTS,
         " 14 trace/units/B-FAILED.body.data.defects.1.status": DEFECTS,
+        " 13 trace/units/B-HELD-IN.body.data.defects": EVERY_FAIL,
     },
     "/trace/units/R-GOOD/": {".body": SIGNED_IN},
     "/trace/units/R-LATE/": {".body": SIGNED_IN},
