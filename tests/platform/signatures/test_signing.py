@@ -194,6 +194,23 @@ def test_the_fifth_failure_locks_signing_for_a_quarter_of_an_hour(quinn, passed,
     assert AttemptCount.objects.get(label="quinn (signature)").failures == 0
 
 
+def test_guesses_that_are_sent_at_once_do_not_pass_together(quinn, passed, monkeypatch):
+    """While a password is looked at, its attempt is counted already: the sixth is not even looked at."""
+    person, looked_at, answers = session(quinn), [], []
+    check = services.authenticate
+
+    def guess_meanwhile(**given_: Any) -> Any:
+        looked_at.append(given_["password"])
+        if len(looked_at) < 20:
+            answers.append(sign(person, passed, given(password=f"guess {len(looked_at)}")))
+        return check(**given_)
+
+    monkeypatch.setattr(services, "authenticate", guess_meanwhile)
+    assert_refused(sign(person, passed, given(password="guess 0")), "SIGNATURE_REFUSED", 403)
+    assert looked_at == [f"guess {number}" for number in range(5)]
+    assert sorted(answer.status_code for answer in answers) == [403, 403, 403, 403, 429] and unsigned(passed)
+
+
 def test_failures_are_forgotten_after_a_quarter_of_an_hour(quinn, passed, clock):
     person = session(quinn)
     for _time in range(4):
