@@ -12,6 +12,7 @@ decides is read again after the lock. Two that wait for each other would else en
 6. an approval, then what it is about where that has a row of its own (a deviation)
 7. carriers, each after the units on it
 8. holds
+   (with them, where sampling of a lot's product stands: who holds that waits for nobody)
 9. lots and tools: stencils, lots of solder paste, machines' counters
 10. the clocks of a unit or lot (advisory, `time_rules.services`)
 11. work orders

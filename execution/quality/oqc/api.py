@@ -16,8 +16,7 @@ from execution.quality.oqc import drawing, sampling, services
 from execution.quality.oqc.models import OqcInspection, OqcItem, OqcResult, OqcSample, SamplingState
 from execution.quality.oqc.plan import LARGEST_LOT
 from mes import errors
-from mes.plant.reach import OfServedLines
-from mes.platform.accounts.permissions import READS_OWN, operator_name
+from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.addresses import NAME
@@ -210,7 +209,7 @@ def _rows() -> Any:
 
 
 @extend_schema_view(list=extend_schema(summary="List outgoing inspections, newest first"))
-class OqcViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
+class OqcViewSet(mixins.ListModelMixin, GenericViewSet):
     """Outgoing inspections of runs."""
 
     queryset = _rows()
@@ -219,8 +218,6 @@ class OqcViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
     filter_backends = [ExactFilter]
     filters = {"runNo": "run__run_no", "status": "status", "lineCode": "run__line__code"}
     capabilities = {"*": (Capability.OQC,)}
-    station_access = READS_OWN
-    line_lookup = "run__line"
 
     @extend_schema(summary="Read an outgoing inspection with its items", responses=OqcDetail)
     def retrieve(self, request: Request, pk: str) -> Response:

@@ -61,8 +61,6 @@ GET /api/equipment/{code}
 GET /api/fai
 GET /api/fai/{id}
 GET /api/bulk-actions/{id}
-GET /api/oqc
-GET /api/oqc/{id}
 GET /api/ingest/events
 GET /api/ingest/events/causes
 POST /api/ingest/events/dismiss
@@ -203,6 +201,8 @@ GET /api/integration/station-data
 GET /api/integration/stencil-status
 POST /api/integration/work-orders
 GET /api/oqc/sampling-plan
+GET /api/oqc
+GET /api/oqc/{id}
 POST /api/oqc/run/{run_no}
 POST /api/oqc/{id}/cancel
 POST /api/oqc/{id}/complete
