@@ -117,7 +117,8 @@ def unit(request: HttpRequest, sn: str) -> HttpResponse:
     mark = f"{trace.mark}-{waiting.pk if waiting else ''}-{timezone.now():%H%M}"  # “2 min ago” changes by the minute
     if is_live(request) and request.GET.get("seen") == mark:
         return HttpResponse(status=204)  # without drawing a thousand values again
-    offered = unit_act_pages.list_acts(request, trace.unit, waiting)
+    at_limit = trace.is_at_reentry_limit
+    offered = unit_act_pages.list_acts(request, trace.unit, waiting, is_at_reentry_limit=at_limit)
     if not is_live(request):
         offered = list(acts.with_refusal(request, offered, place=reverse("unit", args=[trace.unit.sn])))
     context = {

@@ -8,22 +8,26 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from execution import labels
-from execution.api import RelabelRequest, UnitDecisionViewSet
+from execution import dispositions, labels
+from execution.api import RelabelRequest, ReworkRequest, UnitDecisionViewSet
+from execution.quality.repair.reentries import Override
 from execution.transfers.api import TransferViewSet, UndoScrapRequest
 from execution.transfers.scrap_undoing import request_undoing
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http import acts
 from mes.platform.http.acts import Act, Field, FieldKind
 from mes.platform.http.pages import signed_in
+from mes.platform.signatures import services as signatures
 from mes.production.decision_models import Approval, ApprovalStatus
 from mes.production.models import OPEN_RUN_STATUSES, Unit, UnitStatus
 
-UNSCRAP, RELABEL = "unscrap", "relabel"
+UNSCRAP, RELABEL, BEYOND = "unscrap", "relabel", "rework-beyond"
 NEEDED: dict[str, tuple[Capability, ...]] = {
     UNSCRAP: TransferViewSet.capabilities["unscrap"],
     RELABEL: UnitDecisionViewSet.capabilities["relabel"],
+    BEYOND: (Capability.MRB,),
 }
+REWORKED_FROM = (UnitStatus.OUT_FAILED, UnitStatus.DONE, UnitStatus.ON_HOLD)
 
 
 def find_request(unit: Unit) -> Approval | None:
@@ -33,9 +37,13 @@ def find_request(unit: Unit) -> Approval | None:
     return Approval.objects.filter(unit_id=unit.pk, status=ApprovalStatus.REQUESTED).order_by("-id").first()
 
 
-def list_acts(request: HttpRequest, unit: Unit, waiting: Approval | None) -> list[Act]:
+def list_acts(
+    request: HttpRequest, unit: Unit, waiting: Approval | None, *, is_at_reentry_limit: bool = False
+) -> list[Act]:
     """Return what the unit's state allows and somebody may do."""
     offered = []
+    if is_at_reentry_limit and unit.status in REWORKED_FROM and _may(request, BEYOND):
+        offered.append(_rework_beyond(request, unit))
     if unit.status == UnitStatus.SCRAPPED and waiting is None and _may(request, UNSCRAP):
         offered.append(_undo_scrap(unit))
     if unit.status != UnitStatus.SCRAPPED and _may(request, RELABEL):
@@ -45,6 +53,25 @@ def list_acts(request: HttpRequest, unit: Unit, waiting: Approval | None) -> lis
 
 def _may(request: HttpRequest, name: str) -> bool:
     return not role_capabilities(request.user).isdisjoint(NEEDED[name])
+
+
+def _rework_beyond(request: HttpRequest, unit: Unit) -> Act:
+    return Act(
+        BEYOND,
+        _("Rework beyond the limit"),
+        reverse("unit-act", args=[BEYOND, unit.sn]),
+        button=_("Send it to rework"),
+        about=_("Rework has led it into a step as often as the route allows. You sign that it may come once more."),
+        symbol="rework",
+        fields=_beyond_fields(request),
+        at={"STEP_MISMATCH": "toStepNo"},
+    )
+
+
+def _beyond_fields(request: HttpRequest) -> tuple[Field, ...]:
+    step = Field("toStepNo", _("Back to step (by default the one that failed last)"), FieldKind.NUMBER)
+    bench = Field("repair", _("To the bench first"), FieldKind.TICK)
+    return (step, bench, acts.reason_field(), *acts.signature_fields(request, meaning=_("Approved")))
 
 
 def _relabel(unit: Unit) -> Act:
@@ -104,7 +131,7 @@ def act(request: HttpRequest, name: str, sn: str) -> HttpResponse:
         raise Http404
     if not _may(request, name):
         raise PermissionDenied(_("You may not do this."))
-    do = {UNSCRAP: _ask_to_undo, RELABEL: _give_label}[name]
+    do = {UNSCRAP: _ask_to_undo, RELABEL: _give_label, BEYOND: _send_beyond}[name]
     return acts.carry_out(request, partial(do, request, sn), place=reverse("unit", args=[sn]), name=name)
 
 
@@ -118,6 +145,20 @@ def _ask_to_undo(request: HttpRequest, sn: str) -> str:
         to_step_no=body.get("to_step_no"),
     )
     return _("Asked for: it waits for somebody of Quality.")
+
+
+def _send_beyond(request: HttpRequest, sn: str) -> str:
+    body = acts.read_form(ReworkRequest, request, _beyond_fields(request))
+    signing = signatures.verify(request, body.get("signature"), Capability.MRB)
+    unit = dispositions.rework_unit(
+        sn=sn,
+        reason=body["reason"],
+        by=request.user.get_username(),
+        to_step_no=body.get("to_step_no"),
+        repair=body.get("repair"),
+        override=Override(signing),
+    )
+    return _("The unit is sent back to step %(number)d; it is signed.") % {"number": unit.current_step_no or 0}
 
 
 def _give_label(request: HttpRequest, sn: str) -> str:

@@ -140,6 +140,17 @@ class UnitTrace:
         """The step to do now; None when the unit is done or in no run."""
         return next((state for state in self.steps if state.is_current), None)
 
+    @property
+    def is_at_reentry_limit(self) -> bool:
+        """Whether rework has led the unit into a step of its run as often as that allows."""
+        if self.snapshot is None:
+            return False
+        return any(self._is_at_limit(self.snapshot, state) for state in self.steps)
+
+    def _is_at_limit(self, route: RouteSnapshot, state: StepState) -> bool:
+        limit = route.find_reentry_limit(state.step)
+        return limit is not None and len({track.rework_no for track in state.tracks}) > limit
+
     @cached_property
     def open_track(self) -> TrackRow | None:
         """The pass that the unit has not left yet."""

@@ -299,7 +299,12 @@ def test_a_person_signs_beyond_the_limit_for_themselves(plant: Plant, client: An
     assert_refused(client.post(path, body, kind), "SIGNATURE_REQUIRED")
     other = {**SIGNATURE, "username": "olga"}
     assert_refused(client.post(path, body | {"signature": other}, kind), "SIGNER_MISMATCH")
-    assert_done(client.post(path, body | {"signature": SIGNATURE}, kind))
+    form = {"reason": "once more", "signature.username": "quinn", "signature.meaning": "Approved"}
+    assert "Rework beyond the limit" in client.get("/trace/units/SN-7/").content.decode()
+    client.post("/trace/unit-acts/rework-beyond/SN-7/", form | {"signature.password": "x"})
+    assert run.units.get().rework_no == 0
+    client.post("/trace/unit-acts/rework-beyond/SN-7/", form | {"signature.password": "secret"})
+    assert (run.units.get().rework_no, Signature.objects.get().signer) == (1, "quinn")
 
 
 def test_each_step_from_there_to_here_counts(plant: Plant) -> None:
