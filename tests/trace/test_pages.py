@@ -430,6 +430,7 @@ def test_a_run_without_units_and_an_unknown_run() -> None:
 def test_the_pages_ask_for_the_same_capabilities_as_the_interface() -> None:
     asked = {name: frozenset(needed) for name, (_service, needed) in DECISIONS.items()}
     asked["relabel"] = frozenset(NEEDED["relabel"])
+    asked["rework"] |= frozenset(NEEDED["rework-beyond"])  # one address, on the page two acts
     assert asked == {name: frozenset(needed) for name, needed in UnitDecisionViewSet.capabilities.items()}
 
 
