@@ -55,7 +55,11 @@ urlpatterns = [
     path("defects", DefectViewSet.as_view({"get": "list", "post": "record"})),
     path("deviations", _deviate({"get": "list"})),
     path("deviations/<name:no>/end", _deviate({"post": "end"})),
+    path("holds", _hold({"get": "list", "post": "create"})),
     path("holds/preview", _hold({"post": "preview"})),
+    path("holds/<name:no>/release", _hold({"post": "release"})),
+    path("holds/<name:no>/dispose", _hold({"post": "dispose"})),
+    path("holds/<name:no>", _hold({"get": "retrieve"})),
     path("units/<name:sn>/unscrap", _transfer({"post": "unscrap"})),
     *(path(f"defects/<str:pk>/{name}", _settle({"post": name})) for name in ("disposition", "release")),
     *(

@@ -18,7 +18,7 @@ class ExecutionConfig(AppConfig):
         from execution.quality.defect_codes import services as defect_codes
         from execution.quality.first_article import services as first_articles
         from execution.quality.first_article import signed_document
-        from execution.quality.holds import signed_release
+        from execution.quality.holds import batches, catching, signed_release
         from execution.quality.mrb import services as mrb
         from execution.quality.oqc import drawing, gate, sampling
         from execution.quality.oqc import services as outgoing_inspections
@@ -51,6 +51,10 @@ class ExecutionConfig(AppConfig):
         schedules.tasks.register(deviations.TASK, defect_codes.TASK)
         user_finders.register(defect_codes.find_users)
         engineer_work.kinds.register(unknown_codes.WORK)
+        schedules.tasks.register(catching.TASK)
+        handlers[EventType.HOLD_APPLY].register(batches.handle)
+        for event_type in (EventType.TRACK_IN, EventType.TRACK_OUT, EventType.DEFECT_FOUND):
+            handlers[event_type].register(catching.HANDLER)
         tracked.register(*TRACKED)
         lists.register(VALUES)
         signed_records.register(reentries.KIND)

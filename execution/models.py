@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from execution.deviations.models import Deviation
 from execution.quality.defect_codes.models import DefectAlias, DefectCatalogue, DefectCode
 from execution.quality.first_article.models import FirstArticle, FirstArticleItem, FirstArticleSample
+from execution.quality.holds.models import HoldBatch
 from execution.quality.models import Defect, InspectionResult
 from execution.quality.oqc.models import OqcInspection, OqcItem, OqcSample, SamplingRule, SamplingState
 from execution.quality.repair.models import RepairRecord, ReworkTask
@@ -34,6 +35,7 @@ __all__ = [
     "FirstArticle",
     "FirstArticleItem",
     "FirstArticleSample",
+    "HoldBatch",
     "InspectionResult",
     "Judge",
     "OqcInspection",

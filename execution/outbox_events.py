@@ -1,6 +1,7 @@
 """The events that execution writes into the outbox."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.utils.translation import gettext as _
 
@@ -72,6 +73,20 @@ def alarm_event(
             "max": value.spec.alarm_max,
             "action": value.spec.alarm_action or "ALARM_ONLY",
         },
+    )
+
+
+def defect_event(unit_id: int, *, found: str, at: datetime) -> NewEvent:
+    """Return the DEFECT_FOUND of a unit on which defects were found otherwise than by its move; `found` names by what,
+    once.
+    """
+    return NewEvent(
+        event_type=EventType.DEFECT_FOUND,
+        key=f"defect-found:{found}",
+        entity_type="UNIT_ID",
+        entity_id=str(unit_id),
+        occurred_at=at,
+        payload={"unitId": str(unit_id)},
     )
 
 

@@ -50,8 +50,8 @@ class MesConfig(AppConfig):
         from mes.production import integrity as production_integrity
         from mes.production import lists as production_lists
         from mes.production import retention as production_retention
+        from mes.production.hold_decisions import SIGNED
         from mes.production.hooks import run_ended
-        from mes.production.station_acts import SIGNED
         from mes.production_counts import retention as production_counts
         from mes.readiness import registration as readiness
         from mes.routing import drift

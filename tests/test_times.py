@@ -43,7 +43,7 @@ OF_NOTHING_THAT_HAPPENED |= {
 }
 # A condition of a hold is about passes that were or will be.
 OF_NOTHING_THAT_HAPPENED |= {
-    f"POST /api/{asking} condition.{name}" for asking in ("holds/preview",) for name in ("from", "to")
+    f"POST /api/{asking} condition.{name}" for asking in ("holds", "holds/preview") for name in ("from", "to")
 }
 # What is known of a thing beside what is reported of it may be old; it cannot lie ahead.
 KNOWN_OF_A_THING = {

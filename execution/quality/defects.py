@@ -12,8 +12,10 @@ from django.utils import timezone
 
 from execution.data.judging import FailedValue
 from execution.models import Track
+from execution.outbox_events import defect_event
 from execution.quality.defect_codes.catalogue import NO_CODES, OUT_OF_LIMITS, UNSPECIFIED, Catalogue, Codes, load
 from execution.quality.models import Defect, DefectSource, DefectStatus, InspectionResult
+from mes.platform.outbox.emit import emit
 from mes.production.models import Unit
 
 OF_TOKEN = "token:"  # what the names of machines' tokens begin with, where they are who did it
@@ -217,7 +219,8 @@ def record_found(inspection: InspectionResult, track: Track, unit: Unit) -> None
         for defect in inspection.defects
     ]
     found = build_defects(place, said, finder=finder, at=at, catalogue=load() if said else NO_CODES)
-    Defect.objects.bulk_create(found or [build_unspecified(place, finder=finder, at=at)])
+    made = Defect.objects.bulk_create(found or [build_unspecified(place, finder=finder, at=at)])
+    emit(defect_event(unit.pk, found=str(made[0].pk), at=at))
 
 
 def list_standing(open_defects: Iterable[OpenDefect], track: Track) -> list[OpenDefect]:

@@ -1,5 +1,6 @@
 """What keeps units, runs, stations and lines still, and the rules by which the system stops a station by itself."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -83,7 +84,8 @@ class Hold(models.Model):
 
     A case of units has a row for each of them (`HeldUnit`). `condition` says which were meant, named as in the API;
     one that `catches` holds what comes to match later, too. While units are still being held, `applied_up_to` is the
-    id of the last unit that was looked at and `to_apply` how many were meant.
+    id of the last unit that was looked at and `to_apply` how many were meant. `caught_up_to` and `caught_up_value_id`
+    say how far a hold that catches has looked for what came by without an event.
     """
 
     scope = models.CharField(_("scope"), max_length=7, choices=HoldScope)
@@ -99,6 +101,8 @@ class Hold(models.Model):
     catches = models.BooleanField(_("catches what comes"), default=False, db_default=False)
     to_apply = models.PositiveIntegerField(_("to be held"), null=True)
     applied_up_to = models.BigIntegerField(_("held up to"), null=True)
+    caught_up_to = models.DateTimeField(_("looked at what came until"), null=True)
+    caught_up_value_id = models.BigIntegerField(_("last value looked at"), null=True)
     opened_by = models.CharField(_("held by"), max_length=150)
     opened_at = models.DateTimeField(_("held"), default=timezone.now)
     ended_by = models.CharField(_("released by"), max_length=150, blank=True)
@@ -196,3 +200,26 @@ class HeldUnit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.hold_id} {self.unit_id}"
+
+
+class HoldDecision(models.Model):
+    """What was decided about a hold: released as a whole, or units of it released, reworked or scrapped.
+
+    It is what is signed. `sns` are the units' serial numbers at that time; a run, line or station has none.
+    """
+
+    hold = models.ForeignKey(Hold, on_delete=models.PROTECT, related_name="decisions")
+    end = models.CharField(_("decision"), max_length=8, choices=HeldUnitEnd)
+    to_step_no = models.PositiveIntegerField(_("to step"), null=True)
+    sns = ArrayField(models.CharField(max_length=100), default=list, verbose_name=_("units"))
+    reason = models.CharField(_("reason"), max_length=LONGEST_REASON, blank=True)
+    decided_by = models.CharField(_("decided by"), max_length=150)
+    decided_at = models.DateTimeField(_("decided"), default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("decision about a hold")
+        verbose_name_plural = _("decisions about holds")
+
+    def __str__(self) -> str:
+        return f"{self.hold_id} {self.end}"

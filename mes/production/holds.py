@@ -11,8 +11,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from mes.plant.models import Line, Station
-from mes.production import hooks
-from mes.production.hold_models import Hold, HoldRule, HoldScope, HoldSource, HoldStatus
+from mes.platform.signatures.services import Signing
+from mes.production import hold_decisions, hooks
+from mes.production.hold_models import HeldUnitEnd, Hold, HoldRule, HoldScope, HoldSource, HoldStatus
 from mes.production.models import Run
 
 Held = Run | Line | Station
@@ -47,15 +48,23 @@ def end_hold(
     source: HoldSource | None = None,
     by: str,
     reason: str = "",
+    signing: Signing | None = None,
 ) -> list[Hold]:
-    """End what holds a locked run, line or station by this source, or by any; return the holds that are still open."""
+    """End what holds a locked run, line or station by this source, or by any; return the holds that are still open.
+
+    Each end is a decision, signed by whoever signs.
+    """
     held = _one_of(run, line, station)
     ended = _open_ones(held)
     if source is not None:
         ended = ended.filter(source=source)
-    is_ended = ended.update(status=HoldStatus.RELEASED, ended_by=by, ended_at=timezone.now(), end_reason=reason)
+    ending = list(ended.order_by("id"))
+    if ending:
+        ended.update(status=HoldStatus.RELEASED, ended_by=by, ended_at=timezone.now(), end_reason=reason)
+    for each in ending:
+        hold_decisions.record(each, end=HeldUnitEnd.RELEASED, reason=reason, by=by, signing=signing)
     still_open = list(_open_ones(held).order_by("id"))
-    if is_ended and not still_open:
+    if ending and not still_open:
         _announce_going_on(held)
     return still_open
 

@@ -15,6 +15,7 @@ from mes.plant.models import Line, Station
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.times import check_bounds
+from mes.platform.signatures.services import Signing
 from mes.production import decisions, holds, locking, runs, steering_notices, stops
 from mes.production.decision_models import RunActivation
 from mes.production.hold_models import Hold, HoldRule, HoldSource
@@ -164,7 +165,9 @@ def hold(
 
 
 @locking.atomically
-def resume(*, line_code: str, reason: str = "", by: str, source: HoldSource = HoldSource.PERSON) -> Line:
+def resume(
+    *, line_code: str, reason: str = "", by: str, source: HoldSource = HoldSource.PERSON, signing: Signing | None = None
+) -> Line:
     """End what one source stops of a line. It goes on once nothing else stops it; what machines reported meanwhile is
     tried again after that.
 
@@ -174,6 +177,6 @@ def resume(*, line_code: str, reason: str = "", by: str, source: HoldSource = Ho
     line = lock(line_code)
     if not any(hold.source == source for hold in holds.list_open(line=line)):
         raise errors.InvalidTransition(action=Action.RESUME, entity=Entity.LINE, state=State.RUNNING)
-    holds.end_hold(line=line, source=source, by=by, reason=reason)
+    holds.end_hold(line=line, source=source, by=by, reason=reason, signing=signing)
     decisions.record(line, Action.RESUME, by=by, reason=reason)
     return line

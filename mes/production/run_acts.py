@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 from mes.errors import InvalidTransition, RunOnHold, RunQuantityTooLow, ValidationFailed
 from mes.labels import Action, Entity
 from mes.platform.database.authorship import give_reason
+from mes.platform.signatures.services import Signing
 from mes.production import decisions, holds, locking, orders, run_closing, runs, steering_notices, transitions
 from mes.production.hold_models import HoldSource
 from mes.production.models import Run, RunStatus, WorkOrder, WorkOrderStatus
@@ -35,7 +36,9 @@ def hold(*, run_no: str, by: str, reason: str, source: HoldSource = HoldSource.P
 
 
 @transaction.atomic
-def resume(*, run_no: str, by: str, reason: str = "", source: HoldSource = HoldSource.PERSON) -> Run:
+def resume(
+    *, run_no: str, by: str, reason: str = "", source: HoldSource = HoldSource.PERSON, signing: Signing | None = None
+) -> Run:
     """End what one source holds of a run; it goes on where it was held from once nothing else holds it.
 
     Readiness is not asked again. Raises RunNotFound, InvalidTransition, RunOnHold where only others hold it.
@@ -47,7 +50,7 @@ def resume(*, run_no: str, by: str, reason: str = "", source: HoldSource = HoldS
     if open_ones and all(each.source != source for each in open_ones):
         raise RunOnHold(run=run_no)
     before = run.status
-    if not holds.end_hold(run=run, source=source, by=by, reason=reason):
+    if not holds.end_hold(run=run, source=source, by=by, reason=reason, signing=signing):
         run.status, run.held_from = run.held_from, ""
         run.save(update_fields=["status", "held_from"])
     decisions.record(run, Action.RESUME, by=by, reason=reason, from_status=before, to_status=run.status)

@@ -10,6 +10,7 @@ from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import Source
+from mes.production.hold_models import Hold
 from mes.production.identity_models import ReferenceUnit
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate, MappingExample
@@ -41,9 +42,11 @@ def make_things() -> dict[str, dict[str, str]]:
         reason="The oven is down.",
         by="sue",
     )
+    held = Hold.objects.create(scope="UNITS", reason="Hot oven", condition={"runNo": "RUN-1"}, opened_by="sue")
     policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
     return {
         "approvals": {"pk": str(asked.approval_id), "id": str(asked.approval_id)},
+        "holds": {"no": held.hold_no},
         "deviations": {"no": asked.deviation_no},
         "bom-items": {"id": str(item.pk)},
         "data-collection-specs": {"id": str(plant.peak.pk)},

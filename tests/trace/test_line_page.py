@@ -209,6 +209,6 @@ def test_a_station_is_stopped_and_goes_on_signed(plant: Plant) -> None:
     supervisor.post(address, {**form, "signature.password": "secret"})
     assert Hold.objects.get(pk=hold.pk).status == "RELEASED"
     signature = Signature.objects.get()
-    assert (signature.record_type, signature.signer, is_unchanged(signature)) == ("STATION_RELEASE", "sue", True)
+    assert (signature.record_type, signature.signer, is_unchanged(signature)) == ("HOLD", "sue", True)
     assert '"holdNo":"' + hold.hold_no in signature.document
     assert "Stopped stations" not in read(supervisor)

@@ -2,16 +2,29 @@
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from execution.models import TrackResult
-from execution.quality.holds import condition
-from mes.platform.http.serializers import CodeField, OffsetDateTimeField, StrictSerializer
+from execution.quality.holds import condition, queries
+from mes.platform.http.envelope import camel_case
+from mes.platform.http.serializers import (
+    CodeField,
+    DecisionReasonField,
+    OffsetDateTimeField,
+    RowSerializer,
+    StrictSerializer,
+)
+from mes.platform.signatures.serializers import SignatureBrief, SignatureRequest
+from mes.production import hold_decisions
 from mes.production.fields import SerialNumberField
+from mes.production.hold_models import HeldUnitEnd, Hold, HoldScope
 from mes.production.models import UnitStatus
 
 LARGEST_STEP_NO = 2**31 - 1
 LONGEST_LOCATION = 100
+DISPOSALS = [(end.value, end.label) for end in (HeldUnitEnd.REWORK, HeldUnitEnd.SCRAP)]
 
 
 def _optional(field: type[serializers.Field], **kwargs: Any) -> Any:
@@ -84,3 +97,175 @@ class HoldPreviewAnswer(serializers.Serializer):
     byRun = serializers.DictField(child=serializers.IntegerField(), help_text="Units without a run below “”.")
     alreadyHeld = serializers.IntegerField(help_text="How many of them something holds already.")
     items = HoldPreviewUnit(many=True, help_text="The first 200.")
+
+
+def _signature_field() -> Any:
+    """Return the signature of an act that ends a hold."""
+    return SignatureRequest(
+        required=False,
+        allow_null=True,
+        help_text="Of a person, where the hold is of several units, or of a run, a station or a line.",
+    )
+
+
+class HoldRequest(StrictSerializer):
+    """What is to be held, and why."""
+
+    scope = serializers.ChoiceField(choices=HoldScope.choices)
+    condition = ConditionBody(required=False, allow_null=True)
+    code = _optional(CodeField, help_text="The run, station or line.")
+    reason = DecisionReasonField()
+    owner = _optional(serializers.CharField, max_length=150, help_text="Who sees to it; by default who holds.")
+    catches = _optional(
+        serializers.BooleanField,
+        help_text="Whether what comes to fit later is held, too; by default unless `to` is over.",
+    )
+    expectedCount = _optional(
+        serializers.IntegerField, min_value=0, help_text="As many as were seen to fit; another count holds nothing."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """A hold of units has a condition, any other a code."""
+        of_units = attrs["scope"] == HoldScope.UNITS
+        needed = "condition" if of_units else "code"
+        if attrs.get(needed) is None:
+            raise serializers.ValidationError({needed: [_("This field is required.")]})
+        unfit = ("code",) if of_units else ("condition", "catches", "expected_count")
+        if given := [name for name in unfit if attrs.get(name) is not None]:
+            message = _("Does not go with a hold of this scope.")
+            raise serializers.ValidationError({camel_case(name): [message] for name in given})
+        return attrs
+
+
+class ReleaseRequest(StrictSerializer):
+    """Which units are released, all without `sns`, and why."""
+
+    sns = serializers.ListField(
+        child=SerialNumberField(), min_length=1, max_length=condition.MOST_SNS, required=False, allow_null=True
+    )
+    reason = DecisionReasonField()
+    signature = _signature_field()
+
+
+class DisposeRequest(StrictSerializer):
+    """What becomes of units of a hold, and why."""
+
+    sns = serializers.ListField(child=SerialNumberField(), min_length=1, max_length=condition.MOST_SNS)
+    type = serializers.ChoiceField(choices=DISPOSALS)
+    toStepNo = _optional(
+        serializers.IntegerField,
+        min_value=0,
+        max_value=LARGEST_STEP_NO,
+        help_text="By default the step that failed last, of each unit.",
+    )
+    reason = DecisionReasonField()
+    signature = _signature_field()
+
+
+class HoldAnswer(RowSerializer):
+    """A hold."""
+
+    holdNo = serializers.CharField()
+    code = serializers.SerializerMethodField(help_text="The run, station or line; null for units.")
+    ruleCode = serializers.CharField(source="rule.code", default=None, allow_null=True)
+    openedBy = serializers.CharField()
+    openedAt = OffsetDateTimeField()
+    endedBy = serializers.CharField(allow_blank=True)
+    endedAt = OffsetDateTimeField(allow_null=True)
+    endReason = serializers.CharField(allow_blank=True)
+
+    class Meta:
+        model = Hold
+        fields = (
+            "holdNo",
+            "scope",
+            "code",
+            "source",
+            "ruleCode",
+            "status",
+            "reason",
+            "owner",
+            "condition",
+            "catches",
+            "openedBy",
+            "openedAt",
+            "endedBy",
+            "endedAt",
+            "endReason",
+        )
+
+    def get_code(self, hold: Hold) -> str | None:
+        """What is held, by its name."""
+        return hold_decisions.place_of(hold)
+
+
+class HoldCounts(serializers.Serializer):
+    """How many units a hold has had, how many it has, and what became of the others."""
+
+    units = serializers.IntegerField()
+    open = serializers.IntegerField()
+    released = serializers.IntegerField()
+    reworked = serializers.IntegerField()
+    scrapped = serializers.IntegerField()
+    toApply = serializers.IntegerField(allow_null=True, help_text="How many are meant, while they are being held.")
+    pending = serializers.IntegerField(help_text="How many the worker is yet to hold, release, rework or scrap.")
+
+
+class HoldEvent(serializers.Serializer):
+    """Something that was decided about a hold."""
+
+    act = serializers.CharField()
+    by = serializers.CharField()
+    at = OffsetDateTimeField()
+    reason = serializers.CharField(allow_blank=True)
+    count = serializers.IntegerField(allow_null=True, help_text="Of units, how many it was about.")
+    signature = SignatureBrief(allow_null=True)
+
+
+class HeldUnitAnswer(serializers.Serializer):
+    """A unit of a hold."""
+
+    sn = serializers.CharField()
+    status = serializers.CharField()
+    heldAt = OffsetDateTimeField()
+    endedAt = OffsetDateTimeField(allow_null=True)
+    end = serializers.CharField(allow_null=True)
+
+
+class HoldDetail(HoldAnswer):
+    """A hold with what became of it."""
+
+    counts = serializers.SerializerMethodField()
+    history = serializers.SerializerMethodField()
+    items = serializers.SerializerMethodField()
+    signed = serializers.SerializerMethodField()
+    signature = serializers.SerializerMethodField()
+
+    class Meta(HoldAnswer.Meta):
+        fields = (*HoldAnswer.Meta.fields, "counts", "history", "items", "signed", "signature")
+
+    @extend_schema_field(HoldCounts)
+    def get_counts(self, hold: Hold) -> dict[str, Any]:
+        """How many units it has."""
+        return queries.count(hold)
+
+    @extend_schema_field(HoldEvent(many=True))
+    def get_history(self, hold: Hold) -> Any:
+        """What was decided, the oldest first."""
+        return HoldEvent(queries.list_history(hold), many=True).data
+
+    @extend_schema_field(HeldUnitAnswer(many=True))
+    def get_items(self, hold: Hold) -> Any:
+        """The first 200 of its units, those that it holds first."""
+        return HeldUnitAnswer(queries.list_units(hold), many=True).data
+
+    @extend_schema_field(serializers.BooleanField)
+    def get_signed(self, hold: Hold) -> bool:
+        """Whether its latest decision is signed."""
+        return queries.find_signature(hold) is not None
+
+    @extend_schema_field(SignatureBrief(allow_null=True))
+    def get_signature(self, hold: Hold) -> Any:
+        """The signature of its latest decision."""
+        found = queries.find_signature(hold)
+        return None if found is None else SignatureBrief(found).data

@@ -62,6 +62,11 @@ _OF_DEFECT = {
 }
 
 
+_NOT_HELD = """NOT EXISTS (
+        SELECT FROM mes_heldunit h WHERE h.hold_id = %(hold_id)s AND h.unit_id = u.id AND h.ended_at IS NULL)"""
+_DECIDED_AT = "(SELECT max(h.ended_at) FROM mes_heldunit h WHERE h.hold_id = %(hold_id)s AND h.unit_id = u.id)"
+
+
 @dataclass(frozen=True)
 class Found:
     """How many units a condition fits, which they are, and what is known of them."""
@@ -81,11 +86,18 @@ def find(condition: Condition, *, among: Sequence[int] | None = None) -> list[in
     return find_named(condition, resolve(condition), among=among)
 
 
-def find_named(condition: Condition, named: Named, *, among: Sequence[int] | None = None) -> list[int]:
-    """Return the ids of the units that a condition fits, where what it names has been looked up."""
+def find_named(
+    condition: Condition, named: Named, *, among: Sequence[int] | None = None, catching: int | None = None
+) -> list[int]:
+    """Return the ids of the units that a condition fits, where what it names has been looked up.
+
+    Of those that are `catching` for a hold, by its id, only what that does not hold; and what people decided about only
+    if it fits by a pass or a defect that was recorded since: a released unit is not caught again for the same.
+    """
     if among is not None and not among:
         return []
-    rows = _run(f"SELECT u.id FROM mes_unit u WHERE {_fits(condition, among)} ORDER BY u.id", condition, named, among)
+    fits = _fits(condition, among, is_catching=catching is not None)
+    rows = _run(f"SELECT u.id FROM mes_unit u WHERE {fits} ORDER BY u.id", condition, named, among, catching)
     return [unit_id for (unit_id,) in rows]
 
 
@@ -118,7 +130,7 @@ def _decoded(text: str | None, nothing: Any) -> Any:
     return nothing if text is None else msgspec.json.decode(text)
 
 
-def _fits(condition: Condition, among: Iterable[int] | None) -> str:
+def _fits(condition: Condition, among: Iterable[int] | None, *, is_catching: bool = False) -> str:
     given = condition.given
     parts = [f"u.status <> '{UnitStatus.SCRAPPED}'"]
     parts += [] if among is None else ["u.id = ANY(%(among)s)"]
@@ -128,22 +140,33 @@ def _fits(condition: Condition, among: Iterable[int] | None) -> str:
         if condition.asks_for_value:
             is_narrow = among is not None or any(name in given for name in _NARROWING)
             of_pass.append(_PASS_HAS_VALUE if is_narrow else _PASS_IS_OF_VALUE)
+        if is_catching:
+            of_pass.append(f"(t.created_at >= {_DECIDED_AT}) IS NOT FALSE")
         parts.append(f"EXISTS (SELECT FROM execution_track t WHERE {' AND '.join(['t.unit_id = u.id', *of_pass])})")
     if condition.asks_for_defect:
         counted = ", ".join(f"'{status}'" for status in NOT_A_DEFECT)
         of_defect = ["d.unit_id = u.id", f"d.status NOT IN ({counted})"]
         of_defect += [sql for name, sql in _OF_DEFECT.items() if name in given]
+        if is_catching and not condition.asks_for_pass:
+            of_defect.append(f"(d.created_at >= {_DECIDED_AT}) IS NOT FALSE")
         parts.append(f"EXISTS (SELECT FROM execution_defect d WHERE {' AND '.join(of_defect)})")
+    if is_catching:
+        parts.append(_NOT_HELD)
+        if not (condition.asks_for_pass or condition.asks_for_defect):
+            parts.append(f"{_DECIDED_AT} IS NULL")
     return " AND ".join(parts)
 
 
-def _run(statement: str, condition: Condition, named: Named, among: Sequence[int] | None) -> list[tuple[Any, ...]]:
+def _run(
+    statement: str, condition: Condition, named: Named, among: Sequence[int] | None, catching: int | None = None
+) -> list[tuple[Any, ...]]:
     values = {
         **{name: getattr(condition, name) for name in _PLAIN},
         "statuses": list(condition.statuses or ()),
         **{name: getattr(named, name) for name in Named.__dataclass_fields__},
         "among": None if among is None else list(among),
         "shown": SHOWN,
+        "hold_id": catching,
     }
     with connection.cursor() as cursor:
         cursor.execute(statement, values)

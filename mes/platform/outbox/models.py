@@ -15,6 +15,8 @@ class EventType(models.TextChoices):
     SOLDER_PASTE_USAGE_UNBIND = "SOLDER_PASTE_USAGE_UNBIND", _("Solder paste taken out of use")
     DATA_ALARM = "DATA_ALARM", _("Data alarm")
     OUTBOUND_FEEDBACK = "OUTBOUND_FEEDBACK", _("Feedback to another system")
+    HOLD_APPLY = "HOLD_APPLY", _("Units are held or decided about together")
+    DEFECT_FOUND = "DEFECT_FOUND", _("A defect was found otherwise than by a move")
     RUN_COUNTS_CHANGED = "RUN_COUNTS_CHANGED", _("Counts or status of a run changed after its end")
 
 

@@ -90,6 +90,7 @@ POST /api/integration/stencil-status
 GET /api/lines
 GET /api/lines/{code}
 POST /api/lines/{code}/active-run
+POST /api/holds
 POST /api/lines/{code}/hold
 POST /api/lines/{code}/resume
 GET /api/lines/{code}/status
@@ -151,7 +152,11 @@ POST /api/approvals/{id}/withdraw
 GET /api/audit
 GET /api/signatures
 GET /api/signatures/{id}
+GET /api/holds
+GET /api/holds/{no}
 POST /api/holds/preview
+POST /api/holds/{no}/dispose
+POST /api/holds/{no}/release
 GET /api/imports/{id}
 POST /api/imports/{collection}
 POST /api/imports/{id}/apply

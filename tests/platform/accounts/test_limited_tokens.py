@@ -116,6 +116,7 @@ class Things:
 
 
 BODIES: dict[str, Any] = {
+    "/api/holds": {"scope": "STATION", "code": "SMT-01", "reason": "Smoke"},
     "/api/lines/{code}/active-run": {"runNo": "RUN-1", "stationCode": "SMT-01"},
     "/api/stations/{code}/track-in": {"runNo": "RUN-1", "sn": "SN-2"},
     "/api/stations/{code}/permit": {"sn": "SN-2"},

@@ -11,7 +11,8 @@ EXEMPT = {
         execution_defect execution_disposition execution_firstarticleitem execution_firstarticlesample
         execution_inspectionresult execution_track mes_linebinding mes_prepconfirmation mes_readinesscheck
         mes_readinessitem mes_readinesswaiver mes_recordremark mes_recordsignature mes_solderpasteusage mes_unit
-        mes_decision mes_unitmove mes_hold mes_heldunit mes_signature mes_runactivation mes_approval mes_unitalias
+        mes_decision mes_unitmove mes_hold mes_heldunit mes_holddecision
+        mes_signature mes_runactivation mes_approval mes_unitalias
         execution_oqcsample execution_oqcitem
         execution_deviation execution_reworktask execution_reworktask_defects execution_repairrecord
         """,
@@ -25,7 +26,7 @@ EXEMPT = {
         auth_permission mes_attemptcount mes_bulkaction mes_idempotencykey mes_mesevent mes_retentionrun
         mes_driftposition mes_routedrift mes_taskoutcome mes_timeruleinstance mes_timerulemark mes_workerheartbeat
         execution_defectcatalogue mes_writeprobe mes_sheetimport mes_integritycheck
-        integration_runreport
+        integration_runreport execution_holdbatch
         """,
     "a person's own: what is followed, read and kept to be seen again, codes that are used up": """
         mes_followedline mes_notification mes_recoverycode mes_savedview

@@ -23,8 +23,8 @@ STAYS = {
         execution_defectcatalogue
         """,
     "the product's history: what was made, how, and who decided": """
-        mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_heldunit mes_signature mes_approval
-        mes_unitalias
+        mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_heldunit
+        mes_holddecision mes_signature mes_approval mes_unitalias
         execution_deviation execution_reworktask execution_reworktask_defects execution_repairrecord
         execution_track execution_disposition execution_carrier execution_carrierload
         execution_carriertrack execution_carriertrackunit execution_defect execution_inspectionresult
@@ -34,7 +34,7 @@ STAYS = {
         mes_timeruleinstance mes_countstream mes_hourlycount mes_recordremark mes_recordsignature
         """,
     "open work: it goes when it is settled": """
-        ingest_openingestevent ingest_partialingestevent integration_failedmessage
+        ingest_openingestevent ingest_partialingestevent integration_failedmessage execution_holdbatch
         """,
     "goes with what it belongs to": "mes_readinessitem",
     "one row, written again and again": "mes_writeprobe mes_driftposition",

@@ -1,0 +1,69 @@
+"""What a hold is at: its units, what was decided about it, and who signed that."""
+
+from typing import Any
+
+from django.db.models import Count, Q
+
+from execution.quality.holds.models import HoldBatch
+from mes.platform.signatures.models import Signature
+from mes.platform.signatures.queries import read_latest
+from mes.production.hold_decisions import RECORD_TYPE
+from mes.production.hold_models import HeldUnit, HeldUnitEnd, Hold, HoldDecision
+
+SHOWN = 200  # units
+OPENED = "HELD"
+
+
+def count(hold: Hold) -> dict[str, Any]:
+    """Return how many units a hold has had, has, and will have."""
+    ends = {"released": HeldUnitEnd.RELEASED, "reworked": HeldUnitEnd.REWORK, "scrapped": HeldUnitEnd.SCRAP}
+    counted = HeldUnit.objects.filter(hold=hold).aggregate(
+        units=Count("id"),
+        open=Count("id", filter=Q(ended_at=None)),
+        **{name: Count("id", filter=Q(end=end)) for name, end in ends.items()},
+    )
+    waiting = HoldBatch.objects.filter(hold=hold).values_list("unit_ids", flat=True)
+    return {**counted, "toApply": hold.to_apply, "pending": sum(map(len, waiting))}
+
+
+def list_history(hold: Hold) -> list[dict[str, Any]]:
+    """Return what was decided about a hold, the oldest first."""
+    decisions = list(HoldDecision.objects.filter(hold=hold).order_by("id"))
+    signed = read_latest(RECORD_TYPE, [decision.pk for decision in decisions])
+    opened: dict[str, Any] = {"act": OPENED, "by": hold.opened_by, "at": hold.opened_at, "reason": hold.reason}
+    history = [{**opened, "count": None, "signature": None}]
+    for decision in decisions:
+        history.append(
+            {
+                "act": decision.end,
+                "by": decision.decided_by,
+                "at": decision.decided_at,
+                "reason": decision.reason,
+                "count": len(decision.sns) or None,
+                "signature": signed.get(str(decision.pk)),
+            }
+        )
+    return history
+
+
+def find_signature(hold: Hold) -> Signature | None:
+    """Return the signature of the latest decision about a hold; None where nobody signed it."""
+    last = HoldDecision.objects.filter(hold=hold).order_by("-id").values_list("pk", flat=True).first()
+    return None if last is None else read_latest(RECORD_TYPE, [last]).get(str(last))
+
+
+def list_units(hold: Hold) -> list[dict[str, Any]]:
+    """Return units of a hold: those that it holds first."""
+    rows = HeldUnit.objects.filter(hold=hold).select_related("unit")
+    open_ones = list(rows.filter(ended_at=None).order_by("id")[:SHOWN])
+    ended = list(rows.filter(ended_at__isnull=False).order_by("id")[: SHOWN - len(open_ones)])
+    return [
+        {
+            "sn": row.unit.sn,
+            "status": row.unit.status,
+            "heldAt": row.held_at,
+            "endedAt": row.ended_at,
+            "end": row.end or None,
+        }
+        for row in [*open_ones, *ended]
+    ]
