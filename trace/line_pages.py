@@ -23,6 +23,7 @@ from mes.production import holds, line_acts, station_acts
 from mes.production.decision_models import LONGEST_REASON
 from mes.production.hold_models import HoldSource
 from mes.production.line_api import ActiveRunRequest, GoOnRequest, LineStatusViewSet, StopRequest
+from mes.production.run_acts_api import WHO_RESUMES
 from trace.line_now import LineNow, OpenRun, Stopped, get_line_now
 from trace.pages import missing
 
@@ -105,8 +106,9 @@ def _do(request: HttpRequest, code: str, action: str) -> str:
         line_acts.hold(line_code=code, reason=given["reason"], by=by)
         return _("The line is stopped.")
     if action == "resume":
-        given = acts.read_form(GoOnRequest, request, (acts.reason_field(is_required=False),))
-        line_acts.resume(line_code=code, reason=given.get("reason") or "", by=by)
+        given = acts.read_form(GoOnRequest, request, _fields_of_going_on(by))
+        signing = signatures.verify(request, given.get("signature"), *WHO_RESUMES)
+        line_acts.resume(line_code=code, reason=given.get("reason") or "", by=by, signing=signing)
         return _("The line goes on.")
     if action == "stop-station":
         return _stop_station(request, by)
@@ -164,7 +166,7 @@ def _list_acts(now: LineNow, request: HttpRequest) -> list[Act]:
     if now.hold is None and _may("hold", granted):
         offered.append(_stop(now))
     if now.hold is not None and _may("resume", granted):
-        offered.append(_go_on(now))
+        offered.append(_go_on(now, request.user.get_username()))
     if now.stations and _may("hold", granted):
         offered.append(_offer_to_stop_station(now))
     if _may("resume", granted):
@@ -194,7 +196,11 @@ def _stop(now: LineNow) -> Act:
     )
 
 
-def _go_on(now: LineNow) -> Act:
+def _fields_of_going_on(viewer: str) -> Sequence[Field]:
+    return (acts.reason_field(is_required=False), *acts.signature_fields_of(viewer, meaning=_("Released")))
+
+
+def _go_on(now: LineNow, viewer: str) -> Act:
     return Act(
         "resume",
         _("Go on"),
@@ -203,7 +209,7 @@ def _go_on(now: LineNow) -> Act:
         about=_("Units may enter its stations again."),
         symbol="next",
         tone="good",
-        fields=(acts.reason_field(is_required=False),),
+        fields=_fields_of_going_on(viewer),
     )
 
 

@@ -84,7 +84,7 @@ def run(request: HttpRequest, run_no: str) -> HttpResponse:
         page = runs.get_run_page(run_no=run_no, chosen=_read_filter(request))
     except RunNotFound:
         return missing(request, run_no, _("There is no run “%(code)s”.") % {"code": run_no})
-    shown = ShownRun(page.state.run, page.holds, page.newer_version_no)
+    shown = ShownRun(page.state.run, page.holds, page.newer_version_no, request.user.get_username())
     mark = _mark_of_run(page, shown)
     if is_live(request) and request.GET.get("seen") == mark:
         return HttpResponse(status=204)  # without drawing it

@@ -46,7 +46,7 @@ def act(request: HttpRequest, name: str, run_no: str) -> HttpResponse:
     if role_capabilities(request.user).isdisjoint(each.needed):
         raise PermissionDenied(_("You may not do this."))
     run = _find_run(run_no)
-    shown = ShownRun(run, (), find_newer_version(run))
+    shown = ShownRun(run, (), find_newer_version(run), request.user.get_username())
     do = partial(each.do, request, run_no, each.build(name, shown).fields)
     return acts.carry_out(request, do, place=reverse("run", args=[run_no]), name=name)
 

@@ -9,10 +9,12 @@ from django.utils.translation import ngettext
 from mes.platform.accounts.roles import Capability
 from mes.platform.http import acts
 from mes.platform.http.acts import Act, Field, FieldKind
+from mes.platform.signatures import services as signatures
 from mes.production import run_acts, run_changes
 from mes.production.api import RunViewSet
 from mes.production.models import RunKind, RunStatus
 from mes.production.run_acts_api import (
+    WHO_RESUMES,
     CloseRequest,
     DecisionRequest,
     ReopenRunRequest,
@@ -40,14 +42,15 @@ def _hold(request: HttpRequest, run_no: str, fields: Sequence[Field]) -> str:
 
 def _resume_act(name: str, shown: ShownRun) -> Act:
     about = _("The run goes on where it was held. What machines reported meanwhile is tried again.")
-    fields = (acts.reason_field(is_required=False),)
+    fields = (acts.reason_field(is_required=False), *acts.signature_fields_of(shown.viewer, meaning=_("Released")))
     button = _("Let the run go on")
     return Act(name, _("Resume"), address_of(name, shown), button, about, symbol="next", tone="good", fields=fields)
 
 
 def _resume(request: HttpRequest, run_no: str, fields: Sequence[Field]) -> str:
     body = acts.read_form(ResumeRequest, request, fields)
-    run = run_acts.resume(run_no=run_no, by=name_of(request), reason=body.get("reason") or "")
+    signing = signatures.verify(request, body.get("signature"), *WHO_RESUMES)
+    run = run_acts.resume(run_no=run_no, by=name_of(request), reason=body.get("reason") or "", signing=signing)
     if run.status == RunStatus.ON_HOLD:
         return _("Your hold has ended; something else holds the run still.")
     return _("The run goes on.")

@@ -25,6 +25,7 @@ class ShownRun:
     run: Run
     holds: Sequence[Hold]
     newer: int | None  # version of its route
+    viewer: str = ""  # the name of who looks at it, and signs
 
     @property
     def is_open(self) -> bool:

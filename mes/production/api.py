@@ -39,7 +39,7 @@ from mes.production.models import Run, RunKind, RunStatus, Unit, UnitStatus, Wor
 from mes.production.order_acts_api import OrderActs, receive_order
 from mes.production.order_answers import WorkOrderAnswer, WorkOrderDetail, WorkOrderRequest, in_detail, with_quantities
 from mes.production.queries import count_units
-from mes.production.run_acts_api import LARGEST_QUANTITY, HoldAnswer, RunActs, StatusAnswer
+from mes.production.run_acts_api import LARGEST_QUANTITY, WHO_RESUMES, HoldAnswer, RunActs, StatusAnswer
 
 LARGEST_REGISTRATION = 10_000
 
@@ -286,7 +286,7 @@ class RunViewSet(RunActs, HasHistory, OfServedLines, mixins.ListModelMixin, mixi
         "units": (Capability.UNITS,),
         "authorize": (Capability.AUTHORIZE,),
         "hold": (Capability.DISPOSITION, Capability.RELEASE),
-        "resume": (Capability.DISPOSITION, Capability.RELEASE),
+        "resume": WHO_RESUMES,
         "close": (Capability.CLOSE,),
         "reopen": (Capability.CLOSE,),
         "partial_update": (Capability.AUTHORIZE, Capability.ROUTES),

@@ -19,8 +19,11 @@ from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.addresses import NAME
 from mes.platform.http.serializers import CodeField, OffsetDateTimeField, StrictSerializer, read
 from mes.platform.inbound.sender import sender_of
+from mes.platform.signatures import services as signatures
+from mes.platform.signatures.serializers import EXAMPLE, SignatureRequest
 from mes.production import line_acts
 from mes.production.decision_models import LONGEST_REASON
+from mes.production.run_acts_api import SIGNED_BY_PEOPLE, WHO_RESUMES
 
 
 class LineHold(serializers.Serializer):
@@ -60,6 +63,7 @@ class GoOnRequest(StrictSerializer):
     """Why a line goes on."""
 
     reason = serializers.CharField(max_length=LONGEST_REASON, required=False, allow_null=True)
+    signature = SignatureRequest(required=False, allow_null=True, help_text=SIGNED_BY_PEOPLE)
 
 
 class LineStatusViewSet(OfServedLines, GenericViewSet):
@@ -74,7 +78,7 @@ class LineStatusViewSet(OfServedLines, GenericViewSet):
     capabilities = {
         "active_run": (Capability.TRACK,),
         "hold": (Capability.STOP,),
-        "resume": (Capability.RELEASE, Capability.DISPOSITION),
+        "resume": WHO_RESUMES,
     }
     station_access = {
         "status": StationAccess.OWN,
@@ -152,13 +156,19 @@ class LineStatusViewSet(OfServedLines, GenericViewSet):
         "which they occurred.",
         request=GoOnRequest,
         responses=LineStatusAnswer,
-        examples=[OpenApiExample("Why", value={"reason": "Reel changed and compared"}, request_only=True)],
+        examples=[
+            OpenApiExample(
+                "Why", value={"reason": "Reel changed and compared", "signature": EXAMPLE}, request_only=True
+            )
+        ],
     )
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, code: str) -> Response:
         """Let it go on."""
         line, body = self._get_own(), read(GoOnRequest, request)
-        line_acts.resume(line_code=line.code, reason=body.get("reason") or "", by=operator_name(request))
+        signing = signatures.verify(request, body.get("signature"), *WHO_RESUMES)
+        by, reason = operator_name(request), body.get("reason") or ""
+        line_acts.resume(line_code=line.code, reason=reason, by=by, signing=signing)
         return _status(line)
 
 

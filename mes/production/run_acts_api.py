@@ -18,6 +18,8 @@ from mes.platform.http.serializers import (
     StrictSerializer,
     read,
 )
+from mes.platform.signatures import services as signatures
+from mes.platform.signatures.serializers import EXAMPLE, SignatureRequest
 from mes.production import holds, run_acts, run_changes, run_closing
 from mes.production.models import Run, RunKind
 from mes.routing.preview import LARGEST_VERSION_NO
@@ -25,6 +27,10 @@ from mes.routing.preview import LARGEST_VERSION_NO
 LARGEST_QUANTITY = 1_000_000
 # What an engineer may change of a run that has not begun; the rest is the supervisor's.
 BY_ENGINEERS = frozenset({"route_version_no", "reason"})
+
+
+WHO_RESUMES = (Capability.DISPOSITION, Capability.RELEASE)
+SIGNED_BY_PEOPLE = "Of whoever is signed in. A token may do without, unless `MES_SIGNATURES` is STRICT."
 
 
 class RunChangeRequest(StrictSerializer):
@@ -48,6 +54,7 @@ class ResumeRequest(StrictSerializer):
     """Why a run goes on, where there is something to say."""
 
     reason = DecisionReasonField(required=False, allow_null=True)
+    signature = SignatureRequest(required=False, allow_null=True, help_text=SIGNED_BY_PEOPLE)
 
 
 class CloseRequest(StrictSerializer):
@@ -166,13 +173,19 @@ class RunActs:
         "RUN_ON_HOLD are tried again by themselves.",
         request=ResumeRequest,
         responses=HeldAnswer,
-        examples=[OpenApiExample("Why", value={"reason": "Reel changed and compared"}, request_only=True)],
+        examples=[
+            OpenApiExample(
+                "Why", value={"reason": "Reel changed and compared", "signature": EXAMPLE}, request_only=True
+            )
+        ],
     )
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, run_no: str) -> Response:
         """Let it go on."""
         body = read(ResumeRequest, request)
-        return _held(run_acts.resume(run_no=run_no, by=operator_name(request), reason=body.get("reason") or ""))
+        signing = signatures.verify(request, body.get("signature"), *WHO_RESUMES)
+        by, reason = operator_name(request), body.get("reason") or ""
+        return _held(run_acts.resume(run_no=run_no, by=by, reason=reason, signing=signing))
 
     @extend_schema(
         summary="Close a run",

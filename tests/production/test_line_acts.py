@@ -12,7 +12,7 @@ from mes.platform.notifications.models import FollowedLine, Notification
 from mes.production import active_runs, line_acts, run_acts, stops
 from mes.production.active_runs import Moment
 from mes.production.decision_models import Decision, RunActivation
-from mes.production.hold_models import Hold
+from mes.production.hold_models import Hold, HoldDecision
 from mes.production.models import Run
 from mes.routing.compilation import compile_route
 from mes.routing.models import RouteExecutionConfig
@@ -269,6 +269,7 @@ def test_a_stop_says_why(plant: Plant, operator: APIClient, reason: Any) -> None
 )
 def test_who_may(plant: Plant, act: str, body: dict[str, Any], allowed: set[Role]) -> None:
     for role in Role:
+        HoldDecision.objects.all().delete()
         Hold.objects.all().delete()
         if act == "resume":
             line_acts.hold(line_code="SMT-A", reason="x", by="test")

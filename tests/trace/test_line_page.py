@@ -112,7 +112,7 @@ def test_a_refusal_stands_beside_the_button_of_its_run(plant: Plant) -> None:
 
 
 def test_an_operator_stops_the_line_and_a_supervisor_lets_it_go_on(plant: Plant) -> None:
-    operator, supervisor = sign_in(name="op"), sign_in(Role.SUPERVISOR)
+    operator, supervisor = sign_in(name="op"), sign_in(Role.SUPERVISOR, "sue")
     page = act(operator, "hold", reason=" ")
     assert 'id="act-hold" name="decide" open' in page and "field-problem" in page
     answer = operator.post(f"{PAGE}hold/", {"reason": ["", "Machine fault"]})  # a usual reason is a button
@@ -122,10 +122,13 @@ def test_an_operator_stops_the_line_and_a_supervisor_lets_it_go_on(plant: Plant)
     assert f"{PAGE}resume/" not in page and f"{PAGE}hold/" not in page
     assert operator.post(f"{PAGE}resume/").status_code == 403
     assert f"{PAGE}resume/" in read(supervisor)
-    assert "The line goes on." in act(supervisor, "resume", reason="")
+    assert "field-problem" in act(supervisor, "resume", reason="")  # without a signature
+    signed = {"signature.username": "sue", "signature.meaning": "Released", "signature.password": "secret"}
+    assert "The line goes on." in act(supervisor, "resume", **signed)
+    assert Signature.objects.get().signer == "sue"
     assert Hold.objects.get().status == "RELEASED"
     assert "is stopped" not in read(operator)
-    assert 'role="alert"' in act(supervisor, "resume")  # it runs already
+    assert 'role="alert"' in act(supervisor, "resume", **signed)  # it runs already
 
 
 @pytest.mark.parametrize("role", [Role.ENGINEER, Role.QUALITY, Role.INTEGRATION])

@@ -7,6 +7,7 @@ from django.test import Client
 
 from execution import dispositions, tracking
 from mes.platform.accounts.roles import Role
+from mes.platform.signatures.models import Signature
 from mes.production import run_acts
 from mes.production.approvals import Approval, approve
 from mes.production.models import Run, RunKind, RunStatus, Unit, UnitStatus
@@ -33,6 +34,9 @@ def read(client: Client, page: str = PAGE) -> str:
     answer = client.get(page)
     assert answer.status_code == 200
     return answer.content.decode()
+
+
+SIGNED = {"signature.username": "quinn", "signature.meaning": "Released", "signature.password": "secret"}
 
 
 def act(client: Client, name: str, run_no: str = "RUN-1", **form: Any) -> str:
@@ -101,7 +105,10 @@ def test_a_run_is_held_with_a_reason_and_goes_on(plant: Plant) -> None:
     assert "field-problem" in refused(act(client, "hold", reason=" "), "hold")
     page = act(client, "hold", reason="Wrong reel")
     assert "The run is on hold." in page and "Held by quinn" in page
-    page = act(client, "resume")
+    form = refused(act(client, "resume", **{**SIGNED, "signature.password": ""}), "resume")
+    assert 'type="password"' in form and Run.objects.get().status == RunStatus.ON_HOLD
+    page = act(client, "resume", **SIGNED)
+    assert Signature.objects.get().signer == "quinn"
     assert "The run goes on." in page and Run.objects.get().status == RunStatus.AUTHORIZED
     assert page.index("Resume</b>") < page.index("Put on hold</b>")
 

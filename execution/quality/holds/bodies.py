@@ -176,7 +176,7 @@ class HoldAnswer(RowSerializer):
 
     class Meta:
         model = Hold
-        fields = (
+        fields: tuple[str, ...] = (
             "holdNo",
             "scope",
             "code",

@@ -148,7 +148,7 @@ _CHANGED = """
 
 def _list_changed(hold: Hold, named: Named, since: datetime) -> list[int]:
     """Return the units that moved, were decided about, or got values or defects since a time."""
-    values = {
+    values: dict[str, Any] = {
         "open": [str(status) for status in OPEN_RUN_STATUSES],
         "since": since,
         "long_since": since - timedelta(days=1),

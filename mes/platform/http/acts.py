@@ -207,7 +207,11 @@ def signature_fields(request: HttpRequest, *, meaning: str) -> Sequence[Field]:
 
     The serializer of the act has a `SignatureRequest` named `signature` (`mes.platform.signatures.serializers`).
     """
-    who = request.user.get_username()
+    return signature_fields_of(request.user.get_username(), meaning=meaning)
+
+
+def signature_fields_of(who: str, *, meaning: str) -> Sequence[Field]:
+    """Return the fields of `signature` for a person by name."""
     return (
         Field(f"{SIGNATURE}.username", _("Signed by"), FieldKind.WHO, value=who, is_required=True),
         Field(f"{SIGNATURE}.meaning", _("Meaning of the signature"), value=meaning, is_required=True, most=200),
