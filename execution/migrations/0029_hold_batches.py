@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('execution', '0027_first_article_items'),
+        ('execution', '0028_repair'),
         ('mes', '0047_hold_decisions'),
     ]
 
