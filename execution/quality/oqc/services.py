@@ -6,6 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import dispositions
+from execution.outbox_events import defect_event
 from execution.quality import inspection_items
 from execution.quality.defect_codes.catalogue import OUT_OF_LIMITS, UNSPECIFIED, load
 from execution.quality.defects import Finder, Place, ReportedDefect, build_defects, check_named, normal_location
@@ -27,6 +28,7 @@ from mes import errors
 from mes.labels import Action
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.outbox.emit import emit
 from mes.platform.signatures import services as signatures
 from mes.platform.signatures.services import Signing
 from mes.production import holds, locking, run_acts, runs
@@ -164,7 +166,8 @@ def _make_defects(inspection: OqcInspection, units: Sequence[Unit]) -> None:
         seen = ReportedDefect(_code_of(item), normal_location(item.location), _describe_item(item))
         finder = Finder(DefectSource.OQC, item.recorded_by)
         found += build_defects(place, [seen], finder=finder, at=item.recorded_at, catalogue=catalogue)
-    Defect.objects.bulk_create(found)
+    for defect in Defect.objects.bulk_create(found):
+        emit(defect_event(defect.unit_id, found=str(defect.pk), at=defect.found_at))
 
 
 def _code_of(item: OqcItem) -> str:
