@@ -12,12 +12,12 @@ from rest_framework.viewsets import GenericViewSet
 from execution.quality.holds import condition, matching, places, services
 from execution.quality.holds.bodies import (
     DisposeRequest,
-    HoldAnswer,
     HoldDetail,
     HoldPreviewAnswer,
     HoldPreviewRequest,
+    HoldReleaseRequest,
     HoldRequest,
-    ReleaseRequest,
+    HoldRow,
 )
 from mes.platform.accounts.permissions import StationAccess, check_capability, operator_name
 from mes.platform.accounts.roles import Capability
@@ -66,7 +66,7 @@ class HoldViewSet(mixins.ListModelMixin, GenericViewSet):
     """What keeps units, runs, stations and lines still."""
 
     queryset = Hold.objects.select_related("run", "line", "station", "rule")
-    serializer_class = HoldAnswer
+    serializer_class = HoldRow
     filter_backends = [HoldFilter]
     filters = {
         "scope": "scope",
@@ -161,7 +161,7 @@ class HoldViewSet(mixins.ListModelMixin, GenericViewSet):
         "held from unless something else holds it. That of a run in outgoing inspection ends by its material review "
         "alone. A person signs what ends a hold of several units, or of a run, a station or a line. Over 1,000 units "
         "the answer is 202 and the worker releases them.",
-        request=ReleaseRequest,
+        request=HoldReleaseRequest,
         responses={200: HoldDetail, 202: HoldDetail},
         examples=[
             OpenApiExample(
@@ -171,7 +171,7 @@ class HoldViewSet(mixins.ListModelMixin, GenericViewSet):
     )
     def release(self, request: Request, no: str) -> Response:
         """Release them."""
-        body = read(ReleaseRequest, request)
+        body = read(HoldReleaseRequest, request)
         hold = services.get(no)
         signing = _verify(request, hold, body)
         by = operator_name(request)

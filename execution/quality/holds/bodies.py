@@ -137,7 +137,7 @@ class HoldRequest(StrictSerializer):
         return attrs
 
 
-class ReleaseRequest(StrictSerializer):
+class HoldReleaseRequest(StrictSerializer):
     """Which units are released, all without `sns`, and why."""
 
     sns = serializers.ListField(
@@ -162,7 +162,7 @@ class DisposeRequest(StrictSerializer):
     signature = _signature_field()
 
 
-class HoldAnswer(RowSerializer):
+class HoldRow(RowSerializer):
     """A hold."""
 
     holdNo = serializers.CharField()
@@ -232,7 +232,7 @@ class HeldUnitAnswer(serializers.Serializer):
     end = serializers.CharField(allow_null=True)
 
 
-class HoldDetail(HoldAnswer):
+class HoldDetail(HoldRow):
     """A hold with what became of it."""
 
     counts = serializers.SerializerMethodField()
@@ -241,8 +241,8 @@ class HoldDetail(HoldAnswer):
     signed = serializers.SerializerMethodField()
     signature = serializers.SerializerMethodField()
 
-    class Meta(HoldAnswer.Meta):
-        fields = (*HoldAnswer.Meta.fields, "counts", "history", "items", "signed", "signature")
+    class Meta(HoldRow.Meta):
+        fields = (*HoldRow.Meta.fields, "counts", "history", "items", "signed", "signature")
 
     @extend_schema_field(HoldCounts)
     def get_counts(self, hold: Hold) -> dict[str, Any]:
