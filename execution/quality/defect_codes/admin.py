@@ -53,7 +53,6 @@ class DefectCodeAdmin(MasterDataAdmin):
     list_filter = ("category", "severity", "is_active")
     list_select_related = ("parent__parent__parent",)
     search_fields = ("code", "name")
-    autocomplete_fields = ("parent",)
 
     @admin.display(description=_("in the tree"))
     def path(self, code: DefectCode) -> str:
@@ -75,7 +74,6 @@ class DefectAliasAdmin(MasterDataAdmin):
     list_filter = ("source_system",)
     list_select_related = ("code",)
     search_fields = ("reported", "code__code")
-    autocomplete_fields = ("code",)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Save it, and relabel what was reported so."""
