@@ -25,7 +25,8 @@ def fill_table(model: type[Model], source: str, /, **columns: str) -> Fill:
                 defaults[f"default_{column}"] = field.get_db_prep_save(field.get_default(), connection)
                 values[column] = f"%(default_{column})s"
         table = model._meta.db_table
-        statement = f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} FROM {source}"
+        names = ", ".join(map(connection.ops.quote_name, values))  # one is a word of SQL
+        statement = f"INSERT INTO {table} ({names}) SELECT {', '.join(values.values())} FROM {source}"
         run(statement, {**given, **defaults})
         if "id" in columns:
             run(CONTINUE.format(table=table), {})

@@ -21,12 +21,11 @@ CODE_PATTERN = rf"^(?!.*//)[^/\s{_UNSEEN}]([^{_UNSEEN}]*[^/\s{_UNSEEN}])?$"
 # fmt: off
 INTERFACE_WORDS = frozenset({
     "active-run", "authorize", "cancel", "close", "close-check", "compile", "complete", "completion", "confirm",
-    "create", "data-specs", "depanel", "deviations", "effective-config", "end", "execution-config", "history",
-    "hold", "ingest-preview", "load", "mrb-decision", "panels", "passes", "permit", "precheck", "queue", "readiness",
-    "record",
-    "reference-pass", "relabel", "release", "reopen", "resume", "revoke", "rework", "runs", "sample", "scrap",
-    "set-up", "sign", "solder-paste", "split", "start", "status", "stencil", "track-in", "track-out", "unit",
-    "units", "unload", "unscrap", "versions", "waive",
+    "create", "data-specs", "depanel", "deviations", "dispose", "effective-config", "end", "execution-config",
+    "go-on-station", "history", "hold", "ingest-preview", "load", "mrb-decision", "panels", "passes", "permit",
+    "precheck", "queue", "readiness", "record", "reference-pass", "relabel", "release", "reopen", "resume",
+    "revoke", "rework", "runs", "sample", "scrap", "set-up", "sign", "solder-paste", "split", "start", "status",
+    "stencil", "stop-station", "track-in", "track-out", "unit", "units", "unload", "unscrap", "versions", "waive",
 })
 # fmt: on
 _FIRST_WORD = "resolve-unit"  # stands where stations have their codes

@@ -265,7 +265,7 @@ def test_the_verdict_of_each_state() -> None:
     assert "Waits for step 20 Reflow" in read(client, unit_url("SN-1"))
     tracking.track_in(run_no="RUN-1", sn="SN-1", station_code="REF-01")
     assert "In work at step 20 Reflow, station REF-01" in read(client, unit_url("SN-1"))
-    pass_step(plant, "SN-2", "SMT-01", "FAIL", defect=tracking.ReportedDefect("BRIDGE", "U7"))
+    pass_step(plant, "SN-2", "SMT-01", "FAIL", defects=[tracking.ReportedDefect("BRIDGE", "U7")])
     page = read(client, unit_url("SN-2"))
     assert "Failed at step 10 Print – waits for a decision" in page
     assert "BRIDGE · U7" in page
@@ -381,7 +381,7 @@ def test_an_unchanged_unit_is_answered_with_nothing() -> None:
 def test_a_run_shows_counts_yield_and_its_units() -> None:
     plant = make_plant(units=4)
     pass_step(plant, "SN-1", "SMT-01")
-    pass_step(plant, "SN-2", "SMT-01", "FAIL", defect=tracking.ReportedDefect("BRIDGE"))
+    pass_step(plant, "SN-2", "SMT-01", "FAIL", defects=[tracking.ReportedDefect("BRIDGE")])
     page = read(sign_in(), "/trace/runs/RUN-1/")
     assert "1 / 2" in page
     assert "50.0\u00a0%" in page
