@@ -11,6 +11,7 @@ from execution.quality.defect_codes import api as defect_codes
 from execution.quality.defect_decisions_api import DefectDecisionViewSet
 from execution.quality.defects_api import DefectViewSet
 from execution.quality.first_article import api as first_article
+from execution.quality.hold_rules import api as hold_rules
 from execution.quality.holds.api import HoldViewSet
 from execution.quality.mrb.api import MrbViewSet
 from execution.quality.oqc import api as outgoing_inspections
@@ -32,6 +33,7 @@ repair.register(router)
 first_article.register(router)
 defect_codes.register(router)
 sampling_rules.register(router)
+hold_rules.register(router)
 outgoing_inspections.register(router)  # after what lies below it
 
 urlpatterns = [

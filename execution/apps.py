@@ -18,6 +18,7 @@ class ExecutionConfig(AppConfig):
         from execution.quality.defect_codes import services as defect_codes
         from execution.quality.first_article import services as first_articles
         from execution.quality.first_article import signed_document
+        from execution.quality.hold_rules import watching
         from execution.quality.holds import batches, catching, signed_release
         from execution.quality.mrb import services as mrb
         from execution.quality.oqc import drawing, gate, sampling
@@ -46,7 +47,8 @@ class ExecutionConfig(AppConfig):
         run_ended.register(deviations.end_of_run)
         run_ended.register(outgoing_inspections.cancel_open)
         closing_checks.register(gate.find_refusals)
-        handlers[EventType.TRACK_OUT].register(drawing.HANDLER)
+        handlers[EventType.TRACK_OUT].register(drawing.HANDLER, watching.HANDLER)
+        handlers[EventType.HOLD_RULE_BROKEN].register(watching.act)
         schedules.tasks.register(drawing.TASK)
         schedules.tasks.register(deviations.TASK, defect_codes.TASK)
         user_finders.register(defect_codes.find_users)

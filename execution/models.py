@@ -124,6 +124,12 @@ class Track(models.Model):
             models.Index(F("unit"), F("step_no"), name="track_by_unit_and_step"),
             models.Index(F("run"), F("step_no"), F("attempt"), name="track_by_run_and_step"),
             models.Index(F("station"), F("id").desc(), name="track_by_station_newest"),
+            # What left a station last, at a step of its own: hold rules look at it.
+            models.Index(
+                *(F("station"), F("step_no"), F("out_at").desc(), F("id").desc()),
+                condition=Q(out_at__isnull=False),
+                name="track_by_station_and_out",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
 from mes.platform.sign_in.models import AttemptCount, RecoveryCode, SecondFactor, SecondFactorRule
 from mes.platform.signatures.models import Signature
 from mes.production.decision_models import Approval, Decision, RunActivation, UnitMove
-from mes.production.hold_models import HeldUnit, Hold, HoldDecision, HoldRule
+from mes.production.hold_models import HeldUnit, Hold, HoldDecision, HoldRule, HoldRuleNotice
 from mes.production.identity_models import ReferencePass, ReferenceUnit, UnitAlias
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production_counts.models import (
@@ -64,6 +64,7 @@ __all__ = [
     "Hold",
     "HoldDecision",
     "HoldRule",
+    "HoldRuleNotice",
     "HourlyCount",
     "IdempotencyKey",
     "IntegrityCheck",

@@ -334,6 +334,8 @@ SPECTACULAR_SETTINGS = {
         "OqcStatus": "execution.quality.oqc.models.OqcStatus",
         "SamplingScheme": "execution.quality.oqc.models.SamplingScheme",
         "SamplingStateName": "execution.quality.oqc.models.SamplingStateName",
+        "HoldRuleKind": "mes.production.hold_models.HoldRuleKind",
+        "HoldRuleAction": "mes.production.hold_models.HoldRuleAction",
         "DefectSource": "execution.quality.models.DefectSource",
         "DefectStatus": "execution.quality.models.DefectStatus",
         "RepairAction": "execution.quality.repair.models.RepairAction",

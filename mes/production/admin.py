@@ -8,14 +8,15 @@ from mes.errors import SnTaken, SnUnreadable
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
 from mes.production.decision_models import Decision
-from mes.production.hold_models import Hold
+from mes.production.hold_models import Hold, HoldRule, HoldRuleNotice
 from mes.production.identity_models import ReferencePass, ReferenceUnit
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production.names import find_names
 from mes.production.serial_numbers import is_unreadable
-from mes.sections import MACHINES, ORDERS_AND_RUNS
+from mes.sections import MACHINES, ORDERS_AND_RUNS, READINESS_AND_TIME
 
-ORDERS_AND_RUNS.add(WorkOrder, Run, Unit, Decision, Hold)
+ORDERS_AND_RUNS.add(WorkOrder, Run, Unit, Decision, Hold, HoldRuleNotice)
+READINESS_AND_TIME.add(HoldRule)
 MACHINES.add(ReferenceUnit, ReferencePass)
 
 
@@ -136,3 +137,22 @@ class HoldAdmin(ReadOnlyAdmin):
     list_filter = ("status", "source", "line")
     list_select_related = ("run", "line")
     search_fields = ("run__run_no__exact",)
+
+
+@admin.register(HoldRule)
+class HoldRuleAdmin(MasterDataAdmin):
+    """When the system stops a station or a line by itself, or tells people."""
+
+    list_display = ("code", "name", "line", "station", "operation", "kind", "n", "of", "percent", "action", "is_active")
+    list_filter = ("is_active", "kind", "action", "line")
+    list_select_related = ("line", "station", "operation")
+    search_fields = ("code", "name", "product_code")
+
+
+@admin.register(HoldRuleNotice)
+class HoldRuleNoticeAdmin(ReadOnlyAdmin):
+    """What rules told that stop nothing."""
+
+    list_display = ("id", "rule", "station", "step_no", "reason", "noticed_at")
+    list_filter = ("rule",)
+    list_select_related = ("rule", "station")

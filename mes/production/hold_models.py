@@ -1,9 +1,11 @@
 """What keeps units, runs, stations and lines still, and the rules by which the system stops a station by itself."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Line, Operation, Station, code_field
@@ -50,6 +52,17 @@ class HoldRuleAction(models.TextChoices):
     NOTIFY = "NOTIFY", _("Tell")
 
 
+LARGEST_WINDOW = 500
+LEAST_FOR_A_YIELD = 20
+
+# The numbers that each kind of rule has.
+NUMBERS_OF_KIND: dict[str, tuple[str, ...]] = {
+    HoldRuleKind.CONSECUTIVE_FAIL: ("n",),
+    HoldRuleKind.SAME_DEFECT: ("n", "of"),
+    HoldRuleKind.FPY_BELOW: ("of", "percent"),
+}
+
+
 class HoldRule(models.Model):
     """When the system stops a station or a line by itself, or tells people, by what was tracked out there.
 
@@ -74,9 +87,99 @@ class HoldRule(models.Model):
         ordering = ["code"]
         verbose_name = _("hold rule")
         verbose_name_plural = _("hold rules")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    kind=HoldRuleKind.CONSECUTIVE_FAIL,
+                    n__isnull=False,
+                    n__gte=1,
+                    n__lte=LARGEST_WINDOW,
+                    of=None,
+                    percent=None,
+                )
+                | Q(
+                    kind=HoldRuleKind.SAME_DEFECT,
+                    n__isnull=False,
+                    n__gte=1,
+                    of__isnull=False,
+                    of__gte=F("n"),
+                    of__lte=LARGEST_WINDOW,
+                    percent=None,
+                )
+                | Q(
+                    kind=HoldRuleKind.FPY_BELOW,
+                    n=None,
+                    of__isnull=False,
+                    of__gte=LEAST_FOR_A_YIELD,
+                    of__lte=LARGEST_WINDOW,
+                    percent__isnull=False,
+                    percent__gt=0,
+                    percent__lte=100,
+                ),
+                name="hold_rule_numbers_of_its_kind",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.code
+
+    def clean(self) -> None:
+        """Each kind has the numbers that it needs, and no others; the station is one of the line."""
+        problems = self._find_wrong_numbers()
+        if self.line_id and self.station and self.station.line_id not in (None, self.line_id):
+            problems["station"] = _now("Is not a station of this line.")
+        if problems:
+            raise ValidationError(problems)
+
+    def _find_wrong_numbers(self) -> dict[str, str]:
+        needed = NUMBERS_OF_KIND.get(self.kind, ())
+        problems: dict[str, str] = {}
+        for name in ("n", "of", "percent"):
+            if (getattr(self, name) is not None) != (name in needed):
+                problems[name] = _now("The kind needs this.") if name in needed else _now("Not of this kind.")
+        if problems:
+            return problems
+        if self.n is not None and not 1 <= self.n <= LARGEST_WINDOW:
+            problems["n"] = _now("Must be from 1 to %(most)d.") % {"most": LARGEST_WINDOW}
+        least = LEAST_FOR_A_YIELD if self.kind == HoldRuleKind.FPY_BELOW else 1
+        if self.of is not None and not least <= self.of <= LARGEST_WINDOW:
+            problems["of"] = _now("Must be from %(least)d to %(most)d.") % {"least": least, "most": LARGEST_WINDOW}
+        elif self.of is not None and self.n is not None and self.n > self.of:
+            problems["n"] = _now("Cannot be more than of how many.")
+        if self.percent is not None and not 0 < self.percent <= 100:
+            problems["percent"] = _now("Must be above 0, and 100 at most.")
+        return problems
+
+    @property
+    def window(self) -> int:
+        """How many passes it looks at, at most."""
+        return (self.n if self.kind == HoldRuleKind.CONSECUTIVE_FAIL else self.of) or 1
+
+
+class HoldRuleNotice(models.Model):
+    """What a rule that only tells has told: after it, counting begins anew there. `passed_at` is when the pass left
+    that made it tell.
+    """
+
+    rule = models.ForeignKey(HoldRule, on_delete=models.PROTECT, related_name="notices", db_index=False)
+    station = models.ForeignKey(Station, on_delete=models.PROTECT, related_name="+", db_index=False)
+    step_no = models.PositiveIntegerField(_("step"))
+    reason = models.CharField(_("reason"), max_length=LONGEST_REASON)
+    passed_at = models.DateTimeField(_("passed"))
+    noticed_at = models.DateTimeField(_("told"), default=timezone.now)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("notice of a hold rule")
+        verbose_name_plural = _("notices of hold rules")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rule", "station", "step_no", "passed_at"], name="hold_rule_notice_once_for_a_pass"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule_id} {self.station_id} {self.step_no}"
 
 
 class Hold(models.Model):

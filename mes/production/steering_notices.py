@@ -10,7 +10,7 @@ from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import Severity
 from mes.platform.notifications.services import Notice, notify
 from mes.production.decision_models import Decision
-from mes.production.hold_models import Hold
+from mes.production.hold_models import Hold, HoldRuleNotice
 from mes.production.models import OPEN_RUN_STATUSES, Run, WorkOrder
 from mes.production.quantities import quantities_of_order
 
@@ -36,6 +36,12 @@ def tell_station_stopped(station: Station, hold: Hold) -> None:
     text = _("Station %(station)s is stopped: %(reason)s") % {"station": station.code, "reason": hold.reason}
     address = "" if station.line is None else reverse("line", args=[station.line.code])
     notify([_notice(f"station-stopped:{hold.pk}", Severity.WARNING, text, address, station.line_id)])
+
+
+def tell_rule_broken(notice: HoldRuleNotice, line: Line) -> None:
+    """Tell what a hold rule tells that stops nothing."""
+    address = reverse("line", args=[line.code])
+    notify([_notice(f"hold-rule:{notice.pk}", Severity.WARNING, notice.reason, address, line.pk)])
 
 
 def tell_cancelled(order: WorkOrder, runs: Iterable[Run], decision: Decision) -> None:

@@ -7,7 +7,7 @@ from mes.plant.hooks import line_checks
 from mes.platform.database import retention
 from mes.production import hooks
 from mes.production.models import OPEN_RUN_STATUSES
-from mes.readiness.checks import equipment, material, preparation, solder_paste, stencil, time_rule
+from mes.readiness.checks import equipment, line_hold, material, preparation, solder_paste, stencil, time_rule
 from mes.readiness.models import CheckStatus, ReadinessCheck
 from mes.readiness.registry import checks, list_line_checks
 from mes.readiness.services import pass_gate
@@ -18,7 +18,7 @@ from mes.specs import hooks as spec_hooks
 def register() -> None:
     """Add the checks of this app, the gate and the retention. Other apps add checks in the same way."""
     checks.register(
-        *(subject.CHECK for subject in (equipment, material, stencil, solder_paste, time_rule, preparation))
+        *(subject.CHECK for subject in (equipment, material, stencil, solder_paste, time_rule, preparation, line_hold))
     )
     line_checks.register(list_line_checks)
     spec_hooks.usage_finders.register(find_usage)

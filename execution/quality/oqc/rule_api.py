@@ -1,7 +1,6 @@
 """Sampling rules over HTTP, and what the tables of ISO 2859-1 say."""
 
 import re
-from decimal import Decimal
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -24,6 +23,7 @@ from mes.platform.http.master_data import (
     OptionalChoiceField,
     OptionalCodeField,
     OptionalTextField,
+    PercentField,
     describe,
 )
 from mes.platform.http.serializers import CodeRelatedField, IdField, StrictModelSerializer
@@ -69,7 +69,7 @@ class SamplingRuleSerializer(FixedFieldsMixin, StrictModelSerializer):
     )
     priority = serializers.IntegerField(min_value=-LARGEST_PRIORITY, max_value=LARGEST_PRIORITY, required=False)
     n = serializers.IntegerField(min_value=1, max_value=plan.LARGEST_LOT, required=False, allow_null=True)
-    percent = serializers.FloatField(min_value=0.01, max_value=100, required=False, allow_null=True)
+    percent = PercentField(required=False, allow_null=True)
     level = OptionalChoiceField(choices=InspectionLevel.choices)
     aql = AqlField()
     reducedAllowed = serializers.BooleanField(required=False)
@@ -95,15 +95,6 @@ class SamplingRuleSerializer(FixedFieldsMixin, StrictModelSerializer):
             "items",
             "isActive",
         )
-
-    def validate_percent(self, value: float | None) -> Decimal | None:
-        """Only what can be kept: two decimals."""
-        if value is None:
-            return None
-        number = Decimal(repr(value))
-        if number != round(number, 2):
-            raise serializers.ValidationError(_("Must have at most two decimals."))
-        return round(number, 2)
 
     def validate_items(self, value: Any) -> Any:
         """Only items that can be inspected."""

@@ -208,6 +208,7 @@ _MASTER_DATA = (
     "source",
     "referenceunit",
     "samplingrule",
+    "holdrule",
 )
 
 

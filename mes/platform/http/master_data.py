@@ -1,6 +1,8 @@
 """What the interfaces of master data share: fields that take null for “not set”, fixed codes, documentation."""
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from django.db import models
@@ -47,6 +49,22 @@ class OptionalCodeField(OptionalTextField):
         instance = getattr(self.parent, "instance", None)
         if value and value != getattr(instance, str(self.source), None):
             validate_code(value)
+
+
+class PercentField(serializers.FloatField):
+    """A share in percent, above 0, kept with two decimals."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"min_value": 0.01, "max_value": 100, **kwargs})
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        """Return it as it is kept. Refuses what cannot be."""
+        value = super().run_validation(data)
+        if not isinstance(value, float):
+            return value
+        if not isfinite(value) or (number := Decimal(repr(value))) != round(number, 2):
+            raise serializers.ValidationError(_("Must have at most two decimals."))
+        return round(number, 2)
 
 
 class WholeSerializer(StrictSerializer):

@@ -17,6 +17,7 @@ class EventType(models.TextChoices):
     OUTBOUND_FEEDBACK = "OUTBOUND_FEEDBACK", _("Feedback to another system")
     HOLD_APPLY = "HOLD_APPLY", _("Units are held or decided about together")
     DEFECT_FOUND = "DEFECT_FOUND", _("A defect was found otherwise than by a move")
+    HOLD_RULE_BROKEN = "HOLD_RULE_BROKEN", _("Passes that a hold rule does not let go by")
     RUN_COUNTS_CHANGED = "RUN_COUNTS_CHANGED", _("Counts or status of a run changed after its end")
 
 

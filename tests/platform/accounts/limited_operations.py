@@ -19,6 +19,8 @@ GET /api/execution-configs/{config_id}/examples
 GET /api/execution-configs/{config_id}/examples/{example_id}
 GET /api/fai-templates
 GET /api/fai-templates/{code}
+GET /api/hold-rules
+GET /api/hold-rules/{code}
 GET /api/ingest/presets
 GET /api/materials
 GET /api/materials/{code}
@@ -184,6 +186,9 @@ PATCH /api/execution-configs/{config_id}/examples/{example_id}
 POST /api/fai-templates
 DELETE /api/fai-templates/{code}
 PATCH /api/fai-templates/{code}
+POST /api/hold-rules
+DELETE /api/hold-rules/{code}
+PATCH /api/hold-rules/{code}
 POST /api/fai/run/{run_no}
 POST /api/fai/{id}/complete
 POST /api/fai/{id}/items

@@ -20,7 +20,7 @@ STAYS = {
         mes_operation mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_source
         mes_station mes_referenceunit mes_stationgroup mes_stencil mes_solderpastelot mes_timeruledefinition
         mes_holdrule execution_defectcode execution_defectalias execution_samplingrule execution_samplingstate
-        execution_defectcatalogue
+        execution_defectcatalogue mes_holdrulenotice
         """,
     "the product's history: what was made, how, and who decided": """
         mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_heldunit
