@@ -5,12 +5,14 @@ from django.utils.translation import gettext as _
 
 from execution.dispositions import hold
 from execution.models import Defect, Track
+from execution.outbox_events import defect_event
 from execution.quality.defect_codes.catalogue import load
 from execution.quality.defects import Finder, Place, ReportedDefect, build_defects, check_named, list_against
 from execution.quality.models import DefectSource, DefectStatus
 from execution.reach import check_reads
 from mes import errors
 from mes.platform.inbound.sender import Sender
+from mes.platform.outbox.emit import emit
 from mes.production import locking, runs
 from mes.production.decision_models import LONGEST_REASON, UnitMove
 from mes.production.hold_models import HoldSource
@@ -41,6 +43,7 @@ def record_defect(
     if unit.status == UnitStatus.SCRAPPED:
         defect.status, defect.settled_by, defect.settled_at = DefectStatus.SCRAPPED, sender.system[:150], timezone.now()
     defect.save()
+    emit(defect_event(unit.pk, found=str(defect.pk), at=defect.found_at))
     if unit.standing == UnitStatus.DONE and list_against([defect], catalogue):
         reason = _("Defect found after the last step: %(defect)s") % {"defect": defect}
         hold(unit, reason=reason[:LONGEST_REASON], by=sender.system, source=HoldSource.DEFECT)

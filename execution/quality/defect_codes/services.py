@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from execution.quality.defect_codes.catalogue import LEVELS, OUT_OF_LIMITS, UNSPECIFIED, Catalogue, load
 from execution.quality.defect_codes.models import DefectAlias, DefectCatalogue, DefectCode
+from execution.quality.holds import catching
 from execution.quality.models import Defect
 from mes.errors import ValidationFailed
 from mes.platform.outbox.schedules import ScheduledTask
@@ -73,6 +74,7 @@ _RELABEL = """
                 SELECT FROM execution_defectalias a
                  WHERE a.reported = o.reported_code AND a.source_system = o.source_system))
          ORDER BY o.id LIMIT %(batch)s FOR UPDATE SKIP LOCKED))
+    RETURNING unit_id
 """
 
 
@@ -112,7 +114,9 @@ def _relabel(alias_id: int, *, batches: int | None = None) -> int:
                     "batch": BATCH,
                 },
             )
-            number = cursor.rowcount
+            changed = [unit_id for (unit_id,) in cursor.fetchall()]
+            catching.catch(sorted(set(changed)))  # by its present code, a defect may be what a hold waits for
+        number = len(changed)
         relabelled, done = relabelled + number, done + 1
         if number == 0:
             is_over = alias.relabels_until is not None and began > alias.relabels_until

@@ -9,7 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from execution.models import DataValue, HoldBatch, Track
+from execution.models import DataValue, Defect, HoldBatch, Track
+from execution.quality.defect_codes.services import relabel_waiting
 from execution.quality.holds import batches, catching, services
 from execution.quality.holds.condition import Condition
 from mes.platform.accounts.roles import Role
@@ -261,6 +262,28 @@ def test_what_comes_to_fit_by_a_move_is_held_and_only_that(quality: APIClient) -
     work_off()
     assert not held_sns()
     assert plant.sns
+
+
+def test_what_comes_to_fit_by_a_defect_is_held_whoever_says_so(quality: APIClient) -> None:
+    plant = make_plant(units=3)
+    passes("SN-1")
+    hold(quality, condition={"defectCode": "BRIDGE"})
+    assert not held_sns()
+    assert_done(quality.post("/api/defects", {"unitSn": "SN-1", "code": "OPEN"}), 201)
+    work_off()
+    assert not held_sns()
+    assert_done(quality.post("/api/defects", {"unitSn": "SN-1", "code": "BRIDGE", "location": "u3"}), 201)
+    work_off()
+    assert held_sns() == ["SN-1"]
+    # What a machine said long ago, and only now means this.
+    Defect.objects.create(
+        unit=plant.units[1], run=plant.run, step_no=10, source="MACHINE", source_system="aoi-1", code="D7",
+        reported_code="D7", found_at=timezone.now(),
+    )  # fmt: skip
+    assert_done(api_client(Role.ENGINEER).post("/api/defect-aliases", {"reported": "D7", "code": "BRIDGE"}), 201)
+    relabel_waiting()
+    work_off()
+    assert held_sns() == ["SN-1", "SN-2"]
 
 
 def test_what_comes_to_fit_by_a_value_is_held_by_the_sweep(quality: APIClient) -> None:
