@@ -103,9 +103,9 @@ SUBJECTS = (
     ),
     Subject(
         "Trace and reports",
-        "What happened to a unit or a carrier, and what a line made.",
+        "What happened to a unit or a carrier, what a line made, and what was wrong with it.",
         ("trace", "reports"),
-        "UNIT_NOT_FOUND CARRIER_NOT_FOUND LINE_NOT_FOUND REMARK_NOT_FOUND REMARK_CORRECTED",
+        "UNIT_NOT_FOUND CARRIER_NOT_FOUND LINE_NOT_FOUND STATION_NOT_FOUND REMARK_NOT_FOUND REMARK_CORRECTED",
     ),
     Subject(
         "Plant",

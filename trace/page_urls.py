@@ -5,6 +5,7 @@ from django.urls import path, re_path
 from mes.platform.http.addresses import NAME, one_of
 from trace import approval_pages, carrier_act_pages, line_pages, pages, run_act_pages, run_deviations, unit_act_pages
 from trace.reports import pages as report_pages
+from trace.reports import pareto_pages
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -20,6 +21,8 @@ urlpatterns = [
     path("reports/record/", report_pages.record, name="report-record"),
     path("reports/in-out/", report_pages.in_and_out, name="report-in-out"),
     path("reports/picture/", report_pages.day_picture, name="report-picture"),
+    path("reports/defects/", pareto_pages.show, name="report-defects"),
+    path("reports/defects/list/", pareto_pages.list_found, name="report-defects-list"),
     path("reports/made-of/", report_pages.made_of, name="report-made-of"),
     path("reports/remark/", report_pages.remark, name="report-remark"),
     path("reports/sign/", report_pages.sign, name="report-sign"),

@@ -149,6 +149,7 @@ class Defect(models.Model):
             models.Index(F("inspection"), condition=Q(inspection__isnull=False), name="defect_by_inspection"),
             models.Index(F("id").desc(), condition=Q(status=DefectStatus.OPEN), name="defect_open"),
             models.Index(F("code"), F("found_at"), name="defect_by_code_and_time"),
+            models.Index(F("found_at"), name="defect_by_found_at"),
             models.Index(F("reported_code"), condition=~Q(reported_code=""), name="defect_by_reported_code"),
         ]
 

@@ -18,7 +18,8 @@ from mes.platform.http import tables
 from mes.platform.inbound.sender import sender_of
 from mes.production.models import RunKind
 from mes.production_counts.models import HourlyCount
-from trace.reports import exports, in_out, production
+from trace.reports import exports, found, in_out, pareto, production
+from trace.reports.found import By
 from trace.reports.json import in_out_as_json, production_as_json
 from trace.reports.query import Group, Question, read_question
 
@@ -67,6 +68,32 @@ class ProductionReport(serializers.Serializer):
     remarks = serializers.ListField(child=serializers.DictField())
 
 
+class DefectBar(serializers.Serializer):
+    """What is counted together. `key` is null of the others, which have no bar of their own."""
+
+    key = serializers.CharField(allow_null=True)
+    name = serializers.CharField(allow_null=True)
+    defects = serializers.IntegerField()
+    units = serializers.IntegerField()
+    share = serializers.FloatField()
+    cumulativeShare = serializers.FloatField()
+
+
+class DefectTotal(serializers.Serializer):
+    """All of them."""
+
+    defects = serializers.IntegerField()
+    units = serializers.IntegerField()
+
+
+class DefectReport(serializers.Serializer):
+    """The Pareto of defects."""
+
+    by = serializers.CharField()
+    items = DefectBar(many=True)
+    total = DefectTotal()
+
+
 class InOutReport(serializers.Serializer):
     """Rows and totals of the in/out record."""
 
@@ -83,14 +110,33 @@ def _parameters(groups: tuple[Group, ...], default: Group) -> list[OpenApiParame
         OpenApiParameter("shift", str, description="A shift only."),
         OpenApiParameter("runNo", str, description="A run only."),
         OpenApiParameter("productCode", str, description="A product only."),
-        OpenApiParameter(
-            "runKind",
-            str,
-            enum=RunKind.values,
-            description="What its runs are for; no report mixes kinds. Default: that of `runNo`, else PRODUCTION.",
-        ),
-        OpenApiParameter("format", str, enum=tables.FORMATS, description="Default: json."),
+        *_KIND_AND_FORMAT,
     ]
+
+
+_KIND_AND_FORMAT = (
+    OpenApiParameter(
+        "runKind",
+        str,
+        enum=RunKind.values,
+        description="What its runs are for; no report mixes kinds. Default: that of `runNo`, else PRODUCTION.",
+    ),
+    OpenApiParameter("format", str, enum=tables.FORMATS, description="Default: json."),
+)
+_OF_DEFECTS = [
+    OpenApiParameter("by", str, enum=By.values, description="What makes a bar. Default: code."),
+    OpenApiParameter("from", str, description="Day of the plant, or time with offset. Default: six days before `to`."),
+    OpenApiParameter("to", str, description="Day of the plant (included), or time with offset. Default: today."),
+    OpenApiParameter("lineCode", str, description="A line; all when it is left out."),
+    OpenApiParameter("productCode", str, description="A product only."),
+    OpenApiParameter("runNo", str, description="A run only; without `from` and `to` all of it."),
+    OpenApiParameter("stepNo", int, description="A step only."),
+    OpenApiParameter("stationCode", str, description="A station only."),
+    OpenApiParameter("code", str, description="This defect code, or one below it in the tree."),
+    OpenApiParameter("key", str, description="One bar only."),
+    OpenApiParameter("processIndicators", bool, description="Whether they count, too. Default: false."),
+    *_KIND_AND_FORMAT,
+]
 
 
 def _answers(report: type[serializers.Serializer]) -> dict[Any, Any]:
@@ -100,7 +146,7 @@ def _answers(report: type[serializers.Serializer]) -> dict[Any, Any]:
 
 
 class ReportViewSet(GenericViewSet):
-    """What the lines made."""
+    """What the lines made, and what was wrong with it."""
 
     queryset = HourlyCount.objects.none()
     serializer_class = ProductionReport
@@ -134,8 +180,23 @@ class ReportViewSet(GenericViewSet):
         _check_lines(request, question)
         return answer_in_out(request, question)
 
+    @extend_schema(
+        summary="Pareto of defects",
+        description="How many defects were found by code, category, designator, product, step or day, the most "
+        "frequent first (days in their order), with their share and that of all up to there. Quantities count; "
+        "withdrawn ones, false calls and what was found on trials do not. After 50 bars the rest is told as one, with "
+        "`key` null.",
+        parameters=_OF_DEFECTS,
+        responses=_answers(DefectReport),
+    )
+    def defects(self, request: Request) -> HttpResponseBase:
+        """Answer with the report."""
+        question = found.read_question(request.query_params)
+        _check_lines(request, question)
+        return answer_defects(request, question)
 
-def _check_lines(request: Request, question: Question) -> None:
+
+def _check_lines(request: Request, question: Question | found.Question) -> None:
     """Raise LineNotAllowed for a report with a line that the sender has no station for."""
     sender = sender_of(request)
     for line in question.lines if sender.is_limited else ():
@@ -172,7 +233,22 @@ def answer_in_out(request: Request | HttpRequest, question: Question) -> HttpRes
     )
 
 
-def _file_name(name: str, question: Question) -> str:
+def answer_defects(request: Request | HttpRequest, question: found.Question) -> HttpResponseBase:
+    """Answer with a Pareto of defects in the format that is asked for."""
+    chosen = tables.read_format(request.GET)
+    report = pareto.get_pareto(question)
+    return _answer(
+        chosen,
+        name=_file_name("defects", question),
+        document=lambda: pareto.as_json(report),
+        table=lambda: exports.pareto_table(report),
+        sheets=lambda: [(_("Defects"), exports.pareto_table(report))],
+    )
+
+
+def _file_name(name: str, question: Question | found.Question) -> str:
+    if question.days is None:
+        return f"{name}-{question.run_no}"
     first, last = question.days
     line = question.line.code if question.line else "all"
     return f"{name}-{line}-{first}" + ("" if first == last else f"-{last}")

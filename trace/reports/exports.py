@@ -5,9 +5,11 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from execution.quality.models import Defect
 from mes.platform.http.tables import Table
 from trace.reports.in_out import InOutReport
 from trace.reports.json import names_of
+from trace.reports.pareto import Pareto
 from trace.reports.production import MachineRow, Report, Row
 
 
@@ -78,3 +80,27 @@ def in_out_table(report: InOutReport) -> Table:
         for row in report.rows
     )  # fmt: skip
     return heads, lines
+
+
+def pareto_table(report: Pareto) -> Table:
+    """Return the heads and lines of a Pareto of defects."""
+    heads = [report.question.by.label.capitalize(), _("Name"), _("Defects"), _("Units"), _("Share"), _("Up to here")]
+    return heads, (
+        [bar.label, bar.name, bar.defects, bar.units, bar.share, bar.cumulative_share] for bar in report.bars
+    )
+
+
+def defects_table(defects: Iterator[Defect]) -> Table:
+    """Return the heads and lines of a list of defects."""
+    heads = [
+        _("Unit"), _("Found at"), _("Code"), _("Reported code"), _("Designator"), _("Quantity"), _("Step"),
+        _("Station"), _("Run"), _("Product"), _("Status"), _("Remark"), _("Found by"),
+    ]  # fmt: skip
+    return heads, (
+        [
+            row.unit.sn, row.found_at, row.code, row.reported_code, row.location, row.quantity, row.step_no,
+            row.station and row.station.code, row.run.run_no, row.run.work_order.product_code, row.status, row.remark,
+            row.found_by,
+        ]
+        for row in defects
+    )  # fmt: skip

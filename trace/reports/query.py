@@ -125,7 +125,7 @@ def read_question(parameters: Mapping[str, str], *, groups: tuple[Group, ...], d
         message = _("Must be one of %(names)s.") % {"names": ", ".join(groups)}
         raise errors.ValidationFailed({"groupBy": message})
     moments = {name: _read(parameters, name) for name in ("from", "to")}
-    line = _find_line(parameters.get("lineCode"))
+    line = find_line(parameters.get("lineCode"))
     shifts = line.shifts if line is not None else []
     today = calendar.date_of(shifts, timezone.get_default_timezone(), timezone.now())
     start, end = moments["from"] or moments["to"] or today, moments["to"] or max(_day(moments["from"] or today), today)
@@ -139,7 +139,7 @@ def read_question(parameters: Mapping[str, str], *, groups: tuple[Group, ...], d
         shift=parameters.get("shift") or None,
         run_no=parameters.get("runNo") or None,
         product_code=parameters.get("productCode") or None,
-        kind=_read_kind(parameters),
+        kind=read_kind(parameters),
         all_lines=tuple(Line.objects.order_by("code")),
     )
     first, last = question.days
@@ -157,7 +157,7 @@ def _read(parameters: Mapping[str, str], name: str) -> date | datetime | None:
     return moment
 
 
-def _read_kind(parameters: Mapping[str, str]) -> str:
+def read_kind(parameters: Mapping[str, str]) -> str:
     """Return the kind of run that is asked for; who asks for a run alone sees it whatever it is made for."""
     kind = parameters.get("runKind")
     if not kind:
@@ -174,7 +174,7 @@ def _day(moment: date | datetime) -> date:
     return timezone.localtime(moment).date() if isinstance(moment, datetime) else moment
 
 
-def _find_line(code: str | None) -> Line | None:
+def find_line(code: str | None) -> Line | None:
     if not code:
         return None
     return get_or_raise(Line.objects, errors.LineNotFound, code=code)

@@ -69,7 +69,7 @@ def hour_chart(picture: Picture, line: Line) -> SafeString:
     """Draw what came out each hour as bars, and what was planned as a line of steps."""
     hours = picture.hours
     start, end = hours[0].started_at, hours[-1].ended_at
-    most = _round_up(max([1.0, *(hour.out or 0 for hour in hours), *(hour.planned for hour in hours)]))
+    most = round_up(max([1.0, *(hour.out or 0 for hour in hours), *(hour.planned for hour in hours)]))
 
     def across(at: datetime) -> float:
         return LEFT + (WIDTH - LEFT) * ((at - start) / (end - start))
@@ -106,7 +106,7 @@ def _bar(hour: HourOut, line: Line, across: Across, up: Up) -> tuple[str, ...]:
     )
 
 
-def _round_up(number: float) -> float:
+def round_up(number: float) -> float:
     """Return the next number that reads well on an axis."""
     step = 10 ** (len(str(int(number))) - 1)
     return next(step * part for part in (1, 2, 4, 6, 8, 10) if step * part >= number)

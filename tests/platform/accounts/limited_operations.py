@@ -98,6 +98,7 @@ POST /api/lines/{code}/resume
 GET /api/lines/{code}/status
 GET /api/lines/{code}/history
 GET /api/readiness/exceptions
+GET /api/reports/defects
 GET /api/reports/in-out
 GET /api/reports/production
 GET /api/runs
