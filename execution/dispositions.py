@@ -283,16 +283,20 @@ def rework(
     to_step_no: int | None = None,
     repair: bool | None = None,
     override: Override | None = None,
+    hold: Hold | None = None,
 ) -> None:
     """Send locked units of locked runs back (inside a transaction): see `rework_unit`.
 
-    It is the answer to what values, inspections, defects and reports hold them for, and to one case besides: whatever
-    holds them ends. Several of those are for people to decide about first. Who goes beyond the limit of re-entries
-    needs an `override`.
+    It is the answer to what values, inspections, defects and reports hold them for, and to one case besides, the named
+    one if a `hold` is decided about: whatever holds them ends. More of those are for people to decide about first. Who
+    goes beyond the limit of re-entries needs an `override`.
     Raises what it is refused for before anything is written.
     """
     open_cases = cases.list_open_cases(units)
-    step_nos = {unit.pk: _check_rework(unit, open_cases[unit.pk], to_step_no, override) for unit in units}
+    step_nos = {}
+    for unit in units:
+        check_may_go_back(unit, open_cases[unit.pk], to_step_no=to_step_no, hold=hold)
+        step_nos[unit.pk] = _find_way_back(unit, to_step_no, override)
     for unit in units:
         _close_open_track(unit, override=ResultOverride.REWORK, by=by)
         before, unit.held_from, unit.hold_reason = unit.status, "", ""
@@ -308,32 +312,40 @@ def rework(
     hooks.announce_decisions([unit.pk for unit in units])
 
 
-def _check_rework(unit: Unit, open_cases: Sequence[HeldUnit], to_step_no: int | None, override: Override | None) -> int:
-    """Return the step that a unit goes back to. Raises InvalidTransition, UnitOnHold, StepMismatch,
-    ReentryLimitReached.
+def check_may_go_back(unit: Unit, open_cases: Sequence[HeldUnit], *, to_step_no: int | None, hold: Hold | None) -> None:
+    """Raise UnitRunNotFound, InvalidTransition, UnitOnHold, StepMismatch where what is known of a unit forbids its
+    rework. One that was never made left its run, held or not.
     """
-    assert unit.run is not None
+    if unit.run is None:
+        raise errors.UnitRunNotFound(code=unit.sn)
     runs.check_open(unit.run)
     runs.check_lot_moves(unit.run)
     transitions.UNIT.next_state(Action.REWORK, unit.status)
     others = [row for row in open_cases if row.hold.source not in ANSWERED_BY_REWORK]
-    if len(others) > 1:
+    if hold is not None:
+        others = [row for row in others if row.hold_id != hold.pk]
+    if len(others) > (1 if hold is None else 0):
         raise _on_hold(unit, others)
-    step_no = _choose_step(unit, unit.run, to_step_no)
+    if to_step_no is not None:
+        current = unit.current_step_no or 0
+        if runs.snapshot_of(unit.run).step(to_step_no) is None or to_step_no > current:
+            raise errors.StepMismatch(current=current, step_no=to_step_no)
+
+
+def _find_way_back(unit: Unit, to_step_no: int | None, override: Override | None) -> int:
+    """Return the step that a unit goes back to. Raises ReentryLimitReached."""
+    assert unit.run is not None
+    step_no = _choose_step(unit, unit.run) if to_step_no is None else to_step_no
     if override is None:
         reentries.check_limit(unit, unit.run, to_step_no=step_no)
     return step_no
 
 
-def _choose_step(unit: Unit, run: Run, to_step_no: int | None) -> int:
-    """Return the step to go back to, never past the current: the named one, or the first that failed, by its pass or by
-    a report that was refused and holds the unit.
+def _choose_step(unit: Unit, run: Run) -> int:
+    """Return the step to go back to, never past the current: the first that failed, by its pass or by a report that was
+    refused and holds the unit.
     """
     current = unit.current_step_no or 0
-    if to_step_no is not None:
-        if runs.snapshot_of(run).step(to_step_no) is None or to_step_no > current:
-            raise errors.StepMismatch(current=current, step_no=to_step_no)
-        return to_step_no
     passes = Track.objects.filter(unit=unit, run=run, rework_no=unit.rework_no, step_no__lte=current)
     latest = {track.step_no: track for track in passes.order_by("id")}
     by_data = values.find_failed(latest.values())

@@ -183,12 +183,14 @@ def _examine(asked: _Asked, sn: str) -> _Found:
         return _examine_new(asked, sn, state, run)
     entering = _entering(asked, state, run)
     if _is_in(asked, state, run):
-        return _Found([], entering, is_in=True)
+        return _Found(list(rules.list_refusals_to_stay(state.unit)), entering, is_in=True)
     return _Found(list(entering.list_refusals()), entering)
 
 
 def _is_in(asked: _Asked, state: UnitState, run: Run) -> bool:
-    """Whether a unit is in the station already, for that run: then a track-in is repeated."""
+    """Whether a unit is in the station already, for that run: then a track-in is repeated. One that is held meanwhile
+    stays there, and is not to be run.
+    """
     track = state.open_track
     return track is not None and (track.station_id, track.run_id) == (asked.place.station.pk, run.pk)
 

@@ -53,8 +53,8 @@ def list_refusals_of_unit(
     With `is_report`, it was there already: a held unit moves behind the hold as it would without. Of one that is asked
     about, both are told: the hold, and what stands in the way when that ends.
     """
-    if unit.status == UnitStatus.ON_HOLD and not is_report:
-        yield errors.UnitOnHold(sn=unit.sn, reason=unit.hold_reason)
+    if not is_report:
+        yield from list_refusals_to_stay(unit)
     standing = unit.standing
     if standing == UnitStatus.QUEUED:
         if has_open_repair:
@@ -63,6 +63,12 @@ def list_refusals_of_unit(
         yield errors.UnitAlreadyInStation(sn=unit.sn, station=station_of_open_track)
     elif standing in _ENDS:
         yield _ENDS[standing](sn=unit.sn)
+
+
+def list_refusals_to_stay(unit: Unit) -> Iterator[errors.DomainError]:
+    """Yield why nobody is to work on a unit, wherever it is: something holds it."""
+    if unit.status == UnitStatus.ON_HOLD:
+        yield errors.UnitOnHold(sn=unit.sn, reason=unit.hold_reason)
 
 
 _ENDS: Mapping[str, type[errors.DomainError]] = {

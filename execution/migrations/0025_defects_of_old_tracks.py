@@ -16,11 +16,18 @@ MAKE = """
      ORDER BY t.id
 """
 # Open ones, whose step the unit passed then or later, and those of scrapped units. What was found after its pass had
-# passed, by an inspection or a late report, is answered by a later one only.
+# passed, by an inspection or a late report, is answered by a later one only, or by the release of the unit that was
+# held for it: whoever decided that let the unit go on with it.
 SETTLE = """
     UPDATE execution_defect d
-       SET status = CASE WHEN passed.at IS NULL THEN 'SCRAPPED' ELSE 'NO_FAULT_FOUND' END,
-           settled_at = COALESCE(passed.at, now()), settled_by = 'system'
+       SET status = CASE WHEN passed.at IS NOT NULL THEN 'NO_FAULT_FOUND'
+                         WHEN u.status = 'SCRAPPED' THEN 'SCRAPPED' ELSE 'ACCEPTED' END,
+           settled_at = CASE WHEN passed.at IS NOT NULL THEN passed.at
+                             WHEN u.status = 'SCRAPPED' THEN now() ELSE released.decided_at END,
+           settled_by = CASE WHEN passed.at IS NOT NULL OR u.status = 'SCRAPPED' THEN 'system'
+                             ELSE released.decided_by END,
+           settled_reason = CASE WHEN passed.at IS NOT NULL OR u.status = 'SCRAPPED' THEN ''
+                                 ELSE released.reason END
       FROM execution_defect o
       JOIN mes_unit u ON u.id = o.unit_id
       LEFT JOIN LATERAL (
@@ -28,7 +35,12 @@ SETTLE = """
          WHERE t.unit_id = o.unit_id AND t.step_no = o.step_no AND t.run_id = o.run_id AND t.result = 'PASS'
            AND (t.id > o.track_id OR t.id = o.track_id AND o.inspection_id IS NULL AND o.found_at <= t.out_at)
          ORDER BY t.id LIMIT 1) passed ON true
-     WHERE o.status = 'OPEN' AND d.id = o.id AND (passed.at IS NOT NULL OR u.status = 'SCRAPPED')
+      LEFT JOIN LATERAL (
+        SELECT r.decided_at, r.decided_by, r.reason FROM execution_disposition r
+         WHERE r.unit_id = o.unit_id AND r.action = 'RELEASE' AND r.decided_at >= o.created_at
+         ORDER BY r.id LIMIT 1) released ON true
+     WHERE o.status = 'OPEN' AND d.id = o.id
+       AND (passed.at IS NOT NULL OR u.status = 'SCRAPPED' OR released.decided_at IS NOT NULL)
 """
 
 

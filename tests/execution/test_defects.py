@@ -1,7 +1,10 @@
 """What is wrong with units: who names it, what it keeps from happening, and what the codes of machines mean."""
 
+from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
+from django.db import connection
 from django.utils import timezone
 
 from execution import dispositions
@@ -193,6 +196,22 @@ def test_a_case_that_is_released_lets_a_unit_pass_with_what_was_found(plant: Pla
             assert_refused(answer, "RESULT_CONTRADICTS_DEFECT", 422)
         else:
             assert_done(answer)
+
+
+def test_the_upgrade_takes_what_was_released_with_its_finding_as_accepted(plant: Plant) -> None:
+    """Else every board under way that was released after a late inspection would fail at its next machine."""
+    supervisor = api_client(Role.SUPERVISOR)
+    settle = import_module("execution.migrations.0025_defects_of_old_tracks").SETTLE
+    for sn in ("SN-1", "SN-2"):
+        track = Track.objects.get(pk=enter(supervisor, 10, sn=sn))
+        assert_done(track_out(supervisor, sn=sn))
+        place = {"unit_id": track.unit_id, "run_id": track.run_id, "track": track, "step_no": 10}
+        Defect.objects.create(**place, code="OPEN", source="MACHINE", found_at=timezone.now() + timedelta(minutes=1))
+        dispositions.hold_unit(sn=sn, reason="late", by="ann")
+    assert_done(decide(supervisor, "release", "SN-2"))
+    with connection.cursor() as cursor:
+        cursor.execute(settle)
+    assert rows("status", "settled_reason") == [("OPEN", ""), ("ACCEPTED", "a reason")]
 
 
 # --- machines' codes ---------------------------------------------------------------------------------------

@@ -259,7 +259,9 @@ def find_difference(state: State, world: World, reasons: Sequence[Reason], *, by
         return ""  # no unit: its report is recorded as a pass of a reference unit
     if by_machine and state.in_at and STEPS[state.step_no] != PLACES[state.station]:
         return ""  # it is in a place that no report of its step comes from
-    if by_machine:  # a machine's report of a held unit is a fact; asked beforehand it is kept from running
+    if by_machine or is_in_and_held(state, reasons):
+        # A machine's report of a held unit is a fact, and a repeated scan of one that is in changes nothing; asked
+        # beforehand it is kept from running.
         reasons = [reason for reason in reasons if reason.code != "UNIT_ON_HOLD"]
     refusal = enter_by_machine(state) if by_machine else enter_by_hand(state)
     if (refusal is None) != (not reasons):
@@ -270,6 +272,11 @@ def find_difference(state: State, world: World, reasons: Sequence[Reason], *, by
     if (told["code"], _lasting(told["details"])) != (first.code, _lasting(first.fact)):
         return f"{refusal.code} {told['details']} is not {[reason.code for reason in reasons]}"
     return ""
+
+
+def is_in_and_held(state: State, reasons: Sequence[Reason]) -> bool:
+    """Whether a unit that is in the station already is kept from running by nothing but what holds it."""
+    return state.in_at == state.station and [reason.code for reason in reasons] == ["UNIT_ON_HOLD"]
 
 
 def _lasting(fact: Mapping[str, Any]) -> dict[str, Any]:

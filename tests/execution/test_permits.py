@@ -58,6 +58,9 @@ def test_a_unit_that_may_run_and_one_that_is_in_already(plant: Plant, client: AP
     assert_done(track_in(client), 201)
     assert ask(client) == {**allowed, "alreadyIn": True}
     assert codes(ask(client, "REF-01")) == ["UNIT_ALREADY_IN_STATION", "STATION_MISMATCH"]
+    hold_unit("SN-1")  # nobody goes on with it where it is
+    held = ask(client)
+    assert (codes(held), held["action"], held["alreadyIn"]) == (["UNIT_ON_HOLD"], "STOP", True)
 
 
 def test_every_reason_in_the_order_of_the_guards(plant: Plant, client: APIClient) -> None:

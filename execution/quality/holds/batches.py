@@ -7,17 +7,21 @@ happens has its turn between, and nobody waits for more than the units of one ba
 
 from collections.abc import Sequence
 
+import structlog
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from execution import dispositions
 from execution.quality.holds import cases
 from execution.quality.holds.models import HoldBatch
+from mes.errors import DomainError
 from mes.platform.outbox.emit import NewEvent, emit
 from mes.platform.outbox.models import EventType, MesEvent
 from mes.production import locking
 from mes.production.hold_models import HeldUnit, HeldUnitEnd, Hold, HoldDecision, HoldSource, HoldStatus
 from mes.production.models import Unit, UnitStatus
+
+logger = structlog.get_logger(__name__)
 
 BATCH = 500
 
@@ -61,7 +65,7 @@ def handle(event: MesEvent) -> None:
         return
     if batch.decision is not None:
         still_held = set(_held(hold, units))
-        carry_out(batch.decision, [unit for unit in units if unit.pk in still_held])
+        _carry_out_what_may(batch.decision, [unit for unit in units if unit.pk in still_held])
     elif hold.status == HoldStatus.OPEN:
         hold_locked(hold, units, by=dispositions.SYSTEM if batch.is_caught else hold.opened_by)
     batch.delete()
@@ -105,11 +109,26 @@ def carry_out(decision: HoldDecision, units: Sequence[Unit]) -> None:
     if not units:
         return
     if decision.end == HeldUnitEnd.REWORK:
-        dispositions.rework(units, reason=decision.reason, by=decision.decided_by, to_step_no=decision.to_step_no)
+        reason, by = decision.reason, decision.decided_by
+        dispositions.rework(units, reason=reason, by=by, to_step_no=decision.to_step_no, hold=decision.hold)
     elif decision.end == HeldUnitEnd.SCRAP:
         dispositions.scrap(units, reason=decision.reason, by=decision.decided_by)
     else:
         cases.end_cases(units, hold=decision.hold, reason=decision.reason, by=decision.decided_by)
+
+
+def _carry_out_what_may(decision: HoldDecision, units: Sequence[Unit]) -> None:
+    """Do what was decided, long after it was answered, as far as it may be done: what is refused by now stays held, and
+    keeps nothing else from being done.
+    """
+    try:
+        carry_out(decision, units)
+    except DomainError:  # before anything was written
+        for unit in units:
+            try:
+                carry_out(decision, [unit])
+            except DomainError as refusal:
+                logger.warning("a unit stays held", sn=unit.sn, hold=decision.hold.hold_no, code=refusal.code)
 
 
 def _go_on(hold: Hold, done: HoldBatch) -> None:

@@ -35,7 +35,7 @@ def hold(
         if sender is not None:
             sender.check_station(code)
         place = station_acts.stop(station_code=code, reason=reason, by=by)
-    held = _open_of(place).filter(source=HoldSource.PERSON).get()
+    held = _holds_of(place).filter(source=HoldSource.PERSON).latest("id")  # somebody may have ended it already
     is_new = held.pk > before and held.opened_by == by
     if is_new and owner:
         held.owner = owner
@@ -43,9 +43,9 @@ def hold(
     return held, is_new
 
 
-def _open_of(place: Run | Line | Station) -> Any:
+def _holds_of(place: Run | Line | Station) -> Any:
     name = {Run: "run", Line: "line", Station: "station"}[type(place)]
-    return Hold.objects.filter(status=HoldStatus.OPEN, scope=name.upper(), **{name: place})
+    return Hold.objects.filter(scope=name.upper(), **{name: place})
 
 
 def release(held: Hold, *, reason: str, by: str, signing: Signing | None = None) -> Hold:

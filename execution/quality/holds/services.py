@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from execution.quality.holds import batches, catching, matching
+from execution import dispositions
+from execution.quality.holds import batches, cases, catching, matching
 from execution.quality.holds.condition import Condition, resolve
 from mes import errors
 from mes.labels import Action, Entity
@@ -178,6 +179,8 @@ def _decide(
     _check_open_units(hold)
     if not is_large and {unit.pk for unit in units} != set(_open_rows(hold, sns)):
         raise locking.Outdated  # held or released by others meanwhile
+    if is_large and end == HeldUnitEnd.REWORK:
+        _check_may_go_back(hold, rows, to_step_no)
     decision = hold_decisions.record(
         hold, end=end, reason=reason, by=by, sns=list(rows.values()), to_step_no=to_step_no, signing=signing
     )
@@ -192,6 +195,14 @@ def _decide(
             _close_empty(hold, reason=reason, by=by)
     hold.refresh_from_db()
     return Done(hold, not is_large)
+
+
+def _check_may_go_back(hold: Hold, rows: dict[int, str], to_step_no: int | None) -> None:
+    """Raise what forbids the rework of many units, as far as it is known before the worker does it."""
+    units = list(Unit.objects.select_related("run__route_version").filter(pk__in=rows).order_by("pk"))
+    open_cases = cases.list_open_cases(units)
+    for unit in units:
+        dispositions.check_may_go_back(unit, open_cases[unit.pk], to_step_no=to_step_no, hold=hold)
 
 
 def refuse_units_of_place() -> None:

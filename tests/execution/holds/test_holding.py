@@ -199,6 +199,35 @@ def test_many_are_held_and_released_in_batches(quality: APIClient, monkeypatch: 
     assert counts(quality, no)["released"] == 10
 
 
+def test_a_hold_decides_about_no_other_and_what_is_refused_later_stays_held(
+    quality: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_plant(units=4)
+    no = hold(quality, condition={"runNo": "RUN-1"}, catches=False)["holdNo"]
+    Hold.objects.update(source="INSPECTION")  # which a rework answers
+    other = hold(quality, condition={"sns": ["SN-1"]}, catches=False, reason="Scratch")["holdNo"]
+    Unit.objects.filter(sn="SN-2").update(run=None)  # its run ended before it was made
+
+    def dispose(*sns: str, to: int | None = 10) -> Any:
+        body = {"sns": sns, "type": "REWORK", "toStepNo": to, "reason": "again"}
+        return quality.post(f"/api/holds/{no}/dispose", body)
+
+    for largest in (1000, 2):  # at once, and by the worker
+        monkeypatch.setattr(services, "LARGEST_AT_ONCE", largest)
+        assert assert_refused(dispose("SN-3", "SN-4", "SN-1"), "UNIT_ON_HOLD")["holds"] == [other]
+        assert_refused(dispose("SN-3", "SN-4", "SN-2"), "UNIT_RUN_NOT_FOUND", 404)
+        Unit.objects.filter(sn="SN-2").update(run_id=Unit.objects.get(sn="SN-3").run_id)
+        assert_refused(dispose("SN-3", "SN-4", "SN-2", to=99), "STEP_MISMATCH")
+        Unit.objects.filter(sn="SN-2").update(run=None)
+    assert len(held_sns()) == 4 and not HoldBatch.objects.exists()
+
+    Unit.objects.filter(sn="SN-2").update(run_id=Unit.objects.get(sn="SN-3").run_id)
+    assert_done(dispose("SN-2", "SN-3", "SN-4"), 202)
+    hold(quality, condition={"sns": ["SN-3"]}, catches=False, reason="Burnt")  # before the worker came to it
+    work_off()
+    assert held_sns() == ["SN-1", "SN-3"] and counts(quality, no)["reworked"] == 2
+
+
 def test_what_was_yet_to_be_held_is_not_when_the_hold_ends_before(
     quality: APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
