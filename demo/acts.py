@@ -1,4 +1,5 @@
-"""What people do with orders and runs while the line runs: a run is split, the line stops, a board comes back.
+"""What people do with orders, runs and boards while the line runs: a run is split, the line stops, a board comes back,
+boards are held and released, machines find defects, a lot is rejected.
 
 Each act is played once while boards of a run are fed, at its share of them, or once the run is closed. What they make
 for the line is queued: a run is prepared and fed when its turn comes.
@@ -8,12 +9,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from typing import Any
-from uuid import uuid4
 
-from demo import machines, plant
+from demo import bench, machines, plant
 from demo.client import Client, Refused
+from demo.holds import Holds
 from demo.line import Batch, Board, Line, Panel
+from demo.signing import Signers
 
 GOLDEN = "GOLDEN-CTRL-100"
 GOLDEN_STATION = "SPI-A1"
@@ -25,10 +28,24 @@ REWORK_REASON = "The customer's connector was loose: test it again"
 EXPERIMENT_BOARDS = 3
 PANEL_BOARDS, X_OUT = 4, 3  # the position of the board that its maker crossed out
 
-DURING = {"order": 0.2, "split": 0.35, "stop": 0.55, "experiment": 0.75, "panel": 0.85}  # shares of the boards fed
+HELD_STATION, HELD_BOARDS = "SPI-A1", 8  # those fed last go past it at about the time of the hold
+HOLD_REASON, RELEASE_REASON = (
+    "Paste from the end of a jar: looked at before it goes on",
+    "Paste is good, 3 boards X-rayed",
+)
+STATION_REASON = "Nozzle 4 of the placer is changed, the first board is good"
+FOUND = (  # by the optical inspection, on boards in a row; what is decided about each
+    (("E17", "U3"), bench.REPAIR),
+    (("E23", "R17"), bench.SCRAP),
+    (("E99", "U1"), bench.FALSE_CALL),
+)
+
+# shares of the boards fed
+DURING = {"order": 0.2, "defects": 0.25, "split": 0.35, "hold": 0.45, "stop": 0.55, "experiment": 0.75, "panel": 0.85}
 AFTER = "rework"
 ALL = (*DURING, AFTER)
-IN_TURN = (("split",), ("order", "stop"), ("experiment", AFTER), ("panel",))  # with one order after another
+# with one order after another
+IN_TURN = (("defects", "split"), ("order", "stop"), ("hold", "experiment", AFTER), ("panel",))
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,7 @@ class Acts:
         say: Callable[[str], None],
         takt: float,
         checks: bool = True,
+        signers: Signers | None = None,
     ) -> None:
         """`queue` has a run made when its turn comes; with `checks`, a golden board passes a machine each shift."""
         self._client = client
@@ -66,6 +84,13 @@ class Acts:
         self._takt = takt
         self._checks = checks
         self._wanted: dict[str, set[str]] = {}  # by run
+        self._signers = signers or Signers()
+        self._holds = Holds(client, self._signers)
+        self._held: dict[str, str] = {}  # the number of a hold, by run
+        self._fed_at: deque[datetime] = deque(maxlen=HELD_BOARDS)
+        self._to_reject: set[str] = set()  # runs whose lot fails its outgoing inspection
+        self._stopped: set[str] = set()  # stations that go on in a while
+        line.on_station_stopped = self._note_stopped
         self._stops = 0
         self._checked_shift: datetime | None = None
 
@@ -75,6 +100,7 @@ class Acts:
 
     def on_fed(self, batch: Batch) -> None:
         """Play what is due, now that a board of a run was fed."""
+        self._fed_at.append(datetime.now(UTC))
         wanted = self._wanted.get(batch.run_no, set())
         fed = batch.size - len(batch.pending)
         for act in [act for act, share in DURING.items() if act in wanted and fed >= share * batch.size]:
@@ -89,6 +115,8 @@ class Acts:
     def _play(self, act: str, batch: Batch) -> None:
         plays = {
             "order": self._order,
+            "defects": self._find_defects,
+            "hold": self._hold,
             "split": self._split,
             "stop": self._stop,
             "experiment": self._experiment,
@@ -107,6 +135,7 @@ class Acts:
         opening = self._open(f"{batch.run_no}-2", f"{_order_of(batch)}-2", size=size, letter="D")
         for step in opening.make:
             step()
+        self._to_reject.add(opening.batch.run_no)
         self._say(f"{opening.batch.run_no} of a second order waits for its turn")
         self._queue(Opening(opening.batch, opening.sample))
 
@@ -174,6 +203,75 @@ class Acts:
             lambda: post("work-orders", order, "runs", body={"lineCode": plant.LINE, "planQty": size, "runNo": run}),
         ]
 
+    # --- quality ----------------------------------------------------------------------------------------------
+
+    def is_rejected(self, run_no: str) -> bool:
+        """Whether the lot of a run is to fail its outgoing inspection, which it does once."""
+        is_meant = run_no in self._to_reject
+        self._to_reject.discard(run_no)
+        return is_meant
+
+    def is_holding(self, run_no: str) -> bool:
+        """Whether boards of a run are held for a while."""
+        return run_no in self._held
+
+    def _find_defects(self, _batch: Batch) -> None:
+        """Have the optical inspection find defects on boards in a row: one is repaired, one scrapped, one is none."""
+        self._line.find_soon(FOUND)
+
+    def _hold(self, batch: Batch) -> None:
+        """Hold the boards that went past the paste inspection just now, and release them after a while."""
+        condition = {
+            "runNo": batch.run_no,
+            "stationCode": HELD_STATION,
+            "from": self._fed_at[0].isoformat(),
+            "to": datetime.now(UTC).isoformat(),
+        }
+        hold_no, sns = self._holds.hold(condition, HOLD_REASON)
+        if not hold_no:
+            return
+        self._held[batch.run_no] = hold_no
+        self._line.set_aside(sns)
+        self._say(f"{hold_no} holds {len(sns)} boards of {batch.run_no}: {HOLD_REASON}")
+        self._after(self._takt * STOP_TAKTS, lambda: self._release(batch.run_no))
+
+    def _release(self, run_no: str) -> None:
+        hold_no = self._held.pop(run_no, "")
+        if hold_no:
+            self._try(f"{hold_no} is not released", lambda: self._holds.release(hold_no, RELEASE_REASON))
+            self._line.take_back()
+
+    def _note_stopped(self, station: str) -> None:
+        """A board does not enter a station that stands: if it was a rule that stopped it, it goes on after a while."""
+        if station not in self._stopped:
+            self._stopped.add(station)
+            self._after(self._takt * STOP_TAKTS, lambda: self._let_station_go_on(station))
+
+    def _let_station_go_on(self, station: str) -> None:
+        self._stopped.discard(station)
+        self._try(f"{station} does not go on", lambda: self._release_rules(stationCode=station))
+
+    def _release_rules(self, **query: str) -> None:
+        for hold in self._holds.list_open(scope="STATION", source="RULE", **query):
+            if any(hold["code"] == step.station for step in plant.STEPS):
+                self._holds.release(hold["holdNo"], STATION_REASON)
+                self._say(f"{hold['code']} goes on: {STATION_REASON}")
+
+    def end_holds(self) -> None:
+        """Release what this simulator holds, or another one left held."""
+        self._try("The rules' stops stay", self._release_rules)
+        for hold in self._holds.list_open(scope="UNITS", source="PERSON"):
+            if hold["reason"] == HOLD_REASON:
+                self._try(
+                    f"{hold['holdNo']} is not released", partial(self._holds.release, hold["holdNo"], RELEASE_REASON)
+                )
+
+    def _try(self, what: str, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Refused as refusal:
+            self._say(f"{what}: {refusal} {refusal.details or ''}")
+
     # --- the line ---------------------------------------------------------------------------------------------
 
     def _stop(self, _batch: Batch) -> None:
@@ -185,7 +283,7 @@ class Acts:
 
     def _go_on(self) -> None:
         if self._line.mail.is_line_stopped:  # else somebody else let it go on
-            self._line.go_on("Mended and looked at")
+            self._line.go_on("Mended and looked at", self._signers)
 
     def take_over(self) -> None:
         """Let the line go on if another simulator left it stopped; wait if it is somebody else who stopped it."""
@@ -196,9 +294,10 @@ class Acts:
             self._go_on()
 
     def end_stop(self) -> None:
-        """Let the line go on if this simulator has stopped it: the program ends."""
+        """Let go on what this simulator has stopped or holds: the program ends."""
         if self._line.mail.is_line_stopped:
             self.take_over()
+        self.end_holds()
 
     # --- a golden board ---------------------------------------------------------------------------------------
 
@@ -225,15 +324,7 @@ class Acts:
 
 def golden_event() -> dict[str, Any]:
     """Return what the paste inspection says of the golden board: all is as it should be."""
-    step = next(step for step in plant.STEPS if step.station == GOLDEN_STATION)
-    values = {measurement.name: measurement.target for measurement in step.measurements}
-    return {
-        "dedupeKey": str(uuid4()),
-        "sourceSystem": step.station,
-        "eventType": step.station_type,
-        "occurredAt": datetime.now(UTC).isoformat(),
-        "payload": machines.payload_of(step, values, failed=False, board=GOLDEN),
-    }
+    return machines.good_event(next(step for step in plant.STEPS if step.station == GOLDEN_STATION), GOLDEN)
 
 
 def shift_began(now: datetime) -> datetime:

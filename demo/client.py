@@ -101,7 +101,7 @@ class Client:
         while True:
             try:
                 status, content = self._send(method, target, body)
-                if status not in RETRY_STATUSES:
+                if status not in RETRY_STATUSES or _is_locked(content):
                     return self._unwrap(status, content, repeated=repeated)
                 trouble = f"status {status}"
             except (OSError, http.client.HTTPException) as error:
@@ -152,6 +152,11 @@ def address(path: tuple[str, ...], query: Mapping[str, str] | None = None) -> st
     """Return the path of an address; each part is percent-encoded and may hold any character."""
     target = "/api/" + "/".join(quote(part, safe="") for part in path)
     return f"{target}?{urlencode(query)}" if query else target
+
+
+def _is_locked(content: bytes) -> bool:
+    """Whether somebody may not sign for a while: all else goes on meanwhile."""
+    return b'"SIGN_ON_LOCKED"' in content
 
 
 def _longer(pause: float) -> float:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from demo import plant, readiness
+from demo import plant, preparing
 from demo.client import Client, Refused, SignInRefused, Unreachable, as_person
 
 MOMENT = "X-Demo-Moment"
@@ -208,7 +208,7 @@ class Weeks:
     def _inspect(self, quality: Client) -> None:
         """Quality inspects the first article; another one signs."""
         admin = self._meant_for(9, "08:40", "admin")
-        readiness.inspect(quality, admin, UNDER_WAY, serial_number(1), items=ITEMS)
+        preparing.inspect(quality, admin, UNDER_WAY, serial_number(1), items=ITEMS)
 
 
 # --- what is changed ----------------------------------------------------------------------------------------

@@ -14,17 +14,21 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from demo import machines, plant
+from demo import bench, machines, plant
+from demo.bench import Bench
 from demo.client import Client, Refused
 from demo.counts import Counting
-from demo.mail import LINE_STOPPED, Letter, Mail
+from demo.mail import LINE_STOPPED, STATION_STOPPED, Letter, Mail
 from demo.mischief import Mischief
+from demo.signing import SUPERVISOR, Signers
 
-STATION_STOPPED = "STATION_STOPPED"
 WAITING_CODES = ("EQUIPMENT_UNAVAILABLE", LINE_STOPPED, STATION_STOPPED, "RUN_ON_HOLD", "RUN_IN_OQC", "FAI_NOT_PASSED")
 BEHIND_CODES = ("STEP_MISMATCH", "STATION_MISMATCH", "UNIT_ALREADY_IN_STATION", "UNIT_NOT_IN_STATION")
 RETRY_SECONDS = 5.0
 PARTING_TRIES = 20
+SCRAP_SHARE = 0.3  # of what the technician looks at
+DECIDE_TAKTS = 6.0  # until somebody looks at a board that was to fail: the others in a row have failed by then
+MOST_LOOKED_AT = 20  # boards at once of those that people are to decide about
 PATIENCE = 240.0  # seconds for which a board waits at a hand station for late events
 CYCLES = {  # of the takt
     "PRINT": 0.7,
@@ -122,6 +126,7 @@ class Board:
     tests: int = 0
     repairs: int = 0
     arrived_at: float = 0.0
+    fate: str = ""  # what somebody decides about it once it has failed
 
 
 @dataclass(eq=False)
@@ -200,6 +205,12 @@ class Line:
         self._carriers = deque(CARRIERS)
         self._specs: dict[str, Specs] = {}
         self._kept: set[Board] = set()  # an event of each was refused because the line stood
+        self._bench = Bench(client)
+        self._to_find: deque[tuple[machines.Finding, str]] = deque()  # by the next inspections, and what is decided
+        self._held: set[str] = set()  # boards that somebody holds for a while
+        self._aside: list[Board] = []  # those of them that would have gone on
+        self._stuck: deque[tuple[Board, str]] = deque()  # with the reason
+        self.on_station_stopped: Callable[[str], None] = lambda station: None
 
     @property
     def board_count(self) -> int:
@@ -218,6 +229,10 @@ class Line:
         place.waiting.append(board)
         self._fill(place)
 
+    def find_soon(self, found: Sequence[tuple[machines.Finding, str]]) -> None:
+        """Have the optical inspection find these on the next boards, one on each; somebody decides so about them."""
+        self._to_find.extend(found)
+
     def resume(self, board: Board, step_no: int) -> None:
         """Go on with a board that is in a station already."""
         place, load = self.places[step_no], Load((board,))
@@ -232,9 +247,10 @@ class Line:
         self._say(f"{plant.LINE} is stopped: {reason}")
         self.stand()
 
-    def go_on(self, reason: str) -> None:
-        """Let the line go on. The events that were refused meanwhile are applied by now."""
-        self._client.post("lines", plant.LINE, "resume", body={"reason": reason})
+    def go_on(self, reason: str, signers: Signers) -> None:
+        """Let the line go on, signed. The events that were refused meanwhile are applied by now."""
+        address, body = ("lines", plant.LINE, "resume"), {"reason": reason}
+        signers.post(self._client, *address, body=body, who=SUPERVISOR, meaning="Line may go on")
         self._go_on_after_stop()
 
     def stand(self) -> None:
@@ -257,6 +273,52 @@ class Line:
             board.is_behind = False
         self._kept.clear()
         self._fill_all()
+
+    # --- boards that are held for a while, or wait for people -------------------------------------------------
+
+    def set_aside(self, sns: Sequence[str]) -> None:
+        """Boards that somebody holds wait until they are released, wherever they are."""
+        self._held.update(sns)
+
+    def take_back(self) -> None:
+        """Go on with the boards that were held."""
+        self._held.clear()
+        aside, self._aside = self._aside, []
+        for board in aside:
+            self._rejoin(board, time.monotonic() + PATIENCE)
+
+    def _rejoin(self, board: Board, deadline: float) -> None:
+        """Go on with a board where it is, once its events have come."""
+        if board.is_behind and time.monotonic() < deadline:
+            self._agenda.after(max(board.takt, 0.02), lambda: self._rejoin(board, deadline))
+        else:
+            self._go_where_it_is(board, self._client.get("stations", "resolve-unit", board.sn))
+
+    def look_after_stuck(self) -> None:
+        """Go on with boards about which people have decided meanwhile."""
+        for _number in range(min(len(self._stuck), MOST_LOOKED_AT)):
+            board, why = self._stuck.popleft()
+            unit = self._client.get("stations", "resolve-unit", board.sn)
+            if not self._has_been_decided(board, unit):
+                self._stuck.append((board, why))
+                continue
+            board.is_behind, board.tests = False, 0
+            board.batch.stuck -= 1
+            board.batch.on_line += 1
+            if unit["status"] == "SCRAPPED":
+                board.batch.scrapped += 1
+                self._count_out(board, "scrapped")
+            else:
+                self._go_where_it_is(board, unit)
+
+    def _has_been_decided(self, board: Board, unit: dict[str, Any]) -> bool:
+        if unit["status"] in ("DONE", "SCRAPPED"):
+            return True
+        place = self.places.get(unit["currentStepNo"])
+        if unit["status"] != "QUEUED" or place is None:
+            return False
+        permit = self._client.post("stations", place.step.station, "permit", body={"sn": board.sn})
+        return all(reason["code"] in WAITING_CODES for reason in permit["reasons"])
 
     # --- entering -------------------------------------------------------------------------------------------
 
@@ -317,7 +379,7 @@ class Line:
                 self._say(f"{place.step.station} stands still: {first['message']}")
                 self.stand()
             else:
-                self._keep_waiting(place, reasons)
+                self._keep_waiting(place, reasons, codes)
             return False
         place.told = ""
         return True
@@ -399,7 +461,7 @@ class Line:
             self._client.post("stations", place.step.station, "track-in", body={"sn": board.sn})
         except Refused as refusal:
             if refusal.code in WAITING_CODES:
-                self._keep_waiting(place, str(refusal))
+                self._keep_waiting(place, str(refusal), {refusal.code})
                 return
             place.waiting.popleft()
             if board.is_behind and refusal.code in BEHIND_CODES and time.monotonic() < board.arrived_at + PATIENCE:
@@ -418,9 +480,11 @@ class Line:
         place.waiting.append(board)
         self._fill(place)
 
-    def _keep_waiting(self, place: Place, why: str) -> None:
+    def _keep_waiting(self, place: Place, why: str, codes: set[str]) -> None:
         if place.told != why:
             self._say(f"{place.step.station} waits: {why}")
+        if STATION_STOPPED in codes:
+            self.on_station_stopped(place.step.station)
         place.told = why
         place.is_kept_waiting = True
         self._agenda.after(RETRY_SECONDS, lambda: self._try_again(place))
@@ -447,11 +511,14 @@ class Line:
         """Report what the machine did, and go on by its verdict, or by the answer if there is one at once."""
         step = place.step
         values = self._instrument.measure(step)
-        failed, held = machines.is_failed(step, values), machines.is_held(step, values)
+        findings = self._find(step, load.boards[0], values)
+        failed, held = bool(findings) or machines.is_failed(step, values), machines.is_held(step, values)
         for board in load.boards:
             board.tests += step.station_type == "TEST"
-        phase = {"phase": "end"} if step.format.has_phases else {}
-        told = self._report(place, load, values, failed=failed, is_clean=not failed and not held, **phase)
+        fields: dict[str, Any] = {"phase": "end"} if step.format.has_phases else {}
+        if step.format.lists_findings:
+            fields["findings"] = machines.list_findings(findings)
+        told = self._report(place, load, values, failed=failed, is_clean=not failed and not held, **fields)
         self._free(load)
         self.counting.leave(step.operation, load.boards[0].batch.run_no, len(load.boards))
         if told is not None and "refused" in told:
@@ -463,6 +530,14 @@ class Line:
             if told and len(load.boards) > 1:  # the answer for several units names no status
                 status = None
             self._go_on(place, board, status or self._expected_status(step, board, failed=failed, held=held), failed)
+
+    def _find(self, step: plant.Step, board: Board, values: dict[str, machines.Value]) -> list[machines.Finding]:
+        """Return what an inspection finds on a board, which it has counted."""
+        if not (step.format.lists_findings and self._to_find and not board.repairs):
+            return self._instrument.find(step, values)
+        finding, board.fate = self._to_find.popleft()
+        values["Defect Count"] = 1
+        return [finding]
 
     def _expected_status(self, step: plant.Step, board: Board, *, failed: bool, held: bool) -> str:
         if held:
@@ -493,7 +568,7 @@ class Line:
             step,
             event,
             on_answer=lambda answer: self._take_answer(load, event["dedupeKey"], answer, answers),
-            on_refusal=lambda refusal: self._take_refusal(load, event["dedupeKey"], refusal, answers),
+            on_refusal=lambda refusal: self._take_refusal(step.station, load, event["dedupeKey"], refusal, answers),
         )
         is_sent = self.mail.send(letter, takt=load.takt, is_clean=is_clean)
         if not is_sent:
@@ -509,16 +584,22 @@ class Line:
             if board.last_key == key:
                 board.is_behind = answer["status"] == "WAITING"
 
-    def _take_refusal(self, load: Load, key: str, refusal: Refused, answers: list[dict[str, Any]]) -> None:
-        """Note a refusal. What came while the line stands is applied by itself later: boards go on by the verdict."""
-        if refusal.code != LINE_STOPPED:
+    def _take_refusal(
+        self, station: str, load: Load, key: str, refusal: Refused, answers: list[dict[str, Any]]
+    ) -> None:
+        """Note a refusal. What came while the line or the station stands is applied by itself later: boards go on by
+        the verdict.
+        """
+        if refusal.code == STATION_STOPPED:
+            self.on_station_stopped(station)
+        elif refusal.code != LINE_STOPPED:
             answers.append({"refused": refusal.code})
             return
         for board in load.boards:
             if board.last_key == key:
                 board.is_behind = True
                 self._kept.add(board)
-        if not self.mail.is_line_stopped:  # somebody else has stopped it
+        if refusal.code == LINE_STOPPED and not self.mail.is_line_stopped:  # somebody else has stopped it
             self._say(f"{plant.LINE} is stopped")
             self.stand()
 
@@ -613,11 +694,18 @@ class Line:
 
     def _lose(self, board: Board, why: str) -> None:
         self._agenda.after(0, self._fill_all)  # a carrier may have waited for it
-        if self._has_technician:
+        if board.sn in self._held:
+            self._aside.append(board)
+        elif self._has_technician or board.fate:
             self._say(f"{board.sn}  {why}; the technician looks at it")
-            self._agenda.after(board.takt, lambda: self._decide(board, time.monotonic() + PATIENCE))
-            return
+            takts = DECIDE_TAKTS if board.fate else 1.0
+            self._agenda.after(board.takt * takts, lambda: self._decide(board, time.monotonic() + PATIENCE))
+        else:
+            self._leave_to_people(board, why)
+
+    def _leave_to_people(self, board: Board, why: str) -> None:
         board.batch.stuck += 1
+        self._stuck.append((board, why))
         self._count_out(board, why)
 
     def _count_out(self, board: Board, outcome: str) -> None:
@@ -640,19 +728,29 @@ class Line:
             self._agenda.after(max(board.takt, 0.02), lambda: self._decide(board, deadline))
             return
         board.is_behind, board.tests = False, 0
-        if unit["status"] in ("OUT_FAILED", "ON_HOLD"):
-            unit = self._repair(board, unit)
+        if board.sn in self._held:
+            self._aside.append(board)
+            return
+        if unit["status"] in ("OUT_FAILED", "ON_HOLD", "QUEUED"):
+            try:
+                unit = self._see_to(board, unit)
+            except Refused as refusal:
+                self._leave_to_people(board, f"the technician may not: {refusal}")
+                return
         if unit["status"] == "SCRAPPED":
             board.batch.scrapped += 1
             self._count_out(board, "scrapped")
         else:
             self._go_where_it_is(board, unit)
 
-    def _repair(self, board: Board, unit: dict[str, Any]) -> dict[str, Any]:
-        board.repairs += 1
-        answer: dict[str, Any]
-        if board.repairs > 1 or self._instrument.random.random() < 0.3:
-            answer = self._client.post("units", board.sn, "scrap", body={"reason": "Not worth another repair"})
+    def _see_to(self, board: Board, unit: dict[str, Any]) -> dict[str, Any]:
+        """Decide about a board and do what that asks for; return where it is then."""
+        if unit["status"] == "QUEUED":  # somebody has sent it to the bench
+            self._bench.end_repair(board.sn)
         else:
-            answer = self._client.post("units", board.sn, "rework", body={"reason": "Repaired by the technician"})
-        return answer
+            fate, board.fate = board.fate, ""
+            board.repairs += 1
+            is_scrap = board.repairs > 1 or self._instrument.random.random() < SCRAP_SHARE
+            self._bench.decide(board.sn, fate or (bench.SCRAP if is_scrap else bench.REPAIR))
+        found: dict[str, Any] = self._client.get("stations", "resolve-unit", board.sn)
+        return found

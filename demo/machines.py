@@ -10,9 +10,12 @@ from typing import Any
 from demo import oven, plant
 
 Value = float | str | bool
+Finding = tuple[str, str]  # code and designator
 KEPT, STIRRED = 0.97, 0.24  # a walk that is pulled back; it wanders about as far as the noise scatters
 RUNAWAY, RUNAWAY_BOARDS = 0.6, 9  # of the usual scatter, from board to board; how many boards until it is mended
 DEFECTS = (("BRIDGE", "U3"), ("TOMBSTONE", "R17"), ("MISSING", "C42"), ("SKEWED", "U7"))
+# What the optical inspection calls what it finds: one as the plant does, some by an alias, one that nobody knows.
+FINDINGS = (("SKEWED", "U7"), ("E17", "U3"), ("E23", "R17"), ("E05", "C42"), ("E99", "U1"))
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,11 @@ class Instrument:
             self._run_away(step)
         values = {measurement.name: self._value(step, measurement) for measurement in step.measurements}
         return self._with_peak(step, values | self._faults(step))
+
+    def find(self, step: plant.Step, values: Mapping[str, Value]) -> list[Finding]:
+        """Return what an inspection sees, as many as it has counted."""
+        count = int(values["Defect Count"]) if step.format.lists_findings else 0
+        return self.random.sample(FINDINGS, min(count, len(FINDINGS)))
 
     def report(self, step: plant.Step, sn: str) -> dict[str, Any]:
         """Return what the oven reports about a board: an IPC-CFX message in its envelope."""
@@ -150,6 +158,23 @@ def payload_of(
             ],
         }
     }
+
+
+def good_event(step: plant.Step, sn: str) -> dict[str, Any]:
+    """Return what a machine says of a board at which all is as it should be."""
+    values = {measurement.name: measurement.target for measurement in step.measurements}
+    return {
+        "dedupeKey": str(uuid.uuid4()),
+        "sourceSystem": step.station,
+        "eventType": step.station_type,
+        "occurredAt": datetime.now(UTC).isoformat(),
+        "payload": payload_of(step, values, failed=False, board=sn),
+    }
+
+
+def list_findings(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    """Return what an inspection found, in its own words."""
+    return [{"code": code, "part": part} for code, part in findings]
 
 
 def readings_to_send(values: Mapping[str, Value], specs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

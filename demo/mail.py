@@ -16,7 +16,8 @@ from demo.mischief import Event, Mischief
 LONGEST_DELAY = 60.0  # seconds; well below the time that events may wait for each other
 LATEST_TAKTS, OUTAGE_TAKTS = 3.0, 6.0
 LARGEST_BATCH = 500
-LINE_STOPPED = "LINE_ON_HOLD"
+LINE_STOPPED, STATION_STOPPED = "LINE_ON_HOLD", "STATION_STOPPED"
+STOPPED = {LINE_STOPPED: "line stopped", STATION_STOPPED: "station stopped"}
 
 Schedule = Callable[[float, Callable[[], None]], None]
 OnAnswer = Callable[[dict[str, Any]], None]
@@ -206,8 +207,8 @@ class Mail:
 
     def _refused(self, letter: Letter, refusal: Refused) -> None:
         self.tally.rejected[refusal.code] += 1
-        if refusal.code == LINE_STOPPED:  # it is applied by itself once the line goes on
-            self.tally.on_purpose["line stopped"] += 1
+        if refusal.code in STOPPED:  # it is applied by itself once the line or the station goes on
+            self.tally.on_purpose[STOPPED[refusal.code]] += 1
         else:
             self._note_unexpected(letter.event, str(refusal), refusal.code)
         letter.on_refusal(refusal)

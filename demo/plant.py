@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from demo import readiness
+from demo import quality_rules, readiness
 from demo.client import Client, Refused
 
 LINE = "SMT-A"
@@ -91,6 +91,7 @@ class Format:
     passed: str
     failed: str
     has_phases: bool = False
+    lists_findings: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ class Step:
             "dataSpecMap": {each.reported: each.name for each in self.measurements if each.reported != each.name},
             "waitSeconds": WAIT_SECONDS,
         }
+        if self.format.lists_findings:
+            mapping["defects"] = {"itemsPath": f"{root}.findings", "codePath": "code", "locationPath": "part"}
         if self.station_type == "BATCH":
             return mapping | {"carrierCodePath": f"{root}.carrier", "snListPath": f"{root}.boards"}
         mapping["snPath"] = f"{root}.board"
@@ -212,7 +215,7 @@ REFLOW = (
     ),
 )
 OPTICAL_INSPECTION = (
-    Measurement("Defect Count", 0, 0.0, None, 0, "pcs", is_key=True, is_required=True, digits=0),
+    Measurement("Defect Count", 0, 0.0, None, 0, "pcs", is_required=True, digits=0),  # each find may be a false call
     Measurement("Inspection Time", 8.2, 0.15, None, None, "s"),
 )
 WASHING = (
@@ -242,7 +245,7 @@ STEPS = (
          "EQ-REF-A1", "Reflow oven, four zones", REFLOW, "BATCH", Format("profile", "Succeeded", "Failed")),
     Step(50, "AOI", "AOI", "Optical inspection", "AOI", "Optical inspection", "AOI-A1", "Optical inspection A1",
          "EQ-AOI-A1", "Optical inspection machine", OPTICAL_INSPECTION, "AUTO",
-         Format("inspection", "PASS", "FAIL", has_phases=True)),
+         Format("inspection", "PASS", "FAIL", has_phases=True, lists_findings=True)),
     Step(55, "WASH", "WASH", "Washing", "WASHERS", "Board washers", "WSH-A1", "Washer A1",
          "EQ-WSH-A1", "Aqueous washer", WASHING, "AUTO", Format("wash", "CLEAN", "ABORTED")),
     Step(60, "FCT", "TEST", "Functional test", "TESTERS", "Functional testers", "TST-A1", "Functional test A1",
@@ -261,7 +264,7 @@ def make(client: Client) -> bool:
         version = client.post("routes", ROUTE, "compile")
         if version["status"] != "READY":
             raise RuntimeError(f"Route {ROUTE} cannot be compiled: {version['errors']}")
-    return any(made)
+    return any([*made, quality_rules.make(client, product=PRODUCT)])
 
 
 def is_ours(client: Client, version_no: int) -> bool:

@@ -4,17 +4,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import cycle
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from demo import plant, readiness, set_up
+from demo import plant, preparing, set_up
 from demo.acts import Acts, Opening
 from demo.client import Client, Refused, Stopped
 from demo.line import Agenda, Batch, Board, Line
 from demo.machines import Instrument
 from demo.mail import Tally
 from demo.mischief import Mischief
+from demo.outgoing import Outgoing
+from demo.signing import Signers
 
 BURST = 12  # boards that run through at full speed, so that there is something to see at once
 MOST_ON_LINE = 15  # boards; a line that stands is not fed
@@ -24,6 +27,8 @@ TRY_BOARDS = 10
 PAUSE_WHEN_REFUSED = 15.0  # seconds
 SHORTEST_PAUSE = 0.02  # seconds before the feeder looks again during the burst
 PROGRESS_SECONDS = 60.0
+LOOK_SECONDS = 10.0  # between looks at what people have done meanwhile
+INSPECT_TAKTS = 4.0  # until a finished lot is inspected
 
 
 def say(text: str) -> None:
@@ -48,6 +53,7 @@ class Simulator:
         signer: Client | None = None,
         offers_runs: bool = False,
         acts: Sequence[Sequence[str]] = (),
+        signers: Signers | None = None,
         say: Callable[[str], None] = say,
     ) -> None:
         """`rate` is in boards per minute, `boards` the size of an order.
@@ -59,6 +65,7 @@ class Simulator:
         self.batches: list[Batch] = []
         self._client = client
         self._signer = signer or client
+        self._signers = signers or Signers()
         self._offers_runs = offers_runs
         self._takt = 60 / rate
         self._boards = boards
@@ -82,19 +89,31 @@ class Simulator:
         self._queued = deque[Opening]()
         self._is_feeding = False
         self._acts = Acts(
-            client, self._line, after=self._agenda.after, queue=self._queue, say=say, takt=self._takt, checks=bool(acts)
+            client,
+            self._line,
+            after=self._agenda.after,
+            queue=self._queue,
+            say=say,
+            takt=self._takt,
+            checks=bool(acts),
+            signers=self._signers,
         )
+        self._outgoing = Outgoing(self._signer, self._signers, say)
+        self._lots: list[Batch] = []  # runs that others inspect before they are closed
         self._tell_at = time.monotonic() + PROGRESS_SECONDS
         self._opening: deque[Callable[[], object]] = deque()
         self._last_stamp = ""
 
     def run(self) -> None:
         """Work until the last order is through, or for ever. Raises Stopped."""
+        self._acts.end_holds()
         self._take_over()
         self._acts.take_over()
         self._feed_again(0)
+        self._agenda.meanwhile(LOOK_SECONDS, self._look_around)
         try:
             self._agenda.run()
+            self._acts.end_stop()
         except Stopped:
             self._acts.end_stop()
             self._line.mail.flush()
@@ -190,9 +209,9 @@ class Simulator:
         return [
             *opening.make,
             *set_up.steps(self._client, run),
-            *readiness.steps(self._client, self._signer, line=plant.LINE, run_no=run, sn=opening.sample),
+            *preparing.steps(self._client, self._signer, run_no=run, sn=opening.sample, signers=self._signers),
             lambda: self._authorize(run),
-            lambda: self._begin(opening.batch, opening.boards),
+            lambda: self._begin_with(opening),
         ]
 
     def _next_order(self, stamp: str) -> Opening:
@@ -217,7 +236,7 @@ class Simulator:
         except Refused as refusal:
             if refusal.code == "READINESS_CHECK_FAILED":
                 now = datetime.now(UTC).isoformat()
-                readiness.report_program(self._client, f"{run_no}-program-{now}", now)
+                preparing.report_program(self._client, f"{run_no}-program-{now}", now)
             raise
 
     # --- runs for somebody else to start ----------------------------------------------------------------------
@@ -246,15 +265,41 @@ class Simulator:
             return False
         known = {batch.run_no for batch in self.batches}
         runs = [run for run in self._list_try_runs("AUTHORIZED") if run["runNo"] not in known]
-        first = self._client.get("stations", plant.STEPS[0].station, "queue")["waiting"] if runs else []
         for run in runs:
-            sns = sorted(unit["sn"] for unit in first if unit["runNo"] == run["runNo"])
-            self._begin(Batch.of(run["runNo"], sns))
+            opening = self._prepared(run["runNo"], self._list_waiting(run["runNo"]))
+            self._begin(opening.batch, opening.boards)
         return bool(runs)
+
+    def _list_waiting(self, run_no: str) -> list[tuple[str, int]]:
+        """Return the boards of a run that wait, each with its step: the sample of a first article is further on."""
+        units = self._client.items("runs", run_no, "units", query={"status": "QUEUED"})
+        return sorted((unit["sn"], unit["stepNo"]) for unit in units)
 
     def _list_try_runs(self, status: str) -> list[dict[str, Any]]:
         runs = self._client.items("runs", query={"status": status, "lineCode": plant.LINE})
         return [run for run in runs if run["runNo"].startswith(TRY_PREFIX)]
+
+    def _begin_with(self, opening: Opening) -> None:
+        """Begin with a run; the sample of its first article has passed the first step."""
+        sample, first = opening.sample, plant.STEPS[0].step_no
+        if sample not in opening.batch.pending:
+            self._begin(opening.batch, opening.boards)
+            return
+        unit = self._client.get("stations", "resolve-unit", sample)
+        if unit["currentStepNo"] == first:
+            self._begin(opening.batch, opening.boards)
+            return
+        opening.batch.pending.remove(sample)
+        self._begin(opening.batch, lambda: self._put_sample(opening, unit["currentStepNo"]))
+
+    def _put_sample(self, opening: Opening, step_no: int) -> None:
+        batch = opening.batch
+        board = Board(opening.sample, batch, self._takt, panel=batch.panel)
+        if batch.panel is not None:
+            batch.panel.boards.append(board)
+        batch.on_line += 1
+        opening.boards()
+        self._line.put(board, step_no)
 
     def _begin(self, batch: Batch, put_boards: Callable[[], None] = lambda: None) -> None:
         self._make_active(batch.run_no)
@@ -280,16 +325,71 @@ class Simulator:
 
     def _close(self, batch: Batch) -> None:
         """Close a run that is over, unless boards of it still wait for people or nothing of it has arrived."""
+        if self._acts.is_holding(batch.run_no):
+            self._agenda.after(max(self._takt, SHORTEST_PAUSE), lambda: self._close(batch))
+            return
         try:
             if self._client.get("runs", batch.run_no, "close-check")["leadsTo"] == "CANCELLED":
                 self._say(f"{batch.run_no} stays open: nothing of it has arrived yet")
                 return
             self._client.post("runs", batch.run_no, "close", body={"reason": f"{batch.done} of {batch.size} boards"})
+        except Refused as refusal:
+            if refusal.code == "OQC_REQUIRED" and batch not in self._lots:
+                self._draw(batch)
+            elif batch not in self._lots:
+                self._say(f"{batch.run_no} stays open: {refusal}")
+        else:
             self._say(f"{batch.run_no} is closed: {batch.done} of {batch.size} boards done")
             self._say(str(self.tally))
             self._acts.on_closed(batch)
+
+    def _draw(self, batch: Batch) -> None:
+        """Have the sample of a finished run drawn. Who has started a run by hand is left to inspect it, too."""
+        inspection = self._outgoing.find(batch.run_no)
+        if inspection is None:
+            return
+        self._lots.append(batch)
+        if batch.run_no.startswith(TRY_PREFIX):
+            self._say(f"{batch.run_no} waits for somebody to inspect it: see “Outgoing inspection”")
+        else:
+            self._agenda.after(self._takt * INSPECT_TAKTS, lambda: self._inspect(batch))
+
+    def _inspect(self, batch: Batch) -> None:
+        """Inspect a lot, unless somebody else does; then its run is closed, or made again."""
+        inspection = self._outgoing.find_untouched(batch.run_no)
+        if inspection is None:
+            self._say(f"{batch.run_no} is inspected by somebody else")
+            return
+        try:
+            if self._outgoing.inspect(inspection, is_bad=self._acts.is_rejected(batch.run_no)) == "FAILED":
+                self._queue_rework(batch.run_no)
+                self._lots.remove(batch)
         except Refused as refusal:
-            self._say(f"{batch.run_no} stays open: {refusal}")
+            self._say(f"{batch.run_no} is not inspected: {refusal} {refusal.details or ''}")
+        self._close_lot(batch)
+
+    def _queue_rework(self, run_no: str) -> None:
+        """Have a rejected lot made again."""
+        rework_run = self._outgoing.send_to_rework(run_no)
+        self._queue(self._prepared(rework_run, self._list_waiting(rework_run)))
+
+    def _close_lot(self, batch: Batch) -> None:
+        """Close the run of a lot that has passed."""
+        if batch in self._lots and self._outgoing.is_decided(batch.run_no):
+            self._lots.remove(batch)
+            self._close(batch)
+
+    def _look_around(self) -> None:
+        """See what people have done: decided about boards, named a sample, inspected a lot."""
+        self._agenda.meanwhile(LOOK_SECONDS, self._look_around)
+        try:
+            self._line.look_after_stuck()
+            for batch in list(self._lots):
+                self._close_lot(batch)
+            for sn in preparing.run_samples(self._client, TRY_PREFIX) if self._offers_runs else ():
+                self._say(f"{sn} is printed as a first article")
+        except Refused as refusal:
+            self._say(f"What people did is not gone on with: {refusal}")
 
     # --- after a restart ------------------------------------------------------------------------------------
 
@@ -312,13 +412,22 @@ class Simulator:
             self.batches.append(batch)
             self._burst_left = 0
         self._queue_prepared()
+        self._take_over_lots()
+
+    def _take_over_lots(self) -> None:
+        """Inspect the lots that another simulator had drawn when it ended; what somebody has begun is left to them."""
+        for inspection in self._outgoing.list_open():
+            run_no, size = inspection["runNo"], inspection["lotSize"]
+            if run_no.startswith((RUN_PREFIX, TRY_PREFIX)):
+                self._lots.append(Batch(run_no, size, deque(), done=size))
+                if run_no.startswith(RUN_PREFIX) and inspection["status"] == "CREATED":
+                    self._agenda.after(self._takt * INSPECT_TAKTS, partial(self._inspect, self._lots[-1]))
 
     def _queue_prepared(self) -> None:
         """Have runs made that another simulator had split off, or made for later, when it ended."""
         for run in self._client.items("runs", query={"status": "PREP", "lineCode": plant.LINE}):
             if run["runNo"].startswith(RUN_PREFIX):
-                units = self._client.items("runs", run["runNo"], "units", query={"status": "QUEUED"})
-                waiting = sorted((unit["sn"], unit["stepNo"]) for unit in units)
+                waiting = self._list_waiting(run["runNo"])
                 if waiting:
                     self._queue(self._prepared(run["runNo"], waiting))
 

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from django.core.management import call_command
 
-from demo import acts, plant
+from demo import acts, bench, plant
 from demo.client import Client, Stopped
 from demo.machines import Instrument
 from demo.simulator import Simulator
@@ -38,7 +38,8 @@ def play(
     line.run()
     assert not line.tally.unexpected
     for batch in line.batches:
-        assert client.get("runs", batch.run_no)["status"] == "COMPLETED"
+        rejected = batch.run_no.endswith("-2")
+        assert client.get("runs", batch.run_no)["status"] == ("CLOSED_REWORK" if rejected else "COMPLETED")
     call_command("check_integrity")
     return line
 
@@ -49,10 +50,11 @@ def test_all_acts_are_played_in_an_hour(client: Client, monkeypatch: pytest.Monk
     first = line.batches[0].run_no
     stamp = first.removeprefix("RUN-CTRL-")
     made = {batch.run_no.removeprefix(first): (batch.done, batch.size) for batch in line.batches}
-    assert made == {"": (10, 10), "-2": (1, 1), "-B": (2, 2), "-E": (3, 3), "-P": (3, 3), "-R": (1, 1)}
+    rest = {"-2": (1, 1), "-2-R1": (1, 1), "-B": (2, 2), "-E": (3, 3), "-P": (3, 3), "-R": (1, 1)}
+    assert made == {"": (9, 10), **rest}
     # split
     assert client.get("runs", f"{first}-B")["woNo"] == f"WO-CTRL-{stamp}"
-    assert client.get("work-orders", f"WO-CTRL-{stamp}")["made"] == 12
+    assert client.get("work-orders", f"WO-CTRL-{stamp}")["made"] == 11
     # stopped
     assert line.tally.on_purpose["line stopped"] > 0
     assert [one["act"] for one in client.items("lines", plant.LINE, "history")].count("hold") == 1
@@ -67,9 +69,35 @@ def test_all_acts_are_played_in_an_hour(client: Client, monkeypatch: pytest.Monk
     for position in (1, 2, 4):
         trace = client.get("trace", "units", f"PB-{stamp}-{position}")
         assert [alias["sn"] for alias in trace["aliases"]] == [f"PANEL-{stamp}:{position}"]
+    check_quality(client, first)
     # golden board
     [passed] = client.items("reference-units", acts.GOLDEN, "passes")
     assert (passed["stationCode"], passed["result"]) == (acts.GOLDEN_STATION, "PASS")
+
+
+def check_quality(client: Client, run_no: str) -> None:
+    """Defects were found and decided about, boards held and released, and one lot was rejected and made again."""
+    found = {one["reportedCode"]: one for one in client.items("defects", query={"runNo": run_no})}
+    assert {reported: (one["code"], one["location"], one["status"]) for reported, one in found.items()} == {
+        "E17": ("BRIDGE", "U3", "REPAIRED"),
+        "E23": ("TOMBSTONE", "R17", "SCRAPPED"),
+        "E99": ("E99", "U1", "FALSE_CALL"),
+    }
+    [repair] = client.get("trace", "units", found["E17"]["unitSn"])["repairs"]
+    assert (repair["action"], repair["replaced"][0]["materialCode"]) == ("REPLACED", bench.PART)
+    tracks = client.get("trace", "units", found["E99"]["unitSn"])["tracks"]
+    assert [track["resultOverride"] for track in tracks if track["stepNo"] == 50] == ["REVIEW"]
+    [hold] = client.items("holds", query={"scope": "UNITS", "source": "PERSON"})
+    assert (hold["status"], hold["condition"]["stationCode"], hold["endReason"]) == (
+        "RELEASED",
+        acts.HELD_STATION,
+        acts.RELEASE_REASON,
+    )
+    lots = {one["runNo"].removeprefix(run_no): one["status"] for one in client.items("oqc")}
+    assert lots.pop("-2") == "FAILED" and set(lots.values()) == {"PASSED"}
+    [first] = client.items("fai", query={"runNo": run_no})
+    [height] = [one for one in client.get("fai", first["id"])["items"] if one["itemName"] == "Paste height"]
+    assert (height["actualNumber"], height["result"]) == (118, "PASS")
 
 
 @pytest.mark.parametrize(

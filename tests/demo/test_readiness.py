@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from demo import plant, readiness, set_up
+from demo import plant, preparing, set_up
 from demo.client import Client, Refused
 from demo.simulator import TRY_PREFIX
 from tests.demo.conftest import make_signer
@@ -48,7 +48,7 @@ def test_a_run_starts_when_stencil_paste_program_and_first_article_are_right(
     }
     assert missing(client) == left
     stencil, bind_stencil, paste, bind_paste, _use = set_up.steps(client, "R")
-    program, feeders, first_article = readiness.steps(client, signer, line=plant.LINE, run_no="R", sn=sns[0])
+    program, feeders, first_article = preparing.steps(client, signer, run_no="R", sn=sns[0])
     for step, settles in (
         (stencil, set()),
         (bind_stencil, {"STENCIL_NOT_BOUND"}),
@@ -69,7 +69,7 @@ def test_a_run_starts_when_stencil_paste_program_and_first_article_are_right(
 
 def test_another_program_keeps_the_run_from_starting(client: Client) -> None:
     make_run(client)
-    readiness.report_program(client, "p", datetime.now(UTC).isoformat(), "OTHER-200")
+    preparing.report_program(client, "p", datetime.now(UTC).isoformat(), "OTHER-200")
     assert "PREP_VALUE_WRONG" in missing(client)
 
 
@@ -85,7 +85,7 @@ def test_a_run_waits_for_somebody_and_is_made_when_it_is_authorized(
     failed = {item["code"] for item in check["items"] if item["status"] == "FAILED"}
     assert failed == {"PREP_NOT_CONFIRMED", "FAI_NOT_PASSED"}  # the line is set up already
     sn = run_no.replace(TRY_PREFIX, "TB-") + "-01"
-    for step in readiness.steps(client, signer, line=plant.LINE, run_no=run_no, sn=sn):
+    for step in preparing.steps(client, signer, run_no=run_no, sn=sn):
         step()
     client.post("runs", run_no, "authorize", body={"action": "AUTHORIZE"})
     simulator(client, boards=1, offers_runs=True).run()
@@ -99,4 +99,4 @@ def test_a_line_of_an_earlier_release_is_left_as_it_is(client: Client, signer: C
         client._call("DELETE", f"/api/prep-policies/{policy['id']}")
     assert plant.make(client) is False
     assert list(client.items("prep-policies")) == []
-    assert readiness.steps(client, signer, line=plant.LINE, run_no="R", sn="X") == []
+    assert preparing.steps(client, signer, run_no="R", sn="X") == []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from demo import line as demo_line
-from demo import oven, plant, readiness, set_up
+from demo import oven, plant, preparing, readiness, set_up
 from demo.client import Client, Stopped
 from demo.machines import Fault, Instrument
 from demo.mail import Letter, Mail
@@ -233,6 +233,8 @@ def make_plant_by_hand(client: Client) -> None:
     client.patch("routes", plant.ROUTE, body={"steps": steps})
     for spec in client.items("data-collection-specs", query={"operationCode": "REFLOW"}):
         client.patch("data-collection-specs", spec["id"], body={"triggerType": "EACH_UNIT"})
+    items = [{"itemName": name, "itemSpec": spec} for name, spec, _seen in readiness.ITEMS]
+    client.patch("fai-templates", readiness.TEMPLATE, body={"items": items})
     for measurement in plant.FINAL_CHECK:
         client.post("data-collection-specs", body=measurement.body("FCT"))
     assert client.post("routes", plant.ROUTE, "compile")["status"] == "READY"
@@ -304,11 +306,13 @@ def put_boards_into_the_oven(client: Client) -> list[str]:
     client.post("work-orders", "W", "runs", body={"lineCode": plant.LINE, "planQty": 2, "runNo": "R"})
     client.post("runs", "R", "units", body={"sns": sns})
     signer = make_signer(client)
-    for step in (*set_up.steps(client, "R"), *readiness.steps(client, signer, line=plant.LINE, run_no="R", sn=sns[0])):
+    for step in (*set_up.steps(client, "R"), *preparing.steps(client, signer, run_no="R", sn=sns[0])):
         step()
     client.post("runs", "R", "authorize", body={"action": "AUTHORIZE"})
     for step in plant.STEPS[:4]:
         for sn in sns:
+            if client.get("stations", "resolve-unit", sn)["currentStepNo"] != step.step_no:
+                continue  # as the first article it was printed already
             client.post("stations", step.station, "track-in", body={"runNo": "R", "sn": sn})
             if step.kind == "REFLOW":
                 continue

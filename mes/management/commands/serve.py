@@ -69,10 +69,12 @@ def web(host: str, port: int) -> Program:
 def demo(host: str, port: int) -> Program:
     """The simulated line, a client of the HTTP interface like any machine."""
     tokens = {name: str(demo_data().get(name, "")) for name in ("token", "signerToken")}
+    passwords = {user["username"]: user["password"] for user in demo_data().get("users", [])}
     environment = {
         "LINEKEEPER_URL": url(host, port),
         "LINEKEEPER_TOKEN": tokens["token"],
         "LINEKEEPER_SIGNER_TOKEN": tokens["signerToken"],
+        "LINEKEEPER_SIGNERS": json.dumps(passwords),  # people sign what they decide
     }
     return Program("demo", [sys.executable, "-m", "demo"], environment, folder=settings.BASE_DIR)
 
