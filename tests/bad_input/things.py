@@ -10,7 +10,7 @@ from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import Source
-from mes.production.hold_models import Hold
+from mes.production.hold_models import Hold, HoldRule
 from mes.production.identity_models import ReferenceUnit
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate, MappingExample
@@ -44,6 +44,7 @@ def make_things() -> dict[str, dict[str, str]]:
     )
     held = Hold.objects.create(scope="UNITS", reason="Hot oven", condition={"runNo": "RUN-1"}, opened_by="sue")
     policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
+    rule = HoldRule.objects.create(code="R-1", name="X", kind="CONSECUTIVE_FAIL", n=3, action="NOTIFY")
     return {
         "approvals": {"pk": str(asked.approval_id), "id": str(asked.approval_id)},
         "holds": {"no": held.hold_no},
@@ -51,6 +52,7 @@ def make_things() -> dict[str, dict[str, str]]:
         "bom-items": {"id": str(item.pk)},
         "data-collection-specs": {"id": str(plant.peak.pk)},
         "fai-templates": {"code": template.code},
+        "hold-rules": {"code": rule.code},
         "prep-policies": {"id": str(policy.pk)},
         "imports": {"id": sheet["id"], "collection": "materials"},
         "sources": {"code": "AOI-1"},

@@ -43,13 +43,15 @@ INTEREST = f"""
 
 def watch(events: Sequence[MesEvent]) -> None:
     """Write an event for each rule and place of which these moves tell what is not let go by."""
-    rules = list(_rules().filter(is_active=True).order_by("pk"))
+    rules = list(_rules().filter(is_active=True))
+    broken: list[NewEvent] = []
     for place, track_ids in _list_places(events).items() if rules else ():
         for rule in rules:
             if place.fits(rule) and not passes.is_held(rule, place):
                 breach = _find_breach(rule, place, track_ids)
                 if breach is not None:
-                    emit(_event_of(rule, place, breach))
+                    broken.append(_event_of(rule, place, breach))
+    emit(*sorted(broken, key=lambda event: event.key))  # in order: another worker may see the same
 
 
 HANDLER = SetHandler(watch, interest=INTEREST)
