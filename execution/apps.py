@@ -20,6 +20,7 @@ class ExecutionConfig(AppConfig):
         from execution.quality.first_article import signed_document
         from execution.quality.hold_rules import watching
         from execution.quality.holds import batches, catching, signed_release
+        from execution.quality.holds.lists import HOLDS
         from execution.quality.mrb import services as mrb
         from execution.quality.oqc import drawing, gate, sampling
         from execution.quality.oqc import services as outgoing_inspections
@@ -58,7 +59,7 @@ class ExecutionConfig(AppConfig):
         for event_type in (EventType.TRACK_IN, EventType.TRACK_OUT, EventType.DEFECT_FOUND):
             handlers[event_type].register(catching.HANDLER)
         tracked.register(*TRACKED)
-        lists.register(VALUES)
+        lists.register(VALUES, HOLDS)
         signed_records.register(reentries.KIND)
         rules.register(*integrity.RULES)
         scrap_finders.register(queries.find_scrap_times)

@@ -4,6 +4,7 @@ from django.urls import path, re_path
 
 from execution.quality import defect_review
 from execution.quality.first_article import pages as first_article
+from execution.quality.holds import pages as holds
 from execution.quality.oqc import pages as oqc
 from execution.quality.repair import pages as repair
 from mes.platform.http.addresses import NAME, one_of
@@ -16,6 +17,10 @@ urlpatterns = [
     path("oqc/<int:inspection_id>/scan/", oqc.scan, name="oqc-scan"),
     path("oqc/<int:inspection_id>/record/", oqc.record, name="oqc-record"),
     path("oqc/<int:inspection_id>/<str:name>/", oqc.act, name="oqc-action"),
+    path("holds/", holds.all_holds, name="holds"),
+    path("holds/new/", holds.new, name="hold-new"),
+    path("holds/<str:hold_no>/", holds.hold, name="hold"),
+    path("holds/<str:hold_no>/<str:name>/", holds.act, name="hold-act"),
     re_path(
         rf"^first-articles/(?P<run_no>{NAME})/(?P<action>{one_of(first_article.NAMES)})/$",
         first_article.act,

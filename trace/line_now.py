@@ -50,6 +50,7 @@ class LineNow:
 
     line: Line
     hold: Hold | None
+    other_holds: Sequence[Hold]
     active: Active | None
     at_stations: Sequence[Active]
     open_runs: Sequence[OpenRun]
@@ -100,10 +101,12 @@ def get_line_now(*, code: str) -> LineNow:
         for activation in activations
         if activation.run_id in states
     ]
+    of_itself = [hold for hold in holds if hold.line_id is not None]
     of_line = next((item for item in active if item.station is None), None)
     return LineNow(
         line=line,
-        hold=next((hold for hold in holds if hold.line_id is not None), None),
+        hold=next(iter(of_itself), None),
+        other_holds=of_itself[1:],
         active=of_line,
         at_stations=[item for item in active if item.station is not None],
         open_runs=[

@@ -1,6 +1,6 @@
 """The pages: thin views around the queries of this app. Decisions go through the services of the HTTP interface."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,6 +14,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from execution import dispositions
+from execution.quality.holds import board as holds
+from execution.quality.holds.queries import list_open_numbers
 from mes.errors import CarrierNotFound, DomainError, RunNotFound, SnIsReference, SnUnreadable, UnitNotFound
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http import acts
@@ -72,7 +74,16 @@ def search(request: HttpRequest) -> HttpResponse:
         return redirect("order", wo_no=results.exact_wo_no)
     if results and results.exact_carrier_no:
         return redirect("carrier", carrier_no=results.exact_carrier_no)
-    context = {"text": text, "refusal": refusal, "results": results, "recent": runs.list_recent_runs()}
+    if text and (hold_no := holds.find_exact(text)) is not None:
+        return redirect("hold", hold_no=hold_no)
+    open_holds = _name_holds(results.units if results else ())
+    context = {
+        "text": text,
+        "refusal": refusal,
+        "results": results,
+        "open_holds": open_holds,
+        "recent": runs.list_recent_runs(),
+    }
     return render(request, "trace/search.html", context)
 
 
@@ -118,14 +129,15 @@ def unit(request: HttpRequest, sn: str) -> HttpResponse:
     if is_live(request) and request.GET.get("seen") == mark:
         return HttpResponse(status=204)  # without drawing a thousand values again
     at_limit = trace.is_at_reentry_limit
-    offered = unit_act_pages.list_acts(request, trace.unit, waiting, is_at_reentry_limit=at_limit)
+    to_sign, is_all = unit_act_pages.list_to_sign(trace.unit)
+    offered = unit_act_pages.list_acts(request, trace.unit, waiting, is_at_reentry_limit=at_limit, to_sign=to_sign)
     if not is_live(request):
         offered = list(acts.with_refusal(request, offered, place=reverse("unit", args=[trace.unit.sn])))
     context = {
         "trace": trace,
         "acts": offered,
         "waiting": waiting,
-        "decisions": _list_decisions(request, trace),
+        "decisions": [name for name in _list_decisions(request, trace) if not (is_all and name == "release")],
         "rework_steps": _list_rework_steps(trace),
         "opened": opened,
     }
@@ -144,7 +156,14 @@ def carrier(request: HttpRequest, carrier_no: str) -> HttpResponse:
     offered = carrier_act_pages.list_acts(request, trace)
     if not is_live(request):
         offered = list(acts.with_refusal(request, offered, place=reverse("carrier", args=[carrier_no])))
-    return show_live(request, "trace/carrier.html", "trace/_carrier_live.html", {"trace": trace, "acts": offered})
+    open_holds = _name_holds(load.unit for load in trace.current)
+    context = {"trace": trace, "acts": offered, "open_holds": open_holds}
+    return show_live(request, "trace/carrier.html", "trace/_carrier_live.html", context)
+
+
+def _name_holds(units: Iterable[Any]) -> dict[int, list[str]]:
+    """Return the numbers of what holds the held ones of some units."""
+    return list_open_numbers(unit.pk for unit in units if unit.status == UnitStatus.ON_HOLD)
 
 
 def _show_pass(request: HttpRequest, trace: units.UnitTrace, track_id: int) -> HttpResponse:

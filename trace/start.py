@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Case, When
 from django.utils import timezone
 
 from mes.platform.accounts.roles import Capability
@@ -48,7 +49,7 @@ class Start:
 
 
 def get_start(user: Any, granted: frozenset[Capability]) -> Start:
-    """Load it: one query for followed lines; late orders three, requests, held runs and deviations one each."""
+    """Load it: one query for followed lines; late orders three, requests, holds and deviations one each."""
     own = frozenset(FollowedLine.objects.filter(user=user.pk).values_list("line_id", flat=True))
     plans = not granted.isdisjoint(WorkOrderViewSet.capabilities["runs"])
     approves = [kind.type for kind in approvals.kinds if not granted.isdisjoint(kind.approves)]
@@ -57,7 +58,7 @@ def get_start(user: Any, granted: frozenset[Capability]) -> Start:
         own_lines=own,
         late=list_late(SHOWN + 1, line_ids=sorted(own)) if plans else None,
         asked=_list_asked(approves) if approves else None,
-        held=_list_held() if approves else None,
+        held=_list_held() if Capability.HOLD in granted else None,
         deviating=_list_deviating() if engineers else None,
     )
 
@@ -70,9 +71,9 @@ def _list_asked(types: Sequence[str]) -> list[Asked]:
 
 
 def _list_held() -> list[Hold]:
-    """Return what holds runs, the oldest first."""
-    holds = Hold.objects.filter(status=HoldStatus.OPEN, scope=HoldScope.RUN).select_related("run__work_order")
-    return list(holds.order_by("id")[: SHOWN + 1])
+    """Return what stands still: runs, lines and stations before units, then the newest."""
+    holds = Hold.objects.filter(status=HoldStatus.OPEN).select_related("run__work_order", "line", "station")
+    return list(holds.order_by(Case(When(scope=HoldScope.UNITS, then=1), default=0), "-id")[: SHOWN + 1])
 
 
 def _list_deviating() -> list[Run]:

@@ -1,5 +1,6 @@
 """What may be done with a unit besides deciding about it: to ask that its scrap be undone, to give it a new label."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from django.core.exceptions import PermissionDenied
@@ -9,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from execution import dispositions, labels
-from execution.api import RelabelRequest, ReworkRequest, UnitDecisionViewSet
+from execution.api import RelabelRequest, ReleaseRequest, ReworkRequest, UnitDecisionViewSet
+from execution.quality.holds import cases
 from execution.quality.repair.reentries import Override
 from execution.transfers.api import TransferViewSet, UndoScrapRequest
 from execution.transfers.scrap_undoing import request_undoing
@@ -19,13 +21,15 @@ from mes.platform.http.acts import Act, Field, FieldKind
 from mes.platform.http.pages import signed_in
 from mes.platform.signatures import services as signatures
 from mes.production.decision_models import Approval, ApprovalStatus
+from mes.production.hold_models import HeldUnit
 from mes.production.models import OPEN_RUN_STATUSES, Unit, UnitStatus
 
-UNSCRAP, RELABEL, BEYOND = "unscrap", "relabel", "rework-beyond"
+UNSCRAP, RELABEL, BEYOND, RELEASE = "unscrap", "relabel", "rework-beyond", "release-signed"
 NEEDED: dict[str, tuple[Capability, ...]] = {
     UNSCRAP: TransferViewSet.capabilities["unscrap"],
     RELABEL: UnitDecisionViewSet.capabilities["relabel"],
     BEYOND: (Capability.MRB,),
+    RELEASE: (Capability.HOLD,),
 }
 REWORKED_FROM = (UnitStatus.OUT_FAILED, UnitStatus.DONE, UnitStatus.ON_HOLD)
 
@@ -38,10 +42,17 @@ def find_request(unit: Unit) -> Approval | None:
 
 
 def list_acts(
-    request: HttpRequest, unit: Unit, waiting: Approval | None, *, is_at_reentry_limit: bool = False
+    request: HttpRequest,
+    unit: Unit,
+    waiting: Approval | None,
+    *,
+    is_at_reentry_limit: bool = False,
+    to_sign: Sequence[HeldUnit] = (),
 ) -> list[Act]:
-    """Return what the unit's state allows and somebody may do."""
+    """Return what the unit's state allows and somebody may do; `to_sign` are what holds it and ends by a signature."""
     offered = []
+    if to_sign and _may(request, RELEASE):
+        offered.append(_release_signed(request, unit, to_sign))
     if is_at_reentry_limit and unit.status in REWORKED_FROM and _may(request, BEYOND):
         offered.append(_rework_beyond(request, unit))
     if unit.status == UnitStatus.SCRAPPED and waiting is None and _may(request, UNSCRAP):
@@ -53,6 +64,36 @@ def list_acts(
 
 def _may(request: HttpRequest, name: str) -> bool:
     return not role_capabilities(request.user).isdisjoint(NEEDED[name])
+
+
+def list_to_sign(unit: Unit) -> tuple[list[HeldUnit], bool]:
+    """Return what holds a unit and ends by a signature only, and whether that is all; no query for other units."""
+    if unit.status != UnitStatus.ON_HOLD:
+        return [], False
+    open_cases = cases.list_open_cases([unit])[unit.pk]
+    to_sign = cases.find_to_sign(unit, open_cases)
+    return to_sign, len(to_sign) == len(open_cases)
+
+
+def _release_signed(request: HttpRequest, unit: Unit, to_sign: Sequence[HeldUnit]) -> Act:
+    numbers = ", ".join(row.hold.hold_no for row in to_sign)
+    about = _(
+        "%(holds)s: of several units, or of units yet to come. You sign that this one goes on, whatever holds it."
+    )
+    return Act(
+        RELEASE,
+        _("Release, signed"),
+        reverse("unit-act", args=[RELEASE, unit.sn]),
+        button=_("Release the unit"),
+        about=about % {"holds": numbers},
+        symbol="next",
+        tone="good",
+        fields=_signed_fields(request),
+    )
+
+
+def _signed_fields(request: HttpRequest) -> tuple[Field, ...]:
+    return (acts.reason_field(), *acts.signature_fields(request, meaning=_("Released")))
 
 
 def _rework_beyond(request: HttpRequest, unit: Unit) -> Act:
@@ -131,7 +172,7 @@ def act(request: HttpRequest, name: str, sn: str) -> HttpResponse:
         raise Http404
     if not _may(request, name):
         raise PermissionDenied(_("You may not do this."))
-    do = {UNSCRAP: _ask_to_undo, RELABEL: _give_label, BEYOND: _send_beyond}[name]
+    do = {UNSCRAP: _ask_to_undo, RELABEL: _give_label, BEYOND: _send_beyond, RELEASE: _release}[name]
     return acts.carry_out(request, partial(do, request, sn), place=reverse("unit", args=[sn]), name=name)
 
 
@@ -145,6 +186,13 @@ def _ask_to_undo(request: HttpRequest, sn: str) -> str:
         to_step_no=body.get("to_step_no"),
     )
     return _("Asked for: it waits for somebody of Quality.")
+
+
+def _release(request: HttpRequest, sn: str) -> str:
+    body = acts.read_form(ReleaseRequest, request, _signed_fields(request))
+    signing = signatures.verify(request, body.get("signature"), Capability.HOLD)
+    dispositions.release_unit(sn=sn, reason=body["reason"], by=request.user.get_username(), signing=signing)
+    return _("The decision is recorded.")
 
 
 def _send_beyond(request: HttpRequest, sn: str) -> str:

@@ -75,15 +75,9 @@ def _read(record_id: str) -> Mapping[str, Any] | None:
 
 
 def _page(record_id: str) -> str:
-    """Return the page of the run or line that was held, of a station its line's."""
+    """Return the page of the hold."""
     decision = _find(record_id)
-    hold = None if decision is None else decision.hold
-    if hold is None:
-        return ""
-    if hold.run is not None:
-        return reverse("run", args=[hold.run.run_no])
-    line = hold.station.line if hold.station is not None else hold.line
-    return "" if line is None else reverse("line", args=[line.code])
+    return "" if decision is None else reverse("hold", args=[decision.hold.hold_no])
 
 
 SIGNED = SignedRecord(RECORD_TYPE, _("End of a hold"), _read, _page)

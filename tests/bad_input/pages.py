@@ -24,6 +24,7 @@ ARGUMENTS = {
     "key": "plant",
     "app_label": "mes",
     "name": "units",
+    "hold_no": "H-1",
 }
 
 

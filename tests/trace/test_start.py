@@ -78,7 +78,7 @@ def test_quality_sees_what_waits_for_approval_and_held_runs(plant: Plant) -> Non
     ask(plant)
     page = words(sign_in(Role.QUALITY))
     assert "Waits for your approval" in page and "SN-1" in page and "asked by supervisor" in page
-    assert "Runs on hold" in page and "Wrong reel" in page and "Late orders" not in page
+    assert "What stands still" in page and "Wrong reel" in page and "Late orders" not in page
 
 
 def test_an_engineer_sees_runs_with_deviations(plant: Plant) -> None:

@@ -20,6 +20,7 @@ from execution.models import DataValue, DispositionAction, ResultOverride, Track
 from execution.quality.defects import UNSPECIFIED
 from execution.quality.models import NOT_A_DEFECT, DefectSource, DefectStatus
 from mes.production.decision_models import ApprovalStatus
+from mes.production.hold_models import HeldUnitEnd, Hold, HoldStatus
 from mes.production.models import RunStatus, Unit, UnitStatus, WorkOrderStatus
 from mes.routing.models import RouteVersion
 from trace.unit_rows import DefectRow, DispositionRow, TrackRow, ValueRow
@@ -61,6 +62,11 @@ LOOKS = {  # state → (tone, symbol); the tones are colours in app.css, the sym
     ApprovalStatus.EXPIRED: ("wait", "ahead"),
 }
 NO_LOOK = ("wait", "ahead")
+_OF_HOLD = {
+    HeldUnitEnd.RELEASED: ("good", "next"),
+    HeldUnitEnd.REWORK: ("work", "rework"),
+    HeldUnitEnd.SCRAP: ("scrap", "scrap"),
+}
 
 
 # --- symbols ------------------------------------------------------------------------------------------------
@@ -86,6 +92,28 @@ def state(status: str, label: str = "") -> SafeString:
     """Show a status as symbol and text in its colour."""
     tone, name = LOOKS.get(status, NO_LOOK)  # type: ignore[call-overload]
     return format_html('<span class="state tone-{}">{}{}</span>', tone, symbol(name), label or status)
+
+
+@register.simple_tag
+def unit_state(status: str) -> SafeString:
+    """Show the status of a unit that is known by its value."""
+    return state(status, str(dict(UnitStatus.choices).get(status, status)))
+
+
+@register.simple_tag
+def hold_state(hold: Hold) -> SafeString:
+    """Show whether a hold is open."""
+    look = ("hold", "hold") if hold.status == HoldStatus.OPEN else ("good", "pass")
+    return format_html('<span class="state tone-{}">{}{}</span>', look[0], symbol(look[1]), hold.get_status_display())
+
+
+@register.simple_tag
+def hold_event(act: str) -> SafeString:
+    """Show what was decided about a hold."""
+    end = HeldUnitEnd(act) if act in HeldUnitEnd.values else None
+    tone, name = ("hold", "hold") if end is None else _OF_HOLD[end]
+    label = _("Held") if end is None else end.label
+    return format_html('<span class="state tone-{}">{}{}</span>', tone, symbol(name), label)
 
 
 @register.filter

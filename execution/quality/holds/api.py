@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins
 from rest_framework.exceptions import PermissionDenied
@@ -173,7 +174,7 @@ class HoldViewSet(mixins.ListModelMixin, GenericViewSet):
         """Release them."""
         body = read(HoldReleaseRequest, request)
         hold = services.get(no)
-        signing = _verify(request, hold, body)
+        signing = verify_end(request, hold, body)
         by = operator_name(request)
         if hold.scope != HoldScope.UNITS:
             if body.get("sns"):
@@ -200,7 +201,7 @@ class HoldViewSet(mixins.ListModelMixin, GenericViewSet):
     def dispose(self, request: Request, no: str) -> Response:
         """Decide about them."""
         body = read(DisposeRequest, request)
-        signing = _verify(request, services.get(no), body)
+        signing = verify_end(request, services.get(no), body)
         done = services.dispose(
             hold_no=no,
             sns=body["sns"],
@@ -213,7 +214,7 @@ class HoldViewSet(mixins.ListModelMixin, GenericViewSet):
         return _show(done.hold, 200 if done.is_done else 202)
 
 
-def _verify(request: Request, hold: Hold, body: dict[str, Any]) -> Signing | None:
+def verify_end(request: HttpRequest | Request, hold: Hold, body: dict[str, Any]) -> Signing | None:
     """Return who signs, where somebody must or does."""
     given = body.get("signature")
     if given is None and not services.needs_signature(hold):

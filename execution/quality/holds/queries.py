@@ -1,5 +1,6 @@
 """What a hold is at: its units, what was decided about it, and who signed that."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db.models import Count, Q
@@ -50,6 +51,16 @@ def find_signature(hold: Hold) -> Signature | None:
     """Return the signature of the latest decision about a hold; None where nobody signed it."""
     last = HoldDecision.objects.filter(hold=hold).order_by("-id").values_list("pk", flat=True).first()
     return None if last is None else read_latest(RECORD_TYPE, [last]).get(str(last))
+
+
+def list_open_numbers(unit_ids: Iterable[int]) -> dict[int, list[str]]:
+    """Return the numbers of what holds units at present, by unit, the oldest first; no query for none."""
+    found: dict[int, list[str]] = {}
+    if ids := list(unit_ids):
+        rows = HeldUnit.objects.filter(unit__in=ids, ended_at=None).order_by("hold_id")
+        for unit_id, hold_id in rows.values_list("unit", "hold"):
+            found.setdefault(unit_id, []).append(Hold.number_of(hold_id))
+    return found
 
 
 def list_units(hold: Hold) -> list[dict[str, Any]]:

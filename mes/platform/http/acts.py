@@ -4,6 +4,7 @@ A form is read by the serializer of the interface, so that both take the same. A
 shown beside the button when the page comes again, with what was typed (`templates/_act.html`).
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -67,6 +68,7 @@ class FieldKind(Enum):
     TEXT = "text"
     CODE = "code"  # what a scanner may type
     NUMBER = "number"
+    DECIMAL = "decimal"
     DATE = "date"
     MOMENT = "moment"  # in the plant's time zone
     CHOICE = "choice"
@@ -74,6 +76,7 @@ class FieldKind(Enum):
     LINES = "lines"  # codes, one a line, as a scanner types them
     SCANS = "scans"  # the same, as a list to scan into (`static/scan-list.js`), with its fault beside each
     TICK = "tick"
+    SOME = "some"  # of several choices, any number
     HIDDEN = "hidden"
     WHO = "who"  # the account that is signed in: shown, not changed
     PASSWORD = "password"  # taken as it is typed, and never shown or kept
@@ -127,6 +130,11 @@ class Row:
     @property
     def kind(self) -> str:
         return self.field.kind.value
+
+    @property
+    def chosen(self) -> Sequence[str]:
+        """What of several choices is chosen."""
+        return self.value.split()
 
 
 @dataclass(frozen=True)
@@ -235,7 +243,13 @@ def read_form(serializer: type[serializers.Serializer], request: HttpRequest, fi
     """
     if any(each.name == CONFIRM for each in fields) and not request.POST.get(CONFIRM):
         raise ValidationFailed({CONFIRM: _("Tick this first: it says what will happen.")})
-    texts = [(each, _text_of(each, request)) for each in fields if each.name != CONFIRM]
+    asked = [each for each in fields if each.name != CONFIRM]
+    return read_texts(serializer, {each.name: _text_of(each, request) for each in asked}, asked)
+
+
+def read_texts(serializer: type[serializers.Serializer], given: Mapping[str, str], fields: Sequence[Field]) -> Any:
+    """Return what texts of fields, by name, say as a serializer of the interface reads it. Raises ValidationFailed."""
+    texts = [(each, given.get(each.name, "")) for each in fields]
     body = serializer(data=_nested({each.name: _value_of(each, text) for each, text in texts if text}))
     # A form may insist on what the interface leaves open: why somebody refuses.
     problems = {each.name: _("This field is required.") for each, text in texts if each.is_required and not text}
@@ -247,6 +261,8 @@ def read_form(serializer: type[serializers.Serializer], request: HttpRequest, fi
 
 
 def _text_of(each: Field, request: HttpRequest) -> str:
+    if each.kind is FieldKind.SOME:
+        return "\n".join(request.POST.getlist(each.name))
     text = request.POST.get(each.name, "")
     return text if each.kind is FieldKind.PASSWORD else text.strip()
 
@@ -295,14 +311,24 @@ def _value_of(each: Field, text: str) -> Any:
     if each.kind is FieldKind.NUMBER or each.is_number:
         number = whole_number(text)
         return text if number is None else number
+    if each.kind is FieldKind.DECIMAL:
+        return _decimal(text)
     if each.kind is FieldKind.TICK:
         return True
-    if each.kind is FieldKind.LINES:
+    if each.kind in (FieldKind.LINES, FieldKind.SOME):
         return text.split()
     if each.kind is FieldKind.SCANS:  # a label may hold blanks, and the separators of its syntax
         lines = (line.strip(" \t") for line in _LINE_ENDS.split(text))
         return [line for line in lines if line]
     return _moment(text) if each.kind is FieldKind.MOMENT else text
+
+
+def _decimal(text: str) -> float | str:
+    try:
+        number = float(text.replace(",", "."))
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
 
 
 def _moment(text: str) -> str:
