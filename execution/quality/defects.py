@@ -15,6 +15,7 @@ from execution.models import Track
 from execution.outbox_events import defect_event
 from execution.quality.defect_codes.catalogue import NO_CODES, OUT_OF_LIMITS, UNSPECIFIED, Catalogue, Codes, load
 from execution.quality.models import Defect, DefectSource, DefectStatus, InspectionResult
+from mes.platform.database.prepared import fetch_all
 from mes.platform.outbox.emit import emit
 from mes.production.models import Unit
 
@@ -234,6 +235,13 @@ def list_standing(open_defects: Iterable[OpenDefect], track: Track) -> list[Open
         and not _is_of_earlier_pass(each, track)
         and not (each.is_of_inspection and each.track_id == track.pk)
     ]
+
+
+def has_standing_elsewhere(track: Track) -> bool:
+    """Whether the unit of a track has open defects of other steps with which it passes none."""
+    rows = fetch_all(f"SELECT {OPEN_DEFECTS} FROM mes_unit u WHERE u.id = %(unit)s", {"unit": track.unit_id})
+    open_defects = msgspec.json.decode(rows[0][0] or "[]", type=list[OpenDefect])
+    return any(each.track_id != track.pk for each in list_standing(open_defects, track))
 
 
 def list_passed(open_defects: Iterable[OpenDefect], track: Track) -> list[int]:

@@ -5,6 +5,7 @@ It is looked up in the statements that look for units anyway, or only where none
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from django.db.models.expressions import RawSQL
 
 from mes import errors
 from mes.platform.database.prepared import as_json, fetch_all
+from mes.production.identity_models import UnitAlias
 from mes.production.models import Run, Unit
 from mes.production.serial_numbers import no_such_unit
 
@@ -126,6 +128,14 @@ def get_unit(sn: str, units: Any = Unit.objects) -> Unit:
     """Return the unit that has a serial number, or had it before. Raises as `find_present` does."""
     unit = units.filter(sn=sn).first()
     return unit or units.get(sn=find_present(sn))
+
+
+def find_sns_at(unit_ids: Iterable[int], at: datetime) -> dict[int, str]:
+    """Return the serial numbers that units had at a moment, by their ids: what was signed says these."""
+    asked = set(unit_ids)
+    present: dict[int, str] = dict(Unit.objects.filter(pk__in=asked).values_list("pk", "sn"))
+    earlier = UnitAlias.objects.filter(unit__in=asked, relabelled_at__gt=at).order_by("-relabelled_at", "-id")
+    return present | dict(earlier.values_list("unit_id", "sn"))
 
 
 def find_units(sns: Iterable[str], units: Any = Unit.objects) -> dict[str, Unit]:

@@ -310,7 +310,8 @@ class OqcViewSet(mixins.ListModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Give an outgoing inspection up",
-        description="Its run goes on. One is drawn again with the next unit that is done, or by hand.",
+        description="Its run goes on; units with a failed item are held. One is drawn again with the next unit that is "
+        "done, or by hand.",
         request=OqcCancelRequest,
         responses=OqcDetail,
         examples=[

@@ -12,9 +12,10 @@ from mes.production.models import Run, Unit, UnitStatus
 
 def find_refusals(run: Run) -> Iterable[OqcRequired]:
     """Yield the refusal of closing a run with finished units whose latest inspection has not passed, or was drawn
-    before some of them were done. Registered with `closing_checks`.
+    before some of them were done; where no rule asks for one, while one is under way: closing is no decision about it.
+    Registered with `closing_checks`.
     """
-    if find_asking(run) is None:
+    if find_asking(run) is None and not run.is_in_oqc:
         return
     done = list_done(run)
     if not done:

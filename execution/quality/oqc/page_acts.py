@@ -93,7 +93,10 @@ def _inspecting(request: HttpRequest, inspection: OqcInspection, judgement: Judg
             )
         )
     if inspection.status in OPEN_STATUSES:
-        about = _("The lot goes on as if nothing had been drawn. It needs another inspection before its run is closed.")
+        about = _(
+            "The lot goes on, but for the units with a failed item, which are held. It needs another inspection before "
+            "its run is closed."
+        )
         button = _("Give the inspection up")
         found.append(
             Act(

@@ -201,9 +201,14 @@ def _note_lot(inspection: OqcInspection, *, is_accepted: bool) -> int | None:
 
 @locking.atomically
 def cancel(*, inspection_id: int, reason: str, by: str) -> OqcInspection:
-    """Give an inspection up; its lot goes on. Raises OqcNotFound, RunClosed, InvalidTransition."""
+    """Give an inspection up; its lot goes on, but for the units with a failed item: what was found is not given up.
+
+    Raises OqcNotFound, RunClosed, InvalidTransition.
+    """
     give_reason(reason)
     inspection = _lock(inspection_id, action=Action.CANCEL)
+    inspection.completed_by = by
+    inspection.hold = _hold_nonconforming(inspection, judge(inspection).nonconforming)
     _end_cancelled(inspection, by=by, reason=reason)
     holds.note_oqc(inspection.run, is_open=False)
     return inspection
@@ -221,7 +226,7 @@ def cancel_open(run: Run) -> None:
 
 def _end_cancelled(inspection: OqcInspection, *, by: str, reason: str) -> None:
     inspection.completed_by, inspection.completed_at, inspection.decision_remark = by, timezone.now(), reason
-    inspection.save(update_fields=["status", "completed_by", "completed_at", "decision_remark"])
+    inspection.save(update_fields=["status", "completed_by", "completed_at", "decision_remark", "hold"])
 
 
 def _lock(inspection_id: int, *, action: Action) -> OqcInspection:

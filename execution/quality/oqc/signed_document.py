@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from execution.quality.oqc.models import OqcInspection
 from mes.platform.signatures.hooks import SignedRecord
+from mes.production.names import find_sns_at
 
 RECORD_TYPE = "OQC"
 # Names of the document: what is added to the model later is no part of what was signed before.
@@ -48,15 +49,22 @@ _OF_ITEMS = {
 
 
 def describe(inspection: OqcInspection) -> dict[str, Any]:
-    """Return the document of an inspection, with its items as they are in the database."""
-    items = inspection.items.select_related("unit").order_by("id")
+    """Return the document of an inspection that is decided, with its items as they are in the database. Its units are
+    named as they were then: who relabels one later changes nothing that was signed.
+    """
+    assert inspection.completed_at is not None  # it is decided
+    items, sampled = (
+        inspection.items.order_by("id"),
+        inspection.samples.order_by("id").values_list("unit_id", flat=True),
+    )
+    sns = find_sns_at({*sampled, *(item.unit_id for item in items)}, inspection.completed_at)
     return {
         "id": str(inspection.pk),
         "runNo": inspection.run.run_no,
         **{name: getattr(inspection, field) for name, field in _FIELDS.items()},
-        "sampleSns": list(inspection.samples.order_by("id").values_list("unit__sn", flat=True)),
+        "sampleSns": [sns[unit_id] for unit_id in sampled],
         "items": [
-            {"unitSn": item.unit.sn, **{name: getattr(item, field) for name, field in _OF_ITEMS.items()}}
+            {"unitSn": sns[item.unit_id], **{name: getattr(item, field) for name, field in _OF_ITEMS.items()}}
             for item in items
         ],
     }
@@ -64,7 +72,7 @@ def describe(inspection: OqcInspection) -> dict[str, Any]:
 
 def _read(record_id: str) -> dict[str, Any] | None:
     inspection = OqcInspection.objects.select_related("run").filter(pk=record_id).first()
-    return None if inspection is None else describe(inspection)
+    return None if inspection is None or inspection.completed_at is None else describe(inspection)
 
 
 SIGNED = SignedRecord(RECORD_TYPE, _("Outgoing inspection"), _read, lambda record_id: reverse("oqc", args=[record_id]))

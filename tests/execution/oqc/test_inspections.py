@@ -195,6 +195,21 @@ def test_a_run_is_closed_only_with_all_that_was_done_inspected(plant):
     assert_done(client.post("/api/runs/LOT/close", {"reason": "short"}))
 
 
+def test_what_was_found_bad_leaves_neither_by_giving_up_nor_by_closing(plant):
+    run, client = make_lot(plant, "LOT", units=2), api_client()
+    inspection = draw(client, run)  # by hand: no rule asks for it
+    assert_done(act(client, inspection, "start"))
+    assert_done(act(client, inspection, "items", unitSn="LOT-1", itemName="Look", result="FAIL", location="X1"), 201)
+    with nothing_written():
+        assert_refused(client.post("/api/runs/LOT/close", {}), "OQC_REQUIRED")
+    assert_done(act(client, inspection, "cancel", reason="another sample"))
+    assert status_of(run) == ("IN_PROGRESS", False)
+    [held] = HeldUnit.objects.select_related("hold", "unit")
+    assert (held.unit.sn, held.unit.status, held.hold.source) == ("LOT-1", "ON_HOLD", "OQC")
+    assert (Defect.objects.get().location, OqcInspection.objects.get().hold) == ("X1", held.hold)
+    assert_refused(client.post("/api/oqc/run/LOT", {}), "UNITS_NOT_FINISHED")
+
+
 def test_five_lots_not_accepted_while_tightened_discontinue_sampling(plant):
     make_rule(scheme="ISO2859", level="II", aql="1.0")
     client, quality = api_client(), api_client("QUALITY")

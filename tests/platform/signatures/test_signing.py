@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from structlog.testing import capture_logs
 
+from execution import labels
 from execution.models import FirstArticle
 from mes.platform.accounts.hashers import HashingBusy
 from mes.platform.accounts.roles import Role
@@ -271,6 +272,8 @@ def test_who_changes_the_database_is_seen(quinn, passed):
         assert ("The record still says what was signed." in page) == whole["unchanged"]
         return whole["intact"], whole["unchanged"]
 
+    assert told() == (True, True)
+    labels.relabel(sn="SN-1", new_sn="NEW-1", reason="label lost", by="sue")  # what was signed says the earlier number
     assert told() == (True, True)
     with connection.cursor() as cursor:
         for forbidden in (
