@@ -1,10 +1,11 @@
 """Units held, released, reworked and scrapped. Each change happens under the unit's row lock."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from execution import hooks
 from execution.carriers import take_off
@@ -12,6 +13,7 @@ from execution.data import values
 from execution.deviations.skipping import settle
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
+from execution.quality.defects import find_counting_of
 from execution.quality.holds import cases, records, signed_release
 from execution.quality.repair import reentries, tasks
 from execution.quality.repair.reentries import Override
@@ -141,6 +143,19 @@ def _decision(unit: Unit, action: DispositionAction, *, from_status: str, reason
     )
 
 
+def hold_done(units: Iterable[Unit]) -> None:
+    """Hold, of locked units that came by another way than a pass of theirs to where they are, those that are done with
+    an open defect: no board leaves so that nobody decided about.
+    """
+    done = {unit.pk: unit for unit in units if unit.standing == UnitStatus.DONE}
+    defects = find_counting_of(list(done)) if done else {}
+    decisions = []
+    for unit_id, found in defects.items():
+        reason = _("Done with what was found wrong: %(defects)s") % {"defects": ", ".join(it.in_words for it in found)}
+        decisions.append(put_on_hold(done[unit_id], reason=reason, source=HoldSource.DEFECT))
+    save_holds([decision for decision in decisions if decision is not None])
+
+
 def _lock(sn: str) -> Unit:
     return locking.lock_named_units([sn])[0]
 
@@ -215,7 +230,7 @@ def undo_scrap(unit: Unit, *, scrapped_from: str, reason: str, by: str, approved
     """Put a locked scrapped unit on hold, held from what it was scrapped from, and record who asked and who approved.
 
     Nothing of what scrapping ended begins anew: its clocks stay cancelled, its carrier goes without it, and what held
-    it is no reason any more.
+    it is no reason any more. What is wrong with it is so still.
     """
     unit.status = transitions.UNIT.next_state(Action.UNDO_SCRAP, unit.status)
     unit.held_from, unit.hold_reason, unit.scrap_reason = scrapped_from, reason[:500], ""
@@ -225,6 +240,7 @@ def undo_scrap(unit: Unit, *, scrapped_from: str, reason: str, by: str, approved
     decision.approved_by = approved_by[:150]
     decision.hold = Hold(source=HoldSource.PERSON, reason=unit.hold_reason, opened_by=decision.decided_by)
     records.write([decision])
+    tasks.reopen_scrapped(unit)
     _tell_counts([decision])
     hooks.announce(unit.pk)
 

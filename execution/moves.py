@@ -12,6 +12,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from execution import rules
 from execution.data import judging, values
@@ -371,7 +372,16 @@ def _advance(move: Move) -> int | None:
     assert move.track.out_at is not None  # it is closed
     skipped = pass_over(move.unit, runs.snapshot_of(move.track.run), move.state.in_force, at=move.track.out_at)
     move.dispositions += skipped
+    if skipped and move.track.result == TrackResult.FAIL and move.unit.standing == UnitStatus.DONE:
+        _hold_failed(move)
     return move.unit.current_step_no if move.unit.standing == UnitStatus.QUEUED else None
+
+
+def _hold_failed(move: Move) -> None:
+    """Hold a unit that is done because the retest of its last step is skipped: it failed there."""
+    reason = _("Failed at step %(step)s, whose retest is skipped") % {"step": move.track.step_no}
+    disposition = put_on_hold(move.unit, reason=reason, source=HoldSource.DEFECT)
+    move.dispositions += [disposition] if disposition else []
 
 
 def lead(unit: Unit, track: Track, *, failures: int) -> int | None:

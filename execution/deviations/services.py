@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from execution.deviations.models import Deviation, DeviationStatus, DeviationType
 from execution.deviations.skipping import settle
+from execution.dispositions import hold_done
 from mes import errors
 from mes.labels import Action, Entity
 from mes.plant.models import Station
@@ -190,7 +191,10 @@ def _apply(approval: Approval, covered: Covered) -> None:
         changes={"deviation": [None, deviation.deviation_no]},
     )
     if deviation.type == DeviationType.SKIP:
-        settle(unit for unit in covered.units if unit.current_step_no == deviation.step_no)
+        waiting = [unit for unit in covered.units if unit.current_step_no == deviation.step_no]
+        waiting = [unit for unit in waiting if unit.standing == UnitStatus.QUEUED]
+        settle(waiting)
+        hold_done(waiting)
 
 
 def _drop(approval: Approval) -> None:

@@ -94,9 +94,9 @@ def hold(*, defect_id: int, reason: str, by: str) -> Decided:
     transitions.UNIT.next_state(Action.HOLD, unit.standing)
     case = Hold(source=HoldSource.DEFECT, reason=f"{defect}: {reason}"[:LONGEST_REASON], opened_by=by[:150])
     decision = dispositions.put_on_hold(unit, reason=case.reason, by=by, source=HoldSource.DEFECT, hold=case)
-    assert decision is not None  # a case of its own is never told already
+    assert decision is not None  # as the case is named
     dispositions.save_holds([decision])
-    Defect.objects.filter(pk=defect.pk).update(hold=case.pk)
+    Defect.objects.filter(pk=defect.pk).update(hold=decision.hold_id)  # of one that says the same, that
     return _answer(defect, unit)
 
 
@@ -108,7 +108,8 @@ def _find_case(defect: Defect, unit: Unit) -> Hold | None:
 
 @locking.atomically
 def release(*, defect_id: int, reason: str, by: str) -> Decided:
-    """Accept the defect and end the case that holds its unit for it: what else holds the unit stays.
+    """Accept the defect and end the case that holds its unit for it, unless it is that of another that is open: what
+    else holds the unit stays.
 
     Raises DefectNotFound, InvalidTransition, also where no case was opened for it.
     """
@@ -116,7 +117,8 @@ def release(*, defect_id: int, reason: str, by: str) -> Decided:
     if defect.hold_id is None:
         raise errors.InvalidTransition(action=Action.RELEASE, entity=Entity.DEFECT, state=DefectStatus.OPEN)
     case = _find_case(defect, unit)
-    if case is not None:
+    alike = Defect.objects.filter(unit=unit, hold=case, status=DefectStatus.OPEN).exclude(pk=defect.pk)
+    if case is not None and not alike.exists():
         cases.end_cases([unit], hold=case, reason=reason, by=by)
     _settle(defect, Action.RELEASE, reason=reason, by=by)
     return _answer(defect, unit)

@@ -79,7 +79,8 @@ class OpenDefect(msgspec.Struct, array_like=True, frozen=True):
     """An open defect of a unit, as far as leaving a step depends on it.
 
     `counts`: a board with it is not acceptable, no rework took it along, and no case of what was found is released
-    since it was recorded.
+    since it was recorded. Of one that has a case of its own that is the case, and of what a person recorded one of a
+    defect: who releases a unit from an alarm says nothing about it.
     """
 
     id: int
@@ -108,11 +109,15 @@ OPEN_DEFECTS = f"""
                     IS DISTINCT FROM 'PROCESS_INDICATOR'
                 AND NOT EXISTS (SELECT FROM mes_heldunit h
                                  WHERE h.unit_id = u.id AND h."end" = 'RELEASED' AND h.ended_at >= d.created_at
-                                   AND (SELECT source FROM mes_hold WHERE id = h.hold_id LIMIT 1)
-                                       IN ({_CASES_OF_FINDINGS}))) ORDER BY d.id)::text
+                                   AND (d.hold_id IS NULL OR d.hold_id = h.hold_id)
+                                   AND (SELECT c.source IN ({_CASES_OF_FINDINGS})
+                                               AND (d.source <> 'HAND' OR c.source = 'DEFECT')
+                                          FROM mes_hold c WHERE c.id = h.hold_id LIMIT 1))) ORDER BY d.id)::text
        FROM execution_defect d WHERE d.unit_id = u.id AND d.status = 'OPEN')
 """
 
+
+_OF_UNITS = f"SELECT u.id, {OPEN_DEFECTS} FROM mes_unit u WHERE u.id = ANY(%(unit_ids)s)"
 
 # The codes of defects that are none of the tree, each found by the index however many defects have it.
 UNMAPPED_CODES = """
@@ -247,6 +252,14 @@ def has_standing_elsewhere(track: Track) -> bool:
 def list_passed(open_defects: Iterable[OpenDefect], track: Track) -> list[int]:
     """Return the ids of the open defects that are settled when a track passes: those of earlier passes of its step."""
     return [each.id for each in open_defects if _is_of_earlier_pass(each, track)]
+
+
+def find_counting_of(unit_ids: Sequence[int]) -> dict[int, list[OpenDefect]]:
+    """Return the open defects with which these units are not acceptable, by unit; of those that have some."""
+    rows = fetch_all(_OF_UNITS, {"unit_ids": list(unit_ids)})
+    found = {unit_id: msgspec.json.decode(text, type=list[OpenDefect]) for unit_id, text in rows if text}
+    counting = {unit_id: [each for each in defects if each.counts] for unit_id, defects in found.items()}
+    return {unit_id: defects for unit_id, defects in counting.items() if defects}
 
 
 def _is_of_earlier_pass(defect: OpenDefect, track: Track) -> bool:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from execution import carriers, hooks, moves, rules
 from execution.data import values
 from execution.deviations.skipping import settle
+from execution.dispositions import hold_done
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
 from execution.quality.defect_codes.catalogue import load
@@ -124,4 +125,5 @@ def _send_on(unit: Unit, track: Track) -> None:
         settle([unit])
     if unit.standing == UnitStatus.DONE:
         carriers.take_off(unit, at=timezone.now())
+        hold_done([unit])
     hooks.announce(unit.pk)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from execution import hooks
 from execution.deviations.skipping import settle
+from execution.dispositions import hold_done
 from execution.quality.repair import tasks
 from execution.transfers import locks, rules
 from execution.transfers.locks import Named, find_named, lock_named, lock_runs
@@ -219,6 +220,8 @@ def put_into(
     ids = [unit.pk for unit in units]
     Unit.objects.filter(pk__in=ids).update(**columns)
     if target.has_deviations:
-        settle(Unit.objects.filter(pk__in=ids).order_by("pk"))
+        waiting = [unit for unit in Unit.objects.filter(pk__in=ids).order_by("pk") if unit.standing != UnitStatus.DONE]
+        settle(waiting)
+        hold_done(waiting)
     tasks.take_along(units, target, steps)
     hooks.announce_transfer(ids)

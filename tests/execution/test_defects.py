@@ -187,7 +187,7 @@ def test_a_case_that_is_released_lets_a_unit_pass_with_what_was_found(plant: Pla
     client = api_client()
     enter(client, 10)
     assert_done(client.post("/api/defects", {"unitSn": "SN-1", "code": "OPEN"}), 201)
-    for source, result in (("PERSON", "refused"), ("DEFECT", "passed")):
+    for source, result in (("PERSON", "refused"), ("ALARM", "refused"), ("DEFECT", "passed")):
         unit = Unit.objects.get(sn="SN-1")
         dispositions.hold(unit, reason=f"looked at by {source}", source=source)
         assert_done(decide(client, "release"))

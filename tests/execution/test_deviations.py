@@ -17,6 +17,7 @@ from execution.models import Disposition
 from mes.platform.accounts.roles import Role
 from mes.production import hooks
 from mes.production.decision_models import Approval, Decision
+from mes.production.hold_models import Hold
 from mes.production.models import Run, Unit
 from tests.execution.support import (
     assert_done,
@@ -237,6 +238,22 @@ def test_a_retest_at_a_skipped_step_is_not_waited_for(plant: Plant, operator, al
     monkeypatch.setattr(moves.rules, "leads_to", lambda **given: leads_to(**{**given, "retest_limit": 1}))
     assert assert_done(track_out(operator, "REF-01", result="FAIL"))["nextStepNo"] == 30
     assert skips() == [20]
+
+
+def test_no_skip_makes_a_board_done_that_failed_or_has_a_defect(plant: Plant, operator, allow, monkeypatch) -> None:
+    for sn in ("SN-1", "SN-2"):
+        put_at(30, sn)
+    assert_done(operator.post("/api/defects", {"unitSn": "SN-1", "code": "OPEN"}), 201)
+    assert_done(track_in(operator, "TST-01", "SN-2"), 201)
+    allow(stepNo=30)
+    done = ("ON_HOLD", 30, "DONE")
+    stand = Unit.objects.order_by("sn").values_list("status", "current_step_no", "held_from")
+    assert list(stand) == [done, ("IN_STATION", 30, "")]
+    leads_to = moves.rules.leads_to
+    monkeypatch.setattr(moves.rules, "leads_to", lambda **given: leads_to(**{**given, "retest_limit": 1}))
+    assert_done(track_out(operator, "TST-01", "SN-2", result="FAIL"))
+    assert list(stand.all()) == [done, done]
+    assert set(Hold.objects.values_list("source", flat=True)) == {"DEFECT"}
 
 
 def test_a_unit_in_the_station_of_a_skipped_step_stays_there(operator, allow) -> None:

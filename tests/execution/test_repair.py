@@ -144,6 +144,18 @@ def test_a_false_call_frees_no_held_board_and_overrides_no_decision(plant: Plant
     assert (verdict()[0], state("SN-2")) == ("PASS", ("QUEUED", 10, ""))
 
 
+def test_a_false_call_makes_no_board_done_with_another_defect(plant: Plant, supervisor: APIClient) -> None:
+    good = [{"specName": "Supply Voltage", "valueNumber": 3.3}]
+    [false] = fail(supervisor, 30, data=good)
+    for code in ("SOLDER_BALL", "OPEN"):
+        assert_done(supervisor.post("/api/defects", {"unitSn": "SN-1", "code": code, "stepNo": 10}), 201)
+    assert assert_done(settle(supervisor, false, "FALSE_CALL"))["unitStatus"] == "ON_HOLD"
+    assert (verdict()[0], state()) == ("PASS", ("ON_HOLD", 30, "DONE"))
+    case = HeldUnit.objects.get().hold
+    assert (case.source, case.reason) == ("DEFECT", "Done with what was found wrong: OPEN")
+    assert assert_done(decide(supervisor, "release"))["status"] == "DONE"
+
+
 # --- hold, release, scrap ---------------------------------------------------------------------------------
 
 
@@ -171,6 +183,15 @@ def test_scrapping_settles_all_that_is_open(plant: Plant, supervisor: APIClient)
     assert state() == ("SCRAPPED", 10, "")
     assert set(Defect.objects.values_list("status", "settled_reason")) == {("SCRAPPED", "looked at")}
     assert ReworkTask.objects.get().status == ReworkTaskStatus.CANCELLED
+
+
+def test_the_same_said_of_two_defects_is_a_case_of_both(plant: Plant, supervisor: APIClient) -> None:
+    first, second = fail(supervisor, 10, "C1", "C1")
+    for defect in (first, second):
+        assert_done(settle(supervisor, defect, "HOLD"))
+    for defect, status in ((first, "ON_HOLD"), (second, "OUT_FAILED")):
+        answer = assert_done(supervisor.post(f"/api/defects/{defect.pk}/release", {"reason": "class 2"}))
+        assert (answer["status"], answer["unitStatus"]) == ("ACCEPTED", status)
 
 
 # --- the bench --------------------------------------------------------------------------------------------

@@ -47,6 +47,12 @@ def settle_scrapped(units: Sequence[Unit], *, reason: str, by: str) -> None:
     defects.update(status=DefectStatus.SCRAPPED, **settled)
 
 
+def reopen_scrapped(unit: Unit) -> None:
+    """Open again what scrapping settled of a locked unit whose scrap is undone: nobody has found it to be nothing."""
+    defects = Defect.objects.filter(unit=unit, status=DefectStatus.SCRAPPED)
+    defects.update(status=DefectStatus.OPEN, settled_by="", settled_at=None, settled_reason="")
+
+
 def take_along(units: Iterable[Unit], target: Run, steps: Mapping[int, int]) -> None:
     """Let the open tasks of locked units follow them into another run: whoever moves a board repairs nothing."""
     tasks = list(ReworkTask.objects.filter(unit__in=[unit.pk for unit in units], status=ReworkTaskStatus.OPEN))

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from execution.models import Disposition
+from execution.models import Defect, Disposition
 from mes.production.decision_models import Approval, UnitMove
 from mes.production.models import Run, RunStatus, Unit
 from mes.production.queries import count_units
@@ -107,6 +107,16 @@ def test_a_unit_that_was_not_begun_stands_where_its_route_begins_now(plant: Plan
     version = make_version((5, "CLEAN"), (10, "PRINT"))
     Run.objects.filter(run_no="RUN-1").update(route_version=version)  # scrapped units stay behind when that is taken
     assert undo().current_step_no == 5
+
+
+def test_what_was_wrong_with_it_is_so_still(plant: Plant) -> None:
+    path = "/api/defects"
+    assert asking.client.post(path, {"unitSn": SN, "code": "OPEN"}).status_code == 201
+    scrap()
+    assert asking.client.post(path, {"unitSn": SN, "code": "BRIDGE"}).status_code == 201
+    assert set(Defect.objects.values_list("status", flat=True)) == {"SCRAPPED"}
+    undo()
+    assert set(Defect.objects.values_list("status", "settled_by", "settled_at")) == {("OPEN", "", None)}
 
 
 def test_whoever_asked_does_not_approve(plant: Plant) -> None:
