@@ -20,7 +20,7 @@ from execution.quality.defect_fields import (
     named_defects,
 )
 from execution.quality.defects import ReportedDefect
-from execution.quality.repair.overrides import LimitOverride, read_override
+from execution.quality.repair.overrides import LimitOverride, read_override, tell_signature
 from mes.platform.accounts.permissions import StationAccess, check_capability, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import (
@@ -33,7 +33,7 @@ from mes.platform.http.serializers import (
 from mes.platform.inbound.sender import sender_of
 from mes.platform.scans import UNIT
 from mes.platform.signatures import services as signatures
-from mes.platform.signatures.serializers import SignatureRequest
+from mes.platform.signatures.serializers import SignatureBrief, SignatureRequest
 from mes.production.fields import SerialNumberField
 from mes.production.models import Unit
 
@@ -334,6 +334,13 @@ class UnitStateAnswer(serializers.Serializer):
     currentStepNo = serializers.IntegerField(allow_null=True)
 
 
+class ReworkAnswer(UnitStateAnswer):
+    """A unit after it was sent back; of one that was sent beyond the limit of re-entries, by whose signature."""
+
+    signed = serializers.BooleanField(required=False, help_text="With `overrideLimit` only.")
+    signature = SignatureBrief(required=False, allow_null=True, help_text="With `overrideLimit` only.")
+
+
 MAY_REWORK = (Capability.DISPOSITION,)
 
 
@@ -376,7 +383,7 @@ class UnitDecisionViewSet(GenericViewSet):
         return _state(unit)
 
     @extend_schema(
-        summary="Send a unit back for rework", request=ReworkRequest, responses=UnitStateAnswer, examples=[REWORK]
+        summary="Send a unit back for rework", request=ReworkRequest, responses=ReworkAnswer, examples=[REWORK]
     )
     def rework(self, request: Request, sn: str) -> Response:
         """Send it back; later steps are passed again."""
@@ -392,7 +399,10 @@ class UnitDecisionViewSet(GenericViewSet):
             repair=body.get("repair"),
             override=override,
         )
-        return _state(unit)
+        answer = _state(unit)
+        if override is not None:
+            answer.data |= tell_signature(override)
+        return answer
 
     @extend_schema(summary="Scrap a unit", request=ReasonRequest, responses=UnitStateAnswer, examples=[REASON])
     def scrap(self, request: Request, sn: str) -> Response:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,12 +12,14 @@ from execution.quality import defect_decisions
 from execution.quality.defect_decisions import Decided
 from execution.quality.models import Defect
 from execution.quality.repair.api import TaskDefect
-from execution.quality.repair.overrides import LimitOverride, read_override
+from execution.quality.repair.overrides import LimitOverride, read_override, tell_signature
+from execution.quality.repair.reentries import Override
 from mes import errors
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import DecisionReasonField, StrictSerializer, read
 from mes.platform.http.whole_numbers import id_or_raise
+from mes.platform.signatures.serializers import SignatureBrief
 
 REWORK, SCRAP, HOLD, FALSE_CALL = "REWORK", "SCRAP", "HOLD", "FALSE_CALL"
 DECIDES = (Capability.DISPOSITION, Capability.RELEASE)
@@ -59,9 +61,11 @@ class DecidedDefect(TaskDefect):
     unitStatus = serializers.SerializerMethodField()
     currentStepNo = serializers.SerializerMethodField()
     reworkTaskId = serializers.SerializerMethodField(help_text="The task of the bench that the unit waits for.")
+    signed = serializers.SerializerMethodField()
+    signature = serializers.SerializerMethodField(help_text="Over rework beyond the limit of re-entries.")
 
     class Meta(TaskDefect.Meta):
-        fields = (*TaskDefect.Meta.fields, "unitStatus", "currentStepNo", "reworkTaskId")
+        fields = (*TaskDefect.Meta.fields, "unitStatus", "currentStepNo", "reworkTaskId", "signed", "signature")
 
     def get_unitStatus(self, _defect: Defect) -> str:
         """What the unit is now."""
@@ -76,6 +80,16 @@ class DecidedDefect(TaskDefect):
         """The open task of its unit."""
         task = self.context["decided"].task
         return None if task is None else str(task.pk)
+
+    def get_signed(self, _defect: Defect) -> bool:
+        """Whether somebody signed."""
+        return bool(tell_signature(self.context["override"])["signed"])
+
+    @extend_schema_field(SignatureBrief(allow_null=True))
+    def get_signature(self, _defect: Defect) -> dict[str, Any] | None:
+        """Who signed, if somebody did."""
+        told: dict[str, Any] | None = tell_signature(self.context["override"])["signature"]
+        return told
 
 
 class DefectDecisionViewSet(GenericViewSet):
@@ -118,7 +132,7 @@ class DefectDecisionViewSet(GenericViewSet):
         else:
             decide = {SCRAP: defect_decisions.scrap, HOLD: defect_decisions.hold}
             decided = decide.get(body["type"], defect_decisions.call_false)(**told)
-        return _answer(decided)
+        return _answer(decided, override)
 
     @extend_schema(
         summary="Accept a defect that its unit is held for",
@@ -135,8 +149,8 @@ class DefectDecisionViewSet(GenericViewSet):
         )
 
 
-def _answer(decided: Decided) -> Response:
-    return Response(DecidedDefect(decided.defect, context={"decided": decided}).data)
+def _answer(decided: Decided, override: Override | None = None) -> Response:
+    return Response(DecidedDefect(decided.defect, context={"decided": decided, "override": override}).data)
 
 
 def _number(pk: str) -> int:

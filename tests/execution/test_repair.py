@@ -309,11 +309,14 @@ def test_nobody_passes_the_limit_of_re_entries_unsigned(plant: Plant, quality: A
         wrong = {**SIGNATURE, "password": "x"}
         assert_refused(decide(quality, "rework", overrideLimit=True, signature=wrong), "SIGNATURE_REFUSED", 403)
     make_user(Role.QUALITY, username="quinn", first_name="Quinn", last_name="Q")
-    assert_done(decide(quality, "rework", overrideLimit=True, signature=SIGNATURE))
+    done = assert_done(decide(quality, "rework", overrideLimit=True, signature=SIGNATURE))
     signature = Signature.objects.get()
+    assert done["signed"] and (done["signature"]["id"], done["signature"]["signer"]) == (str(signature.pk), "quinn")
     assert (signature.record_type, signature.signer, signature.meaning) == ("REENTRY", "quinn", "approved")
     assert state() == ("QUEUED", 10, "")
     assert assert_refused(again(client), "REENTRY_LIMIT_REACHED")["count"] == 4
+    unsigned = assert_done(settle(quality, Defect.objects.latest("id"), "REWORK", overrideLimit=True))
+    assert (unsigned["signed"], unsigned["signature"], unsigned["category"]) == (False, None, "TERMINATION")
 
 
 def test_a_person_signs_beyond_the_limit_for_themselves(plant: Plant, client: Any) -> None:

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.routers import BaseRouter
 from rest_framework.viewsets import GenericViewSet
 
+from execution.quality.defect_codes.api import known_codes
 from execution.quality.models import Defect
 from execution.quality.repair import services
 from execution.quality.repair.models import RepairAction, RepairRecord, RepairResult, ReworkTask
@@ -67,13 +68,18 @@ class TaskDefect(RowSerializer):
     stepNo = serializers.IntegerField()
     stationCode = serializers.CharField(source="station.code", allow_null=True, default=None)
     reportedCode = serializers.CharField()
+    category = serializers.SerializerMethodField()
 
     class Meta:
         model = Defect
         fields: tuple[str, ...] = (
             *("id", "unitSn", "runNo", "stepNo", "stationCode", "code", "reportedCode"),
-            *("location", "quantity", "remark", "source", "status"),
+            *("category", "location", "quantity", "remark", "source", "status"),
         )
+
+    def get_category(self, defect: Defect) -> str | None:
+        """That of its code, or of one above it."""
+        return known_codes(self.context).category_of(defect.code) or None
 
 
 class RepairRecordAnswer(RowSerializer):

@@ -10,7 +10,7 @@ from mes.platform.accounts.permissions import check_capability
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import StrictSerializer
 from mes.platform.signatures import services as signatures
-from mes.platform.signatures.serializers import SignatureRequest
+from mes.platform.signatures.serializers import SignatureBrief, SignatureRequest
 
 
 class LimitOverride(StrictSerializer):
@@ -31,3 +31,9 @@ def read_override(request: Request, body: dict[str, Any]) -> Override | None:
         return None
     check_capability(request, Capability.MRB)
     return Override(signatures.verify(request, body.get("signature"), Capability.MRB))
+
+
+def tell_signature(override: Override | None) -> dict[str, Any]:
+    """Return what an answer says of the signature by which the limit was passed."""
+    written = None if override is None else override.signature
+    return {"signed": written is not None, "signature": None if written is None else SignatureBrief(written).data}

@@ -1,7 +1,7 @@
 """How often rework led a unit into a step again, and how often it may."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Count
@@ -13,6 +13,7 @@ from mes import errors
 from mes.platform.http.whole_numbers import whole_number
 from mes.platform.signatures import services as signatures
 from mes.platform.signatures.hooks import SignedRecord
+from mes.platform.signatures.models import Signature
 from mes.platform.signatures.services import Signing
 from mes.production import runs
 from mes.production.models import Run, Unit
@@ -22,9 +23,17 @@ REENTRY = "REENTRY"
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Leave of somebody of Quality to go beyond the limit, signed; by a token perhaps unsigned."""
+    """Leave of somebody of Quality to go beyond the limit, signed; by a token perhaps unsigned. `written` are the
+    signatures that were written by it, the latest last: of a transaction that was begun again the others are gone.
+    """
 
     signing: Signing | None = None
+    written: list[Signature] = field(default_factory=list)
+
+    @property
+    def signature(self) -> Signature | None:
+        """The signature over the rework that was done by it."""
+        return self.written[-1] if self.written else None
 
     def decided_by(self, by: str) -> str:
         """Return who decided: whoever signed, not the token that sent it."""
@@ -47,7 +56,10 @@ def check_limit(unit: Unit, run: Run, *, to_step_no: int) -> None:
 
 def sign(decision: Disposition, override: Override) -> None:
     """Write the signature over a rework that may go beyond the limit, in its transaction."""
-    signatures.record(override.signing, record_type=REENTRY, record_id=decision.pk, document=_describe(decision))
+    signing, document = override.signing, _describe(decision)
+    written = signatures.record(signing, record_type=REENTRY, record_id=decision.pk, document=document)
+    if written is not None:
+        override.written.append(written)
 
 
 def _describe(decision: Disposition) -> Mapping[str, Any]:
