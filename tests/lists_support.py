@@ -7,6 +7,7 @@ from django.utils import timezone
 from execution.models import DataValue
 from ingest.models import SettledIngestEvent
 from integration.models import FailedMessage, SettledMessage
+from mes.production.hold_models import Hold, HoldScope
 from mes.production.models import Run, Unit, WorkOrder
 from mes.routing.models import Routing
 from mes.specs.models import DataCollectionSpec
@@ -26,6 +27,9 @@ def make_rows(plant: Plant, number: int, *, first: int = 0, at: datetime | None 
     Unit.objects.bulk_create(Unit(sn=f"L-{n:04}", work_order=plant.order, run=plant.run) for n in numbers)
     Routing.objects.bulk_create(Routing(code=f"L-{n:04}", name="Route") for n in numbers)
     DataCollectionSpec.objects.bulk_create(build_spec(plant.operations["PRINT"], f"L-{n:04}") for n in numbers)
+    Hold.objects.bulk_create(
+        Hold(scope=HoldScope.UNITS, reason=f"L-{n:04}", opened_by="quality", opened_at=at) for n in numbers
+    )
     SettledIngestEvent.objects.bulk_create(
         SettledIngestEvent(
             received_at=at,

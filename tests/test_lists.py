@@ -25,7 +25,7 @@ from tests.factories import Plant, make_plant, make_user
 from tests.lists_support import make_rows
 
 pytestmark = pytest.mark.django_db
-NAMES = ["units", "runs", "orders", "values", "messages", "events", "specs", "routes", "audit"]
+NAMES = ["units", "runs", "orders", "values", "messages", "events", "specs", "routes", "audit", "holds"]
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ STATEMENTS = {
     "specs": 8,
     "routes": 7,
     "audit": 10,
+    "holds": 7,
 }
 
 
