@@ -163,6 +163,7 @@ ACTS = {
     "/api/reports/production?lineCode=SMT-1&from=2026-11-26&to=2026-11-29&format=csv": KINDS,
     "/reports/in-out/?line=SMT-1": KINDS,
     "/reports/record/?line=SMT-1": KINDS,
+    "/reports/picture/?line=SMT-1": "reports lead to that of defects",
     "/readiness/": LINES,
     "/readiness/runs/FAI-INSPECTING/": LINES,
     "/readiness/runs/READY-1/": LINES,

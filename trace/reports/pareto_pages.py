@@ -129,8 +129,6 @@ def _frame(asked: dict[str, str], lines: Any) -> dict[str, Any]:
         "asked": {name: asked.get(name, "") for name in ASKED},
         "since": asked.get("from", "")[:10],
         "until": asked.get("to", "")[:10],
-        "is_exact": any(len(asked.get(name, "")) > len("2026-01-24") for name in ("from", "to")),
-        "all_of_run": "runNo" in asked and "from" not in asked and "to" not in asked,
         "ways": [(value, label, _query(asked, by=value), value == by) for value, label in By.choices],
         "kept": [(name, asked[name]) for name in ("by", *NARROWED) if name in asked],
         "narrowed": [(labels[name], asked[name], _query(asked, **{name: ""})) for name in NARROWED if name in asked],

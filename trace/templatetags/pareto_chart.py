@@ -20,7 +20,7 @@ MOST_LABELS = 40  # beside each other; of more bars each second, third … is to
 LONGEST_LABEL = 16
 CHART = (
     '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}{}{}'
-    '<polyline class="chart-share" points="{}"/>{}</svg>'
+    '<polyline class="chart-share-halo" points="{}"/><polyline class="chart-share" points="{}"/>{}</svg>'
 )
 BAR = '<rect class="chart-bar{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>'
 LINK = '<a href="{}" tabindex="-1">{}</a>'
@@ -38,6 +38,7 @@ def pareto_chart(report: Pareto, bars: Bars) -> SafeString:
     points = [
         (f"{LEFT + step * (n + 0.5):.1f}", f"{_up(bar.cumulative_share):.1f}") for n, (bar, _query) in enumerate(bars)
     ]
+    line = " ".join(",".join(point) for point in points)
     grid = (
         (LEFT, f"{_up(n / most):.1f}", WIDTH - RIGHT, LEFT - 6, f"{_up(n / most) + 4:.1f}", f"{n:g}")
         for n in (0, most / 2, most)
@@ -52,7 +53,8 @@ def pareto_chart(report: Pareto, bars: Bars) -> SafeString:
         format_html_join("", PERCENT, shares),
         format_html_join("", "{}", ((_bar(bar, query, n, step, most),) for n, (bar, query) in enumerate(bars))),
         format_html_join("", LABEL, _labels(report, step)),
-        " ".join(",".join(point) for point in points),
+        line,
+        line,
         format_html_join("", DOT, points if len(points) <= MOST_LABELS else ()),
     )
 
