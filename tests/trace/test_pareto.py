@@ -120,7 +120,10 @@ def test_the_rest_is_told_together_in_the_same_statement(client: APIClient, plan
     assert bars[-1] == (None, 66 - 4 - 49, 2)  # rarer ones, of two units together
     assert "defect_by_found_at" in connection.introspection.get_constraints(connection.cursor(), Defect._meta.db_table)
     text = text_of(sign_in().get(PAGE, PERIOD).content.decode())
-    assert "Others" in text
+    assert "Others 13 2" in text
+    assert "13 defects on 2 units" in text_of(
+        sign_in(Role.OPERATOR).get(LIST, {**PERIOD, "others": "true"}).content.decode()
+    )
 
 
 def test_parameters_that_make_no_sense_are_refused(client: APIClient) -> None:

@@ -1,7 +1,7 @@
 """Which defects a report is about: found in a period, on a line, of a product … and how they are put together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -54,7 +54,9 @@ ABOVE = "".join(
 
 @dataclass(frozen=True)
 class Question:
-    """The defects found between two instants (None: of a run, all of it), by what makes a bar; `key` is one bar."""
+    """The defects found between two instants (None: of a run, all of it), by what makes a bar. `key`
+    is one bar; `not_keys` are the bars that are left out, for what is told together.
+    """
 
     by: By
     since: datetime | None = None
@@ -67,6 +69,7 @@ class Question:
     station: Station | None = None
     code: str = ""
     key: str | None = None
+    not_keys: tuple[str, ...] | None = None
     with_indicators: bool = False
     all_lines: tuple[Line, ...] = field(default=(), compare=False)
 
@@ -82,10 +85,6 @@ class Question:
             return None
         last = self.until - timedelta(microseconds=1)
         return timezone.localtime(self.since).date(), timezone.localtime(last).date()
-
-    def of_bar(self, key: str) -> "Question":
-        """Return the same question about one bar."""
-        return replace(self, key=key)
 
     def source(self) -> tuple[str, dict[str, Any]]:
         """Return the SQL of what is counted, from FROM on, with its parameters.
@@ -127,6 +126,7 @@ class Question:
             ("station", "d.station_id = %(station)s", self.station and self.station.pk),
             ("codes", "d.code = ANY(%(codes)s)", load().list_below(self.code) if self.code else None),
             ("key", f"{KEYS[self.by]} = %(key)s", self.key),
+            ("bars", f"{KEYS[self.by]} <> ALL(%(bars)s)", None if self.not_keys is None else list(self.not_keys)),
             (
                 "indicator",
                 "c.severity IS DISTINCT FROM %(indicator)s",

@@ -1,7 +1,7 @@
 """The Pareto of defects: how many of each kind, the most frequent first, and what share they are together."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -122,6 +122,12 @@ def _each_day(question: Question, counted: Sequence[Counted]) -> Iterator[Counte
 ON_PAGE = 50
 MOST_IN_FILE = 100_000
 _AT_ONCE = 2000
+
+
+def of_others(question: Question) -> Question:
+    """Return the question about what is told together."""
+    bars = get_pareto(question).bars
+    return replace(question, not_keys=tuple(bar.key for bar in bars if bar.key is not None))
 
 
 def list_defects(question: Question, *, before: int | None = None, most: int = ON_PAGE) -> list[Defect]:

@@ -53,9 +53,11 @@ def show(request: HttpRequest) -> HttpResponse:
 @require_GET
 def list_found(request: HttpRequest) -> HttpResponse:
     """The defects that a bar, or all bars, are made of, with links to their units; newest first, or as a file."""
-    asked = _asked(request, also="key")
+    asked = _asked(request, "key", "others")
     try:
         question = read_question(asked)
+        if "others" in asked:
+            question = pareto.of_others(question)
         if (chosen := tables.read_format(request.GET)) != "json":
             return _file(chosen, question)
         before = _read_before(request.GET.get("before"))
@@ -66,16 +68,26 @@ def list_found(request: HttpRequest) -> HttpResponse:
     rows = shown[: pareto.ON_PAGE]
     defects, units = pareto.count_defects(question)
     context: dict[str, Any] = {
-        "label": None if question.key is None else pareto.label_of(question, question.key),
+        "label": _label(question),
         "rows": rows,
         "defects": defects,
         "units": units,
-        "all": _query({name: value for name, value in asked.items() if name != "key"}),
+        "all": _query({name: value for name, value in asked.items() if name in ASKED}),
         "newest": _query(asked) if before is not None else "",
         "older": _query(asked, before=str(rows[-1].pk)) if len(shown) > len(rows) else "",
         "files": {kind: _query(asked, format=kind) for kind in ("csv", "xlsx")},
     }
     return render(request, "trace/reports/pareto_list.html", context)
+
+
+def _query_of(bar: pareto.Bar, asked: dict[str, str]) -> str:
+    return _query(asked, others="true") if bar.key is None else _query(asked, key=bar.key)
+
+
+def _label(question: Question) -> str:
+    if question.not_keys is not None:
+        return _("Others")
+    return "" if question.key is None else pareto.label_of(question, question.key)
 
 
 def _file(chosen: str, question: Question) -> HttpResponse:
@@ -92,9 +104,9 @@ def _file(chosen: str, question: Question) -> HttpResponse:
 # --- reading addresses --------------------------------------------------------------------------------------
 
 
-def _asked(request: HttpRequest, *, also: str = "") -> dict[str, str]:
+def _asked(request: HttpRequest, *also: str) -> dict[str, str]:
     """Return what the address asks, without what it leaves empty; an empty `key` is a bar, too."""
-    given = {name: request.GET[name].replace("\0", "")[:LONGEST] for name in (*ASKED, also) if name in request.GET}
+    given = {name: request.GET[name].replace("\0", "")[:LONGEST] for name in (*ASKED, *also) if name in request.GET}
     return {name: text for name, text in given.items() if text or name == "key"}
 
 
