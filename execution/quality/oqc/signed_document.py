@@ -53,10 +53,8 @@ def describe(inspection: OqcInspection) -> dict[str, Any]:
     named as they were then: who relabels one later changes nothing that was signed.
     """
     assert inspection.completed_at is not None  # it is decided
-    items, sampled = (
-        inspection.items.order_by("id"),
-        inspection.samples.order_by("id").values_list("unit_id", flat=True),
-    )
+    items = list(inspection.items.order_by("id"))
+    sampled = list(inspection.samples.order_by("id").values_list("unit_id", flat=True))
     sns = find_sns_at({*sampled, *(item.unit_id for item in items)}, inspection.completed_at)
     return {
         "id": str(inspection.pk),

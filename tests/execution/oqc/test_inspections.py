@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from execution import labels
 from execution.models import Defect, OqcInspection, SamplingRule
 from execution.quality.oqc import drawing
+from execution.quality.oqc.signed_document import describe
 from mes.platform.outbox import processor
 from mes.platform.outbox.models import MesEvent
 from mes.production.hold_models import HeldUnit
@@ -149,6 +151,10 @@ def test_a_decision_is_what_the_items_say(plant):
     assert (done["status"], done["nonconforming"], done["signed"]) == ("PASSED", 0, False)
     assert status_of(run) == ("IN_PROGRESS", False)
     assert_refused(act(client, inspection, "complete"), "INVALID_TRANSITION")
+    decided = OqcInspection.objects.get()
+    document = describe(decided)
+    labels.relabel(sn="LOT-1", new_sn="NEW-1", reason="label lost", by="sue")
+    assert describe(decided) == document and document["sampleSns"] == ["LOT-1", "LOT-2"]
     assert assert_done(client.get("/api/runs/LOT/close-check"))["canClose"] is True
     assert_done(client.post("/api/runs/LOT/close", {}))
 

@@ -13,12 +13,13 @@ from django.utils import timezone
 from structlog.testing import capture_logs
 
 from execution import labels
-from execution.models import FirstArticle
+from execution.models import FirstArticle, FirstArticleItem
 from mes.platform.accounts.hashers import HashingBusy
 from mes.platform.accounts.roles import Role
 from mes.platform.sign_in.models import AttemptCount, Counted
 from mes.platform.signatures import services
 from mes.platform.signatures.models import Signature
+from mes.production.models import Unit
 from tests.execution.support import assert_done, assert_refused
 from tests.execution.test_first_article import act, begin, make_fai_plant
 from tests.factories import api_client, make_user
@@ -262,7 +263,10 @@ def test_an_unknown_name_costs_as_much_as_a_known_one(quinn, passed, monkeypatch
 
 
 def test_who_changes_the_database_is_seen(quinn, passed):
-    person = session(quinn)
+    person, unit = session(quinn), Unit.objects.earliest("id")
+    FirstArticleItem.objects.create(
+        first_article_id=passed["id"], unit=unit, item_name="Look", result="PASS", recorded_by="sue"
+    )
     number = assert_done(sign(person, passed, given()))["signature"]["id"]
 
     def told() -> tuple[bool, bool]:
@@ -273,7 +277,7 @@ def test_who_changes_the_database_is_seen(quinn, passed):
         return whole["intact"], whole["unchanged"]
 
     assert told() == (True, True)
-    labels.relabel(sn="SN-1", new_sn="NEW-1", reason="label lost", by="sue")  # what was signed says the earlier number
+    labels.relabel(sn=unit.sn, new_sn="NEW-1", reason="label lost", by="sue")  # what was signed says the earlier number
     assert told() == (True, True)
     with connection.cursor() as cursor:
         for forbidden in (
