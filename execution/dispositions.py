@@ -182,7 +182,8 @@ def release_unit(*, sn: str, reason: str, by: str, signing: Signing | None = Non
     to_sign = [] if may_end_all or signing else cases.find_to_sign(unit, open_cases)
     if to_sign and len(to_sign) == len(open_cases):
         raise _on_hold(unit, to_sign)
-    ending = [row.hold for row in open_cases if row not in to_sign] if to_sign else [None]
+    by_id = sorted(open_cases, key=lambda row: row.hold_id)  # as cases are locked
+    ending = [row.hold for row in by_id if row not in to_sign] if to_sign else [None]
     for each in ending:
         cases.end_cases([unit], hold=each, reason=reason, by=by)
     if signing is not None:

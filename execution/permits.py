@@ -162,7 +162,7 @@ def _of_carrier(units: Sequence[UnitPermit], own: Sequence[Reason]) -> Permit:
         action=actions.pop() if len(actions) == 1 and not own else PermitAction.STOP,
         step_no=step_nos.pop() if len(step_nos) == 1 else None,
         already_in=bool(units) and all(unit.already_in for unit in units),
-        reasons=[reason for index, reason in enumerate(reasons) if reason not in reasons[:index]],
+        reasons=list({(each.code, each.hold_no, repr(each.fact)): each for each in reasons}.values()),
         units=units,
     )
 

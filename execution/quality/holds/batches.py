@@ -60,6 +60,8 @@ def handle(event: MesEvent) -> None:
     if batch is None:
         return
     units = _lock(batch)
+    if batch.decision is not None and batch.decision.end != HeldUnitEnd.RELEASED:
+        cases.lock_open(units)
     hold = Hold.objects.select_for_update(no_key=True).get(pk=batch.hold_id)
     if not HoldBatch.objects.filter(pk=batch.pk).exists():  # the hold was released before it was done
         return

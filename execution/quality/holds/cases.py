@@ -146,6 +146,11 @@ def _end_rows(rows: Sequence[HeldUnit], *, end: HeldUnitEnd, reason: str, by: st
     _end_empty(hold_ids, ended)
 
 
+def lock_open(units: Iterable[Unit]) -> None:
+    """Lock all that holds locked units, in order: for who decides about one of their cases, and ends the others too."""
+    _lock_cases({row.hold_id for rows in list_open_cases(units).values() for row in rows})
+
+
 def _lock_cases(hold_ids: Iterable[int]) -> None:
     """Lock cases: of two that end the last units of one at once, the later sees what the other ended, and ends it."""
     list(Hold.objects.select_for_update(no_key=True).filter(pk__in=hold_ids).order_by("pk").values_list("pk"))

@@ -175,6 +175,8 @@ def _decide(
     rows = _open_rows(hold, sns)
     is_large = len(rows) > LARGEST_AT_ONCE
     units = [] if is_large else _lock(rows, with_runs=end == HeldUnitEnd.REWORK)
+    if end != HeldUnitEnd.RELEASED:
+        cases.lock_open(units)
     _lock_hold(hold)
     _check_open_units(hold)
     if not is_large and {unit.pk for unit in units} != set(_open_rows(hold, sns)):
