@@ -1,7 +1,6 @@
 """The demo line: `LINEKEEPER_URL=http://127.0.0.1:8000 LINEKEEPER_TOKEN=lk_… python -m demo`."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -39,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             has_technician=options.technician,
             signer=Client(options.url, options.signer_token, stop=stop, say=say) if options.signer_token else None,
             offers_runs=options.orders is None,
-            signers=Signers(passwords()),
+            signers=Signers.of_environment(),
             acts=[acts.ALL] if options.hour else acts.IN_TURN if options.orders is None else (),
         )
         started = time.monotonic()
@@ -86,15 +85,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.burst is None:
         options.burst = 0 if options.hour else BURST
     return options
-
-
-def passwords() -> dict[str, str]:
-    """Return who signs, with their passwords: never on the command line, where others would see them."""
-    try:
-        told = json.loads(os.environ.get("LINEKEEPER_SIGNERS") or "{}")
-    except ValueError:
-        return {}
-    return {str(name): str(password) for name, password in told.items()} if isinstance(told, dict) else {}
 
 
 def positive(text: str) -> float:

@@ -17,6 +17,7 @@ from typing import Any
 
 from demo import plant, preparing
 from demo.client import Client, Refused, SignInRefused, Unreachable, as_person
+from demo.signing import Signers
 
 MOMENT = "X-Demo-Moment"
 PATIENCE = 10.0  # seconds to wait for the server
@@ -78,8 +79,9 @@ Act = Callable[[Client], object]
 class Weeks:
     """The four weeks before `now`, by those who made them: people by name, and the tokens `line` and `erp`."""
 
-    def __init__(self, now: datetime, clients: Mapping[str, Client]) -> None:
+    def __init__(self, now: datetime, clients: Mapping[str, Client], signers: Signers) -> None:
         """Nothing is sent yet."""
+        self._signers = signers
         self._now = now
         self._clients = clients
         self._specs: dict[str, dict[str, Any]] = {}
@@ -208,7 +210,8 @@ class Weeks:
     def _inspect(self, quality: Client) -> None:
         """Quality inspects the first article; another one signs."""
         admin = self._meant_for(9, "08:40", "admin")
-        preparing.inspect(quality, admin, UNDER_WAY, serial_number(1), items=ITEMS)
+        sample = serial_number(1)
+        preparing.inspect(quality, admin, UNDER_WAY, sample, items=ITEMS, signers=self._signers, who="admin")
 
 
 # --- what is changed ----------------------------------------------------------------------------------------
@@ -373,7 +376,7 @@ def main(arguments: Sequence[str]) -> int:
         if "messages" in arguments:
             send_misspelt(clients["line"])
         else:
-            Weeks(datetime.now(UTC), clients).write()
+            Weeks(datetime.now(UTC), clients, Signers.of_environment()).write()
     except (Refused, SignInRefused, Unreachable, RuntimeError) as error:
         print(f"{error} {getattr(error, 'details', '') or ''}", file=sys.stderr)
         return 1

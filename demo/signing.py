@@ -1,5 +1,7 @@
 """People of the demo sign what they decide, with the passwords that the demo gave them, where it is told them."""
 
+import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,15 @@ class Signers:
     def __init__(self, passwords: Mapping[str, str] | None = None) -> None:
         """Take the passwords, by user name."""
         self._passwords = dict(passwords or {})
+
+    @classmethod
+    def of_environment(cls) -> "Signers":
+        """Read LINEKEEPER_SIGNERS, {user name: password}: a command line would show it to others."""
+        try:
+            told = json.loads(os.environ.get("LINEKEEPER_SIGNERS") or "{}")
+        except ValueError:
+            told = {}
+        return cls({str(name): str(word) for name, word in told.items()} if isinstance(told, dict) else {})
 
     def post(self, client: Client, *path: str, body: Mapping[str, Any], who: str, meaning: str) -> Any:
         """Send a body that this person signs, or that nobody does."""

@@ -17,7 +17,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -93,8 +93,12 @@ class Weeks:
             self._times[pk] = moment
         self._latest = moment
 
-    def have_written(self, what: str, *, people: Iterable[User], token: str, erp_token: str) -> None:
-        """Have the demo's client write a part, with sessions of these people, and answer it. Raises WeeksFailed."""
+    def have_written(
+        self, what: str, *, people: Iterable[User], passwords: Mapping[str, str], token: str, erp_token: str
+    ) -> None:
+        """Have the demo's client write a part, with sessions of these people, who sign with their passwords, and answer
+        it. Raises WeeksFailed.
+        """
         sessions = {user.username: _begin_session(user) for user in people}
         with _connection_kept(), make_server("127.0.0.1", 0, self._answer, handler_class=_Quiet) as server:
             server.timeout = _POLL_SECONDS
@@ -103,6 +107,7 @@ class Weeks:
                 "LINEKEEPER_URL": f"http://127.0.0.1:{server.server_port}",
                 "LINEKEEPER_TOKEN": token,
                 "LINEKEEPER_ERP_TOKEN": erp_token,
+                "LINEKEEPER_SIGNERS": json.dumps(dict(passwords)),
                 "LINEKEEPER_SESSIONS": json.dumps({name: each.session_key for name, each in sessions.items()}),
             }
             command = [sys.executable, "-m", CLIENT, what]

@@ -96,8 +96,9 @@ def write_weeks(weeks: demo_weeks.Weeks, notes: Mapping[str, Any], began: dateti
     with weeks.meant_for(began + timedelta(minutes=5)), signed_by(by_admin()):
         erp_token = issue_token(name=ERP_NAME, role=Role.INTEGRATION)[1]
         spare, _text = issue_token(name=SPARE_NAME, role=Role.INTEGRATION)
-    names = [user["username"] for user in notes["users"]]
-    given = {"people": User.objects.filter(username__in=names), "token": notes["token"], "erp_token": erp_token}
+    passwords = {user["username"]: user["password"] for user in notes["users"] if user}
+    people = User.objects.filter(username__in=list(passwords))
+    given = {"people": people, "passwords": passwords, "token": notes["token"], "erp_token": erp_token}
     weeks.have_written("weeks", **given)
     with weeks.meant_for(timezone.now() - timedelta(hours=40)), signed_by(by_admin(REVOKED)):
         revoke_token(spare)
