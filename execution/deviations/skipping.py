@@ -10,6 +10,7 @@ from execution.carriers import take_off
 from execution.deviations.models import Deviation, DeviationStatus, DeviationType
 from execution.deviations.rules import InForce, find_skip
 from execution.models import Disposition, DispositionAction
+from execution.quality.repair.models import ReworkTask, ReworkTaskStatus
 from mes.labels import Action
 from mes.production import runs, transitions
 from mes.production.models import Unit, UnitStatus
@@ -52,20 +53,29 @@ def settle(units: Iterable[Unit], *, at: datetime | None = None) -> None:
     """Have locked units that wait at a skipped step of their run go past it; writes them and the decisions.
 
     Called where units came to wait by another way than through a station, as they are by now. One statement where no
-    run of theirs has a deviation.
+    run of theirs has a deviation. One that is to be repaired first waits for that, wherever it would go.
     """
     waiting = [unit for unit in units if unit.standing == UnitStatus.QUEUED and unit.run_id is not None]
     if not waiting:
         return
     skips = _list_skips({unit.run_id for unit in waiting if unit.run_id is not None})
     decisions: list[Disposition] = []
+    at_bench = _find_at_bench(waiting) if skips else set()
     for unit in waiting:
+        if unit.pk in at_bench:
+            continue
         in_force = [_as_in_force(each) for each in skips if each.run_id == unit.run_id and _covers(each, unit)]
         if in_force:
             run = next(each.run for each in skips if each.run_id == unit.run_id)
             decisions += pass_over(unit, runs.snapshot_of(run), in_force, at=at or timezone.now())
     if decisions:
         _write(decisions)
+
+
+def _find_at_bench(units: Sequence[Unit]) -> set[int]:
+    """Return the ids of those that wait for their repair."""
+    tasks = ReworkTask.objects.filter(unit__in=[unit.pk for unit in units], status=ReworkTaskStatus.OPEN)
+    return set(tasks.values_list("unit_id", flat=True))
 
 
 def _list_skips(run_ids: set[int]) -> list[Deviation]:

@@ -133,5 +133,4 @@ def call_false(*, defect_id: int, reason: str, by: str) -> Decided:
     _settle(defect, Action.FALSE_CALL, reason=reason, by=by)
     if defect.track is not None:
         reviews.take_false_call(defect.track, unit)
-    reviews.look_again(unit, but=defect.track)
     return _answer(defect, unit)

@@ -242,13 +242,6 @@ def list_standing(open_defects: Iterable[OpenDefect], track: Track) -> list[Open
     ]
 
 
-def has_standing_elsewhere(track: Track) -> bool:
-    """Whether the unit of a track has open defects of other steps with which it passes none."""
-    rows = fetch_all(f"SELECT {OPEN_DEFECTS} FROM mes_unit u WHERE u.id = %(unit)s", {"unit": track.unit_id})
-    open_defects = msgspec.json.decode(rows[0][0] or "[]", type=list[OpenDefect])
-    return any(each.track_id != track.pk for each in list_standing(open_defects, track))
-
-
 def list_passed(open_defects: Iterable[OpenDefect], track: Track) -> list[int]:
     """Return the ids of the open defects that are settled when a track passes: those of earlier passes of its step."""
     return [each.id for each in open_defects if _is_of_earlier_pass(each, track)]

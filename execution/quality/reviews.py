@@ -12,7 +12,7 @@ from execution.dispositions import hold_done
 from execution.models import Disposition, DispositionAction, ResultOverride, Track, TrackResult
 from execution.outbox_events import track_event
 from execution.quality.defect_codes.catalogue import load
-from execution.quality.defects import has_others, has_standing_elsewhere, settle_passed, withdraw_all
+from execution.quality.defects import has_others, settle_passed, withdraw_all
 from execution.quality.models import NOT_A_DEFECT, Defect, DefectStatus, InspectionResult, InspectionVerdict
 from mes import errors
 from mes.platform.outbox.emit import emit
@@ -28,7 +28,7 @@ DECISIONS = (DispositionAction.RELEASE, DispositionAction.REWORK, DispositionAct
 
 def take(track: Track, unit: Unit) -> None:
     """Take the PASS of an inspection for a closed track, whose unit is locked (inside a transaction)."""
-    if not (track.is_failed_by_inspections_alone and _may_pass(track, unit)):
+    if not (track.is_failed_by_inspections_alone and _may_pass(track)):
         return
     withdraw_all(track)
     _pass(track, unit)
@@ -38,27 +38,15 @@ def take_false_call(track: Track, unit: Unit) -> None:
     """Take that a defect of a track, whose unit is locked, was a false call (inside a transaction).
 
     Of a failed pass the last one makes a PASS, where nothing else speaks against it: a defect that was real, however it
-    is settled, a KEY value, missing data, that somebody closed the pass, or where the unit would go on with what was
-    found at another step.
+    is settled, a KEY value, missing data, or that somebody closed the pass.
     """
     if track.result != TrackResult.FAIL or track.result_override in CLOSED_BY_DECISION:
         return
     if _was_real(track):
         return
     collected = values.find_of_tracks([track])[track.pk]
-    if not values.is_failed(collected) and _has_required(track, collected) and not _would_take_along(track, unit):
+    if not values.is_failed(collected) and _has_required(track, collected):
         _pass(track, unit)
-
-
-def look_again(unit: Unit, *, but: Track | None) -> None:
-    """Look again at the latest pass of a locked unit, unless it is this one: what was found at another step, and is
-    nothing any more, may have been all that spoke against its false calls.
-    """
-    latest = Track.objects.select_related("run__route_version").filter(unit=unit).order_by("-id").first()
-    if latest is None or latest == but or latest.out_at is None:
-        return
-    if Defect.objects.filter(track=latest, status=DefectStatus.FALSE_CALL).exists():
-        take_false_call(latest, unit)
 
 
 def _was_real(track: Track) -> bool:
@@ -68,11 +56,6 @@ def _was_real(track: Track) -> bool:
     found = Defect.objects.filter(track=track).exclude(status__in=WAS_NOTHING).values_list("status", "code")
     catalogue = load()
     return any(status != DefectStatus.OPEN or catalogue.is_defect(code) for status, code in found)
-
-
-def _would_take_along(track: Track, unit: Unit) -> bool:
-    """Whether the unit would go on from here with an open defect of another step, with which it could not pass."""
-    return _leads(track, unit) and has_standing_elsewhere(track)
 
 
 def _pass(track: Track, unit: Unit) -> None:
@@ -86,11 +69,11 @@ def _pass(track: Track, unit: Unit) -> None:
         _send_on(unit, track)
 
 
-def _may_pass(track: Track, unit: Unit) -> bool:
+def _may_pass(track: Track) -> bool:
     """Whether no inspection, KEY value, other defect or missing value speaks against a track by now."""
     if InspectionResult.objects.filter(track=track, result=InspectionVerdict.FAIL).exists():
         return False
-    if has_others(track) or _would_take_along(track, unit):
+    if has_others(track):
         return False
     collected = values.find_of_tracks([track])[track.pk]
     return not values.is_failed(collected) and _has_required(track, collected)

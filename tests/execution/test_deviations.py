@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from execution import moves
 from execution.deviations import services
 from execution.deviations.models import Deviation
-from execution.models import Disposition
+from execution.models import Disposition, ReworkTask
 from mes.platform.accounts.roles import Role
 from mes.production import hooks
 from mes.production.decision_models import Approval, Decision
@@ -374,3 +374,17 @@ def test_a_unit_is_named_by_any_label_it_had(supervisor, quality, operator) -> N
     assert_done(quality.post(f"/api/approvals/{asked['approvalId']}/approve", {}))
     assert assert_done(quality.get("/api/deviations"))["items"][0]["sns"] == ["SN-9"]
     assert pass_through(operator, "SMT-01")["nextStepNo"] == 30
+
+
+def test_a_board_that_is_to_be_repaired_goes_past_no_step_before(allow, supervisor):
+    put_at(30)
+    assert_done(track_in(supervisor, "TST-01"), 201)
+    assert_done(track_out(supervisor, "TST-01", result="FAIL"))
+    allow(stepNo=30)
+    assert_done(decide(supervisor, "rework", toStepNo=30, repair=True))
+    assert place() == ("QUEUED", 30)
+    task = ReworkTask.objects.get()
+    body = {"defectId": str(task.defects.get().pk), "action": "RESOLDERED", "result": "FIXED"}
+    assert_done(supervisor.post(f"/api/rework-tasks/{task.pk}/repair-record", body), 201)
+    assert_done(supervisor.post(f"/api/rework-tasks/{task.pk}/complete"))
+    assert (place(), skips()) == (("DONE", 30), [30])

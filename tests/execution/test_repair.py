@@ -95,16 +95,6 @@ def test_what_was_real_keeps_the_pass_a_fail(plant: Plant, supervisor: APIClient
     assert (verdict(), state()) == (("FAIL", "", "FAIL"), ("OUT_FAILED", 10, ""))
 
 
-def test_a_false_call_lets_no_board_go_on_with_what_was_found_elsewhere(plant: Plant, supervisor: APIClient) -> None:
-    [false] = fail(supervisor, 20)
-    body = {"unitSn": "SN-1", "code": "BRIDGE", "stepNo": 10}
-    other = Defect.objects.get(pk=assert_done(supervisor.post("/api/defects", body), 201)["id"])
-    assert_done(settle(supervisor, false, "FALSE_CALL"))
-    assert (verdict(), state()) == (("FAIL", "", "FAIL"), ("OUT_FAILED", 20, ""))
-    assert_done(settle(supervisor, other, "FALSE_CALL"))
-    assert (verdict(), state()) == (("PASS", "REVIEW", "FAIL"), ("QUEUED", 30, ""))  # nothing is left of either
-
-
 @pytest.mark.parametrize("override", ["REWORK", "SCRAP", "SKIP"])
 def test_a_pass_that_nobody_finished_stays_a_fail(plant: Plant, supervisor: APIClient, override: str) -> None:
     [defect] = fail(supervisor)

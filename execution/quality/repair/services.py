@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import dispositions, hooks
+from execution.deviations.skipping import settle
 from execution.quality.models import Defect, DefectStatus
 from execution.quality.repair.models import RepairRecord, RepairResult, ReworkTask
 from execution.quality.transitions import DEFECT, REWORK_TASK
@@ -84,7 +85,7 @@ def complete(*, task_id: int, by: str) -> ReworkTask:
         names = ", ".join(str(defect) for defect in not_fixed)
         reason = _("Not fixed at the bench: %(defects)s") % {"defects": names}
         dispositions.hold(task.unit, reason=reason[:LONGEST_REASON], by=by, source=HoldSource.REPAIR)
-    hooks.announce(task.unit_id)
+    _go_on(task)
     return task
 
 
@@ -102,8 +103,15 @@ def cancel(*, task_id: int, reason: str, by: str) -> ReworkTask:
     """Let a unit go on without its repair; its defects stay open. Raises ReworkTaskNotFound, InvalidTransition."""
     task = _lock(task_id)
     _end(task, REWORK_TASK.next_state(Action.CANCEL, task.status), by=by, reason=reason)
-    hooks.announce(task.unit_id)
+    _go_on(task)
     return task
+
+
+def _go_on(task: ReworkTask) -> None:
+    """Let the unit of a task that has ended go on: past its step, where that is skipped."""
+    if task.run.has_deviations:
+        settle([task.unit])
+    hooks.announce(task.unit_id)
 
 
 def _end(task: ReworkTask, status: str, *, by: str, reason: str = "") -> None:
