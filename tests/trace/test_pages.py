@@ -24,7 +24,7 @@ from trace.unit_act_pages import NEEDED
 
 pytestmark = pytest.mark.django_db
 
-HOME_QUERIES = 10  # session, user, what the user may do; followed lines, late orders; runs, units, lines, moves
+HOME_QUERIES = 10  # session, user, what the user may do; followed lines, late orders, holds; runs, units, lines, moves
 SEARCH_QUERIES = 11
 RUN_QUERIES = 14  # deviations among them
 UNIT_QUERIES = 5

@@ -181,7 +181,9 @@ class Detail:
     def percent_applied(self) -> int:
         """How much of what is meant has been held or decided about."""
         pending, units = self.counts["pending"], self.counts["units"]
-        return 100 * units // max(1, units + pending)
+        is_growing = self.counts["toApply"] is not None
+        done, whole = (units, units + pending) if is_growing else (units - pending, units)
+        return max(0, 100 * done // max(1, whole))
 
 
 def get_detail(hold: Hold, *, shown: str, page: int) -> Detail:
