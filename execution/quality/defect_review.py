@@ -54,7 +54,7 @@ class Shown:
     likeness: Likeness
 
 
-def _waiting(station: str = "") -> QuerySet[Defect]:
+def list_waiting(station: str = "") -> QuerySet[Defect]:
     """Return what waits for review, the oldest first: what nobody has decided about yet."""
     rows = Defect.objects.filter(status=DefectStatus.OPEN, source__in=REVIEWED, hold=None)
     rows = rows.filter(rework_no=F("unit__rework_no")).order_by("id")
@@ -67,11 +67,11 @@ def review(request: HttpRequest) -> HttpResponse:
     """The defect that the address names, or the next one after it that is still open."""
     station = request.GET.get("station", "")
     wanted = whole_number(request.GET.get("id", "")) or 0
-    waiting = _waiting(station)
+    waiting = list_waiting(station)
     rows = waiting.select_related("unit", "run__work_order", "run__line", "station", "track", "inspection")
     defect = rows.filter(pk__gte=wanted).first() or rows.first()
     shown = _show(defect, waiting) if defect else None
-    stations = _waiting().exclude(station=None).values_list("station__code").annotate(Count("id"))
+    stations = list_waiting().exclude(station=None).values_list("station__code").annotate(Count("id"))
     place = _place(station, defect.pk if defect else None)
     offered = acts.with_refusal(request, _list_acts(request, shown, station) if shown else [], place=place)
     by_name = {each.name: each for each in offered}
@@ -106,7 +106,7 @@ def _show(defect: Defect, waiting: QuerySet[Defect]) -> Shown:
         name=name or "",
         previous_id=waiting.filter(pk__lt=defect.pk).values_list("pk", flat=True).last(),
         next_id=waiting.filter(pk__gt=defect.pk).values_list("pk", flat=True).first(),
-        others=list(_waiting().filter(unit=defect.unit_id).exclude(pk=defect.pk)),
+        others=list(list_waiting().filter(unit=defect.unit_id).exclude(pk=defect.pk)),
         likeness=Likeness(len(decided), decided.count(DefectStatus.FALSE_CALL)),
     )
 

@@ -9,6 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from execution.models import Defect, OqcInspection, ReworkTask
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications import services
 from mes.production.decision_models import Approval, ApprovalType
@@ -81,6 +82,35 @@ def test_quality_sees_what_waits_for_approval_and_held_runs(plant: Plant) -> Non
     assert "What stands still" in page and "Wrong reel" in page and "Late orders" not in page
 
 
+def find_and_send_back(plant: Plant) -> None:
+    unit, other = plant.units
+    found = {"run": plant.run, "step_no": 10, "code": "OPEN", "found_at": timezone.now()}
+    Defect.objects.create(unit=unit, source="INSPECTION", **found)
+    Defect.objects.create(unit=unit, source="MACHINE", status="FALSE_CALL", **found)
+    task = {"run": plant.run, "to_step_no": 10, "rework_no": 1, "reason": "r", "created_by": "sue"}
+    ReworkTask.objects.create(unit=other, **task)
+    ReworkTask.objects.create(unit=other, status="DONE", ended_at=timezone.now(), **task)
+
+
+def draw(plant: Plant) -> None:
+    counts = {"lot_size": 2, "sample_qty": 1, "ac": 0, "re": 1}
+    OqcInspection.objects.create(run=plant.run, scheme="ALL", seed="1", created_by="system", **counts)
+
+
+def test_who_decides_about_quality_sees_how_much_waits(plant: Plant) -> None:
+    assert "Quality" not in words(sign_in(Role.QUALITY))
+    find_and_send_back(plant)
+    draw(plant)
+    page = words(sign_in(Role.QUALITY))
+    for told in ("1 lot waits for its inspection", "1 defect waits for a decision", "1 unit waits for its repair"):
+        assert told in page
+    supervised = words(sign_in(Role.SUPERVISOR))
+    assert "1 defect waits for a decision" in supervised and "inspection" not in supervised
+    assert "Quality" not in words(sign_in(Role.OPERATOR))
+    OqcInspection.objects.update(status="INSPECTING")
+    assert "1 lot is being inspected" in words(sign_in(Role.ADMIN))
+
+
 def test_an_engineer_sees_runs_with_deviations(plant: Plant) -> None:
     assert "Runs with deviations" not in words(sign_in(Role.ENGINEER))
     Run.objects.update(has_deviations=True)
@@ -128,7 +158,7 @@ def test_it_takes_as_many_queries_for_many_as_for_one(plant: Plant) -> None:
 def test_the_live_part_is_told_of_what_waits(plant: Plant) -> None:
     client = sign_in(Role.ADMIN)
     live = {"HX-Request": "true"}
-    for change in (lambda: make_late(1), lambda: hold(plant), lambda: ask(plant)):
+    for change in (lambda: make_late(1), lambda: hold(plant), lambda: ask(plant), lambda: find_and_send_back(plant)):
         html = client.get("/", headers=live).content.decode()
         found = re.search(r'hx-get="([^"]+)"', html)
         assert found is not None
