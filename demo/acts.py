@@ -41,7 +41,7 @@ FOUND = (  # by the optical inspection, on boards in a row; what is decided abou
 )
 
 # shares of the boards fed
-DURING = {"order": 0.2, "defects": 0.25, "split": 0.35, "hold": 0.45, "stop": 0.55, "experiment": 0.75, "panel": 0.85}
+DURING = {"order": 0.2, "split": 0.35, "defects": 0.4, "hold": 0.45, "stop": 0.55, "experiment": 0.75, "panel": 0.85}
 AFTER = "rework"
 ALL = (*DURING, AFTER)
 # with one order after another

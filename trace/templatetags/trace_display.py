@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from execution.models import DataValue, DispositionAction, ResultOverride, Track, TrackResult
 from execution.quality.defects import UNSPECIFIED
 from execution.quality.models import NOT_A_DEFECT, DefectSource, DefectStatus
+from execution.quality.oqc.models import OqcStatus
 from mes.production.decision_models import ApprovalStatus
 from mes.production.hold_models import HeldUnitEnd, Hold, HoldStatus
 from mes.production.models import RunStatus, Unit, UnitStatus, WorkOrderStatus
@@ -44,6 +45,9 @@ LOOKS = {  # state → (tone, symbol); the tones are colours in app.css, the sym
     RunStatus.CANCELLED: ("scrap", "scrap"),  # an order's, too
     WorkOrderStatus.RECEIVED: ("wait", "ahead"),
     WorkOrderStatus.RELEASED: ("wait", "next"),
+    OqcStatus.INSPECTING: ("work", "work"),  # a first article's, too, and so are these
+    OqcStatus.PASSED: ("good", "pass"),
+    OqcStatus.FAILED: ("bad", "fail"),
     TrackResult.PASS: ("good", "pass"),
     TrackResult.FAIL: ("bad", "fail"),
     DispositionAction.HOLD: ("hold", "hold"),
