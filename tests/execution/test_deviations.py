@@ -383,8 +383,10 @@ def test_a_board_that_is_to_be_repaired_goes_past_no_step_before(allow, supervis
     allow(stepNo=30)
     assert_done(decide(supervisor, "rework", toStepNo=30, repair=True))
     assert place() == ("QUEUED", 30)
+    assert_done(supervisor.post("/api/defects", {"unitSn": "SN-1", "code": "OPEN", "stepNo": 10}), 201)
     task = ReworkTask.objects.get()
     body = {"defectId": str(task.defects.get().pk), "action": "RESOLDERED", "result": "FIXED"}
     assert_done(supervisor.post(f"/api/rework-tasks/{task.pk}/repair-record", body), 201)
     assert_done(supervisor.post(f"/api/rework-tasks/{task.pk}/complete"))
-    assert (place(), skips()) == (("DONE", 30), [30])
+    assert (place(), skips()) == (("ON_HOLD", 30), [30])  # the other one was found since
+    assert assert_done(decide(supervisor, "release"))["status"] == "DONE"

@@ -17,7 +17,7 @@ from mes.platform.database.lookup import get_or_raise
 from mes.production import locking
 from mes.production.decision_models import LONGEST_REASON
 from mes.production.hold_models import HoldSource
-from mes.production.models import Unit
+from mes.production.models import Unit, UnitStatus
 
 _SETTLED_AS = {
     RepairResult.FIXED: DefectStatus.REPAIRED,
@@ -108,9 +108,12 @@ def cancel(*, task_id: int, reason: str, by: str) -> ReworkTask:
 
 
 def _go_on(task: ReworkTask) -> None:
-    """Let the unit of a task that has ended go on: past its step, where that is skipped."""
-    if task.run.has_deviations:
+    """Let the unit of a task that has ended go on: past its step, where that is skipped. One that is done so with what
+    was found since is held.
+    """
+    if task.run.has_deviations and task.unit.standing == UnitStatus.QUEUED:
         settle([task.unit])
+        dispositions.hold_done([task.unit])
     hooks.announce(task.unit_id)
 
 
