@@ -1,91 +1,20 @@
 """What people, machines and the ERP may do, chosen at random; each act notes in the ledger what was answered to it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import count
-from random import Random
 from typing import Any
 
 from django.utils import timezone
-from rest_framework.test import APIClient
 
-from execution.models import Track
+from execution.models import OqcInspection
 from ingest.models import OpenIngestEvent
 from ingest.processing import catch_up
-from mes.production.models import Run as RunRow
 from mes.production.models import Unit
-from tests.life.ledger import ENDED, OPEN, Ledger, Order, Run
-from tests.life.plant import BOARD, DEVICE, DEVICE_STEPS, GOLDEN, LINES, STEPS, People, station_of
-
-_numbers = count(1)
-Answer = Any
-
-
-@dataclass
-class World:
-    """The plant in the middle of its life."""
-
-    people: People
-    random: Random
-    ledger: Ledger = field(default_factory=Ledger)
-    events: list[dict[str, Any]] = field(default_factory=list)
-    approvals: list[tuple[str, str]] = field(default_factory=list)  # id, what for
-    deviations: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    succeeded: int = 0
-
-    # --- choosing
-
-    def pick(self, things: Any) -> Any:
-        """Return one of these; None where there is none."""
-        things = list(things)
-        return self.random.choice(things) if things else None
-
-    def run(self, *, state: str | None = None) -> Run | None:
-        """Return some run, mostly a recent one; with `state` one that is open or ended."""
-        runs = [run for run in self.ledger.runs.values() if state in (None, run.state)]
-        return self.pick(runs[-4:] if self.random.random() < 0.8 else runs)
-
-    def sn(self, run: Run | None = None) -> str | None:
-        """Return the serial number of some board, of a run if one is given."""
-        return self.pick(self.ledger.run_of if run is None else self.ledger.boards_of(run.run_no))
-
-    def sns(self, run: Run) -> list[str]:
-        """Return up to three boards of a run, now and then one of another."""
-        boards = self.ledger.boards_of(run.run_no)
-        chosen = self.random.sample(boards, min(len(boards), self.random.randint(1, 3)))
-        stranger = self.sn() if self.random.random() < 0.1 else None
-        return list(dict.fromkeys([*chosen, *([stranger] if stranger else [])]))
-
-    def new_sns(self, most: int = 3) -> list[str]:
-        """Return serial numbers that nobody has."""
-        return [f"B{next(_numbers)}" for _ in range(self.random.randint(1, most))]
-
-    # --- asking
-
-    def post(self, who: APIClient, address: str, body: dict[str, Any] | None = None, method: str = "post") -> Answer:
-        """Ask for something. Whatever is answered is no server error; a refusal has its code."""
-        answer = getattr(who, method)(f"/api/{address}", body or {})
-        self.asked.append(f"{method} {address} {body} -> {answer.status_code} {answer.content[:300]!r}")
-        assert answer.status_code < 500, (address, body, answer.content)
-        self.succeeded += answer.status_code < 300
-        if answer.status_code >= 400:
-            assert answer.json()["error"]["code"], answer.content
-        return answer
-
-    def statuses(self) -> dict[str, str]:
-        """Return the status of each board."""
-        return dict(Unit.objects.values_list("sn", "status"))
-
-
-def data_of(answer: Answer) -> Any:
-    """Return what was answered; None of a refusal."""
-    return answer.json()["data"] if answer.status_code < 300 else None
-
-
-REASON = {"reason": "so it was decided"}
-
+from tests.life import quality_acts
+from tests.life.ledger import ENDED, OPEN, Order, Run
+from tests.life.plant import BOARD, DEVICE, GOLDEN, LINES, SAMPLED, station_of
+from tests.life.quality_acts import some_defect
+from tests.life.world import REASON, World, data_of
 
 # --- orders ------------------------------------------------------------------------------------------------
 
@@ -95,7 +24,7 @@ def make_order(world: World) -> None:
     product = DEVICE if world.random.random() < 0.2 else BOARD
     kind = world.pick(["PRODUCTION"] * 6 + ["REWORK", "ENGINEERING"])
     overrun = world.pick([0, 0, 25])
-    wo_no = f"WO-{next(_numbers)}"
+    wo_no = f"WO-{world.next_number()}"
     body = {"woNo": wo_no, "productCode": product, "plannedQty": world.random.randint(4, 14), "overrunPercent": overrun}
     if world.random.random() < 0.5:
         kind = "PRODUCTION"
@@ -140,7 +69,7 @@ def cancel_order(world: World) -> None:
     who = world.pick([world.people.supervisor, world.people.erp])
     if data_of(world.post(who, f"work-orders/{order.wo_no}/cancel", REASON)) is not None:
         for run in [run for run in world.ledger.runs.values() if run.wo_no == order.wo_no and run.state == OPEN]:
-            _end(world, run, _not_made(world, run))
+            world.end(run, world.not_made(run))
 
 
 def reopen_order(world: World) -> None:
@@ -185,7 +114,9 @@ def hold_run(world: World) -> None:
 
 def resume_run(world: World) -> None:
     """Let a run go on."""
-    if (run := world.run()) is not None:
+    held = world.people.supervisor.get("/api/runs?status=ON_HOLD").json()["data"]["items"]
+    run = world.ledger.runs[world.pick(held)["runNo"]] if held and world.random.random() < 0.7 else world.run()
+    if run is not None:
         world.post(world.pick([world.people.supervisor, world.people.quality]), f"runs/{run.run_no}/resume")
 
 
@@ -199,7 +130,16 @@ def close_run(world: World) -> None:
     assert check is not None and check["canClose"] == (ended is not None), (check, ended)
     if ended is not None:
         assert ended["status"] == check["leadsTo"]
-        _end(world, run, ended["notMade"])
+        _note_closed(world, run, ended["notMade"])
+
+
+def _note_closed(world: World, run: Run, not_made: list[str]) -> None:
+    """Note that a run was closed: where a rule wants that, all that is done in it was inspected and passed."""
+    world.end(run, not_made)
+    if run.line == SAMPLED:
+        done = set(Unit.objects.filter(run__run_no=run.run_no, status="DONE").values_list("pk", flat=True))
+        latest = OqcInspection.objects.filter(run__run_no=run.run_no).exclude(status="CANCELLED").order_by("id").last()
+        assert not done or (latest is not None and latest.status == "PASSED" and done <= set(latest.lot_unit_ids))
 
 
 def reopen_run(world: World) -> None:
@@ -232,20 +172,6 @@ def change_run(world: World) -> None:
         run.kind = body.get("kind", run.kind)
 
 
-def _not_made(world: World, run: Run) -> list[str]:
-    """Return the boards of a run that were never in a station for it and are neither done nor scrapped."""
-    tracked = set(Track.objects.filter(run__run_no=run.run_no).values_list("unit__sn", flat=True))
-    statuses = world.statuses()
-    finished = ("DONE", "SCRAPPED")
-    return [sn for sn in world.ledger.boards_of(run.run_no) if sn not in tracked and statuses[sn] not in finished]
-
-
-def _end(world: World, run: Run, not_made: list[str]) -> None:
-    assert set(not_made) <= set(world.ledger.boards_of(run.run_no))
-    world.ledger.move(not_made, None, world.statuses())
-    run.state = ENDED
-
-
 # --- boards between runs -----------------------------------------------------------------------------------
 
 
@@ -265,7 +191,7 @@ def register_panel(world: World) -> None:
     run = world.run(state=OPEN)
     if run is None:
         return
-    panel = f"P{next(_numbers)}"
+    panel = f"P{world.next_number()}"
     [sn] = world.new_sns(1)
     boards = [{"position": 1, "sn": sn}, {"position": 2}, {"position": 3, "xOut": True}]
     answer = world.post(
@@ -304,7 +230,7 @@ def split(world: World) -> None:
         return
     plan, line = world.random.randint(1, 3), world.pick(LINES)
     sns = world.sns(run) if world.random.random() < 0.4 else None
-    before = world.statuses()
+    before = world.standings()
     body = {"planQty": plan, "lineCode": line, **REASON, **({"sns": sns} if sns else {})}
     made = data_of(world.post(world.people.supervisor, f"runs/{run.run_no}/split", body))
     if made is not None:
@@ -328,18 +254,28 @@ def move(world: World) -> None:
 
 def return_units(world: World) -> None:
     """Return boards into another run."""
-    done = [run_no for sn, run_no in world.ledger.run_of.items() if run_no and world.ledger.runs[run_no].state == ENDED]
-    source, target = world.ledger.runs.get(world.pick(done) or ""), world.run(state=OPEN)
-    if source is not None and target is not None:
-        step_no = world.pick([None, None, 10, 20])
-        body = {"sns": world.sns(source), **REASON, **({"toStepNo": step_no} if step_no else {})}
-        _move(world, f"runs/{target.run_no}/units/return", body, target)
+    standings = world.standings()
+    ended = {sn: run for sn, run in world.ledger.run_of.items() if run and world.ledger.runs[run].state == ENDED}
+    done = [sn for sn in ended if standings[sn] == "DONE"]
+    source = world.ledger.runs.get(world.pick([ended[sn] for sn in done or ended]) or "")
+    if source is None:
+        return
+    product = world.ledger.orders[source.wo_no].product
+    fitting = [run for run in world.ledger.runs.values() if run.state == OPEN and run.kind != "PRODUCTION"]
+    fitting = [run for run in fitting if world.ledger.orders[run.wo_no].product == product]
+    target = world.pick(fitting) if fitting and world.random.random() < 0.8 else world.run(state=OPEN)
+    if target is None:
+        return
+    step_no = world.pick([None, None, None, 10, 20])
+    sns = [sn for sn in done if ended[sn] == source.run_no][:1] if world.random.random() < 0.8 else world.sns(source)
+    body = {"sns": sns, **REASON, **({"toStepNo": step_no} if step_no else {})}
+    _move(world, f"runs/{target.run_no}/units/return", body, target)
 
 
 def _move(world: World, address: str, body: dict[str, Any], target: Run | None) -> None:
     if not body["sns"]:
         return
-    before = world.statuses()
+    before = world.standings()
     if data_of(world.post(world.people.supervisor, address, body)) is not None:
         world.ledger.move(body["sns"], target.run_no if target else None, before)
 
@@ -347,32 +283,22 @@ def _move(world: World, address: str, body: dict[str, Any], target: Run | None) 
 # --- boards in stations ------------------------------------------------------------------------------------
 
 
-def _place(world: World, sn: str) -> tuple[str, str] | None:
-    """Return the station where a board is or belongs, and its run."""
-    run_no = world.ledger.run_of.get(sn)
-    unit = Unit.objects.filter(sn=sn).first()
-    if run_no is None or unit is None:
-        return None
-    is_device = world.ledger.orders[world.ledger.runs[run_no].wo_no].product == DEVICE
-    steps = DEVICE_STEPS if is_device else STEPS
-    operation = steps.get(unit.current_step_no or 10, "TEST")
-    return station_of(operation, world.ledger.runs[run_no].line), run_no
-
-
 def work(world: World) -> None:
     """Bring a board of an open run further by hand: in, or out with a result; now and then without the run's number."""
     runs = [run for run in world.ledger.runs.values() if run.state == OPEN]
     sn = world.pick(sn for run in runs for sn in world.ledger.boards_of(run.run_no))
-    for _ in range(2):
-        place = _place(world, sn) if sn else None
+    for _ in range(3):
+        place = world.place(sn) if sn else None
         if sn is None or place is None:
             return
         station, run_no = place
         body = {"sn": sn} if world.random.random() < 0.3 else {"sn": sn, "runNo": run_no}
         world.post(world.people.operator, f"stations/{station}/track-in", body)
         if world.random.random() < 0.85:
-            result = world.pick(["PASS"] * 9 + ["FAIL"])
-            world.post(world.people.operator, f"stations/{station}/track-out", {**body, "result": result})
+            result = world.pick(["PASS"] * 9 + ["FAIL"] * 2)
+            named = [some_defect(world) for _ in range(world.random.randint(0, 2))] if result == "FAIL" else []
+            left = {**body, "result": result, "defects": named}
+            world.post(world.people.operator, f"stations/{station}/track-out", left)
 
 
 def make_board(world: World) -> None:
@@ -394,18 +320,29 @@ def report(world: World) -> None:
     sn = known if known and world.random.random() < 0.7 else world.new_sns(1)[0]
     line = run.line if run and world.random.random() < 0.9 else world.pick(LINES)
     age = world.pick([0, 0, 0, 3, 120])
-    event = {
-        "dedupeKey": f"event-{next(_numbers)}",
+    event: dict[str, Any] = {
+        "dedupeKey": f"event-{world.next_number()}",
         "sourceSystem": "PRINTERS",
         "eventType": "AUTO",
         "occurredAt": (timezone.now() - timedelta(seconds=age)).isoformat(),
-        "payload": {"sn": sn, "station": station_of("PRINT", line), "result": world.pick(["OK"] * 8 + ["NG"])},
+        "payload": {
+            "sn": sn,
+            "station": station_of("PRINT", line),
+            "result": world.pick(["OK"] * 8 + ["NG"]),
+            "defects": world.pick([[]] * 6 + [[_found_by_machine(world)]]),
+        },
     }
     if run is not None and world.random.random() < 0.4:
         event["runNo"] = run.run_no
     world.events.append(event)
     world.post(world.people.machine, "ingest/events", event)
     _note_new(world, sn, event.get("runNo"))
+
+
+def _found_by_machine(world: World) -> dict[str, Any]:
+    """Return a defect as a machine names it, by a code that somebody knows or not, and falsely or not."""
+    code = world.pick(["BRIDGE", "BRIDGE", "SOLDER_BALL", "E-404"])
+    return {"code": code, "at": f"U{world.next_number()}", "isFalse": world.random.random() < 0.2}
 
 
 def _note_new(world: World, sn: str, run_no: str | None) -> None:
@@ -423,7 +360,7 @@ def golden(world: World) -> None:
     """Let the golden board pass a printer, and try to make it."""
     line = world.pick(LINES)
     body = {
-        "dedupeKey": f"event-{next(_numbers)}",
+        "dedupeKey": f"event-{world.next_number()}",
         "sourceSystem": "PRINTERS",
         "eventType": "AUTO",
         "occurredAt": timezone.now().isoformat(),
@@ -452,7 +389,12 @@ def decide(world: World) -> None:
         return
     action = world.pick(["hold", "release", "release", "rework", "rework", "rework", "scrap"])
     who = world.people.quality if action == "release" else world.people.supervisor
-    world.post(who, f"units/{sn}/{action}", REASON)
+    if data_of(world.post(who, f"units/{sn}/{action}", REASON)) is None:
+        return
+    if action == "hold":
+        world.ledger.hold([sn], "PERSON")
+    else:
+        world.ledger.end([sn])
 
 
 def ask_to_undo_a_scrap(world: World) -> None:
@@ -489,15 +431,16 @@ def approve(world: World) -> None:
         return
     approval_id, what = asked
     verdict = world.pick(["approve"] * 4 + ["refuse"])
-    before = world.statuses()
+    before = world.standings()
     answer = world.post(world.people.quality, f"approvals/{approval_id}/{verdict}", REASON)
     if data_of(answer) is not None:
         world.approvals.remove(asked)
-        if verdict == "approve" and "\n" in what:
-            sn, run_no = what.split("\n")
+        if verdict == "approve" and what:
+            sn, _newline, run_no = what.partition("\n")
             unit = Unit.objects.filter(aliases__sn=sn).first()
             now = unit.sn if unit is not None else sn
-            if world.ledger.run_of[now] != run_no:
+            world.ledger.hold([now], "PERSON")
+            if run_no and world.ledger.run_of[now] != run_no:
                 world.ledger.move([now], run_no, before)
 
 
@@ -553,14 +496,15 @@ OFTEN: dict[Callable[[World], None], int] = {
     cancel_order: 1,
     reopen_order: 4,
     relabel: 2,
-    register_panel: 2,
-    depanel: 4,
+    register_panel: 3,
+    depanel: 6,
     ask_to_undo_a_scrap: 3,
     ask_for_a_deviation: 3,
     approve: 6,
-    end_deviation: 1,
+    end_deviation: 4,
     golden: 1,
     wait: 2,
+    **quality_acts.OFTEN,
 }
 
 
@@ -588,25 +532,22 @@ def act(world: World) -> str:
 
 
 def end_all(world: World) -> None:
-    """End every run and order by public acts alone: let go on, scrap what is not finished, close, complete or cancel.
+    """End every run and order by public acts alone: let go on, end repairs, release or scrap what is not finished,
+    inspect what is to be inspected, close, complete or cancel.
 
     Whatever state things are in, that must be enough.
     """
     supervisor = world.people.supervisor
     for line in LINES:
         world.post(supervisor, f"lines/{line}/resume", REASON)
-    for run_no in RunRow.objects.order_by("id").values_list("run_no", flat=True):
-        run = world.ledger.runs[run_no]
-        if run.state != OPEN:
-            continue
-        check = data_of(supervisor.get(f"/api/runs/{run_no}/close-check"))
-        for blocker in check["blockers"]:
-            for sn in blocker["sns"]:
-                answer = world.post(supervisor, f"units/{sn}/scrap", REASON)
-                assert answer.status_code == 200, answer.content
-        answer = world.post(supervisor, f"runs/{run_no}/close", REASON)
-        assert answer.status_code == 200, answer.content
-        _end(world, run, answer.json()["data"]["notMade"])
+    for station in sorted(world.stopped):
+        quality_acts.go_on(world, station)
+    for hold_no in sorted(world.ledger.catching):
+        quality_acts.release(world, hold_no)
+    while quality_acts.work_at_bench(world):
+        pass
+    while open_runs := [run for run in world.ledger.runs.values() if run.state == OPEN]:
+        end_run(world, open_runs[0])
     for wo_no in world.ledger.orders:
         status = supervisor.get(f"/api/work-orders/{wo_no}").json()["data"]["status"]
         if status in ("COMPLETED", "CANCELLED"):
@@ -615,3 +556,52 @@ def end_all(world: World) -> None:
         if answer.status_code != 200:
             answer = world.post(supervisor, f"work-orders/{wo_no}/cancel", REASON)
         assert answer.status_code == 200, answer.content
+
+
+def end_run(world: World, run: Run) -> None:
+    """End a run by what its close-check says is in the way, one thing after the other."""
+    supervisor = world.people.supervisor
+    for _round in range(6):
+        check = data_of(supervisor.get(f"/api/runs/{run.run_no}/close-check"))
+        codes = {blocker["code"] for blocker in check["blockers"]}
+        if check["canClose"]:
+            answer = world.post(supervisor, f"runs/{run.run_no}/close", REASON)
+            assert answer.status_code == 200, answer.content
+            _note_closed(world, run, answer.json()["data"]["notMade"])
+            return
+        for blocker in check["blockers"]:
+            for sn in blocker["sns"]:
+                _finish(world, sn)
+        if "UNITS_NOT_FINISHED" in codes:
+            continue
+        if "RUN_ON_HOLD" in codes:
+            quality_acts.review_material(world, run, world.pick(["RELEASE", "SCRAP"]))
+            assert run.state == ENDED
+            return
+        assert codes == {"OQC_REQUIRED"}, check
+        _inspect_at_last(world, run)
+    raise AssertionError(f"{run.run_no} cannot be ended: {check}")
+
+
+def _finish(world: World, sn: str) -> None:
+    """Release a board that is done behind its holds, mostly; else scrap it."""
+    is_done = world.standings()[sn] == "DONE" and world.random.random() < 0.7
+    answer = world.post(world.people.supervisor, f"units/{sn}/{'release' if is_done else 'scrap'}", REASON)
+    assert answer.status_code == 200, answer.content
+    world.ledger.end([sn])
+
+
+def _inspect_at_last(world: World, run: Run) -> None:
+    """Have the lot of a run inspected whose begun boards are finished: the others are scrapped, or taken back."""
+    world.post(world.people.supervisor, f"runs/{run.run_no}/resume")
+    lot = quality_acts.find_lot(world, run)
+    if lot is None:
+        for sn in world.not_made(run):
+            back = {"sns": [sn], "toRunNo": None, **REASON}
+            if world.random.random() < 0.5:
+                _move(world, f"runs/{run.run_no}/units/move", back, None)
+            if world.ledger.run_of[sn] is not None:
+                _finish(world, sn)
+        lot = quality_acts.draw(world, run)
+        assert lot is not None
+    quality_acts.decide_lot(world, lot, is_good=world.random.random() < 0.8)

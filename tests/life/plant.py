@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from rest_framework.test import APIClient
 
+from execution.models import SamplingRule
 from mes.plant.models import BomItem, Material, StationType
 from mes.platform.accounts.roles import Role
 from mes.production.identity_models import ReferenceUnit
@@ -17,19 +18,29 @@ from tests.factories import (
     build_operation,
     build_station,
     make_route,
+    make_user,
     save,
 )
 
 LINES = ("LINE-A", "LINE-B")
+SAMPLED = "LINE-B"
 BOARD, DEVICE = "BOARD-1", "DEVICE-1"
 STEPS = {10: "PRINT", 20: "INSPECT", 30: "TEST"}  # 20 may be left out
 DEVICE_STEPS = {10: "ASSEMBLE", 20: "TEST"}
+REENTRY_LIMIT = 1
 GOLDEN = "GOLDEN-1"
+SIGNATURE = {"username": "quinn", "password": "secret", "meaning": "approved"}
 MAPPING = {
     "snPath": "payload.sn",
     "stationCodePath": "payload.station",
     "waitSeconds": 60,
     "result": {"path": "payload.result", "passValues": ["OK"], "failValues": ["NG"]},
+    "defects": {
+        "itemsPath": "payload.defects",
+        "codePath": "code",
+        "locationPath": "at",
+        "falseCallPath": "isFalse",
+    },
 }
 
 
@@ -40,6 +51,7 @@ class People:
     supervisor: APIClient
     operator: APIClient
     quality: APIClient
+    second: APIClient
     erp: APIClient
     machine: APIClient
 
@@ -50,7 +62,9 @@ def station_of(operation: str, line: str) -> str:
 
 
 def make() -> People:
-    """Make the plant: PRINT is AUTO and waits a minute, the other steps are MANUAL; INSPECT is optional."""
+    """Make the plant: PRINT is AUTO and waits a minute, the other steps are MANUAL; INSPECT is optional. Two boards of
+    each run of the second line are inspected before they leave.
+    """
     lines = save([build_line(code) for code in LINES])
     operations = sorted({*STEPS.values(), *DEVICE_STEPS.values()})
     groups = save([build_group(f"{operation}-GROUP") for operation in operations])
@@ -78,7 +92,8 @@ def make() -> People:
                 station_group=groups[f"{operation}-GROUP"],
                 ingest_mapping=MAPPING if operation == "PRINT" else None,
                 retest_limit=1 if operation == "TEST" else 0,
-                **({"is_optional": True} if operation == "INSPECT" else {}),
+                reentry_limit=REENTRY_LIMIT,
+                is_optional=operation == "INSPECT",
             )
             for step_no, operation in steps.items()
         )
@@ -87,10 +102,13 @@ def make() -> People:
     child, parent = (Material.objects.create(code=code, name=code, unit="pcs") for code in (BOARD, DEVICE))
     BomItem.objects.create(parent=parent, child=child, quantity=1)
     ReferenceUnit.objects.create(sn=GOLDEN, kind="GOLDEN", expected_result="PASS")
+    SamplingRule.objects.create(code="OQC", name="OQC", line=lines[SAMPLED], scheme="FIXED", n=2)
+    make_user(Role.QUALITY, username=SIGNATURE["username"])
     return People(
         supervisor=api_client(Role.SUPERVISOR),
         operator=api_client(Role.OPERATOR),
         quality=api_client(Role.QUALITY),
+        second=api_client(Role.QUALITY),
         erp=api_client(Role.INTEGRATION),
         machine=api_client(Role.INTEGRATION),
     )
