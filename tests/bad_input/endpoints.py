@@ -52,9 +52,10 @@ class Endpoint:
 
     @property
     def subject(self) -> str:
-        """The collection it belongs to: `lines`, or `integration/messages`."""
+        """The collection it belongs to: `lines`, or `integration/messages`, `oqc/sampling-states`."""
         parts = self.path.split("/")[2:]
-        return "/".join(parts[:2]) if parts[0] == "integration" else parts[0]
+        is_inner = parts[0] == "integration" or (parts[0] == "oqc" and parts[1:2] and not parts[1].startswith("{"))
+        return "/".join(parts[:2]) if is_inner else parts[0]
 
     def url_with(self, **values: str) -> str:
         """The address with these path parameters, otherwise of something that exists."""

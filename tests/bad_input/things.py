@@ -3,18 +3,25 @@
 from datetime import timedelta
 
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from execution.deviations import services as deviations
+from execution.models import Defect, DefectAlias, DefectCode, ReworkTask, SamplingState
 from integration.models import FailedMessage
 from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import Source
+from mes.platform.signatures.services import Signing, record
+from mes.production import runs
 from mes.production.hold_models import Hold, HoldRule
 from mes.production.identity_models import ReferenceUnit
+from mes.production.models import Unit
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate, MappingExample
-from tests.factories import api_client, make_config, make_plant
+from tests.execution.oqc.support import act, draw, make_lot, make_rule
+from tests.execution.support import assert_done
+from tests.factories import Plant, api_client, make_config, make_plant
 from tests.integration.helpers import into_oven, make_event
 
 
@@ -43,6 +50,7 @@ def make_things() -> dict[str, dict[str, str]]:
         by="sue",
     )
     held = Hold.objects.create(scope="UNITS", reason="Hot oven", condition={"runNo": "RUN-1"}, opened_by="sue")
+    of_quality = make_things_of_quality(plant, client)
     policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
     rule = HoldRule.objects.create(code="R-1", name="X", kind="CONSECUTIVE_FAIL", n=3, action="NOTIFY")
     return {
@@ -58,4 +66,34 @@ def make_things() -> dict[str, dict[str, str]]:
         "sources": {"code": "AOI-1"},
         "execution-configs": {"id": str(config.pk), "config_id": str(config.pk), "example_id": str(example.pk)},
         "integration/messages": {"id": str(FailedMessage.objects.get().pk)},
+        **of_quality,
+    }
+
+
+def make_things_of_quality(plant: Plant, client: APIClient) -> dict[str, dict[str, str]]:
+    """Make a defect whose unit is at the bench, a lot that is being inspected, and what else the quality loop has."""
+    runs.register_units(run_no="RUN-1", sns=["SN-8"])
+    unit = Unit.objects.get(sn="SN-8")
+    defect = Defect.objects.create(unit=unit, run=plant.run, step_no=10, code="BRIDGE", found_at=timezone.now())
+    task = ReworkTask.objects.create(
+        unit=unit, run=plant.run, to_step_no=10, rework_no=0, reason="Bridge", created_by="sue"
+    )
+    task.defects.add(defect)
+    alias = DefectAlias.objects.create(reported="D7", code=DefectCode.objects.get(code="BRIDGE"))
+    rule = make_rule(code="LOTS")
+    state = SamplingState.objects.create(rule=rule, product_code="BOARD-1", state="DISCONTINUED")
+    inspection = draw(client, make_lot(plant, "RUN-8"))
+    assert_done(act(client, inspection, "start"))
+    signed = record(Signing("quinn", "Quinn", "Approved"), record_type="OQC", record_id=inspection["id"], document={})
+    assert signed is not None
+    return {
+        "defects": {"id": str(defect.pk)},
+        "rework-tasks": {"id": str(task.pk)},
+        "defect-codes": {"code": "BRIDGE"},
+        "defect-aliases": {"id": str(alias.pk)},
+        "oqc": {"id": inspection["id"]},
+        "oqc/run": {"run_no": "RUN-8"},
+        "oqc/sampling-rules": {"id": str(rule.pk)},
+        "oqc/sampling-states": {"id": str(state.pk)},
+        "signatures": {"id": str(signed.pk)},
     }

@@ -23,7 +23,7 @@ WRITTEN: tuple[type[models.Model], ...] = (
 
 def rows() -> dict[str, list[dict[str, Any]]]:
     """Return every row that production and execution write."""
-    return {model.__name__: list(model.objects.order_by("pk").values()) for model in WRITTEN}
+    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in WRITTEN}
 
 
 @contextmanager
