@@ -97,9 +97,7 @@ def save_holds(decisions: Sequence[Disposition]) -> None:
     if not decisions:
         return
     records.write(decisions, units={decision.unit.pk: decision.unit for decision in decisions}.values())
-    for decision in decisions:
-        if decision.from_status != UnitStatus.ON_HOLD:
-            hooks.announce(decision.unit.pk)
+    hooks.announce_all(decision.unit.pk for decision in decisions if decision.from_status != UnitStatus.ON_HOLD)
     _tell_counts(decisions)
 
 

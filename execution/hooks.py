@@ -15,6 +15,9 @@ logger = structlog.get_logger(__name__)
 # when the process dies, so a listener needs a task that catches up.
 unit_moved: Hook[Callable[[int], None]] = Hook()
 
+# listener(unit_ids): the same, called once for several units that were held or made together.
+units_moved: Hook[Callable[[Sequence[int]], None]] = Hook()
+
 
 # listener(unit_ids): called after the commit that ended what holds units, or some of it (release, rework, scrap), under
 # no lock, once for all of them. It may be missed as well.
@@ -45,9 +48,10 @@ def announce(unit_id: int) -> None:
 
 
 def announce_all(unit_ids: Iterable[int]) -> None:
-    """Call the listeners for each of several units once the present transaction is committed."""
-    for unit_id in unit_ids:
-        announce(unit_id)
+    """Call the listeners for several units at once, once the present transaction is committed."""
+    told = list(unit_ids)
+    if units_moved and told:
+        transaction.on_commit(lambda: _call(units_moved, told))
 
 
 def _call(listeners: Iterable[Callable[[T], None]], about: T) -> None:

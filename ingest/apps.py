@@ -15,14 +15,23 @@ class IngestConfig(AppConfig):
         """Offer the way in, and to read examples; hear of moves, which may free waiting events, and of decisions; catch
         up by the clock; let old events go.
         """
-        from execution.hooks import unit_moved, units_decided, units_transferred
+        from execution.hooks import unit_moved, units_decided, units_moved, units_transferred
         from ingest.causes import BULK
         from ingest.dismissing import dismiss_decided
         from ingest.engineer_work import WORK
         from ingest.lists import EVENTS
         from ingest.mapping.examples import read_example
         from ingest.models import REFUSED_STATUSES, IngestStatus, OpenIngestEvent, PartialIngestEvent
-        from ingest.processing import CHANNEL, catch_up, try_blocked, try_in_new_run, try_line, try_run, try_station
+        from ingest.processing import (
+            CHANNEL,
+            catch_up,
+            try_all_blocked,
+            try_blocked,
+            try_in_new_run,
+            try_line,
+            try_run,
+            try_station,
+        )
         from mes.platform.bulk_actions.services import kinds
         from mes.platform.database import retention
         from mes.platform.inbound.channels import channels
@@ -39,6 +48,7 @@ class IngestConfig(AppConfig):
         line_went_on.register(try_line)
         station_went_on.register(try_station)
         unit_moved.register(try_blocked)
+        units_moved.register(try_all_blocked)
         units_transferred.register(try_in_new_run)
         units_decided.register(dismiss_decided)
         example_readers.register(read_example)

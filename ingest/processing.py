@@ -357,6 +357,13 @@ def try_blocked(unit_id: int) -> None:
         _running.pending = None
 
 
+def try_all_blocked(unit_ids: Sequence[int]) -> None:
+    """Try the events that several units' moves may have unblocked; one query tells for which there are any."""
+    blocked = OpenIngestEvent.objects.filter(blocked_unit_id__in=unit_ids).order_by("blocked_unit_id")
+    for unit_id in blocked.values_list("blocked_unit_id", flat=True).distinct():
+        try_blocked(unit_id)
+
+
 def try_in_new_run(unit_ids: Sequence[int]) -> None:
     """Try the events that wait for units which went into another run: its route may read them otherwise, or not at all.
 
