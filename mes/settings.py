@@ -331,7 +331,6 @@ SPECTACULAR_SETTINGS = {
         "StationType": "mes.plant.models.StationType",
         "MessageStatus": "integration.models.MessageStatus",
         "ReadinessCheckStatus": "mes.readiness.models.CheckStatus",
-        "OqcStatus": "execution.quality.oqc.models.OqcStatus",
         "SamplingScheme": "execution.quality.oqc.models.SamplingScheme",
         "SamplingStateName": "execution.quality.oqc.models.SamplingStateName",
         "HoldRuleKind": "mes.production.hold_models.HoldRuleKind",
@@ -341,7 +340,7 @@ SPECTACULAR_SETTINGS = {
         "RepairAction": "execution.quality.repair.models.RepairAction",
         "RepairResult": "execution.quality.repair.models.RepairResult",
         "ReworkTaskStatus": "execution.quality.repair.models.ReworkTaskStatus",
-        "FaiStatus": "execution.quality.first_article.models.FaiStatus",
+        "FaiStatus": "execution.quality.first_article.models.FaiStatus",  # of outgoing inspections too: the same words
         "ReadinessItemStatus": "mes.readiness.models.ItemStatus",
         "Role": "mes.platform.accounts.roles.Role",
         "TrackResult": "execution.models.TrackResult",
