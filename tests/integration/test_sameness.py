@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from execution.models import DataValue, Disposition
 from integration.models import DeviceDataRecord
 from mes.platform.outbox.models import MesEvent
+from mes.production.hold_models import HeldUnit, Hold
 from mes.production.models import Unit
 from tests.factories import Plant, make_spec
 from tests.integration.helpers import (
@@ -114,7 +115,7 @@ def test_other_content_under_a_used_id_is_a_conflict_and_kept(person: APIClient,
     accept(device, BASE)
     body = OTHER[how](copy.deepcopy(BASE))
     holds = {"held": ["SN-1"]} if how == "another spec" else {}  # there it is outside of the limits
-    with nothing_changes(but=(*LOG, Unit, Disposition) if holds else LOG):
+    with nothing_changes(but=(*LOG, Unit, Disposition, Hold, HeldUnit) if holds else LOG):
         answer = device.post(EVENTS, body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "EVENT_ID_CONFLICT")
     assert answer.json()["error"]["details"] == {"eventId": "evt-1", **holds}

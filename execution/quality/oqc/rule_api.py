@@ -110,13 +110,15 @@ class SamplingRuleSerializer(FixedFieldsMixin, StrictModelSerializer):
         "code": "CTRL-100-OQC",
         "name": "Control boards before they leave",
         "productCode": "CTRL-100",
+        "routeCode": None,
+        "lineCode": None,
         "scheme": SamplingScheme.ISO2859,
         "level": InspectionLevel.II,
         "aql": "0.65",
         "reducedAllowed": True,
         "items": [{"itemName": "Solder joints", "itemSpec": "IPC-A-610 class 2"}, {"itemName": "Label"}],
     },
-    change={"aql": "0.40"},
+    change={"aql": "0.40", "routeCode": None, "lineCode": None},
     note="Of the rules that fit a run the most specific counts: one of its product, then of its route, then of its "
     "line; of equally specific ones the highest priority, then the latest. The scheme NONE asks for no inspection. "
     "An inspection keeps what its rule said when its sample was drawn.",
