@@ -9,7 +9,9 @@ from django.contrib.auth.models import Permission
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
+from execution.quality.defect_codes.models import DefectAlias, DefectCode
 from execution.quality.first_article.models import FirstArticle
+from execution.quality.oqc.models import OqcInspection, SamplingRule, SamplingState
 from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.models import DeviceTokenStation
@@ -19,6 +21,7 @@ from mes.platform.audit.models import AuditEntry
 from mes.platform.database.tracking import Tracked, tracked
 from mes.platform.inbound.models import Source
 from mes.platform.sign_in.models import SecondFactor, SecondFactorRule
+from mes.production.hold_models import HoldRule
 from mes.production.identity_models import ReferenceUnit
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate, MappingExample, RouteExecutionConfig
@@ -53,6 +56,13 @@ def things(db: None) -> list[Tracked]:
     config = RouteExecutionConfig.objects.order_by("pk")[0]
     MappingExample.objects.create(config=config, name="E-1", event={"sn": "1"}, expected={"code": "X"})
     FirstArticle.objects.create(run=plant.run, sample_qty=1, created_by="ada")
+    HoldRule.objects.create(code="H-1", name="Three", kind="CONSECUTIVE_FAIL", n=3, action="STOP_STATION")
+    DefectAlias.objects.create(source_system="AOI", reported="E17", code=DefectCode.objects.order_by("pk")[0])
+    rule = SamplingRule.objects.create(code="S-1", name="All", scheme="ALL")
+    SamplingState.objects.create(rule=rule, product_code="M-1")
+    OqcInspection.objects.create(
+        run=plant.run, rule=rule, scheme="ALL", lot_size=1, sample_qty=1, ac=0, re=1, seed="0", created_by="ada"
+    )
     missing = [thing.table for thing in tracked if not rows_of(thing)]
     assert not missing
     return list(tracked)
