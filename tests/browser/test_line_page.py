@@ -70,6 +70,7 @@ def test_gloves_find_what_they_touch_on_a_tablet(browser: Browser, live_server: 
     page.get_by_role("button", name="Machine fault").tap()
     expect(page.get_by_text("The line is stopped: Machine fault")).to_be_visible()
     page.get_by_text("Go on", exact=True).tap()
+    page.get_by_label("Your password").locator("visible=true").fill("secret")
     page.get_by_role("button", name="Let the line go on").tap()
     expect(page.get_by_text("The line goes on.")).to_be_visible()
     context.close()
