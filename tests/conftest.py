@@ -5,12 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection, transaction
+from hypothesis import HealthCheck, settings
 from pytest_django import DjangoDbBlocker
 
 from mes.platform.inbound import sources
 from mes.platform.monitoring import survey
 from mes.production import locking
 from tests import databases
+
+# Whether an example is made in time says how busy the machine is, and nothing of what is tested.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.hookimpl(trylast=True)

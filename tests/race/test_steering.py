@@ -92,7 +92,7 @@ def test_control_where_the_runs_are_not_read_again_it_has_one(
     person: Any, slow: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orders, "lock_after_runs", lambda *, wo_no, runs: orders.lock(wo_no=wo_no))
-    slow(order_acts, "_end_untouched", after=0.4)
+    slow(order_acts, "_end_untouched", after=1.5)
     _answers, is_torn = cancel_and_plan(person)
     assert is_torn
 
@@ -111,5 +111,5 @@ def test_of_two_who_close_a_run_one_does(person: Any, slow: Any) -> None:
 
 @pytest.mark.usefixtures("without_locks")
 def test_control_without_locks_both_close_it(person: Any, slow: Any) -> None:
-    slow(run_acts.run_closing, "examine", after=0.4)
+    slow(run_acts.run_closing, "examine", after=1)
     assert close_twice(person) == {"200"}
