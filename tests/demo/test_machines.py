@@ -27,10 +27,12 @@ def _pass_through(instrument: machines.Instrument) -> list[str]:
 
 
 def _judge(instrument: machines.Instrument, step: plant.Step) -> str:
+    """What becomes of a board: an inspection fails it by what it finds, the others by their values."""
     specs = specs_of(step)
-    readings = machines.readings_to_send(instrument.measure(step), specs)
+    values = instrument.measure(step)
+    readings = machines.readings_to_send(values, specs)
     assert len(readings) == len(specs)
-    return machines.verdict(readings, specs)
+    return "FAIL" if instrument.find(step, values) else machines.verdict(readings, specs)
 
 
 def test_values_wander_slowly_but_stay_near_their_target() -> None:
