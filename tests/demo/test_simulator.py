@@ -122,7 +122,7 @@ def test_what_fails_or_is_held_is_left_to_people(client: Client, fault: Fault, s
 
 def test_whatever_goes_wrong_on_purpose_nothing_else_is_rejected(client: Client) -> None:
     often = Chances().times(10)
-    line = simulator(client, boards=40, mischief=Mischief(Random(3), often), has_technician=True)
+    line = simulator(client, boards=40, mischief=Mischief(Random(4), often), has_technician=True)
     line.run()
     (batch,) = line.batches
     tally = line.tally
