@@ -359,8 +359,9 @@ def try_blocked(unit_id: int) -> None:
 
 def try_all_blocked(unit_ids: Sequence[int]) -> None:
     """Try the events that several units' moves may have unblocked; one query tells for which there are any."""
-    blocked = OpenIngestEvent.objects.filter(blocked_unit_id__in=unit_ids).order_by("blocked_unit_id")
-    for unit_id in blocked.values_list("blocked_unit_id", flat=True).distinct():
+    waiting = OpenIngestEvent.objects.filter(blocked_unit_id=OuterRef("pk"))
+    blocked = Unit.objects.filter(Exists(waiting), pk__in=unit_ids).order_by("pk")
+    for unit_id in blocked.values_list("pk", flat=True):
         try_blocked(unit_id)
 
 
