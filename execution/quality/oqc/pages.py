@@ -124,6 +124,7 @@ def inspection(request: HttpRequest, inspection_id: int) -> HttpResponse:
         "judgement": judgement,
         "samples": [each for each in samples if not each.is_done][:MOST_SHOWN],
         "nonconforming": [each for each in samples if each.is_nonconforming][:MOST_SHOWN],
+        "inspected": [each for each in samples if each.is_done and not each.is_nonconforming][:MOST_SHOWN],
         "done": sum(each.is_done for each in samples),
         "unit": unit,
         "lines": _list_lines(found, unit, items) if unit else (),

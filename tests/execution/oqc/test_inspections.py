@@ -3,19 +3,21 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from execution import labels
 from execution.models import Defect, OqcInspection, SamplingRule
 from execution.quality.oqc import drawing
 from execution.quality.oqc.signed_document import describe
+from mes.platform.accounts.roles import Role
 from mes.platform.outbox import processor
 from mes.platform.outbox.models import MesEvent
 from mes.production.hold_models import HeldUnit
 from mes.production.models import Run, Unit
 from tests.execution.oqc.support import act, draw, inspect, make_lot, make_plant, make_rule, pass_last
 from tests.execution.support import assert_done, assert_refused, decide, nothing_written, track_in
-from tests.factories import Plant, api_client
+from tests.factories import Plant, api_client, make_user
 
 
 @pytest.fixture
@@ -167,6 +169,11 @@ def test_nonconforming_units_are_held_in_one_case_and_a_lot_that_failed_holds_it
     assert (done["sampleQty"], done["ac"], done["status"], done["nonconforming"]) == (5, 1, "PASSED", 1)
     [held] = HeldUnit.objects.select_related("hold", "unit")
     assert (held.unit.status, held.hold.source, status_of(run)) == ("ON_HOLD", "OQC", ("IN_PROGRESS", False))
+    looking = Client()
+    looking.force_login(make_user(Role.OPERATOR))
+    page = looking.get(f"/oqc/{done['id']}/").content.decode()
+    assert [page.count(f"?unit={sn}#unit") for sn in done["sampleSns"]] == [1] * 5  # what each was seen to be
+    assert "Inspected, conforming" in page and "Not inspected" not in page
     [defect] = Defect.objects.all()
     assert (defect.unit_id, defect.source, defect.code, defect.remark) == (held.unit_id, "OQC", "UNSPECIFIED", "Look")
     run = make_lot(plant, "BAD", units=8)
