@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from execution import dispositions
 from execution.models import Track
 from execution.quality import inspections, reviews
+from execution.quality.holds import cases
 from mes.platform.outbox.models import MesEvent
 from mes.production.models import Unit
 from tests.factories import make_plant
@@ -98,7 +98,7 @@ def test_a_review_and_a_release_in_either_order_lose_neither(person):
 @pytest.mark.usefixtures("without_locks")
 def test_control_without_the_units_lock_a_release_is_lost(person, slow):
     slow(reviews, "_send_on", before=0.9)  # longer than a release takes on a busy machine
-    slow(dispositions, "_record", after=0.1)
+    slow(cases, "end_cases", after=0.4)
     hold_then_review_and_release(person)
     assert unreleased() > 0
 
