@@ -119,8 +119,8 @@ def _do(request: HttpRequest, code: str, action: str) -> str:
 
 def _stop_station(request: HttpRequest, by: str) -> str:
     given = acts.read_form(_StopStation, request, (Field("stationCode", kind=FieldKind.CODE), acts.reason_field()))
-    station = station_acts.stop(station_code=given["station_code"], reason=given["reason"], by=by)
-    return _("Station %(station)s is stopped.") % {"station": station.code}
+    station_acts.stop(station_code=given["station_code"], reason=given["reason"], by=by)
+    return _("Station %(station)s is stopped.") % {"station": given["station_code"]}
 
 
 def _let_station_go_on(request: HttpRequest, by: str) -> str:

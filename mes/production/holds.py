@@ -28,16 +28,20 @@ def open_hold(
     reason: str,
     by: str,
     rule: HoldRule | None = None,
+    owner: str = "",
 ) -> tuple[Hold, bool]:
     """Hold a locked run, line or station; return (hold, whether it is new). One that is open of this source stays as it
-    is. `rule` is the one by which the system opens it.
+    is. `rule` is the one by which the system opens it, `owner` who sees to it.
     """
     held = _one_of(run, line, station)
-    known = _open_ones(held).filter(source=source).first()
-    if known is not None:
-        return known, False
     place = _place_of(held)
-    return Hold.objects.create(**place, source=source, reason=reason, opened_by=by, rule=rule), True
+    known = _open_ones(held).filter(source=source).first()
+    if known is None:
+        opened = Hold.objects.create(**place, source=source, reason=reason, opened_by=by, rule=rule, owner=owner)
+        return opened, True
+    for name, value in place.items():
+        setattr(known, name, value)  # as it is locked
+    return known, False
 
 
 def end_hold(

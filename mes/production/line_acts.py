@@ -147,21 +147,28 @@ def _change(
 
 @locking.atomically
 def hold(
-    *, line_code: str, reason: str, by: str, source: HoldSource = HoldSource.PERSON, rule: HoldRule | None = None
-) -> Line:
+    *,
+    line_code: str,
+    reason: str,
+    by: str,
+    source: HoldSource = HoldSource.PERSON,
+    rule: HoldRule | None = None,
+    owner: str = "",
+) -> tuple[Hold, bool]:
     """Stop a line: once this is answered, nothing enters its stations, nor a unit of its runs elsewhere (`stops`).
+    Return (hold, whether it is new).
 
     Stopped again by the same source, it stays as it is. Its followers are told. `rule` is the one by which the system
     stops it. Raises LineNotFound.
     """
     give_reason(reason)
     line = lock(line_code)
-    opened, is_new = holds.open_hold(line=line, source=source, reason=reason, by=by, rule=rule)
+    opened, is_new = holds.open_hold(line=line, source=source, reason=reason, by=by, rule=rule, owner=owner)
     if is_new:
         decisions.record(line, Action.HOLD, by=by, reason=reason)
         steering_notices.tell_line_held(line, opened)
     stops.wait_for_entries(line)
-    return line
+    return opened, is_new
 
 
 @locking.atomically

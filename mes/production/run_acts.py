@@ -8,15 +8,17 @@ from mes.labels import Action, Entity
 from mes.platform.database.authorship import give_reason
 from mes.platform.signatures.services import Signing
 from mes.production import decisions, holds, locking, orders, run_closing, runs, steering_notices, transitions
-from mes.production.hold_models import HoldSource
+from mes.production.hold_models import Hold, HoldSource
 from mes.production.models import Run, RunStatus, WorkOrder, WorkOrderStatus
 from mes.production.quantities import count_in_plan, count_made
 from mes.production.run_counts import counts_changed
 
 
 @transaction.atomic
-def hold(*, run_no: str, by: str, reason: str, source: HoldSource = HoldSource.PERSON) -> tuple[Run, bool]:
-    """Hold an open run; return (run, whether it is a new hold). Held again by the same source, nothing changes.
+def hold(
+    *, run_no: str, by: str, reason: str, source: HoldSource = HoldSource.PERSON, owner: str = ""
+) -> tuple[Hold, bool]:
+    """Hold an open run; return (hold, whether it is new). Held again by the same source, nothing changes.
 
     Once it is answered no unit enters a station for it: who enters holds the run's row shared.
     Raises RunNotFound, InvalidTransition.
@@ -24,15 +26,15 @@ def hold(*, run_no: str, by: str, reason: str, source: HoldSource = HoldSource.P
     give_reason(reason)
     run = runs.lock(run_no=run_no)
     before, status = run.status, transitions.RUN.next_state(Action.HOLD, run.status)
-    opened, is_new = holds.open_hold(run=run, source=source, reason=reason, by=by)
+    opened, is_new = holds.open_hold(run=run, source=source, reason=reason, by=by, owner=owner)
     if not is_new:
-        return run, False
+        return opened, False
     if before != status:
         run.status, run.held_from = status, before
         run.save(update_fields=["status", "held_from"])
     decisions.record(run, Action.HOLD, by=by, reason=reason, from_status=before, to_status=status)
     steering_notices.tell_run_held(run, opened)
-    return run, True
+    return opened, True
 
 
 @transaction.atomic

@@ -163,8 +163,9 @@ class RunActs:
     def hold(self, request: Request, run_no: str) -> Response:
         """Hold it."""
         body = read(DecisionRequest, request)
-        run, _is_new = run_acts.hold(run_no=run_no, by=operator_name(request), reason=body["reason"])
-        return _held(run)
+        opened, _is_new = run_acts.hold(run_no=run_no, by=operator_name(request), reason=body["reason"])
+        assert opened.run is not None  # the one it holds
+        return _held(opened.run)
 
     @extend_schema(
         summary="Let a run go on",

@@ -7,7 +7,7 @@ from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.signatures.services import Signing
 from mes.production import decisions, holds, locking, steering_notices, stops
-from mes.production.hold_models import HoldRule, HoldSource
+from mes.production.hold_models import Hold, HoldRule, HoldSource
 
 
 def lock(station_code: str) -> Station:
@@ -18,21 +18,28 @@ def lock(station_code: str) -> Station:
 
 @locking.atomically
 def stop(
-    *, station_code: str, reason: str, by: str, source: HoldSource = HoldSource.PERSON, rule: HoldRule | None = None
-) -> Station:
-    """Stop a station: once this is answered, nothing enters it (`stops`). Units in it leave it.
+    *,
+    station_code: str,
+    reason: str,
+    by: str,
+    source: HoldSource = HoldSource.PERSON,
+    rule: HoldRule | None = None,
+    owner: str = "",
+) -> tuple[Hold, bool]:
+    """Stop a station: once this is answered, nothing enters it (`stops`). Units in it leave it. Return (hold, whether
+    it is new).
 
     Stopped again by the same source, it stays as it is. The followers of its line are told. `rule` is the one by which
     the system stops it. Raises StationNotFound.
     """
     give_reason(reason)
     station = lock(station_code)
-    opened, is_new = holds.open_hold(station=station, source=source, reason=reason, by=by, rule=rule)
+    opened, is_new = holds.open_hold(station=station, source=source, reason=reason, by=by, rule=rule, owner=owner)
     if is_new:
         decisions.record(station, Action.HOLD, by=by, reason=reason)
         steering_notices.tell_station_stopped(station, opened)
     stops.wait_for_entries(station)
-    return station
+    return opened, is_new
 
 
 @locking.atomically

@@ -81,7 +81,9 @@ def test_held_again_nothing_changes(plant: Plant, admin: Any) -> None:
 
 def test_a_run_that_two_hold_goes_on_when_both_let_go(plant: Plant, admin: Any) -> None:
     act(admin, "hold")
-    run, is_new = run_acts.hold(run_no="RUN-1", by="oqc", reason="Scratches", source=HoldSource.OQC)
+    opened, is_new = run_acts.hold(run_no="RUN-1", by="oqc", reason="Scratches", source=HoldSource.OQC)
+    run = opened.run
+    assert run is not None
     assert (is_new, run.held_from) == (True, "AUTHORIZED")
     assert assert_done(act(admin, "resume"))["status"] == "ON_HOLD"
     with nothing_written():

@@ -5,14 +5,13 @@ from typing import Any
 
 from mes import errors
 from mes.labels import Action, Entity
-from mes.plant.models import Line, Station
+from mes.plant.models import Line
 from mes.plant.reach import check_stands_on_line
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.sender import Sender
 from mes.platform.signatures.services import Signing
 from mes.production import line_acts, run_acts, station_acts
 from mes.production.hold_models import Hold, HoldScope, HoldSource, HoldStatus
-from mes.production.models import Run
 
 
 def hold(
@@ -23,29 +22,16 @@ def hold(
     A sender that is limited to stations may stop these, and the lines they stand on. Raises RunNotFound, LineNotFound,
     StationNotFound, InvalidTransition, StationNotAllowed, LineNotAllowed.
     """
-    before = Hold.objects.order_by("-id").values_list("pk", flat=True).first() or 0
     if scope == HoldScope.RUN:
-        place: Any = run_acts.hold(run_no=code, reason=reason, by=by)[0]
-    elif scope == HoldScope.LINE:
+        return run_acts.hold(run_no=code, reason=reason, by=by, owner=owner)
+    if scope == HoldScope.LINE:
         line = get_or_raise(Line.objects, errors.LineNotFound, code=code)
         if sender is not None:
             check_stands_on_line(sender, line)
-        place = line_acts.hold(line_code=code, reason=reason, by=by)
-    else:
-        if sender is not None:
-            sender.check_station(code)
-        place = station_acts.stop(station_code=code, reason=reason, by=by)
-    held = _holds_of(place).filter(source=HoldSource.PERSON).latest("id")  # somebody may have ended it already
-    is_new = held.pk > before and held.opened_by == by
-    if is_new and owner:
-        held.owner = owner
-        held.save(update_fields=["owner"])
-    return held, is_new
-
-
-def _holds_of(place: Run | Line | Station) -> Any:
-    name = {Run: "run", Line: "line", Station: "station"}[type(place)]
-    return Hold.objects.filter(scope=name.upper(), **{name: place})
+        return line_acts.hold(line_code=code, reason=reason, by=by, owner=owner)
+    if sender is not None:
+        sender.check_station(code)
+    return station_acts.stop(station_code=code, reason=reason, by=by, owner=owner)
 
 
 def release(held: Hold, *, reason: str, by: str, signing: Signing | None = None) -> Hold:
