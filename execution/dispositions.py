@@ -177,11 +177,11 @@ def release_unit(*, sn: str, reason: str, by: str, signing: Signing | None = Non
     unit = _lock(sn)
     transitions.UNIT.next_state(Action.RELEASE, unit.status)
     open_cases = cases.list_open_cases([unit])[unit.pk]
-    to_sign = [] if may_end_all or signing else cases.find_to_sign(unit, open_cases)
-    if to_sign and len(to_sign) == len(open_cases):
-        raise _on_hold(unit, to_sign)
+    to_sign = set() if may_end_all or signing else cases.find_to_sign(row.hold_id for row in open_cases)
     by_id = sorted(open_cases, key=lambda row: row.hold_id)  # as cases are locked
-    ending = [row.hold for row in by_id if row not in to_sign] if to_sign else [None]
+    ending = [row.hold for row in by_id if row.hold_id not in to_sign] if to_sign else [None]
+    if not ending:
+        raise _on_hold(unit, open_cases)
     for each in ending:
         cases.end_cases([unit], hold=each, reason=reason, by=by)
     if signing is not None:

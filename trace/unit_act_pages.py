@@ -71,8 +71,8 @@ def list_to_sign(unit: Unit) -> tuple[list[HeldUnit], bool]:
     if unit.status != UnitStatus.ON_HOLD:
         return [], False
     open_cases = cases.list_open_cases([unit])[unit.pk]
-    to_sign = cases.find_to_sign(unit, open_cases)
-    return to_sign, len(to_sign) == len(open_cases)
+    to_sign = cases.find_to_sign(row.hold_id for row in open_cases)
+    return [row for row in open_cases if row.hold_id in to_sign], len(to_sign) == len(open_cases)
 
 
 def _release_signed(request: HttpRequest, unit: Unit, to_sign: Sequence[HeldUnit]) -> Act:

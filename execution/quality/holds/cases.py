@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, Max, Min, OuterRef, Q
 from django.utils import timezone
 
 from execution import hooks
@@ -40,14 +40,14 @@ def list_open_cases(units: Iterable[Unit]) -> dict[int, list[HeldUnit]]:
     return cases
 
 
-def find_to_sign(unit: Unit, cases: Sequence[HeldUnit]) -> list[HeldUnit]:
-    """Return of the cases that hold a unit those that end by a signature only: of several units, those that are free by
-    now included, of units yet to come, or of more than units.
+def find_to_sign(hold_ids: Iterable[int]) -> set[int]:
+    """Return which of these holds end by a signature only: those of several units, the ones that are free by now
+    included, of units yet to come, and of more than units.
     """
-    others = HeldUnit.objects.filter(hold=OuterRef("pk")).exclude(unit=unit)
-    large = ~Q(scope=HoldScope.UNITS) | Q(catches=True) | Q(to_apply__isnull=False) | Exists(others)
-    found = set(Hold.objects.filter(large, pk__in=[row.hold_id for row in cases]).values_list("pk", flat=True))
-    return [row for row in cases if row.hold_id in found]
+    units = {"first_unit": Min("held_units__unit"), "last_unit": Max("held_units__unit")}
+    large = ~Q(scope=HoldScope.UNITS) | Q(catches=True) | Q(to_apply__isnull=False) | Q(last_unit__gt=F("first_unit"))
+    found = Hold.objects.order_by().filter(pk__in=hold_ids).annotate(**units).filter(large)
+    return set(found.values_list("pk", flat=True))
 
 
 @dataclass(frozen=True)

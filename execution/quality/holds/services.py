@@ -123,10 +123,8 @@ def get(hold_no: str) -> Hold:
 
 
 def needs_signature(hold: Hold) -> bool:
-    """Whether a person signs what ends a hold: of more than one unit, so far or yet to come, or of more than units."""
-    if hold.scope != HoldScope.UNITS or hold.catches or hold.to_apply is not None:
-        return True
-    return hold.held_units.values("unit").distinct()[:2].count() > 1
+    """Whether a person signs what ends a hold."""
+    return bool(cases.find_to_sign([hold.pk]))
 
 
 def release(
