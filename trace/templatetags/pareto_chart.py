@@ -16,6 +16,7 @@ from trace.templatetags.report_charts import GRID, round_up
 register = template.Library()
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 320, 44, 44, 12, 96
+FEWEST_PLACES = 10  # few bars stay narrow: all are seen on a phone, where the picture is scrolled
 MOST_LABELS = 40  # beside each other; of more bars each second, third … is told
 LONGEST_LABEL = 16
 CHART = (
@@ -34,7 +35,7 @@ Bars = Sequence[tuple[Bar, str]]
 def pareto_chart(report: Pareto, bars: Bars) -> SafeString:
     """Draw how many defects each bar has, and as a line what share those up to it are together."""
     most = round_up(max(bar.defects for bar in report.bars))
-    step = (WIDTH - LEFT - RIGHT) / len(bars)
+    step = (WIDTH - LEFT - RIGHT) / max(len(bars), FEWEST_PLACES)
     points = [
         (f"{LEFT + step * (n + 0.5):.1f}", f"{_up(bar.cumulative_share):.1f}") for n, (bar, _query) in enumerate(bars)
     ]
