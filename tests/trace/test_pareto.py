@@ -119,8 +119,9 @@ def test_the_rest_is_told_together_in_the_same_statement(client: APIClient, plan
     assert len(bars) == 51 and bars[0] == ("BRIDGE", 4, 2)
     assert bars[-1] == (None, 66 - 4 - 49, 2)  # rarer ones, of two units together
     assert "defect_by_found_at" in connection.introspection.get_constraints(connection.cursor(), Defect._meta.db_table)
-    text = text_of(sign_in().get(PAGE, PERIOD).content.decode())
-    assert "Others 13 2" in text
+    page = sign_in().get(PAGE, PERIOD).content.decode()
+    others = f"{LIST}?{urlencode({**PERIOD, 'others': 'true'})}".replace("&", "&amp;")
+    assert "Others 13 2" in text_of(page) and page.count(f'"{others}"') == 2  # in the picture and in the table
     assert "13 defects on 2 units" in text_of(
         sign_in(Role.OPERATOR).get(LIST, {**PERIOD, "others": "true"}).content.decode()
     )

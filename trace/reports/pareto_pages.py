@@ -41,9 +41,7 @@ def show(request: HttpRequest) -> HttpResponse:
     files = {kind: f"/api/reports/defects?{_query(asked, format=kind)}" for kind in ("csv", "xlsx")}
     context = _frame(asked, report.question.all_lines) | {
         "report": report,
-        "bars": [
-            (bar, "" if not bar.defects or bar.key is None else _query(asked, key=bar.key)) for bar in report.bars
-        ],
+        "bars": [(bar, _query_of(bar, asked) if bar.defects else "") for bar in report.bars],
         "export": files,
     }
     return render(request, "trace/reports/pareto.html", context)
@@ -81,6 +79,7 @@ def list_found(request: HttpRequest) -> HttpResponse:
 
 
 def _query_of(bar: pareto.Bar, asked: dict[str, str]) -> str:
+    """Return the arguments of the address that lists what a bar counts."""
     return _query(asked, others="true") if bar.key is None else _query(asked, key=bar.key)
 
 
