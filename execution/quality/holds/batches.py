@@ -47,7 +47,7 @@ def _emit(batch: HoldBatch) -> None:
             event_type=EventType.HOLD_APPLY,
             key=f"hold-apply:{batch.pk}",
             entity_type="HOLD",
-            entity_id=f"H-{batch.hold_id}",
+            entity_id=Hold.number_of(batch.hold_id),
             occurred_at=timezone.now(),
             payload={"batchId": str(batch.pk)},
         )

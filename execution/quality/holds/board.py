@@ -6,7 +6,8 @@ from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from execution.quality.holds import queries, wording
+from execution.quality.holds import queries, services, wording
+from mes.errors import HoldNotFound
 from mes.plant.models import Line
 from mes.production import hold_decisions, names
 from mes.production.hold_models import HeldUnit, Hold, HoldScope, HoldStatus
@@ -75,11 +76,13 @@ class HoldPage:
 
 def find_exact(text: str) -> str | None:
     """Return the number of the hold that is called so."""
-    number = text.upper().removeprefix("H-")
-    if text.upper() == number or not (number.isascii() and number.isdecimal() and len(number) < 19):
+    number = text.upper()
+    if not number.startswith("H-"):
         return None
-    found = Hold.objects.filter(pk=int(number)).values_list("pk", flat=True).first()
-    return None if found is None else Hold.number_of(found)
+    try:
+        return services.get(number).hold_no
+    except HoldNotFound:
+        return None
 
 
 def list_holds(chosen: Chosen) -> HoldPage:

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from execution.models import Carrier, Defect
-from execution.quality.defect_codes.models import DefectCode
+from execution.quality.defect_codes.catalogue import load
 from mes.errors import ValidationFailed
 from mes.plant.models import Line, Operation, Station
 from mes.platform.http.envelope import camel_case, snake_case
@@ -251,17 +251,7 @@ def _find_specs(condition: Condition) -> list[int]:
 
 def _find_codes(code: str) -> list[str]:
     """Return a code of the tree and those below it; of what only machines say, that alone."""
-    children: dict[int | None, list[tuple[int, str]]] = {}
-    top: int | None = None
-    for code_id, parent_id, name in DefectCode.objects.values_list("pk", "parent_id", "code"):
-        children.setdefault(parent_id, []).append((code_id, name))
-        top = code_id if name == code else top
-    if top is None:
+    catalogue = load()
+    if code not in catalogue.codes:
         _id_of("defect_code", code, Defect.objects.filter(code=code))
-        return [code]
-    found, reached = [code], [top]
-    while reached:
-        below = [child for parent in reached for child in children.get(parent, ())]
-        found += [name for _pk, name in below if name not in found]
-        reached = [pk for pk, _name in below]
-    return found
+    return catalogue.list_below(code)
