@@ -20,6 +20,7 @@ from execution.quality.holds.bodies import (
     HoldRequest,
     HoldRow,
 )
+from execution.quality.holds.services import Done
 from mes.platform.accounts.permissions import StationAccess, check_capability, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.serializers import read
@@ -154,7 +155,7 @@ class HoldViewSet(mixins.ListModelMixin, GenericViewSet):
     @extend_schema(summary="Read a hold with its units and what was decided about it", responses=HoldDetail)
     def retrieve(self, request: Request, no: str) -> Response:
         """Return one."""
-        return _show(services.get(no))
+        return Response(HoldDetail(services.get(no)).data)
 
     @extend_schema(
         summary="Release units from a hold, or end it",
@@ -173,14 +174,7 @@ class HoldViewSet(mixins.ListModelMixin, GenericViewSet):
     def release(self, request: Request, no: str) -> Response:
         """Release them."""
         body = read(HoldReleaseRequest, request)
-        hold = services.get(no)
-        signing = verify_end(request, hold, body)
-        by = operator_name(request)
-        if hold.scope != HoldScope.UNITS:
-            if body.get("sns"):
-                services.refuse_units_of_place()
-            return _show(places.release(hold, reason=body["reason"], by=by, signing=signing))
-        done = services.release(hold_no=no, sns=body.get("sns"), reason=body["reason"], by=by, signing=signing)
+        done = release(request, services.get(no), body)
         return _show(done.hold, 200 if done.is_done else 202)
 
     @extend_schema(
@@ -201,20 +195,35 @@ class HoldViewSet(mixins.ListModelMixin, GenericViewSet):
     def dispose(self, request: Request, no: str) -> Response:
         """Decide about them."""
         body = read(DisposeRequest, request)
-        signing = verify_end(request, services.get(no), body)
-        done = services.dispose(
-            hold_no=no,
-            sns=body["sns"],
-            end=HeldUnitEnd(body["type"]),
-            to_step_no=body.get("to_step_no"),
-            reason=body["reason"],
-            by=operator_name(request),
-            signing=signing,
-        )
+        done = dispose(request, services.get(no), body, HeldUnitEnd(body["type"]))
         return _show(done.hold, 200 if done.is_done else 202)
 
 
-def verify_end(request: HttpRequest | Request, hold: Hold, body: dict[str, Any]) -> Signing | None:
+def release(request: HttpRequest | Request, hold: Hold, body: dict[str, Any]) -> Done:
+    """Release the units that a body names, or end the hold; a person signs where somebody must."""
+    given: dict[str, Any] = {"reason": body["reason"], "by": operator_name(request)}
+    signing = _verify_end(request, hold, body)
+    if hold.scope == HoldScope.UNITS:
+        return services.release(hold_no=hold.hold_no, sns=body.get("sns"), signing=signing, **given)
+    if body.get("sns"):
+        services.refuse_units_of_place()
+    return Done(places.release(hold, signing=signing, **given))
+
+
+def dispose(request: HttpRequest | Request, hold: Hold, body: dict[str, Any], end: HeldUnitEnd) -> Done:
+    """Rework or scrap the units that a body names; a person signs where somebody must."""
+    return services.dispose(
+        hold_no=hold.hold_no,
+        sns=body["sns"],
+        end=end,
+        to_step_no=body.get("to_step_no"),
+        reason=body["reason"],
+        by=operator_name(request),
+        signing=_verify_end(request, hold, body),
+    )
+
+
+def _verify_end(request: HttpRequest | Request, hold: Hold, body: dict[str, Any]) -> Signing | None:
     """Return who signs, where somebody must or does."""
     given = body.get("signature")
     if given is None and not services.needs_signature(hold):

@@ -239,10 +239,18 @@ class HoldDetail(HoldRow):
     history = serializers.SerializerMethodField()
     items = serializers.SerializerMethodField()
     signed = serializers.SerializerMethodField()
-    signature = serializers.SerializerMethodField()
+    signature = SignatureBrief(
+        source="latest_signature", allow_null=True, read_only=True, help_text="The signature of its latest decision."
+    )
 
     class Meta(HoldRow.Meta):
         fields = (*HoldRow.Meta.fields, "counts", "history", "items", "signed", "signature")
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Look the signature of its latest decision up once, for both that tell of it."""
+        instance.latest_signature = queries.find_signature(instance)
+        told: dict[str, Any] = super().to_representation(instance)
+        return told
 
     @extend_schema_field(HoldCounts)
     def get_counts(self, hold: Hold) -> dict[str, Any]:
@@ -260,12 +268,6 @@ class HoldDetail(HoldRow):
         return HeldUnitAnswer(queries.list_units(hold), many=True).data
 
     @extend_schema_field(serializers.BooleanField)
-    def get_signed(self, hold: Hold) -> bool:
+    def get_signed(self, hold: Any) -> bool:
         """Whether its latest decision is signed."""
-        return queries.find_signature(hold) is not None
-
-    @extend_schema_field(SignatureBrief(allow_null=True))
-    def get_signature(self, hold: Hold) -> Any:
-        """The signature of its latest decision."""
-        found = queries.find_signature(hold)
-        return None if found is None else SignatureBrief(found).data
+        return hold.latest_signature is not None

@@ -16,8 +16,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from execution.quality.holds import board, condition, matching, places, services, wording
-from execution.quality.holds.api import HoldViewSet, verify_end
+from execution.quality.holds import board, condition, matching, services, wording
+from execution.quality.holds.api import HoldViewSet, dispose, release
 from execution.quality.holds.board import Chosen, Detail
 from execution.quality.holds.bodies import (
     DisposeRequest,
@@ -282,7 +282,6 @@ def hold(request: HttpRequest, hold_no: str) -> HttpResponse:
         "most_chosen": most_chosen(),
         "before": f"?show={detail.shown}&page={detail.page - 1}#units" if detail.page > 1 else "",
         "further": f"?show={detail.shown}&page={detail.page + 1}#units" if detail.has_next else "",
-        "is_settled": not detail.counts["pending"],
     }
     is_over = not detail.counts["pending"]
     return show_live(request, "holds/hold.html", "holds/_hold_live.html", context, is_over=is_over)
@@ -330,29 +329,12 @@ def act(request: HttpRequest, hold_no: str, name: str) -> HttpResponse:
 
 def _decide(request: HttpRequest, detail: Detail, name: str) -> str:
     """Do it and say what is so now. Raises what the services do."""
-    found, by = detail.hold, request.user.get_username()
     asked = DisposeRequest if name in ENDS else HoldReleaseRequest
     body = acts.read_form(asked, request, fields_of(name, signature_of(request, detail)))
-    signing = verify_end(request, found, body)
-    if found.scope != HoldScope.UNITS:
-        if body.get("sns"):
-            services.refuse_units_of_place()
-        places.release(found, reason=body["reason"], by=by, signing=signing)
-        return _("The hold has ended.")
     if name in ENDS:
-        done = services.dispose(
-            hold_no=found.hold_no,
-            sns=body["sns"],
-            end=ENDS[name],
-            to_step_no=body.get("to_step_no"),
-            reason=body["reason"],
-            by=by,
-            signing=signing,
-        )
+        done = dispose(request, detail.hold, body, ENDS[name])
     else:
-        done = services.release(
-            hold_no=found.hold_no, sns=body.get("sns"), reason=body["reason"], by=by, signing=signing
-        )
+        done = release(request, detail.hold, body)
     if not done.is_done:
         return _("Decided: it is being done, this page tells how far.")
     return _("Decided and done.") if done.hold.status == HoldStatus.OPEN else _("The hold has ended.")

@@ -6,6 +6,7 @@ A token that is limited to stations may do what a view says it may (`station_acc
 from enum import Enum
 from typing import Any
 
+from django.http import HttpRequest
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import PermissionDenied
@@ -94,7 +95,7 @@ def _refusal(needed: tuple[Capability, ...]) -> str:
     return _("You may not do this; it needs the role %(roles)s.") % {"roles": get_text_list(roles, _("or"))}
 
 
-def operator_name(request: Request) -> str:
+def operator_name(request: HttpRequest | Request) -> str:
     """Return who did it, where nobody is named."""
     return str(request.user.get_username())
 
