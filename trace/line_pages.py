@@ -126,8 +126,7 @@ def _stop_station(request: HttpRequest, by: str) -> str:
 def _let_station_go_on(request: HttpRequest, by: str) -> str:
     fields = (*_hidden("", ""), acts.reason_field(), *acts.signature_fields(request, meaning=""))
     given = acts.read_form(_GoOnStation, request, fields)
-    needed = LineStatusViewSet.capabilities["resume"]
-    signing = signatures.verify(request, given.get("signature"), *needed)
+    signing = signatures.verify(request, given.get("signature"), *WHO_RESUMES)
     source = HoldSource(given["source"])
     code, reason = given["station_code"], given["reason"]
     station = station_acts.go_on(station_code=code, reason=reason, by=by, source=source, signing=signing)

@@ -11,6 +11,8 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.utils import timezone
 
 from execution.models import CarrierTrackUnit, DataValue, Judge, Track, TrackResult
+from execution.quality.defects import UNSPECIFIED
+from execution.quality.models import NOT_A_DEFECT, DefectSource
 from mes import errors
 from mes.plant.models import Line, Station
 from mes.platform.database.instances import Columns, instances
@@ -367,12 +369,12 @@ _UNIT, _TRACK = Columns(Unit, "u"), Columns(Track, "t")
 _URGENCY = " ".join(f"WHEN '{status.value}' THEN {rank}" for rank, status in enumerate(ATTENTION_FIRST))
 _IN_ORDER = {"attention": f"CASE u.status {_URGENCY} END, u.updated_at DESC, u.id DESC", "newest": "u.id DESC"}
 # What failing values are is shown by the values, and that a pass failed by its result.
-_FOUND = """
+_FOUND = f"""
     (SELECT string_agg(concat_ws(' · ', d.code, NULLIF(d.location, ''), NULLIF(d.remark, '')), ' | ' ORDER BY d.id)
        FROM execution_defect d
-      WHERE d.track_id = t.id AND d.inspection_id IS NULL AND d.source <> 'VALUE'
-        AND d.status NOT IN ('WITHDRAWN', 'FALSE_CALL')
-        AND NOT (d.code = 'UNSPECIFIED' AND d.location = '' AND d.remark = ''))
+      WHERE d.track_id = t.id AND d.inspection_id IS NULL AND d.source <> '{DefectSource.VALUE}'
+        AND d.status NOT IN ({", ".join(f"'{status}'" for status in NOT_A_DEFECT)})
+        AND NOT (d.code = '{UNSPECIFIED}' AND d.location = '' AND d.remark = ''))
 """
 LATEST_TRACKS = f"""
     SELECT {_TRACK}, CASE WHEN t.result = 'FAIL' THEN {_FOUND} END, s.code

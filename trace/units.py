@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from execution.models import Judge
+from execution.quality.repair.reentries import find_reached_limit
 from mes.production.hold_models import Hold
 from mes.production.models import Unit, UnitStatus
 from mes.production.runs import snapshot_of
@@ -114,13 +115,12 @@ class UnitTrace:
     loaded_at: datetime
     aliases: Sequence[AliasRow] = ()
     holds: Sequence[HeldRow] = ()
+    tasks: Sequence[TaskRow] = ()
 
     @property
     def open_holds(self) -> list[HeldRow]:
         """What holds the unit at present, the oldest first."""
         return [held for held in self.holds if held.ended_at is None]
-
-    tasks: Sequence[TaskRow] = ()
 
     @cached_property
     def decisions(self) -> list[DispositionRow | MoveRow]:
@@ -145,11 +145,8 @@ class UnitTrace:
         """Whether rework has led the unit into a step of its run as often as that allows."""
         if self.snapshot is None:
             return False
-        return any(self._is_at_limit(self.snapshot, state) for state in self.steps)
-
-    def _is_at_limit(self, route: RouteSnapshot, state: StepState) -> bool:
-        limit = route.find_reentry_limit(state.step)
-        return limit is not None and len({track.rework_no for track in state.tracks}) > limit
+        rounds = ((state.step, len({track.rework_no for track in state.tracks})) for state in self.steps)
+        return any(find_reached_limit(self.snapshot, *each) is not None for each in rounds)
 
     @cached_property
     def open_track(self) -> TrackRow | None:

@@ -20,6 +20,7 @@ from execution.models import DataValue, DispositionAction, ResultOverride, Track
 from execution.quality.defects import UNSPECIFIED
 from execution.quality.models import NOT_A_DEFECT, DefectSource, DefectStatus
 from execution.quality.oqc.models import OqcStatus
+from execution.quality.repair.models import RepairResult
 from mes.production.decision_models import ApprovalStatus
 from mes.production.hold_models import HeldUnitEnd, Hold, HoldStatus
 from mes.production.models import RunStatus, Unit, UnitStatus, WorkOrderStatus
@@ -59,6 +60,8 @@ LOOKS = {  # state → (tone, symbol); the tones are colours in app.css, the sym
     DefectStatus.REPAIRED: ("good", "pass"),
     DefectStatus.NO_FAULT_FOUND: ("good", "pass"),
     DefectStatus.ACCEPTED: ("good", "next"),
+    RepairResult.FIXED: ("good", "pass"),
+    RepairResult.NOT_FIXED: ("bad", "fail"),
     ApprovalStatus.REQUESTED: ("hold", "wait"),
     ApprovalStatus.APPROVED: ("good", "pass"),
     ApprovalStatus.REFUSED: ("bad", "fail"),

@@ -17,6 +17,7 @@ from mes.platform.signatures.models import Signature
 from mes.platform.signatures.services import Signing
 from mes.production import runs
 from mes.production.models import Run, Unit
+from mes.routing.snapshots import RouteSnapshot, StepSnapshot
 
 REENTRY = "REENTRY"
 
@@ -48,10 +49,17 @@ def check_limit(unit: Unit, run: Run, *, to_step_no: int) -> None:
     passes = Track.objects.filter(unit=unit, run=run, step_no__gte=to_step_no, step_no__lte=unit.current_step_no or 0)
     times = passes.order_by("step_no").values_list("step_no").annotate(Count("rework_no", distinct=True))
     for step_no, rounds in times:
-        step = route.step(step_no)
-        limit = None if step is None else route.find_reentry_limit(step)
-        if limit is not None and rounds > limit:
+        limit = find_reached_limit(route, route.step(step_no), rounds)
+        if limit is not None:
             raise errors.ReentryLimitReached(step_no=step_no, limit=limit, count=rounds - 1)
+
+
+def find_reached_limit(route: RouteSnapshot, step: StepSnapshot | None, rounds: int) -> int | None:
+    """Return the limit of a step that a unit has reached, as it was there in so many rounds, the first before any
+    rework; None where it may be led into it again.
+    """
+    limit = None if step is None else route.find_reentry_limit(step)
+    return limit if limit is not None and rounds > limit else None
 
 
 def sign(decision: Disposition, override: Override) -> None:
