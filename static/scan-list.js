@@ -23,7 +23,7 @@ function makeScanList(box) {
   kept.required = false;
   kept.after(row, said, list, drop);
 
-  const faults = new Map();
+  const faults = new Map(), items = new Map(); // both by text
   for (const told of box.closest("form").querySelectorAll("[data-fault-of]")) faults.set(told.dataset.faultOf, told);
   for (const text of kept.value.split(/[\r\n]+/)) put(text);
   show();
@@ -32,7 +32,7 @@ function makeScanList(box) {
 
   add.addEventListener("click", () => { take(field.value); field.focus(); });
   drop.addEventListener("click", () => {
-    for (const item of list.querySelectorAll(".is-fault")) item.remove();
+    for (const item of list.querySelectorAll(".is-fault")) forget(item);
     show();
     field.focus();
   });
@@ -58,7 +58,7 @@ function makeScanList(box) {
   function put(text) {
     text = text.trim();
     if (!text) return null;
-    const known = [...list.children].find((item) => item.dataset.text === text);
+    const known = items.get(text);
     if (known) { list.prepend(known); return false; }
     const item = document.createElement("li"), name = document.createElement("span"), remove = makeButton("×");
     item.dataset.text = text;
@@ -66,7 +66,7 @@ function makeScanList(box) {
     name.textContent = text;
     remove.className = "button is-quiet";
     remove.setAttribute("aria-label", words.remove.replace("{sn}", text));
-    remove.addEventListener("click", () => { item.remove(); show(); field.focus(); });
+    remove.addEventListener("click", () => { forget(item); show(); field.focus(); });
     item.append(name, remove);
     const told = faults.get(text);
     if (told) {
@@ -78,7 +78,12 @@ function makeScanList(box) {
       told.hidden = true;
     }
     list.prepend(item); // the latest stands where the eye is
+    items.set(text, item);
     return true;
+  }
+  function forget(item) {
+    items.delete(item.dataset.text);
+    item.remove();
   }
   function show(note = "") {
     const texts = [...list.children].map((item) => item.dataset.text).reverse();
