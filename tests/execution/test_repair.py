@@ -324,7 +324,11 @@ def test_a_person_signs_beyond_the_limit_for_themselves(plant: Plant, client: An
     other = {**SIGNATURE, "username": "olga"}
     assert_refused(client.post(path, body | {"signature": other}, kind), "SIGNER_MISMATCH")
     form = {"reason": "once more", "signature.username": "quinn", "signature.meaning": "Approved"}
-    assert "Rework beyond the limit" in client.get("/trace/units/SN-7/").content.decode()
+    fail(machine)  # of a run that was made before there was a limit of none
+    offers = [
+        "Rework beyond the limit" in client.get(f"/trace/units/{sn}/").content.decode() for sn in ("SN-7", "SN-1")
+    ]
+    assert offers == [True, False]
     client.post("/trace/unit-acts/rework-beyond/SN-7/", form | {"signature.password": "x"})
     assert run.units.get().rework_no == 0
     client.post("/trace/unit-acts/rework-beyond/SN-7/", form | {"signature.password": "secret"})
