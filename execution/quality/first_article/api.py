@@ -1,6 +1,5 @@
 """First article inspections over HTTP."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Prefetch
@@ -19,7 +18,7 @@ from execution.quality.first_article.models import (
     FirstArticleItem,
     FirstArticleSample,
 )
-from execution.quality.inspection_items import Said
+from execution.quality.inspection_fields import InspectedItemAnswer, InspectedItemRequest, said_of
 from mes import errors
 from mes.plant.reach import OfServedLines
 from mes.platform.accounts.permissions import READS_OWN, operator_name
@@ -27,7 +26,6 @@ from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.addresses import NAME
 from mes.platform.http.serializers import (
-    FiniteField,
     OffsetDateTimeField,
     RowSerializer,
     StrictSerializer,
@@ -77,37 +75,19 @@ class FaiSampleRequest(StrictSerializer):
     unitSn = SerialNumberField()
 
 
-class FaiItemRequest(StrictSerializer):
+class FaiItemRequest(InspectedItemRequest):
     """What was seen on a unit."""
 
-    unitSn = SerialNumberField()
-    itemName = serializers.CharField(max_length=100)
-    itemSpec = serializers.CharField(max_length=200, required=False, allow_null=True, allow_blank=True)
-    actualValue = serializers.CharField(max_length=200, required=False, allow_null=True, allow_blank=True)
-    actualNumber = FiniteField(
-        required=False, allow_null=True, help_text="What was measured: needed of an item with limits, which judge it."
-    )
     result = serializers.ChoiceField(
         choices=FaiResult.choices,
         required=False,
         allow_null=True,
         help_text="Needed where the system judges neither a number nor a value.",
     )
-    remark = serializers.CharField(max_length=500, required=False, allow_null=True, allow_blank=True)
 
 
-class FaiItemAnswer(RowSerializer):
+class FaiItemAnswer(InspectedItemAnswer):
     """What was seen on a unit."""
-
-    id = serializers.CharField(source="pk")
-    unitSn = serializers.CharField(source="unit.sn")
-    itemName = serializers.CharField()
-    itemSpec = serializers.CharField()
-    actualValue = serializers.CharField()
-    actualNumber = serializers.FloatField(allow_null=True)
-    claimedResult = serializers.CharField(help_text="What was said, where the system judged otherwise; else empty.")
-    recordedBy = serializers.CharField()
-    recordedAt = OffsetDateTimeField()
 
     class Meta:
         model = FirstArticleItem
@@ -363,11 +343,6 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
         shown = get_or_raise(fai, errors.FaiNotFound, pk=str(fai_id))
         signature_queries.attach(services.RECORD_TYPE, [shown])
         return Response(FaiDetail(shown).data, status=status)
-
-
-def said_of(body: Mapping[str, Any]) -> Said:
-    """Return what a body says of an item."""
-    return Said(body.get("result"), body.get("actual_value") or "", body.get("actual_number"))
 
 
 def _number(pk: str) -> int:

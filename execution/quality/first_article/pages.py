@@ -1,9 +1,7 @@
 """The page of a run's first article: create, start, inspect, decide, sign."""
 
-import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any
 
 from django.contrib import messages
@@ -23,6 +21,7 @@ from execution.quality.first_article.models import (
     FirstArticle,
     FirstArticleItem,
 )
+from execution.quality.inspection_fields import read_number
 from execution.quality.inspection_items import Said
 from execution.readiness_checks.first_article import ITEM_TYPE
 from mes.errors import DomainError, ValidationFailed
@@ -41,7 +40,6 @@ from mes.routing.snapshots import FaiItem, RouteSnapshot, StepSnapshot
 
 LARGEST_SAMPLE = 1000
 SIGN, RECORD = "sign", "record"
-_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -273,19 +271,8 @@ def _record(request: HttpRequest, run: Run) -> str:
 def _said(request: HttpRequest) -> Said:
     """Return what the form says of an item. Raises ValidationFailed for what is typed as a number and is none."""
     result = request.POST.get("result") if request.POST.get("result") in FaiResult.values else None
-    typed = _text(request, "actual_number", 40)
-    number = read_number(typed) if typed else None
-    if typed and number is None:
-        raise ValidationFailed({"actualNumber": _("“%(typed)s” is no number.") % {"typed": typed}})
+    number = read_number(_text(request, "actual_number", 40))
     return Said(result, _text(request, "actual_value", 200), number)
-
-
-def read_number(typed: str) -> float | None:
-    """Return the number that somebody typed, with a point or a comma; None where it is none that can be measured."""
-    if _NUMBER.fullmatch(typed) is None:
-        return None
-    number = float(typed.replace(",", "."))
-    return number if isfinite(number) else None
 
 
 def _complete(request: HttpRequest, run: Run) -> str:

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.routers import BaseRouter
 from rest_framework.viewsets import GenericViewSet
 
-from execution.quality.inspection_items import Said
+from execution.quality.inspection_fields import InspectedItemAnswer, InspectedItemRequest, said_of
 from execution.quality.oqc import drawing, sampling, services
 from execution.quality.oqc.models import OqcInspection, OqcItem, OqcResult, OqcSample, SamplingState
 from execution.quality.oqc.plan import LARGEST_LOT
@@ -33,7 +33,6 @@ from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.signatures import queries as signature_queries
 from mes.platform.signatures import services as signatures
 from mes.platform.signatures.serializers import EXAMPLE, SignatureBrief, SignatureRequest
-from mes.production.fields import SerialNumberField
 from mes.routing.fai_api import ItemsField
 
 
@@ -62,22 +61,14 @@ class OqcCancelRequest(StrictSerializer):
     reason = DecisionReasonField()
 
 
-class OqcItemRequest(StrictSerializer):
+class OqcItemRequest(InspectedItemRequest):
     """What was seen on a sampled unit."""
 
-    unitSn = SerialNumberField()
-    itemName = serializers.CharField(max_length=100)
-    itemSpec = _remark(max_length=200)
-    actualValue = _remark(max_length=200)
-    actualNumber = serializers.FloatField(
-        required=False, allow_null=True, help_text="Needed where the item has a limit: the system judges it."
-    )
     result = serializers.ChoiceField(
         choices=OqcResult.choices, required=False, allow_null=True, help_text="Needed where the system does not judge."
     )
     defectCode = _remark(max_length=100)
     location = _remark(max_length=100)
-    remark = _remark()
 
 
 class OqcDecisionRequest(StrictSerializer):
@@ -88,19 +79,10 @@ class OqcDecisionRequest(StrictSerializer):
     signature = SignatureRequest(required=False, allow_null=True)
 
 
-class OqcItemAnswer(RowSerializer):
+class OqcItemAnswer(InspectedItemAnswer):
     """What was seen on a sampled unit."""
 
-    id = IdField()
-    unitSn = serializers.CharField(source="unit.sn")
-    itemName = serializers.CharField()
-    itemSpec = serializers.CharField()
-    actualValue = serializers.CharField()
-    actualNumber = serializers.FloatField(allow_null=True)
-    claimedResult = serializers.CharField(help_text="What was claimed where the limits say otherwise.")
     defectCode = serializers.CharField()
-    recordedBy = serializers.CharField()
-    recordedAt = OffsetDateTimeField()
 
     class Meta:
         model = OqcItem
@@ -278,7 +260,7 @@ class OqcViewSet(mixins.ListModelMixin, GenericViewSet):
             unit_sn=body["unit_sn"],
             item_name=body["item_name"],
             item_spec=body.get("item_spec"),
-            said=Said(body.get("result"), body.get("actual_value") or "", body.get("actual_number")),
+            said=said_of(body),
             by=operator_name(request),
             **seen,
         )

@@ -1,6 +1,5 @@
 """The pages of outgoing inspection: what waits, and an inspection by scan up to its decision."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from execution.quality.inspection_fields import read_number
 from execution.quality.inspection_items import Said, describe
 from execution.quality.mrb import services as mrb
 from execution.quality.mrb.api import MrbRequest, arguments, check_may_waive
@@ -227,29 +227,19 @@ def record(request: HttpRequest, inspection_id: int) -> HttpResponse:
 
 
 def _record(request: HttpRequest, found: OqcInspection) -> str:
-    number = request.POST.get("actualNumber", "").strip().replace(",", ".")
+    number = read_number(request.POST.get("actualNumber", ""))
     fields = [Field(name) for name in ("unitSn", "itemName", "actualValue", "result", "location")]
     body = acts.read_form(OqcItemRequest, request, fields)
     item = services.record_item(
         inspection_id=found.pk,
         unit_sn=body["unit_sn"],
         item_name=body["item_name"],
-        said=Said(body.get("result"), body.get("actual_value") or "", _number(number) if number else None),
+        said=Said(body.get("result"), body.get("actual_value") or "", number),
         location=body.get("location") or "",
         by=request.user.get_username(),
     )
     result = OqcResult(item.result).label
     return _("%(sn)s, %(item)s: %(result)s.") % {"sn": item.unit.sn, "item": item.item_name, "result": result}
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValidationFailed({"actualNumber": _("Must be a number.")})
-    return number
 
 
 @signed_in
