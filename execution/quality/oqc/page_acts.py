@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from execution.quality.mrb.services import FULL_PREP, RELEASE, REUSE_PREP, REWORK, SCRAP
-from execution.quality.oqc.models import OPEN_STATUSES, OqcInspection, OqcStatus, SamplingState
+from execution.quality.oqc.models import OPEN_STATUSES, OqcInspection, OqcResult, OqcStatus, SamplingState
 from execution.quality.oqc.rules import Judgement
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http import acts
@@ -74,7 +74,7 @@ def _inspecting(request: HttpRequest, inspection: OqcInspection, judgement: Judg
     if inspection.status == OqcStatus.CREATED:
         found.append(Act(START, _("Start to inspect"), _address(inspection, START), is_main=True))
     if inspection.status == OqcStatus.INSPECTING and judgement.decision:
-        passed = judgement.decision == "PASS"
+        passed = judgement.decision == OqcResult.PASS
         about = (
             _("The lot is accepted. Nonconforming units are held for themselves.")
             if passed

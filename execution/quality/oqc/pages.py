@@ -83,23 +83,23 @@ class Sample:
 
 
 def _inspections() -> Any:
-    rows = OqcInspection.objects.select_related("run__work_order", "run__line", "rule")
-    return rows.defer("lot_unit_ids", "items_asked")
+    return OqcInspection.objects.select_related("run__work_order", "run__line", "rule").defer("lot_unit_ids")
 
 
 @signed_in
 @require_GET
 def outgoing(request: HttpRequest) -> HttpResponse:
     """What is under way, what waits for the board, where sampling is discontinued, and what was decided lately."""
-    waiting = _inspections().filter(status=OqcStatus.FAILED, run__status=RunStatus.ON_HOLD)
+    rows = _inspections().defer("items_asked")
+    waiting = rows.filter(status=OqcStatus.FAILED, run__status=RunStatus.ON_HOLD)
     discontinued = SamplingState.objects.select_related("rule").filter(state=SamplingStateName.DISCONTINUED)
     states = list(discontinued.order_by("id")[:MOST_SHOWN])
     resuming = [resume_act(request, state) for state in states if _may(request, Capability.OQC)]
     by_name = {act.name: act for act in acts.with_refusal(request, resuming, place=reverse("oqc-list"))}
     context = {
-        "under_way": list(_inspections().filter(status__in=OPEN_STATUSES).order_by("id")[:MOST_SHOWN]),
+        "under_way": list(rows.filter(status__in=OPEN_STATUSES).order_by("id")[:MOST_SHOWN]),
         "for_mrb": list(waiting.order_by("id")[:MOST_SHOWN]),
-        "decided": list(_inspections().exclude(status__in=OPEN_STATUSES).order_by("-id")[:10]),
+        "decided": list(rows.exclude(status__in=OPEN_STATUSES).order_by("-id")[:10]),
         "discontinued": [(state, by_name.get(f"{RESUME}-{state.pk}")) for state in states],
     }
     return render(request, "oqc/outgoing.html", context)
@@ -147,8 +147,7 @@ def of_run(request: HttpRequest, run_id: int) -> HttpResponse:
 
 
 def _list_samples(found: OqcInspection, judgement: Judgement) -> list[Sample]:
-    is_open = {text if not found.items_asked else text.split(": ")[0] for text in judgement.open_items}
-    failed = set(judgement.nonconforming)
+    is_open, failed = judgement.open_sns, set(judgement.nonconforming)
     samples = found.samples.select_related("unit").order_by("id")
     return [
         Sample(sample.unit, sample.unit.sn in failed, sample.unit.sn not in is_open or sample.unit.sn in failed)
@@ -164,8 +163,7 @@ def _list_lines(found: OqcInspection, unit: Unit, items: Sequence[OqcItem]) -> l
 
 
 def _find(inspection_id: int) -> OqcInspection:
-    rows = OqcInspection.objects.select_related("run__work_order", "run__line", "rule").defer("lot_unit_ids")
-    found: OqcInspection | None = rows.filter(pk=inspection_id).first()
+    found: OqcInspection | None = _inspections().filter(pk=inspection_id).first()
     if found is None:
         raise Http404
     return found
@@ -221,7 +219,7 @@ def record(request: HttpRequest, inspection_id: int) -> HttpResponse:
     found = _find(inspection_id)
     sn = request.POST.get("unitSn", "")
     is_done = acts.attempt(request, lambda: _record(request, found), place=_address(found), name=RECORD)
-    if is_done and sn not in {text.split(": ")[0] for text in services.judge(found).open_items}:
+    if is_done and sn not in services.judge(found).open_sns:
         return redirect(_address(found))
     return redirect(f"{_address(found)}?{urlencode({'unit': sn})}#unit")
 

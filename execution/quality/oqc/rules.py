@@ -24,13 +24,23 @@ Results = Mapping[tuple[str, str], str]  # the latest result by (serial number, 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the items of a sample come to: the units with a failed one, the items that are missing, and the decision
-    that follows; None as long as none does.
+    """What the items of a sample come to: the units with a failed one, what is missing, as (serial number, item), and
+    the decision that follows; None as long as none does. The item is empty where any would do.
     """
 
     nonconforming: tuple[str, ...]
-    open_items: tuple[str, ...]
+    missing: tuple[tuple[str, str], ...]
     decision: OqcResult | None
+
+    @property
+    def open_items(self) -> list[str]:
+        """What is missing, in words."""
+        return [f"{sn}: {name}" if name else sn for sn, name in self.missing]
+
+    @property
+    def open_sns(self) -> set[str]:
+        """The units of which something is missing."""
+        return {sn for sn, _name in self.missing}
 
 
 def judge_sample(sns: Sequence[str], names: Sequence[str], results: Results, *, ac: int, re: int) -> Judgement:
@@ -39,18 +49,18 @@ def judge_sample(sns: Sequence[str], names: Sequence[str], results: Results, *, 
     """
     failed = {sn for (sn, _name), result in results.items() if result == OqcResult.FAIL}
     nonconforming = tuple(sn for sn in sns if sn in failed)
-    open_items = tuple(_find_open(sns, names, results))
+    missing = tuple(_find_missing(sns, names, results))
     decision = None
     if len(nonconforming) >= re:
         decision = OqcResult.FAIL
-    elif not open_items and len(nonconforming) <= ac:
+    elif not missing and len(nonconforming) <= ac:
         decision = OqcResult.PASS
-    return Judgement(nonconforming, open_items, decision)
+    return Judgement(nonconforming, missing, decision)
 
 
-def _find_open(sns: Sequence[str], names: Sequence[str], results: Results) -> Iterable[str]:
+def _find_missing(sns: Sequence[str], names: Sequence[str], results: Results) -> Iterable[tuple[str, str]]:
     seen = {sn for sn, _name in results}
     for sn in sns:
         if not names and sn not in seen:
-            yield sn
-        yield from (f"{sn}: {name}" for name in names if (sn, name) not in results)
+            yield sn, ""
+        yield from ((sn, name) for name in names if (sn, name) not in results)

@@ -111,7 +111,7 @@ def complete(
     judgement = judge(inspection)
     computed = judgement.decision
     if computed is None:
-        raise errors.OqcItemsOpen(items=list(judgement.open_items))
+        raise errors.OqcItemsOpen(items=judgement.open_items)
     if decision and decision != computed:
         raise errors.OqcDecisionContradicts(
             nonconforming=len(judgement.nonconforming), computed=computed, decision=decision
@@ -166,8 +166,8 @@ def _make_defects(inspection: OqcInspection, units: Sequence[Unit]) -> None:
         seen = ReportedDefect(_code_of(item), normal_location(item.location), _describe_item(item))
         finder = Finder(DefectSource.OQC, item.recorded_by)
         found += build_defects(place, [seen], finder=finder, at=item.recorded_at, catalogue=catalogue)
-    for defect in Defect.objects.bulk_create(found):
-        emit(defect_event(defect.unit_id, found=str(defect.pk), at=defect.found_at))
+    made = Defect.objects.bulk_create(found)
+    emit(*(defect_event(defect.unit_id, found=str(defect.pk), at=defect.found_at) for defect in made))
 
 
 def _code_of(item: OqcItem) -> str:
