@@ -51,6 +51,13 @@ def hold(unit: Unit, *, reason: str, by: str = SYSTEM, source: HoldSource) -> bo
     return disposition.from_status != UnitStatus.ON_HOLD
 
 
+def hold_together(units: Iterable[Unit], hold: Hold, *, by: str) -> None:
+    """Put locked units on hold in one case, saved or not, for its reason; scrapped ones stay as they are."""
+    source = HoldSource(hold.source)
+    decisions = [put_on_hold(unit, reason=hold.reason, by=by, source=source, hold=hold) for unit in units]
+    save_holds([decision for decision in decisions if decision is not None])
+
+
 def put_on_hold(
     unit: Unit,
     *,

@@ -126,10 +126,8 @@ def _hold_inspected(fai: FirstArticle) -> None:
     unit_ids = {*fai.samples.values_list("unit_id", flat=True), *fai.items.values_list("unit_id", flat=True)}
     reason = _("The first article failed") + (f": {fai.decision_remark}" if fai.decision_remark else "")
     units = locking.lock_units(Unit.objects.filter(pk__in=unit_ids))
-    by, source = fai.completed_by, HoldSource.FAI
-    hold = Hold(source=source, reason=reason[:LONGEST_REASON], opened_by=by)
-    decisions = [dispositions.put_on_hold(unit, reason=reason, by=by, source=source, hold=hold) for unit in units]
-    dispositions.save_holds([decision for decision in decisions if decision is not None])
+    hold = Hold(source=HoldSource.FAI, reason=reason[:LONGEST_REASON], opened_by=fai.completed_by)
+    dispositions.hold_together(units, hold, by=fai.completed_by)
 
 
 @transaction.atomic

@@ -18,8 +18,8 @@ from mes.errors import DomainError
 from mes.platform.outbox.emit import NewEvent, emit
 from mes.platform.outbox.models import EventType, MesEvent
 from mes.production import locking
-from mes.production.hold_models import HeldUnit, HeldUnitEnd, Hold, HoldDecision, HoldSource, HoldStatus
-from mes.production.models import Unit, UnitStatus
+from mes.production.hold_models import HeldUnit, HeldUnitEnd, Hold, HoldDecision, HoldStatus
+from mes.production.models import Unit
 
 logger = structlog.get_logger(__name__)
 
@@ -98,12 +98,7 @@ def _held(hold: Hold, units: Sequence[Unit]) -> list[int]:
 def hold_locked(hold: Hold, units: Sequence[Unit], *, by: str) -> None:
     """Have an open hold hold locked units, as far as it does not; a scrapped one is held by nothing."""
     held = set(_held(hold, units))
-    decisions = [
-        dispositions.put_on_hold(unit, reason=hold.reason, by=by, source=HoldSource(hold.source), hold=hold)
-        for unit in units
-        if unit.pk not in held and unit.status != UnitStatus.SCRAPPED
-    ]
-    dispositions.save_holds([decision for decision in decisions if decision is not None])
+    dispositions.hold_together((unit for unit in units if unit.pk not in held), hold, by=by)
 
 
 def carry_out(decision: HoldDecision, units: Sequence[Unit]) -> None:

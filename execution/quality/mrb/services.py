@@ -28,6 +28,7 @@ from mes.production.decision_models import Decision, UnitMoveAct
 from mes.production.hold_models import HoldSource
 from mes.production.models import Run, RunKind, RunStatus, Unit, UnitStatus
 from mes.production.queries import units_with_tracks
+from mes.production.run_closing import MOST_NAMED
 from mes.readiness import confirmations
 from mes.readiness.services import waive_by_decision
 
@@ -35,7 +36,6 @@ RECORD_TYPE = "MRB"
 RELEASE, SCRAP, REWORK = "RELEASE", "SCRAP", "REWORK"
 FULL_PREP, REUSE_PREP = "FULL_PREP", "REUSE_PREP"
 ACTIONS = {RELEASE: Action.RELEASE, SCRAP: Action.SCRAP, REWORK: Action.CLOSE_FOR_REWORK}
-MOST_NAMED = 20
 LONGEST_RUN_NO = 100
 
 

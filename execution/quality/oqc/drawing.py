@@ -34,10 +34,10 @@ from mes.platform.outbox.schedules import ScheduledTask
 from mes.platform.sweeps import Sweep
 from mes.production import holds, locking, runs
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus, Unit, UnitStatus
+from mes.production.run_closing import MOST_NAMED
 from mes.production.run_counts import FINISHED
 from mes.routing.models import RouteVersion
 
-MOST_NAMED = 20
 GOING = (RunStatus.PREP, RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS)
 
 

@@ -1,6 +1,5 @@
 """Sampling rules over HTTP, and what the tables of ISO 2859-1 say."""
 
-import re
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -28,6 +27,7 @@ from mes.platform.http.master_data import (
 )
 from mes.platform.http.serializers import CodeRelatedField, IdField, StrictModelSerializer
 from mes.platform.http.viewsets import IdModelViewSet
+from mes.platform.http.whole_numbers import whole_number
 from mes.routing import fai_items
 from mes.routing.fai_api import ItemsField
 from mes.routing.models import Routing
@@ -153,9 +153,6 @@ class SamplingPlanAnswer(serializers.Serializer):
     all = serializers.BooleanField(help_text="Whether every unit of the lot is inspected.")
 
 
-_WHOLE = re.compile("[0-9]{1,12}")
-
-
 class SamplingPlanViewSet(GenericViewSet):
     """What the tables say."""
 
@@ -181,14 +178,13 @@ class SamplingPlanViewSet(GenericViewSet):
     def read_plan(self, request: Request) -> Response:
         """Return it."""
         asked = request.query_params
-        typed = asked.get("lotSize", "")
-        plan.check_lot_size(int(typed) if _WHOLE.fullmatch(typed) else 0)
+        lot_size = whole_number(asked.get("lotSize", "")) or 0
+        plan.check_lot_size(lot_size)
         level, state = asked.get("level") or InspectionLevel.II, asked.get("state") or NORMAL
         _check_one_of("level", level, InspectionLevel.values)
         _check_one_of("state", state, [str(each) for each in STATES])
-        found = plan.plan_by_tables(
-            lot_size=int(typed), level=level, aql=plan.printed_aql(asked.get("aql", "")), state=state
-        )
+        aql = plan.printed_aql(asked.get("aql", ""))
+        found = plan.plan_by_tables(lot_size=lot_size, level=level, aql=aql, state=state)
         return Response(
             {
                 "letter": found.letter,

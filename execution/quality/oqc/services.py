@@ -143,11 +143,7 @@ def _hold_nonconforming(inspection: OqcInspection, sns: Sequence[str]) -> Hold |
     units = locking.lock_units(Unit.objects.filter(pk__in=sampled))
     reason = _("Nonconforming in outgoing inspection %(number)s") % {"number": inspection.pk}
     hold = Hold(scope=HoldScope.UNITS, source=HoldSource.OQC, reason=reason, opened_by=inspection.completed_by)
-    decisions = [
-        dispositions.put_on_hold(unit, reason=reason, by=inspection.completed_by, source=HoldSource.OQC, hold=hold)
-        for unit in units
-    ]
-    dispositions.save_holds([decision for decision in decisions if decision is not None])
+    dispositions.hold_together(units, hold, by=inspection.completed_by)
     _make_defects(inspection, units)
     return hold if hold.pk else None
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 
 from execution.quality.defect_codes.models import DefectCode
 from execution.quality.models import Defect, DefectStatus
@@ -69,11 +69,9 @@ class Bench:
 
 
 def list_open_tasks() -> QuerySet[ReworkTask]:
-    """Return the open tasks, the oldest first, each with how many defects are open and how many of them recorded."""
-    is_open = Q(defects__status=DefectStatus.OPEN)
+    """Return the open tasks with their defects, the oldest first."""
     tasks = ReworkTask.objects.filter(status=ReworkTaskStatus.OPEN).select_related("unit", "run__line")
-    counted = tasks.annotate(open_count=Count("defects", filter=is_open, distinct=True))
-    return counted.prefetch_related("defects").order_by("id")[:MOST_TASKS]
+    return tasks.prefetch_related("defects").order_by("id")[:MOST_TASKS]
 
 
 def load_bench(task: ReworkTask) -> Bench:
