@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from execution import labels
-from execution.models import Defect, OqcInspection, SamplingRule
+from execution.models import Defect, OqcInspection, SamplingRule, SamplingState
 from execution.quality.oqc import drawing
 from execution.quality.oqc.signed_document import describe
 from mes.platform.accounts.roles import Role
@@ -246,6 +246,21 @@ def test_five_lots_not_accepted_while_tightened_discontinue_sampling(plant):
     assert_refused(quality.post(address, {"reason": "oven mended"}), "INVALID_TRANSITION")
     drawing.sweep()
     assert OqcInspection.objects.get(run=run).state == "TIGHTENED"
+
+
+def test_only_original_lots_switch_and_reduced_inspection_ends_where_it_is_not_allowed(plant):
+    make_rule(scheme="ISO2859", level="II", aql="10")
+    run, client = make_lot(plant, "LOT", units=8), api_client()
+    assert_refused(client.post("/api/oqc/run/LOT", {"sampleQty": 1}), "VALIDATION_ERROR", 400)  # the rule says
+    again = make_lot(plant, "AGAIN", units=8)
+    Run.objects.filter(pk=again.pk).update(kind="REWORK")
+    for lot in (run, run, again):  # inspected a second time, and one that comes back
+        assert inspect(client, lot)["status"] == "PASSED"
+        assert SamplingState.objects.get().score == 2
+    SamplingState.objects.update(state="REDUCED")
+    assert (draw(client, make_lot(plant, "NEXT", units=8))["state"], SamplingState.objects.get().score) == ("NORMAL", 0)
+    Run.objects.filter(pk=again.pk).update(status="COMPLETED")
+    assert_refused(client.post("/api/oqc/run/AGAIN", {}), "RUN_CLOSED")
 
 
 def test_numbers_are_judged_and_what_failed_is_a_defect(plant):

@@ -3,6 +3,7 @@
 import pytest
 
 from execution.models import FirstArticle, OqcInspection
+from mes.platform.accounts.roles import GRANTS, Capability, Role
 from mes.platform.signatures.models import Signature
 from mes.production.decision_models import UnitMove
 from mes.production.hold_models import HeldUnit
@@ -37,7 +38,7 @@ def states() -> list[tuple[str, str, str]]:
     return list(Unit.objects.filter(sn__startswith="LOT").order_by("sn").values_list("sn", "status", "held_from"))
 
 
-def test_what_is_no_decision_is_refused(plant):
+def test_what_is_no_decision_is_refused(plant, monkeypatch):
     client = api_client("QUALITY")
     make_lot(plant, "LOT", units=1)
     why = {"decision": "RELEASE", "reason": "looked at all"}
@@ -54,6 +55,10 @@ def test_what_is_no_decision_is_refused(plant):
     ):  # fmt: skip
         with nothing_written():
             assert_refused(client.post(ADDRESS, why | wrong), "VALIDATION_ERROR", 400)
+    monkeypatch.setitem(GRANTS, Role.QUALITY, GRANTS[Role.QUALITY] - {Capability.WAIVE})
+    waived = {"decision": "REWORK", "reworkType": "REUSE_PREP", "faiWaiver": True, "faiWaiverReason": "same oven"}
+    details = assert_refused(api_client("QUALITY").post(ADDRESS, why | waived), "VALIDATION_ERROR", 400)
+    assert list(details) == ["faiWaiver"]
 
 
 def test_a_release_ends_the_cases_of_the_inspection_alone(plant):
@@ -132,9 +137,15 @@ def test_a_rework_run_that_reuses_preparations_asks_the_gate_at_once(plant):
 
 
 def test_a_run_that_was_held_before_there_were_inspections_has_a_way_out(plant):
-    run = make_lot(plant, "LOT", units=1)
+    run = make_lot(plant, "LOT", units=2, last=1)
     Run.objects.filter(pk=run.pk).update(status=RunStatus.ON_HOLD, held_from=RunStatus.IN_PROGRESS)
     run.holds.create(scope="RUN", source="OQC", reason="failed by paper", opened_by="old")
     assert not OqcInspection.objects.exists()
+    Unit.objects.filter(sn="LOT-1").update(status="IN_STATION")
+    for decided in ({"decision": "RELEASE"}, {"decision": "REWORK", "reworkType": "FULL_PREP"}):
+        with nothing_written():
+            details = assert_refused(api_client().post(ADDRESS, decided | {"reason": "at once"}), "UNITS_NOT_FINISHED")
+        assert (details["count"], details["sns"]) == (1, ["LOT-1"])
+    Unit.objects.filter(sn="LOT-1").update(status="DONE")
     answer = assert_done(api_client().post(ADDRESS, {"decision": "RELEASE", "reason": "looked at all"}))
     assert answer["run"]["status"] == "COMPLETED"
