@@ -215,3 +215,6 @@ def test_a_station_is_stopped_and_goes_on_signed(plant: Plant) -> None:
     assert (signature.record_type, signature.signer, is_unchanged(signature)) == ("HOLD", "sue", True)
     assert '"holdNo":"' + hold.hold_no in signature.document
     assert "Stopped stations" not in read(supervisor)
+    Hold.objects.create(scope="STATION", station=hold.station, source="MATERIAL", reason="Wrong reel", opened_by="erp")
+    text = read(supervisor)  # what else stops it ends where it began
+    assert "Wrong reel" in text and "Let the station go on" not in text

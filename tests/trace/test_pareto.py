@@ -52,6 +52,7 @@ def plant(db: None) -> Iterator[Plant]:
     found(run, "SN-2", "OPEN", 9, status="FALSE_CALL")
     found(run, "SN-2", "OPEN", 9, status="WITHDRAWN")
     found(run, "SN-1", "OPEN", 9, step_no=20, track=trial)
+    found(run, "SN-1", "OPEN", 9, source="FAI")
     found(run, "SN-4", "OPEN", 13)
     found(other, "E-1", "OPEN", 9)
     yield made

@@ -237,6 +237,14 @@ def test_what_was_yet_to_be_held_is_not_when_the_hold_ends_before(
     assert assert_done(quality.post(f"/api/holds/{no}/release", {"reason": "fine"}))["status"] == "RELEASED"
     work_off()
     assert not held_sns() and not HeldUnit.objects.exists()
+    # Nor is scrapped what somebody released before the worker came to it.
+    no = hold(quality, condition={"runNo": "RUN-1"}, catches=False, status=202)["holdNo"]
+    work_off()
+    body = {"sns": held_sns(), "type": "SCRAP", "reason": "burnt"}
+    assert_done(quality.post(f"/api/holds/{no}/dispose", body), 202)
+    assert_done(quality.post("/api/units/SN-1/release", {"reason": "not this one"}))
+    work_off()
+    assert list(Unit.objects.order_by("sn").values_list("status", flat=True)) == ["QUEUED", "SCRAPPED", "SCRAPPED"]
 
 
 def test_statements_grow_with_batches_not_with_units() -> None:
@@ -295,7 +303,7 @@ def test_what_comes_to_fit_by_a_move_is_held_and_only_that(quality: APIClient) -
 def test_what_comes_to_fit_by_a_defect_is_held_whoever_says_so(quality: APIClient) -> None:
     plant = make_plant(units=3)
     passes("SN-1")
-    hold(quality, condition={"defectCode": "BRIDGE"})
+    first = hold(quality, condition={"defectCode": "BRIDGE"})["holdNo"]
     assert not held_sns()
     assert_done(quality.post("/api/defects", {"unitSn": "SN-1", "code": "OPEN"}), 201)
     work_off()
@@ -312,6 +320,13 @@ def test_what_comes_to_fit_by_a_defect_is_held_whoever_says_so(quality: APIClien
     relabel_waiting()
     work_off()
     assert held_sns() == ["SN-1", "SN-2"]
+    # What people decided about is not caught again for the same defect, nor for what it is by itself.
+    of_run = hold(quality, condition={"runNo": "RUN-1"}, catches=True)["holdNo"]
+    for hold_no, sn in ((first, "SN-1"), (of_run, "SN-1"), (of_run, "SN-3")):
+        assert_done(quality.post(f"/api/holds/{hold_no}/release", {"sns": [sn], "reason": "looked at"}))
+    catching.sweep()
+    work_off()
+    assert held_sns() == ["SN-2"]
 
 
 def test_what_comes_to_fit_by_a_value_is_held_by_the_sweep(quality: APIClient) -> None:

@@ -115,6 +115,9 @@ def test_units_of_a_hold_are_decided_about_signed_and_all_or_none(plant: Plant, 
         and "secret" not in refused
     )
     assert held() == plant.sns and not Signature.objects.exists()
+    quality.post(f"/holds/{no}/release-some/", {**REASON, **SIGNED, "sns": "SN-99"})
+    kept = str(dict(quality.session.items()))  # until the page tells why
+    assert "SN-99" in kept and "secret" not in kept
     page = decide("release-some", sns="SN-1", **SIGNED)
     assert held() == plant.sns[1:] and "Released" in page
     assert f"/signatures/{Signature.objects.get().pk}/" in page
@@ -169,6 +172,11 @@ def test_each_page_of_what_is_held_names_its_cases_and_leads_to_more_like_it(pla
     for query, count in found.items():
         assert read(quality.get(f"/holds/?{query}")).count('<a class="sn tap" href="/holds/H-') == count, query
     assert single in quality.get("/lists/holds/").content.decode()
+
+    # What the outgoing inspection holds ends by its review alone.
+    of_lot = Hold.objects.create(scope="RUN", run=plant.run, source="OQC", reason="Lot failed", opened_by="quinn")
+    for each, is_offered in ((numbers["RUN"], True), (of_lot.hold_no, False)):
+        assert (f"/holds/{each}/release/" in read(quality.get(f"/holds/{each}/"))) == is_offered
 
     # A place goes on, signed; a unit of several by a signature, which ends all that holds it.
     quality.post(f"/holds/{numbers['STATION']}/release/", {**REASON, **SIGNED})
