@@ -14,7 +14,7 @@ from execution.quality.defect_codes.catalogue import load
 from execution.quality.defects import ReportedDefect
 from mes.platform.accounts.roles import Role
 from mes.production.models import Run, Unit
-from tests.execution.support import assert_done, assert_refused, decide, nothing_written, track_in, track_out
+from tests.execution.support import assert_done, assert_refused, decide, make_run, nothing_written, track_in, track_out
 from tests.execution.test_leaving import enter, machine_out, send, state_of, value
 from tests.factories import Plant, api_client
 from tests.trace.test_run_acts import read, sign_in
@@ -41,9 +41,10 @@ def test_the_tree_of_codes(db: None) -> None:
             True,
         )
         parent = f"B{level}"
+    assert_done(client.post("/api/defect-codes", {"code": "C2", "name": "x", "parentCode": "COATING"}), 201)
     with nothing_written():
         deep = client.post("/api/defect-codes", {"code": "B5", "name": "x", "parentCode": "B4"})
-        circle = client.patch("/api/defect-codes/BRIDGE", {"parentCode": "B3"})
+        circle = client.patch("/api/defect-codes/COATING", {"parentCode": "C2"})  # not too deep
         lower = client.patch("/api/defect-codes/BRIDGE", {"parentCode": "OPEN"})
         for refused in (deep, circle, lower):
             assert "parentCode" in assert_refused(refused, "VALIDATION_ERROR", 400)
@@ -113,6 +114,9 @@ def test_a_unit_with_an_open_defect_does_not_pass(plant: Plant, operator: Any, s
     with nothing_written():
         refused = track_out(operator, result="PASS", defects=[{"code": "SOLDER_BALL"}, {"code": "OPEN"}])
         assert assert_refused(refused, "RESULT_CONTRADICTS_DEFECT", 422)["defects"] == ["OPEN"]
+    make_run(plant, run_no="RUN-2", sns=[])
+    elsewhere = {"unitSn": "SN-1", "code": "OPEN", "runNo": "RUN-2"}
+    assert_refused(operator.post("/api/defects", elsewhere), "UNIT_RUN_MISMATCH")
     assert_done(operator.post("/api/defects", {"unitSn": "SN-1", "code": "SOLDER_BALL"}), 201)
     hand = assert_done(operator.post("/api/defects", {"unitSn": "SN-1", "code": "OPEN", "location": "r2"}), 201)
     assert (hand["stepNo"], hand["source"], hand["location"], hand["status"]) == (10, "HAND", "R2", "OPEN")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from execution.models import DataValue, FirstArticleItem
+from execution.models import DataValue, FirstArticleItem, Track
 from execution.quality.inspection_fields import read_number
 from mes.errors import ValidationFailed
 from mes.platform.accounts.roles import Role
@@ -114,6 +114,8 @@ def test_a_value_is_read_with_its_judgement_from_the_latest_pass(inspector):
         assert_refused(record(inspector, fai, SPEED, actualNumber=59), "VALIDATION_ERROR", 400)
     DataValue.objects.update(name="another")
     assert_refused(record(inspector, fai, SPEED), "REQUIRED_DATA_MISSING", 422)
+    Track.objects.filter(step_no=20).update(operation_code="WASH")  # as another route has that step
+    assert_refused(record(inspector, fai, SPEED), "FAI_STEP_NOT_PASSED")
     assert FirstArticleItem.objects.count() == 3
 
 

@@ -223,9 +223,12 @@ def test_the_bench_settles_each_defect_and_lets_the_board_go(plant: Plant, super
 
 
 def test_what_is_not_fixed_holds_the_board(plant: Plant, supervisor: APIClient) -> None:
-    [defect] = fail(supervisor, 10, "C1")
+    defect, false = fail(supervisor, 10, "C1", "C2")
     task_id = assert_done(settle(supervisor, defect, "REWORK"))["reworkTaskId"]
     body = {"defectId": str(defect.pk), "action": "RESOLDERED", "result": "NOT_FIXED"}
+    assert_done(settle(supervisor, false, "FALSE_CALL"))
+    nothing = supervisor.post(f"/api/rework-tasks/{task_id}/repair-record", body | {"defectId": str(false.pk)})
+    assert assert_refused(nothing, "INVALID_TRANSITION")["state"] == "FALSE_CALL"
     assert_done(supervisor.post(f"/api/rework-tasks/{task_id}/repair-record", body), 201)
     assert_done(supervisor.post(f"/api/rework-tasks/{task_id}/complete"))
     assert state() == ("ON_HOLD", 10, "QUEUED")

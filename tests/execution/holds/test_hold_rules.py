@@ -10,6 +10,7 @@ from django.utils import timezone
 from execution.models import Defect, Track
 from execution.quality.hold_rules import judging, passes
 from execution.quality.hold_rules.passes import Place
+from mes.plant.models import Line, Station
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import Notification
 from mes.platform.outbox import processor
@@ -18,7 +19,7 @@ from mes.production import station_acts
 from mes.production.hold_models import Hold, HoldRule, HoldRuleNotice, HoldScope, HoldSource, HoldStatus
 from mes.production.models import Unit
 from tests.execution.support import assert_done, assert_refused, track_in, track_out
-from tests.factories import Plant, api_client, make_plant, make_user
+from tests.factories import Plant, api_client, make_plant, make_run, make_user
 
 START = timezone.now() - timedelta(hours=8)
 KINDS: dict[str, dict[str, Any]] = {
@@ -62,7 +63,7 @@ def make_passes(plant: Plant, script: str) -> list[Track]:
 
 def broken_at(rule: HoldRule, plant: Plant, made: list[Track], *, new: int = 1) -> list[int]:
     """Return which of the last `new` passes, reported now, break a rule first, by number from 0; and why."""
-    place = Place(plant.line.stations.get(code="TST-01"), 30, "TEST", plant.line.pk)
+    place = Place(Station.objects.get(code="TST-01"), 30, "TEST", plant.line.pk)
     number_of = {track.pk: number for number, track in enumerate(made)}
     for since, stretch in passes.list_stretches(rule, place, [track.pk for track in made[-new:]]):
         if breach := judging.find_first(rule, stretch, since=since):
@@ -139,6 +140,20 @@ def test_only_what_left_after_its_last_release_counts(db: None) -> None:
     assert broken_at(rule, plant, made) == []
 
 
+def test_of_a_shared_station_a_line_has_the_passes_of_its_runs(db: None) -> None:
+    plant = make_plant(units=1)
+    made = make_passes(plant, "F F F")
+    other = make_run(plant.version, Line.objects.create(code="L-2", name="Other"), run_no="RUN-2", sns=[])
+    Track.objects.filter(pk=made[1].pk).update(run=other)
+    Station.objects.filter(code="TST-01").update(line=None)
+    for code, fields, expected in (
+        ("R-1", {"line": plant.line}, []),
+        ("R-2", {"action": "HOLD_LINE"}, []),
+        ("R-3", {}, [2]),
+    ):
+        assert broken_at(make_rule(code=code, **fields), plant, made) == expected, code
+
+
 # --- what it does -------------------------------------------------------------------------------------------
 
 
@@ -172,7 +187,12 @@ def test_a_rule_stops_its_station_once_and_again_after_its_release(plant: Plant)
     sn = plant.sns
     fail(client, plant, *sn[:2])
     assert not Hold.objects.filter(scope=HoldScope.STATION).exists()
+    Unit.objects.filter(sn=sn[8]).update(current_step_no=30)
+    assert_done(track_in(client, "TST-01", sn[8]), 201)
     fail(client, plant, sn[2])
+    assert_done(track_out(client, "TST-01", sn[8], result="FAIL"))  # it was inside: what is stopped is broken once
+    work()
+    assert MesEvent.objects.filter(event_type="HOLD_RULE_BROKEN").count() == 1
     stop = Hold.objects.get(scope=HoldScope.STATION)
     assert (stop.source, stop.rule.code, stop.status) == ("RULE", "R-1", HoldStatus.OPEN)  # type: ignore[union-attr]
     assert "3 failed in a row" in stop.reason and "TST-01" in stop.reason
