@@ -1,5 +1,6 @@
 """What is decided about defects, the bench, and how often a board may come again."""
 
+import re
 from typing import Any
 
 import pytest
@@ -378,7 +379,8 @@ def test_the_pages_of_bench_and_review(plant: Plant, client: Any) -> None:
         {"materialCode": "CAP-100N", "location": "C1", "lotNo": "L-1"},
         {"materialCode": "RES-1", "location": "C1", "lotNo": "L9"},
     ]
-    assert "Everything is recorded" in client.get(f"/repair/{task.pk}/").content.decode()
+    page = client.get(f"/repair/{task.pk}/").content.decode()
+    assert "Everything is recorded" in page and re.search(r'class="state tone-good">.{,99}</svg>Fixed</span>', page)
     done = client.post(f"/repair/{task.pk}/complete/", follow=True).content.decode()
     assert "SN-2 goes to step 10" in done and "SMT-01" in done
     told = assert_done(machine.get("/api/trace/units/SN-2"))
@@ -387,5 +389,6 @@ def test_the_pages_of_bench_and_review(plant: Plant, client: Any) -> None:
     assert "RES-1" in client.get("/trace/units/SN-2/").content.decode()
     newer = Defect.objects.latest("id")
     client.post(f"/defects/review/{newer.pk}/rework/?station=", {"reason": "real"})
+    assert "on the page of their unit" in client.get("/defects/review/").content.decode()
     other = client.get(f"/repair/{ReworkTask.objects.latest('id').pk}/").content.decode()
     assert "fixed 1 of 1" in other and "RES-1" in other
