@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from execution.models import DataValue, FirstArticleItem, Track
+from execution.models import Carrier, CarrierTrack, CarrierTrackUnit, DataValue, FirstArticleItem, Track
 from execution.quality.inspection_fields import read_number
 from mes.errors import ValidationFailed
 from mes.platform.accounts.roles import Role
@@ -112,11 +112,19 @@ def test_a_value_is_read_with_its_judgement_from_the_latest_pass(inspector):
     assert assert_done(record(inspector, fai, SLOW), 201)["result"] == "FAIL"  # by its own limit
     with nothing_written():
         assert_refused(record(inspector, fai, SPEED, actualNumber=59), "VALIDATION_ERROR", 400)
+    value = DataValue.objects.filter(name="Conveyor Speed").latest("id")
+    track, tray = value.track, Carrier.objects.create(carrier_no="TRAY-1")
+    carried = CarrierTrack.objects.create(
+        carrier=tray, run=track.run, step_no=20, operation_code="REFLOW", in_at=track.in_at, out_at=track.out_at
+    )
+    CarrierTrackUnit.objects.create(carrier_track=carried, track=track)
+    DataValue.objects.filter(pk=value.pk).update(unit=None, track=None, carrier_track=carried)
+    assert assert_done(record(inspector, fai, SPEED), 201)["actualNumber"] == 60.0  # its carrier's
     DataValue.objects.update(name="another")
     assert_refused(record(inspector, fai, SPEED), "REQUIRED_DATA_MISSING", 422)
     Track.objects.filter(step_no=20).update(operation_code="WASH")  # as another route has that step
     assert_refused(record(inspector, fai, SPEED), "FAI_STEP_NOT_PASSED")
-    assert FirstArticleItem.objects.count() == 3
+    assert FirstArticleItem.objects.count() == 4
 
 
 def test_what_is_of_no_template_is_as_it_was(inspector):
