@@ -21,6 +21,7 @@ def test_few_failures_of_a_whole_run_are_given_a_second_try() -> None:
 @pytest.mark.parametrize("folder", SELDOM)
 def test_what_looks_for_what_happens_seldom_is_given_none(folder: str) -> None:
     assert not is_worth_it(1, [ONE, f"{folder}test_x.py::test_y"], is_whole=True)
+    assert is_worth_it(1, [ONE, f"{folder}test_x.py::test_control_without_locks_it_is_torn"], is_whole=True)
 
 
 def test_the_second_try_is_passed_by_those_that_ran_and_passed_only() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from threading import Event
 from time import sleep
 from typing import Any
 
@@ -227,11 +228,28 @@ def test_closing_a_run_and_entering_it_at_once_tears_nothing(person: APIClient, 
         )
 
 
-def test_control_without_locks_a_closed_run_has_open_tracks(person: APIClient, slow: Slow, without_locks: None) -> None:
+def test_control_without_locks_a_closed_run_has_open_tracks(
+    person: APIClient, monkeypatch: pytest.MonkeyPatch, without_locks: None
+) -> None:
     plant = make_plant(units=0)
     finish_one(person, plant, "R1", sns=["A", "B", "C"])
-    slow(moves, "check_may_enter", after=1)
-    close_and_enter(person, "R1", ["A", "B", "C"])
+    inside, closed = Event(), Event()
+    check = moves.check_may_enter
+
+    def check_and_wait(entering: moves.Entering) -> Any:
+        step = check(entering)
+        inside.set()
+        closed.wait(10)
+        return step
+
+    def close() -> Answer:
+        inside.wait(10)
+        answer = call(person, "runs/R1/close", {"reason": "No more are wanted"})()
+        closed.set()
+        return answer
+
+    monkeypatch.setattr(moves, "check_may_enter", check_and_wait)
+    at_once(close, *(scan(person, "SMT-01", sn, "R1") for sn in ("A", "B", "C")))
     assert is_torn("R1")
 
 
