@@ -2,8 +2,8 @@
 
 A run of thousands of tests beside each other on a small machine now and then has one that was not served in time. Where
 few fail, each is run once more, alone, one after the other; if all pass then, so does the run, and it says which they
-were. What is there to find what happens seldom is never given a second try, and a run that did not end neither. Controls
-of races are: one that fails has seen no fault, it has missed the one that it makes.
+were. What is there to find what happens seldom is never given a second try, and a run that did not end neither.
+Controls of races are: one that fails has seen no fault, it has missed the one that it makes.
 """
 
 import os

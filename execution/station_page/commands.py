@@ -1,7 +1,7 @@
 """What printed codes tell the station page, so that nobody takes off a glove: the only place that knows them.
 
-`LK.PASS`, `LK.FAIL` and `LK.CANCEL` stand alone; `LK.D.<code>` names a defect, `LK.L.<designator>` where it is, `LK.U.<badge>`
-who is there. Pure.
+`LK.PASS`, `LK.FAIL` and `LK.CANCEL` stand alone; `LK.D.<code>` names a defect, `LK.L.<designator>` where it is,
+`LK.U.<badge>` who is there. Pure.
 """
 
 from dataclasses import dataclass
