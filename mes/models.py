@@ -16,7 +16,15 @@ from mes.platform.lists.models import SavedView
 from mes.platform.monitoring.models import IntegrityCheck
 from mes.platform.notifications.models import FollowedLine, Notification
 from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
-from mes.platform.sign_in.models import AttemptCount, RecoveryCode, SecondFactor, SecondFactorRule
+from mes.platform.sign_in.models import (
+    AttemptCount,
+    Badge,
+    RecoveryCode,
+    SecondFactor,
+    SecondFactorRule,
+    SignOn,
+    Terminal,
+)
 from mes.platform.signatures.models import Signature
 from mes.production.decision_models import Approval, Decision, RunActivation, UnitMove
 from mes.production.hold_models import HeldUnit, Hold, HoldDecision, HoldRule, HoldRuleNotice
@@ -29,6 +37,7 @@ from mes.production_counts.models import (
     RecordRemark,
     RecordSignature,
 )
+from mes.qualifications.models import Qualification
 from mes.readiness.models import PrepConfirmation, PrepPolicy, ReadinessCheck, ReadinessItem, ReadinessWaiver
 from mes.routing.drift_models import DriftPosition, RouteDrift
 from mes.routing.models import (
@@ -49,6 +58,7 @@ __all__ = [
     "AttemptCount",
     "AuditEntry",
     "AuditSeal",
+    "Badge",
     "BomItem",
     "BulkAction",
     "CountReport",
@@ -78,6 +88,7 @@ __all__ = [
     "Operation",
     "PrepConfirmation",
     "PrepPolicy",
+    "Qualification",
     "ReadinessCheck",
     "ReadinessItem",
     "ReadinessWaiver",
@@ -97,6 +108,7 @@ __all__ = [
     "SecondFactor",
     "SecondFactorRule",
     "SheetImport",
+    "SignOn",
     "Signature",
     "SolderPasteLot",
     "SolderPasteUsage",
@@ -106,6 +118,7 @@ __all__ = [
     "StatusReport",
     "Stencil",
     "TaskOutcome",
+    "Terminal",
     "TimeRuleDefinition",
     "TimeRuleInstance",
     "TimeRuleMark",

@@ -219,6 +219,8 @@ LOGOUT_REDIRECT_URL = "sign-in"
 CSRF_FAILURE_VIEW = "mes.platform.http.handlers.csrf_failure"
 SESSION_ENGINE = "mes.platform.accounts.sessions"
 SESSION_COOKIE_AGE = _number("SESSION_COOKIE_AGE", default=12 * 3600)  # a shift
+# Who signed on at a terminal is signed off when nothing was done for so long.
+MES_SIGN_ON_IDLE = timedelta(minutes=_number("MES_SIGN_ON_IDLE_MINUTES", default=15))
 
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # a new token's text is shown in one
 

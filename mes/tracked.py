@@ -10,6 +10,7 @@ from mes.platform.database.tracking import Root, Tracked
 
 _ROUTE = Root("routes", "routing_id", "mes_routing", "code")
 _USER = Root("users", "user_id", "auth_user", "username")
+_PERSON = Root("users", "person_id", "auth_user", "username")
 _ROLE = Root("roles", "group_id", "auth_group", "name")
 _REPORTED = ("status", "status_at", "field_sources")  # by the maintenance system, or by machines
 
@@ -139,6 +140,16 @@ TRACKED = (
     Tracked(
         "mes_secondfactorrule", "second-factor-rules", _("Role that needs a second factor"), root=_ROLE, for_admins=True
     ),
+    Tracked("mes_badge", "badges", _("Badge"), name="code", root=_USER, hidden=("pin_hash",), for_admins=True),
+    Tracked(
+        "mes_terminal",
+        "terminals",
+        _("Terminal"),
+        name="name",
+        left_out=("last_heard_at",),
+        hidden=("secret_hash",),
+    ),
+    Tracked("mes_qualification", "qualifications", _("Qualification"), name="operation_id", root=_PERSON),
     Tracked("mes_devicetoken", "tokens", _("Token"), key="name", name="name", hidden=("token_hash",), for_admins=True),
     Tracked(
         "mes_devicetokenstation",

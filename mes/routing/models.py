@@ -164,6 +164,12 @@ class RouteExecutionConfig(models.Model):
     is_optional = models.BooleanField(
         _("optional"), null=True, blank=True, help_text=_("Then units may go on without it. Of a step only.")
     )
+    requires_qualification = models.BooleanField(
+        _("requires a qualification"),
+        null=True,
+        blank=True,
+        help_text=_("Only people who are qualified for the operation take units in by hand."),
+    )
     data_spec_names = ArrayField(
         models.CharField(max_length=100),
         null=True,

@@ -186,6 +186,9 @@ _SECRET = (
     "recoverycode",
     "secondfactorrule",
     "attemptcount",
+    "badge",
+    "terminal",
+    "signon",
     "savedview",
 )
 _MASTER_DATA = (

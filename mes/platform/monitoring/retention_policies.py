@@ -16,7 +16,7 @@ from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.monitoring.models import IntegrityCheck
 from mes.platform.notifications.models import Notification
 from mes.platform.outbox.models import EventStatus, MesEvent, WorkerHeartbeat
-from mes.platform.sign_in.models import AttemptCount
+from mes.platform.sign_in.models import AttemptCount, SignOn
 
 POLICIES = (
     Rows(
@@ -57,6 +57,12 @@ POLICIES = (
         _("Failed sign-ins, and where people signed in"),
         "MES_SIGN_IN_RETENTION",
         expired=lambda cutoff: AttemptCount.objects.filter(last_at__lt=cutoff),
+    ),
+    Rows(
+        "sign-ons",
+        _("Who was signed on at terminals"),
+        "MES_SIGN_IN_RETENTION",
+        expired=lambda cutoff: SignOn.objects.filter(last_act_at__lt=cutoff),  # idle for long, if not ended
     ),
     Rows(
         "tasks",

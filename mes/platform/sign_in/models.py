@@ -1,12 +1,16 @@
-"""Second factors of people, the groups that need one, and how often somebody tried in vain."""
+"""Second factors and badges of people, the terminals where badges sign on, and how often somebody tried in vain."""
 
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from mes.platform.validators import validate_code, validate_line
+
+LONGEST_BADGE = 40  # of a barcode that fits a badge
 
 
 class SecondFactor(models.Model):
@@ -96,3 +100,75 @@ class AttemptCount(models.Model):
 
     def __str__(self) -> str:
         return self.label or gettext("a name of no account")
+
+
+class Badge(models.Model):
+    """What a person is known by at terminals: a code that is printed on a badge, and a PIN. Only a hash of the PIN is
+    kept; without one nobody signs on by the badge.
+    """
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="badge", verbose_name=_("person")
+    )
+    code = models.CharField(
+        _("badge"), max_length=LONGEST_BADGE, unique=True, validators=[validate_code], db_collation="C"
+    )
+    pin_hash = models.CharField(_("hash of the PIN"), max_length=200, blank=True, editable=False)
+    pin_set_at = models.DateTimeField(_("PIN set"), null=True, editable=False)
+
+    class Meta:
+        ordering = ["code"]
+        verbose_name = _("badge")
+        verbose_name_plural = _("badges")
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Terminal(models.Model):
+    """A browser that stands at a station, where people sign on by badge and PIN. Only a hash of its cookie is kept."""
+
+    name = models.CharField(_("name"), max_length=100, validators=[validate_line])
+    station = models.ForeignKey(
+        "mes.Station", on_delete=models.PROTECT, related_name="terminals", verbose_name=_("station")
+    )
+    secret_hash = models.CharField(_("hash"), max_length=64, unique=True, editable=False)
+    bound_by = models.CharField(_("bound by"), max_length=150)
+    bound_at = models.DateTimeField(_("bound"), default=timezone.now)
+    last_heard_at = models.DateTimeField(_("last heard"), null=True)
+    revoked_at = models.DateTimeField(_("revoked"), null=True)
+    revoked_by = models.CharField(_("revoked by"), max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("terminal")
+        verbose_name_plural = _("terminals")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SignOn(models.Model):
+    """Somebody who is, or was, signed on at a terminal by badge and PIN. `session_key` names the session that it began;
+    it ends that session when it ends, or when nothing was done for too long.
+    """
+
+    terminal = models.ForeignKey(Terminal, on_delete=models.CASCADE, related_name="sign_ons")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    session_key = models.CharField(max_length=40, editable=False)
+    began_at = models.DateTimeField(_("signed on"), default=timezone.now)
+    last_act_at = models.DateTimeField(_("last act"), default=timezone.now)
+    ended_at = models.DateTimeField(_("signed off"), null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("sign-on")
+        verbose_name_plural = _("sign-ons")
+        indexes = [models.Index(F("last_act_at"), name="signon_age")]
+        constraints = [
+            models.UniqueConstraint(fields=["terminal"], condition=Q(ended_at=None), name="signon_one_at_a_terminal"),
+            models.UniqueConstraint(fields=["session_key"], name="signon_one_of_a_session"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

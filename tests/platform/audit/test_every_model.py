@@ -13,7 +13,7 @@ EXEMPT = {
         mes_readinessitem mes_readinesswaiver mes_recordremark mes_recordsignature mes_solderpasteusage mes_unit
         mes_decision mes_unitmove mes_hold mes_heldunit mes_holddecision
         mes_signature mes_runactivation mes_approval mes_unitalias
-        execution_oqcsample execution_oqcitem mes_holdrulenotice
+        execution_oqcsample execution_oqcitem mes_holdrulenotice mes_signon
         execution_deviation execution_reworktask execution_reworktask_defects execution_repairrecord
         """,
     "what machines and other systems report": """

@@ -13,16 +13,17 @@ from execution.quality.defect_codes.models import DefectAlias, DefectCode
 from execution.quality.first_article.models import FirstArticle
 from execution.quality.oqc.models import OqcInspection, SamplingRule, SamplingState
 from mes.line_setup.models import Stencil
-from mes.plant.models import BomItem, Equipment, Material
+from mes.plant.models import BomItem, Equipment, Material, Operation
 from mes.platform.accounts.models import DeviceTokenStation
 from mes.platform.accounts.roles import Role
 from mes.platform.accounts.tokens import issue_token
 from mes.platform.audit.models import AuditEntry
 from mes.platform.database.tracking import Tracked, tracked
 from mes.platform.inbound.models import Source
-from mes.platform.sign_in.models import SecondFactor, SecondFactorRule
+from mes.platform.sign_in.models import Badge, SecondFactor, SecondFactorRule, Terminal
 from mes.production.hold_models import HoldRule
 from mes.production.identity_models import ReferenceUnit
+from mes.qualifications.models import Qualification
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate, MappingExample, RouteExecutionConfig
 from mes.time_rules.models import TimeRuleDefinition
@@ -43,6 +44,9 @@ def things(db: None) -> list[Tracked]:
     token, _text = issue_token(name="printer", role=Role.OPERATOR, station_codes=["SMT-01"])
     assert DeviceTokenStation.objects.filter(token=token).exists()
     SecondFactor.objects.create(user=user, secret="A" * 32, last_step=1)
+    Badge.objects.create(user=user, code="B-1", pin_hash="x")
+    Terminal.objects.create(name="Left", station=plant.stations["REF-01"], secret_hash="x", bound_by="ada")
+    Qualification.objects.create(person=user, operation=Operation.objects.order_by("pk")[0])
     SecondFactorRule.objects.create(group=user.groups.get())
     parent, child = (Material.objects.create(code=code, name=code, unit="pcs") for code in ("M-1", "M-2"))
     BomItem.objects.create(parent=parent, child=child, quantity=2)

@@ -13,14 +13,14 @@ STAYS = {
     "accounts and Django's own, which people keep small": """
         auth_group auth_group_permissions auth_permission auth_user auth_user_groups auth_user_user_permissions
         django_content_type django_q_schedule mes_devicetoken mes_devicetokenstation mes_followedline
-        mes_secondfactor mes_recoverycode mes_secondfactorrule mes_savedview
+        mes_secondfactor mes_recoverycode mes_secondfactorrule mes_savedview mes_badge mes_terminal
         """,
     "master data": """
         mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_mappingexample mes_material
         mes_operation mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_source
         mes_station mes_referenceunit mes_stationgroup mes_stencil mes_solderpastelot mes_timeruledefinition
         mes_holdrule execution_defectcode execution_defectalias execution_samplingrule execution_samplingstate
-        execution_defectcatalogue mes_holdrulenotice
+        execution_defectcatalogue mes_holdrulenotice mes_qualification
         """,
     "the product's history: what was made, how, and who decided": """
         mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_heldunit

@@ -1,0 +1,1 @@
+"""Who is qualified for which operation, and until when."""
