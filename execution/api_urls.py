@@ -18,6 +18,7 @@ from execution.quality.oqc import api as outgoing_inspections
 from execution.quality.oqc import rule_api as sampling_rules
 from execution.quality.oqc.rule_api import SamplingPlanViewSet
 from execution.quality.repair import api as repair
+from execution.station_page.figures_api import ShiftViewSet
 from execution.transfers.api import TransferViewSet
 from mes.platform.http.addresses import FIRST_NAME, NAME, NameRouter
 from mes.production.reference_api import ReferencePassViewSet
@@ -42,6 +43,7 @@ urlpatterns = [
     path("", include(router.urls)),
     path("stations/resolve-unit/<name:sn>", _work({"get": "resolve_unit"})),
     path("stations/<name:code>/queue", _work({"get": "queue"})),
+    path("stations/<name:code>/shift", ShiftViewSet.as_view({"get": "show"})),
     re_path(rf"^stations/(?P<code>{FIRST_NAME})/unit/(?P<sn>{NAME})/data-specs$", _work({"get": "data_specs"})),
     path("stations/<name:code>/track-in", _work({"post": "track_in"})),
     path("stations/<name:code>/permit", PermitViewSet.as_view({"post": "ask"})),

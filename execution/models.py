@@ -130,6 +130,12 @@ class Track(models.Model):
                 condition=Q(out_at__isnull=False),
                 name="track_by_station_and_out",
             ),
+            # What left a station last, whatever the step: the figures of a shift.
+            models.Index(
+                *(F("station"), F("out_at").desc(), F("id").desc()),
+                condition=Q(out_at__isnull=False),
+                name="track_by_station_and_time",
+            ),
         ]
 
     def __str__(self) -> str:

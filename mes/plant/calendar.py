@@ -100,6 +100,21 @@ def date_of(shifts: Shifts, zone: ZoneInfo, at: datetime) -> date:
     return _Calendar(list_shifts(shifts, zone, local - timedelta(days=2), local), zone).place(at)[0]
 
 
+def shift_at(shifts: Shifts, zone: ZoneInfo, at: datetime) -> ShiftTime:
+    """Return the shift that an instant is in. In no shift it is the time between two, within the day, without a code:
+    the whole day where there are no shifts.
+    """
+    local = at.astimezone(zone).date()
+    near = list_shifts(shifts, zone, local - timedelta(days=2), local + timedelta(days=1))
+    day, code, began = _Calendar(near, zone).place(at)
+    if began is not None:
+        return next(shift for shift in near if (shift.date, shift.code, shift.started_at) == (day, code, began))
+    start, end = day_bounds(shifts, zone, day)
+    edges = [edge for shift in near for edge in (shift.started_at, shift.ended_at) if start < edge < end]
+    before, after = [edge for edge in edges if edge <= at], [edge for edge in edges if edge > at]
+    return ShiftTime("", day, max(before, default=start), min(after, default=end))
+
+
 Place = tuple[date, str, datetime | None]  # day, shift, when that shift began
 
 

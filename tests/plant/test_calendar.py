@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mes.plant.calendar import Cut, date_of, day_bounds, find_periods, list_shifts
+from mes.plant.calendar import Cut, date_of, day_bounds, find_periods, list_shifts, shift_at
 from mes.plant.rules import find_shift_problems
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -88,6 +88,23 @@ def test_periods_cover_the_time_and_agree_wherever_one_looks_from(
         assert period in find_periods(shifts, ZoneInfo(zone), period.started_at, period.ended_at)
         begins, ends = day_bounds(shifts, ZoneInfo(zone), period.date)
         assert begins <= period.started_at and period.ended_at <= ends
+        for at in (period.started_at, period.ended_at - timedelta(microseconds=1)):
+            shift = shift_at(shifts, ZoneInfo(zone), at)
+            assert (shift.date, shift.code) == (period.date, period.shift)
+            assert shift.started_at <= period.started_at and period.ended_at <= shift.ended_at
+
+
+def test_the_time_between_two_shifts_is_told_by_itself() -> None:
+    day = [{"code": "DAY", "start": "08:30", "end": "16:00", "weekdays": [1, 2, 3, 4, 5]}]
+
+    def told(at: str) -> tuple[str, datetime, datetime]:
+        shift = shift_at(day, BERLIN, berlin(at))
+        return shift.code, shift.started_at, shift.ended_at
+
+    assert told("2026-03-10 08:29") == ("", berlin("2026-03-10 00:00"), berlin("2026-03-10 08:30"))
+    assert told("2026-03-10 16:00") == ("", berlin("2026-03-10 16:00"), berlin("2026-03-11 00:00"))
+    assert told("2026-03-14 12:00") == ("", berlin("2026-03-14 00:00"), berlin("2026-03-15 00:00"))
+    assert told("2026-03-10 12:00") == ("DAY", berlin("2026-03-10 08:30"), berlin("2026-03-10 16:00"))
 
 
 def test_shifts_that_overlap_are_refused() -> None:

@@ -116,6 +116,7 @@ GET /api/stations
 GET /api/stations/resolve-unit/{sn}
 GET /api/stations/{code}
 GET /api/stations/{code}/queue
+GET /api/stations/{code}/shift
 POST /api/stations/{code}/permit
 POST /api/stations/{code}/reference-pass
 POST /api/stations/{code}/track-in
