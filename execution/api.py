@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from execution import dispositions, labels, queries, tracking
-from execution.data.judging import LONGEST_TEXT, Reading, check_shape
+from execution import dispositions, labels, queries, station_work
+from execution.data.judging import LONGEST_TEXT
 from execution.models import Track, TrackResult
 from execution.quality.defect_fields import (
     MOST_DEFECTS,
@@ -17,12 +18,12 @@ from execution.quality.defect_fields import (
     DesignatorField,
     NamedDefect,
     RemarkField,
-    named_defects,
 )
-from execution.quality.defects import ReportedDefect
 from execution.quality.repair.overrides import LimitOverride, read_override, tell_signature
+from execution.station_work import EntryKind
 from mes.platform.accounts.permissions import StationAccess, check_capability, operator_name
 from mes.platform.accounts.roles import Capability
+from mes.platform.http.envelope import encode
 from mes.platform.http.serializers import (
     CodeField,
     OffsetDateTimeField,
@@ -30,6 +31,7 @@ from mes.platform.http.serializers import (
     StrictSerializer,
     read,
 )
+from mes.platform.inbound.channels import get_channel
 from mes.platform.inbound.sender import sender_of
 from mes.platform.scans import UNIT
 from mes.platform.signatures import services as signatures
@@ -40,25 +42,67 @@ from mes.production.models import Unit
 RUN_OF_UNIT = (
     "By default the unit's run; a new unit is made in the run that was active at the station then, else on its line."
 )
+ENTRY_ID = (
+    "The key of an entry that is kept until it is answered, and may be sent again; then `at` must be given. The same "
+    "content is answered as the first time, other content is EVENT_ID_CONFLICT, and what is refused is kept."
+)
+OPERATOR = "Who is said to do it; by default who is signed in."
+KEPT = (
+    "sent again it gets the first answer. Refused, it is kept as a failed message, and holds the unit that it says has "
+    "failed (`details.held`)."
+)
+OF_FORM = "With `?form=true` only."
+IS_DUPLICATE = "With `entryId` only: whether it was taken in before."
 
 
-class TrackInRequest(StrictSerializer):
+class Entry(StrictSerializer):
+    """What is done at a station by hand."""
+
+    at = OffsetDateTimeField(required=False, allow_null=True)
+    operatorId = serializers.CharField(max_length=150, required=False, allow_null=True, help_text=OPERATOR)
+    entryId = CodeField(required=False, allow_null=True, help_text=ENTRY_ID)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Have an entry say when it was made: it may come late, and is recognised for a limited time."""
+        if attrs.get("entry_id") is not None and attrs.get("at") is None:
+            raise serializers.ValidationError({"at": [_("Required with entryId.")]})
+        return attrs
+
+
+class TrackInRequest(Entry):
     """A unit enters a station."""
 
     runNo = CodeField(required=False, allow_null=True, help_text=RUN_OF_UNIT)
     sn = SerialNumberField()
     woNo = CodeField(required=False, allow_null=True)
-    at = OffsetDateTimeField(required=False, allow_null=True)
+
+
+class WorkInstruction(serializers.Serializer):
+    """What is shown beside the work."""
+
+    title = serializers.CharField()
+    address = serializers.CharField()
+
+
+class OperationOfStep(serializers.Serializer):
+    """The operation of a step."""
+
+    code = serializers.CharField()
+    name = serializers.CharField()
 
 
 class TrackInAnswer(serializers.Serializer):
-    """The open track."""
+    """The open track; with `?form=true` also what its form shows."""
 
     sn = serializers.CharField()
     status = serializers.CharField()
     trackId = serializers.CharField()
     stepNo = serializers.IntegerField()
     attempt = serializers.IntegerField()
+    isDuplicate = serializers.BooleanField(required=False, help_text=IS_DUPLICATE)
+    operation = OperationOfStep(required=False, help_text=OF_FORM)
+    dataSpecs = serializers.ListField(child=serializers.DictField(), required=False, help_text=OF_FORM)
+    workInstructions = WorkInstruction(many=True, required=False, help_text=OF_FORM)
 
 
 class TypedValue(StrictSerializer):
@@ -74,14 +118,12 @@ class TypedValue(StrictSerializer):
     judge = serializers.ChoiceField(choices=["PASS", "FAIL"], required=False, allow_null=True)
 
 
-class TrackOutRequest(StrictSerializer):
+class TrackOutRequest(Entry):
     """A unit leaves a station with a result."""
 
     runNo = CodeField(required=False, allow_null=True, help_text="By default the run of its open track.")
     sn = ScannedField(UNIT)
     result = serializers.ChoiceField(choices=TrackResult.choices)
-    at = OffsetDateTimeField(required=False, allow_null=True)
-    operatorId = serializers.CharField(max_length=150, required=False, allow_null=True)
     # Not by `many`, which would let each of them be null as well.
     data = serializers.ListField(child=TypedValue(), required=False, allow_null=True)  # type: ignore[assignment]
     defects = serializers.ListField(child=NamedDefect(), max_length=MOST_DEFECTS, required=False, allow_null=True)
@@ -104,6 +146,7 @@ class TrackOutAnswer(serializers.Serializer):
     inspectionOverride = serializers.BooleanField()
     nextStepNo = serializers.IntegerField(allow_null=True)
     problems = serializers.ListField(child=serializers.CharField(), required=False, help_text=_PROBLEMS)
+    isDuplicate = serializers.BooleanField(required=False, help_text=IS_DUPLICATE)
 
 
 class InStation(serializers.Serializer):
@@ -178,7 +221,9 @@ class StationWorkViewSet(GenericViewSet):
 
     @extend_schema(
         summary="Track a unit in",
-        description="A repeated call at the same station returns the open track. `at` may lie in the past.",
+        description="A repeated call at the same station returns the open track. `at` may lie in the past. An entry "
+        f"with `entryId` is done once: {KEPT}",
+        parameters=[OpenApiParameter("form", bool, description="Whether to answer what the form of the step shows.")],
         request=TrackInRequest,
         responses={201: TrackInAnswer, 200: TrackInAnswer},
         examples=[OpenApiExample("A scan", value={"runNo": "WO-4711-01", "sn": "SN-0001"}, request_only=True)],
@@ -186,31 +231,19 @@ class StationWorkViewSet(GenericViewSet):
     def track_in(self, request: Request, code: str) -> Response:
         """Open a track."""
         sender_of(request).check_station(code)
-        body = read(TrackInRequest, request)
-        track, unit, created = tracking.track_in(
-            run_no=body.get("run_no"),
-            sn=body["sn"],
-            station_code=code,
-            wo_no=body.get("wo_no"),
-            at=body.get("at"),
-            operator=operator_name(request),
-            by=sender_of(request).system,
-        )
-        answer = {
-            "sn": unit.sn,
-            "status": unit.status,
-            "trackId": str(track.pk),
-            "stepNo": track.step_no,
-            "attempt": track.attempt,
-        }
-        return Response(answer, status=201 if created else 200)
+        done = _do(request, EntryKind.TRACK_IN, code)
+        answer = done.answer
+        if request.query_params.get("form") == "true" and "trackId" in answer:
+            answer = {**answer, **queries.get_form(int(answer["trackId"]))}
+        return Response(answer, status=201 if done.is_new else 200)
 
     @extend_schema(
         summary="Track a unit out",
         description="A failing KEY value forces the result to FAIL (`resultOverride` DATA). What is said to be "
         "wrong becomes defects; their codes must be active ones (DEFECT_CODE_NOT_FOUND tells the nearest). A unit "
         "with an open defect does not pass (RESULT_CONTRADICTS_DEFECT), one with process indicators does. A FAIL "
-        "always has a defect: where nothing is named, its values outside their limits, else `UNSPECIFIED`.",
+        "always has a defect: where nothing is named, its values outside their limits, else `UNSPECIFIED`. An entry "
+        f"with `entryId` is done once: {KEPT}",
         request=TrackOutRequest,
         responses=TrackOutAnswer,
         examples=[
@@ -238,48 +271,25 @@ class StationWorkViewSet(GenericViewSet):
     def track_out(self, request: Request, code: str) -> Response:
         """Close the open track."""
         sender_of(request).check_station(code)
-        body = read(TrackOutRequest, request)
-        departure = tracking.track_out(
-            run_no=body.get("run_no"),
-            sn=body["sn"],
-            station_code=code,
-            result=body["result"],
-            at=body.get("at"),
-            operator=body.get("operator_id") or operator_name(request),
-            by=sender_of(request).system,
-            readings=_readings(body.get("data") or []),
-            defects=_defects(body),
-        )
-        track, unit = departure.track, departure.unit
-        return Response(
-            {
-                "sn": unit.sn,
-                "status": unit.status,
-                "trackId": str(track.pk),
-                "result": track.result,
-                "resultOverride": track.result_override or None,
-                "inspectionOverride": track.inspection_override,
-                "nextStepNo": departure.next_step_no,
-                **({"problems": departure.problems} if departure.problems else {}),
-            }
-        )
+        return Response(_do(request, EntryKind.TRACK_OUT, code).answer)
 
 
-def _defects(body: dict[str, Any]) -> list[ReportedDefect]:
-    """Return what a body says is wrong: the list, and the one by three fields of its own."""
-    of_fields = ReportedDefect(
-        code=body.get("defect_code") or "",
-        location=body.get("defect_location") or "",
-        remark=body.get("defect_remark") or "",
-    )
-    return [defect for defect in (of_fields, *named_defects(body.get("defects"))) if defect.says_something]
+REQUESTS: dict[EntryKind, type[Entry]] = {
+    EntryKind.TRACK_IN: TrackInRequest,
+    EntryKind.TRACK_OUT: TrackOutRequest,
+}
 
 
-def _readings(typed: list[dict[str, Any]]) -> list[Reading]:
-    """Turn typed values into readings. Raises ValidationFailed unless each has exactly one value."""
-    readings = [Reading(**value) for value in typed]
-    check_shape(readings)
-    return readings
+def _do(request: Request, kind: EntryKind, code: str) -> station_work.Done:
+    """Do what a body says, or hand it to the channel of entries where it has a key: there it is done once."""
+    given = request.data
+    if isinstance(given, dict) and given.get("entryId") is not None:
+        envelope = {"entryId": given["entryId"], "stationCode": code, "kind": kind.value}
+        raw = encode({**envelope, "body": {name: value for name, value in given.items() if name != "entryId"}})
+        received = get_channel(station_work.CHANNEL).receive(raw, sender_of(request))
+        return station_work.Done(received.answer, received.record_id, getattr(received, "is_new", False))
+    act = station_work.ACTS[kind]
+    return act(read(REQUESTS[kind], request), station_code=code, by=sender_of(request).system)
 
 
 class ReasonRequest(StrictSerializer):

@@ -208,6 +208,29 @@ def _describe_step(step: StepSnapshot) -> dict[str, Any]:
     return {"stepNo": step.step_no, "operationCode": step.operation_code, "specs": list(map(describe_spec, step.specs))}
 
 
+OF_TRACK = """
+    SELECT t.step_no, v.id, v.digest
+      FROM execution_track t JOIN mes_run r ON r.id = t.run_id JOIN mes_routeversion v ON v.id = r.route_version_id
+     WHERE t.id = ANY(ARRAY[%(track_id)s::bigint])
+"""
+
+
+def get_form(track_id: int) -> dict[str, Any]:
+    """Return what is shown of a step to whoever has a unit in work there: its operation, the specs and the instructions
+    frozen in it. One statement. Raises TrackNotFound.
+    """
+    rows = fetch_all(OF_TRACK, {"track_id": track_id})
+    if not rows:
+        raise errors.TrackNotFound(code=track_id)
+    step_no, version_id, digest = rows[0]
+    step = snapshots.load(version_id=version_id, digest=digest).step_of_track(step_no)
+    return {
+        "operation": {"code": step.operation_code, "name": step.operation_name},
+        "dataSpecs": list(map(describe_spec, step.specs)),
+        "workInstructions": [],
+    }
+
+
 def describe_spec(spec: SpecSnapshot) -> dict[str, Any]:
     """Return a frozen spec in the words of the HTTP interface."""
     return {

@@ -116,14 +116,15 @@ class Refusal:
 
 @dataclass(frozen=True)
 class MessageLog:
-    """The messages of a kind, `entity_type`, and the channel that their keys are claimed in."""
+    """The messages of a kind, `entity_type`, the channel that their keys are claimed in, and what a key is called."""
 
     entity_type: str
     channel: str
+    key_name: str = "eventId"
 
     def keep_malformed(self, malformed: Sequence[tuple[bytes, DomainError]], sender: Sender) -> list[str | None]:
         """Keep bodies that are not well-formed, as far as they can be kept; return the ids they carry."""
-        messages = [_as_message(raw, sender) for raw, _error in malformed]
+        messages = [_as_message(raw, sender, self.key_name) for raw, _error in malformed]
         errors = [error for _raw, error in malformed]
         self.keep_refused(list(zip(messages, errors, strict=True)))
         return [message.key or None for message in messages]
@@ -239,10 +240,10 @@ def _refused_row(repeats: Sequence[Refusal]) -> tuple[Any, ...]:
     )
 
 
-def _as_message(raw: bytes, sender: Sender) -> Message:
+def _as_message(raw: bytes, sender: Sender, key_name: str) -> Message:
     """Return a body that is not well-formed as a message, as far as it can be kept."""
     payload = _kept_payload(raw)
-    key = (key_in(raw, "eventId") or "")[:200]
+    key = (key_in(raw, key_name) or "")[:200]
     return Message(key, hashlib.sha256(raw).digest(), sender.system, payload)
 
 

@@ -17,7 +17,7 @@ from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.inbound.sender import Sender
 from tests.factories import Plant
 from tests.ingest.support import IngestPlant, make_ingest_plant, printed
-from tests.integration.helpers import changed, make_event, reading, state
+from tests.integration.helpers import changed, make_event, moment, reading, state
 from tests.integration.test_production_counts import counts
 from tests.integration.test_status import BODIES, OTHER, body, make_plant_at_work
 
@@ -43,6 +43,11 @@ def sample(name: str, plant: Plant | IngestPlant) -> Sample:
             good | {"payload": good["payload"] | {"panel": 2}},
             good | {"dedupeKey": "evt-old", "occurredAt": LONG_AGO},
         )
+    if name == "station-entry":
+        said = {"sn": "SN-2", "at": moment(seconds=1)}
+        good = {"entryId": "evt-1", "stationCode": "SMT-01", "kind": "TRACK_IN", "body": said}
+        old = good | {"entryId": "evt-old", "body": said | {"at": LONG_AGO}}
+        return Sample(good, good | {"body": said | {"operatorId": "Mia"}}, old)
     if name in BODIES:
         good, other = body(name), OTHER[name]
     elif name == "production-counts":
@@ -52,7 +57,7 @@ def sample(name: str, plant: Plant | IngestPlant) -> Sample:
     return Sample(good, good | other, good | {"eventId": "evt-old", "eventTime": LONG_AGO})
 
 
-KNOWN = ("device-data", "machine-events", "production-counts", *BODIES)
+KNOWN = ("device-data", "machine-events", "production-counts", "station-entry", *BODIES)
 every_channel = pytest.mark.parametrize("name", KNOWN)
 
 
@@ -122,7 +127,7 @@ def test_what_is_refused_is_kept_counts_up_and_leaves_its_key_free(plant: Plant 
     for _time in range(2):
         refuse(channel, given.old, EventTooOld)
     assert kept() == [("EVENT_TOO_OLD", 2)]
-    corrected = given.old | {at: given.good[at] for at in ("eventTime", "occurredAt") if at in given.good}
+    corrected = given.old | {at: given.good[at] for at in ("eventTime", "occurredAt", "body") if at in given.good}
     assert not feed(channel, corrected).is_duplicate
 
 
