@@ -1,0 +1,248 @@
+"""What people enter at a station is kept in the browser until it is answered: nothing is lost, nothing doubled."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.utils.dateparse import parse_datetime
+from playwright.sync_api import BrowserContext, Page, Route
+
+from execution.models import Track
+from integration.models import FailedMessage
+from mes.platform.accounts.roles import Role
+from mes.platform.inbound.models import IdempotencyKey
+from mes.platform.outbox.models import MesEvent
+from mes.production.models import Unit
+from tests.browser.conftest import enter
+from tests.factories import Plant, make_plant, make_user
+
+SCRIPT = Path(settings.BASE_DIR) / "static" / "entries.js"
+MOVES = "**/api/stations/**"
+UNITS = 5
+# As a page on plain http: neither locks nor random ids.
+PLAIN = "delete Navigator.prototype.locks; delete Crypto.prototype.randomUUID;"
+HEARD = """
+    window.heard = [];
+    for (const name of ["entry-answered", "entry-refused", "entries-offline", "entries-online"])
+      document.addEventListener(name, (event) => heard.push([name, event.detail]));
+"""
+Add = Callable[..., str]
+
+
+@pytest.fixture
+def plant(transactional_db: None) -> Plant:
+    return make_plant(units=UNITS)
+
+
+@pytest.fixture
+def tab(context: BrowserContext, plant: Plant) -> Page:
+    """A page of somebody who is signed in, with the script and what it tells."""
+    return open_tab(context)
+
+
+def open_tab(context: BrowserContext, *, plain: bool = False) -> Page:
+    context.add_init_script(f"if (window === top) {{ {PLAIN if plain else ''} {HEARD} {SCRIPT.read_text()} }}")
+    page = context.new_page()
+    page.goto("/account/")
+    enter(page, make_user(Role.OPERATOR, username="mia").get_username())
+    page.wait_for_url("**/account/")
+    return page
+
+
+def add(page: Page, sn: str, kind: str = "track-in", station: str = "SMT-01", **body: Any) -> str:
+    """Make an entry; return its id."""
+    given = {"stationCode": station, "kind": kind, "sn": sn, "body": body, "operatorId": "Mia"}
+    entry_id: str = page.evaluate("entry => entries.add(entry)", given)
+    return entry_id
+
+
+def pass_through(page: Page, sn: str) -> list[str]:
+    return [add(page, sn), add(page, sn, "track-out", result="PASS")]
+
+
+def listed(page: Page) -> list[tuple[str, str, str]]:
+    """Return serial number, kind and state of what is kept."""
+    entries = page.evaluate("entries.list('SMT-01')")
+    return [(entry["sn"], entry["kind"], entry["state"]) for entry in entries]
+
+
+def heard(page: Page, name: str) -> list[dict[str, Any]]:
+    return [detail for told, detail in page.evaluate("heard") if told == name]
+
+
+def wait_until(page: Page, condition: str) -> None:
+    """Wait for a condition of what is `kept`."""
+    for _turn in range(200):
+        if page.evaluate(f"entries.list().then((kept) => {condition})"):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{condition}: {page.evaluate('entries.list()')}")
+
+
+def wait_for_reason(page: Page, reason: str) -> None:
+    """Wait until it is said why entries wait."""
+    wait_until(page, f"entries.status()?.reason === '{reason}'")
+
+
+def settled(page: Page) -> None:
+    wait_until(page, "kept.every((entry) => entry.state === 'REFUSED')")
+
+
+def cut(context: BrowserContext) -> None:
+    context.route(MOVES, lambda route: route.abort())
+
+
+def mend(context: BrowserContext, page: Page) -> None:
+    context.unroute(MOVES)
+    page.evaluate("dispatchEvent(new Event('online'))")
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["with locks", "on plain http"])
+def test_ten_entries_made_while_the_network_is_cut(context: BrowserContext, plant: Plant, plain: bool) -> None:
+    """The tab is reloaded meanwhile, a second one is open, and later the answers of four are lost that were done."""
+    page = open_tab(context, plain=plain)
+    other = context.new_page()
+    other.goto("/account/")
+    sent: list[str] | None = None
+
+    def pass_on(route: Route) -> None:
+        """Nothing while the network is cut; then all but the first answers to four."""
+        if sent is None:
+            route.abort()
+            return
+        entry_id = route.request.post_data_json["entryId"]
+        is_lost = entry_id not in sent and ids.index(entry_id) in (0, 3, 4, 9)
+        sent.append(entry_id)
+        answer = route.fetch()
+        route.abort() if is_lost else route.fulfill(response=answer)
+
+    context.route(MOVES, pass_on)
+    ids = [entry_id for sn in plant.sns for entry_id in pass_through(page, sn)]
+    for each in (page, other):
+        wait_until(each, "entries.status()?.waiting === 10 && entries.status().reason === 'NETWORK'")
+    page.reload()
+    assert [sn for sn, _kind, _state in listed(page)] == [sn for sn in plant.sns for _each in range(2)]
+    sent = []
+    while page.evaluate("entries.list()"):
+        page.evaluate("dispatchEvent(new Event('online'))")  # or by itself, after a while
+        page.wait_for_timeout(100)
+    assert len(sent) == 10 + 4
+    assert list(dict.fromkeys(sent)) == ids
+    assert Track.objects.filter(result="PASS").count() == Track.objects.count() == UNITS
+    assert set(Unit.objects.values_list("current_step_no", flat=True)) == {20}
+    moves = list(MesEvent.objects.filter(event_type__startswith="TRACK_").order_by("id"))
+    assert [event.event_type for event in moves] == ["TRACK_IN", "TRACK_OUT"] * UNITS
+    times = [at for track in Track.objects.order_by("id") for at in (track.in_at, track.out_at)]
+    assert all(earlier < later for earlier, later in pairwise(times))
+    assert set(Track.objects.values_list("operator_in", "in_by")) == {("Mia", "mia")}
+    assert IdempotencyKey.objects.filter(channel="station-entry").count() == 10
+    assert not FailedMessage.objects.exists()
+    told = heard(page, "entry-answered")
+    assert {detail["entryId"] for detail in told} == set(ids)
+    assert heard(other, "entry-answered") == told
+    assert told[-1]["answer"]["nextStepNo"] == 20
+    assert page.evaluate("entries.status()") is None
+
+
+def test_one_that_is_refused_waits_for_a_person_and_keeps_nobody_else(tab: Page) -> None:
+    [refused, after] = [add(tab, "SN-1", "track-out", result="FAIL"), add(tab, "SN-1")]
+    pass_through(tab, "SN-2")
+    settled_others = "kept.length === 2 && kept[0].state === 'REFUSED'"
+    wait_until(tab, settled_others)
+    assert listed(tab) == [("SN-1", "track-out", "REFUSED"), ("SN-1", "track-in", "WAITING")]
+    [told] = heard(tab, "entry-refused")
+    assert (told["entryId"], told["error"]["code"]) == (refused, "UNIT_NOT_IN_STATION")
+    assert told["error"]["details"]["held"] == ["SN-1"]
+    assert (FailedMessage.objects.get().dedupe_key, Unit.objects.get(sn="SN-1").status) == (refused, "ON_HOLD")
+    tab.reload()
+    assert tab.evaluate("entries.list('SMT-01').then(([first]) => first.error.code)") == "UNIT_NOT_IN_STATION"
+    assert tab.evaluate("id => entries.settle(id)", after) is False
+    assert tab.evaluate("id => entries.settle(id)", refused) is True
+    settled(tab)
+    assert [(sn, state) for sn, _kind, state in listed(tab)] == [("SN-1", "REFUSED")]  # it is held
+    Unit.objects.filter(sn="SN-1").update(status="QUEUED", held_from="")
+    assert tab.evaluate("id => entries.retry(id)", after) is True
+    wait_until(tab, "kept.length === 0")
+    assert Unit.objects.get(sn="SN-1").status == "IN_STATION"
+
+
+def test_what_nobody_may_send_waits_until_somebody_has_signed_in(context: BrowserContext, tab: Page) -> None:
+    """A session that ended, and a terminal that was revoked: 401 and 403. Then another person signs in."""
+    context.clear_cookies()
+    add(tab, "SN-1")
+    wait_for_reason(tab, "SIGN_IN")
+    assert listed(tab) == [("SN-1", "track-in", "WAITING")]
+    tab.goto("/account/")
+    enter(tab, make_user(Role.OPERATOR, username="ben").get_username())
+    tab.wait_for_url("**/account/")
+    wait_until(tab, "kept.length === 0")
+    assert Track.objects.values_list("operator_in", "in_by").get() == ("Mia", "ben")
+
+
+ANSWERS = {
+    "busy": (503, '{"ok": false, "error": {"code": "TRY_AGAIN", "message": "…", "details": {}}}', "BUSY"),
+    "too many": (429, '{"ok": false, "error": {"code": "TOO_MANY_REQUESTS", "message": "…", "details": {}}}', "BUSY"),
+    "a gateway": (502, "<html>Bad gateway</html>", "NETWORK"),
+    "a portal": (200, "<html>Welcome to our Wi-Fi</html>", "NETWORK"),
+    "a redirect": (302, "", "NETWORK"),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_what_is_no_answer_of_the_server_refuses_nothing(context: BrowserContext, tab: Page, answer: str) -> None:
+    status, body, reason = ANSWERS[answer]
+    headers = {"Location": "/sign-in/"} if status == 302 else {}
+    context.route(MOVES, lambda route: route.fulfill(status=status, body=body, headers=headers))
+    add(tab, "SN-1")
+    wait_for_reason(tab, reason)
+    assert listed(tab) == [("SN-1", "track-in", "WAITING")]
+    mend(context, tab)
+    wait_until(tab, "kept.length === 0")
+    assert Track.objects.count() == 1
+
+
+def test_an_entry_that_the_server_stumbles_over_keeps_nobody_else(context: BrowserContext, tab: Page) -> None:
+    stumbling = '{"ok": false, "error": {"code": "INTERNAL_ERROR", "message": "…", "details": {}}}'
+
+    def stumble(route: Route) -> None:
+        if route.request.post_data_json["sn"] == "SN-1":
+            route.fulfill(status=500, body=stumbling)
+        else:
+            route.continue_()
+
+    context.route(MOVES, stumble)
+    add(tab, "SN-1")
+    add(tab, "SN-2")
+    wait_until(tab, "kept.length === 1 && kept[0].error?.code === 'INTERNAL_ERROR' && kept[0].state === 'WAITING'")
+    mend(context, tab)
+    wait_until(tab, "kept.length === 0")
+    assert Track.objects.count() == 2
+
+
+def test_times_are_the_server_s_however_wrong_the_clock_is(context: BrowserContext, tab: Page) -> None:
+    pass_through(tab, "SN-1")
+    wait_until(tab, "kept.length === 0")
+    tab.evaluate("const real = Date.now; Date.now = () => real() + 3600_000")
+    tab.evaluate(
+        "entries.heard({headers: new Headers({Date: new Date(Date.now() - 3600_000).toUTCString()})}, Date.now())"
+    )
+    add(tab, "SN-2")
+    wait_until(tab, "kept.length === 0")
+    track = Track.objects.get(unit__sn="SN-2")
+    said = parse_datetime(track.in_at.isoformat())
+    assert said is not None and abs((said - MesEvent.objects.latest("id").created_at).total_seconds()) < 5
+
+
+def test_what_was_never_sent_may_be_taken_back(context: BrowserContext, tab: Page) -> None:
+    cut(context)
+    first = add(tab, "SN-1")
+    wait_for_reason(tab, "NETWORK")
+    second = add(tab, "SN-1", "track-out", result="PASS")
+    assert tab.evaluate("id => entries.withdraw(id)", second) is True
+    assert tab.evaluate("id => entries.withdraw(id)", first) is False  # nobody knows whether it arrived
+    mend(context, tab)
+    wait_until(tab, "kept.length === 0")
+    assert Unit.objects.get(sn="SN-1").status == "IN_STATION"
