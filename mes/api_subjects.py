@@ -102,6 +102,12 @@ SUBJECTS = (
         "INVALID_TRANSITION STEP_MISMATCH UNIT_ON_HOLD SIGNATURE_REQUIRED SIGNATURE_REFUSED SIGNER_MISMATCH",
     ),
     Subject(
+        "Files",
+        "Instructions and photos: PDF, PNG and JPEG, and what they are attached to.",
+        ("files",),
+        "FILE_NOT_FOUND FILE_TYPE_REFUSED",
+    ),
+    Subject(
         "Trace and reports",
         "What happened to a unit or a carrier, what a line made, and what was wrong with it.",
         ("trace", "reports"),

@@ -24,6 +24,7 @@ class MesConfig(AppConfig):
         from mes.platform.database import references, retention
         from mes.platform.database.partitions import make_months_after_migration
         from mes.platform.database.tracking import tracked
+        from mes.platform.files import retention as files
         from mes.platform.http import edits
         from mes.platform.http.addresses import NameConverter
         from mes.platform.inbound.models import Source
@@ -79,6 +80,7 @@ class MesConfig(AppConfig):
         retention.policies.register(
             *platform.POLICIES,
             audit.POLICY,
+            files.POLICY,
             production_counts.POLICY,
             *production_retention.POLICIES,
             spreadsheets.POLICY,

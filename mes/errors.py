@@ -336,6 +336,10 @@ class SamplingStateNotFound(NotFound):
     code, message = "SAMPLING_STATE_NOT_FOUND", _("There is no sampling state “{code}”.")
 
 
+class StoredFileNotFound(NotFound):
+    code, message = "FILE_NOT_FOUND", _("There is no file “{code}”.")
+
+
 class SignatureNotFound(NotFound):
     code, message = "SIGNATURE_NOT_FOUND", _("There is no signature “{code}”.")
 
@@ -797,6 +801,10 @@ class Unprocessable(DomainError):
     """Base of the refusals of well-formed content."""
 
     status = 422
+
+
+class FileTypeRefused(Unprocessable):
+    code, message = "FILE_TYPE_REFUSED", _("The file is not taken: {reason}.")
 
 
 class SnUnreadable(Unprocessable):

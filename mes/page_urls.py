@@ -5,6 +5,7 @@ from django.urls import include, path
 from mes.line_setup import pages as line_setup
 from mes.platform.audit import pages as audit
 from mes.platform.bulk_actions import pages as bulk_actions
+from mes.platform.files import pages as files
 from mes.platform.lists import pages as lists
 from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
@@ -38,6 +39,8 @@ urlpatterns = [
     path("routes/<name:route_code>/versions/<str:no>/", routing.version, name="route-version"),
     path("audit/", audit.audit, name="audit"),
     path("signatures/<int:signature_id>/", signatures.signature, name="signature"),
+    path("files/<int:file_id>/", files.file, name="file"),
+    path("files/<int:file_id>/thumbnail/", files.thumbnail, name="file-thumbnail"),
     path("lists/", lists.index, name="lists"),
     path("lists/<slug:name>/", lists.show, name="list"),
     path("lists/<slug:name>/views/", lists.save_view, name="list-save-view"),

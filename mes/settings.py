@@ -388,6 +388,9 @@ MES_BODY_TIMEOUT = timedelta(seconds=_number("MES_BODY_TIMEOUT_SECONDS", default
 MES_DEPTH_LIMIT = 64  # nesting of JSON
 MES_STATEMENT_TIMEOUT = timedelta(seconds=_number("MES_STATEMENT_TIMEOUT_SECONDS", default=30, least=0))  # of a request
 DATA_UPLOAD_MAX_MEMORY_SIZE = MES_BATCH_BODY_LIMIT + 1
+MES_FILE_LIMIT = _number("MES_FILE_LIMIT_MB", default=20) * 1024 * 1024  # bytes of a file that people send
+MES_FILE_BODY_LIMIT = MES_FILE_LIMIT + 64 * 1024  # of the form that has it
+MES_FILE_PIXELS = _number("MES_FILE_MEGAPIXELS", default=64) * 1_000_000  # of a picture
 MES_UNREADABLE_SNS = env.list("MES_UNREADABLE_SNS", default=["NOREAD", "ERROR", "UNKNOWN", "NULL", "NONE", "NA"])
 MES_CHANGE_REASON = _choice("MES_CHANGE_REASON", "PAGES", "ALWAYS")  # ALWAYS: over HTTP, too
 MES_SIGNATURES = _choice("MES_SIGNATURES", "SESSIONS", "STRICT")  # STRICT: tokens must sign, too
@@ -428,6 +431,7 @@ MES_ACTIVE_RUN_RETENTION = _kept_for("MES_ACTIVE_RUN_RETENTION_DAYS", default=40
 MES_REFERENCE_PASS_RETENTION = _kept_for("MES_REFERENCE_PASS_RETENTION_DAYS", default=400)
 MES_TASK_RETENTION = _kept_for("MES_TASK_RETENTION_DAYS", default=30)
 MES_STATUS_REPORT_RETENTION = _kept_for("MES_STATUS_REPORT_RETENTION_DAYS", default=400)
+MES_FILE_RETENTION = _kept_for("MES_FILE_RETENTION_DAYS", default=30)  # of those that nothing uses
 MES_NOTIFICATION_RETENTION = _kept_for("MES_NOTIFICATION_RETENTION_DAYS", default=90)
 MES_SIGN_IN_RETENTION = _kept_for("MES_SIGN_IN_RETENTION_DAYS", default=90)
 MES_SESSION_RETENTION = timedelta(0)  # after its end

@@ -9,6 +9,7 @@ from mes.line_setup import api as line_setup
 from mes.plant import api as plant
 from mes.platform.audit import api as audit
 from mes.platform.bulk_actions import api as bulk_actions
+from mes.platform.files import api as files
 from mes.platform.http.addresses import NameRouter
 from mes.platform.http.openapi_views import SchemaPage, SchemaView
 from mes.platform.lists import api as saved_views
@@ -50,6 +51,7 @@ for subject in (
     bulk_actions,
     audit,
     signatures,
+    files,
     saved_views,
 ):
     subject.register(router)

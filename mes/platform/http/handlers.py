@@ -18,6 +18,7 @@ from mes.platform.http.parsing import content_length
 logger = structlog.get_logger(__name__)
 
 API_PREFIX = "/api/"
+FILES_PREFIX = "/files/"  # pages that take files of their own size
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -41,9 +42,12 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403 of a form that was sent without its token; the page must be loaded again. 413 of one that was too large: it
     was left unread, and its token with it.
     """
-    if content_length(request) > settings.MES_BATCH_BODY_LIMIT:
+    limit = (
+        settings.MES_FILE_BODY_LIMIT if request.path_info.startswith(FILES_PREFIX) else settings.MES_BATCH_BODY_LIMIT
+    )
+    if content_length(request) > limit:
         message = _("The file is too large: at most %(most)d MiB are taken.")
-        most = settings.MES_BATCH_BODY_LIMIT // 1024 // 1024
+        most = limit // 1024 // 1024
         return answer(request, 413, "PAYLOAD_TOO_LARGE", message % {"most": most})
     return answer(request, 403, "PERMISSION_DENIED", _("The page was open for too long. Load it again and repeat."))
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.contrib.auth.views import redirect_to_login
@@ -27,15 +27,14 @@ View = Callable[..., HttpResponse]
 _FORM_TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="\w+"')
 
 
-def needs(*capabilities: Capability) -> Callable[[View], View]:
+def needs(*capabilities: Capability, is_cached: bool = False) -> Callable[[View], View]:
     """Let people in who have one of these; with none named, everyone who is signed in.
 
     Who is not signed in is sent to sign in; a live part that polls makes its whole page do so. A form with a NUL is
-    refused.
+    refused. With `is_cached` the view says itself how long browsers may keep its answer; else they may not.
     """
 
     def decorate(view: View) -> View:
-        @never_cache
         @wraps(view)
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if not request.user.is_authenticated:
@@ -47,13 +46,15 @@ def needs(*capabilities: Capability) -> Callable[[View], View]:
             _check_form(request)
             return view(request, *args, **kwargs)
 
-        checked.needed = capabilities  # type: ignore[attr-defined]  # so that it can be held against what happens
-        return checked
+        page: Any = checked if is_cached else never_cache(checked)
+        page.needed = capabilities  # so that it can be held against what happens
+        return cast(View, page)
 
     return decorate
 
 
 signed_in = needs()
+signed_in_cached = needs(is_cached=True)
 
 
 def _check_form(request: HttpRequest) -> None:

@@ -19,6 +19,8 @@ GET /api/execution-configs/{config_id}/examples
 GET /api/execution-configs/{config_id}/examples/{example_id}
 GET /api/fai-templates
 GET /api/fai-templates/{code}
+GET /api/files/{id}
+GET /api/files/{id}/content
 GET /api/hold-rules
 GET /api/hold-rules/{code}
 GET /api/ingest/presets
@@ -180,6 +182,7 @@ GET /api/events
 POST /api/events/retry-dead
 POST /api/events/{id}/retry
 POST /api/execution-configs
+POST /api/files
 DELETE /api/execution-configs/{id}
 PATCH /api/execution-configs/{id}
 POST /api/execution-configs/{config_id}/examples

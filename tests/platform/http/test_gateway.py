@@ -90,7 +90,13 @@ class Plant:
         self.released = threading.Event()
         self.blocks: Callable[[dict[str, Any]], bool] = lambda environ: False
         senders = Senders(is_known=lambda environ: environ.get("HTTP_AUTHORIZATION") == KNOWN[1], find=self.find)
-        rules = Rules(body_limit=LIMIT, body_seconds=0.2, sign_in_paths=frozenset({"/sign-in/"}))
+        rules = Rules(
+            body_limit=LIMIT,
+            body_seconds=0.2,
+            sign_in_paths=frozenset({"/sign-in/"}),
+            upload_paths=frozenset({"/api/files"}),
+            upload_limit=20 * LIMIT,
+        )
         self.gateway = Gateway(self.application, senders, rules)
         for lane in self.gateway.lanes:
             lane.patience = 0.3
@@ -433,3 +439,29 @@ def test_a_page_of_a_list_is_a_page(plant: Plant) -> None:
     plant.run(lambda: plant.send(Protocol(), path="/lists/units/", method="GET", query_string="page=2"))
     plant.run(lambda: plant.send(Protocol(), path="/lists/units/", method="GET", query_string="format=xlsx"))
     assert [thread.partition("-")[0] for _environ, _body, thread in plant.seen] == ["pages", "files"]
+
+
+@pytest.mark.parametrize("head", [length(b"x" * 20 * LIMIT), CHUNKED], ids=["length", "chunked"])
+def test_an_upload_waits_in_a_file_and_is_larger_than_other_bodies(plant: Plant, head: tuple[str, str]) -> None:
+    parts = [b"x" * LIMIT] * 20
+    plant.run(lambda: plant.send(Protocol(*parts), KNOWN, head, path="/api/files"))
+    environ, body, _thread = plant.seen[0]
+    assert (body, environ["CONTENT_LENGTH"]) == (b"".join(parts), str(20 * LIMIT))
+    assert environ["wsgi.input"].closed and hasattr(environ["wsgi.input"], "rollover")
+    plant.run(lambda: plant.send(Protocol(*parts), KNOWN, head))
+    environ, body, _thread = plant.seen[1]
+    assert (body, int(environ["CONTENT_LENGTH"]) > LIMIT) == (b"", True)
+
+
+def test_an_upload_of_a_stranger_a_late_one_and_one_too_large_are_not_kept(plant: Plant) -> None:
+    parts = [b"x" * LIMIT] * 21
+    plant.run(lambda: plant.send(Protocol(*parts[:2]), length(b"x" * 2 * LIMIT), path="/api/files"))
+    plant.run(lambda: plant.send(Protocol(*parts), KNOWN, length(b"x" * 21 * LIMIT), path="/api/files"))
+    assert [(body, environ["CONTENT_LENGTH"]) for environ, body, _ in plant.seen] == [
+        (b"", "0"),
+        (b"", str(21 * LIMIT)),
+    ]
+    late = plant.run(lambda: plant.send(Protocol(is_silent=True), KNOWN, length(b"x"), path="/api/files"))
+    assert late.code == "BODY_TOO_LATE"
+    cut = plant.run(lambda: plant.send(Protocol(b"x", is_cut_off=True), KNOWN, length(b"xx"), path="/api/files"))
+    assert (cut.code, len(plant.seen)) == ("BAD_REQUEST", 2)

@@ -18,7 +18,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import IO, Any
 
 import structlog
 from django.utils.translation import gettext as _
@@ -66,13 +66,15 @@ class Rules:
     `body_seconds` may any body take, `sign_in_paths` are those to which passwords are sent, where one that is refused
     unchecked is answered after `guess_seconds`, below `file_paths` a query with `format` asks for all of a list, and a
     request that takes longer than `longest` seconds hangs; None: it may. A client that takes no part of a file for
-    `part_seconds` is given up.
+    `part_seconds` is given up. Whoever is known may send `upload_limit` bytes to `upload_paths`: they wait in a file.
     """
 
     body_limit: int
     body_seconds: float
     sign_in_paths: frozenset[str] = frozenset()
     file_paths: tuple[str, ...] = ()
+    upload_paths: frozenset[str] = frozenset()
+    upload_limit: int = 0
     guess_seconds: float = 1
     part_seconds: float = 30
     longest: float | None = None
@@ -121,8 +123,7 @@ class Gateway:
             is_known = self.senders.is_known(environ)
             if not is_known and _presents_itself(environ):
                 is_known = await self._find(environ)
-            body = await self._body(environ, protocol, is_known) if bodies.has_body(environ) else b""
-            environ["wsgi.input"] = BytesIO(body)
+            environ["wsgi.input"] = await self._input(environ, protocol, is_known)
             lane = self._lane(environ, is_known)
             if lane is self.sign_ins:
                 await self._answer_sign_in(environ, protocol)
@@ -141,6 +142,9 @@ class Gateway:
             _refuse(protocol, environ, 408, "BODY_TOO_LATE", _("The body did not come in time. Send it again."))
         except bodies.BodyCutOff:
             _refuse(protocol, environ, 400, "BAD_REQUEST", _("The body was cut off."))
+        finally:
+            if "wsgi.input" in environ:
+                environ["wsgi.input"].close()
 
     async def _find(self, environ: Environ) -> bool:
         """Ask who sends. Raises Undecided for a body to the API, which Django would take for an empty one, were the
@@ -153,23 +157,36 @@ class Gateway:
             raise Undecided
         return found == [True]
 
-    async def _body(self, environ: Environ, protocol: Any, is_known: bool) -> bytes:
+    async def _input(self, environ: Environ, protocol: Any, is_known: bool) -> IO[bytes]:
         """Return the body, and set its length in the head; nothing where it is left unread."""
+        if not bodies.has_body(environ):
+            return BytesIO()
         length = bodies.content_length(environ)
-        limit = self.rules.body_limit if is_known else FORM_LIMIT
+        is_upload = is_known and environ["PATH_INFO"] in self.rules.upload_paths
+        limit = self.rules.upload_limit if is_upload else self.rules.body_limit if is_known else FORM_LIMIT
         if not is_known and environ["PATH_INFO"].startswith(API_PREFIX):
             environ["CONTENT_LENGTH"] = "0"
         elif length is None or length <= limit:
-            most = READ_AWAY * limit if is_known else limit
-            body = await bodies.read(protocol, length, limit=limit, most=most, seconds=self.rules.body_seconds)
-            environ["CONTENT_LENGTH"] = str(len(body))
-            if len(body) <= limit:
+            body, size = await self._read(protocol, length, limit, is_known, is_upload)
+            environ["CONTENT_LENGTH"] = str(size)
+            if size <= limit:
                 return body
+            body.close()
         elif is_known:
             with contextlib.suppress(bodies.BodyTooLate, bodies.BodyCutOff):  # it was too large before it was late
                 await bodies.read(protocol, length, limit=0, most=READ_AWAY * limit, seconds=self.rules.body_seconds)
         environ["mes.close"] = True
-        return b""
+        return BytesIO()
+
+    async def _read(
+        self, protocol: Any, length: int | None, limit: int, is_known: bool, is_upload: bool
+    ) -> tuple[IO[bytes], int]:
+        most = READ_AWAY * limit if is_known else limit
+        seconds = self.rules.body_seconds
+        if is_upload:
+            return await bodies.spool(protocol, length, limit=limit, most=most, seconds=seconds)
+        body = await bodies.read(protocol, length, limit=limit, most=most, seconds=seconds)
+        return BytesIO(body), len(body)
 
     def _lane(self, environ: Environ, is_known: bool) -> Lane:
         path = environ["PATH_INFO"]

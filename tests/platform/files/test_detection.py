@@ -1,0 +1,140 @@
+"""A file is what its content says, whatever it is called; what is none of the three is refused."""
+
+import io
+import zlib
+
+import pytest
+from PIL import Image
+
+from mes.errors import FileTypeRefused
+from mes.platform.files.detection import detect
+from mes.platform.files.services import safe_name
+from mes.platform.files.thumbnails import SIDE, make_thumbnail
+from tests.platform.files.support import chunk, claim_pixels, make_pdf, make_picture
+
+MOST = 64_000_000
+PNG, JPEG, PDF = make_picture(), make_picture("JPEG"), make_pdf()
+PROGRESSIVE = make_picture("JPEG", progressive=True)
+NOISE = zlib.compress(b"x" * 100_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (PDF, ("application/pdf", None, None)),
+        (PDF + b"\r\n\0", ("application/pdf", None, None)),
+        (PNG, ("image/png", 640, 480)),
+        (make_picture("PNG", (3, 5), mode="RGBA"), ("image/png", 3, 5)),
+        (JPEG, ("image/jpeg", 640, 480)),
+        (PROGRESSIVE, ("image/jpeg", 640, 480)),
+        (make_picture("JPEG", comment=b"\xff\xd8 thumbnail \xff\xd9"), ("image/jpeg", 640, 480)),
+        (JPEG + b"a film of the phone", ("image/jpeg", 640, 480)),
+    ],
+    ids=["pdf", "pdf with an end", "png", "png with alpha", "jpeg", "progressive", "jpeg in jpeg", "jpeg and film"],
+)
+def test_what_a_file_is(content: bytes, expected: tuple[str, int | None, int | None]) -> None:
+    found = detect(content, most_pixels=MOST)
+    assert (found.media_type, found.width, found.height) == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"%PDF",
+        b"<html>%PDF-1.7 <script>alert(1)</script>%%EOF startxref</html>",
+        b"\n" + PDF,
+        b"%PDF-1.7 <script>alert(1)</script>",
+        PDF[:-20],
+        b"GIF89a" + PNG,
+        b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
+        b"PK\x03\x04" + PDF,
+        PNG[:-1],
+        PNG[:-12],
+        PNG[:60],
+        PNG + b"<script>alert(1)</script>",
+        PNG.replace(b"IHDR", b"IHDX"),
+        PNG[:100] + b"\0" + PNG[101:],
+        PNG[:8] + chunk(b"IEND", b""),
+        claim_pixels(0, 10),
+        JPEG[:-2],
+        JPEG[:300],
+        JPEG[:2],
+        b"\xff\xd8\xff\xe0<html>\xff\xd9",
+        b"\xff\xd8\xff\xd9",
+    ],
+)
+def test_what_is_none_or_not_whole_is_refused(content: bytes) -> None:
+    with pytest.raises(FileTypeRefused):
+        detect(content, most_pixels=MOST)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_by_its_head() -> None:
+    for content in (claim_pixels(20_000, 10_000), claim_pixels(65_535, 65_535), claim_pixels(2**31, 1)):
+        with pytest.raises(FileTypeRefused):
+            detect(content, most_pixels=MOST)
+    assert detect(claim_pixels(8_000, 8_000), most_pixels=MOST).pixels == MOST
+    height_at = JPEG.index(b"\xff\xc0") + 5
+    large = JPEG[:height_at] + b"\x4e\x20\x27\x10" + JPEG[height_at + 4 :]  # 20,000 × 10,000
+    with pytest.raises(FileTypeRefused, match="10000 × 20000"):
+        detect(large, most_pixels=MOST)
+
+
+def test_scripts_of_a_pdf_are_found() -> None:
+    for content in (
+        make_pdf("app.alert(1)"),
+        make_pdf("app.alert(1)", hidden=True),
+        make_pdf("app.alert(1)").replace(b"/JavaScript", b"/J#61vaScr#69pt"),
+    ):
+        with pytest.raises(FileTypeRefused, match="scripts"):
+            detect(content, most_pixels=MOST)
+    detect(make_pdf(text="/JavaScriptLike is no script"), most_pixels=MOST)
+    many = b"/ObjStm " * 200_000
+    with pytest.raises(FileTypeRefused):  # and not looked into for minutes
+        detect(PDF[:9] + many + PDF[9:], most_pixels=MOST)
+
+
+@pytest.mark.parametrize("content", [PNG, JPEG, PROGRESSIVE, make_picture("PNG", mode="RGBA", color=(0, 0, 0, 0))])
+def test_a_thumbnail_is_a_small_jpeg(content: bytes) -> None:
+    small = make_thumbnail(content, detect(content, most_pixels=MOST))
+    assert small is not None
+    with Image.open(io.BytesIO(small)) as picture:
+        assert (picture.format, max(picture.size)) == ("JPEG", SIDE)
+
+
+def test_a_photo_that_was_taken_upright_stands_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn it to the right
+    content = make_picture("JPEG", exif=exif)
+    small = make_thumbnail(content, detect(content, most_pixels=MOST))
+    assert small is not None
+    with Image.open(io.BytesIO(small)) as picture:
+        assert picture.size == (240, SIDE)
+
+
+def test_what_cannot_be_decoded_is_refused_and_what_takes_too_much_memory_has_no_thumbnail() -> None:
+    damaged = PNG[: PNG.index(b"IDAT") - 4] + chunk(b"IDAT", NOISE[:50]) + chunk(b"IEND", b"")
+    with pytest.raises(FileTypeRefused):
+        make_thumbnail(damaged, detect(damaged, most_pixels=MOST))
+    large = claim_pixels(8_000, 8_000)
+    assert make_thumbnail(large, detect(large, most_pixels=MOST)) is None
+    assert make_thumbnail(PDF, detect(PDF, most_pixels=MOST)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Plan A.pdf", "Plan A.pdf"),
+        ("Plan.PDF", "Plan.PDF"),
+        ("x.html", "x.html.pdf"),
+        ("", "file.pdf"),
+        (".pdf", "pdf.pdf"),
+        ("../../etc/passwd", "_.._etc_passwd.pdf"),
+        ('a"b\r\nSet-Cookie: x.pdf', "a_b Set-Cookie_ x.pdf"),
+        ("cod\u202efdp.exe", "codfdp.exe.pdf"),
+        ("Größe µ 漢.pdf", "Größe µ 漢.pdf"),
+        ("x" * 300 + ".pdf", "x" * 196 + ".pdf"),
+    ],
+)
+def test_names_are_one_safe_line_with_an_ending_of_the_type(name: str, expected: str) -> None:
+    assert safe_name(name, detect(PDF, most_pixels=MOST).media_type) == expected
