@@ -25,6 +25,7 @@ class MesConfig(AppConfig):
         from mes.platform.database.partitions import make_months_after_migration
         from mes.platform.database.tracking import tracked
         from mes.platform.files import retention as files
+        from mes.platform.files.hooks import file_uses
         from mes.platform.http import edits
         from mes.platform.http.addresses import NameConverter
         from mes.platform.inbound.models import Source
@@ -57,6 +58,7 @@ class MesConfig(AppConfig):
         from mes.readiness import registration as readiness
         from mes.routing import drift
         from mes.routing import engineer_work as routing_work
+        from mes.routing import file_uses as route_files
         from mes.routing import lists as routing_lists
         from mes.routing.references import find_users
         from mes.specs import lists as spec_lists
@@ -77,6 +79,7 @@ class MesConfig(AppConfig):
         handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks
         time_rules.register()
         references.user_finders.register(find_users)
+        file_uses.register(route_files.shown_by_versions, route_files.named_by_configs)
         retention.policies.register(
             *platform.POLICIES,
             audit.POLICY,

@@ -46,6 +46,7 @@ from mes.routing.models import (
     MappingExample,
     RouteExecutionConfig,
     RouteVersion,
+    RouteVersionFile,
     Routing,
     RoutingStep,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "RouteDrift",
     "RouteExecutionConfig",
     "RouteVersion",
+    "RouteVersionFile",
     "Routing",
     "RoutingStep",
     "Run",

@@ -8,7 +8,8 @@ if (!root) return;
 const data = JSON.parse(document.getElementById("route-editor-data").textContent);
 const field = document.getElementById("id_steps");
 const asSaved = document.getElementById("route-steps-as-saved");
-const FIELDS = ["stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit", "reentryLimit", "isOptional", "dataSpecNames"];
+const FIELDS = ["stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit", "reentryLimit", "isOptional", "dataSpecNames", "workInstructions"];
+const MAY_BE_NONE = ["dataSpecNames", "workInstructions"]; // lists of which an empty one says something
 const { words } = data;
 let keys = 0; // names of steps on this page
 
@@ -183,6 +184,7 @@ function inWords(name, value) {
   if (name === "isOptional") return say(value ? "yes" : "no");
   if (name === "retestLimit") return value ? String(value) : say("none");
   if (name === "reentryLimit") return String(value);
+  if (name === "workInstructions") return value.map(({ title }) => title || say("noTitle")).join(", ") || say("none");
   if (Array.isArray(value)) return value.length ? value.join(", ") : say("none");
   return value;
 }
@@ -216,7 +218,7 @@ function drawMapping(step) {
 
 // --- one field: inherited, or set here ---------------------------------------------------------------------
 
-const EDITORS = { stationType: drawChoice, stationGroupCode: drawChoice, retestLimit: drawNumber, reentryLimit: drawNumber, allowedStationCodes: drawStations, dataSpecNames: drawSpecs };
+const EDITORS = { stationType: drawChoice, stationGroupCode: drawChoice, retestLimit: drawNumber, reentryLimit: drawNumber, allowedStationCodes: drawStations, dataSpecNames: drawSpecs, workInstructions: drawInstructions };
 
 function drawField(step, name, done) {
   const id = `${step.key}-${name}`, inherited = step.inherited[name], isSet = name in step.set;
@@ -233,16 +235,18 @@ function drawField(step, name, done) {
     box.append(mode("yes", say("yes"), step.set[name] === true, () => true), mode("no", say("no"), step.set[name] === false, () => false));
     return box;
   }
-  const isList = name === "dataSpecNames" || name === "allowedStationCodes";
-  const isNone = name === "dataSpecNames" && isSet && !step.set[name].length && !step.choosesSpecs;
-  box.append(mode("here", say(isList ? "exactly" : "setHere"), isSet && !isNone, () => { step.choosesSpecs = true; return beginWith(name, inherited.value); }));
+  const isList = name === "allowedStationCodes" || MAY_BE_NONE.includes(name), mayBeNone = MAY_BE_NONE.includes(name);
+  const chooses = step.chooses ??= new Set(); // lists that are chosen from, though they are empty now
+  const isNone = mayBeNone && isSet && !step.set[name].length && !chooses.has(name);
+  box.append(mode("here", say(isList ? "exactly" : "setHere"), isSet && !isNone, () => { chooses.add(name); return beginWith(name, inherited.value); }));
   if (isSet && !isNone) box.append(make("div", { class: "rs-value" }, EDITORS[name](step, name, put, id)));
-  if (name === "dataSpecNames") box.append(mode("none", say("noSpecs"), isNone, () => { step.choosesSpecs = false; return []; }));
+  if (mayBeNone) box.append(mode("none", say("noSpecs"), isNone, () => { chooses.delete(name); return []; }));
   return box;
 }
 
 function beginWith(name, value) {
   if (name === "stationType") return value || data.stationTypes[0].value;
+  if (name === "workInstructions") return value.map((each) => ({ ...each }));
   if (name === "stationGroupCode") return value ?? data.groups[0]?.code ?? undefined;
   return value ?? (name === "retestLimit" ? 0 : []);
 }
@@ -291,6 +295,50 @@ function drawSpecs(step, name, put, id) {
   return make("ul", { class: "rs-specs" }, names.map((one) => make("li", {}, make("label", {},
     make("input", { type: "checkbox", checked: chosen.includes(one), "data-focus": `${id}-${one}`, onchange: (event) => put(event.target.checked ? [...chosen, one] : chosen.filter((other) => other !== one)) }),
     " ", one, note(one)))));
+}
+
+// --- instructions: links and files --------------------------------------------------------------------------
+
+function drawInstructions(step, name, put, id) {
+  const all = step.set[name], isFull = all.length >= data.largest.instructions;
+  const rows = all.map((each, index) => drawInstruction(each, `${id}-${index}`, index + 1, () => put(all.filter((_each, at) => at !== index))));
+  const note = make("p", { class: "help", role: "status" });
+  const file = make("input", {
+    type: "file", accept: "application/pdf,image/png,image/jpeg", class: "visually-hidden", id: `${id}-choose`, tabindex: "-1", "aria-hidden": "true",
+    onchange: async () => { const sent = await sendFile(file.files[0], note); if (sent) put([...step.set[name], { title: sent.name.replace(/\.[^.]+$/, ""), fileId: sent.id }]); },
+  });
+  const tools = make("p", { class: "rs-adds" },
+    make("button", { class: "button", disabled: isFull, "data-focus": `${id}-link`, onclick: () => put([...all, { title: "", url: "https://" }]) }, say("addLink")), " ",
+    make("button", { class: "button", disabled: isFull, "data-focus": `${id}-file`, onclick: () => file.click() }, say("addFile")), file);
+  return make("div", {}, make("ol", { class: "rs-instructions" }, rows), tools, note);
+}
+
+function drawInstruction(each, id, number, remove) {
+  const field = (key, word, longest) => make("input", {
+    type: "text", value: each[key], maxlength: longest, "aria-label": say(word, { number }), placeholder: say(word, { number }), "data-focus": `${id}-${key}`,
+    onchange: (event) => { each[key] = event.target.value.trim(); changed(); }, // not drawn anew: one tabs to the next
+  });
+  const where = each.fileId ? make("a", { href: `/files/${each.fileId}/`, target: "_blank", rel: "noopener" }, say("instructionFile")) : field("url", "instructionUrl", "2000");
+  return make("li", {}, field("title", "instructionTitle", "200"), " ", where, " ",
+    make("button", { class: "rs-tool", title: say("removeInstruction", { number }), "aria-label": say("removeInstruction", { number }), "data-focus": `${id}-remove`, onclick: remove }, "×"));
+}
+
+async function sendFile(file, note) {
+  if (!file) return null;
+  note.textContent = say("sendingFile");
+  const form = new FormData();
+  form.append("file", file);
+  try {
+    const answer = await fetch(data.urls.files, {
+      method: "POST", body: form, credentials: "same-origin", headers: { "X-CSRFToken": document.querySelector("[name=csrfmiddlewaretoken]").value },
+    });
+    const told = await answer.json();
+    note.textContent = told.ok ? "" : told.error.message;
+    return told.ok ? told.data : null;
+  } catch {
+    note.textContent = say("offline");
+    return null;
+  }
 }
 
 // --- a field that searches as one types (ARIA: combobox with a list) ----------------------------------------

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.http.admin import ReadOnlyAdmin, StrictJSONField, attempt
-from mes.routing import config_words, snapshots
+from mes.routing import config_words, services, snapshots
 from mes.routing.compilation import compile_route, differs_from_live, find_warnings
 from mes.routing.config_form import PLACE, PLACES, ConfigForm
 from mes.routing.models import (
@@ -213,6 +213,7 @@ class RouteExecutionConfigAdmin(admin.ModelAdmin):
                 )
             },
         ),
+        (gettext_lazy("Work instructions"), {"fields": ("work_instructions",)}),
         (gettext_lazy("Machine events"), {"fields": ("ingest_mapping", "mapping_page")}),
     )
     readonly_fields = ("mapping_page",)
@@ -242,6 +243,11 @@ class RouteExecutionConfigAdmin(admin.ModelAdmin):
             if not self.has_change_permission(request, obj):
                 others = [(label, {"fields": _of_model(of["fields"])}) for label, of in others]
         return [first, *others]
+
+    def save_model(self, request: HttpRequest, obj: RouteExecutionConfig, form: Any, change: bool) -> None:
+        """Have the files that it names stay."""
+        services.keep_files([obj])
+        super().save_model(request, obj, form, change)
 
     def insists_on_deletion(self, thing: RouteExecutionConfig) -> bool:
         """Of one with a mapping."""

@@ -46,6 +46,7 @@ from mes.routing import services, sn_masks
 from mes.routing.compilation import compile_route, compose, find_warnings
 from mes.routing.differences import Difference
 from mes.routing.differences_api import EXAMPLES, WAITING_RUNS, DifferenceSerializer, answer_preview
+from mes.routing.fields import WorkInstructionsField
 from mes.routing.models import (
     ConfigScope,
     FaiTemplate,
@@ -183,6 +184,9 @@ class ConfigValuesSerializer(StrictSerializer):
     )
     dataSpecNames = serializers.ListField(child=CodeField(), required=False, allow_null=True)
     ingestMapping = serializers.JSONField(required=False, allow_null=True)
+    workInstructions = WorkInstructionsField(
+        required=False, allow_null=True, help_text="What the step is worked by; at most 20. [] shows none."
+    )
 
 
 class ConfigSerializer(WithChangeReason, ConfigValuesSerializer):

@@ -14,7 +14,9 @@ from django.utils.translation import gettext as _
 from mes.errors import EditConflict, RouteNotFound
 from mes.plant.models import Station, StationType
 from mes.platform.database.lookup import get_or_raise
-from mes.routing import snapshots
+from mes.platform.files.models import StoredFile
+from mes.platform.files.services import keep_those_there
+from mes.routing import snapshots, work_instructions
 from mes.routing.differences import Side
 from mes.routing.examples import ExampleResult, run_examples
 from mes.routing.mapping_problems import find_mapping_problems, passes_all
@@ -22,6 +24,7 @@ from mes.routing.models import (
     ConfigScope,
     RouteExecutionConfig,
     RouteVersion,
+    RouteVersionFile,
     Routing,
     RoutingStep,
     VersionStatus,
@@ -39,6 +42,7 @@ FIELDS = (
     "is_optional",
     "data_spec_names",
     "ingest_mapping",
+    "work_instructions",
 )
 
 Problem = dict[str, Any]
@@ -53,6 +57,7 @@ class Sources:
     configs: Sequence[RouteExecutionConfig]
     specs: dict[int, dict[str, DataCollectionSpec]]
     station_codes: frozenset[str]
+    file_ids: frozenset[int] = frozenset()
 
 
 def load_sources(routing: Routing, *, new: RoutingStep | None = None) -> Sources:
@@ -70,7 +75,9 @@ def load_sources(routing: Routing, *, new: RoutingStep | None = None) -> Sources
         specs.setdefault(spec.operation_id, {})[spec.name] = spec
     named = {code for config in configs for code in config.allowed_station_codes or ()}
     existing_codes = Station.objects.filter(code__in=named).values_list("code", flat=True)
-    return Sources(routing, steps, list(configs), specs, frozenset(existing_codes))
+    files = {pk for config in configs for pk in work_instructions.file_ids(config.work_instructions)}
+    there = StoredFile.objects.filter(pk__in=files).values_list("pk", flat=True)
+    return Sources(routing, steps, list(configs), specs, frozenset(existing_codes), frozenset(there))
 
 
 def applies(config: RouteExecutionConfig, step: RoutingStep) -> bool:
@@ -142,7 +149,8 @@ def _resolve_step(sources: Sources, step: RoutingStep) -> EffectiveStep:
         origins["station_type"] = None
     if frozen.ingest_mapping is None:
         origins["ingest_mapping"] = None  # none is frozen, whoever says one
-    return EffectiveStep(step, frozen, problems + _find_config_problems(frozen, sources.station_codes), origins)
+    problems += _find_config_problems(frozen, sources.station_codes) + _find_missing_files(frozen, sources.file_ids)
+    return EffectiveStep(step, frozen, problems, origins)
 
 
 def build(sources: Sources) -> tuple[snapshots.RouteSnapshot, list[Problem]]:
@@ -252,7 +260,17 @@ def _freeze_step(
         is_optional=bool(merged["is_optional"]),
         specs=specs,
         ingest_mapping=None if station_type == StationType.MANUAL else merged["ingest_mapping"],
+        work_instructions=work_instructions.read_instructions(merged["work_instructions"] or ()),
     )
+
+
+def _find_missing_files(step: snapshots.StepSnapshot, there: frozenset[int]) -> list[Problem]:
+    message = _("The file of the instruction “%(title)s” is not there any more.")
+    return [
+        _problem(step.step_no, "WORK_INSTRUCTION_NOT_FOUND", message % {"title": each.title})
+        for each in step.work_instructions
+        if each.file_id is not None and each.file_id not in there
+    ]
 
 
 def _find_config_problems(step: snapshots.StepSnapshot, station_codes: frozenset[str]) -> list[Problem]:
@@ -363,7 +381,15 @@ def compile_route(*, code: str, compiled_by: str = "", expected_digest: str | No
             digest=compilation.digest,
             compiled_by=compiled_by,
         )
+        _keep_files(version, compilation.snapshot)
         return version, True
+
+
+def _keep_files(version: RouteVersion, snapshot: snapshots.RouteSnapshot) -> None:
+    """Have the files of the instructions stay as long as the version."""
+    named = {each.file_id for step in snapshot.steps for each in step.work_instructions if each.file_id is not None}
+    there = keep_those_there(named)
+    RouteVersionFile.objects.bulk_create(RouteVersionFile(version=version, file_id=pk) for pk in there)
 
 
 def latest_version(routing: Routing) -> RouteVersion | None:

@@ -118,6 +118,7 @@ class ConfigForm(forms.ModelForm):
             "is_optional",
             "data_spec_names",
             "ingest_mapping",
+            "work_instructions",
         )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -21,6 +21,7 @@ LABELS = {
     "is_optional": gettext_lazy("Optional"),
     "data_spec_names": gettext_lazy("Specs"),
     "ingest_mapping": gettext_lazy("Mapping"),
+    "work_instructions": gettext_lazy("Work instructions"),
 }
 _STATION_TYPES = dict(StationType.choices)
 _MOST_NAMED = 12
@@ -44,6 +45,8 @@ def say_value(name: str, value: Any) -> str:
         return str(DEFAULT_REENTRY_LIMIT if value is None else value)
     if name == "data_spec_names":
         return _say_list(value or ())
+    if name == "work_instructions":
+        return _say_list([each["title"] for each in value or ()])
     return _("none") if value is None else _say_mapping(value)
 
 
@@ -69,6 +72,8 @@ def value_of(effective: EffectiveStep, name: str) -> Any:
         return [spec.name for spec in step.specs]
     if name == "reentry_limit":
         return DEFAULT_REENTRY_LIMIT if step.reentry_limit is None else step.reentry_limit
+    if name == "work_instructions":
+        return [instruction.document for instruction in step.work_instructions]
     return getattr(step, name)
 
 

@@ -32,6 +32,7 @@ FIELDS: Mapping[tuple[str, str], str | Promise] = {
     ("CONFIG", "retestLimit"): gettext_lazy("retest limit"),
     ("CONFIG", "stationGroupCode"): gettext_lazy("station group"),
     ("CONFIG", "stationType"): gettext_lazy("station type"),
+    ("CONFIG", "workInstructions"): gettext_lazy("work instructions"),
     ("SPEC", "alarm.action"): gettext_lazy("alarm action"),
     ("SPEC", "alarm.max"): gettext_lazy("alarm above"),
     ("SPEC", "alarm.min"): gettext_lazy("alarm below"),
@@ -80,8 +81,16 @@ def describe(
     label = str(FIELDS.get((subject, field or ""), field))
     if (subject, field) == ("CONFIG", "reentryLimit"):  # where no config says one, the route's counts
         before, after = (_("not set") if each is None else each for each in (before, after))
+    if (subject, field) == ("CONFIG", "workInstructions"):
+        before, after = (_titles(each) for each in (before, after))
     change = _change(before, after, measures if field in MEASURED else ("", ""))
     return f"{place}: {', '.join(part for part in (name if subject != 'STEP' else None, f'{label} {change}') if part)}"
+
+
+def _titles(instructions: Any) -> str:
+    """Name instructions with where they are: two of one title must look different."""
+    said = (f"{each.get('title')} ({each.get('url') or '#' + each.get('fileId', '')})" for each in instructions or ())
+    return ", ".join(said)
 
 
 def _place(step_no: int | None, subject: str) -> str:

@@ -24,6 +24,7 @@ _CONFIG = (
     "retestLimit",
     "reentryLimit",
     "isOptional",
+    "workInstructions",
 )
 
 Document = Mapping[str, Any]
@@ -199,7 +200,7 @@ def _compare_step(first: Document, second: Document) -> Iterator[Difference]:
 
 
 def _config_of(step: Document) -> Document:
-    return {"isOptional": False, **_only(step, _CONFIG)}  # not written where it says nothing
+    return {"isOptional": False, "workInstructions": [], **_only(step, _CONFIG)}  # not written where they say nothing
 
 
 def _operation(step: Document) -> str:

@@ -15,6 +15,7 @@ from mes.platform.accounts.permissions import StationAccess
 from mes.platform.database.lookup import get_or_raise
 from mes.routing.compilation import EffectiveStep, load_sources, resolve
 from mes.routing.config_words import value_of
+from mes.routing.fields import WorkInstructionsField
 from mes.routing.models import ConfigScope, RouteExecutionConfig, Routing
 
 DEFAULT = "DEFAULT"
@@ -51,6 +52,7 @@ _FIELDS = inline_serializer(
         "isOptional": _setting("IsOptional", serializers.BooleanField()),
         "dataSpecNames": _setting("DataSpecs", _list_of_codes()),
         "ingestMapping": _setting("IngestMapping", serializers.JSONField(allow_null=True)),
+        "workInstructions": _setting("WorkInstructions", WorkInstructionsField()),
     },
 )
 _STEPS = inline_serializer(
@@ -89,6 +91,7 @@ def _values_of(effective: EffectiveStep) -> list[tuple[str, str, Any]]:
         ("isOptional", "is_optional", step.is_optional),
         ("dataSpecNames", "data_spec_names", [spec.name for spec in step.specs]),
         ("ingestMapping", "ingest_mapping", step.ingest_mapping),
+        ("workInstructions", "work_instructions", value_of(effective, "work_instructions")),
     ]
 
 
@@ -111,6 +114,10 @@ EXAMPLE = {
                 "isOptional": {"value": False, "from": {"scope": "DEFAULT"}},
                 "dataSpecNames": {"value": ["Peak Temperature"], "from": {"scope": "DEFAULT"}},
                 "ingestMapping": {"value": {"snPath": "payload.sn"}, "from": {"scope": "STEP", "configId": "7"}},
+                "workInstructions": {
+                    "value": [{"title": "Profile of the oven", "fileId": "7"}],
+                    "from": {"scope": "OPERATION", "configId": "3"},
+                },
             },
         }
     ]
@@ -127,7 +134,7 @@ class EffectiveConfigViewSet(ViewSet):
         summary="Read what compiling a route would freeze, and which config says so",
         description="Field by field the value that counts for each step, and where it is `from`: the scope and id of "
         "the config that says it, or `DEFAULT`: the operation's station type, all its active specs, no retests, 3 "
-        "re-entries by rework, no first article, not optional. A MANUAL step has no mapping.",
+        "re-entries by rework, no first article, not optional, no instructions. A MANUAL step has no mapping.",
         responses=_ANSWER,
         examples=[OpenApiExample("A step at an oven", value=EXAMPLE, response_only=True)],
     )

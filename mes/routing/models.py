@@ -8,6 +8,7 @@ from django.db.models import F, Func, JSONField, Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Operation, StationGroup, StationType, code_field
+from mes.platform.files.models import StoredFile
 from mes.routing import fai_items, sn_masks
 
 
@@ -178,6 +179,15 @@ class RouteExecutionConfig(models.Model):
         help_text=_("Empty: all active specs of the operation, unless a wider scope names some."),
     )
     ingest_mapping = models.JSONField(_("ingest mapping"), null=True, blank=True)
+    work_instructions = models.JSONField(
+        _("work instructions"),
+        null=True,
+        blank=True,
+        help_text=_(
+            'A list such as [{"title": "How to solder", "url": "https://…"}, {"title": "Plan", "fileId": "7"}]. '
+            "Empty: what a wider scope says. []: none."
+        ),
+    )
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
 
     class Meta:
@@ -268,3 +278,20 @@ class RouteVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.routing} v{self.version_no}"
+
+
+class RouteVersionFile(models.Model):
+    """A file that a version's instructions show: it stays as long as the version does."""
+
+    version = models.ForeignKey(RouteVersion, on_delete=models.CASCADE, related_name="files", verbose_name=_("version"))
+    file = models.ForeignKey(
+        StoredFile, on_delete=models.PROTECT, related_name="route_versions", verbose_name=_("file")
+    )
+
+    class Meta:
+        verbose_name = _("file of a route version")
+        verbose_name_plural = _("files of route versions")
+        constraints = [models.UniqueConstraint(fields=["version", "file"], name="route_version_file_once")]
+
+    def __str__(self) -> str:
+        return f"{self.version_id} {self.file_id}"

@@ -21,7 +21,7 @@ from mes.platform.http.admin import StrictJSONField
 from mes.platform.http.master_data import WholeSerializer
 from mes.platform.http.serializers import CodeField
 from mes.platform.http.whole_numbers import whole_number
-from mes.routing import config_words, services
+from mes.routing import config_words, services, work_instructions
 from mes.routing.api import LARGEST_STEP_NO, ConfigValuesSerializer
 from mes.routing.compilation import EffectiveStep, Sources, applies, load_sources, resolve
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, Routing, RoutingStep
@@ -40,6 +40,7 @@ NAMES = {
     "reentry_limit": "reentryLimit",
     "is_optional": "isOptional",
     "data_spec_names": "dataSpecNames",
+    "work_instructions": "workInstructions",
 }
 
 
@@ -168,8 +169,9 @@ def choices() -> dict[str, Any]:
             "operations": "/api/operations",
             "stations": "/api/stations",
             "preview": reverse("ingest-preview"),
+            "files": reverse("file-list"),
         },
-        "largest": {"stepNo": LARGEST_STEP_NO, "steps": MOST_STEPS},
+        "largest": {"stepNo": LARGEST_STEP_NO, "steps": MOST_STEPS, "instructions": work_instructions.MOST},
     }
 
 
@@ -331,6 +333,15 @@ WORDS = {
     "yes": gettext_lazy("yes"),
     "no": gettext_lazy("no"),
     "dataSpecNames": gettext_lazy("Specs"),
+    "workInstructions": gettext_lazy("Work instructions"),
+    "instructionTitle": gettext_lazy("Title of instruction {number}"),
+    "instructionUrl": gettext_lazy("Address of instruction {number}"),
+    "instructionFile": gettext_lazy("Show the file"),
+    "removeInstruction": gettext_lazy("Remove instruction {number}"),
+    "addLink": gettext_lazy("Add a link"),
+    "addFile": gettext_lazy("Add a PDF or picture"),
+    "sendingFile": gettext_lazy("The file is sent …"),
+    "noTitle": gettext_lazy("(no title)"),
     "mapping": gettext_lazy("Mapping"),
     "editMapping": gettext_lazy("Open the mapping"),
     "newMapping": gettext_lazy("Make a mapping"),

@@ -13,11 +13,14 @@ from mes.errors import (
     RouteNotFound,
     RouteReadOnly,
     StationNotFound,
+    StoredFileNotFound,
     ValidationFailed,
 )
 from mes.plant.models import Operation, Station
 from mes.platform.database.lookup import get_or_raise
-from mes.routing import step_edits
+from mes.platform.files import services as files
+from mes.platform.files.models import StoredFile
+from mes.routing import step_edits, work_instructions
 from mes.routing.compilation import applies, merge
 from mes.routing.mapping_problems import find_mapping_problems
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, Routing, RoutingStep
@@ -336,6 +339,8 @@ def find_config_problems(config: RouteExecutionConfig) -> dict[str, str]:
         problems["allowed_station_codes"] = _("There is no station “%(code)s”.") % {"code": unknown[0]}
     if found := find_mapping_problems_of(config):
         problems["ingest_mapping"] = " ".join(found)
+    if found := find_instruction_problems(config) or find_missing_files(config):
+        problems["work_instructions"] = " ".join(found)
     if config.scope == ConfigScope.STEP and config.routing and not _has_step(config):
         name = "source_step_key" if config.step_no is None else "step_no"
         problems[name] = _("Route “%(route)s” has no such step.") % {"route": config.routing.code}
@@ -348,6 +353,28 @@ def find_mapping_problems_of(config: RouteExecutionConfig) -> list[str]:
         return []
     problems = find_mapping_problems(config.ingest_mapping, station_type=config.station_type or None)
     return [str(problem) for problem in problems]
+
+
+def find_instruction_problems(config: RouteExecutionConfig) -> list[str]:
+    """Return what is wrong with the instructions of a config, whether or not their files are there."""
+    if config.work_instructions is None:
+        return []
+    problems = work_instructions.find_problems(config.work_instructions)
+    return [f"{place}: {text}".removeprefix(": ") for place, text in problems.items()]
+
+
+def find_missing_files(config: RouteExecutionConfig) -> list[str]:
+    """Return that files of the instructions of a config are not there."""
+    wanted = work_instructions.file_ids(config.work_instructions)
+    there = set(StoredFile.objects.filter(pk__in=wanted).values_list("pk", flat=True)) if wanted else set()
+    return [str(StoredFileNotFound(code=str(pk))) for pk in sorted(wanted - there)]
+
+
+def keep_files(configs: Iterable[RouteExecutionConfig]) -> None:
+    """Have the files stay that configs name, before these are written in the same transaction. Raises
+    StoredFileNotFound.
+    """
+    files.keep(pk for config in configs for pk in work_instructions.file_ids(config.work_instructions))
 
 
 def find_unknown_stations(codes: Iterable[str] | None) -> list[str]:
@@ -380,5 +407,8 @@ def _save_config(config: RouteExecutionConfig) -> None:
         raise StationNotFound(code=unknown[0])
     if problems := find_mapping_problems_of(config):
         raise ValidationFailed({"ingestMapping": " ".join(problems)})
+    if problems := find_instruction_problems(config):
+        raise ValidationFailed({"workInstructions": " ".join(problems)})
+    keep_files([config])
     config.full_clean()
     config.save()

@@ -15,6 +15,7 @@ import msgspec
 
 from mes.routing.models import RouteVersion
 from mes.routing.step_mapping import StepMapping, parse_mappings
+from mes.routing.work_instructions import WorkInstruction, read_instructions
 
 SCHEMA = 1
 DEFAULT_REENTRY_LIMIT = 3  # of what is compiled from now on, where no config says another one
@@ -91,6 +92,7 @@ class StepSnapshot:
     ingest_mapping: Any = field(default=None, hash=False, compare=False)
     is_optional: bool = False
     reentry_limit: int | None = None
+    work_instructions: tuple[WorkInstruction, ...] = ()
 
     @cached_property
     def mappings(self) -> tuple[StepMapping, ...]:
@@ -274,9 +276,9 @@ def read_spec(document: dict[str, Any]) -> SpecSnapshot:
 def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
     """Return the JSON document that a version keeps.
 
-    What was added later (`faiItems`, `snMasks`, `isOptional`, a step's `reentryLimit`) is left out while it says
-    nothing, so that unchanged routes keep their digests. The limit of re-entries where no config says one stands with
-    the route.
+    What was added later (`faiItems`, `snMasks`, `isOptional`, a step's `reentryLimit`, `workInstructions`) is left out
+    while it says nothing, so that unchanged routes keep their digests. The limit of re-entries where no config says one
+    stands with the route.
     """
     fai_items = [item_to_document(item) for item in snapshot.fai_items]
     return {
@@ -308,10 +310,16 @@ def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
                 "ingestMapping": step.ingest_mapping,
                 **({"isOptional": True} if step.is_optional else {}),
                 **({} if step.reentry_limit is None else {"reentryLimit": step.reentry_limit}),
+                **_instructions_to_document(step),
             }
             for step in snapshot.steps
         ],
     }
+
+
+def _instructions_to_document(step: StepSnapshot) -> dict[str, Any]:
+    documents = [instruction.document for instruction in step.work_instructions]
+    return {"workInstructions": documents} if documents else {}
 
 
 def from_document(document: dict[str, Any]) -> RouteSnapshot:
@@ -346,6 +354,7 @@ def _step_from_document(document: dict[str, Any]) -> StepSnapshot:
         ingest_mapping=document["ingestMapping"],
         is_optional=document.get("isOptional", False),
         reentry_limit=document.get("reentryLimit"),
+        work_instructions=read_instructions(document.get("workInstructions", ())),
     )
 
 

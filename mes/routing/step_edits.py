@@ -23,6 +23,7 @@ SET_HERE = (
     "reentry_limit",
     "is_optional",
     "data_spec_names",
+    "work_instructions",
 )
 
 

@@ -17,9 +17,11 @@ from mes import errors
 from mes.plant import api as plant
 from mes.plant.models import BomItem, Equipment, Material, Operation, Station, StationGroup
 from mes.platform.accounts.roles import Capability
+from mes.platform.files.models import StoredFile
 from mes.routing import services
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, Routing, RoutingStep
 from mes.routing.services import StepInput
+from mes.routing.work_instructions import file_ids
 from mes.specs import api as specs
 from mes.specs.models import DataCollectionSpec
 from mes.spreadsheets.columns import Column, columns_of, flat
@@ -205,6 +207,8 @@ class _Configs(SheetCollection):
         unknown = set(
             services.find_unknown_stations({c for _row, each in found for c in each.allowed_station_codes or ()})
         )
+        named = {pk for _row, config in found for pk in file_ids(config.work_instructions)}
+        files = set(StoredFile.objects.filter(pk__in=named).values_list("pk", flat=True)) if named else set()
         routes = {config.routing_id for _row, config in found if config.scope == ConfigScope.STEP}
         steps = set(
             RoutingStep.objects.filter(routing__in=routes).values_list("routing_id", "step_no", "source_step_key")
@@ -216,6 +220,9 @@ class _Configs(SheetCollection):
             if missing := [code for code in config.allowed_station_codes or () if code in unknown]:
                 refusal = errors.StationNotFound(code=missing[0])
                 yield Problem(row, "allowedStationCodes", refusal.code, str(refusal))
+            if missing := sorted(file_ids(config.work_instructions) - files):
+                lacking = errors.StoredFileNotFound(code=str(missing[0]))
+                yield Problem(row, "workInstructions", lacking.code, str(lacking))
             if config.scope != ConfigScope.STEP or config.routing is None:
                 continue
             place = (config.routing_id, config.step_no, config.source_step_key)
@@ -229,6 +236,13 @@ class _Configs(SheetCollection):
                 field = "sourceStepKey" if config.step_no is None else "stepNo"
                 message = _("Route “%(route)s” has no such step.") % {"route": config.routing.code}
                 yield Problem(row, field, "VALIDATION_ERROR", message)
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what differs; the files that it names stay."""
+        services.keep_files(
+            outcome.candidate for outcome in outcomes if isinstance(outcome.candidate, RouteExecutionConfig)
+        )
+        super().write(outcomes)
 
     def noted(self, outcome: Outcome) -> tuple[str, ...]:
         if isinstance(outcome.candidate, RouteExecutionConfig):

@@ -17,7 +17,12 @@ from mes.platform.http.master_data import OptionalTextField
 from mes.platform.http.serializers import CodeRelatedField, StrictModelSerializer
 from mes.routing.api import LARGEST_STEP_NO, ROUTE_SCOPES, ConfigSerializer
 from mes.routing.models import RouteExecutionConfig, Routing, RoutingStep
-from mes.routing.services import find_mapping_problems_of, find_optional_problems, find_place_problems
+from mes.routing.services import (
+    find_instruction_problems,
+    find_mapping_problems_of,
+    find_optional_problems,
+    find_place_problems,
+)
 
 
 class Known:
@@ -103,6 +108,8 @@ class ConfigRowSerializer(OneOfMany, ConfigSerializer):
             problems["routeCode"] = says
         if found := find_mapping_problems_of(config):
             problems["ingestMapping"] = " ".join(found)
+        if found := find_instruction_problems(config):
+            problems["workInstructions"] = " ".join(found)
         if problems:
             raise serializers.ValidationError(problems)
         return attrs

@@ -76,6 +76,7 @@ def random_config(chance: random.Random, pk: int, operations: list[Operation]) -
         "reentry_limit": chance.randint(0, 3),
         "data_spec_names": chance.choice([[], ["Peak"], ["Speed", "Peak", "Speed"]]),
         "ingest_mapping": {"snPath": f"payload.sn{pk}"},
+        "work_instructions": chance.choice([[], [{"title": "Plan", "url": f"/plans/{pk}"}]]),
     }
     if scope == ConfigScope.STEP:
         values["is_optional"] = chance.random() < 0.5
@@ -117,6 +118,7 @@ COLUMNS = {
     "isOptional": "is_optional",
     "dataSpecNames": "data_spec_names",
     "ingestMapping": "ingest_mapping",
+    "workInstructions": "work_instructions",
 }
 
 
@@ -129,6 +131,7 @@ def check_default(sources: Sources, step: RoutingStep, name: str, value: Any) ->
         "reentryLimit": 3,
         "isOptional": False,
         "dataSpecNames": [spec.name for spec in specs if spec.is_active],
+        "workInstructions": [],
     }
     assert value == defaults.get(name), name
 
@@ -153,6 +156,7 @@ def test_it_is_what_compiling_freezes() -> None:
                 "isOptional": frozen.get("isOptional", False),
                 "dataSpecNames": [spec["name"] for spec in frozen["dataSpecs"]],
                 "ingestMapping": frozen["ingestMapping"],
+                "workInstructions": frozen.get("workInstructions", []),
             }
             for name, column in COLUMNS.items():
                 config = counted(sources, step, column)
@@ -208,6 +212,7 @@ def test_each_field_says_where_it_is_from(routing: Routing) -> None:
             "isOptional": {"value": False, "from": {"scope": "DEFAULT"}},
             "dataSpecNames": {"value": ["Peak Temperature"], "from": {"scope": "DEFAULT"}},
             "ingestMapping": {"value": {"snPath": "payload.sn"}, "from": step},
+            "workInstructions": {"value": [], "from": {"scope": "DEFAULT"}},
         },
     }
 

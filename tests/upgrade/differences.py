@@ -33,6 +33,7 @@ ADDED: dict[str, str] = {
     "deviations": "units tell the deviations that cover them",
     "isFinished": "events tell the pass by which a unit is done",
     "isOptional": "steps may be optional",
+    "workInstructions": "steps tell what they are worked by",
     "reworkTasks": "units tell of their stays at the bench",
     "repairs": "units tell of their stays at the bench",
     "reentryLimit": "steps limit how often rework leads into them again",

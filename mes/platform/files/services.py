@@ -79,17 +79,17 @@ def keep(ids: Iterable[int]) -> None:
     chose one of them meanwhile waits, looks again, and leaves it.
     """
     wanted = sorted(set(ids))
-    if not wanted:
-        return
-    there = list(
-        StoredFile.objects.select_for_update(no_key=True)
-        .filter(pk__in=wanted)
-        .order_by("pk")
-        .values_list("pk", flat=True)
-    )
+    there = keep_those_there(wanted)
     if missing := [pk for pk in wanted if pk not in there]:
         raise StoredFileNotFound(code=str(missing[0]))
+
+
+def keep_those_there(ids: Iterable[int]) -> list[int]:
+    """Like `keep`, for those of the files that are there; return their ids."""
+    locked = StoredFile.objects.select_for_update(no_key=True).filter(pk__in=set(ids)).order_by("pk")
+    there = list(locked.values_list("pk", flat=True))
     StoredFile.objects.filter(pk__in=there).update(wanted_at=timezone.now())
+    return there
 
 
 def safe_name(name: str, media_type: Any) -> str:

@@ -12,7 +12,7 @@ EXEMPT = {
         execution_inspectionresult execution_track mes_linebinding mes_prepconfirmation mes_readinesscheck
         mes_readinessitem mes_readinesswaiver mes_recordremark mes_recordsignature mes_solderpasteusage mes_unit
         mes_decision mes_unitmove mes_hold mes_heldunit mes_holddecision
-        mes_storedfile mes_storedfilepart
+        mes_storedfile mes_storedfilepart mes_routeversionfile
         mes_signature mes_runactivation mes_approval mes_unitalias
         execution_oqcsample execution_oqcitem mes_holdrulenotice mes_signon
         execution_deviation execution_reworktask execution_reworktask_defects execution_repairrecord

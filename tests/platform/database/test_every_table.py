@@ -36,7 +36,7 @@ STAYS = {
     "open work: it goes when it is settled": """
         ingest_openingestevent ingest_partialingestevent integration_failedmessage execution_holdbatch
         """,
-    "goes with what it belongs to": "mes_readinessitem mes_storedfilepart",
+    "goes with what it belongs to": "mes_readinessitem mes_storedfilepart mes_routeversionfile",
     "one row, written again and again": "mes_writeprobe mes_driftposition",
     "one row for each route": "mes_routedrift",
     "one row for each run that the ERP was told of": "integration_runreport",
