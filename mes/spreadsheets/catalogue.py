@@ -220,8 +220,8 @@ class _Configs(SheetCollection):
             if missing := [code for code in config.allowed_station_codes or () if code in unknown]:
                 refusal = errors.StationNotFound(code=missing[0])
                 yield Problem(row, "allowedStationCodes", refusal.code, str(refusal))
-            if missing := sorted(file_ids(config.work_instructions) - files):
-                lacking = errors.StoredFileNotFound(code=str(missing[0]))
+            if gone := sorted(file_ids(config.work_instructions) - files):
+                lacking = errors.StoredFileNotFound(code=str(gone[0]))
                 yield Problem(row, "workInstructions", lacking.code, str(lacking))
             if config.scope != ConfigScope.STEP or config.routing is None:
                 continue
