@@ -1,9 +1,14 @@
 """Which files routes use: configs name them, versions show them."""
 
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.expressions import RawSQL
 
-from mes.routing.models import RouteExecutionConfig, RouteVersionFile
-from mes.routing.work_instructions import file_ids
+from mes.routing.models import RouteVersionFile
+
+_NAMED = """
+    SELECT (named #>> '{}')::bigint
+      FROM mes_routeexecutionconfig c, jsonb_path_query(c.work_instructions, '$[*].fileId') named
+"""
 
 
 def shown_by_versions() -> Q:
@@ -12,6 +17,5 @@ def shown_by_versions() -> Q:
 
 
 def named_by_configs() -> Q:
-    """True of files that configs name now. Whoever comes to name one later keeps it by that (`files.services.keep`)."""
-    configs = RouteExecutionConfig.objects.filter(work_instructions__isnull=False)
-    return Q(pk__in={pk for said in configs.values_list("work_instructions", flat=True) for pk in file_ids(said)})
+    """True of files that configs name. Whoever comes to name one keeps it by that (`files.services.keep`)."""
+    return Q(pk__in=RawSQL(_NAMED, ()))
