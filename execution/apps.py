@@ -14,6 +14,7 @@ class ExecutionConfig(AppConfig):
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.deviations import services as deviations
+        from execution.quality import attachable
         from execution.quality.defect_codes import engineer_work as unknown_codes
         from execution.quality.defect_codes import services as defect_codes
         from execution.quality.first_article import services as first_articles
@@ -31,6 +32,7 @@ class ExecutionConfig(AppConfig):
         from mes.platform.database import retention
         from mes.platform.database.references import user_finders
         from mes.platform.database.tracking import tracked
+        from mes.platform.files.hooks import attachable_records
         from mes.platform.lists.listing import lists
         from mes.platform.monitoring import engineer_work
         from mes.platform.monitoring.figures import Figure, figures
@@ -61,6 +63,7 @@ class ExecutionConfig(AppConfig):
         tracked.register(*TRACKED)
         lists.register(VALUES, HOLDS)
         signed_records.register(reentries.KIND)
+        attachable_records.register(*attachable.KINDS)
         rules.register(*integrity.RULES)
         scrap_finders.register(queries.find_scrap_times)
         units_placed.register(hooks.announce_all)

@@ -104,8 +104,9 @@ SUBJECTS = (
     Subject(
         "Files",
         "Instructions and photos: PDF, PNG and JPEG, and what they are attached to.",
-        ("files",),
-        "FILE_NOT_FOUND FILE_TYPE_REFUSED",
+        ("files", "attachments"),
+        "FILE_NOT_FOUND ATTACHMENT_NOT_FOUND DEFECT_NOT_FOUND FAI_NOT_FOUND OQC_NOT_FOUND HOLD_NOT_FOUND "
+        "FILE_TYPE_REFUSED TOO_MANY_ATTACHMENTS",
     ),
     Subject(
         "Trace and reports",

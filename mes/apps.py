@@ -24,6 +24,7 @@ class MesConfig(AppConfig):
         from mes.platform.database import references, retention
         from mes.platform.database.partitions import make_months_after_migration
         from mes.platform.database.tracking import tracked
+        from mes.platform.files import attachments
         from mes.platform.files import retention as files
         from mes.platform.files.hooks import file_uses
         from mes.platform.http import edits
@@ -79,7 +80,7 @@ class MesConfig(AppConfig):
         handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks
         time_rules.register()
         references.user_finders.register(find_users)
-        file_uses.register(route_files.shown_by_versions, route_files.named_by_configs)
+        file_uses.register(attachments.attached, route_files.shown_by_versions, route_files.named_by_configs)
         retention.policies.register(
             *platform.POLICIES,
             audit.POLICY,

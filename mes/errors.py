@@ -122,6 +122,13 @@ class WithdrawalNotAllowed(DomainError):
     message = _("“{requester}” asked for this and may withdraw it.")
 
 
+class AttachmentOfOther(DomainError):
+    """Somebody takes a file away that another person attached."""
+
+    code, status = "PERMISSION_DENIED", 403
+    message = _("“{by}” attached this: they or somebody with the role Quality may take it away.")
+
+
 # --- 404: the named thing does not exist ------------------------------------------------------------------
 
 
@@ -338,6 +345,10 @@ class SamplingStateNotFound(NotFound):
 
 class StoredFileNotFound(NotFound):
     code, message = "FILE_NOT_FOUND", _("There is no file “{code}”.")
+
+
+class AttachmentNotFound(NotFound):
+    code, message = "ATTACHMENT_NOT_FOUND", _("There is no attachment “{code}”.")
 
 
 class SignatureNotFound(NotFound):
@@ -801,6 +812,10 @@ class Unprocessable(DomainError):
     """Base of the refusals of well-formed content."""
 
     status = 422
+
+
+class TooManyAttachments(Unprocessable):
+    code, message = "TOO_MANY_ATTACHMENTS", _("It has {most} files already; take one away first.")
 
 
 class FileTypeRefused(Unprocessable):

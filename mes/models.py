@@ -11,7 +11,7 @@ from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Stat
 from mes.platform.accounts.models import DeviceToken
 from mes.platform.audit.models import AuditEntry, AuditSeal
 from mes.platform.bulk_actions.models import BulkAction
-from mes.platform.files.models import StoredFile, StoredFilePart
+from mes.platform.files.models import FileAttachment, StoredFile, StoredFilePart
 from mes.platform.inbound.models import IdempotencyKey, Source
 from mes.platform.lists.models import SavedView
 from mes.platform.monitoring.models import IntegrityCheck
@@ -71,6 +71,7 @@ __all__ = [
     "DriftPosition",
     "Equipment",
     "FaiTemplate",
+    "FileAttachment",
     "FollowedLine",
     "HeldUnit",
     "Hold",

@@ -98,6 +98,7 @@ TRACKED = (
         left_out=("updated_at", "received_at"),
     ),
     Tracked("mes_run", "runs", _("Run"), key="run_no", name="run_no", fields={"work_order_id": "woNo"}),
+    Tracked("mes_fileattachment", "attachments", _("Attachment"), name="record_type"),
     Tracked("mes_referenceunit", "reference-units", _("Reference unit"), key="sn", name="sn"),
     # --- people and machines
     Tracked(

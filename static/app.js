@@ -171,3 +171,12 @@ document.addEventListener("keydown", (event) => {
   if (/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName)) return;
   document.querySelector(`main a[rel=${rel}]`)?.click();
 });
+
+// A photo that was taken is sent at once; without this script there is a button.
+document.addEventListener("change", (event) => {
+  const form = event.target.closest?.("form[data-attach]");
+  if (!form || event.target.type !== "file" || !event.target.files.length) return;
+  const note = form.querySelector("[data-sending]");
+  note.textContent = note.dataset.sending;
+  form.requestSubmit();
+});

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mes.platform.files.serializers import AttachedFileAnswer
 from trace.unit_rows import DefectRow, InspectionRow
 
 
@@ -44,4 +45,5 @@ def defect_as_json(defect: DefectRow) -> dict[str, Any]:
         "settledBy": defect.settled_by or None,
         "settledAt": defect.settled_at,
         "settledReason": defect.settled_reason or None,
+        "files": AttachedFileAnswer(defect.files, many=True).data if defect.files else [],
     }

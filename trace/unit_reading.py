@@ -17,9 +17,11 @@ from typing import Any
 import msgspec
 
 from execution.quality.defect_codes.catalogue import SELECT_CATEGORY
+from execution.quality.record_types import DEFECT
 from mes.plant.models import Line
 from mes.platform.database.instances import Columns, instances
 from mes.platform.database.prepared import fetch_all
+from mes.platform.files.queries import select_attached
 from mes.production.models import Run, Unit, WorkOrder
 from mes.production.names import find_present
 from mes.routing.models import RouteVersion, Routing
@@ -182,7 +184,8 @@ _DEFECTS = _all(
     d.id, d.track_id, d.inspection_id, {_of("execution_inspectionresult", "inspection_type", "d.inspection_id")},
     {_of("mes_run", "run_no", "d.run_id")}, {_of("mes_station", "code", "d.station_id")}, d.step_no, d.code,
     d.reported_code, d.source_system, d.location, d.quantity, d.remark, d.source, d.status, d.found_by, d.found_at,
-    d.settled_by, d.settled_at, d.settled_reason, {SELECT_CATEGORY}
+    d.settled_by, d.settled_at, d.settled_reason, {SELECT_CATEGORY},
+    {select_attached(DEFECT, "d.id")}
     """,
     rows="execution_defect d WHERE d.unit_id = u.id",
     order="d.id",

@@ -12,6 +12,7 @@ from execution.models import DispositionAction, Judge, TrackResult, TrackSource
 from execution.quality.models import DefectSource, DefectStatus, InspectionType, InspectionVerdict
 from execution.quality.repair.models import RepairAction, RepairResult, ReworkTaskStatus
 from ingest.models import IngestStatus
+from mes.platform.files.queries import AttachedFile
 from mes.production.decision_models import UnitMoveAct
 from mes.production.hold_models import Hold, HoldSource
 from mes.readiness.models import ItemStatus
@@ -355,6 +356,7 @@ class DefectRow(Row, frozen=True, gc=False):
     settled_at: datetime | None
     settled_reason: str
     category: str | None
+    files: list[AttachedFile]
 
     def get_source_display(self) -> str:
         return label(DefectSource, self.source)

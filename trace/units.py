@@ -206,7 +206,7 @@ class UnitTrace:
             *((load.pk, load.unloaded_at) for load in self.carriers.loads),
             *((clock.pk, clock.status, clock.ended_at, clock.decided_at) for clock in self.clocks),
             *((inspection.pk, inspection.result, inspection.status_at) for inspection in self.inspections),
-            *((defect.pk, defect.code, defect.status) for defect in self.defects),
+            *((defect.pk, defect.code, defect.status, [file.pk for file in defect.files]) for defect in self.defects),
             *((held.pk, held.ended_at) for held in self.holds),
             *((task.pk, task.status, task.to_step_no, len(task.records)) for task in self.tasks),
             *(len(rows) for rows in (self.carriers.passes, self.carriers.values)),

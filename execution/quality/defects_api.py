@@ -17,10 +17,13 @@ from execution.quality.defect_fields import NamedDefect, named_defect
 from execution.quality.defect_recording import record_defect
 from execution.quality.defects import UNMAPPED_CODES
 from execution.quality.models import Defect
+from execution.quality.record_types import DEFECT
 from mes import errors
 from mes.plant.reach import OfServedLines
 from mes.platform.accounts.permissions import StationAccess
 from mes.platform.accounts.roles import Capability
+from mes.platform.files.queries import attach
+from mes.platform.files.serializers import AttachedFileAnswer
 from mes.platform.http.serializers import CodeField, OffsetDateTimeField, RowSerializer, read
 from mes.platform.http.viewsets import OnlyKnownFilter
 from mes.platform.inbound.sender import sender_of
@@ -57,13 +60,14 @@ class DefectAnswer(RowSerializer):
     settledBy = serializers.SerializerMethodField()
     settledAt = OffsetDateTimeField(allow_null=True)
     settledReason = serializers.SerializerMethodField()
+    files = AttachedFileAnswer(many=True, default=())
 
     class Meta:
         model = Defect
         fields = (
             *("id", "unitSn", "runNo", "stepNo", "stationCode", "trackId", "code", "reportedCode", "category"),
             *("isUnmapped", "location", "quantity", "remark", "source", "sourceSystem", "status", "foundBy", "foundAt"),
-            *("settledBy", "settledAt", "settledReason"),
+            *("settledBy", "settledAt", "settledReason", "files"),
         )
 
     def get_reportedCode(self, defect: Defect) -> str | None:
@@ -128,6 +132,12 @@ class DefectViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
     line_lookup = "run__line"
     capabilities = {"record": (Capability.DEFECT,)}
     station_access = {"list": StationAccess.OWN, "record": StationAccess.OWN}
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        """Return the rows of a page, with their files."""
+        rows = list(super().paginate_queryset(queryset) or ())
+        attach(DEFECT, rows)
+        return rows
 
     @extend_schema(
         summary="List defects, newest first",

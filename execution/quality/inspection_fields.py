@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from execution.quality.inspection_items import Said
 from mes.errors import ValidationFailed
+from mes.platform.files.serializers import AttachedFileAnswer
 from mes.platform.http.serializers import FiniteField, IdField, OffsetDateTimeField, RowSerializer, StrictSerializer
 from mes.production.fields import SerialNumberField
 
@@ -41,6 +42,7 @@ class InspectedItemAnswer(RowSerializer):
     claimedResult = serializers.CharField(help_text="What was said, where the system judged otherwise; else empty.")
     recordedBy = serializers.CharField()
     recordedAt = OffsetDateTimeField()
+    files = AttachedFileAnswer(many=True, default=())
 
 
 def said_of(body: Mapping[str, Any]) -> Said:

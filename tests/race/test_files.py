@@ -2,12 +2,27 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import timedelta
+from threading import Event
+from time import sleep
+from typing import Any
 
 import pytest
+from django.db import transaction
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
+from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mes.platform.files import services
-from mes.platform.files.models import StoredFile, StoredFilePart
+from execution.models import Defect
+from mes.errors import StoredFileNotFound
+from mes.platform.database import retention
+from mes.platform.files import attachments, services
+from mes.platform.files import retention as retention_of_files
+from mes.platform.files.models import FileAttachment, StoredFile, StoredFilePart
+from mes.production.models import Run, Unit
+from tests.factories import make_plant
 from tests.integration.helpers import another, at_once
 from tests.platform.files.support import make_picture, send
 
@@ -32,3 +47,65 @@ def test_control_without_the_constraint_it_is_kept_again(
     with without_constraint(StoredFile, "stored_file_content_once"):
         assert send_at_once(person) == [201] * TIMES
         assert StoredFile.objects.count() == TIMES
+
+
+# --- the night takes a file that somebody attaches ----------------------------------------------------------
+
+
+def attach_while_chosen(person: APIClient, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Attach an old file while the retention looks for what nothing uses; return what that did."""
+    make_plant()
+    defect = Defect.objects.create(
+        unit=Unit.objects.get(sn="SN-1"), run=Run.objects.get(), step_no=10, code="BRIDGE", found_at=timezone.now()
+    )
+    file_id = send(person, make_picture(), "a.png").json()["data"]["id"]
+    StoredFile.objects.update(wanted_at=timezone.now() - timedelta(days=40))
+    slowly = RawSQL("(SELECT true FROM pg_sleep(1))", (), output_field=BooleanField())
+    unused = retention_of_files.list_unused
+    policy = replace(retention_of_files.POLICY, expired=lambda cutoff: unused(cutoff).filter(slowly))
+    monkeypatch.setattr(retention, "policies", [policy])
+
+    def attach() -> int:
+        sleep(0.4)
+        body = {"recordType": "DEFECT", "recordId": str(defect.pk)}
+        return int(another(person).post(f"/api/files/{file_id}/attach", body).status_code)
+
+    status, outcome = at_once(attach, retention.run)
+    assert status == 201 and StoredFile.objects.count() == FileAttachment.objects.count() == 1
+    return outcome
+
+
+def test_a_file_that_is_attached_while_the_night_looks_stays(
+    person: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = attach_while_chosen(person, monkeypatch)
+    assert (outcome.rows, outcome.errors) == ({}, {})
+
+
+def test_control_without_noting_the_use_it_is_chosen_all_the_same(
+    person: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attachments, "keep", lambda ids: None)
+    outcome = attach_while_chosen(person, monkeypatch)
+    assert list(outcome.errors) != []  # the foreign key alone keeps it
+
+
+def test_a_file_that_the_night_takes_is_not_attached(person: APIClient) -> None:
+    file_id = int(send(person, make_picture(), "a.png").json()["data"]["id"])
+    taken, attached = Event(), Event()
+
+    def take() -> None:
+        with transaction.atomic():
+            StoredFile.objects.select_for_update().get(pk=file_id)
+            taken.set()
+            attached.wait(0.5)
+            StoredFile.objects.all().delete()
+
+    def use() -> str:
+        taken.wait(10)
+        with pytest.raises(StoredFileNotFound), transaction.atomic():
+            services.keep([file_id])
+            attached.set()
+        return "refused"
+
+    assert at_once(take, use)[1] == "refused" and not attached.is_set()

@@ -26,6 +26,8 @@ from execution.models import (
 from ingest.models import IngestEventUnit, OpenIngestEvent, SettledIngestEvent
 from integration.models import DeviceDataRecord
 from mes.platform.database.partitions import list_months
+from mes.platform.files.models import FileAttachment, StoredFile
+from mes.platform.files.queries import attach
 from mes.production.decision_models import UnitMove
 from mes.production.hold_models import HeldUnit, Hold
 from mes.production.models import Run, Unit
@@ -92,7 +94,9 @@ def make_rows(plant: Plant, unit: Unit) -> None:
         make(OpenIngestEvent, **{**of_event, "blocked_unit_id": None, "status": "REJECTED", **named})
         record = make(DeviceDataRecord, unit=unit, run=run, station=station, received_at=at, track_id=track.pk)
         inspection = make(InspectionResult, track=track, inspection_type="SPI")
-        make(Defect, unit=unit, run=run, track=track, inspection=inspection if place else None)
+        defect = make(Defect, unit=unit, run=run, track=track, inspection=inspection if place else None)
+        file = make(StoredFile, media_type="image/png", sha256=f"{defect.pk:064d}")
+        make(FileAttachment, file=file, record_type="DEFECT", record_id=defect.pk)
         for passed in ({"unit": unit, "track": track}, {"carrier_track": carrier_track}):
             where = {**passed, "received_at": at, "collected_at": at, "spec": plant.peak, "record_id": record.pk}
             for name in ("value_number", "value_text", "value_boolean", "value_json"):
@@ -148,7 +152,10 @@ def test_every_field_of_every_row_is_read(plant: Plant) -> None:
     check_all(rows.clocks, TimeRuleInstance.objects.filter(entity_id=unit.sn).order_by("started_at"))
     check_all(rows.inspections, InspectionResult.objects.filter(track__unit=unit).order_by("id"))
     none = Value(None, output_field=CharField())  # no code of these is one of the tree
-    check_all(rows.defects, Defect.objects.filter(unit=unit).annotate(category=none).order_by("id"))
+    defects = list(Defect.objects.filter(unit=unit).annotate(category=none).order_by("id"))
+    attach("DEFECT", defects)
+    check_all(rows.defects, defects)
+    assert [len(defect.files) for defect in rows.defects] == [1, 1]
     check_all(rows.values, DataValue.objects.filter(unit=unit).order_by("collected_at", "id"))
     carried = DataValue.objects.filter(carrier_track__unit_tracks__track__unit=unit).order_by("collected_at", "id")
     check_all(rows.carrier_values, carried)

@@ -33,6 +33,7 @@ ADDED: dict[str, str] = {
     "deviations": "units tell the deviations that cover them",
     "isFinished": "events tell the pass by which a unit is done",
     "isOptional": "steps may be optional",
+    "files": "defects, inspected items and holds have files",
     "workInstructions": "steps tell what they are worked by",
     "reworkTasks": "units tell of their stays at the bench",
     "repairs": "units tell of their stays at the bench",

@@ -19,11 +19,13 @@ from execution.quality.first_article.models import (
     FirstArticleSample,
 )
 from execution.quality.inspection_fields import InspectedItemAnswer, InspectedItemRequest, said_of
+from execution.quality.record_types import FAI_ITEM
 from mes import errors
 from mes.plant.reach import OfServedLines
 from mes.platform.accounts.permissions import READS_OWN, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.files.queries import attach
 from mes.platform.http.addresses import NAME
 from mes.platform.http.serializers import (
     OffsetDateTimeField,
@@ -103,6 +105,7 @@ class FaiItemAnswer(InspectedItemAnswer):
             "remark",
             "recordedBy",
             "recordedAt",
+            "files",
         )
 
 
@@ -342,6 +345,7 @@ class FirstArticleViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
         )
         shown = get_or_raise(fai, errors.FaiNotFound, pk=str(fai_id))
         signature_queries.attach(services.RECORD_TYPE, [shown])
+        attach(FAI_ITEM, shown.items.all())
         return Response(FaiDetail(shown).data, status=status)
 
 

@@ -23,9 +23,11 @@ from execution.quality.first_article.models import (
 )
 from execution.quality.inspection_fields import read_number
 from execution.quality.inspection_items import Said
+from execution.quality.record_types import FAI_ITEM
 from execution.readiness_checks.first_article import ITEM_TYPE
 from mes.errors import DomainError, ValidationFailed
 from mes.platform.accounts.roles import Capability, role_capabilities, roles_with
+from mes.platform.files.queries import attach
 from mes.platform.http import acts
 from mes.platform.http.acts import Act, Field, FieldKind, Refusal
 from mes.platform.http.pages import in_words, is_live, mark_of, show_live, signed_in
@@ -116,16 +118,21 @@ def first_article(request: HttpRequest, run_no: str) -> HttpResponse:
 
 def _marks(sheet: Sheet | None) -> list[Any]:
     samples = sheet.samples if sheet else ()
-    ended = [row.ended_at for row in sheet.held] if sheet else []
+    ended: list[Any] = [row.ended_at for row in sheet.held] if sheet else []
     return ended + [
         (
             sample.unit.sn,
             sample.unit.status,
             sample.unit.current_step_no,
-            [line.latest and line.latest.pk for line in sample.lines],
+            [_mark_of_item(line.latest) for line in sample.lines],
         )
         for sample in samples
     ]
+
+
+def _mark_of_item(latest: Any) -> Any:
+    """Stand for the latest result of an item with the files that are attached to it."""
+    return latest and (latest.pk, [file.pk for file in latest.files])
 
 
 def load_sheet(fai: FirstArticle, run: Run, refused: Refusal | None = None) -> Sheet:
@@ -135,6 +142,7 @@ def load_sheet(fai: FirstArticle, run: Run, refused: Refusal | None = None) -> S
     fai.run = run
     snapshot = snapshot_of(run)
     items = list(fai.items.select_related("unit").order_by("id"))
+    attach(FAI_ITEM, items)
     units = {sample.unit_id: sample.unit for sample in fai.samples.select_related("unit").order_by("id")}
     units |= {item.unit_id: item.unit for item in items if item.unit_id not in units}
     latest = {(item.unit_id, item.item_name): item for item in items}

@@ -8,6 +8,9 @@ from rest_framework import serializers
 
 from execution.models import TrackResult
 from execution.quality.holds import condition, queries
+from execution.quality.record_types import HOLD
+from mes.platform.files.queries import list_attached
+from mes.platform.files.serializers import AttachedFileAnswer
 from mes.platform.http.envelope import camel_case
 from mes.platform.http.serializers import (
     CodeField,
@@ -238,13 +241,14 @@ class HoldDetail(HoldRow):
     counts = serializers.SerializerMethodField()
     history = serializers.SerializerMethodField()
     items = serializers.SerializerMethodField()
+    files = serializers.SerializerMethodField()
     signed = serializers.SerializerMethodField()
     signature = SignatureBrief(
         source="latest_signature", allow_null=True, read_only=True, help_text="The signature of its latest decision."
     )
 
     class Meta(HoldRow.Meta):
-        fields = (*HoldRow.Meta.fields, "counts", "history", "items", "signed", "signature")
+        fields = (*HoldRow.Meta.fields, "counts", "history", "items", "files", "signed", "signature")
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Look the signature of its latest decision up once, for both that tell of it."""
@@ -266,6 +270,11 @@ class HoldDetail(HoldRow):
     def get_items(self, hold: Hold) -> Any:
         """The first 200 of its units, those that it holds first."""
         return HeldUnitAnswer(queries.list_units(hold), many=True).data
+
+    @extend_schema_field(AttachedFileAnswer(many=True))
+    def get_files(self, hold: Hold) -> Any:
+        """What is attached to it."""
+        return AttachedFileAnswer(list_attached(HOLD, [hold.pk]).get(hold.pk, []), many=True).data
 
     @extend_schema_field(serializers.BooleanField)
     def get_signed(self, hold: Any) -> bool:

@@ -39,7 +39,9 @@ from execution.quality.holds.page_acts import (
     most_chosen,
     signature_of,
 )
+from execution.quality.record_types import HOLD as HOLD_FILES
 from mes.errors import DomainError, HoldNotFound, ValidationFailed
+from mes.platform.files.queries import attach
 from mes.platform.http import acts
 from mes.platform.http.acts import Act, Field, FieldKind, Refusal, Row
 from mes.platform.http.pages import in_words, is_live, needs, show_live, signed_in
@@ -269,6 +271,7 @@ def hold(request: HttpRequest, hold_no: str) -> HttpResponse:
         return _missing(request, hold_no)
     if detail.hold.hold_no != hold_no:
         return redirect("hold", hold_no=detail.hold.hold_no)
+    attach(HOLD_FILES, [detail.hold])
     chosen = _read_chosen_units(request, detail)
     offered: Sequence[Act] = list_acts(request, detail, chosen)
     if not is_live(request):

@@ -15,10 +15,12 @@ from execution.quality.inspection_fields import InspectedItemAnswer, InspectedIt
 from execution.quality.oqc import drawing, sampling, services
 from execution.quality.oqc.models import OqcInspection, OqcItem, OqcResult, OqcSample, SamplingState
 from execution.quality.oqc.plan import LARGEST_LOT
+from execution.quality.record_types import OQC_ITEM
 from mes import errors
 from mes.platform.accounts.permissions import operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.files.queries import attach
 from mes.platform.http.addresses import NAME
 from mes.platform.http.serializers import (
     DecisionReasonField,
@@ -100,6 +102,7 @@ class OqcItemAnswer(InspectedItemAnswer):
             "remark",
             "recordedBy",
             "recordedAt",
+            "files",
         )
 
 
@@ -309,6 +312,7 @@ class OqcViewSet(mixins.ListModelMixin, GenericViewSet):
     def _show(self, inspection_id: int, *, status: int = 200) -> Response:
         inspection = get_or_raise(_rows(), errors.OqcNotFound, pk=str(inspection_id))
         signature_queries.attach(services.RECORD_TYPE, [inspection])
+        attach(OQC_ITEM, inspection.items.all())
         return Response(OqcDetail(inspection).data, status=status)
 
 

@@ -39,8 +39,10 @@ from execution.quality.oqc.page_acts import (
     resume_act,
 )
 from execution.quality.oqc.rules import Judgement
+from execution.quality.record_types import OQC_ITEM
 from mes.errors import DomainError, UnitNotInSample, ValidationFailed
 from mes.platform.accounts.roles import Capability, role_capabilities
+from mes.platform.files.queries import attach
 from mes.platform.http import acts
 from mes.platform.http.acts import Act, Field
 from mes.platform.http.pages import signed_in
@@ -112,6 +114,7 @@ def inspection(request: HttpRequest, inspection_id: int) -> HttpResponse:
     found = _find(inspection_id)
     judgement = services.judge(found)
     items = list(found.items.select_related("unit").order_by("id"))
+    attach(OQC_ITEM, items)
     samples = _list_samples(found, judgement)
     unit = next((each.unit for each in samples if each.unit.sn == request.GET.get("unit")), None)
     may_record = found.status == OqcStatus.INSPECTING and _may(request, Capability.OQC)

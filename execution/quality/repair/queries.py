@@ -8,7 +8,9 @@ from django.db.models import Q, QuerySet
 
 from execution.quality.defect_codes.models import DefectCode
 from execution.quality.models import Defect, DefectStatus
+from execution.quality.record_types import DEFECT
 from execution.quality.repair.models import RepairRecord, RepairResult, ReworkTask, ReworkTaskStatus
+from mes.platform.files.queries import attach
 from mes.production.runs import snapshot_of
 from mes.routing.snapshots import StepSnapshot
 
@@ -75,8 +77,9 @@ def list_open_tasks() -> QuerySet[ReworkTask]:
 
 
 def load_bench(task: ReworkTask) -> Bench:
-    """Load a task for the bench, in five statements, whatever there is."""
+    """Load a task for the bench, in six statements, whatever there is."""
     defects = list(task.defects.select_related("station").order_by("id"))
+    attach(DEFECT, defects)
     defects.sort(key=lambda defect: defect.status != DefectStatus.OPEN)
     names = dict(DefectCode.objects.filter(code__in={defect.code for defect in defects}).values_list("code", "name"))
     own = list(_records().filter(defect__unit=task.unit_id).order_by("id"))

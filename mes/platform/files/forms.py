@@ -10,7 +10,7 @@ from mes.errors import PayloadTooLarge, ValidationFailed
 from mes.platform.http.parsing import check_length
 
 FILE = "file"  # the name of the file in a form
-UPLOADS = ("file-list",)  # the names of the addresses that take one
+UPLOADS = ("file-list", "file-attach")  # the names of the addresses that take one
 
 
 def read_file(request: Any) -> UploadedFile:

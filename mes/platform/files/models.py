@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 LONGEST_NAME = 200  # characters of a file's name
+LONGEST_NOTE = 500
 LONGEST_BY = 160  # of an account, or of `token:` and a token's name
 
 
@@ -79,3 +80,30 @@ class StoredFilePart(models.Model):
 
     def __str__(self) -> str:
         return f"{self.file_id} {self.number}"
+
+
+class FileAttachment(models.Model):
+    """A file at a record of another room: a photo at a defect, a report at a hold. A record has a file once.
+
+    `record_type` is the name of an `AttachableRecord`. `is_added_later`: the record was signed before; what was signed
+    says nothing of it.
+    """
+
+    file = models.ForeignKey(StoredFile, on_delete=models.PROTECT, related_name="attachments", verbose_name=_("file"))
+    record_type = models.CharField(_("record"), max_length=20)
+    record_id = models.BigIntegerField(_("number of the record"))
+    note = models.CharField(_("note"), max_length=LONGEST_NOTE, blank=True)
+    is_added_later = models.BooleanField(_("added after it was signed"), default=False)
+    attached_by = models.CharField(_("attached by"), max_length=LONGEST_BY)
+    attached_at = models.DateTimeField(_("attached"), default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("attachment")
+        verbose_name_plural = _("attachments")
+        constraints = [
+            models.UniqueConstraint(fields=["record_type", "record_id", "file"], name="file_attachment_once_per_record")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.record_type} {self.record_id} {self.file_id}"

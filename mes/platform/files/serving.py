@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
+from rest_framework.request import Request
 
 from mes import errors
 from mes.platform.database.lookup import get_or_raise
@@ -22,7 +23,7 @@ def find(text: str) -> StoredFile:
     return get_or_raise(StoredFile.objects.defer("thumbnail"), errors.StoredFileNotFound, pk=number)
 
 
-def serve(request: HttpRequest, file: StoredFile) -> HttpResponse:
+def serve(request: HttpRequest | Request, file: StoredFile) -> HttpResponse:
     """Answer with the content of a file; 304 where the browser has it. Content is told by its hash."""
     tag = f'"{file.sha256}"'
     unchanged: HttpResponse | None = get_conditional_response(request, etag=tag)

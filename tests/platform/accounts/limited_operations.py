@@ -183,6 +183,8 @@ POST /api/events/retry-dead
 POST /api/events/{id}/retry
 POST /api/execution-configs
 POST /api/files
+POST /api/files/{id}/attach
+DELETE /api/attachments/{id}
 DELETE /api/execution-configs/{id}
 PATCH /api/execution-configs/{id}
 POST /api/execution-configs/{config_id}/examples

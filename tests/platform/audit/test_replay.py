@@ -19,6 +19,7 @@ from mes.platform.accounts.roles import Role
 from mes.platform.accounts.tokens import issue_token
 from mes.platform.audit.models import AuditEntry
 from mes.platform.database.tracking import Tracked, tracked
+from mes.platform.files.models import FileAttachment, StoredFile
 from mes.platform.inbound.models import Source
 from mes.platform.sign_in.models import Badge, SecondFactor, SecondFactorRule, Terminal
 from mes.production.hold_models import HoldRule
@@ -67,6 +68,8 @@ def things(db: None) -> list[Tracked]:
     OqcInspection.objects.create(
         run=plant.run, rule=rule, scheme="ALL", lot_size=1, sample_qty=1, ac=0, re=1, seed="0", created_by="ada"
     )
+    file = StoredFile.objects.create(sha256="0" * 64, media_type="application/pdf", size=1, name="a.pdf")
+    FileAttachment.objects.create(file=file, record_type="HOLD", record_id=1, attached_by="ada")
     missing = [thing.table for thing in tracked if not rows_of(thing)]
     assert not missing
     return list(tracked)

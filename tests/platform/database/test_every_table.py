@@ -24,7 +24,7 @@ STAYS = {
         """,
     "the product's history: what was made, how, and who decided": """
         mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_heldunit
-        mes_holddecision mes_signature mes_approval mes_unitalias
+        mes_holddecision mes_signature mes_approval mes_fileattachment mes_unitalias
         execution_deviation execution_reworktask execution_reworktask_defects execution_repairrecord
         execution_track execution_disposition execution_carrier execution_carrierload
         execution_carriertrack execution_carriertrackunit execution_defect execution_inspectionresult
