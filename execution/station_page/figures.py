@@ -55,7 +55,8 @@ class ShiftFigures:
 _COUNTS = f"NOT t.is_trial AND t.result_override NOT IN ({', '.join(repr(each.value) for each in CLOSED_BY_DECISION)})"
 _ENTERED = "t.in_at >= place.start AND t.in_at < place.until"
 # Whoever came in during a shift has left since it began, or is inside: what left is found by the index of stations and
-# times of leaving, what is inside by that of open tracks.
+# times of leaving, what is inside by that of open tracks. The plan is made once, without knowing what is given: of a
+# limit that it does not know it thinks that it leaves a tenth of all tracks, and it would look at all units.
 FIGURES = f"""
     SELECT place.station_id, closed.entered + inside.entered, closed.passed, closed.failed, closed.firsts,
            closed.first_passed, latest.units
@@ -80,8 +81,8 @@ FIGURES = f"""
           SELECT json_agg(json_build_array(u.sn, r.run_no, t.step_no, t.operation_code, t.attempt, t.result, t.out_at,
                                            t.is_trial) ORDER BY t.out_at DESC, t.id DESC)::text AS units
             FROM (SELECT * FROM execution_track t
-                   WHERE t.station_id = place.station_id AND t.out_at IS NOT NULL
-                   ORDER BY t.out_at DESC, t.id DESC LIMIT %(most)s::integer) AS t
+                   WHERE t.station_id = place.station_id AND t.out_at IS NOT NULL AND %(with_last)s::boolean
+                   ORDER BY t.out_at DESC, t.id DESC LIMIT {LAST_UNITS}) AS t
             JOIN mes_unit u ON u.id = t.unit_id
             JOIN mes_run r ON r.id = t.run_id
       ) AS latest
@@ -93,16 +94,17 @@ def shift_figures(
     stations: Sequence[Station], at: datetime, *, last_units: int = LAST_UNITS
 ) -> dict[int, ShiftFigures]:
     """Return what each station did in the shift of its line that `at` is in, by its id: two statements, however many
-    stations there are. A station without a line, and one of a line without shifts, is told the whole day.
+    stations there are; at most `LAST_UNITS` last units. A station without a line, and one of a line without shifts, is
+    told the whole day.
     """
     times = _find_times(stations, at)
     given = {
         "station_ids": list(times),
         "starts": [shift.started_at for shift in times.values()],
         "ends": [shift.ended_at for shift in times.values()],
-        "most": last_units,
+        "with_last": last_units > 0,
     }
-    return {row[0]: _as_figures(times[row[0]], *row[1:]) for row in fetch_all(FIGURES, given)}
+    return {row[0]: _as_figures(times[row[0]], last_units, *row[1:]) for row in fetch_all(FIGURES, given)}
 
 
 def _find_times(stations: Sequence[Station], at: datetime) -> dict[int, ShiftTime]:
@@ -118,7 +120,14 @@ def _find_times(stations: Sequence[Station], at: datetime) -> dict[int, ShiftTim
 
 
 def _as_figures(
-    shift: ShiftTime, entered: int, passed: int, failed: int, firsts: int, first_passed: int, latest: str | None
+    shift: ShiftTime,
+    most: int,
+    entered: int,
+    passed: int,
+    failed: int,
+    firsts: int,
+    first_passed: int,
+    latest: str | None,
 ) -> ShiftFigures:
     return ShiftFigures(
         date=shift.date,
@@ -129,7 +138,7 @@ def _as_figures(
         count_pass=passed,
         count_fail=failed,
         first_pass_yield=100 * first_passed / firsts if firsts else None,
-        last_units=[_as_unit(*columns) for columns in _LATEST.decode(latest)] if latest else [],
+        last_units=[_as_unit(*columns) for columns in _LATEST.decode(latest)[:most]] if latest else [],
     )
 
 
