@@ -9,9 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from execution import dispositions, labels, queries, station_work
+from execution import dispositions, labels, permits, queries, station_work
 from execution.data.judging import LONGEST_TEXT
 from execution.models import Track, TrackResult
+from execution.permits_api import PermitReason
 from execution.quality.defect_fields import (
     MOST_DEFECTS,
     DefectCodeField,
@@ -21,6 +22,7 @@ from execution.quality.defect_fields import (
 )
 from execution.quality.repair.overrides import LimitOverride, read_override, tell_signature
 from execution.station_work import EntryKind
+from mes.errors import DomainError
 from mes.platform.accounts.permissions import StationAccess, check_capability, operator_name
 from mes.platform.accounts.roles import Capability
 from mes.platform.http.envelope import encode
@@ -50,6 +52,10 @@ OPERATOR = "Who is said to do it; by default who is signed in."
 KEPT = (
     "sent again it gets the first answer. Refused, it is kept as a failed message, and holds the unit that it says has "
     "failed (`details.held`)."
+)
+FORM = (
+    "Whether to answer what the form of the step shows. A refusal then tells all reasons and who may release each, as "
+    "the permit does (`details.reasons`)."
 )
 OF_FORM = "With `?form=true` only."
 IS_DUPLICATE = "With `entryId` only: whether it was taken in before."
@@ -84,6 +90,13 @@ class WorkInstruction(serializers.Serializer):
     address = serializers.CharField()
 
 
+class StepOfRoute(serializers.Serializer):
+    """A step of the unit's route."""
+
+    stepNo = serializers.IntegerField()
+    name = serializers.CharField()
+
+
 class OperationOfStep(serializers.Serializer):
     """The operation of a step."""
 
@@ -103,6 +116,7 @@ class TrackInAnswer(serializers.Serializer):
     operation = OperationOfStep(required=False, help_text=OF_FORM)
     dataSpecs = serializers.ListField(child=serializers.DictField(), required=False, help_text=OF_FORM)
     workInstructions = WorkInstruction(many=True, required=False, help_text=OF_FORM)
+    steps = StepOfRoute(many=True, required=False, help_text=OF_FORM)
 
 
 class TypedValue(StrictSerializer):
@@ -223,7 +237,7 @@ class StationWorkViewSet(GenericViewSet):
         summary="Track a unit in",
         description="A repeated call at the same station returns the open track. `at` may lie in the past. An entry "
         f"with `entryId` is done once: {KEPT}",
-        parameters=[OpenApiParameter("form", bool, description="Whether to answer what the form of the step shows.")],
+        parameters=[OpenApiParameter("form", bool, description=FORM)],
         request=TrackInRequest,
         responses={201: TrackInAnswer, 200: TrackInAnswer},
         examples=[OpenApiExample("A scan", value={"runNo": "WO-4711-01", "sn": "SN-0001"}, request_only=True)],
@@ -231,9 +245,14 @@ class StationWorkViewSet(GenericViewSet):
     def track_in(self, request: Request, code: str) -> Response:
         """Open a track."""
         sender_of(request).check_station(code)
-        done = _do(request, EntryKind.TRACK_IN, code)
+        shows_form = request.query_params.get("form") == "true"
+        try:
+            done = _do(request, EntryKind.TRACK_IN, code)
+        except DomainError as refusal:
+            reasons = _list_reasons(request, code, refusal) if shows_form else []
+            raise refusal.with_details(reasons=reasons) if reasons else refusal from None
         answer = done.answer
-        if request.query_params.get("form") == "true" and "trackId" in answer:
+        if shows_form and "trackId" in answer:
             answer = {**answer, **queries.get_form(int(answer["trackId"]))}
         return Response(answer, status=201 if done.is_new else 200)
 
@@ -290,6 +309,22 @@ def _do(request: Request, kind: EntryKind, code: str) -> station_work.Done:
         return station_work.Done(received.answer, received.record_id, getattr(received, "is_new", False))
     act = station_work.ACTS[kind]
     return act(read(REQUESTS[kind], request), station_code=code, by=sender_of(request).system)
+
+
+def _list_reasons(request: Request, code: str, refusal: DomainError) -> list[dict[str, Any]]:
+    """Return every reason why a unit may not enter, for people at a station; none where the refusal is about what was
+    sent, or is so no more.
+    """
+    asked = TrackInRequest(data=request.data)
+    if not asked.is_valid():
+        return []
+    given = asked.validated_data
+    try:
+        permit = permits.ask_for_unit(station_code=code, sn=given["sn"], run_no=given.get("run_no"), by_machine=False)
+    except DomainError:
+        return []
+    told = any(reason.code == refusal.code for reason in permit.reasons)
+    return [dict(PermitReason(reason).data) for reason in permit.reasons] if told else []
 
 
 class ReasonRequest(StrictSerializer):

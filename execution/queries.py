@@ -223,11 +223,13 @@ def get_form(track_id: int) -> dict[str, Any]:
     if not rows:
         raise errors.TrackNotFound(code=track_id)
     step_no, version_id, digest = rows[0]
-    step = snapshots.load(version_id=version_id, digest=digest).step_of_track(step_no)
+    route = snapshots.load(version_id=version_id, digest=digest)
+    step = route.step_of_track(step_no)
     return {
         "operation": {"code": step.operation_code, "name": step.operation_name},
         "dataSpecs": list(map(describe_spec, step.specs)),
         "workInstructions": [],
+        "steps": [{"stepNo": each.step_no, "name": each.operation_name} for each in route.steps],
     }
 
 
