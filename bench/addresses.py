@@ -48,7 +48,7 @@ PAGES = (
     *("/trace/units/GROWN-00000007/", "/trace/runs/GROWN-R000000/", "/trace/carriers/GROWN-C0000/"),
     *("/first-articles/GROWN-R000000/", "/readiness/runs/GROWN-R000000/", "/ingest/sources/", "/ingest/preview/"),
     *("/orders/", "/orders/GROWN-W000000/", "/new-order/", "/new-run/GROWN-N000000/", "/approvals/", "/lines/GROWN-0/"),
-    *("/lines/GROWN-0/set-up/", "/metrics", "/readyz", "/notifications/bell/"),
+    *("/lines/GROWN-0/set-up/", "/stations/GROWN-0-TEST/", "/metrics", "/readyz", "/notifications/bell/"),
 )
 PARAMETERS_OF_PAGES: Mapping[str, Sequence[str]] = {
     "/trace/": ("q",),

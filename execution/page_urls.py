@@ -7,6 +7,7 @@ from execution.quality.first_article import pages as first_article
 from execution.quality.holds import pages as holds
 from execution.quality.oqc import pages as oqc
 from execution.quality.repair import pages as repair
+from execution.station_page import pages as station_page
 from mes.platform.http.addresses import NAME, one_of
 
 urlpatterns = [
@@ -31,5 +32,6 @@ urlpatterns = [
     path("repair/", repair.bench, name="repair"),
     path("repair/<int:task_id>/", repair.task, name="repair-task"),
     path("repair/<int:task_id>/<str:name>/", repair.act, name="repair-act"),
+    path("stations/<name:code>/", station_page.station, name="station"),
     path("first-articles/<name:run_no>/", first_article.first_article, name="first-article"),
 ]

@@ -16,7 +16,16 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
 from django.db import connections
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    sync_playwright,
+)
 from pytest_django.live_server_helper import LiveServer
 
 from mes.platform.accounts.roles import Role
@@ -81,8 +90,11 @@ def context(browser: Browser, live_server: LiveServer) -> Iterator[BrowserContex
 
 
 @contextmanager
-def watched(context: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
-    """Open a page that is watched for everything that must not happen."""
+def watched(context: BrowserContext, live_server: LiveServer, *, refusing: str = "") -> Iterator[Page]:
+    """Open a page that is watched for everything that must not happen.
+
+    At addresses that hold `refusing`, answers of 400 and more are meant, and the browser may say so.
+    """
     problems: list[str] = []
     host = urlsplit(live_server.url).netloc
 
@@ -91,14 +103,19 @@ def watched(context: BrowserContext, live_server: LiveServer) -> Iterator[Page]:
             problems.append(f"asks another host: {request.url}")
 
     def see_response(response: Response) -> None:
-        if response.status >= 400:
+        if response.status >= 400 and not (refusing and refusing in response.url):
             problems.append(f"{response.status} for {response.request.method} {response.url}")
+
+    def see_console(entry: ConsoleMessage) -> None:
+        is_meant = refusing and refusing in str(entry.location.get("url")) and entry.text.startswith("Failed to load")
+        if entry.type == "error" and not is_meant:
+            problems.append(f"console: {entry.text}")
 
     page = context.new_page()
     page.on("request", see_request)
     page.on("response", see_response)
     page.on("pageerror", lambda error: problems.append(f"script: {error}"))
-    page.on("console", lambda entry: problems.append(f"console: {entry.text}") if entry.type == "error" else None)
+    page.on("console", see_console)
     yield page
     page.close()
     assert problems == []

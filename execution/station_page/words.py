@@ -1,0 +1,161 @@
+"""What the station page says: what a script puts together there is translated here, and comes with the page."""
+
+from collections.abc import Mapping
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from execution.permit_reasons import LIFTED_BY
+from mes.platform.accounts.roles import roles_with
+
+# What keeps a unit out, in the two or three words that are read from where somebody stands; the message says the rest.
+HEADS: Mapping[str, str | Promise] = {
+    "UNIT_ON_HOLD": _("On hold"),
+    "REPAIR_OPEN": _("To be repaired first"),
+    "UNIT_OUT_FAILED": _("Failed, not decided about"),
+    "UNIT_SCRAPPED": _("Scrapped"),
+    "UNIT_ALREADY_DONE": _("Done already"),
+    "UNIT_ALREADY_IN_STATION": _("In another station"),
+    "UNIT_NOT_FOUND": _("Not known"),
+    "UNIT_RUN_NOT_FOUND": _("In no run"),
+    "UNIT_RUN_MISMATCH": _("Another run"),
+    "SN_IS_REFERENCE": _("A reference unit"),
+    "SN_UNREADABLE": _("Not a serial number"),
+    "SN_MASK_MISMATCH": _("Not a serial number of this product"),
+    "VALIDATION_ERROR": _("Not a serial number"),
+    "STATION_MISMATCH": _("Not its station"),
+    "STATION_LINE_MISMATCH": _("Another line"),
+    "STEP_MISMATCH": _("Not its step"),
+    "RUN_NOT_AUTHORIZED": _("Run not authorized"),
+    "RUN_IN_PREP": _("Run not authorized"),
+    "RUN_ON_HOLD": _("Run on hold"),
+    "RUN_CLOSED": _("Run has ended"),
+    "RUN_IN_OQC": _("Run in outgoing inspection"),
+    "RUN_QTY_EXCEEDED": _("Run is full"),
+    "FAI_NOT_PASSED": _("First article not passed"),
+    "EQUIPMENT_UNAVAILABLE": _("Machine down"),
+    "LINE_ON_HOLD": _("Line stopped"),
+    "STATION_STOPPED": _("Station stopped"),
+    "UNIT_NOT_IN_STATION": _("Not in this station"),
+    "REQUIRED_DATA_MISSING": _("Values are missing"),
+    "DEFECT_CODE_NOT_FOUND": _("No such defect"),
+    "RESULT_CONTRADICTS_DEFECT": _("It has an open defect"),
+    "DATA_TYPE_MISMATCH": _("A value does not fit"),
+}
+
+WORDS: Mapping[str, str | Promise] = {
+    # the one state
+    "scan": _("Scan"),
+    "scan_more": _("Scan the next unit."),
+    "scan_chosen": _("Scan the next unit, or choose one that is in work."),
+    "asking": _("One moment"),
+    "asking_more": _("Asking whether it may be worked here."),
+    "in_work": _("In work"),
+    "in_work_step": _("Step {no} {name}"),
+    "in_work_attempt": _("attempt {attempt}"),
+    "unchecked": _("In work, unchecked"),
+    "unchecked_more": _("The server does not answer. Work on: what you record is kept here and sent later."),
+    "not_here": _("Not here"),
+    "released_by": _("Who releases it: {who}"),
+    "released_by_none": _("Nobody can release this: it is what it is."),
+    "by_hold": _("hold {no}"),
+    "understood": _("Understood"),
+    "later": _("Later"),
+    "held_for_it": _("The unit is on hold for it."),
+    "held_here": _("It is held in this station: put it aside. Who may release it sees why on its page."),
+    "sending": _("One moment"),
+    "sending_more": _("{sn} is being recorded."),
+    "kept": _("Kept"),
+    "kept_more": _("{sn}: {result} is kept here and sent when the server answers. Scan the next unit."),
+    "passed": _("Passed"),
+    "failed": _("Failed"),
+    "failed_by_data": _("Failed by its values"),
+    "failed_by_data_more": _("You said Pass, but a key value is outside its limits."),
+    "failed_by_other_more": _("You said Pass, but something else says Fail."),
+    "next_step": _("Next: step {no} {name}"),
+    "next_same": _("Test it again: step {no} {name}"),
+    "next_done": _("It is done: the last step of its route."),
+    "next_decision": _("Put it aside: somebody decides about it."),
+    "next_held": _("It is on hold: put it aside."),
+    "not_recorded": _("Not recorded"),
+    "left": _("Left meanwhile"),
+    "left_more": _("{sn} has left this station: somebody else recorded it."),
+    "looking": _("You look on"),
+    "looking_more": _("Your account may not record work. Sign in as an operator to scan."),
+    # said beside it
+    "again": _("{sn} is in work already. Nothing has changed."),
+    "chosen": _("{sn} is in work here."),
+    "nothing_in_work": _("Nothing is in work: scan a unit first."),
+    "still_asking": _("One moment: the answer about {sn} is not there yet."),
+    "cleared": _("What was typed for {sn} is cleared. It is still in work."),
+    "put_aside": _("{sn} stays in this station. Scan it again to go on with it."),
+    "nothing_to_cancel": _("There is nothing to cancel."),
+    "unknown_command": _("This command is not known: {text}"),
+    "unknown_defect": _("No defect code is called {code}."),
+    "defect_added": _("{name} is named."),
+    "designator_first": _("Name the defect first, then where it is."),
+    "designator_added": _("{name} at {location}."),
+    "defects_named": _("Defects are named. Record the failure, or take them away first."),
+    "too_many": _("At most {most} defects are recorded at once."),
+    "missing": _("Missing for Pass: {names}"),
+    "missing_beside": _("is needed for Pass"),
+    "wrong_number": _("is no number"),
+    "wrong_json": _("is not valid JSON"),
+    "wrong_beside": _("Something typed cannot be taken: {names}"),
+    "name_defect": _("Name what is wrong, or record the failure without a defect."),
+    "scan_put": _("Taken into {name}."),
+    "ambiguous_scan": _("Whether this is a unit could not be asked. It was put into {name}."),
+    "sound_on": _("Sound is on"),
+    "sound_off": _("Sound is off"),
+    # the form
+    "limits_from_to": _("{low} to {high} {unit}"),
+    "limits_from": _("at least {low} {unit}"),
+    "limits_to": _("at most {high} {unit}"),
+    "target": _("target {target} {unit}"),
+    "good": _("within its limits"),
+    "bad": _("outside its limits"),
+    "alarm": _("beyond its alarm limits: the unit will be held"),
+    "fails": _("A key value is outside its limits: the unit will fail, whatever you press."),
+    "yes": _("Yes"),
+    "no": _("No"),
+    "needed": _("needed"),
+    "by_machine": _("Values that a machine reports"),
+    "no_values": _("Nothing is to be typed here."),
+    "opens_elsewhere": _("opens beside"),
+    # what is wrong
+    "where": _("Where"),
+    "where_help": _("Scan or type designators, such as R12, one after the other."),
+    "quantity": _("How many"),
+    "fewer": _("One fewer"),
+    "more": _("One more"),
+    "take_away": _("Take {name} away"),
+    "no_code_found": _("No code is called so."),
+    "indicator": _("indicator only"),
+    "fail_without": _("Fail, no defect named"),
+    "fail_with_one": _("Fail with 1 defect"),
+    "fail_with": _("Fail with {count} defects"),
+    # entries
+    "offline": _("The server does not answer."),
+    "waiting_one": _("1 entry is kept in this browser and will be sent."),
+    "waiting": _("{count} entries are kept in this browser and will be sent."),
+    "entry_in": _("scanned in"),
+    "entry_pass": _("Pass"),
+    "entry_fail": _("Fail"),
+    "refused_at": _("{what} at {at} by {who}"),
+    "settle": _("Settle"),
+    "send_again": _("Send it again"),
+    "sign_in": _("Entries are not sent: sign in again. {why}"),
+    "not_kept": _("This browser keeps nothing: {sn} is not recorded. Free space, or use another one."),
+    "back_to_work": _("Open it again"),
+    "step_unknown": _("the step is not known"),
+}
+
+
+def list_releases() -> dict[str, list[str]]:
+    """Return by the code of a refusal the roles, as people call them, of which one may lift it."""
+    return {refusal.code: [str(role.label) for role in roles_with(needed)] for refusal, needed in LIFTED_BY.items()}
+
+
+def as_texts(words: Mapping[str, str | Promise]) -> dict[str, str]:
+    """Return words in the language of the request."""
+    return {name: str(word) for name, word in words.items()}
