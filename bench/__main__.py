@@ -10,18 +10,28 @@ what takes longer in a large plant than in a small one (`bench.growth`).
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
-from bench import against, beside, growth, installation, load, memory, outbox, report
+from bench import against, beside, growth, installation, load, memory, outbox, quality, report
 from bench.case import BenchError, Case, Plant
 from bench.cases import CASES
 from bench.installation import WebServer
 from bench.measure import Pair, Result
-from bench.outcomes import unwind_on_signals, write_outcomes
+from bench.outcomes import AsJson, unwind_on_signals, write_outcomes
 from mes.platform.server.embedded import EmbeddedServerError
 from mes.platform.server.supervisor import SupervisionError
+
+
+class AsJudged(AsJson, Protocol):
+    """What was measured, with its targets."""
+
+    @property
+    def name(self) -> str: ...
+
+    def checks(self) -> list[tuple[str, bool]]: ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class Plan:
     seconds: float = 10
 
 
-NAMES = [*CASES, *outbox.NAMES]
+NAMES = [*CASES, *outbox.NAMES, *quality.NAMES]
 QUICK = Plan(rounds=1, warm_up=1, seconds=3)
 PAIRED = Plan(rounds=7, warm_up=1, seconds=3)
 GROWN_ROUNDS = 5
@@ -78,7 +88,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.grown:
         return _measure_growth(arguments, chosen)
     if arguments.against:
-        write_outcomes(arguments.json, "results", against.compare(arguments.against, chosen, **asdict(plan)))
+        compared = [name for name in chosen if name not in quality.NAMES]  # which are compared with themselves
+        write_outcomes(arguments.json, "results", against.compare(arguments.against, compared, **asdict(plan)))
         return 0
     if arguments.memory:
         return _end(arguments, [memory.measure(quick=arguments.quick)])
@@ -112,23 +123,34 @@ def _measure_growth(arguments: argparse.Namespace, chosen: Sequence[str]) -> int
     return 1 if missed else 0
 
 
-def measure(names: Sequence[str], plan: Plan) -> list[Result | outbox.Result]:
+def measure(names: Sequence[str], plan: Plan) -> list[AsJudged]:
     """Set an installation up, measure every case in it, take it down."""
     with installation.database() as url:
         from bench import plant
 
         print("Building the plant …", flush=True)
         built = plant.build()
-        results: list[Result | outbox.Result] = []
+        results: list[AsJudged] = []
         with installation.web_server() as web:
             results += [_measure_case(CASES[name], built, plan, url, web) for name in names if name in CASES]
             if outbox.FOLLOWED in names:
                 times = {"warm_up": plan.warm_up, "seconds": plan.seconds}
                 results.append(outbox.measure_followed(built, web.port, web.meter, round_no=0, **times))
+            results += _measure_quality(names, built, plan, web)
             server = web.meter.database
         for name in (name for name in names if name in outbox.KINDS):  # the web server would have nothing to do
             results.append(outbox.measure(name, quick=plan == QUICK, database=server))
         return results
+
+
+def _measure_quality(names: Sequence[str], plant: Plant, plan: Plan, web: WebServer) -> Iterator[AsJudged]:
+    from bench.quality import held, leaving
+
+    times = {"warm_up": plan.warm_up, "seconds": plan.seconds}
+    for name in (name for name in quality.LEAVING if name in names):
+        yield leaving.measure(name, plant, web.port, web.meter, rounds=plan.rounds, **times)
+    if quality.HELD in names:
+        yield held.measure(plant, web.port, quick=plan == QUICK)
 
 
 def _measure_case(case: Case, plant: Plant, plan: Plan, url: str, web: WebServer) -> Result:

@@ -113,20 +113,20 @@ def measure(name: str, *, quick: bool, database: int) -> Result:
     """
     completed, due = (COMPLETED // 50, DUE // 10) if quick else (COMPLETED, DUE)
     print(f"\n{name}: {due:,} due events beside {completed:,} completed ones, one worker", flush=True)
-    _clean_up()
-    _execute(RULE)
+    clean_up()
+    execute(RULE)
     if not _count("SELECT count(*) FROM mes_mesevent WHERE idempotency_key LIKE 'bench-COMPLETED%'"):
-        _execute(COPY, {"status": "COMPLETED", "number": completed})
-    _execute(WRITE.format(kind=KINDS[name], number=due))
-    _execute("VACUUM ANALYZE")
-    _execute("CHECKPOINT")
+        execute(COPY, {"status": "COMPLETED", "number": completed})
+    execute(WRITE.format(kind=KINDS[name], number=due))
+    execute("VACUUM ANALYZE")
+    execute("CHECKPOINT")
     by_index = _claims_by_index()
-    with _worker() as pid:
+    with running_worker() as pid:
         meter = Meter(web=pid, database=database)
-        _wait_until_quiet(meter)
+        wait_until_quiet(meter)
         with _due_at_once():
             before, start = meter.read(), time.perf_counter()
-        _wait_until_worked_off(name)
+        wait_until_worked_off(name)
         seconds = time.perf_counter() - start
         result = Result(name, completed, due, seconds, by_index, (meter.read() - before) / due)
     if _count("SELECT count(*) FROM mes_mesevent WHERE status <> 'COMPLETED'"):
@@ -141,15 +141,15 @@ def measure_followed(plant: Plant, port: int, web: Meter, *, round_no: int, warm
     """Send machine events while a worker runs, and wait until nothing that follows of them is due."""
     case, round_no = CASES[REQUEST], FIRST_ROUND + round_no
     case.prepare(round_no, case.connections, int((warm_up + seconds) * case.fastest / case.connections))
-    _clean_up()
-    _execute("VACUUM ANALYZE")
-    _execute("CHECKPOINT")
-    with _worker() as pid:
+    clean_up()
+    execute("VACUUM ANALYZE")
+    execute("CHECKPOINT")
+    with running_worker() as pid:
         worker = Meter(web=pid, database=web.database)
-        _wait_until_quiet(worker)
+        wait_until_quiet(worker)
         before = web.read(), worker.read()
         measured, requests = load.run(case, plant, port, round_no=round_no, warm_up=warm_up, seconds=seconds)
-        _wait_until_worked_off(FOLLOWED)
+        wait_until_worked_off(FOLLOWED)
         of_web, of_worker = web.read() - before[0], worker.read() - before[1]
     used = Used(of_web.web + of_worker.web, of_web.database) / requests
     result = Result(FOLLOWED, 0, requests, requests / measured.rate, used=used)
@@ -160,17 +160,17 @@ def measure_followed(plant: Plant, port: int, web: Meter, *, round_no: int, warm
 _CLOCKS = "SELECT count(*) FROM mes_timeruleinstance WHERE entity_id LIKE 'BENCH-C%' AND status = 'ACTIVE'"
 
 
-def _clean_up() -> None:
+def clean_up() -> None:
     """Settle what is open and remove what a round before left."""
-    _execute("DELETE FROM mes_mesevent WHERE idempotency_key LIKE 'bench-PENDING%'")
-    _execute("DELETE FROM mes_timeruleinstance WHERE entity_id LIKE 'BENCH-C%'")
-    _execute("DELETE FROM mes_timerulemark WHERE entity_id LIKE 'BENCH-C%'")
-    _execute("UPDATE mes_mesevent SET status = 'COMPLETED' WHERE status <> 'COMPLETED'")
-    _execute("DELETE FROM mes_workerheartbeat")
+    execute("DELETE FROM mes_mesevent WHERE idempotency_key LIKE 'bench-PENDING%'")
+    execute("DELETE FROM mes_timeruleinstance WHERE entity_id LIKE 'BENCH-C%'")
+    execute("DELETE FROM mes_timerulemark WHERE entity_id LIKE 'BENCH-C%'")
+    execute("UPDATE mes_mesevent SET status = 'COMPLETED' WHERE status <> 'COMPLETED'")
+    execute("DELETE FROM mes_workerheartbeat")
 
 
 @contextmanager
-def _worker() -> Iterator[int]:
+def running_worker() -> Iterator[int]:
     """Run a worker from the moment it has shown itself."""
     from django.conf import settings
 
@@ -188,7 +188,7 @@ def _worker() -> Iterator[int]:
         supervisor.stop()
 
 
-def _wait_until_quiet(meter: Meter) -> None:
+def wait_until_quiet(meter: Meter) -> None:
     """Wait until a worker has started all of its processes and rests."""
     used, until = meter.read().web, time.perf_counter() + 30
     while time.perf_counter() < until:
@@ -204,11 +204,11 @@ def _due_at_once() -> Iterator[None]:
     from django.db import transaction
 
     with transaction.atomic():
-        _execute("UPDATE mes_mesevent SET next_attempt_at = now() WHERE status = 'PENDING'")
+        execute("UPDATE mes_mesevent SET next_attempt_at = now() WHERE status = 'PENDING'")
         yield
 
 
-def _wait_until_worked_off(name: str) -> None:
+def wait_until_worked_off(name: str) -> None:
     start = time.perf_counter()
     while _count(OPEN):
         if time.perf_counter() - start > PATIENCE:
@@ -229,7 +229,7 @@ def _claims_by_index() -> bool:
     return "event_due" in plan and "Seq Scan on mes_mesevent" not in plan
 
 
-def _execute(statement: str, values: dict[str, Any] | None = None) -> None:
+def execute(statement: str, values: dict[str, Any] | None = None) -> None:
     from django.db import connection
 
     with connection.cursor() as cursor:

@@ -1,7 +1,17 @@
 """Every case, in the order in which they run. A new one is a file here and a line below."""
 
 from bench.case import Case
-from bench.cases import auto_single, device_data_batch, device_data_single, panel, permit, reads, refused, trace_unit
+from bench.cases import (
+    auto_single,
+    device_data_batch,
+    device_data_single,
+    panel,
+    permit,
+    reads,
+    refused,
+    trace_unit,
+    track_out,
+)
 
 _ALL = (
     device_data_single.CASE,
@@ -12,6 +22,7 @@ _ALL = (
     refused.FAILING,
     permit.PERMIT,
     permit.REFUSED,
+    track_out.CASE,
     trace_unit.TRACE,
     trace_unit.PAGE,
     reads.QUEUE,

@@ -36,6 +36,12 @@ def plan(hold: Hold, unit_ids: Sequence[int], *, decision: HoldDecision | None =
         _emit(first)
 
 
+def list_waiting(hold: Hold) -> set[int]:
+    """Return the units that the worker is yet to hold."""
+    batches = HoldBatch.objects.filter(hold=hold, decision=None)
+    return {unit_id for unit_ids in batches.values_list("unit_ids", flat=True) for unit_id in unit_ids}
+
+
 def forget(hold: Hold) -> None:
     """Hold nothing more of what a locked hold was yet to hold."""
     HoldBatch.objects.filter(hold=hold, decision=None).delete()

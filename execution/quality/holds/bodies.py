@@ -251,8 +251,9 @@ class HoldDetail(HoldRow):
         fields = (*HoldRow.Meta.fields, "counts", "history", "items", "files", "signed", "signature")
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        """Look the signature of its latest decision up once, for both that tell of it."""
-        instance.latest_signature = queries.find_signature(instance)
+        """Read what was decided once, for all that tell of it: the signature is that of the latest decision."""
+        instance.decided = queries.list_history(instance)
+        instance.latest_signature = instance.decided[-1]["signature"]
         told: dict[str, Any] = super().to_representation(instance)
         return told
 
@@ -262,9 +263,9 @@ class HoldDetail(HoldRow):
         return queries.count(hold)
 
     @extend_schema_field(HoldEvent(many=True))
-    def get_history(self, hold: Hold) -> Any:
+    def get_history(self, hold: Any) -> Any:
         """What was decided, the oldest first."""
-        return HoldEvent(queries.list_history(hold), many=True).data
+        return HoldEvent(hold.decided, many=True).data
 
     @extend_schema_field(HeldUnitAnswer(many=True))
     def get_items(self, hold: Hold) -> Any:

@@ -78,8 +78,10 @@ def _read(hold: Hold) -> tuple[Condition, Named] | None:
 
 
 def _catch(hold: Hold, condition: Condition, named: Named, unit_ids: Sequence[int]) -> None:
-    if found := matching.find_named(condition, named, among=unit_ids, catching=hold.pk):
-        batches.plan(hold, found, is_caught=True)
+    found = matching.find_named(condition, named, among=unit_ids, catching=hold.pk)
+    waiting = batches.list_waiting(hold) if found else set()
+    if caught := [unit_id for unit_id in found if unit_id not in waiting]:
+        batches.plan(hold, caught, is_caught=True)
 
 
 # --- by all else ------------------------------------------------------------------------------------------------

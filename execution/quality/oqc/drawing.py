@@ -140,8 +140,11 @@ def draw_where_made(events: Sequence[MesEvent]) -> None:
     if not due:
         return
     rows = Run.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
-    for run in list(rows.select_related("work_order", "line").filter(pk__in=due).order_by("pk")):
-        _draw_if_made(run, moved_at=moved[run.pk])
+    found = list(rows.select_related("work_order", "line").filter(pk__in=due).order_by("pk"))
+    made = [(run, rule) for run in found if (rule := _find_asking_of_made(run)) is not None]
+    # A draw locks where sampling stands by its rule for its product until the end: of several lots, all in one order.
+    for run, rule in sorted(made, key=lambda each: (each[1].pk, each[0].work_order.product_code, each[0].pk)):
+        _draw_if_due(run, rule, moved_at=moved[run.pk])
 
 
 # A unit that is done is one in its run, so the rules are asked here already: without any, the event concerns nobody.
@@ -162,7 +165,9 @@ def sweep() -> None:
         for run_id, run_no in list(_made_runs().order_by("pk").values_list("pk", "run_no")):
             with rows.row(run_id), transaction.atomic():
                 run = runs.lock(run_no=run_no)
-                _draw_if_made(run)
+                rule = _find_asking_of_made(run)
+                if rule is not None:
+                    _draw_if_due(run, rule)
 
 
 def _made_runs() -> QuerySet[Run]:
@@ -172,13 +177,19 @@ def _made_runs() -> QuerySet[Run]:
     return going.filter(~Exists(units.exclude(status__in=FINISHED)), Exists(units.filter(status=UnitStatus.DONE)))
 
 
-def _draw_if_made(run: Run, *, moved_at: datetime | None = None) -> None:
-    """Draw the sample of a locked run if it is due: what was read before the lock is read again."""
+def _find_asking_of_made(run: Run) -> SamplingRule | None:
+    """Return the rule that asks for the inspection of a locked run, all of whose units are made; None else. What was
+    read before the lock is read again.
+    """
     run.route_version = RouteVersion.objects.defer("snapshot", "errors").get(pk=run.route_version_id)
     if run.status not in GOING or run.is_in_oqc or not _is_made(run):
-        return
-    rule = find_asking(run)
-    if rule is None or not _is_due(run, moved_at):
+        return None
+    return find_asking(run)
+
+
+def _draw_if_due(run: Run, rule: SamplingRule, *, moved_at: datetime | None = None) -> None:
+    """Draw the sample of a locked run, unless its lot was inspected as it is now."""
+    if not _is_due(run, moved_at):
         return
     try:
         _draw(run, rule, by=SYSTEM)

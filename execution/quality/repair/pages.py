@@ -1,7 +1,7 @@
 """The pages of the bench: what waits, what was found and done about it, and where the board goes afterwards."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -184,18 +184,11 @@ def _read_record(request: HttpRequest, found: ReworkTask) -> dict[str, Any]:
         }
     )
     if not body.is_valid():
-        problems = {name: " ".join(map(str, _flat(each))) for name, each in body.errors.items()}
+        problems = {name: acts.in_one_line(each, with_names=False) for name, each in body.errors.items()}
         if "action" in problems:
             problems["action"] = _("Say what was done.")
         raise ValidationFailed(problems)
     return dict(body.validated_data)
-
-
-def _flat(problem: Any) -> Sequence[Any]:
-    """Return in words what is wrong with a field, or with items of it."""
-    if isinstance(problem, Mapping):
-        return [text for each in problem.values() for text in _flat(each)]
-    return [text for each in problem for text in _flat(each)] if isinstance(problem, list) else [problem]
 
 
 def _read_part(text: str, location: str) -> dict[str, str]:

@@ -284,9 +284,9 @@ def _problems_of(found: Mapping[str, Any], fields: Sequence[Field]) -> Iterator[
     wholes = {each.name.partition(".")[0] for each in fields if "." in each.name}
     for name, problem in found.items():
         if name in wholes and isinstance(problem, Mapping):
-            yield from ((f"{name}.{part}", _flat(each)) for part, each in problem.items())
+            yield from ((f"{name}.{part}", in_one_line(each)) for part, each in problem.items())
         else:
-            yield name, _flat(problem)
+            yield name, in_one_line(problem)
 
 
 def typed(request: HttpRequest, name: str) -> str:
@@ -339,11 +339,16 @@ def _moment(text: str) -> str:
     return (timezone.make_aware(moment) if timezone.is_naive(moment) else moment).isoformat()
 
 
-def _flat(problem: Any) -> str:
-    """Return in one line what a serializer says is wrong with a field, or with items of it."""
+def in_one_line(problem: Any, *, with_names: bool = True) -> str:
+    """Return in one line what a serializer says is wrong with a field, or with items of it, by the names of their
+    parts. Without these where people do not know them.
+    """
     if isinstance(problem, Mapping):
-        return " ".join(f"{name}: {_flat(each)}" for name, each in problem.items())
-    return " ".join(map(_flat, problem)) if isinstance(problem, list) else str(problem)
+        parts = ((name, in_one_line(each, with_names=with_names)) for name, each in problem.items())
+        return " ".join(f"{name}: {said}" if with_names else said for name, said in parts)
+    if isinstance(problem, list):
+        return " ".join(in_one_line(each, with_names=with_names) for each in problem if each)
+    return str(problem)
 
 
 # --- doing it -----------------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ from django.utils import timezone
 
 from execution import labels
 from execution.models import Defect, OqcInspection, SamplingRule, SamplingState
-from execution.quality.oqc import drawing
+from execution.quality.oqc import drawing, sampling
 from execution.quality.oqc.signed_document import describe
 from mes.platform.accounts.roles import Role
 from mes.platform.outbox import processor
 from mes.platform.outbox.models import MesEvent
 from mes.production.hold_models import HeldUnit
-from mes.production.models import Run, Unit
+from mes.production.models import Run, Unit, WorkOrder
 from tests.execution.oqc.support import act, draw, inspect, make_lot, make_plant, make_rule, pass_last
 from tests.execution.support import assert_done, assert_refused, decide, nothing_written, track_in
 from tests.factories import Plant, api_client, make_user
@@ -280,3 +280,18 @@ def test_numbers_are_judged_and_what_failed_is_a_defect(plant):
     assert assert_done(act(client, inspection, "complete"))["status"] == "FAILED"
     [defect] = Defect.objects.all()
     assert (defect.code, defect.remark, defect.step_no) == ("OUT_OF_LIMITS", "Voltage · 3.41 V", 30)
+
+
+def test_lots_of_several_products_are_drawn_in_one_order_whichever_runs_came_first(plant, monkeypatch):
+    """A draw keeps locked where sampling of its product stands until all are drawn: crosswise, two would deadlock."""
+    for product in "AB":
+        make_rule(code=product, scheme="ISO2859", level="I", aql="1.0", product_code=product)
+    locked: list[str] = []
+    lock = sampling.lock_for_lot
+    monkeypatch.setattr(sampling, "lock_for_lot", lambda rule, product: locked.append(product) or lock(rule, product))
+    for order in ("AB", "BA"):
+        made = [make_lot(plant, f"LOT-{order}-{product}") for product in order]
+        for run in made:
+            WorkOrder.objects.filter(pk=run.work_order_id).update(product_code=run.run_no[-1])
+        drawing.draw_where_made([MesEvent(run_id=run.pk, created_at=timezone.now()) for run in made])
+    assert locked == ["A", "B", "A", "B"]

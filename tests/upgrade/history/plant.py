@@ -98,12 +98,12 @@ STRANGE_MAPPINGS: dict[int, dict[str, Any]] = {
     20: {
         "snPath": "payload.board",
         "stationCodePath": "payload.machine",
-        "lineCodePath": "no_such_function(payload.line)",
+        "lineCodePath": "length(payload.line)",
         "dataSpecMap": {},
         "waitSeconds": 0,
     },
-    30: {"snPath": "join(payload.board)", "result": {"path": "to_number()", "passValues": [], "failValues": []}},
-    40: {"testResultIdPath": "length()", "measurements": {**MEASUREMENTS, "unitFactors": {}}},
+    30: {"snPath": "length(payload.board)", "result": {"path": "payload.none", "passValues": [], "failValues": []}},
+    40: {"testResultIdPath": "length(payload.none)", "measurements": {**MEASUREMENTS, "unitFactors": {}}},
     50: {},
 }
 
