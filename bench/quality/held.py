@@ -12,9 +12,13 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from functools import partial
 from statistics import median
 from typing import Any
+from unittest import mock
+
+from django.db.models import QuerySet
 
 from bench import by_hand, load, outbox
 from bench.case import BenchError, Plant
@@ -24,7 +28,7 @@ from bench.quality import BY, FIRST_ROUND, HELD
 from execution.quality.holds import services
 from execution.quality.holds.condition import Condition
 from mes.platform.outbox import processor
-from mes.platform.outbox.models import EventType
+from mes.platform.outbox.models import EventStatus, EventType, MesEvent
 from mes.production.hold_models import HeldUnit, Hold
 from mes.production.models import Unit, UnitStatus
 
@@ -32,6 +36,8 @@ UNITS, PART = 10_000, 5  # how many are held, and the share of them that is held
 MOST_STATEMENTS = 1.1  # of a batch, of those of a batch of few units in all
 LEAD = 1.0  # seconds of entering before anything is held
 MOST_ENTERING = 30_000
+OPEN = (EventStatus.PENDING, EventStatus.PROCESSING, EventStatus.FAILED)
+AT_ONCE = timedelta(seconds=1)  # before it is looked whether a batch is left
 
 
 @dataclass(frozen=True)
@@ -137,14 +143,24 @@ def hold_and_release(sns: Sequence[str]) -> Round:
 
 
 def _work_off() -> list[Batch]:
-    """Handle all that is due, oldest first, one by one; return what each batch took."""
-    batches = []
-    while (claim := processor.take(token=uuid.uuid4())).events:
-        for event in claim.events:
-            took = _took(partial(processor.handle, event_id=event.id, token=claim.token))
-            if event.event_type == EventType.HOLD_APPLY:
-                batches.append(took)
+    """Work the outbox off as the worker does until no batch is left; return what each batch took."""
+    batches: list[Batch] = []
+    handle = processor.handle
+
+    def measured(*, event_id: int, token: uuid.UUID) -> None:
+        is_batch = _open_batches().filter(pk=event_id).exists()
+        took = _took(partial(handle, event_id=event_id, token=token))
+        if is_batch:
+            batches.append(took)
+
+    with mock.patch.object(processor, "handle", measured):
+        while _open_batches().exists():
+            processor.process_due(budget=AT_ONCE)
     return batches
+
+
+def _open_batches() -> QuerySet[MesEvent]:
+    return MesEvent.objects.filter(event_type=EventType.HOLD_APPLY, status__in=OPEN)
 
 
 def _took(act: Callable[[], object]) -> Batch:

@@ -31,6 +31,7 @@ from mes.platform.http.whole_numbers import whole_number
 REVIEWED = (DefectSource.INSPECTION, DefectSource.MACHINE)
 MOST_OF_BATCH = 500
 LOOKED_BACK = 50  # how many like it tell whether such a find is usually one
+NAMED_ELSEWHERE = 5  # units
 FALSE_CALL, BATCH, REWORK, HOLD, SCRAP = "false-call", "batch", "rework", "hold", "scrap"
 
 
@@ -56,9 +57,18 @@ class Shown:
 
 def list_waiting(station: str = "") -> QuerySet[Defect]:
     """Return what waits for review, the oldest first: what nobody has decided about yet."""
-    rows = Defect.objects.filter(status=DefectStatus.OPEN, source__in=REVIEWED, hold=None)
-    rows = rows.filter(rework_no=F("unit__rework_no")).order_by("id")
+    rows = _undecided().filter(source__in=REVIEWED).order_by("id")
     return rows.filter(station__code=station) if station else rows
+
+
+def _undecided() -> QuerySet[Defect]:
+    return Defect.objects.filter(status=DefectStatus.OPEN, hold=None, rework_no=F("unit__rework_no"))
+
+
+def list_units_with_values() -> QuerySet[Defect, str]:
+    """Return the units with open defects that were made from values: these are no false calls, so no review has them."""
+    rows = _undecided().filter(source=DefectSource.VALUE)
+    return rows.order_by("unit__sn").values_list("unit__sn", flat=True).distinct()
 
 
 @signed_in
@@ -75,12 +85,15 @@ def review(request: HttpRequest) -> HttpResponse:
     place = _place(station, defect.pk if defect else None)
     offered = acts.with_refusal(request, _list_acts(request, shown, station) if shown else [], place=place)
     by_name = {each.name: each for each in offered}
+    elsewhere = list(list_units_with_values())
     context = {
         "shown": shown,
         "left": waiting.count(),
         "station": station,
         "stations": [(code, count, _place(code)) for code, count in stations.order_by("station__code")],
         "all_url": _place(""),
+        "elsewhere": elsewhere[:NAMED_ELSEWHERE],
+        "elsewhere_count": len(elsewhere),
         "previous_url": _place(station, shown.previous_id) if shown and shown.previous_id else "",
         "next_url": _place(station, shown.next_id) if shown and shown.next_id else "",
         "false_call": by_name.get(FALSE_CALL),

@@ -361,7 +361,11 @@ def test_the_pages_of_bench_and_review(plant: Plant, client: Any) -> None:
         Defect.objects.filter(pk=defect.pk).update(source="MACHINE")
     client.force_login(make_user(Role.SUPERVISOR, username="sue"))
     page = client.get("/defects/review/").content.decode()
-    assert "2 left" in page and "SN-2" in page
+    assert "2 left" in page and "SN-2" in page and "Not here" not in page
+    Defect.objects.filter(pk=defect.pk).update(source="VALUE")
+    page = client.get("/defects/review/").content.decode()
+    assert "1 left" in page and "Not here: 1 unit has a value" in page and 'href="/trace/units/SN-1/"' in page
+    Defect.objects.filter(pk=defect.pk).update(source="MACHINE")
     older = Defect.objects.earliest("id")
     sent = client.post(f"/defects/review/{older.pk}/rework/?station=", {"reason": "real"}, follow=True)
     assert "1 left" in sent.content.decode()
@@ -387,7 +391,8 @@ def test_the_pages_of_bench_and_review(plant: Plant, client: Any) -> None:
     told = assert_done(machine.get("/api/trace/units/SN-2"))
     assert [(each["status"], each["defectIds"]) for each in told["reworkTasks"]] == [("DONE", [str(older.pk)])]
     assert [(each["location"], each["result"]) for each in told["repairs"]] == [("C1", "FIXED")]
-    assert "RES-1" in client.get("/trace/units/SN-2/").content.decode()
+    page = client.get("/trace/units/SN-2/").content.decode()
+    assert "RES-1" in page and re.search(r'class="state tone-good">.{,99}</svg>Fixed</span>', page)
     newer = Defect.objects.latest("id")
     client.post(f"/defects/review/{newer.pk}/rework/?station=", {"reason": "real"})
     assert "on the page of their unit" in client.get("/defects/review/").content.decode()

@@ -4,6 +4,9 @@
 With `--first` it makes the other, small one: `first.*`, of the first schema that today's migrations begin with (commit
 923d0c7); only a new question makes that necessary.
 
+With `--loop` it makes a third, small one too: `loop.*`, of the version before the quality loop (commit d026a1c), with all
+that was held and found by then.
+
 With `--answers` the database stays as it is and only the answers are made anew: after a question or a case was added.
 
 CHECKOUT is a clean checkout of the version before, with what it needs installed in the Python that runs this. Its own
@@ -24,7 +27,7 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-OPTIONS = {"--answers": "dumping.answer_anew", "--first": "first.make"}
+OPTIONS = {"--answers": "dumping.answer_anew", "--first": "first.make", "--loop": "loop.make"}
 
 
 def main() -> None:

@@ -42,14 +42,14 @@ def make() -> None:
         call_command("migrate", verbosity=0)
         admin = Interface(make_token("Admin", "ADMIN"))
         sent: list[dict[str, Any]] = []
-        _make_plant(admin)
+        make_plant(admin)
         oven = Interface(make_token("Oven", "INTEGRATION", "H-REF-1"), sent)
-        _make_done(admin, oven, clock)
+        make_done(admin, oven, clock)
         scheduled("tick")()
-        _make_open(admin, oven, clock)
+        make_open(admin, oven, clock)
         _make_not_begun(admin, oven)
         line = Interface(make_token("Line", "INTEGRATION"), sent)
-        _make_machine_events(admin, line)
+        make_machine_events(admin, line)
         clock.stop(timezone.now())
         write_dump(FIRST_DUMP)
         tokens = {"admin": admin.token, "oven": oven.token, "line": line.token}
@@ -72,7 +72,7 @@ def _questions() -> list[str]:
     return questions
 
 
-def _make_plant(admin: Interface) -> None:
+def make_plant(admin: Interface) -> None:
     admin.post("lines", {"code": "SMT-1", "name": "Line 1 (ü)", "processType": "SMT", "shifts": SHIFTS})
     admin.post("materials", {"code": "BOARD", "name": "A board", "unit": "pcs"})
     for kind, station in STATIONS.items():
@@ -120,7 +120,7 @@ def _make_specs(admin: Interface) -> dict[str, Any]:
     return spec("REFLOW", "Peak Temperature", limits=peak, alarm={"min": 230, "max": 255, "action": "HOLD"})
 
 
-def _make_done(admin: Interface, oven: Interface, clock: Clock) -> None:
+def make_done(admin: Interface, oven: Interface, clock: Clock) -> None:
     """A closed run of the first version."""
     for sn in ("D-1", "D-2"):
         go_through(admin, "PRN-1", sn, "DONE")
@@ -140,7 +140,7 @@ def _make_done(admin: Interface, oven: Interface, clock: Clock) -> None:
     admin.post("runs/DONE/close", {"reason": "all made"})
 
 
-def _make_open(admin: Interface, oven: Interface, clock: Clock) -> None:
+def make_open(admin: Interface, oven: Interface, clock: Clock) -> None:
     """A run of the second version in which units stand everywhere."""
     sns = [sn for sn in UNITS if sn.startswith("O-")]
     make_run(admin, "OPEN", "BOARD", [*sns, "O-NEVER"])
@@ -171,7 +171,7 @@ def _make_not_begun(admin: Interface, oven: Interface) -> None:
     oven.send_raw(DATA, b'{"eventId": "cut off", ')
 
 
-def _make_machine_events(admin: Interface, line: Interface) -> None:
+def make_machine_events(admin: Interface, line: Interface) -> None:
     """A route of two machines: what the second reports before the first waits, what nobody knows is rejected."""
     for kind in ("MARK", "PACK"):
         admin.post("operations", {"code": kind, "name": kind, "kind": "OTHER", "defaultStationType": "AUTO"})
