@@ -66,7 +66,7 @@ def _undecided() -> QuerySet[Defect]:
 
 
 def list_units_with_values() -> QuerySet[Defect, str]:
-    """Return the units with open defects that were made from values: these are no false calls, so no review has them."""
+    """Return the units with open defects that were made from values: no false calls, so no review has them."""
     rows = _undecided().filter(source=DefectSource.VALUE)
     return rows.order_by("unit__sn").values_list("unit__sn", flat=True).distinct()
 
