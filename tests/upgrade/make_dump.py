@@ -4,8 +4,8 @@
 With `--first` it makes the other, small one: `first.*`, of the first schema that today's migrations begin with (commit
 923d0c7); only a new question makes that necessary.
 
-With `--loop` it makes a third, small one too: `loop.*`, of the version before the quality loop (commit d026a1c), with all
-that was held and found by then.
+With `--loop` it makes a third, small one: `loop.*`, of the version before the quality loop (commit d026a1c), with what
+was held and found there.
 
 With `--answers` the database stays as it is and only the answers are made anew: after a question or a case was added.
 

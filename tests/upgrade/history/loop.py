@@ -21,17 +21,8 @@ from .dumping import write_dump
 from .hand import VOLTS, enter, go_through, leave, make_run
 from .reports import DATA, measured, moment, reading, report
 
-FAILED = (
-    "F-OPEN",
-    "F-RETESTED",
-    "F-REWORKED",
-    "F-SCRAPPED",
-    "F-BARE",
-    "F-NAMED",
-    "F-INSPECTED",
-    "F-REVIEWED",
-    "F-LATE",
-)
+FAILED = ("F-OPEN", "F-RETESTED", "F-REWORKED", "F-SCRAPPED", "F-BARE", "F-NAMED")
+INSPECTED = ("F-INSPECTED", "F-REVIEWED", "F-LATE")
 HELD = ("H-PERSON", "H-VALUE", "H-UNSCRAPPED", "H-RELEASED")
 REPORTED = ("A-REPORTED", "A-TWICE")
 RUNS = ("FAILED", "HELD", "REPORTED", "ON-HOLD", "RESUMED", "LOT")
@@ -68,7 +59,7 @@ def make() -> None:
 
 
 def _questions() -> list[str]:
-    runs, sns = (*RUNS, "DONE", "OPEN", "AUTO"), (*FAILED, *HELD, *REPORTED, *first.UNITS)
+    runs, sns = (*RUNS, "DONE", "OPEN", "AUTO"), (*FAILED, *INSPECTED, *HELD, *REPORTED, *first.UNITS)
     questions = [f"/api/{collection}?pageSize=200" for collection in ("runs", "work-orders", EVENTS)]
     questions += [f"/api/runs/{run_no}" for run_no in runs]
     questions += [f"/api/runs/{run_no}/history?pageSize=200" for run_no in runs]
@@ -80,18 +71,18 @@ def _questions() -> list[str]:
 def _make_failed(admin: Interface, line: Interface, clock: Clock) -> None:
     """Units that failed, and what became of them."""
     run = "FAILED"
-    make_run(admin, run, "BOARD", list(FAILED))
-    for sn in FAILED:
+    make_run(admin, run, "BOARD", [*FAILED, *INSPECTED])
+    for sn in (*FAILED, *INSPECTED):
         go_through(admin, "PRN-1", sn, run)
         enter(admin, "H-REF-1", sn, run)
     clock.forward(minutes=4)
     _inspect(line, "F-INSPECTED")
-    for sn in FAILED:
+    for sn in (*FAILED, *INSPECTED):
         leave(admin, "H-REF-1", sn, run)
     for sn in ("F-REVIEWED", "F-LATE"):  # it had left: each is held
         _inspect(line, sn)
     admin.post("units/F-REVIEWED/release", {"reason": "only flux"})
-    for sn in FAILED[:6]:
+    for sn in FAILED:
         said = {} if sn == "F-BARE" else COLD
         go_through(admin, "TST-1", sn, run, result="PASS" if sn == "F-NAMED" else "FAIL", data=VOLTS, **said)
     go_through(admin, "TST-1", "F-RETESTED", run, data=VOLTS)
