@@ -108,7 +108,8 @@ def _find_held_units(unit_ids: Collection[int]) -> dict[int, Hold]:
     """Return the oldest open case of each of these units; one query, none for none."""
     if not unit_ids:
         return {}
-    open_ones = HeldUnit.objects.filter(unit_id__in=unit_ids, ended_at=None).select_related("hold").order_by("-id")
+    open_ones = HeldUnit.objects.filter(unit_id__in=unit_ids, ended_at=None).select_related("hold")
+    open_ones = open_ones.defer("hold__condition").order_by("-id")
     return {held.unit_id: held.hold for held in open_ones}
 
 

@@ -163,7 +163,7 @@ def load_sheet(fai: FirstArticle, run: Run, refused: Refusal | None = None) -> S
 def _list_held(unit_ids: Iterable[int]) -> list[HeldUnit]:
     """Return what first articles hold or held of these units, by the latest case first."""
     rows = HeldUnit.objects.filter(unit__in=list(unit_ids), hold__source=HoldSource.FAI)
-    return list(rows.select_related("hold", "unit").order_by("-hold_id", "id"))
+    return list(rows.select_related("hold", "unit").defer("hold__condition").order_by("-hold_id", "id"))
 
 
 def _sample(

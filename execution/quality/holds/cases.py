@@ -31,11 +31,11 @@ def in_words(reasons: Iterable[str]) -> str:
 
 def list_open_cases(units: Iterable[Unit]) -> dict[int, list[HeldUnit]]:
     """Return what holds units at present, with its cases, by unit and the oldest first; one statement. Of locked units
-    it stays so.
+    it stays so. Conditions are not read: one may name ten thousand units, and would come with each of these.
     """
     cases: dict[int, list[HeldUnit]] = {unit.pk: [] for unit in units}
     held = HeldUnit.objects.filter(unit__in=list(cases), ended_at=None)
-    for row in held.select_related("hold").order_by("id"):
+    for row in held.select_related("hold").defer("hold__condition").order_by("id"):
         cases[row.unit_id].append(row)
     return cases
 

@@ -162,6 +162,20 @@ def work_off() -> None:
         process_due(budget=timedelta(seconds=60))
 
 
+def test_who_reads_what_holds_units_reads_no_conditions(quality: APIClient) -> None:
+    """One may name ten thousand units, and would come with each unit that is released."""
+    plant = make_plant(units=3)
+    hold(quality, condition={"sns": plant.sns}, catches=False)
+    with CaptureQueriesContext(connection) as asked:
+        assert_done(quality.post("/api/stations/SMT-01/permit", {"sn": "SN-1"}))
+        assert_done(quality.get("/api/trace/units/SN-1"))
+        assert_done(quality.post("/api/units/SN-1/release", {"reason": "fine"}))
+        assert_done(api_client().post("/api/units/SN-2/scrap", {"reason": "burnt"}))
+    joined = [query["sql"] for query in asked if "mes_heldunit" in query["sql"] and "mes_hold" in query["sql"]]
+    assert len(joined) > 2
+    assert [sql for sql in joined if '"mes_hold"."condition"' in sql] == []
+
+
 def test_many_are_held_and_released_in_batches(quality: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "LARGEST_AT_ONCE", 4)
     monkeypatch.setattr(batches, "BATCH", 4)
