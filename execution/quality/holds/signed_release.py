@@ -28,7 +28,8 @@ def _describe(decision: Disposition) -> dict[str, Any]:
     unit, at = decision.unit, decision.decided_at
     earlier = UnitAlias.objects.filter(unit=unit, relabelled_at__gt=at).order_by("relabelled_at")
     sn = earlier.values_list("sn", flat=True).first() or unit.sn
-    ended = HeldUnit.objects.filter(unit=unit, ended_at=at).select_related("hold").defer("hold__condition").order_by("id")
+    ended = HeldUnit.objects.filter(unit=unit, ended_at=at).order_by("id")
+    ended = ended.select_related("hold").defer("hold__condition")
     return {
         "unitSn": sn,
         "reason": decision.reason,
