@@ -114,6 +114,11 @@ BROKEN = {
         "UPDATE mes_unit SET status = 'QUEUED' WHERE sn = 'SN-1'",
         [("CANCELLED_RUN", ["RUN-NEVER"])],
     ),
+    "a failed pass without a defect": (
+        "UPDATE execution_track SET out_at = now() + interval '1 day', result = 'FAIL';"
+        "UPDATE mes_unit SET status = 'OUT_FAILED' WHERE sn = 'SN-1'",
+        [("FAIL_DEFECT", ["SN-1"])],
+    ),
     "a unit of another order": (
         f"UPDATE mes_unit SET work_order_id = {OF.format('mes_workorder', 'wo_no', 'WO-RUN-X')} WHERE sn = 'SN-3'",
         [("UNIT_ORDER", ["SN-3"])],
