@@ -3,6 +3,8 @@
 Imported when Django is set up.
 """
 
+from typing import Any
+
 from django.db import connection
 
 from bench.case import number
@@ -65,7 +67,7 @@ _MAKE = """
 def _make_units(template: str, purpose: str, round_no: int, clients: int, each: int) -> None:
     unit = [str(field.column) for field in Unit._meta.concrete_fields if field.column not in ("id", "sn")]
     track = [str(field.column) for field in Track._meta.concrete_fields if field.column not in ("id", "unit_id")]
-    values = {
+    values: dict[str, Any] = {
         "first": number(round_no=round_no, client=0, count=0),
         "purpose": purpose,
         "clients": clients,

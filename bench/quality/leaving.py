@@ -107,8 +107,8 @@ class _Stretch:
         measured, requests = load.run(self.case, self.plant, self.port, round_no=round_no, **self.times)
         outbox.wait_until_worked_off(REQUEST)
         of_web, of_worker = self.web.read() - before[0], self.worker.read() - before[1]
-        used = (of_web.web, of_web.database, of_worker.web)
-        return Leaving(*(seconds / requests for seconds in used), measured.p50 or 0)
+        web, database, worker = of_web.web / requests, of_web.database / requests, of_worker.web / requests
+        return Leaving(web, database, worker, measured.p50 or 0)
 
 
 @contextmanager
