@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Count, Q
 
 from execution.quality.holds.models import HoldBatch
+from mes.platform.signatures.models import Signature
 from mes.platform.signatures.queries import read_latest
 from mes.production.hold_decisions import RECORD_TYPE
 from mes.production.hold_models import HeldUnit, HeldUnitEnd, Hold, HoldDecision
@@ -44,6 +45,12 @@ def list_history(hold: Hold) -> list[dict[str, Any]]:
             }
         )
     return history
+
+
+def find_signature(hold: Hold) -> Signature | None:
+    """Return the signature of the latest decision about a hold; None where nobody signed it."""
+    signature: Signature | None = list_history(hold)[-1]["signature"]
+    return signature
 
 
 def list_open_numbers(unit_ids: Iterable[int]) -> dict[int, list[str]]:
