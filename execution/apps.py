@@ -10,7 +10,7 @@ class ExecutionConfig(AppConfig):
 
     def ready(self) -> None:
         """Let values go in time, tell readiness of stations, units and device values, and monitoring of holds."""
-        from execution import hooks, integrity, queries, readiness_checks
+        from execution import hooks, integrity, queries, readiness_checks, unit_notices
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.deviations import services as deviations
@@ -60,6 +60,8 @@ class ExecutionConfig(AppConfig):
         handlers[EventType.HOLD_APPLY].register(batches.handle)
         for event_type in (EventType.TRACK_IN, EventType.TRACK_OUT, EventType.DEFECT_FOUND):
             handlers[event_type].register(catching.HANDLER)
+        handlers[EventType.TRACK_OUT].register(unit_notices.FAILED)  # the last, as it waits for no locks
+        handlers[EventType.DATA_ALARM].register(unit_notices.ALARMS)
         tracked.register(*TRACKED)
         lists.register(VALUES, HOLDS)
         signed_records.register(reentries.KIND)

@@ -11,10 +11,11 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from ingest import refusal_notices
 from ingest.candidates import EventCandidates
 from ingest.envelope import ReceivedEvent, channel_of
 from ingest.matching import Match
-from ingest.models import IngestBase, IngestStatus, OpenIngestEvent
+from ingest.models import REFUSED_STATUSES, IngestBase, IngestStatus, OpenIngestEvent
 from ingest.places import Place, find_place
 from mes import errors
 from mes.platform import request_ids
@@ -22,6 +23,8 @@ from mes.platform.database.prepared import as_json, fetch_all
 from mes.platform.http.envelope import refusal_as_json
 from mes.platform.inbound import keys
 from mes.platform.inbound.messages import raw_payload
+from mes.platform.notifications.rule_models import NoticeEvent
+from mes.platform.notifications.services import rule_exists
 
 KEPT_ATTEMPTS = 20
 MALFORMED_CHANNEL = channel_of("")  # of the key table: what is malformed names no source system
@@ -85,7 +88,9 @@ def upsert_open(
     key = {"source_system": event.envelope.source_system, "dedupe_key": event.envelope.dedupe_key}
     row = OpenIngestEvent(received_at=now, count=0, **key, **columns)
     OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)
-    open_event = OpenIngestEvent.objects.select_for_update(no_key=True).get(**key)
+    locked = OpenIngestEvent.objects.select_for_update(no_key=True)
+    open_event = locked.annotate(is_told=rule_exists(NoticeEvent.EVENT_REJECTED)).get(**key)
+    is_told = open_event.is_told and status in REFUSED_STATUSES
     if open_event.count and bytes(open_event.digest) != event.digest:
         columns["attempts"] = _attempts_with_present(open_event)
         columns["received_at"] = now
@@ -93,6 +98,8 @@ def upsert_open(
         columns["held_unit_ids"] = sorted({*open_event.held_unit_ids, *against.held_unit_ids})
     OpenIngestEvent.objects.filter(pk=open_event.pk).update(**columns, count=F("count") + 1)
     open_event.refresh_from_db()
+    if is_told:
+        refusal_notices.tell(open_event, error)
     return open_event
 
 
@@ -254,4 +261,6 @@ def keep_malformed(body: bytes, error: errors.DomainError, *, by: str) -> None:
         count=0,
     )
     OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)
-    OpenIngestEvent.objects.filter(source_system="", dedupe_key=key).update(count=F("count") + 1, last_at=now)
+    known = OpenIngestEvent.objects.filter(source_system="", dedupe_key=key)
+    known.update(count=F("count") + 1, last_at=now)
+    refusal_notices.tell_malformed(known, error)

@@ -1,7 +1,7 @@
 """The message log: what was sent, what became of it. Open work (FAILED) lies apart from history."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from django.utils import timezone
 from msgspec.structs import replace
 from psycopg.types.json import Jsonb
 
+from integration import refusal_notices
 from integration.models import Direction, FailedMessage, MessageStatus, SettledMessage
 from mes.errors import DomainError, KeyConflict
 from mes.platform import request_ids
@@ -23,6 +24,8 @@ from mes.platform.inbound import keys
 from mes.platform.inbound.messages import KEPT_RAW_BYTES, Message, Outcome, Received, key_in, raw_payload
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.inbound.sender import Sender
+from mes.platform.notifications.rule_models import NoticeEvent
+from mes.platform.notifications.services import interest
 
 DEVICE_DATA = "DEVICE_DATA"
 DEVICE_DATA_CHANNEL = "device-data"  # of the key table
@@ -68,7 +71,7 @@ KEEP_REFUSED = f"""
            subject = EXCLUDED.subject, request_id = EXCLUDED.request_id,
            held_unit_ids = ARRAY(SELECT unnest(integration_failedmessage.held_unit_ids)
                                   UNION SELECT unnest(EXCLUDED.held_unit_ids) ORDER BY 1)
-    RETURNING id, dedupe_key, encode(digest, 'hex'), error_code
+    RETURNING id, dedupe_key, encode(digest, 'hex'), error_code, {interest(NoticeEvent.EVENT_REJECTED)}
 """
 
 
@@ -146,7 +149,26 @@ class MessageLog:
         names = {"entity_type": self.entity_type, "channel": self.channel}
         given = {"refused": as_json(rows), "at": timezone.now(), "request_id": request_ids.current()}
         kept = fetch_all(KEEP_REFUSED, {**given, **names})
-        return {(key, bytes.fromhex(digest), code): message_id for message_id, key, digest, code in kept}
+        ids = {(key, bytes.fromhex(digest), code): message_id for message_id, key, digest, code, _is_told in kept}
+        if kept and kept[0][-1]:
+            self._tell(same, ids)
+        return ids
+
+    def _tell(self, same: Mapping[Sameness, Sequence[Refusal]], ids: Mapping[Sameness, int]) -> None:
+        refusals = {sameness: repeats[-1] for sameness, repeats in same.items() if sameness in ids}
+        refusal_notices.tell(
+            [
+                refusal_notices.Refused(
+                    message_id=ids[sameness],
+                    entity_type=self.entity_type,
+                    system=refusal.message.system,
+                    key=keys.sent_key(refusal.message.key),
+                    payload=refusal.message.decoded(),
+                    error=refusal.error,
+                )
+                for sameness, refusal in refusals.items()
+            ]
+        )
 
     def keep_conflicts(self, conflicts: Sequence[tuple[Message, KeyConflict]]) -> list[Outcome]:
         """Keep messages whose key was used with other content, under keys of their own, until somebody decides.

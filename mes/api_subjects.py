@@ -135,6 +135,12 @@ SUBJECTS = (
         "STENCIL_NOT_FOUND LINE_NOT_FOUND LINE_OCCUPIED BOUND_ELSEWHERE NOT_BOUND EDIT_CONFLICT",
     ),
     Subject(
+        "Notifications",
+        "Who is told of what happens, and how.",
+        ("notification-rules",),
+        "NOTIFICATION_RULE_NOT_FOUND LINE_NOT_FOUND EDIT_CONFLICT",
+    ),
+    Subject(
         "Time rules",
         "Within which time something must happen, and the clocks that run.",
         ("time-rules",),

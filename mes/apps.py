@@ -40,8 +40,11 @@ class MesConfig(AppConfig):
             open_work,
             platform_work,
             retention_runs,
+            troubles,
         )
         from mes.platform.monitoring import retention_policies as platform
+        from mes.platform.notifications import lists as notification_lists
+        from mes.platform.notifications import registration as notifications
         from mes.platform.outbox import schedules, task_outcomes
         from mes.platform.outbox import tasks as outbox
         from mes.platform.outbox.emit import handlers
@@ -74,6 +77,8 @@ class MesConfig(AppConfig):
         tracked.register(*TRACKED)
         edits.guards.register(AuditGuard())
         lists.register(*production_lists.LISTS, spec_lists.SPECS, routing_lists.ROUTES, audit_lists.CHANGES)
+        lists.register(notification_lists.RULES)
+        notifications.register()
         readiness.register()
         run_ended.register(active_runs.end_all)
         signed_records.register(SIGNED)
@@ -101,6 +106,7 @@ class MesConfig(AppConfig):
             drift.TASK,
             approvals.TASK,
             integrity_checks.TASK,
+            troubles.TASK,
         )
         engineer_work.kinds.register(
             *platform_work.WORK, integrity_checks.WORK, *routing_work.WORK, production_work.WORK

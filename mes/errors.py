@@ -309,6 +309,10 @@ class HoldNotFound(NotFound):
     code, message = "HOLD_NOT_FOUND", _("There is no hold “{code}”.")
 
 
+class NotificationRuleNotFound(NotFound):
+    code, message = "NOTIFICATION_RULE_NOT_FOUND", _("There is no notification rule “{code}”.")
+
+
 class HoldRuleNotFound(NotFound):
     code, message = "HOLD_RULE_NOT_FOUND", _("There is no hold rule “{code}”.")
 

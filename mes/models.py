@@ -14,8 +14,9 @@ from mes.platform.bulk_actions.models import BulkAction
 from mes.platform.files.models import FileAttachment, StoredFile, StoredFilePart
 from mes.platform.inbound.models import IdempotencyKey, Source
 from mes.platform.lists.models import SavedView
-from mes.platform.monitoring.models import IntegrityCheck
+from mes.platform.monitoring.models import IntegrityCheck, SystemTrouble
 from mes.platform.notifications.models import FollowedLine, Notification
+from mes.platform.notifications.rule_models import NoticeWindow, NotificationRule
 from mes.platform.outbox.models import MesEvent, TaskOutcome, WorkerHeartbeat
 from mes.platform.sign_in.models import (
     AttemptCount,
@@ -87,7 +88,9 @@ __all__ = [
     "MappingExample",
     "Material",
     "MesEvent",
+    "NoticeWindow",
     "Notification",
+    "NotificationRule",
     "Operation",
     "PrepConfirmation",
     "PrepPolicy",
@@ -123,6 +126,7 @@ __all__ = [
     "Stencil",
     "StoredFile",
     "StoredFilePart",
+    "SystemTrouble",
     "TaskOutcome",
     "Terminal",
     "TimeRuleDefinition",

@@ -9,7 +9,8 @@ import socket
 import zoneinfo
 from datetime import time, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import environ
 from csp.constants import NONE, SELF, UNSAFE_INLINE
@@ -337,6 +338,8 @@ SPECTACULAR_SETTINGS = {
         "SamplingStateName": "execution.quality.oqc.models.SamplingStateName",
         "HoldRuleKind": "mes.production.hold_models.HoldRuleKind",
         "HoldRuleAction": "mes.production.hold_models.HoldRuleAction",
+        "NoticeEvent": "mes.platform.notifications.rule_models.NoticeEvent",
+        "NoticeChannel": "mes.platform.notifications.rule_models.NoticeChannel",
         "DefectSource": "execution.quality.models.DefectSource",
         "DefectStatus": "execution.quality.models.DefectStatus",
         "RepairAction": "execution.quality.repair.models.RepairAction",
@@ -360,6 +363,44 @@ MES_ERP_TIMEOUT = _number("MES_ERP_TIMEOUT_SECONDS", default=10)
 MES_ERP_ATTEMPTS = _number("MES_ERP_ATTEMPTS", default=100)
 if MES_ERP_URL and not MES_ERP_SECRET:
     raise ImproperlyConfigured("MES_ERP_URL needs MES_ERP_SECRET, by which the ERP knows that a message is ours.")
+
+# How people and other systems are told of events by rules: by mail, and by webhooks that are signed with a secret.
+MES_WEBHOOK_SECRET = env.str("MES_WEBHOOK_SECRET", default="")
+MES_WEBHOOK_TIMEOUT = _number("MES_WEBHOOK_TIMEOUT_SECONDS", default=5)
+MES_WEBHOOK_LOCAL = _flag("MES_WEBHOOK_LOCAL", default=False)  # to this machine and its link, too
+MES_NOTICE_ATTEMPTS = _number("MES_NOTICE_ATTEMPTS", default=20)
+MES_ADDRESS = _address("MES_ADDRESS").rstrip("/")  # of this installation, for what leads back to it
+
+
+def _mail_server(text: str) -> dict[str, Any]:
+    """Return Django's settings of mail from an address such as smtp+tls://user:password@mail.example:587. A bad one
+    stops the start, without being shown: it may have a password.
+    """
+    if not text:
+        return {}
+    try:
+        parts = urlsplit(text)
+        is_sound = parts.scheme in ("smtp", "smtp+tls", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        raise ImproperlyConfigured("EMAIL_URL must be an address such as smtp+tls://user:password@mail.example:587.")
+    return {
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or {"smtp": 25, "smtp+tls": 587, "smtps": 465}[parts.scheme],
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+    }
+
+
+globals().update(_mail_server(env.str("EMAIL_URL", default="").strip()))
+MES_MAIL = bool(env.str("EMAIL_URL", default="").strip())
+EMAIL_TIMEOUT = _number("EMAIL_TIMEOUT_SECONDS", default=10)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="") or f"linekeeper@{socket.gethostname()}"
+if not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+|[^<>\r\n]*<[^\s@<>]+@[^\s@<>]+>", DEFAULT_FROM_EMAIL):
+    raise ImproperlyConfigured("EMAIL_FROM must be an address of mail such as Linekeeper <mes@plant.example>.")
 
 # The worker. `timeout` < `retry`, or a slow task would be started a second time beside itself.
 MES_TASK_TIMEOUT = timedelta(seconds=120)

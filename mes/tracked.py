@@ -32,6 +32,20 @@ TRACKED = (
         left_out=(*_REPORTED, "version", "tension_value", "last_cleaned_at", "usage_count"),
     ),
     Tracked("mes_holdrule", "hold-rules", _("Hold rule"), key="code", name="name"),
+    Tracked(
+        "mes_notificationrule",
+        "notification-rules",
+        _("Notification rule"),
+        name="name",
+        hidden=("webhook_url",),
+    ),
+    Tracked(
+        "mes_notificationrule_persons",
+        "notification-rule-persons",
+        _("Person of a notification rule"),
+        name="user_id",
+        root=Root("notification-rules", "notificationrule_id", "mes_notificationrule", "id"),
+    ),
     Tracked("mes_source", "sources", _("Source"), key="code", name="code"),
     # --- specs, routes and rules
     Tracked(

@@ -14,6 +14,7 @@ from mes.platform.http.addresses import NameRouter
 from mes.platform.http.openapi_views import SchemaPage, SchemaView
 from mes.platform.lists import api as saved_views
 from mes.platform.monitoring import exposition, health
+from mes.platform.notifications import rule_api as notification_rules
 from mes.platform.outbox import api as events
 from mes.platform.signatures import api as signatures
 from mes.production import api as production
@@ -53,6 +54,7 @@ for subject in (
     signatures,
     files,
     saved_views,
+    notification_rules,
 ):
     subject.register(router)
 

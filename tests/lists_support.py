@@ -7,6 +7,7 @@ from django.utils import timezone
 from execution.models import DataValue
 from ingest.models import SettledIngestEvent
 from integration.models import FailedMessage, SettledMessage
+from mes.platform.notifications.rule_models import NotificationRule
 from mes.production.hold_models import Hold, HoldScope
 from mes.production.models import Run, Unit, WorkOrder
 from mes.routing.models import Routing
@@ -29,6 +30,9 @@ def make_rows(plant: Plant, number: int, *, first: int = 0, at: datetime | None 
     DataCollectionSpec.objects.bulk_create(build_spec(plant.operations["PRINT"], f"L-{n:04}") for n in numbers)
     Hold.objects.bulk_create(
         Hold(scope=HoldScope.UNITS, reason=f"L-{n:04}", opened_by="quality", opened_at=at) for n in numbers
+    )
+    NotificationRule.objects.bulk_create(
+        NotificationRule(name=f"L-{n:04}", event="HOLD_OPENED", roles=["QUALITY"], channels=["APP"]) for n in numbers
     )
     SettledIngestEvent.objects.bulk_create(
         SettledIngestEvent(

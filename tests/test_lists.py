@@ -26,6 +26,7 @@ from tests.lists_support import make_rows
 
 pytestmark = pytest.mark.django_db
 NAMES = ["units", "runs", "orders", "values", "messages", "events", "specs", "routes", "audit", "holds"]
+NAMES += ["notification-rules"]
 
 
 @pytest.fixture
@@ -76,6 +77,7 @@ STATEMENTS = {
     "routes": 7,
     "audit": 10,
     "holds": 7,
+    "notification-rules": 8,
 }
 
 

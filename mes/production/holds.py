@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from mes.plant.models import Line, Station
 from mes.platform.signatures.services import Signing
-from mes.production import hold_decisions, hooks
+from mes.production import hold_decisions, hold_notices, hooks
 from mes.production.hold_models import HeldUnitEnd, Hold, HoldRule, HoldScope, HoldSource, HoldStatus
 from mes.production.models import Run
 
@@ -38,6 +38,7 @@ def open_hold(
     known = _open_ones(held).filter(source=source).first()
     if known is None:
         opened = Hold.objects.create(**place, source=source, reason=reason, opened_by=by, rule=rule, owner=owner)
+        hold_notices.tell_place(opened)
         return opened, True
     for name, value in place.items():
         setattr(known, name, value)  # as it is locked

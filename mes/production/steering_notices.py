@@ -9,6 +9,7 @@ from mes.plant.models import Line, Station
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import Severity
 from mes.platform.notifications.services import Notice, notify
+from mes.production import hold_notices
 from mes.production.decision_models import Decision
 from mes.production.hold_models import Hold, HoldRuleNotice
 from mes.production.models import OPEN_RUN_STATUSES, Run, WorkOrder
@@ -19,23 +20,23 @@ CONCERNED = frozenset({Role.OPERATOR, Role.SUPERVISOR, Role.QUALITY, Role.ENGINE
 
 def tell_run_held(run: Run, hold: Hold) -> None:
     """Tell that a run is on hold."""
-    text = _("Run %(run)s is on hold: %(reason)s") % {"run": run.run_no, "reason": hold.reason}
+    text = hold_notices.describe_place(hold)
     address = reverse("run", args=[run.run_no])
-    notify([_notice(f"run-held:{hold.pk}", Severity.WARNING, text, address, run.line_id)])
+    notify([_notice(hold_notices.key_of(hold), Severity.WARNING, text, address, run.line_id)])
 
 
 def tell_line_held(line: Line, hold: Hold) -> None:
     """Tell that a line is stopped."""
-    text = _("Line %(line)s is stopped: %(reason)s") % {"line": line.code, "reason": hold.reason}
+    text = hold_notices.describe_place(hold)
     address = reverse("line", args=[line.code])
-    notify([_notice(f"line-held:{hold.pk}", Severity.WARNING, text, address, line.pk)])
+    notify([_notice(hold_notices.key_of(hold), Severity.WARNING, text, address, line.pk)])
 
 
 def tell_station_stopped(station: Station, hold: Hold) -> None:
     """Tell that a station is stopped; of one that is shared by all lines, everybody whom it concerns."""
-    text = _("Station %(station)s is stopped: %(reason)s") % {"station": station.code, "reason": hold.reason}
+    text = hold_notices.describe_place(hold)
     address = "" if station.line is None else reverse("line", args=[station.line.code])
-    notify([_notice(f"station-stopped:{hold.pk}", Severity.WARNING, text, address, station.line_id)])
+    notify([_notice(hold_notices.key_of(hold), Severity.WARNING, text, address, station.line_id)])
 
 
 def tell_rule_broken(notice: HoldRuleNotice, line: Line) -> None:

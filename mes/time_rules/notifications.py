@@ -9,10 +9,12 @@ from django.utils.translation import ngettext
 
 from mes.plant.models import Line
 from mes.platform.notifications.models import Severity
+from mes.platform.notifications.rule_models import NoticeEvent
 from mes.platform.notifications.services import Notice, notify
 from mes.time_rules.models import TimeRuleInstance
 
 NAMED = 3
+EVENTS = {"warned": NoticeEvent.CLOCK_WARNING, "expired": NoticeEvent.CLOCK_EXPIRED}  # of which rules tell, too
 
 Instances = Sequence[TimeRuleInstance]
 
@@ -51,6 +53,8 @@ def _notice(what: str, severity: Severity, group: list[TimeRuleInstance], lines:
         text=_text(what, group, line),
         roles=frozenset(first.definition.notified_roles),
         line_id=first.line_id,
+        event=EVENTS.get(what),
+        facts={"rule": first.definition.code, "count": str(len(group)), "entityId": first.entity_id},
         address=f"{reverse('clocks')}?{urlencode({'line': line.code})}" if line else reverse("clocks"),
     )
 

@@ -12,6 +12,7 @@ from mes.line_setup.models import Stencil
 from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import Source
+from mes.platform.notifications.rule_models import NotificationRule
 from mes.platform.signatures.services import Signing, record
 from mes.production import runs
 from mes.production.hold_models import Hold, HoldRule
@@ -53,7 +54,11 @@ def make_things() -> dict[str, dict[str, str]]:
     of_quality = make_things_of_quality(plant, client)
     policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
     rule = HoldRule.objects.create(code="R-1", name="X", kind="CONSECUTIVE_FAIL", n=3, action="NOTIFY")
+    notification_rule = NotificationRule.objects.create(
+        name="Holds", event="HOLD_OPENED", roles=[Role.QUALITY], channels=["APP"]
+    )
     return {
+        "notification-rules": {"id": str(notification_rule.pk)},
         "approvals": {"pk": str(asked.approval_id), "id": str(asked.approval_id)},
         "holds": {"no": held.hold_no},
         "deviations": {"no": asked.deviation_no},

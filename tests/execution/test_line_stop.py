@@ -95,4 +95,4 @@ def test_a_stopped_station_takes_nothing_in_and_what_is_inside_leaves(operator: 
     assert_done(operator.post(IN, TWO), 201)
     assert [each.act for each in list_decisions(station)] == ["resume", "resume", "hold", "hold"]
     assert set(Hold.objects.filter(station=station).values_list("status", flat=True)) == {"RELEASED"}
-    assert Notification.objects.filter(key__startswith="station-stopped:").count() == 2
+    assert Notification.objects.filter(key__startswith="hold:", text__startswith="Station").count() == 2

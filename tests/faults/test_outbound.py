@@ -27,7 +27,7 @@ django.setup()
 from datetime import timedelta
 from integration.outbound import delivery
 from mes.platform.outbox.worker import end_with_parent, loop
-delivery.PAUSE = delivery.LONGEST_PAUSE = timedelta(seconds=0.5)
+delivery.pause.first = delivery.pause.longest = timedelta(seconds=0.5)
 end_with_parent()
 loop(threading.Event(), is_well=lambda: True)
 """

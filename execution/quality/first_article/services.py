@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,6 +21,9 @@ from execution.quality.inspection_items import Said
 from mes import errors
 from mes.labels import Action, Entity, State
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.notifications.models import Severity
+from mes.platform.notifications.rule_models import NoticeEvent
+from mes.platform.notifications.services import Notice, announce
 from mes.platform.signatures import services as signatures
 from mes.platform.signatures.services import Signing
 from mes.production import locking, runs
@@ -118,7 +122,24 @@ def complete(*, fai_id: int, decision: str, by: str, remark: str = "") -> FirstA
     if decision == FaiResult.FAIL:
         runs.note_first_article(fai.run, is_failed=True)
         _hold_inspected(fai)
+        _tell_failed(fai)
     return fai
+
+
+def _tell_failed(fai: FirstArticle) -> None:
+    """Tell by rules that it failed."""
+    text = _("The first article of run %(run)s failed.") % {"run": fai.run.run_no}
+    notice = Notice(
+        key=f"fai-failed:{fai.pk}",
+        severity=Severity.ALERT,
+        text=f"{text} {fai.decision_remark}".strip(),
+        address=reverse("run", args=[fai.run.run_no]),
+        event=NoticeEvent.FAI_FAILED,
+        line_id=fai.run.line_id,
+        facts={"runNo": fai.run.run_no, "faiId": str(fai.pk), "completedBy": fai.completed_by},
+        at=fai.completed_at,
+    )
+    announce([notice])
 
 
 def _hold_inspected(fai: FirstArticle) -> None:

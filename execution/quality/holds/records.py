@@ -7,8 +7,11 @@ from django.utils import timezone
 
 from execution.models import Disposition, DispositionAction
 from mes.platform.database.prepared import as_json, fetch_all
-from mes.production import locking
+from mes.platform.notifications.rule_models import NoticeEvent
+from mes.platform.notifications.services import interest
+from mes.production import hold_notices, locking
 from mes.production.hold_models import Hold, HoldScope, HoldStatus
+from mes.production.hold_notices import HeldUnits
 from mes.production.models import Unit, UnitStatus
 
 _DECISION_TYPES = {
@@ -100,7 +103,8 @@ WRITE = f"""
         INSERT INTO execution_disposition ({_DECISION}, hold_id)
         SELECT {_DECISION}, case_id FROM placed ORDER BY place
     )
-    SELECT place, case_id, case_no IS NOT NULL AND is_new AND hold_id IS NULL FROM placed
+    SELECT place, case_id, case_no IS NOT NULL AND is_new AND hold_id IS NULL, {interest(NoticeEvent.HOLD_OPENED)}
+      FROM placed
 """
 
 
@@ -125,7 +129,8 @@ def write(decisions: Sequence[Disposition], *, units: Iterable[Unit] = ()) -> No
         },
     )
     by_no = dict(cases.values())
-    for place, case_id, is_made in written:
+    made: dict[int, list[Disposition]] = {}
+    for place, case_id, is_made, _is_wanted in written:
         no = rows[place].get("case_no")
         if no is None:
             continue
@@ -134,10 +139,20 @@ def write(decisions: Sequence[Disposition], *, units: Iterable[Unit] = ()) -> No
         if is_made:
             by_no[no].pk = case_id
             decisions[place].hold = by_no[no]
+            made.setdefault(no, []).append(decisions[place])
         else:
             decisions[place].hold_id = case_id
     for unit in units:
         unit.updated_at = now
+    if made and written[0][-1]:
+        hold_notices.tell_units([_told(by_no[no], held) for no, held in made.items()], is_wanted=True)
+
+
+def _told(hold: Hold, decisions: Sequence[Disposition]) -> HeldUnits:
+    sns = [decision.unit.sn for decision in decisions[: hold_notices.NAMED]]
+    return HeldUnits(
+        hold, len(decisions), sns, {decision.run_id for decision in decisions if decision.run_id is not None}
+    )
 
 
 def _row(place: int, decision: Disposition, cases: dict[Any, tuple[int, Hold]]) -> dict[str, Any]:

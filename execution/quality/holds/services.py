@@ -17,9 +17,12 @@ from execution.quality.holds.condition import Condition, resolve
 from mes import errors
 from mes.labels import Action, Entity
 from mes.platform.database.authorship import give_reason
+from mes.platform.notifications.rule_models import NoticeEvent
+from mes.platform.notifications.services import has_rule
 from mes.platform.signatures.services import Signing
-from mes.production import hold_decisions, locking, names
+from mes.production import hold_decisions, hold_notices, locking, names
 from mes.production.hold_models import HeldUnit, HeldUnitEnd, Hold, HoldScope, HoldSource, HoldStatus
+from mes.production.hold_notices import HeldUnits
 from mes.production.models import Unit
 
 LARGEST_AT_ONCE = 1000
@@ -100,12 +103,23 @@ def _open(
         opened_by=by,
         **catching.position_now(),
     )
+    _tell(hold, found)
     if is_large:
         batches.plan(hold, found)
     else:
         fitting = set(found)
         batches.hold_locked(hold, [unit for unit in units if unit.pk in fitting], by=by)
     return Done(hold, not is_large)
+
+
+def _tell(hold: Hold, unit_ids: Sequence[int]) -> None:
+    """Tell of a hold with the units that fit it now, where a rule tells of holds."""
+    if not has_rule(NoticeEvent.HOLD_OPENED):
+        return
+    units = Unit.objects.filter(pk__in=unit_ids)
+    sns = list(units.order_by("pk").values_list("sn", flat=True)[: hold_notices.NAMED])
+    run_ids = set(units.order_by().values_list("run_id", flat=True).distinct())
+    hold_notices.tell_units([HeldUnits(hold, len(unit_ids), sns, run_ids)], is_wanted=True)
 
 
 # --- ending ----------------------------------------------------------------------------------------------------

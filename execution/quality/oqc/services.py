@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -28,6 +29,9 @@ from mes import errors
 from mes.labels import Action
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.notifications.models import Severity
+from mes.platform.notifications.rule_models import NoticeEvent
+from mes.platform.notifications.services import Notice, announce
 from mes.platform.outbox.emit import emit
 from mes.platform.signatures import services as signatures
 from mes.platform.signatures.services import Signing
@@ -124,10 +128,27 @@ def complete(
     holds.note_oqc(inspection.run, is_open=False)
     if not is_accepted:
         run_acts.hold(run_no=inspection.run.run_no, by=by, reason=_failed(inspection), source=HoldSource.OQC)
+        _tell_failed(inspection)
     inspection.score_after = _note_lot(inspection, is_accepted=is_accepted)
     inspection.save()
     signatures.record(signing, record_type=RECORD_TYPE, record_id=inspection.pk, document=describe(inspection))
     return inspection
+
+
+def _tell_failed(inspection: OqcInspection) -> None:
+    """Tell by rules that a lot is not accepted."""
+    run = inspection.run
+    notice = Notice(
+        key=f"oqc-failed:{inspection.pk}",
+        severity=Severity.ALERT,
+        text=_("Run %(run)s: %(failed)s.") % {"run": run.run_no, "failed": _failed(inspection)},
+        address=reverse("run", args=[run.run_no]),
+        event=NoticeEvent.OQC_FAILED,
+        line_id=run.line_id,
+        facts={"runNo": run.run_no, "inspectionId": str(inspection.pk), "completedBy": inspection.completed_by},
+        at=inspection.completed_at,
+    )
+    announce([notice])
 
 
 def _failed(inspection: OqcInspection) -> str:

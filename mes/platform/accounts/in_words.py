@@ -23,6 +23,7 @@ CAPABILITIES = {
     Capability.CLOSE: gettext_lazy("closes runs"),
     Capability.DISPOSITION: gettext_lazy("holds, releases, reworks and scraps units"),
     Capability.REMARK: gettext_lazy("remarks on and signs the production record"),
+    Capability.NOTIFICATIONS: gettext_lazy("keeps notification rules: who is told of what, and how"),
     Capability.HOLD: gettext_lazy("makes and ends holds of units, runs, stations and lines"),
     Capability.DEFECT: gettext_lazy("records defects and repairs"),
     Capability.FAI: gettext_lazy("inspects and signs first articles"),

@@ -44,6 +44,7 @@ class Capability(StrEnum):
     CLOSE = "close"
     DISPOSITION = "disposition"
     REMARK = "remark"
+    NOTIFICATIONS = "notifications"
     HOLD = "hold"
     DEFECT = "defect"
     FAI = "fai"
@@ -72,6 +73,7 @@ _SUPERVISOR = _OPERATOR | {
     Capability.CLOSE,
     Capability.DISPOSITION,
     Capability.REMARK,
+    Capability.NOTIFICATIONS,
     Capability.HOLD,
 }
 
@@ -190,7 +192,10 @@ _SECRET = (
     "terminal",
     "signon",
     "savedview",
+    "notificationrule",
+    "noticewindow",
 )
+_OF_SUPERVISORS = ("notificationrule",)
 _MASTER_DATA = (
     "line",
     "stationgroup",
@@ -240,7 +245,9 @@ def create_roles(*, using: str = DEFAULT_DB_ALIAS, apps: Any = installed_apps, *
 
 
 def _permissions_of(role: Role, permissions: Any) -> Any:
-    """Everyone sees our tables, engineers keep the master data, administrators do all but change libraries."""
+    """Everyone sees our tables, engineers keep the master data, supervisors say who is told of what, administrators do
+    all but change libraries.
+    """
     if role == Role.ADMIN:
         editable = models.Q(content_type__app_label__in=OUR_APPS)
         for label in EDITABLE_LIBRARY_MODELS:
@@ -249,6 +256,8 @@ def _permissions_of(role: Role, permissions: Any) -> Any:
         return permissions.filter(editable | models.Q(codename__startswith="view_"))
     ours = models.Q(content_type__app_label__in=OUR_APPS) & ~models.Q(content_type__model__in=_SECRET)
     allowed = ours & models.Q(codename__startswith="view_")
+    if role == Role.SUPERVISOR:
+        allowed |= models.Q(content_type__app_label__in=OUR_APPS, content_type__model__in=_OF_SUPERVISORS)
     if role == Role.ENGINEER:
         allowed |= models.Q(content_type__app_label__in=OUR_APPS, content_type__model__in=_MASTER_DATA)
     return permissions.filter(allowed)

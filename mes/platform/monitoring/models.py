@@ -22,3 +22,18 @@ class IntegrityCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.started_at:%Y-%m-%d %H:%M}"
+
+
+class SystemTrouble(models.Model):
+    """Something of the installation that is not as it should be, as long as it is: whoever is told is told once."""
+
+    name = models.CharField(_("what"), max_length=60, unique=True)
+    began_at = models.DateTimeField(_("since"), default=timezone.now)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = _("trouble of the installation")
+        verbose_name_plural = _("troubles of the installation")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,32 +1,54 @@
 """Telling people, and their reading it."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import FollowedLine, Notification, Severity
+from mes.platform.notifications.rule_models import NoticeEvent, NotificationRule
+from mes.platform.outbox.emit import NewEvent, emit
+from mes.platform.outbox.models import EventType
 from mes.platform.sweeps import Sweep
 
 BATCH = 1000
+LONGEST_KEY = 200
+LONGEST_SAID = 500
+LONGEST_FACT = 200
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to tell the people of these roles; with a line, only those who follow it or follow none."""
+    """Something to tell people. `key` names it: nobody is told the same key twice in the application.
+
+    `roles` are told at once, whatever rules say; with a line, only those who follow it or follow none. Of an `event`,
+    rules say who else is told and how: by them, one of `line_id` or `line_ids` (several at once) concerns rules of
+    these lines, one `is_of_all_lines` those of any. `facts` are what other systems are told beside the text: short
+    texts by names in camelCase.
+    """
 
     key: str
     severity: Severity
     text: str
-    roles: frozenset[str]
+    roles: frozenset[str] = frozenset()
     line_id: int | None = None
     address: str = ""
+    event: NoticeEvent | None = None
+    line_ids: Collection[int] = ()
+    is_of_all_lines: bool = False
+    facts: Mapping[str, str] = field(default_factory=dict)
+    at: datetime | None = None
+
+    @property
+    def lines(self) -> list[int]:
+        """The lines that it is about."""
+        return sorted({*self.line_ids, *([] if self.line_id is None else [self.line_id])})
 
 
 @dataclass(frozen=True)
@@ -44,8 +66,14 @@ class _Person:
 def notify(notices: Sequence[Notice]) -> int:
     """Notify everyone concerned, in the caller's transaction; return how many notifications were written.
 
-    A notice that cannot be written is logged; the others are still written.
+    A notice that cannot be written is logged; the others are still written. Those of an event are handed to its rules.
     """
+    written = _notify_roles([notice for notice in notices if notice.roles])
+    announce([notice for notice in notices if notice.event is not None])
+    return written
+
+
+def _notify_roles(notices: Sequence[Notice]) -> int:
     if not notices:
         return 0
     people = _list_people(roles=frozenset[str]().union(*(notice.roles for notice in notices)))
@@ -62,7 +90,7 @@ def _write(notice: Notice, people: Sequence[_Person], now: datetime) -> int:
     rows = [
         Notification(
             recipient_id=person.user_id,
-            key=notice.key[:200],
+            key=notice.key[:LONGEST_KEY],
             severity=notice.severity,
             text=notice.text[:500],
             address=notice.address[:500],
@@ -74,6 +102,71 @@ def _write(notice: Notice, people: Sequence[_Person], now: datetime) -> int:
     ]
     Notification.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
     return len(rows)
+
+
+# --- by rules ------------------------------------------------------------------------------------------------
+
+
+def interest(event: NoticeEvent) -> str:
+    """Return the condition in SQL that a rule for an event is active. Statements of hot paths ask it along."""
+    return f"EXISTS (SELECT FROM mes_notificationrule WHERE is_active AND event = '{event.value}')"
+
+
+def has_rule(event: NoticeEvent) -> bool:
+    """Whether there is an active rule for an event."""
+    return NotificationRule.objects.filter(is_active=True, event=event).exists()
+
+
+def rule_exists(event: NoticeEvent) -> Exists:
+    """Return whether there is one as a part of a query."""
+    return Exists(NotificationRule.objects.filter(is_active=True, event=event))
+
+
+def announce(notices: Sequence[Notice]) -> None:
+    """Have people and systems told by rules, once the present transaction is over (there must be one).
+
+    Where there is no rule for an event nothing is written. The same key of an event is handed over once.
+    """
+    events = {notice.event for notice in notices if notice.event is not None}
+    if not events:
+        return
+    wanted = set(
+        NotificationRule.objects.filter(is_active=True, event__in=events).order_by().values_list("event", flat=True)
+    )
+    announce_wanted([notice for notice in notices if notice.event in wanted])
+
+
+def announce_wanted(notices: Sequence[Notice], **extra: Any) -> None:
+    """Do so where it is known that there are rules (`interest`). `extra` goes into the payload."""
+    emit(*(_as_event(notice, extra) for notice in notices))
+
+
+def _as_event(notice: Notice, extra: Mapping[str, Any]) -> NewEvent:
+    assert notice.event is not None
+    at = notice.at or timezone.now()
+    told = {
+        "event": notice.event.value,
+        "key": notice.key[:LONGEST_KEY],
+        "severity": str(notice.severity),
+        "text": notice.text[:LONGEST_SAID],
+        "address": notice.address[:LONGEST_SAID],
+        "lineIds": notice.lines,
+        "isOfAllLines": notice.is_of_all_lines,
+        "facts": {name: str(text)[:LONGEST_FACT] for name, text in notice.facts.items()},
+        "at": at.isoformat(),
+        **extra,
+    }
+    return NewEvent(
+        event_type=EventType.NOTICE,
+        key=f"notice:{notice.event.value}:{notice.key}"[:LONGEST_KEY],
+        entity_type="NOTICE",
+        entity_id=notice.key[:100],
+        occurred_at=at,
+        payload=told,
+    )
+
+
+# --- people --------------------------------------------------------------------------------------------------
 
 
 def _list_people(*, roles: Collection[str]) -> list[_Person]:

@@ -18,6 +18,9 @@ class EventType(models.TextChoices):
     HOLD_APPLY = "HOLD_APPLY", _("Units are held or decided about together")
     DEFECT_FOUND = "DEFECT_FOUND", _("A defect was found otherwise than by a move")
     HOLD_RULE_BROKEN = "HOLD_RULE_BROKEN", _("Passes that a hold rule does not let go by")
+    NOTICE = "NOTICE", _("Something that people are told by rules")
+    NOTICE_MAIL = "NOTICE_MAIL", _("A mail to a person")
+    NOTICE_WEBHOOK = "NOTICE_WEBHOOK", _("A message to a webhook")
     RUN_COUNTS_CHANGED = "RUN_COUNTS_CHANGED", _("Counts or status of a run changed after its end")
 
 

@@ -196,7 +196,7 @@ def test_a_rule_stops_its_station_once_and_again_after_its_release(plant: Plant)
     stop = Hold.objects.get(scope=HoldScope.STATION)
     assert (stop.source, stop.rule.code, stop.status) == ("RULE", "R-1", HoldStatus.OPEN)  # type: ignore[union-attr]
     assert "3 failed in a row" in stop.reason and "TST-01" in stop.reason
-    assert Notification.objects.filter(recipient=quality, key=f"station-stopped:{stop.pk}").count() == 1
+    assert Notification.objects.filter(recipient=quality, key=f"hold:{stop.pk}").count() == 1
     Unit.objects.filter(sn=sn[3]).update(current_step_no=30)
     details = assert_refused(track_in(client, "TST-01", sn[3]), "STATION_STOPPED")
     assert stop.reason in details["reason"]

@@ -11,9 +11,10 @@ from django.utils import timezone
 
 from integration.models import FailedMessage, SettledMessage
 from integration.outbound import delivery, log
-from integration.outbound.signing import sign
+from mes.platform.outbox import receivers
 from mes.platform.outbox.models import MesEvent
 from mes.platform.outbox.processor import process_due
+from mes.platform.outbox.signing import sign
 from tests.execution.support import assert_done, assert_refused
 from tests.integration.helpers import MESSAGES, list_messages
 from tests.integration.outbound.conftest import close, work_off
@@ -206,7 +207,7 @@ def test_the_receiver_says_when(ended, erp, text, seconds):
     ids=lambda text: text[:40],
 )
 def test_what_cannot_be_read_is_as_if_it_were_not_said(text):
-    assert delivery._read_retry_after(text) is None
+    assert receivers.read_retry_after(text) is None
 
 
 def test_a_receiver_that_does_not_answer_holds_nobody_up(ended, erp, settings):
@@ -268,7 +269,7 @@ def test_what_the_receiver_says_is_kept_in_bounds(ended, erp, monkeypatch):
     monkeypatch.setattr("demo.erp.Erp.take", lambda *args: (400, {"error": "x" * 100_000 + "\x00"}))
     event = work_off()
     assert event.status == "DEAD" and len(event.error) < 1000
-    assert len(FailedMessage.objects.get().error["answer"]) == delivery.KEPT_ANSWER
+    assert len(FailedMessage.objects.get().error["answer"]) == receivers.KEPT_ANSWER
 
 
 def test_a_key_of_any_letters_travels_in_the_header(ended, erp):

@@ -194,6 +194,12 @@ POST /api/fai-templates
 DELETE /api/fai-templates/{code}
 PATCH /api/fai-templates/{code}
 POST /api/hold-rules
+GET /api/notification-rules
+POST /api/notification-rules
+DELETE /api/notification-rules/{id}
+GET /api/notification-rules/{id}
+PATCH /api/notification-rules/{id}
+POST /api/notification-rules/{id}/test
 DELETE /api/hold-rules/{code}
 PATCH /api/hold-rules/{code}
 POST /api/fai/run/{run_no}

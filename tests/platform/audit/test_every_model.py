@@ -27,7 +27,7 @@ EXEMPT = {
         auth_permission mes_attemptcount mes_bulkaction mes_idempotencykey mes_mesevent mes_retentionrun
         mes_driftposition mes_routedrift mes_taskoutcome mes_timeruleinstance mes_timerulemark mes_workerheartbeat
         execution_defectcatalogue mes_writeprobe mes_sheetimport mes_integritycheck
-        integration_runreport execution_holdbatch
+        integration_runreport execution_holdbatch mes_noticewindow mes_systemtrouble
         """,
     "a person's own: what is followed, read and kept to be seen again, codes that are used up": """
         mes_followedline mes_notification mes_recoverycode mes_savedview

@@ -21,6 +21,7 @@ from mes.platform.audit.models import AuditEntry
 from mes.platform.database.tracking import Tracked, tracked
 from mes.platform.files.models import FileAttachment, StoredFile
 from mes.platform.inbound.models import Source
+from mes.platform.notifications.rule_models import NotificationRule
 from mes.platform.sign_in.models import Badge, SecondFactor, SecondFactorRule, Terminal
 from mes.production.hold_models import HoldRule
 from mes.production.identity_models import ReferenceUnit
@@ -61,6 +62,7 @@ def things(db: None) -> list[Tracked]:
     config = RouteExecutionConfig.objects.order_by("pk")[0]
     MappingExample.objects.create(config=config, name="E-1", event={"sn": "1"}, expected={"code": "X"})
     FirstArticle.objects.create(run=plant.run, sample_qty=1, created_by="ada")
+    NotificationRule.objects.create(name="N-1", event="HOLD_OPENED", channels=["APP"]).persons.add(user)
     HoldRule.objects.create(code="H-1", name="Three", kind="CONSECUTIVE_FAIL", n=3, action="STOP_STATION")
     DefectAlias.objects.create(source_system="AOI", reported="E17", code=DefectCode.objects.order_by("pk")[0])
     rule = SamplingRule.objects.create(code="S-1", name="All", scheme="ALL")

@@ -14,6 +14,8 @@ STAYS = {
         auth_group auth_group_permissions auth_permission auth_user auth_user_groups auth_user_user_permissions
         django_content_type django_q_schedule mes_devicetoken mes_devicetokenstation mes_followedline
         mes_secondfactor mes_recoverycode mes_secondfactorrule mes_savedview mes_badge mes_terminal
+
+        mes_notificationrule mes_notificationrule_persons
         """,
     "master data": """
         mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_mappingexample mes_material
@@ -37,6 +39,7 @@ STAYS = {
         ingest_openingestevent ingest_partialingestevent integration_failedmessage execution_holdbatch
         """,
     "goes with what it belongs to": "mes_readinessitem mes_storedfilepart mes_routeversionfile",
+    "goes when a quiet time, or a trouble of the installation, ends": "mes_noticewindow mes_systemtrouble",
     "one row, written again and again": "mes_writeprobe mes_driftposition",
     "one row for each route": "mes_routedrift",
     "one row for each run that the ERP was told of": "integration_runreport",

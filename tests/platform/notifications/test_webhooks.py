@@ -1,0 +1,205 @@
+"""Webhooks: signed, once at each receiver, and a dead one delays no other."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from demo.erp import Erp, serve
+from mes.platform.accounts.roles import Role
+from mes.platform.notifications import receiver_addresses, webhooks
+from mes.platform.outbox.models import MesEvent
+from tests.factories import make_line, make_user
+from tests.platform.notifications.support import make_notice, make_rule, sent, tell, texts, work_off
+
+pytestmark = pytest.mark.django_db
+
+Start = Callable[[], tuple[Erp, str]]
+
+
+@pytest.fixture
+def start(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start receivers on this machine; return each with its address."""
+    settings.MES_WEBHOOK_SECRET, settings.MES_WEBHOOK_LOCAL, settings.MES_WEBHOOK_TIMEOUT = "secret", True, 0.3
+    monkeypatch.setattr(webhooks, "CONNECT_TIMEOUT", 0.3)
+    servers = []
+    webhooks.forget_pauses()
+
+    def one() -> tuple[Erp, str]:
+        receiver = Erp("secret", hang=2)
+        server = serve(receiver)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        return receiver, f"http://127.0.0.1:{server.server_port}/hook?room=7"
+
+    yield one
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+    webhooks.forget_pauses()
+
+
+def hook(url: str, **fields: Any) -> None:
+    make_rule(channels=["WEBHOOK"], roles=[], webhook_url=url, **fields)
+
+
+def delivery(key: str = "k") -> MesEvent:
+    """Tell of something, have it sent, and return how that went."""
+    tell(make_notice(key))
+    work_off()
+    return sent("NOTICE_WEBHOOK")[-1]
+
+
+def test_it_is_sent_signed(start: Start, settings: Any) -> None:
+    settings.MES_ADDRESS = "https://mes.example"
+    receiver, url = start()
+    line = make_line("SMT-A")
+    hook(url)
+    tell(make_notice("k", line_id=line.pk, address="/holds/H-1/", facts={"holdNo": "H-1"}))
+    work_off()
+    [event] = sent("NOTICE_WEBHOOK")
+    [received] = receiver.received.values()
+    assert (event.status, event.attempts, receiver.refused) == ("COMPLETED", 1, [])
+    assert received.key == event.payload["id"]
+    occurred = received.body.pop("occurredAt")
+    assert occurred.endswith("Z")
+    assert received.body == {
+        "type": "NOTICE_V1", "id": event.payload["id"], "key": "k", "event": "HOLD_OPENED", "severity": "WARNING",
+        "text": "About k", "address": "https://mes.example/holds/H-1/", "lineCodes": ["SMT-A"], "more": None,
+        "isTrial": False, "facts": {"holdNo": "H-1"},
+    }  # fmt: skip
+
+
+def test_sent_again_it_is_the_same(start: Start) -> None:
+    receiver, url = start()
+    hook(url)
+    delivery()
+    MesEvent.objects.filter(event_type="NOTICE_WEBHOOK").update(status="PENDING")  # as after a worker that died
+    work_off()
+    [received] = receiver.received.values()
+    assert received.deliveries == 2
+
+
+@pytest.mark.parametrize("fault", ["500", "429", "timeout", "reset", "lost"])
+def test_what_may_pass_is_tried_again(start: Start, fault: str) -> None:
+    receiver, url = start()
+    receiver.switch_on(fault)
+    hook(url)
+    event = delivery()
+    assert (event.status, event.attempts) == ("FAILED", 1)
+    webhooks.forget_pauses()
+    work_off()
+    event.refresh_from_db()
+    assert (event.status, event.attempts, len(receiver.received)) == ("COMPLETED", 2, 1)
+
+
+@pytest.mark.parametrize("fault", ["400", "redirect"])
+def test_what_will_not_get_better_is_given_up(start: Start, fault: str) -> None:
+    receiver, url = start()
+    receiver.switch_on(fault)
+    hook(url)
+    root = make_user(Role.ADMIN)
+    make_rule("OUTBOX_DEAD", roles=[Role.ADMIN])
+    hook(url, event="OUTBOX_DEAD")
+    event = delivery()
+    assert (event.status, receiver.requests, receiver.received) == ("DEAD", 1, {}), "a redirect is not followed"
+    for _step in range(3):
+        work_off()
+    [text] = texts(root)
+    assert text.startswith("Given up: A message to a webhook")
+    assert len(sent("NOTICE_WEBHOOK")) == 1, "what tells of it goes no way that may be dead"
+
+
+def test_a_dead_receiver_delays_no_other(start: Start) -> None:
+    (dead, dead_url), (_live, live_url) = start(), start()
+    dead.faults = ["timeout"] * 100
+    hook(dead_url)
+    hook(live_url)
+    for number in range(10):
+        tell(make_notice(f"k{number}"))
+    began = time.monotonic()
+    work_off()
+    assert time.monotonic() - began < 2.5, "each would have taken the whole time-out"
+    waiting = list(MesEvent.objects.filter(event_type="NOTICE_WEBHOOK", payload__to=dead_url))
+    assert {event.status for event in waiting} == {"FAILED"}
+    assert sorted(event.attempts for event in waiting)[:-1] == [0] * 9, "what was not tried is no attempt"
+    assert dead.requests <= 2
+    alive = MesEvent.objects.filter(event_type="NOTICE_WEBHOOK", payload__to=live_url)
+    assert set(alive.values_list("status", flat=True)) == {"COMPLETED"}
+
+
+def test_one_that_dribbles_costs_one_time_out(start: Start) -> None:
+    receiver, url = start()
+    receiver.hang = 20
+    receiver.switch_on("dribble")
+    hook(url)
+    began = time.monotonic()
+    event = delivery()
+    assert time.monotonic() - began < 8
+    assert event.status == "FAILED"
+    assert webhooks.pause_of(receiver_addresses.read_target(url)).until is not None
+
+
+def test_an_answer_is_read_in_bounds(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    _receiver, url = start()
+    monkeypatch.setattr("demo.erp.Erp.take", lambda *args: (400, {"error": "x" * 1_000_000 + "\x00"}))
+    hook(url)
+    event = delivery()
+    assert event.status == "DEAD" and len(event.error) < 1000
+
+
+@pytest.mark.parametrize("found", [["127.0.0.1"], ["10.0.0.7", "127.0.0.1"], ["169.254.169.254"], ["::1"]])
+def test_a_name_that_turns_out_to_be_this_machine_gets_nothing(
+    start: Start, settings: Any, monkeypatch: pytest.MonkeyPatch, found: list[str]
+) -> None:
+    settings.MES_WEBHOOK_LOCAL = False
+    receiver, url = start()
+    port = url.split(":")[2].split("/")[0]
+    places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, int(port))) for address in found]
+    monkeypatch.setattr(receiver_addresses.socket, "getaddrinfo", lambda *args, **kwargs: places)
+    hook(f"http://inner.example:{port}/")
+    settings.MES_WEBHOOK_LOCAL = False
+    event = delivery()
+    assert (event.status, receiver.requests) == ("DEAD", 0)
+    assert "Nothing is sent to" in event.error
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked once, the name says this; asked again, it would say something else."""
+    receiver, url = start()
+    port = int(url.split(":")[2].split("/")[0])
+    answers = iter(["127.0.0.1", "169.254.169.254"])
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host != "chat.example":
+            return real(host, *args, **kwargs)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    hook(f"http://chat.example:{port}/")
+    assert (delivery().status, receiver.requests) == ("COMPLETED", 1)
+
+
+def test_a_name_that_there_is_not_is_tried_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(receiver_addresses.socket, "getaddrinfo", fail)
+    hook("https://nowhere.example/")
+    event = delivery()
+    assert event.status == "FAILED" and "Name or service not known" in event.error
+
+
+def test_switched_off_it_waits_without_using_its_attempts(start: Start, settings: Any) -> None:
+    _receiver, url = start()
+    hook(url)
+    settings.MES_WEBHOOK_SECRET = ""
+    event = delivery()
+    assert (event.status, event.attempts) == ("FAILED", 0)
+    assert event.next_attempt_at > timezone.now() + timedelta(minutes=5)
