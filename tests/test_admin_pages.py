@@ -131,7 +131,9 @@ def messages_of(response: Any) -> list[str]:
 # --- every page -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("who", ["engineer", pytest.param("superuser", marks=pytest.mark.long), "supervisor"])
+@pytest.mark.parametrize(
+    "who", ["engineer", *(pytest.param(who, marks=pytest.mark.long) for who in ("superuser", "supervisor"))]
+)
 def test_every_list_and_form_opens(plant: Plant, who: str) -> None:
     user = make_user(is_superuser=True) if who == "superuser" else make_user(who.upper())
     client = sign_in(user)

@@ -110,6 +110,7 @@ def test_a_shift_began_before_now(now: str, began: str) -> None:
     assert acts.shift_began(moment) == datetime.fromisoformat(began).replace(tzinfo=UTC)
 
 
+@pytest.mark.long
 def test_what_another_simulator_left_stopped_or_prepared_goes_on(client: Client) -> None:
     stop = threading.Event()
 

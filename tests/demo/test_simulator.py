@@ -104,7 +104,11 @@ def check_trace(trace: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "status", "step_no"),
-    [(OVERHEATED, "ON_HOLD", 40), (BRIDGED, "OUT_FAILED", 50), (LOW_VOLTAGE, "OUT_FAILED", 60)],
+    [
+        pytest.param(OVERHEATED, "ON_HOLD", 40, marks=pytest.mark.long),
+        (BRIDGED, "OUT_FAILED", 50),
+        pytest.param(LOW_VOLTAGE, "OUT_FAILED", 60, marks=pytest.mark.long),
+    ],
 )
 def test_what_fails_or_is_held_is_left_to_people(client: Client, fault: Fault, status: str, step_no: int) -> None:
     line = simulator(client, boards=2, orders=2, faults=(fault,))
@@ -164,6 +168,7 @@ def send_late(monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
     monkeypatch.setattr(Mail, "send", send_or_delay)
 
 
+@pytest.mark.long
 def test_late_events_of_the_oven_leave_nothing_on_carriers_that_are_used_again(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +209,7 @@ def test_a_technician_repairs_or_scraps_so_that_the_run_closes(client: Client) -
     assert client.get("runs", batch.run_no)["status"] == "COMPLETED"
 
 
+@pytest.mark.long
 def test_a_plant_of_the_earlier_release_is_given_to_the_machines(client: Client) -> None:
     make_plant_by_hand(client)
     sns = put_boards_into_the_oven(client)
@@ -240,7 +246,9 @@ def make_plant_by_hand(client: Client) -> None:
     assert client.post("routes", plant.ROUTE, "compile")["status"] == "READY"
 
 
-@pytest.mark.parametrize("moment", ["begins", "2 of 4 done", "4 of 4 done"])
+@pytest.mark.parametrize(
+    "moment", ["2 of 4 done", *(pytest.param(when, marks=pytest.mark.long) for when in ("begins", "4 of 4 done"))]
+)
 def test_a_simulator_goes_on_where_another_stopped(client: Client, moment: str) -> None:
     stop = threading.Event()
 
@@ -282,6 +290,7 @@ def test_a_line_waits_for_a_machine_that_breaks_during_a_run(client: Client, mon
     assert sum("waits" in text for text in said) == 1
 
 
+@pytest.mark.long
 def test_a_file_of_the_oven_becomes_values_of_the_boards_in_it(
     client: Client, live_server: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -109,6 +109,7 @@ def kill(*pids: int) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_a_full_disk_ends_nothing_for_good(on_a_small_disk):
     installation = on_a_small_disk
     address = database_url(installation.folder)
@@ -160,7 +161,11 @@ def test_what_dies_while_nothing_can_be_started_comes_back(installation):
 
 
 @pytest.mark.parametrize(
-    ("name", "nothing_left"), [("web", exhaustion.without_descriptors), ("worker", exhaustion.without_memory)]
+    ("name", "nothing_left"),
+    [
+        pytest.param("web", exhaustion.without_descriptors, marks=pytest.mark.long),
+        ("worker", exhaustion.without_memory),
+    ],
 )
 def test_a_process_of_a_program_that_can_start_none_comes_back(installation, name, nothing_left):
     eventually(lambda: children(installation, name))

@@ -31,7 +31,7 @@ def empty() -> Iterator[str]:
 
 
 def start(address: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "manage.py", "migrate", "--no-input"]
+    command = [sys.executable, "manage.py", "migrate", "contenttypes", "--no-input"]
     environment = {**os.environ, "DATABASE_URL": address}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=databases.PROJECT, env=environment, stdout=pipe, stderr=pipe, text=True)

@@ -1,5 +1,6 @@
 """`manage.py migrate`: Django's own, one at a time."""
 
+import gc
 from typing import Any
 
 from django.core.management.commands import migrate
@@ -8,11 +9,14 @@ from django.db import connections
 from mes.platform.database.authorship import by_system, signed_by
 from mes.platform.database.migrating import only_one
 
+SELDOM = (200_000, 20, 100)  # the models of each state are circles: a quarter of the time goes into looking for them
+
 
 class Command(migrate.Command):
     """A second one at the same time waits, and finds nothing left to do."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Migrate under the lock."""
+        gc.set_threshold(*SELDOM)
         with signed_by(by_system()), only_one(connections[options["database"]], say=self.stdout.write):
             super().handle(*args, **options)
