@@ -1,8 +1,9 @@
 """What people enter at a station is kept in the browser until it is answered: nothing is lost, nothing doubled."""
 
-from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -10,8 +11,10 @@ from django.conf import settings
 from django.utils.dateparse import parse_datetime
 from playwright.sync_api import BrowserContext, Page, Route
 
+from execution import tracking
 from execution.models import Track
 from integration.models import FailedMessage
+from mes.errors import DomainError
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.outbox.models import MesEvent
@@ -29,7 +32,6 @@ HEARD = """
     for (const name of ["entry-answered", "entry-refused", "entries-offline", "entries-online"])
       document.addEventListener(name, (event) => heard.push([name, event.detail]));
 """
-Add = Callable[..., str]
 
 
 @pytest.fixture
@@ -246,3 +248,73 @@ def test_what_was_never_sent_may_be_taken_back(context: BrowserContext, tab: Pag
     mend(context, tab)
     wait_until(tab, "kept.length === 0")
     assert Unit.objects.get(sn="SN-1").status == "IN_STATION"
+
+
+class Shift:
+    """A random hour at a station: entries on a few units, a network that comes and goes, reloads, others at the units."""
+
+    def __init__(self, context: BrowserContext, page: Page, plant: Plant, seed: int) -> None:
+        self.page, self.sns, self.dice = page, plant.sns[:3], Random(seed)
+        self.made: dict[str, tuple[str, str]] = {}  # how what of each entry is found: column and operator
+        self.settled: set[str] = set()
+        self.ways = ["pass", "lose", "cut"]
+        context.route(MOVES, self.pass_on)
+
+    def pass_on(self, route: Route) -> None:
+        way = self.dice.choice(self.ways)
+        answer = route.fetch() if way != "cut" else None
+        route.fulfill(response=answer) if answer and way == "pass" else route.abort()
+
+    def make(self) -> None:
+        kind, result = self.dice.choice([("track-in", None), ("track-out", "PASS"), ("track-out", "FAIL")])
+        column = "operator_in" if kind == "track-in" else "operator_out"
+        person, body = f"person {len(self.made)}", {"result": result} if result else {}
+        given = {"stationCode": "SMT-01", "kind": kind, "sn": self.dice.choice(self.sns), "body": body}
+        self.made[self.page.evaluate("entry => entries.add(entry)", {**given, "operatorId": person})] = (column, person)
+
+    def reload(self) -> None:
+        self.page.reload()
+
+    def settle(self) -> None:
+        for entry in self.refused()[:1]:
+            assert self.page.evaluate("id => entries.settle(id)", entry["entryId"])
+            self.settled.add(entry["entryId"])
+
+    def others(self) -> None:
+        sn = self.dice.choice(self.sns)
+        with suppress(DomainError):
+            tracking.track_in(sn=sn, station_code="SMT-01")
+        with suppress(DomainError):
+            tracking.track_out(sn=sn, station_code="SMT-01", result="PASS")
+
+    def refused(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.page.evaluate("entries.list()") if entry["state"] == "REFUSED"]
+
+    def play(self) -> None:
+        for _turn in range(16):
+            self.dice.choice([self.make, self.make, self.make, self.reload, self.settle, self.others])()
+            self.page.evaluate("dispatchEvent(new Event('online'))")
+        self.ways = ["pass"]
+        while len(self.refused()) < len(self.page.evaluate("entries.list()")):
+            self.settle()
+            self.page.evaluate("dispatchEvent(new Event('online'))")
+            self.page.wait_for_timeout(50)
+
+    def check(self) -> None:
+        open_ids = {entry["entryId"] for entry in self.refused()} | self.settled
+        assert open_ids == set(FailedMessage.objects.values_list("dedupe_key", flat=True))
+        done = IdempotencyKey.objects.in_bulk([("station-entry", entry_id) for entry_id in self.made])
+        for entry_id, (column, person) in self.made.items():
+            effects = Track.objects.filter(**{column: person})
+            if entry_id in open_ids:
+                assert not effects.exists()
+            else:
+                found = done["station-entry", entry_id].record_id  # a unit that was in already
+                assert effects.count() == 1 or (column == "operator_in" and Track.objects.filter(pk=found).exists())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_random_hour(context: BrowserContext, tab: Page, plant: Plant, seed: int) -> None:
+    shift = Shift(context, tab, plant, seed)
+    shift.play()
+    shift.check()
