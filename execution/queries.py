@@ -228,8 +228,8 @@ def get_form(track_id: int) -> dict[str, Any]:
     return {
         "operation": {"code": step.operation_code, "name": step.operation_name},
         "dataSpecs": list(map(describe_spec, step.specs)),
-        "workInstructions": [],
         "steps": [{"stepNo": each.step_no, "name": each.operation_name} for each in route.steps],
+        "workInstructions": [{"title": each.title, "address": each.address} for each in step.work_instructions],
     }
 
 

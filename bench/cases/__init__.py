@@ -9,6 +9,7 @@ from bench.cases import (
     permit,
     reads,
     refused,
+    station_entry,
     trace_unit,
     track_out,
 )
@@ -23,6 +24,7 @@ _ALL = (
     permit.PERMIT,
     permit.REFUSED,
     track_out.CASE,
+    station_entry.CASE,
     trace_unit.TRACE,
     trace_unit.PAGE,
     reads.QUEUE,

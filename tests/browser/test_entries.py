@@ -251,7 +251,7 @@ def test_what_was_never_sent_may_be_taken_back(context: BrowserContext, tab: Pag
 
 
 class Shift:
-    """A random hour at a station: entries on a few units, a network that comes and goes, reloads, others at the units."""
+    """A random hour at a station: entries on a few units, a network that comes and goes, reloads, others at it."""
 
     def __init__(self, context: BrowserContext, page: Page, plant: Plant, seed: int) -> None:
         self.page, self.sns, self.dice = page, plant.sns[:3], Random(seed)

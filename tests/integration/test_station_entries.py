@@ -16,8 +16,8 @@ from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.inbound.sender import Sender
 from mes.production.models import Unit
-from tests.execution.support import assert_done, assert_refused, decide
-from tests.factories import Plant, api_client, make_plant
+from tests.execution.support import assert_done, assert_refused, decide, make_run
+from tests.factories import Plant, api_client, make_config, make_plant
 from tests.integration.helpers import LOG, moment, nothing_changes, through_tests, track_in, track_out
 
 ENGINEER = Sender("engineer")
@@ -165,9 +165,18 @@ def test_the_form_comes_with_the_answer_and_with_its_repeat(
     first = assert_done(enter(operator, body, query="?form=true"), 201)
     asked = assert_done(operator.get("/api/stations/SMT-01/unit/SN-1/data-specs"))
     assert first["dataSpecs"] == asked["specs"]
+    assert first["workInstructions"] == []
     assert first["operation"]["code"] == asked["operationCode"] and first["operation"]["name"]
     assert assert_done(enter(operator, body, query="?form=true")) == {**first, "isDuplicate": True}
     assert "dataSpecs" not in assert_done(enter(operator, body))
+
+
+def test_the_form_has_the_instructions_that_are_frozen_in_the_run(operator: APIClient, plant: Plant) -> None:
+    make_config(work_instructions=[{"title": "Handling", "url": "https://plant.example/handling"}])
+    make_run(plant, run_no="RUN-2", sns=["SN-9"])
+    shown = [{"title": "Handling", "address": "https://plant.example/handling"}]
+    answers = [assert_done(enter(operator, entry(sn, sn=sn), query="?form=true"), 201) for sn in ("SN-9", "SN-1")]
+    assert [answer["workInstructions"] for answer in answers] == [shown, []]
 
 
 # --- refused -------------------------------------------------------------------------------------------------
