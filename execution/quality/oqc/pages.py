@@ -77,11 +77,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sampled unit and how far it is."""
+    """A sampled unit, how far it is, and the latest records of the items that it failed."""
 
     unit: Unit
     is_nonconforming: bool
     is_done: bool
+    failed: Sequence[OqcItem] = ()
 
 
 def _inspections() -> Any:
@@ -115,7 +116,7 @@ def inspection(request: HttpRequest, inspection_id: int) -> HttpResponse:
     judgement = services.judge(found)
     items = list(found.items.select_related("unit").order_by("id"))
     attach(OQC_ITEM, items)
-    samples = _list_samples(found, judgement)
+    samples = _list_samples(found, judgement, items)
     unit = next((each.unit for each in samples if each.unit.sn == request.GET.get("unit")), None)
     may_record = found.status == OqcStatus.INSPECTING and _may(request, Capability.OQC)
     offered = [*list_acts(request, found, judgement), Act(RECORD, "", ""), Act(SCAN, "", "")]
@@ -149,11 +150,21 @@ def of_run(request: HttpRequest, run_id: int) -> HttpResponse:
     return redirect("oqc-list") if latest is None else redirect("oqc", latest)
 
 
-def _list_samples(found: OqcInspection, judgement: Judgement) -> list[Sample]:
+def _list_samples(found: OqcInspection, judgement: Judgement, items: Sequence[OqcItem]) -> list[Sample]:
     is_open, failed = judgement.open_sns, set(judgement.nonconforming)
+    latest = {(item.unit_id, item.item_name): item for item in items}
+    failed_items: dict[int, list[OqcItem]] = {}
+    for item in latest.values():
+        if item.result == OqcResult.FAIL:
+            failed_items.setdefault(item.unit_id, []).append(item)
     samples = found.samples.select_related("unit").order_by("id")
     return [
-        Sample(sample.unit, sample.unit.sn in failed, sample.unit.sn not in is_open or sample.unit.sn in failed)
+        Sample(
+            sample.unit,
+            sample.unit.sn in failed,
+            sample.unit.sn not in is_open or sample.unit.sn in failed,
+            failed_items.get(sample.unit_id, ()),
+        )
         for sample in samples
     ]
 

@@ -1,5 +1,6 @@
 """A lot is drawn, stands still, is inspected, and is decided as its items say."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -174,6 +175,7 @@ def test_nonconforming_units_are_held_in_one_case_and_a_lot_that_failed_holds_it
     page = looking.get(f"/oqc/{done['id']}/").content.decode()
     assert [page.count(f"?unit={sn}#unit") for sn in done["sampleSns"]] == [1] * 5  # what each was seen to be
     assert "Inspected, conforming" in page and "Not inspected" not in page
+    assert re.search(r'class="state tone-bad">.{,99}</svg>Look</span>.{,200}On hold', page)  # what failed on it
     [defect] = Defect.objects.all()
     assert (defect.unit_id, defect.source, defect.code, defect.remark) == (held.unit_id, "OQC", "UNSPECIFIED", "Look")
     run = make_lot(plant, "BAD", units=8)
