@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, QuerySet
 
 from execution.models import Track
 from mes.plant.models import Line, Station
 from mes.platform.database.instances import Columns, instances
 from mes.platform.database.prepared import fetch_all
+from mes.production.hold_models import Hold, HoldStatus
 from mes.production.models import Run, RunStatus, Unit
 from trace.runs import RunState, as_run, build_states, select_runs
 
@@ -21,11 +23,13 @@ LATEST_MOVES = 15
 
 @dataclass(frozen=True)
 class LineState:
-    """A line, its newest current runs, and how many more there are."""
+    """A line, its newest current runs, and how many more there are; why it is stopped, and which stations of it are."""
 
     line: Line
     runs: Sequence[RunState]
     more_runs: int
+    stopped: Sequence[str] = ()
+    stopped_stations: Sequence[str] = ()
 
     @property
     def attention(self) -> int:
@@ -85,6 +89,8 @@ def get_floor(line_ids: Collection[int] = ()) -> Floor:
             line=line,
             runs=[states[run.pk] for run in runs_of.get(line.pk, [])],
             more_runs=on_line.get(line.pk, 0) - len(runs_of.get(line.pk, [])),
+            stopped=line.stopped,
+            stopped_stations=sorted(set(line.stopped_stations)),
         )
         for line in _lines(line_ids)
     ]
@@ -92,8 +98,13 @@ def get_floor(line_ids: Collection[int] = ()) -> Floor:
     return Floor(lines=lines, moves=_list_latest_moves())
 
 
-def _lines(line_ids: Collection[int]) -> QuerySet[Line]:
-    lines = Line.objects.order_by("code")
+def _lines(line_ids: Collection[int]) -> QuerySet[Any]:
+    """Return the lines with what stops them, in one query."""
+    holds = Hold.objects.filter(status=HoldStatus.OPEN).order_by("id")
+    lines = Line.objects.order_by("code").annotate(
+        stopped=ArraySubquery(holds.filter(line=OuterRef("pk")).values("reason")),
+        stopped_stations=ArraySubquery(holds.filter(station__line=OuterRef("pk")).values("station__code")),
+    )
     return lines.filter(pk__in=line_ids) if line_ids else lines
 
 

@@ -291,10 +291,15 @@ def _read_decision(request: HttpRequest, action: str) -> dict[str, Any]:
 def _facts_of_floor(floor: lines.Floor) -> tuple[Any, ...]:
     """Return what the lines do, for a mark: drawing it takes as long as reading it."""
     shown = [
-        (columns_of(item.line), item.more_runs, [_facts_of_state(state) for state in item.runs]) for item in floor.lines
+        (columns_of(item.line), item.more_runs, [_facts_of_state(state) for state in item.runs], _stops_of(item))
+        for item in floor.lines
     ]
     moves = [(columns_of(track), track.unit.sn, track.station.code) for track in (move.track for move in floor.moves)]
     return shown, moves
+
+
+def _stops_of(item: lines.LineState) -> tuple[Any, ...]:
+    return tuple(item.stopped), tuple(item.stopped_stations)
 
 
 def _mark_of_run(page: runs.RunPage, shown: ShownRun) -> str:

@@ -12,7 +12,7 @@ from execution.models import Defect, DefectAlias, DefectCatalogue, DefectCode, T
 from execution.quality.defect_codes import engineer_work, services
 from execution.quality.defect_codes.catalogue import load
 from execution.quality.defects import ReportedDefect
-from mes.platform.accounts.roles import Role
+from mes.platform.accounts.roles import Role, create_roles
 from mes.production.models import Run, Unit
 from tests.execution.support import assert_done, assert_refused, decide, make_run, nothing_written, track_in, track_out
 from tests.execution.test_leaving import enter, machine_out, send, state_of, value
@@ -25,6 +25,13 @@ def rows(*columns: str) -> list[Any]:
 
 
 # --- the tree ----------------------------------------------------------------------------------------------
+
+
+def test_engineers_keep_codes_aliases_and_rules_in_the_administration(db: None) -> None:
+    create_roles()  # as each migration does
+    client = sign_in(Role.ENGINEER)
+    for model in ("execution/defectcode", "execution/defectalias", "execution/samplingrule", "mes/holdrule"):
+        assert client.get(f"/admin/{model}/add/").status_code == 200, model
 
 
 def test_the_tree_of_codes(db: None) -> None:

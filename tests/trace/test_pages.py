@@ -16,7 +16,7 @@ from execution.api import UnitDecisionViewSet
 from execution.data.judging import Reading
 from execution.models import DataValue, Disposition, Track, TrackSource
 from mes.platform.accounts.roles import Role
-from mes.production import runs
+from mes.production import line_acts, runs, station_acts
 from mes.production.models import Unit, UnitStatus
 from tests.factories import Plant, make_line, make_plant, make_user
 from trace.pages import DECISIONS
@@ -160,6 +160,16 @@ def test_a_line_shows_its_run_and_where_the_units_are() -> None:
     assert "1 on hold" in page
     assert "1 failed" in page
     assert unit_url("SN-2") in page
+
+
+def test_a_line_that_is_stopped_or_has_a_stopped_station_says_so_and_is_not_called_well() -> None:
+    plant, client, well = make_plant(units=1), sign_in(), "Nothing waits for a decision"
+    page = read(client, "/")
+    assert well in page and "stopped" not in page
+    line_acts.hold(line_code=plant.line.code, reason="smoke", by="ann")
+    station_acts.stop(station_code="SMT-01", reason="squeegee", by="ann")
+    page = read(client, "/")
+    assert "The line is stopped: smoke" in page and "Stopped stations: SMT-01" in page and well not in page
 
 
 def test_a_line_without_a_run_and_a_run_in_preparation() -> None:

@@ -217,6 +217,8 @@ _MASTER_DATA = (
     "referenceunit",
     "samplingrule",
     "holdrule",
+    "defectcode",
+    "defectalias",
 )
 
 

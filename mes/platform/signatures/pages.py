@@ -97,5 +97,18 @@ def _cell(value: Any) -> Cell:
     return Cell("" if value is None else str(value))
 
 
+_WRITTEN = {
+    "sn": "SN",
+    "sns": "SNs",
+    "no": "number",
+    "qty": "quantity",
+    "id": "ID",
+    "ac": "Ac",
+    "re": "Re",
+    "aql": "AQL",
+}
+
+
 def _words(name: str) -> str:
-    return capfirst(snake_case(name).replace("_", " "))
+    """Return the name of a field as people read it: `sampleSns` is “Sample SNs”."""
+    return capfirst(" ".join(_WRITTEN.get(word, word) for word in snake_case(name).split("_")))

@@ -277,6 +277,8 @@ def test_who_changes_the_database_is_seen(quinn, passed):
         return whole["intact"], whole["unchanged"]
 
     assert told() == (True, True)
+    page = person.get(f"/signatures/{number}/").content.decode()
+    assert "Run number" in page and "Sample SNs" in page and "Unit SN" in page
     labels.relabel(sn=unit.sn, new_sn="NEW-1", reason="label lost", by="sue")  # what was signed says the earlier number
     assert told() == (True, True)
     with connection.cursor() as cursor:
