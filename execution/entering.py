@@ -19,8 +19,10 @@ from execution.unit_state import StationState, UnitState
 from mes import errors
 from mes.production import runs
 from mes.production.models import Run, UnitStatus
+from mes.qualifications.queries import Worker
 from mes.routing.snapshots import StepSnapshot
 
+NOBODY = Worker()
 _WITHOUT_STEP = (UnitStatus.DONE, UnitStatus.SCRAPPED)
 
 
@@ -30,7 +32,7 @@ class Entering:
     none.
 
     `line_stop` is why the line of the run is stopped. With `is_report` it is what a machine reports: the unit was
-    there. `step_no` is the step that it is for, where that is known.
+    there. `step_no` is the step that it is for, where that is known. `worker` is who works, where a machine does not.
     """
 
     place: StationState
@@ -41,6 +43,7 @@ class Entering:
     line_stop: str | None = None
     is_report: bool = False
     step_no: int | None = None
+    worker: Worker | None = None
 
     @cached_property
     def step(self) -> StepSnapshot | None:
@@ -87,6 +90,7 @@ class Entering:
         yield from rules.list_refusals_of_lines(stops)
         if place.stop is not None:
             yield errors.StationStopped(station=place.station.code, reason=place.stop)
+        yield from self._list_refusals_of_worker()
         if state is not None:
             yield from self._list_refusals_of_time(state)
 
@@ -108,6 +112,15 @@ class Entering:
             yield errors.StepMismatch(current=current, step_no=current if self.step_no is None else self.step_no)
         elif not lets_run(state.in_force, self.place.station.code, step, self.at):
             yield from rules.list_refusals_of_place(self.place.station, step, run)
+
+    def _list_refusals_of_worker(self) -> Iterator[errors.DomainError]:
+        """Ask whoever takes the unit in by hand, where the step wants that; only then anything is read."""
+        step = self.step
+        if self.by_machine or step is None or not step.requires_qualification:
+            return
+        worker = self.worker or NOBODY
+        if not worker.is_qualified(step.operation_code, at=self.at):
+            yield errors.OperatorNotQualified(operator=worker.name, operation=step.operation_code, step_no=step.step_no)
 
     def _list_refusals_of_time(self, state: UnitState) -> Iterator[errors.DomainError]:
         try:

@@ -34,6 +34,7 @@ from mes.platform.outbox.models import EventType
 from mes.production import runs, transitions
 from mes.production.hold_models import HoldSource
 from mes.production.models import Run, Unit, UnitStatus
+from mes.qualifications.queries import worker_of
 from mes.routing.snapshots import StepSnapshot
 
 
@@ -90,8 +91,9 @@ def enter(
     is_entry_inferred: bool = False,
     step_no: int | None = None,
 ) -> Move:
-    """Open a track. `operator` is who is said to do it, `by` who is signed in; `step_no` is the step that it is for,
-    where that is known: one of those that the unit may enter.
+    """Open a track. `operator` is who is said to do it, `by` who is signed in; they must be qualified where the step
+    wants that and no machine does it (`worker_of`). `step_no` is the step that it is for, where that is known: one of
+    those that the unit may enter.
 
     Raises the first refusal of the entering guards (`execution.entering`), in their order.
     """
@@ -107,6 +109,7 @@ def enter(
             line_stop=state.line_stop,
             is_report=by_machine,
             step_no=step_no,
+            worker=None if by_machine else worker_of(by, operator),
         )
     )
     doubtful = rules.check_time(

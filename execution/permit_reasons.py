@@ -43,6 +43,7 @@ LIFTED_BY: Mapping[type[errors.DomainError], tuple[Capability, ...]] = {
     errors.EquipmentUnavailable: (Capability.MASTER_DATA, Capability.STATUS),
     errors.LineOnHold: _LET_GO_ON,
     errors.StationStopped: _LET_GO_ON,
+    errors.OperatorNotQualified: (Capability.QUALIFY,),
     errors.SnMaskMismatch: (Capability.ROUTES,),
     errors.CarrierEmpty: (Capability.TRACK,),
     errors.CarrierNotFound: (Capability.TRACK,),

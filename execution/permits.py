@@ -25,6 +25,7 @@ from mes.production.active_runs import Moment
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
 from mes.production.names import Names
 from mes.production.serial_numbers import check_readable
+from mes.qualifications.queries import Worker
 from mes.routing.snapshots import StepSnapshot
 
 READ = unit_state.statement(takes_track_id=False)
@@ -81,6 +82,7 @@ class _Asked:
     run_no: str | None
     by_machine: bool
     at: datetime
+    worker: Worker | None
 
 
 @dataclass(frozen=True)
@@ -92,26 +94,39 @@ class _Found:
     is_in: bool = False
 
 
-def ask_for_unit(*, station_code: str, sn: str, run_no: str | None = None, by_machine: bool | None = None) -> Permit:
+def ask_for_unit(
+    *,
+    station_code: str,
+    sn: str,
+    run_no: str | None = None,
+    by_machine: bool | None = None,
+    worker: Worker | None = None,
+) -> Permit:
     """Return whether a unit may enter a station, by its present serial number, an earlier one, or one that a run would
-    make on the fly. By default a machine asks, but at a MANUAL station. Raises StationNotFound.
+    make on the fly. By default a machine asks, but at a MANUAL station; `worker` is who would take it in by hand.
+    Raises StationNotFound.
     """
-    asked = _read(station_code, [sn], run_no, by_machine)
+    asked = _read(station_code, [sn], run_no, by_machine, worker)
     if sn in asked.names.present:
         sn = asked.names.present[sn]
-        asked = _read(station_code, [sn], run_no, by_machine)
+        asked = _read(station_code, [sn], run_no, by_machine, worker)
     found = _examine(asked, sn)
     [permit] = _answer([(sn, "", found)])
     return Permit(permit.action, permit.step_no, permit.already_in, permit.reasons)
 
 
 def ask_for_carrier(
-    *, station_code: str, carrier_no: str, run_no: str | None = None, by_machine: bool | None = None
+    *,
+    station_code: str,
+    carrier_no: str,
+    run_no: str | None = None,
+    by_machine: bool | None = None,
+    worker: Worker | None = None,
 ) -> Permit:
     """Return whether all units on a carrier may enter a station: it needs some, of one run. Raises StationNotFound."""
     carrier = Carrier.objects.filter(carrier_no=carrier_no).first()
     loads = [] if carrier is None else carriers.list_loads(carrier)
-    asked = _read(station_code, [load.unit.sn for load in loads], run_no, by_machine)
+    asked = _read(station_code, [load.unit.sn for load in loads], run_no, by_machine, worker)
     found = [(load.unit.sn, load.position, _examine(asked, load.unit.sn)) for load in loads]
     units = _answer(found)
     own: list[errors.DomainError] = []
@@ -127,7 +142,9 @@ def ask_for_carrier(
     return _of_carrier(units, explain([(refusal, None) for refusal in own]))
 
 
-def _read(station_code: str, sns: Sequence[str], run_no: str | None, by_machine: bool | None) -> _Asked:
+def _read(
+    station_code: str, sns: Sequence[str], run_no: str | None, by_machine: bool | None, worker: Worker | None
+) -> _Asked:
     """Read the station and where the units stand, in one statement. Raises StationNotFound."""
     loaded = unit_state.load_states(sns, stations=[station_code], locked=None, reading=READ)
     place = loaded.station_states.get(station_code)
@@ -135,7 +152,7 @@ def _read(station_code: str, sns: Sequence[str], run_no: str | None, by_machine:
         raise errors.StationNotFound(code=station_code)
     if by_machine is None:
         by_machine = place.station.station_type != StationType.MANUAL
-    return _Asked(place, loaded.unit_states, loaded.names, run_no, by_machine, timezone.now())
+    return _Asked(place, loaded.unit_states, loaded.names, run_no, by_machine, timezone.now(), worker)
 
 
 def _answer(found: Sequence[tuple[str, str, _Found]]) -> list[UnitPermit]:
@@ -240,7 +257,15 @@ def _entering(asked: _Asked, state: UnitState | None, run: Run | None) -> Enteri
         line_stop = state.line_stop
     elif run is not None:
         line_stop = next((hold.reason for hold in holds.list_open(line=run.line)), None)
-    return Entering(asked.place, state, run, asked.at, by_machine=asked.by_machine, line_stop=line_stop)
+    return Entering(
+        asked.place,
+        state,
+        run,
+        asked.at,
+        by_machine=asked.by_machine,
+        line_stop=line_stop,
+        worker=asked.worker,
+    )
 
 
 # --- what is to be done with it ----------------------------------------------------------------------------

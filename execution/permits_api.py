@@ -17,6 +17,7 @@ from mes.platform.accounts.roles import Capability, Role
 from mes.platform.http.serializers import CodeField, ScannedField, StrictSerializer, read
 from mes.platform.inbound.sender import sender_of
 from mes.platform.scans import UNIT
+from mes.qualifications.queries import worker_of
 
 MANUAL, MACHINE = "MANUAL", "MACHINE"
 
@@ -27,7 +28,13 @@ class PermitRequest(StrictSerializer):
     sn = ScannedField(UNIT, required=False, allow_null=True, allow_blank=True, help_text="As read, if only “NOREAD”.")
     carrierNo = CodeField(required=False, allow_null=True)
     runNo = CodeField(required=False, allow_null=True, help_text="By default as at track-in.")
-    operatorId = serializers.CharField(max_length=150, required=False, allow_null=True)
+    operatorId = serializers.CharField(
+        max_length=150,
+        required=False,
+        allow_null=True,
+        help_text="By user name or badge, who would take it in by hand: asked where a step requires a qualification. "
+        "Of a person who is signed in, that person is asked.",
+    )
 
     def get_fields(self) -> dict[str, serializers.Field]:
         """Add who asks, by a name that no attribute may have."""
@@ -123,6 +130,7 @@ class PermitViewSet(GenericViewSet):
             "station_code": code,
             "run_no": body.get("run_no"),
             "by_machine": None if asked_as is None else asked_as == MACHINE,
+            "worker": worker_of(sender_of(request).system, body.get("operator_id")),
         }
         if (carrier_no := body.get("carrier_no")) is not None:
             permit = permits.ask_for_carrier(carrier_no=carrier_no, **about)

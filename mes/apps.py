@@ -59,6 +59,7 @@ class MesConfig(AppConfig):
         from mes.production.hold_decisions import SIGNED
         from mes.production.hooks import run_ended
         from mes.production_counts import retention as production_counts
+        from mes.qualifications.lists import QUALIFICATIONS
         from mes.readiness import registration as readiness
         from mes.routing import drift
         from mes.routing import engineer_work as routing_work
@@ -77,7 +78,7 @@ class MesConfig(AppConfig):
         tracked.register(*TRACKED)
         edits.guards.register(AuditGuard())
         lists.register(*production_lists.LISTS, spec_lists.SPECS, routing_lists.ROUTES, audit_lists.CHANGES)
-        lists.register(notification_lists.RULES)
+        lists.register(notification_lists.RULES, QUALIFICATIONS)
         notifications.register()
         readiness.register()
         run_ended.register(active_runs.end_all)

@@ -317,6 +317,14 @@ class HoldRuleNotFound(NotFound):
     code, message = "HOLD_RULE_NOT_FOUND", _("There is no hold rule “{code}”.")
 
 
+class QualificationNotFound(NotFound):
+    code, message = "QUALIFICATION_NOT_FOUND", _("There is no qualification “{code}”.")
+
+
+class PersonNotFound(NotFound):
+    code, message = "PERSON_NOT_FOUND", _("There is no person “{code}”.")
+
+
 class DefectNotFound(NotFound):
     code, message = "DEFECT_NOT_FOUND", _("There is no defect “{code}”.")
 
@@ -433,6 +441,19 @@ class StationStopped(DomainError):
     code, message = "STATION_STOPPED", _("Station “{station}” is stopped: {reason}")
 
 
+class OperatorNotQualified(DomainError):
+    """`operator` is who was asked about, None where a token names nobody."""
+
+    code = "OPERATOR_NOT_QUALIFIED"
+    message = _("“{operator}” is not qualified for operation “{operation}”, which step {step_no} asks for.")
+    unnamed = _("Step {step_no} asks for somebody who is qualified for operation “{operation}”, and nobody is named.")
+
+    def __init__(self, *, operator: str | None, operation: str, step_no: int) -> None:
+        if operator is None:
+            self.message = self.unnamed
+        super().__init__(operator=operator, operation=operation, step_no=step_no)
+
+
 class RepairOpen(DomainError):
     code, message = "REPAIR_OPEN", _("Unit “{sn}” waits for its repair before step {step_no}.")
 
@@ -520,6 +541,43 @@ class SigningBusy(DomainError):
 
     code, status, retry_after = "TRY_AGAIN", 503, 2
     message = _("Many people are signing at this moment. Try again in some seconds.")
+
+
+class TerminalRequired(DomainError):
+    code, status = "TERMINAL_REQUIRED", 403
+    message = _("Badges sign on at terminals only, and this browser is none. Sign in by name and password.")
+
+
+class TerminalRevoked(DomainError):
+    code, status = "TERMINAL_REVOKED", 403
+    message = _(
+        "“{terminal}” is no terminal any more. What waits to be sent stays in this browser until somebody signs in "
+        "here by name and password."
+    )
+
+
+class SignOnRefused(DomainError):
+    code, status = "SIGN_ON_REFUSED", 403
+    message = _("This badge is not known, or the PIN is wrong.")
+
+
+class SignOnSuperseded(DomainError):
+    code = "SIGN_ON_SUPERSEDED"
+    message = _("Somebody else signed on at “{terminal}” at the same moment. Look who is signed on now.")
+
+
+class SecondFactorAtTerminal(DomainError):
+    """Badge and PIN are right, but they must not stand in for the second factor that this person is asked for."""
+
+    code, status = "SECOND_FACTOR_REQUIRED", 403
+    message = _("You need your second factor, which a badge does not replace. Sign in by name and password.")
+
+
+class NoWorkAtTerminals(DomainError):
+    """Badge and PIN are right, but no role of the person has work that is done at a terminal."""
+
+    code, status = "PERMISSION_DENIED", 403
+    message = _("No role of yours works at stations. Sign in by name and password.")
 
 
 class LineOnHold(DomainError):

@@ -10,8 +10,10 @@ from mes.platform.lists import pages as lists
 from mes.platform.monitoring import pages as operations
 from mes.platform.notifications import pages as notifications
 from mes.platform.sign_in import pages as sign_in
+from mes.platform.sign_in import terminal_pages as terminals
 from mes.platform.signatures import pages as signatures
 from mes.production import order_pages as orders
+from mes.qualifications import pages as qualifications
 from mes.routing import pages as routing
 from mes.spreadsheets import pages as spreadsheets
 from mes.time_rules import pages as time_rules
@@ -21,10 +23,17 @@ urlpatterns = [
     path("sign-out/", sign_in.SignOut.as_view(), name="sign-out"),
     path("account/", sign_in.account, name="account"),
     path("account/password/", sign_in.change_password, name="account-password"),
+    path("account/pin/", sign_in.change_pin, name="account-pin"),
     path("account/second-factor/", sign_in.enter, name="second-factor"),
     path("account/second-factor/set-up/", sign_in.set_up, name="second-factor-set-up"),
     path("account/second-factor/codes/", sign_in.renew_codes, name="second-factor-codes"),
     path("account/second-factor/off/", sign_in.turn_off, name="second-factor-off"),
+    path("terminals/", terminals.show, name="terminals"),
+    path("terminals/bind/", terminals.bind, name="terminal-bind"),
+    path("terminals/<int:terminal_id>/revoke/", terminals.revoke, name="terminal-revoke"),
+    path("qualifications/", qualifications.show, name="qualifications"),
+    path("qualifications/give/", qualifications.give, name="qualification-give"),
+    path("qualifications/<int:qualification_id>/<slug:action>/", qualifications.act, name="qualification-act"),
     path("", include("mes.readiness.page_urls")),
     path("orders/", orders.all_orders, name="orders"),
     path("orders/<name:wo_no>/", orders.order, name="order"),

@@ -22,6 +22,7 @@ from mes.production import approvals_api as approvals
 from mes.production import history_api as line_history
 from mes.production import line_api as line_status
 from mes.production import reference_api as reference_units
+from mes.qualifications import api as qualifications
 from mes.readiness import api as readiness
 from mes.readiness import policy_api as prep_policies
 from mes.routing import api as routing
@@ -37,6 +38,7 @@ for subject in (
     line_history,  # before the lines themselves, whose codes may have slashes
     plant,
     specs,
+    qualifications,
     differences_api,
     routing,
     mapping_examples,
@@ -71,6 +73,7 @@ urlpatterns = [
     path("api/", include("mes.readiness.api_urls")),
     path("api/", include("mes.routing.effective_api")),
     path("api/", include("mes.platform.http.scans_api")),
+    path("api/", include("mes.platform.sign_in.sign_on_api")),
     path("api/", include("mes.spreadsheets.api_urls")),
     path("api/", include("execution.api_urls")),
     path("api/", include("trace.api_urls")),

@@ -8,7 +8,7 @@ if (!root) return;
 const data = JSON.parse(document.getElementById("route-editor-data").textContent);
 const field = document.getElementById("id_steps");
 const asSaved = document.getElementById("route-steps-as-saved");
-const FIELDS = ["stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit", "reentryLimit", "isOptional", "dataSpecNames", "workInstructions"];
+const FIELDS = ["stationType", "stationGroupCode", "allowedStationCodes", "requiresFAI", "retestLimit", "reentryLimit", "isOptional", "requiresQualification", "dataSpecNames", "workInstructions"];
 const MAY_BE_NONE = ["dataSpecNames", "workInstructions"]; // lists of which an empty one says something
 const { words } = data;
 let keys = 0; // names of steps on this page
@@ -180,7 +180,7 @@ function saidOf(step, name) {
 
 function inWords(name, value) {
   if (name === "stationType") return data.stationTypes.find((type) => type.value === value)?.label ?? value;
-  if (name === "requiresFAI") return say(value ? "required" : "notRequired");
+  if (name === "requiresFAI" || name === "requiresQualification") return say(value ? "required" : "notRequired");
   if (name === "isOptional") return say(value ? "yes" : "no");
   if (name === "retestLimit") return value ? String(value) : say("none");
   if (name === "reentryLimit") return String(value);
@@ -227,7 +227,7 @@ function drawField(step, name, done) {
     make("input", { type: "radio", name: id, checked: isOn, "data-focus": `${id}-${key}`, onchange: () => put(value()) }), " ", text);
   const box = make("fieldset", { class: "rs-field" }, make("legend", {}, say(name)),
     mode("inherit", say("inherit", inherited), !isSet, () => undefined));
-  if (name === "requiresFAI") {
+  if (name === "requiresFAI" || name === "requiresQualification") {
     box.append(mode("yes", say("required"), step.set[name] === true, () => true), mode("no", say("notRequired"), step.set[name] === false, () => false));
     return box;
   }

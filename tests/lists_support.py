@@ -2,17 +2,20 @@
 
 from datetime import datetime, timedelta
 
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from execution.models import DataValue
 from ingest.models import SettledIngestEvent
 from integration.models import FailedMessage, SettledMessage
+from mes.plant.models import Operation
 from mes.platform.notifications.rule_models import NotificationRule
 from mes.production.hold_models import Hold, HoldScope
 from mes.production.models import Run, Unit, WorkOrder
+from mes.qualifications.models import Qualification
 from mes.routing.models import Routing
 from mes.specs.models import DataCollectionSpec
-from tests.factories import Plant, build_spec
+from tests.factories import Plant, build_operation, build_spec
 
 
 def make_rows(plant: Plant, number: int, *, first: int = 0, at: datetime | None = None) -> None:
@@ -28,6 +31,9 @@ def make_rows(plant: Plant, number: int, *, first: int = 0, at: datetime | None 
     Unit.objects.bulk_create(Unit(sn=f"L-{n:04}", work_order=plant.order, run=plant.run) for n in numbers)
     Routing.objects.bulk_create(Routing(code=f"L-{n:04}", name="Route") for n in numbers)
     DataCollectionSpec.objects.bulk_create(build_spec(plant.operations["PRINT"], f"L-{n:04}") for n in numbers)
+    someone = User.objects.order_by("pk").first() or User.objects.create(username="l")
+    operations = Operation.objects.bulk_create(build_operation(f"L-{n:04}") for n in numbers)
+    Qualification.objects.bulk_create(Qualification(person=someone, operation=each) for each in operations)
     Hold.objects.bulk_create(
         Hold(scope=HoldScope.UNITS, reason=f"L-{n:04}", opened_by="quality", opened_at=at) for n in numbers
     )

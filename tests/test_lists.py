@@ -26,7 +26,7 @@ from tests.lists_support import make_rows
 
 pytestmark = pytest.mark.django_db
 NAMES = ["units", "runs", "orders", "values", "messages", "events", "specs", "routes", "audit", "holds"]
-NAMES += ["notification-rules"]
+NAMES += ["notification-rules", "qualifications"]
 
 
 @pytest.fixture
@@ -78,6 +78,7 @@ STATEMENTS = {
     "audit": 10,
     "holds": 7,
     "notification-rules": 8,
+    "qualifications": 8,
 }
 
 

@@ -208,6 +208,7 @@ class RouteExecutionConfigAdmin(admin.ModelAdmin):
                     "retest_limit",
                     "reentry_limit",
                     "is_optional",
+                    "requires_qualification",
                     "specs_mode",
                     "data_spec_names",
                 )

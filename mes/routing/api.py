@@ -182,6 +182,9 @@ class ConfigValuesSerializer(StrictSerializer):
     isOptional = serializers.BooleanField(
         required=False, allow_null=True, help_text="Units may go on without it. Of a step only."
     )
+    requiresQualification = serializers.BooleanField(
+        required=False, allow_null=True, help_text="By hand, only who is qualified for the operation takes units in."
+    )
     dataSpecNames = serializers.ListField(child=CodeField(), required=False, allow_null=True)
     ingestMapping = serializers.JSONField(required=False, allow_null=True)
     workInstructions = WorkInstructionsField(

@@ -86,6 +86,14 @@ class ConfigForm(forms.ModelForm):
         empty_value=None,
         help_text=gettext_lazy("Then units may go on without it. Of a step only."),
     )
+    requires_qualification = forms.TypedChoiceField(
+        label=gettext_lazy("Qualification"),
+        choices=[("", _INHERIT), ("true", gettext_lazy("Required")), ("false", gettext_lazy("Not required"))],
+        required=False,
+        coerce=lambda value: value in ("true", "True", True),
+        empty_value=None,
+        help_text=gettext_lazy("Then only people who are qualified for the operation take units in by hand."),
+    )
     stations_mode = forms.ChoiceField(
         label=gettext_lazy("Allowed stations"),
         choices=[(INHERIT, _INHERIT), (EXACTLY, gettext_lazy("Exactly these"))],
@@ -116,6 +124,7 @@ class ConfigForm(forms.ModelForm):
             "retest_limit",
             "reentry_limit",
             "is_optional",
+            "requires_qualification",
             "data_spec_names",
             "ingest_mapping",
             "work_instructions",
@@ -129,10 +138,9 @@ class ConfigForm(forms.ModelForm):
             fields["scope"].widget.attrs["data-places"] = ";".join(f"{s}:{','.join(n)}" for s, n in places.items())
         if "stations_mode" not in fields:  # shown, not edited
             return
-        if config.requires_fai is not None:
-            self.initial["requires_fai"] = "true" if config.requires_fai else "false"
-        if config.is_optional is not None:
-            self.initial["is_optional"] = "true" if config.is_optional else "false"
+        for name in ("requires_fai", "is_optional", "requires_qualification"):
+            if (said := getattr(config, name)) is not None:
+                self.initial[name] = "true" if said else "false"
         self.initial["stations_mode"] = INHERIT if config.allowed_station_codes is None else EXACTLY
         names = config.data_spec_names
         self.initial["specs_mode"] = INHERIT if names is None else EXACTLY if names else NONE

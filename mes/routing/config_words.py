@@ -19,6 +19,7 @@ LABELS = {
     "retest_limit": gettext_lazy("Retests"),
     "reentry_limit": gettext_lazy("Re-entries"),
     "is_optional": gettext_lazy("Optional"),
+    "requires_qualification": gettext_lazy("Qualification"),
     "data_spec_names": gettext_lazy("Specs"),
     "ingest_mapping": gettext_lazy("Mapping"),
     "work_instructions": gettext_lazy("Work instructions"),
@@ -35,7 +36,7 @@ def say_value(name: str, value: Any) -> str:
         return _("any") if value is None else str(value)
     if name == "allowed_station_codes":
         return _("any") if value is None else _say_list(value)
-    if name == "requires_fai":
+    if name in ("requires_fai", "requires_qualification"):
         return _("required") if value else _("not required")
     if name == "is_optional":
         return _("yes") if value else _("no")

@@ -29,6 +29,7 @@ FIELDS: Mapping[tuple[str, str], str | Promise] = {
     ("CONFIG", "isOptional"): gettext_lazy("optional"),
     ("CONFIG", "reentryLimit"): gettext_lazy("re-entry limit"),
     ("CONFIG", "requiresFAI"): gettext_lazy("first article"),
+    ("CONFIG", "requiresQualification"): gettext_lazy("qualification"),
     ("CONFIG", "retestLimit"): gettext_lazy("retest limit"),
     ("CONFIG", "stationGroupCode"): gettext_lazy("station group"),
     ("CONFIG", "stationType"): gettext_lazy("station type"),

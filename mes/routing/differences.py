@@ -25,6 +25,7 @@ _CONFIG = (
     "reentryLimit",
     "isOptional",
     "workInstructions",
+    "requiresQualification",
 )
 
 Document = Mapping[str, Any]
@@ -200,7 +201,8 @@ def _compare_step(first: Document, second: Document) -> Iterator[Difference]:
 
 
 def _config_of(step: Document) -> Document:
-    return {"isOptional": False, "workInstructions": [], **_only(step, _CONFIG)}  # not written where they say nothing
+    unsaid = {"isOptional": False, "requiresQualification": False, "workInstructions": []}  # then it is not written
+    return {**unsaid, **_only(step, _CONFIG)}
 
 
 def _operation(step: Document) -> str:

@@ -50,6 +50,7 @@ _FIELDS = inline_serializer(
         "retestLimit": _setting("RetestLimit", serializers.IntegerField()),
         "reentryLimit": _setting("ReentryLimit", serializers.IntegerField()),
         "isOptional": _setting("IsOptional", serializers.BooleanField()),
+        "requiresQualification": _setting("RequiresQualification", serializers.BooleanField()),
         "dataSpecNames": _setting("DataSpecs", _list_of_codes()),
         "ingestMapping": _setting("IngestMapping", serializers.JSONField(allow_null=True)),
         "workInstructions": _setting("WorkInstructions", WorkInstructionsField()),
@@ -89,6 +90,7 @@ def _values_of(effective: EffectiveStep) -> list[tuple[str, str, Any]]:
         ("retestLimit", "retest_limit", step.retest_limit),
         ("reentryLimit", "reentry_limit", value_of(effective, "reentry_limit")),
         ("isOptional", "is_optional", step.is_optional),
+        ("requiresQualification", "requires_qualification", step.requires_qualification),
         ("dataSpecNames", "data_spec_names", [spec.name for spec in step.specs]),
         ("ingestMapping", "ingest_mapping", step.ingest_mapping),
         ("workInstructions", "work_instructions", value_of(effective, "work_instructions")),
@@ -112,6 +114,7 @@ EXAMPLE = {
                 "retestLimit": {"value": 1, "from": {"scope": "GLOBAL", "configId": "1"}},
                 "reentryLimit": {"value": 3, "from": {"scope": "DEFAULT"}},
                 "isOptional": {"value": False, "from": {"scope": "DEFAULT"}},
+                "requiresQualification": {"value": False, "from": {"scope": "DEFAULT"}},
                 "dataSpecNames": {"value": ["Peak Temperature"], "from": {"scope": "DEFAULT"}},
                 "ingestMapping": {"value": {"snPath": "payload.sn"}, "from": {"scope": "STEP", "configId": "7"}},
                 "workInstructions": {
@@ -134,7 +137,8 @@ class EffectiveConfigViewSet(ViewSet):
         summary="Read what compiling a route would freeze, and which config says so",
         description="Field by field the value that counts for each step, and where it is `from`: the scope and id of "
         "the config that says it, or `DEFAULT`: the operation's station type, all its active specs, no retests, 3 "
-        "re-entries by rework, no first article, not optional, no instructions. A MANUAL step has no mapping.",
+        "re-entries by rework, no first article, not optional, no qualification, no instructions. A MANUAL step has no "
+        "mapping.",
         responses=_ANSWER,
         examples=[OpenApiExample("A step at an oven", value=EXAMPLE, response_only=True)],
     )

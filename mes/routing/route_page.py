@@ -39,6 +39,7 @@ NAMES = {
     "retest_limit": "retestLimit",
     "reentry_limit": "reentryLimit",
     "is_optional": "isOptional",
+    "requires_qualification": "requiresQualification",
     "data_spec_names": "dataSpecNames",
     "work_instructions": "workInstructions",
 }
@@ -330,6 +331,7 @@ WORDS = {
     "retestLimit": gettext_lazy("Retests"),
     "reentryLimit": gettext_lazy("Re-entries"),
     "isOptional": gettext_lazy("Optional"),
+    "requiresQualification": gettext_lazy("Qualification"),
     "yes": gettext_lazy("yes"),
     "no": gettext_lazy("no"),
     "dataSpecNames": gettext_lazy("Specs"),

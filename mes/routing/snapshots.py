@@ -91,6 +91,7 @@ class StepSnapshot:
     specs: tuple[SpecSnapshot, ...]
     ingest_mapping: Any = field(default=None, hash=False, compare=False)
     is_optional: bool = False
+    requires_qualification: bool = False
     reentry_limit: int | None = None
     work_instructions: tuple[WorkInstruction, ...] = ()
 
@@ -276,9 +277,9 @@ def read_spec(document: dict[str, Any]) -> SpecSnapshot:
 def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
     """Return the JSON document that a version keeps.
 
-    What was added later (`faiItems`, `snMasks`, `isOptional`, a step's `reentryLimit`, `workInstructions`) is left out
-    while it says nothing, so that unchanged routes keep their digests. The limit of re-entries where no config says one
-    stands with the route.
+    What was added later (`faiItems`, `snMasks`, `isOptional`, `requiresQualification`, `workInstructions`, a step's
+    `reentryLimit`) is left out while it says nothing, so that unchanged routes keep their digests. The limit of
+    re-entries where no config says one stands with the route.
     """
     fai_items = [item_to_document(item) for item in snapshot.fai_items]
     return {
@@ -309,6 +310,7 @@ def to_document(snapshot: RouteSnapshot) -> dict[str, Any]:
                 "dataSpecs": [_spec_to_document(spec) for spec in step.specs],
                 "ingestMapping": step.ingest_mapping,
                 **({"isOptional": True} if step.is_optional else {}),
+                **({"requiresQualification": True} if step.requires_qualification else {}),
                 **({} if step.reentry_limit is None else {"reentryLimit": step.reentry_limit}),
                 **_instructions_to_document(step),
             }
@@ -353,6 +355,7 @@ def _step_from_document(document: dict[str, Any]) -> StepSnapshot:
         specs=tuple(read_spec(spec) for spec in document["dataSpecs"]),
         ingest_mapping=document["ingestMapping"],
         is_optional=document.get("isOptional", False),
+        requires_qualification=document.get("requiresQualification", False),
         reentry_limit=document.get("reentryLimit"),
         work_instructions=read_instructions(document.get("workInstructions", ())),
     )

@@ -22,6 +22,7 @@ SET_HERE = (
     "retest_limit",
     "reentry_limit",
     "is_optional",
+    "requires_qualification",
     "data_spec_names",
     "work_instructions",
 )

@@ -18,11 +18,12 @@ from mes.production import runs
 from mes.production.hold_models import Hold, HoldRule
 from mes.production.identity_models import ReferenceUnit
 from mes.production.models import Unit
+from mes.qualifications.models import Qualification
 from mes.readiness.models import PrepPolicy
 from mes.routing.models import FaiTemplate, MappingExample
 from tests.execution.oqc.support import act, draw, make_lot, make_rule
 from tests.execution.support import assert_done
-from tests.factories import Plant, api_client, make_config, make_plant
+from tests.factories import Plant, api_client, make_config, make_plant, make_user
 from tests.integration.helpers import into_oven, make_event
 
 
@@ -53,6 +54,7 @@ def make_things() -> dict[str, dict[str, str]]:
     held = Hold.objects.create(scope="UNITS", reason="Hot oven", condition={"runNo": "RUN-1"}, opened_by="sue")
     of_quality = make_things_of_quality(plant, client)
     policy = PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
+    qualification = Qualification.objects.create(person=make_user(username="olga"), operation=plant.operations["TEST"])
     rule = HoldRule.objects.create(code="R-1", name="X", kind="CONSECUTIVE_FAIL", n=3, action="NOTIFY")
     notification_rule = NotificationRule.objects.create(
         name="Holds", event="HOLD_OPENED", roles=[Role.QUALITY], channels=["APP"]
@@ -67,6 +69,7 @@ def make_things() -> dict[str, dict[str, str]]:
         "fai-templates": {"code": template.code},
         "hold-rules": {"code": rule.code},
         "prep-policies": {"id": str(policy.pk)},
+        "qualifications": {"id": str(qualification.pk)},
         "imports": {"id": sheet["id"], "collection": "materials"},
         "sources": {"code": "AOI-1"},
         "execution-configs": {"id": str(config.pk), "config_id": str(config.pk), "example_id": str(example.pk)},

@@ -32,7 +32,9 @@ from mes.production.hold_models import HeldUnit, Hold
 from mes.production.identity_models import ReferenceUnit
 from mes.production.models import Run, RunStatus, Unit, UnitStatus
 from mes.production.serial_numbers import check_readable
-from tests.factories import make_group, make_line, make_run, make_station
+from mes.qualifications.models import Qualification
+from mes.qualifications.queries import Worker, worker_of
+from tests.factories import make_config, make_group, make_line, make_operation, make_run, make_station, make_user
 from tests.ingest.support import IngestPlant, final_test, make_ingest_plant, printed
 
 STEPS = {10: "AUTO", 20: "AUTO", 30: "BATCH", 40: "TEST"}
@@ -60,6 +62,12 @@ class World:
 
 
 def make_world() -> World:
+    """Make it. Step 10 asks for a qualification."""
+    printing = make_operation("PRINT")
+    make_config(operation=printing, requires_qualification=True)
+    for name, until in (("ann", None), ("late", timezone.localdate() - timedelta(days=1))):
+        Qualification.objects.create(person=make_user(username=name), operation=printing, until=until)
+    make_user(username="otto")
     plant = make_ingest_plant(units=2)
     lines = {"SMT-A": make_line("SMT-A"), "SMT-B": make_line("SMT-B")}
     printers, others = make_group("PRINT-GROUP"), make_group("OTHERS")
@@ -102,6 +110,7 @@ class State:
     held: frozenset[str] = frozenset()
     has_repair: bool = False
     is_late: bool = False  # its last track ended ahead of the clock
+    operator: str = "ann"  # who works by hand: she is qualified for step 10
 
 
 CHANGES: list[Callable[[State, Random], None]] = [
@@ -116,6 +125,7 @@ CHANGES: list[Callable[[State, Random], None]] = [
     lambda state, random: setattr(state, "held", frozenset(random.sample(HELD, random.randint(1, 3)))),
     lambda state, random: setattr(state, "has_repair", True),
     lambda state, random: setattr(state, "is_late", True),
+    lambda state, random: setattr(state, "operator", random.choice(["otto", "late", "", "token:x"])),
 ]
 HELD = ["RUN", "STATION", "LINE", "OTHER-LINE", "UNITS"]
 
@@ -219,7 +229,7 @@ def enter_by_hand(state: State) -> errors.DomainError | None:
     with undone():
         try:
             check_readable(state.sn)  # as the interface does first
-            tracking.track_in(sn=state.sn, station_code=state.station, run_no=state.run_no, by="ann")
+            tracking.track_in(sn=state.sn, station_code=state.station, run_no=state.run_no, by=state.operator)
         except errors.DomainError as error:
             refusal = error
     return refusal
@@ -296,7 +306,11 @@ def walk(
             put(state, world)
             with around():
                 permit = permits.ask_for_unit(
-                    station_code=state.station, sn=state.sn, run_no=state.run_no, by_machine=by_machine
+                    station_code=state.station,
+                    sn=state.sn,
+                    run_no=state.run_no,
+                    by_machine=by_machine,
+                    worker=worker_of(state.operator, None),
                 )
             assert permit.allowed == (not permit.reasons)
             difference = find_difference(state, world, permit.reasons, by_machine=by_machine)
@@ -322,6 +336,7 @@ GUARDS = {
     "EQUIPMENT_UNAVAILABLE",
     "LINE_ON_HOLD",
     "STATION_STOPPED",
+    "OPERATOR_NOT_QUALIFIED",
     "EVENT_TIME_OUT_OF_ORDER",
     "UNIT_NOT_FOUND",
     "SN_UNREADABLE",
@@ -360,6 +375,14 @@ def test_control_with_a_guard_left_out_of_one_side_they_differ(monkeypatch: pyte
                 yield
 
         assert any(difference for _state, _reasons, difference in walk(world, states=300, around=without)), guard
+
+    @contextmanager
+    def qualified() -> Iterator[None]:
+        with monkeypatch.context() as patched:
+            patched.setattr(Worker, "is_qualified", lambda *_args, **_kwargs: True)
+            yield
+
+    assert any(difference for _state, _reasons, difference in walk(world, states=300, around=qualified))
 
 
 def _told(reason: Reason) -> tuple[Any, ...]:

@@ -35,6 +35,7 @@ ADDED: dict[str, str] = {
     "isOptional": "steps may be optional",
     "files": "defects, inspected items and holds have files",
     "workInstructions": "steps tell what they are worked by",
+    "requiresQualification": "steps may ask for somebody who is qualified",
     "reworkTasks": "units tell of their stays at the bench",
     "repairs": "units tell of their stays at the bench",
     "reentryLimit": "steps limit how often rework leads into them again",

@@ -12,6 +12,8 @@ from rest_framework.request import Request
 from mes.platform.accounts.roles import Capability
 from mes.platform.accounts.tokens import TokenPrincipal, load_token
 
+OF_TOKENS = "token:"  # begins the names by which tokens act. No user name has a colon
+
 
 @dataclass(frozen=True, slots=True)
 class TokenUser:
@@ -52,7 +54,7 @@ class DeviceTokenAuthentication(BaseAuthentication):
         if not header:
             return None
         principal = _load_principal(_token_text(header))
-        user = TokenUser(f"token:{principal.name}", principal.capabilities, principal.station_codes)
+        user = TokenUser(f"{OF_TOKENS}{principal.name}", principal.capabilities, principal.station_codes)
         return user, principal
 
     def authenticate_header(self, request: Request) -> str:

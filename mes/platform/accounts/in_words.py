@@ -31,6 +31,8 @@ CAPABILITIES = {
     Capability.MRB: gettext_lazy("decides in material review"),
     Capability.RELEASE: gettext_lazy("holds and releases units"),
     Capability.QUALITY_RULES: gettext_lazy("keeps defect codes, hold rules and sampling rules"),
+    Capability.QUALIFY: gettext_lazy("says who is qualified for which operation"),
+    Capability.TERMINALS: gettext_lazy("makes browsers terminals of stations"),
     Capability.MASTER_DATA: gettext_lazy("keeps lines, stations, materials and specs"),
     Capability.ROUTES: gettext_lazy("keeps and publishes routes"),
     Capability.RULES: gettext_lazy("keeps time rules and preparation policies"),

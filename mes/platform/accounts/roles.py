@@ -1,7 +1,7 @@
 """Who may do what. A role is a Django group for people, and a field of the token for machines."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -52,6 +52,8 @@ class Capability(StrEnum):
     MRB = "mrb"
     RELEASE = "release"
     QUALITY_RULES = "quality_rules"
+    QUALIFY = "qualify"
+    TERMINALS = "terminals"
     MASTER_DATA = "master_data"
     ROUTES = "routes"
     RULES = "rules"
@@ -75,6 +77,8 @@ _SUPERVISOR = _OPERATOR | {
     Capability.REMARK,
     Capability.NOTIFICATIONS,
     Capability.HOLD,
+    Capability.QUALIFY,
+    Capability.TERMINALS,
 }
 
 GRANTS: dict[Role, frozenset[Capability]] = {
@@ -124,12 +128,30 @@ ADMINISTRATION_LOOKS = (Role.SUPERVISOR, Role.QUALITY)
 
 @dataclass(frozen=True)
 class Standing:
-    """What a person is here: roles, the capabilities of all, and whether a second factor is asked for or set up."""
+    """What a person is here: roles, the capabilities of all, whether a second factor is asked for or set up, and
+    whether the person signed on by badge.
+    """
 
     roles: frozenset[Role] = frozenset()
     capabilities: frozenset[Capability] = frozenset()
     needs_second_factor: bool = False
     second_factor_id: int | None = None
+    is_by_badge: bool = False
+
+
+# What a badge with its PIN opens at a terminal: the work at stations and what is decided there. It is no password:
+# whoever keeps rules and master data, or says who may do what, signs in.
+ROLES_AT_TERMINALS = frozenset({Role.OPERATOR, Role.SUPERVISOR, Role.QUALITY})
+_NOT_AT_TERMINALS = frozenset({Capability.QUALITY_RULES, Capability.QUALIFY, Capability.TERMINALS})
+
+
+def at_terminal(standing: Standing) -> Standing:
+    """Return what a person is who signed on by badge and PIN; an Admin does there what the roles of the floor do."""
+    roles = ROLES_AT_TERMINALS & standing.roles
+    if Role.ADMIN in standing.roles:
+        roles = ROLES_AT_TERMINALS
+    granted = frozenset[Capability]().union(*(GRANTS[role] for role in roles)) - _NOT_AT_TERMINALS
+    return replace(standing, roles=roles, capabilities=granted, is_by_badge=True)
 
 
 def role_capabilities(user: Any) -> frozenset[Capability]:
@@ -139,8 +161,9 @@ def role_capabilities(user: Any) -> frozenset[Capability]:
 
 
 def opens_administration(user: Any) -> bool:
-    """Whether a person is let into the administration, to work there or to look."""
-    return not standing_of(user).roles.isdisjoint(ADMINISTRATION_WORKS + ADMINISTRATION_LOOKS)
+    """Whether a person is let into the administration, to work there or to look: never by a badge."""
+    standing = standing_of(user)
+    return not standing.is_by_badge and not standing.roles.isdisjoint(ADMINISTRATION_WORKS + ADMINISTRATION_LOOKS)
 
 
 def standing_of(user: Any) -> Standing:

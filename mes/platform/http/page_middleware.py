@@ -12,6 +12,7 @@ import threading
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import translation
+from rest_framework.request import Request
 
 from mes.platform.http.handlers import API_PREFIX
 from mes.platform.http.middleware import Handler
@@ -19,7 +20,7 @@ from mes.platform.http.middleware import Handler
 _made = threading.local()  # where requests go on behind the middleware that is being put together, from the inside out
 
 
-def is_of_machine(request: HttpRequest) -> bool:
+def is_of_machine(request: HttpRequest | Request) -> bool:
     """Whether a request is for the API and says by itself who sends it."""
     return bool(request.META.get("HTTP_AUTHORIZATION")) and request.path_info.startswith(API_PREFIX)
 

@@ -4,9 +4,10 @@ import ipaddress
 
 from django.conf import settings
 from django.http import HttpRequest
+from rest_framework.request import Request
 
 
-def client_address(request: HttpRequest) -> str:
+def client_address(request: HttpRequest | Request) -> str:
     """Return the address of whoever sent a request; of IPv6 the network, which one household or attacker has whole.
 
     What X-Forwarded-For says counts only as far as it was written by proxies of one's own: the last of its addresses

@@ -11,13 +11,13 @@ from django.utils.translation import gettext_lazy
 from mes.platform.http.admin import ReadOnlyAdmin
 from mes.platform.sign_in import (
     attempts,
-    people_admin,  # noqa: F401
+    people_admin,
     token_admin,  # noqa: F401
 )
-from mes.platform.sign_in.models import AttemptCount, SecondFactorRule
+from mes.platform.sign_in.models import AttemptCount, Badge, SecondFactorRule, SignOn, Terminal
 from mes.sections import PEOPLE_AND_ACCESS
 
-PEOPLE_AND_ACCESS.add(SecondFactorRule, AttemptCount)
+PEOPLE_AND_ACCESS.add(SecondFactorRule, AttemptCount, Badge, Terminal, SignOn)
 
 
 @admin.register(SecondFactorRule)
@@ -55,3 +55,33 @@ class AttemptCountAdmin(ReadOnlyAdmin):
         """End the delays."""
         count = attempts.forget(queryset)
         messages.success(request, _("%(count)d count(s) begin anew.") % {"count": count})
+
+
+@admin.register(Badge)
+class BadgeAdmin(people_admin.ForAdministrators, ReadOnlyAdmin):
+    """Who is known by which badge. It is given on the page of the person, and its PIN is shown nowhere."""
+
+    list_display = ("code", "user", "pin_set_at")
+    list_select_related = ("user",)
+    search_fields = ("code", "user__username")
+    fields = ("code", "user", "pin_set_at")
+    readonly_fields = ("pin_set_at",)
+
+
+@admin.register(Terminal)
+class TerminalAdmin(ReadOnlyAdmin):
+    """Browsers that people sign on at. They are bound and revoked on the page of terminals."""
+
+    list_display = ("name", "station", "bound_by", "bound_at", "last_heard_at", "revoked_at")
+    list_select_related = ("station",)
+    search_fields = ("name", "station__code")
+    fields = ("name", "station", "bound_by", "bound_at", "last_heard_at", "revoked_at", "revoked_by")
+
+
+@admin.register(SignOn)
+class SignOnAdmin(ReadOnlyAdmin):
+    """Who was signed on at which terminal, and when."""
+
+    list_display = ("terminal", "user", "began_at", "last_act_at", "ended_at")
+    list_select_related = ("terminal", "user")
+    fields = ("terminal", "user", "began_at", "last_act_at", "ended_at")

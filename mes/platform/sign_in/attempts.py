@@ -24,6 +24,7 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from mes.errors import SignOnLocked
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import Severity
 from mes.platform.notifications.services import Notice, notify
@@ -40,7 +41,7 @@ class Purpose(StrEnum):
 
     PASSWORD = "password"
     SECOND_FACTOR = "second factor"
-    SIGNATURE = "signature"
+    SIGNATURE = "signature"  # and PINs at terminals: what locks one locks both
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ LIMITS = {
     (Purpose.SECOND_FACTOR, Counted.ACCOUNT): Limit(10, _QUARTER),
     (Purpose.SECOND_FACTOR, Counted.ADDRESS): Limit(30, timedelta(minutes=1)),
     (Purpose.SECOND_FACTOR, Counted.BOTH): Limit(5, _QUARTER),
-    # The fifth in a quarter of an hour locks signing for as long, from everywhere. Guesses count as sign-ins, too.
+    # The fifth in a quarter of an hour locks signing, and signing on by PIN, for as long, from everywhere.
     (Purpose.SIGNATURE, Counted.ACCOUNT): Limit(4, _QUARTER, first=_QUARTER, forgotten_after=_QUARTER),
 }
 TOLD_OF = (Counted.ACCOUNT, Counted.ADDRESS)  # what is delayed by both is delayed by its account soon
@@ -142,7 +143,7 @@ class Attempt:
     def _notice(self, count: AttemptCount, known: str | None) -> Notice:
         """Once a day for each account and each address."""
         if self.purpose == Purpose.SIGNATURE:
-            text = _("“%(account)s”: %(failures)d signatures failed in a row, lately from %(address)s.")
+            text = _("“%(account)s”: %(failures)d signatures or PINs failed in a row, lately from %(address)s.")
         elif _kind(count) == Counted.ADDRESS:
             text = _("From %(address)s, %(failures)d attempts to sign in failed in a row; further ones are delayed.")
         elif known is None:
@@ -184,6 +185,42 @@ def begin(purpose: Purpose, *, account: str, address: str) -> Attempt:
             _add_failure(purpose, count, now)
         AttemptCount.objects.bulk_update(counts, ["failures", "last_at", "blocked_until"])
     return Attempt(purpose, account, address, counts, before)
+
+
+@dataclass
+class LockingAttempt:
+    """A guess at a signature or at a PIN. It counts for the lock that both have in common and as an attempt to sign in,
+    so that no door is left where a lock of another is gone around.
+    """
+
+    counted: list[Attempt]
+
+    def succeed(self) -> None:
+        """Take the failures back, and begin the counts anew."""
+        for attempt in self.counted:
+            attempt.succeed()
+
+    def take_back(self) -> None:
+        """Count it no longer: nothing was checked, or what was refused was no guess."""
+        for attempt in self.counted:
+            attempt.take_back()
+
+    def fail(self) -> None:
+        """Leave it counted."""
+        for attempt in self.counted:
+            attempt.fail()
+
+
+def begin_locking(*, account: str, address: str) -> LockingAttempt:
+    """Count a guess at a signature or at a PIN, before it is checked. Raises SignOnLocked while it is not heard."""
+    counted = LockingAttempt([])
+    try:
+        for purpose in (Purpose.SIGNATURE, Purpose.PASSWORD):
+            counted.counted.append(begin(purpose, account=account, address=address))
+    except Throttled as refusal:
+        counted.take_back()
+        raise SignOnLocked(seconds=refusal.seconds) from None
+    return counted
 
 
 def forget(counts: QuerySet[AttemptCount]) -> int:

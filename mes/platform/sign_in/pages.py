@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
@@ -12,15 +13,17 @@ from django.urls import reverse, reverse_lazy
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from mes.platform.accounts.hashers import RETRY_AFTER_SECONDS, HashingBusy
 from mes.platform.accounts.roles import Role, standing_of
 from mes.platform.http.pages import signed_in
-from mes.platform.sign_in import attempts, second_factor
+from mes.platform.sign_in import attempts, badges, second_factor, sign_on
 from mes.platform.sign_in.address import client_address
 from mes.platform.sign_in.attempts import Purpose, Throttled
 from mes.platform.sign_in.gate import SESSION_KEY, lacks_second_factor
+from mes.platform.sign_in.models import Badge
 
 _SECRET_KEY = "second_factor_secret"  # of the session: what is being set up
 
@@ -68,6 +71,11 @@ class SignOut(LogoutView):
         """Change nothing."""
         return redirect("home")
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """End the session."""
+        sign_on.note_signed_out(request)
+        return super().post(request, *args, **kwargs)
+
 
 # --- one's own account ----------------------------------------------------------------------------------------
 
@@ -82,6 +90,8 @@ def account(request: HttpRequest) -> HttpResponse:
     context = {
         "roles": [role.label for role in Role if role.group_name in groups],
         "standing": standing,
+        "badge": Badge.objects.filter(user=request.user.pk).first(),
+        "is_by_badge": sign_on.sign_on_of(request) is not None,
         "codes_left": second_factor.count_recovery_codes(factor) if factor is not None else 0,
     }
     return render(request, "sign_in/account.html", context)
@@ -100,6 +110,66 @@ class ChangePassword(PasswordChangeView):
 
 
 change_password = signed_in(ChangePassword.as_view())  # type: ignore[arg-type]
+
+
+class PinForm(forms.Form):
+    """A new PIN, and the password by which the person shows who asks for it."""
+
+    password = forms.CharField(
+        label=gettext_lazy("Your password"),
+        strip=False,
+        max_length=4096,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    pin = forms.CharField(
+        label=gettext_lazy("New PIN"),
+        max_length=badges.MOST_DIGITS,
+        validators=[badges.check_pin],
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "inputmode": "numeric"}),
+        help_text=gettext_lazy("4 to 8 digits, not all alike and not in a row."),
+    )
+    again = forms.CharField(
+        label=gettext_lazy("The same PIN again"),
+        max_length=badges.MOST_DIGITS,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "inputmode": "numeric"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Compare the two."""
+        data = super().clean() or self.cleaned_data
+        if "pin" in data and "again" in data and data["pin"] != data["again"]:
+            self.add_error("again", _("This is another PIN than the one above."))
+        return data
+
+
+@signed_in
+def change_pin(request: HttpRequest) -> HttpResponse:
+    """Set the PIN of one's own badge."""
+    if not Badge.objects.filter(user=request.user.pk).exists():
+        messages.error(request, _("You have no badge. Whoever administers this system gives you one."))
+        return redirect("account")
+    form = PinForm(request.POST if request.method == "POST" else None)
+    if request.method != "POST" or not form.is_valid():
+        return render(request, "sign_in/pin.html", {"form": form})
+    account = request.user.get_username()
+    try:
+        attempt = attempts.begin(Purpose.PASSWORD, account=account, address=client_address(request))
+    except Throttled as refusal:
+        return _render(request, "sign_in/pin.html", {"form": PinForm(), "wait": refusal.seconds})
+    try:
+        is_own = request.user.check_password(form.cleaned_data["password"])
+        if is_own:
+            badges.set_pin(request.user, form.cleaned_data["pin"])  # type: ignore[arg-type]
+    except HashingBusy:
+        attempt.take_back()
+        raise
+    if not is_own:
+        attempt.fail()
+        form.add_error("password", _("This is not your password."))
+        return render(request, "sign_in/pin.html", {"form": form})
+    attempt.succeed()
+    messages.success(request, _("Your PIN is changed."))
+    return redirect("account")
 
 
 # --- the second factor ----------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from mes.platform.accounts.in_words import describe_role
 from mes.platform.accounts.models import DeviceToken
 from mes.platform.accounts.roles import Capability, Role, role_capabilities
 from mes.platform.http.handlers import answer
-from mes.platform.sign_in import second_factor
+from mes.platform.sign_in import badges, second_factor
+from mes.platform.sign_in.models import LONGEST_BADGE, Badge
 
 DELETE = "delete_selected"
 
@@ -84,6 +85,21 @@ class PersonForm(forms.ModelForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
 
+    badge = forms.CharField(
+        label=gettext_lazy("Badge"),
+        required=False,
+        max_length=LONGEST_BADGE,
+        strip=False,
+        help_text=gettext_lazy("The code of its barcode. With a PIN, the person signs on by it at terminals."),
+    )
+    new_pin = forms.CharField(
+        label=gettext_lazy("New PIN"),
+        required=False,
+        max_length=badges.MOST_DIGITS,
+        validators=[badges.check_pin],
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "inputmode": "numeric"}),
+    )
+
     class Meta:
         model = User
         fields = ("username", "first_name", "last_name", "email", "is_active")
@@ -102,6 +118,13 @@ class PersonForm(forms.ModelForm):
         self.fields["further_groups"].queryset = groups  # type: ignore[attr-defined]
         self.fields["further_groups"].initial = groups.filter(user=self.instance) if self.instance.pk else []
         is_new = self.instance.pk is None
+        badge = None if is_new else Badge.objects.filter(user=self.instance).first()
+        self.fields["badge"].initial = "" if badge is None else badge.code
+        self.fields["new_pin"].help_text = (
+            _("4 to 8 digits. Leave it empty to keep the one there is. The person changes it under the own name.")
+            if badge is not None and badge.pin_set_at
+            else _("4 to 8 digits. Without one, the badge opens nothing. The person may set it under the own name.")
+        )
         password.required = is_new
         password.help_text = (
             _("The person changes it under the own name, above on every page.")
@@ -116,9 +139,25 @@ class PersonForm(forms.ModelForm):
             password_validation.validate_password(password, self.instance)
         return password
 
+    def clean_badge(self) -> str:
+        """Hold it to the rules of codes; it is nobody else's."""
+        code: str = self.cleaned_data["badge"]
+        if code:
+            badges.check_badge(code, person=self.instance)
+        return code
+
+    def clean_username(self) -> str:
+        """Take no name that is somebody else's badge: either says who is meant."""
+        name: str = self.cleaned_data["username"]
+        if Badge.objects.filter(code=name).exclude(user=self.instance.pk).exists():
+            raise ValidationError(_("This is the badge of somebody else."), "taken")
+        return name
+
     def clean(self) -> dict[str, Any]:
         """Refuse to take the last Admin away; locked until it is saved."""
         cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("new_pin") and not cleaned.get("badge"):
+            self.add_error("new_pin", _("A PIN belongs to a badge; give one."))
         stays = cleaned.get("is_active") and Role.ADMIN in cleaned.get("roles", ())
         if self.instance.pk is not None and not stays:
             try:
@@ -151,14 +190,23 @@ class PersonAdmin(ForAdministrators, admin.ModelAdmin):
     """People: who they are, what they may do, when they came last."""
 
     form = PersonForm
-    list_display = ("username", "full_name", "roles", "last_seen", "may_sign_in", "has_second_factor", "tokens")
+    list_display = (
+        "username",
+        "full_name",
+        "roles",
+        "badge",
+        "last_seen",
+        "may_sign_in",
+        "has_second_factor",
+        "tokens",
+    )
     list_filter = (RoleFilter, "is_active")
-    list_select_related = ("second_factor",)
-    search_fields = ("username", "first_name", "last_name", "email")
-    search_help_text = gettext_lazy("User name, name or mail address")
+    search_fields = ("username", "first_name", "last_name", "email", "badge__code")
+    search_help_text = gettext_lazy("User name, name, mail address or badge")
     ordering = ("username",)
     actions = ("deactivate", "activate", "reset_second_factor")
     insists_on_reason = ("roles", "further_groups", "is_active")
+    list_select_related = ("second_factor", "badge")
     insisting_actions = ("deactivate", "activate")
 
     class Media:
@@ -182,6 +230,7 @@ class PersonAdmin(ForAdministrators, admin.ModelAdmin):
             (None, {"fields": ("username", ("first_name", "last_name"), "email")}),
             (_("What the person may do"), {"fields": may}),
             (_("Signing in"), {"fields": ("is_active", "new_password")}),
+            (_("At terminals"), {"fields": ("badge", "new_pin")}),
         )
 
     # --- the list
@@ -211,6 +260,11 @@ class PersonAdmin(ForAdministrators, admin.ModelAdmin):
         """Whether there is one."""
         return hasattr(obj, "second_factor")
 
+    @admin.display(description=gettext_lazy("badge"), ordering="badge__code")
+    def badge(self, obj: User) -> str:
+        """The code of the badge."""
+        return obj.badge.code if hasattr(obj, "badge") else "–"
+
     @admin.display(description=gettext_lazy("tokens made"), ordering="tokens_made")
     def tokens(self, obj: Any) -> str:
         """How many tokens that are good the person made, and the way to them."""
@@ -229,6 +283,7 @@ class PersonAdmin(ForAdministrators, admin.ModelAdmin):
             further_groups=form.cleaned_data.get("further_groups", ()),
             password=form.cleaned_data["new_password"],
         )
+        badges.keep(obj, code=form.cleaned_data.get("badge", ""), pin=form.cleaned_data.get("new_pin", ""))
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show a refusal with its status."""

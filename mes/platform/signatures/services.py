@@ -19,7 +19,6 @@ from mes.platform.accounts.hashers import HashingBusy
 from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.sign_in import attempts
 from mes.platform.sign_in.address import client_address
-from mes.platform.sign_in.attempts import Attempt, Purpose, Throttled
 from mes.platform.signatures.models import Signature, digest
 
 STRICT = "STRICT"
@@ -60,38 +59,19 @@ def verify(request: HttpRequest | Request, given: Mapping[str, Any] | None, *nee
 
 
 def _check_password(request: HttpRequest, username: str, password: str, needed: Collection[Capability]) -> Any:
-    """Return the person. Whether name, password or right is wrong costs and says the same, and counts the same: by
-    the lock of signing, and as an attempt to sign in, because it is a guess at the same password.
-    """
-    counted = _begin(username, client_address(request))
+    """Return the person. Whether name, password or right is wrong costs and says the same, and counts the same."""
+    attempt = attempts.begin_locking(account=username, address=client_address(request))
     try:
         person = authenticate(username=username, password=password)
         is_refused = person is None or role_capabilities(person).isdisjoint(needed)
     except HashingBusy:
-        for attempt in counted:
-            attempt.take_back()
+        attempt.take_back()
         raise errors.SigningBusy from None
-    for attempt in counted:
-        if is_refused:
-            attempt.fail()
-        else:
-            attempt.succeed()
     if is_refused:
+        attempt.fail()
         raise errors.SignatureRefused(signer=username)
+    attempt.succeed()
     return person
-
-
-def _begin(username: str, address: str) -> list[Attempt]:
-    """Count an attempt before it is made. Raises SignOnLocked."""
-    counted: list[Attempt] = []
-    try:
-        for purpose in (Purpose.SIGNATURE, Purpose.PASSWORD):
-            counted.append(attempts.begin(purpose, account=username, address=address))
-    except Throttled as refusal:
-        for attempt in counted:
-            attempt.take_back()
-        raise errors.SignOnLocked(seconds=refusal.seconds) from None
-    return counted
 
 
 def record(

@@ -247,7 +247,16 @@ POST /api/operations
 DELETE /api/operations/{code}
 PATCH /api/operations/{code}
 POST /api/prep-policies
+GET /api/qualifications
+GET /api/qualifications/{id}
+POST /api/qualifications
+PATCH /api/qualifications/{id}
+DELETE /api/qualifications/{id}
 POST /api/reference-units
+GET /api/sign-on
+POST /api/sign-on
+POST /api/sign-on/stay
+POST /api/sign-off
 DELETE /api/reference-units/{sn}
 PATCH /api/reference-units/{sn}
 POST /api/runs/{run_no}/panels

@@ -1,0 +1,159 @@
+"use strict";
+// Signing on at a terminal by badge and PIN, and off; `templates/sign_on/_who.html` has the form. A scanned badge comes as
+// `badge-scanned`, or as a scan that begins as printed badges do. Who changed is told by `sign-on-changed`; unless a page
+// takes that over, it is loaded anew for the person who is there now.
+
+(() => {
+const root = document.getElementById("sign-on");
+if (!root) return;
+const PREFIX = "LK.U.";
+const form = document.getElementById("sign-on-form");
+const badge = document.getElementById("sign-on-badge");
+const pin = document.getElementById("sign-on-pin");
+const refused = document.getElementById("sign-on-refused");
+let isSending = false, heardAt = 0;
+
+// The token in the cookie, which changes with the person; those in forms of open pages do not.
+const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? "";
+
+async function send(address, body) {
+  const answer = await fetch(address, {
+    method: "POST", credentials: "same-origin", body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json", Accept: "application/json", "X-CSRFToken": token() },
+  });
+  return { status: answer.status, ...await answer.json() };
+}
+
+function changed(here) {
+  const event = new CustomEvent("sign-on-changed", { detail: here, cancelable: true });
+  if (!document.dispatchEvent(event)) return;
+  if (here.person && root.dataset.next) location.assign(root.dataset.next);
+  else location.reload();
+}
+
+function tell(text) {
+  refused.textContent = text;
+  refused.hidden = !text;
+}
+
+// --- signing on ----------------------------------------------------------------------------------------------
+
+async function signOn() {
+  if (isSending || Date.now() < heardAt) return;
+  const code = bare(badge.value);
+  if (!code) { badge.focus(); return; }
+  if (!pin.value) { pin.focus(); return; }
+  isSending = true;
+  tell("");
+  try {
+    const answer = await send("/api/sign-on", { badge: code, pin: pin.value });
+    if (answer.status === 200) changed(answer.data);
+    else refuse(answer.error);
+  } catch {
+    tell(root.dataset.offline);
+  } finally {
+    isSending = false;
+    pin.value = "";
+  }
+}
+
+function refuse(error) {
+  if (error.code === "SIGN_ON_LOCKED") wait(error.details.seconds);
+  else tell(error.details?.pin ?? error.details?.badge ?? error.message);
+  if (error.code === "SIGN_ON_SUPERSEDED") setTimeout(() => location.reload(), 3000);
+  pin.focus();
+}
+
+// Says how long nobody is heard, second by second.
+function wait(seconds) {
+  heardAt = Date.now() + 1000 * seconds;
+  const show = () => {
+    const left = Math.ceil((heardAt - Date.now()) / 1000);
+    if (left <= 0) { tell(root.dataset.again); return; }
+    tell(root.dataset.wait.replace("{time}", `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`));
+    setTimeout(show, 1000);
+  };
+  show();
+}
+
+const bare = (text) => { const code = text.trim(); return code.startsWith(PREFIX) ? code.slice(PREFIX.length).trim() : code; };
+
+function takeBadge(code) {
+  if (!form) return;
+  const fold = form.closest("details");
+  if (fold) fold.open = true;
+  badge.value = bare(code);
+  pin.value = "";
+  tell("");
+  pin.focus();
+}
+
+document.addEventListener("badge-scanned", (event) => takeBadge(event.detail.badge));
+document.addEventListener("scan", (event) => {
+  const text = event.detail.text.trim();
+  const isBadge = text.startsWith(PREFIX) || event.detail.field === badge;
+  if (!form || event.defaultPrevented || !isBadge) return;
+  event.preventDefault();
+  takeBadge(text);
+});
+
+if (form) {
+  form.addEventListener("submit", (event) => { event.preventDefault(); signOn(); });
+  badge.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !badge.value.trim()) return;
+    event.preventDefault();
+    takeBadge(badge.value);
+  });
+  form.addEventListener("click", (event) => {
+    const key = event.target.closest("[data-digit], [data-clear]");
+    if (!key) return;
+    pin.value = "digit" in key.dataset ? (pin.value + key.dataset.digit).slice(0, pin.maxLength) : "";
+  });
+}
+
+// --- signing off ---------------------------------------------------------------------------------------------
+
+document.getElementById("sign-off")?.addEventListener("click", async () => {
+  try {
+    const answer = await send("/api/sign-off", {});
+    if (answer.status === 200) changed(answer.data);
+  } catch {
+    document.getElementById("offline")?.removeAttribute("hidden");
+  }
+});
+
+// When the time without an act is over, the server knows whether there was one, from another page too.
+function watch(until) {
+  const left = Math.max(1000 * until - Date.now(), 0) + 1000;
+  setTimeout(async () => {
+    try {
+      const answer = await fetch("/api/sign-on", { credentials: "same-origin", headers: { Accept: "application/json" } });
+      const here = (await answer.json()).data;
+      if (here.person !== root.dataset.person) changed(here);
+      else if (here.until) watch(Date.parse(here.until) / 1000);
+    } catch {
+      watch(Date.now() / 1000 + 30); // nothing is taken from the page while nobody answers
+    }
+  }, Math.min(left, 2 ** 31 - 1));
+}
+
+// Somebody who types for long sends nothing meanwhile and is there all the same: told when a third of the time is over.
+let until = Number(root.dataset.until);
+
+async function stay() {
+  if (!until || 1000 * until - Date.now() > 667 * Number(root.dataset.idle)) return;
+  const before = until;
+  until = 0; // one asks at a time
+  try {
+    const answer = await send("/api/sign-on/stay", {});
+    until = answer.status === 200 && answer.data.until ? Date.parse(answer.data.until) / 1000 : 0;
+  } catch {
+    until = before;
+  }
+}
+
+if (until) {
+  watch(until);
+  for (const name of ["keydown", "pointerdown"]) document.addEventListener(name, stay, { passive: true, capture: true });
+}
+})();
