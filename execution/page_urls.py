@@ -8,9 +8,11 @@ from execution.quality.holds import pages as holds
 from execution.quality.oqc import pages as oqc
 from execution.quality.repair import pages as repair
 from execution.station_page import pages as station_page
+from execution.station_page import scanner_pages
 from mes.platform.http.addresses import NAME, one_of
 
 urlpatterns = [
+    path("scanner/", scanner_pages.scanner, name="scanner"),
     path("oqc/", oqc.outgoing, name="oqc-list"),
     path("oqc/of-run/<int:run_id>/", oqc.of_run, name="oqc-of-run"),
     path("oqc/sampling-states/<int:state_id>/resume/", oqc.resume, name="oqc-resume"),

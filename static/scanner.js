@@ -215,12 +215,15 @@ window.scanner = (() => {
   function isOpen(field) {
     return field.getClientRects().length > 0 && !field.closest("details:not([open])") && !field.disabled && !field.readOnly;
   }
+  // Where somebody has begun to fill in something else, nothing is sent: the page would go, and that with it.
   function put(field, text) {
     if (!field.dispatchEvent(new CustomEvent("scan-into", { bubbles: true, cancelable: true, detail: { text } }))) return;
-    field.focus();
+    const isSent = isSentAtOnce(field), isKept = isSent && document.activeElement !== field && isHalfDone(field.form);
     field.value = text;
     field.dispatchEvent(new Event("input", { bubbles: true }));
-    if (isSentAtOnce(field)) field.form.requestSubmit();
+    if (isKept) return say("kept", text);
+    field.focus();
+    if (isSent) field.form.requestSubmit();
     else goOn(field);
   }
   function isSentAtOnce(field) {
@@ -231,13 +234,9 @@ window.scanner = (() => {
     const stops = [...field.form.elements].filter((each) => !each.hidden && each.type !== "hidden");
     stops[stops.indexOf(field) + 1]?.focus();
   }
-  // What is found is opened, unless somebody has begun to fill in something.
   function search(text) {
     const field = document.querySelector("[data-scan-search]");
-    if (!field) return;
-    if (!isHalfDone(field.form)) return put(field, text);
-    field.value = text;
-    say("kept", text);
+    if (field) put(field, text);
   }
   function isHalfDone(but) {
     const typed = [...document.querySelectorAll("main form input, main form textarea, main form select")];
@@ -258,10 +257,12 @@ window.scanner = (() => {
     if (!answer?.data || answer.data.kind === "UNKNOWN") return say("choose", answer?.data?.code ?? text);
     put(fields[0], text); // it will be said what it is
   }
-  async function resolve(text) {
+  const resolve = (text) => ask("resolve", text);
+  // What the interface says of a text: `read` or `resolve`. Fails where the server does not answer.
+  async function ask(what, text) {
     const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value ?? "";
     const headers = { "Content-Type": "application/json", "X-CSRFToken": token };
-    const answered = await fetch("/api/scans/resolve", { method: "POST", headers, body: JSON.stringify({ text }) });
+    const answered = await fetch(`/api/scans/${what}`, { method: "POST", headers, body: JSON.stringify({ text }) });
     return answered.json();
   }
 
@@ -285,5 +286,5 @@ window.scanner = (() => {
   addEventListener("keyup", onKeyUp, true);
   addEventListener("pointerdown", () => finish("broken"), true);
   document.addEventListener("keydown", onTypedEnd);
-  return { feed, resolve };
+  return { feed, resolve, ask };
 })();

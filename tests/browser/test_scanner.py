@@ -9,10 +9,13 @@ from execution import tracking
 from execution.models import Defect
 from execution.quality.defects import ReportedDefect
 from execution.quality.models import DefectStatus
+from execution.quality.oqc import drawing
+from execution.quality.oqc import services as oqc
 from mes.line_setup.models import LineBinding, SolderPasteLot, Stencil
 from mes.platform.accounts.roles import Role
-from tests.browser.conftest import SignIn
-from tests.browser.scanner import AS_FUNCTION, EOT, GS, RS, keys_of, play, scan, stop_clock, with_alt
+from tests.browser.conftest import Look, SignIn, at
+from tests.browser.scanner import AS_FUNCTION, EOT, GS, PACE, RS, keys_of, play, scan, stop_clock, with_alt
+from tests.execution.oqc.support import make_lot, make_rule
 from tests.factories import api_client, make_plant
 
 LABEL = f"[)>{RS}06{GS}SSN-1{GS}1TLOT-1{RS}{EOT}"
@@ -210,7 +213,7 @@ def test_a_scan_opens_what_it_means_unless_somebody_fills_in_something(sign_in: 
     page.locator("#decide-hold summary").click()
     page.locator("#decide-hold").get_by_label("Reason").fill("bent")
     scan(page, "SN-1")
-    expect(page.get_by_text("Scanned: SN-1. What you began here is not sent yet.")).to_be_visible()
+    expect(page.get_by_text("Scanned: SN-1. What you began here is not sent yet")).to_be_visible()
     expect(page.locator("#decide-hold").get_by_label("Reason")).to_have_value("bent")
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_role("heading", name="SN-1")).to_be_visible()
@@ -261,3 +264,55 @@ def test_the_sample_of_a_first_article_is_scanned_from_anywhere(sign_in: SignIn)
     page.locator("h1").click()
     scan(page, "SN-1")
     expect(page.get_by_text("SN-1 is a sample unit.")).to_be_visible()
+
+
+def test_a_scanner_is_tried(sign_in: SignIn, look: Look) -> None:
+    make_plant()
+    page = sign_in(Role.OPERATOR, "/trace/")
+    page.get_by_role("link", name="Test a scanner").click()
+    at(page, 390, "dark")
+    expect(page.get_by_text("Nothing was scanned yet.")).to_be_visible()
+    look()
+    stop_clock(page)
+    scan(page, f"]d221SN-1{GS}10L")
+    seen = page.locator("#scans li").first
+    for said in ("]d221SN-1␝10L", "Ctrl+]", "Ended by Enter.", "Parts: (10) L, (21) SN-1", "It means: UNIT SN-1"):
+        expect(seen).to_contain_text(said)
+    sent = page.locator("#scans").get_attribute("data-test") or ""
+    german = sent.translate(str.maketrans({"y": "z", "z": "y", "Y": "Z", "Z": "Y", "-": "ß", "/": "-"}))
+    cdp = page.context.new_cdp_session(page)
+    for key in [*german, "Enter"]:
+        page.clock.run_for(PACE)
+        cdp.send("Input.dispatchKeyEvent", {"type": "keyDown", "key": key})
+        cdp.send("Input.dispatchKeyEvent", {"type": "keyUp", "key": key})
+    expect(seen).to_contain_text("another keyboard than this computer: y → z, z → y, Y → Z, Z → Y, - → ß, / → -.")
+    play(page, keys_of("SN-0001"), pace=70)  # a slow one
+    page.clock.run_for(500)
+    expect(seen).to_contain_text("7 keys arrived, up to 70 ms apart: too slow for a scan")
+    page.clock.resume()
+    at(page, 1920, "light")
+    look()
+
+
+def test_a_board_of_an_outgoing_inspection_is_scanned_while_a_value_is_typed(sign_in: SignIn) -> None:
+    plant = make_plant()
+    make_rule(items=[{"itemName": "Joints"}])
+    make_lot(plant, "LOT", units=2)
+    inspection = drawing.create(run_no="LOT", by="test")
+    oqc.start(inspection_id=inspection.pk, by="test")
+    page = sign_in(Role.QUALITY, f"/oqc/{inspection.pk}/")
+    expect(page.get_by_label("Scan a sampled unit")).to_be_focused()
+    stop_clock(page)
+    page.locator("h1").click()
+    scan(page, "LOT-1")
+    expect(page.get_by_role("heading", name="LOT-1")).to_be_visible()
+    value = page.get_by_label("What Joints is")
+    value.fill("dull ")
+    scan(page, "GR-7")  # a text is scanned, too
+    expect(value).to_have_value("dull GR-7")
+    page.locator("h1").click()
+    scan(page, "LOT-2")
+    expect(page.get_by_text("Scanned: LOT-2. What you began here is not sent yet")).to_be_visible()
+    expect(value).to_have_value("dull GR-7")
+    page.get_by_role("button", name="Pass").first.click()
+    expect(page.get_by_text("LOT-1, Joints: Pass.")).to_be_visible()

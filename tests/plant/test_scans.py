@@ -4,8 +4,12 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from execution import carriers
-from execution.models import Carrier
+from execution import carriers, tracking
+from execution.models import Carrier, Defect, RepairRecord
+from execution.quality import defect_decisions
+from execution.quality.defects import ReportedDefect
+from execution.quality.oqc import drawing
+from execution.quality.oqc import services as oqc
 from mes import errors
 from mes.line_setup import bindings
 from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot, Stencil
@@ -14,6 +18,7 @@ from mes.plant.models import Material
 from mes.plant.scans import ScanKind
 from mes.production.identity_models import ReferenceUnit, UnitAlias
 from mes.production.models import Unit
+from tests.execution.oqc.support import make_lot, make_rule
 from tests.factories import Plant, api_client, make_plant
 
 pytestmark = pytest.mark.django_db
@@ -198,6 +203,48 @@ def test_the_sample_of_a_first_article(admin_client: Client) -> None:
 def test_the_bench_says_what_was_scanned(person: Client) -> None:
     assert "“LOT-1” is a lot. What is wanted here is a unit." in person.get("/repair/?scan=LOT-1").content.decode()
     assert "“LOT-2”" in person.get("/repair/?scan=LOT-2").content.decode()
+
+
+def test_the_parts_that_a_repair_put_in(plant: Plant) -> None:
+    unit = {"run_no": "RUN-1", "sn": "SN-1", "station_code": "SMT-01"}
+    tracking.track_in(**unit)
+    tracking.track_out(**unit, result="FAIL", defects=[ReportedDefect("BRIDGE", "C1")])
+    defect = Defect.objects.get()
+    task = defect_decisions.rework(defect_id=defect.pk, reason="bridge", by="sue").task
+    assert task is not None
+    client, address = api_client(), f"/api/rework-tasks/{task.pk}/repair-record"
+    body = {"defectId": str(defect.pk), "action": "REPLACED", "result": "FIXED"}
+    part = {"location": "C1"}
+    answer = client.post(
+        address, {**body, "replaced": [{**part, "materialCode": "PART-8"}, {**part, "materialCode": "SN-2"}]}
+    )
+    assert answer.status_code == 422
+    _refused(answer.json(), "UNIT", "MATERIAL")
+    _refused(
+        client.post(address, {**body, "replaced": [{**part, "materialCode": "PART-7", "lotNo": "C-1"}]}).json(),
+        "CARRIER",
+        "PASTE_LOT",
+    )
+    assert not RepairRecord.objects.exists()
+    fine = {**part, "materialCode": "PART-7", "lotNo": "LOT-1"}
+    assert client.post(address, {**body, "replaced": [fine]}).status_code == 201
+
+
+def test_the_units_of_an_outgoing_inspection(plant: Plant, admin_client: Client) -> None:
+    make_rule(items=[{"itemName": "Joints"}])
+    make_lot(plant, "LOT", units=2)
+    inspection = drawing.create(run_no="LOT", by="test")
+    oqc.start(inspection_id=inspection.pk, by="test")
+    body = {"unitSn": "ST-1", "itemName": "Joints", "result": "PASS"}
+    _refused(api_client().post(f"/api/oqc/{inspection.pk}/items", body).json(), "STENCIL", "UNIT")
+    page = admin_client.post(f"/oqc/{inspection.pk}/scan/", {"unitSn": "ST-1"}, follow=True).content.decode()
+    assert "“ST-1” is a stencil. What is wanted here is a unit." in page
+
+
+def test_the_new_label_of_a_board(plant: Plant) -> None:
+    answer = api_client().post("/api/units/SN-1/relabel", {"newSn": "C-1", "reason": "torn"})
+    _refused(answer.json(), "CARRIER", "UNIT")
+    assert api_client().post("/api/units/SN-1/relabel", {"newSn": "SN-9", "reason": "torn"}).status_code == 200
 
 
 def test_the_run_that_is_made_active(plant: Plant) -> None:
