@@ -105,14 +105,12 @@ document.addEventListener("keydown", (event) => {
   if (fold) { fold.open = false; fold.querySelector("summary").focus(); }
 });
 
-// “/” goes to the search. A scan with that prefix does, too (`scanner.js`).
-const isShortcut = (key, target) => key === "/" && !target.closest("input, textarea, select") && document.getElementById("q");
+// “/” goes to the search, as a scanner's prefix may.
 document.addEventListener("keydown", (event) => {
-  if (isShortcut(event.key, event.target) && !event.ctrlKey && !event.metaKey && !event.altKey) event.preventDefault(); // browsers search the page
-});
-document.addEventListener("lone-key", ({ detail: { key, target, isModified } }) => {
-  const field = !isModified && isShortcut(key, target);
-  if (field) { field.focus(); field.select(); }
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select")) return;
+  const field = document.getElementById("q");
+  if (field) { event.preventDefault(); field.focus(); field.select(); }
 });
 
 // Running clocks count down by the server's time: the difference is taken once, and anew only when it is off, so that

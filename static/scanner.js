@@ -91,8 +91,13 @@ window.scanner = (() => {
     event.stopImmediatePropagation();
   }
   function begin(event) {
-    burst ??= { text: "", last: event.timeStamp, before: remember(document.activeElement), target: event.target, first: event, down: new Map(), pairs: 0, overlaps: 0, latest: "" };
+    burst ??= { text: "", last: event.timeStamp, before: remember(focusedBy(event)), target: event.target, first: event, down: new Map(), pairs: 0, overlaps: 0, latest: "" };
     burst.began ??= event.timeStamp;
+  }
+  // A prefix `/` moves the focus to the search, where the others fall.
+  function focusedBy(event) {
+    const isPrefix = event.key === "/" && !event.target.closest?.("input, textarea, select");
+    return (isPrefix && document.querySelector("[data-scan-search]")) || document.activeElement;
   }
   function add(character, event) {
     burst.text += character;

@@ -78,12 +78,13 @@ def test_recorded_streams(probe: Page) -> None:
         for focus in ("", "number", "choice", "button"):
             probe.evaluate("(id) => id ? document.getElementById(id).focus() : document.activeElement.blur()", focus)
             play(probe, keys)
-            field = focus if focus not in ("", "button") else None
+            nowhere = "q" if name == "a prefix" else None
+            field = focus if focus not in ("", "button") else nowhere
             assert told(probe) == [[text, field]], (name, focus)
             probe.clock.run_for(500)
             assert told(probe) == [], (name, focus)
-            values = "['number', 'remark', 'choice'].map((id) => document.getElementById(id).value)"
-            assert probe.evaluate(values) == ["12.5", "cold", "A"], (name, focus)
+            values = "['q', 'number', 'remark', 'choice'].map((id) => document.getElementById(id).value)"
+            assert probe.evaluate(values) == ["", "12.5", "cold", "A"], (name, focus)
 
 
 def test_a_scanner_without_suffix(probe: Page) -> None:
