@@ -31,6 +31,7 @@ urlpatterns = [
     ),
     path("defects/review/", defect_review.review, name="defects-review"),
     path("defects/review/<int:defect_id>/<str:name>/", defect_review.act, name="defects-review-act"),
+    path("station-photos/<int:track_id>/", station_page.photos, name="station-photos"),
     path("repair/", repair.bench, name="repair"),
     path("repair/<int:task_id>/", repair.task, name="repair-task"),
     path("repair/<int:task_id>/<str:name>/", repair.act, name="repair-act"),
