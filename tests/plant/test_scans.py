@@ -16,10 +16,12 @@ from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot, Stenci
 from mes.plant import scans
 from mes.plant.models import Material
 from mes.plant.scans import ScanKind
+from mes.platform.accounts.roles import Role
+from mes.platform.sign_in.models import Badge
 from mes.production.identity_models import ReferenceUnit, UnitAlias
 from mes.production.models import Unit
 from tests.execution.oqc.support import make_lot, make_rule
-from tests.factories import Plant, api_client, make_plant
+from tests.factories import Plant, api_client, make_plant, make_user
 
 pytestmark = pytest.mark.django_db
 GS, RS, EOT = "\x1d", "\x1e", "\x04"
@@ -35,6 +37,7 @@ def plant() -> Plant:
     Stencil.objects.create(stencil_id="ST-1")
     SolderPasteLot.objects.create(lot_id="LOT-1")
     Material.objects.create(code="PART-7", name="Resistor")
+    Badge.objects.create(code="B-7", user=make_user(Role.OPERATOR), pin_hash="x")
     return plant
 
 
@@ -57,6 +60,7 @@ KINDS = [
     ("]C0LK.D.SOLDER-BRIDGE", "COMMAND", "LK.D.SOLDER-BRIDGE", None),
     ("LK.NOTHING", "UNKNOWN", "LK.NOTHING", None),
     ("LK.U.4711", "BADGE", "4711", None),
+    ("B-7", "BADGE", "B-7", None),
     ("sn-1", "UNKNOWN", "sn-1", None),
     ("SN", "UNKNOWN", "SN", None),
     ("", "UNKNOWN", "", None),
