@@ -49,6 +49,7 @@ PAGES = (
     *("/first-articles/GROWN-R000000/", "/readiness/runs/GROWN-R000000/", "/ingest/sources/", "/ingest/preview/"),
     *("/orders/", "/orders/GROWN-W000000/", "/new-order/", "/new-run/GROWN-N000000/", "/approvals/", "/lines/GROWN-0/"),
     *("/lines/GROWN-0/set-up/", "/stations/GROWN-0-TEST/", "/metrics", "/readyz", "/notifications/bell/"),
+    *("/stations/", "/station-sheets/", "/station-sheets/defects/?most-used=1"),
 )
 PARAMETERS_OF_PAGES: Mapping[str, Sequence[str]] = {
     "/trace/": ("q",),

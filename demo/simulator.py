@@ -12,6 +12,7 @@ from typing import Any
 from demo import plant, preparing, set_up
 from demo.acts import Acts, Opening
 from demo.client import Client, Refused, Stopped
+from demo.hand import HandWork
 from demo.line import Agenda, Batch, Board, Line
 from demo.machines import Instrument
 from demo.mail import Tally
@@ -58,9 +59,9 @@ class Simulator:
     ) -> None:
         """`rate` is in boards per minute, `boards` the size of an order.
 
-        `signer` acts for the person who signs first articles. With `offers_runs` a run always waits for somebody to
-        prepare it; once that person has authorized it, the line makes it. `acts` are played with each order, in turn
-        (`demo.acts`).
+        `signer` acts for the person who signs first articles. With `offers_runs` boards wait at the hand station, and
+        a run always waits for somebody to prepare it; once that person has authorized it, the line makes it. `acts` are
+        played with each order, in turn (`demo.acts`).
         """
         self.batches: list[Batch] = []
         self._client = client
@@ -99,6 +100,7 @@ class Simulator:
             signers=self._signers,
         )
         self._outgoing = Outgoing(self._signer, self._signers, say)
+        self._hand_work = HandWork(client, say, shifts=plant.SHIFTS)
         self._lots: list[Batch] = []  # runs that others inspect before they are closed
         self._tell_at = time.monotonic() + PROGRESS_SECONDS
         self._opening: deque[Callable[[], object]] = deque()
@@ -388,6 +390,8 @@ class Simulator:
                 self._close_lot(batch)
             for sn in preparing.run_samples(self._client, TRY_PREFIX) if self._offers_runs else ():
                 self._say(f"{sn} is printed as a first article")
+            if self._offers_runs:
+                self._hand_work.look()
         except Refused as refusal:
             self._say(f"What people did is not gone on with: {refusal}")
 

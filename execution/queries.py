@@ -1,6 +1,6 @@
 """Reads about stations and the units at them."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,20 +41,47 @@ INSIDE = """
 """
 # Of units that would leave out optional steps, only those that did not fail one of these last. `unit_ids`, as JSON, are
 # those that a deviation is for; null is all.
+_MAY_ENTER = """
+           (place.unit_ids IS NULL OR to_jsonb(u.id) <@ place.unit_ids::jsonb)
+       AND (place.enters = place.step_no OR NOT EXISTS (
+               SELECT FROM execution_track t
+                WHERE t.unit_id = u.id AND t.step_no >= place.step_no AND t.step_no < place.enters AND t.result = 'FAIL'
+                  AND NOT EXISTS (SELECT FROM execution_track later
+                                   WHERE later.unit_id = u.id AND later.step_no = t.step_no AND later.id > t.id)))
+"""
 WAITING = f"""
     SELECT u.sn, r.run_no, place.enters
       FROM unnest(%(run_ids)s::bigint[], %(step_nos)s::integer[], %(enters)s::integer[], %(unit_ids)s::text[])
                AS place(run_id, step_no, enters, unit_ids)
       JOIN mes_run r ON r.id = place.run_id
       JOIN mes_unit u ON u.run_id = r.id AND u.status = 'QUEUED' AND u.current_step_no = place.step_no
-     WHERE (place.unit_ids IS NULL OR to_jsonb(u.id) <@ place.unit_ids::jsonb)
-       AND (place.enters = place.step_no OR NOT EXISTS (
-               SELECT FROM execution_track t
-                WHERE t.unit_id = u.id AND t.step_no >= place.step_no AND t.step_no < place.enters AND t.result = 'FAIL'
-                  AND NOT EXISTS (SELECT FROM execution_track later
-                                   WHERE later.unit_id = u.id AND later.step_no = t.step_no AND later.id > t.id)))
+     WHERE {_MAY_ENTER}
      ORDER BY u.updated_at, u.id
      LIMIT {QUEUE_LIMIT}
+"""
+OPEN_RUNS = """
+    SELECT r.id, r.line_id, r.route_version_id, v.digest, r.has_deviations
+      FROM mes_run r JOIN mes_routeversion v ON v.id = r.route_version_id
+     WHERE r.status IN ('AUTHORIZED', 'IN_PROGRESS')
+"""
+# Units are looked at one by one only where that decides: elsewhere those of a step are counted once for all stations.
+COUNT_WAITING = f"""
+    WITH place AS MATERIALIZED (
+        SELECT *, enters = step_no AND unit_ids IS NULL AS takes_all
+          FROM unnest(%(station_ids)s::bigint[], %(run_ids)s::bigint[], %(step_nos)s::integer[], %(enters)s::integer[],
+                      %(unit_ids)s::text[]) AS given(station_id, run_id, step_no, enters, unit_ids)
+    ), queued AS (
+        SELECT run_id, current_step_no AS step_no, count(*) AS units FROM mes_unit
+         WHERE run_id = ANY(%(run_ids)s::bigint[]) AND status = 'QUEUED' GROUP BY run_id, current_step_no
+    )
+    SELECT station_id, sum(units)::integer
+      FROM (SELECT place.station_id, queued.units FROM place JOIN queued USING (run_id, step_no) WHERE place.takes_all
+             UNION ALL
+            SELECT place.station_id, (SELECT count(*) FROM mes_unit u
+                                       WHERE u.run_id = place.run_id AND u.status = 'QUEUED'
+                                         AND u.current_step_no = place.step_no AND {_MAY_ENTER})
+              FROM place WHERE NOT place.takes_all) AS counted
+     GROUP BY station_id
 """
 _INSIDE = ("sn", "runNo", "stepNo", "trackId", "inAt", "unitStatus")
 _WAITING = ("sn", "runNo", "stepNo")
@@ -71,18 +98,24 @@ def get_station_queue(station_code: str) -> dict[str, Any]:
         raise errors.StationNotFound(code=station_code)
     *columns, open_runs = rows[0]
     station = _as_station(*columns)
-    places = list(_waited_at(station, open_runs)) if open_runs else []
-    waiting = {
-        "run_ids": [run_id for run_id, *_others in places],
-        "step_nos": [step_no for _run_id, step_no, *_others in places],
-        "enters": [enters for *_others, enters, _unit_ids in places],
-        "unit_ids": [None if unit_ids is None else as_json(unit_ids) for *_others, unit_ids in places],
-    }
+    runs: list[OpenRun] = msgspec.json.decode(open_runs) if open_runs else []
+    places = list(_waited_at(station, runs, _list_allowed([station.code], _deviating(runs))))
     return {
         "stationCode": station.code,
         "inStation": [_named(_INSIDE, row) for row in fetch_all(INSIDE, {"station_id": station.pk})],
-        "waiting": [_named(_WAITING, row) for row in fetch_all(WAITING, waiting)] if places else [],
+        "waiting": [_named(_WAITING, row) for row in fetch_all(WAITING, _as_columns(places))] if places else [],
     }
+
+
+def count_waiting(stations: Sequence[Station]) -> dict[int, int]:
+    """Return how many units wait for a step that each of these stations may run, by its id: two statements for however
+    many, and one more where a run has deviations. The stations have their groups.
+    """
+    runs: Sequence[OpenRun] = fetch_all(OPEN_RUNS, {})
+    allowed = _list_allowed([station.code for station in stations], _deviating(runs))
+    waited_at = [(station.pk, place) for station in stations for place in _waited_at(station, runs, allowed)]
+    given = {"station_ids": [pk for pk, _place in waited_at], **_as_columns([place for _pk, place in waited_at])}
+    return dict.fromkeys((station.pk for station in stations), 0) | dict(fetch_all(COUNT_WAITING, given))
 
 
 def _as_station(pk: int, code: str, station_type: str, line_id: int | None, group_code: str | None) -> Station:
@@ -90,16 +123,26 @@ def _as_station(pk: int, code: str, station_type: str, line_id: int | None, grou
     return Station(id=pk, code=code, station_type=station_type, line_id=line_id, group=group)
 
 
+OpenRun = Sequence[Any]  # id, line, route version, its digest, whether it has deviations
 Place = tuple[int, int, int, list[int] | None]  # a run, where its units wait, what they enter here, which of them
+Allowed = dict[tuple[str, int, int], list[int] | None]  # by station, run and step: which units; None is all
 
 
-def _waited_at(station: Station, open_runs: str) -> Iterator[Place]:
+def _as_columns(places: Sequence[Place]) -> dict[str, Any]:
+    """Return places as statements take them."""
+    return {
+        "run_ids": [run_id for run_id, *_others in places],
+        "step_nos": [step_no for _run_id, step_no, *_others in places],
+        "enters": [enters for *_others, enters, _unit_ids in places],
+        "unit_ids": [None if unit_ids is None else as_json(unit_ids) for *_others, unit_ids in places],
+    }
+
+
+def _waited_at(station: Station, runs: Iterable[OpenRun], allowed: Allowed) -> Iterator[Place]:
     """Yield the open runs, the steps at which their units wait, and those of their frozen routes that they may enter at
     a station: their own or, past optional ones, the first that the station may run.
     """
-    rows = msgspec.json.decode(open_runs)
-    allowed = _list_allowed(station, [row[0] for row in rows if row[-1]])
-    for run_id, line_id, version_id, digest, _has_deviations in rows:
+    for run_id, line_id, version_id, digest, _has_deviations in runs:
         run, route = Run(id=run_id, line_id=line_id), snapshots.load(version_id=version_id, digest=digest)
         for place in route.steps:
             fitting = (
@@ -108,14 +151,19 @@ def _waited_at(station: Station, open_runs: str) -> Iterator[Place]:
                 if rules.station_may_run(station, step) and rules.line_fits(station, step, run)
             )
             enters = next(fitting, None)
+            allowed_here = (station.code, run_id, place.step_no)
             if enters is not None:
                 yield run_id, place.step_no, enters, None
-            elif (run_id, place.step_no) in allowed:
-                yield run_id, place.step_no, place.step_no, allowed[run_id, place.step_no]
+            elif allowed_here in allowed:
+                yield run_id, place.step_no, place.step_no, allowed[allowed_here]
 
 
-def _list_allowed(station: Station, run_ids: Collection[int]) -> dict[tuple[int, int], list[int] | None]:
-    """Return which steps of these runs deviations let a station run, and for which units; None is all of them."""
+def _deviating(runs: Iterable[OpenRun]) -> list[int]:
+    return [run[0] for run in runs if run[-1]]
+
+
+def _list_allowed(station_codes: Collection[str], run_ids: Collection[int]) -> Allowed:
+    """Return which steps of these runs deviations let stations run."""
     if not run_ids:
         return {}
     found = Deviation.objects.filter(
@@ -123,12 +171,13 @@ def _list_allowed(station: Station, run_ids: Collection[int]) -> dict[tuple[int,
         status=DeviationStatus.IN_FORCE,
         type=DeviationType.STATION,
         expires_at__gt=timezone.now(),
-        station_codes__contains=[station.code],
+        station_codes__overlap=list(station_codes),
     )
-    allowed: dict[tuple[int, int], list[int] | None] = {}
-    for run_id, step_no, unit_ids in found.values_list("run_id", "step_no", "unit_ids"):
-        known = allowed.get((run_id, step_no), [])
-        allowed[run_id, step_no] = None if unit_ids is None or known is None else [*known, *unit_ids]
+    allowed: Allowed = {}
+    for run_id, step_no, unit_ids, codes in found.values_list("run_id", "step_no", "unit_ids", "station_codes"):
+        for code in codes:
+            known = allowed.get((code, run_id, step_no), [])
+            allowed[code, run_id, step_no] = None if unit_ids is None or known is None else [*known, *unit_ids]
     return allowed
 
 

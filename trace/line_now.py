@@ -87,7 +87,7 @@ RUNS_OF_LINE = f"""
 def get_line_now(*, code: str) -> LineNow:
     """Load the page of a line in six queries, however many runs and units there are. Raises LineNotFound."""
     line = get_or_raise(Line.objects, errors.LineNotFound, code=code)
-    stations = list(Station.objects.filter(line=line).order_by("code"))
+    stations = list(Station.objects.filter(line=line).select_related("line", "group").order_by("code"))
     here = Q(line=line) | Q(station__in=[station.pk for station in stations])
     activations = list(RunActivation.objects.filter(here, active_to=None).order_by("id"))
     active_ids = [activation.run_id for activation in activations]

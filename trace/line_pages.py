@@ -26,6 +26,7 @@ from mes.production.line_api import ActiveRunRequest, GoOnRequest, LineStatusVie
 from mes.production.run_acts_api import WHO_RESUMES
 from trace.line_now import LineNow, OpenRun, Stopped, get_line_now
 from trace.pages import missing
+from trace.stations_now import load_stations_now
 
 ACTIONS = {  # of the address → of the interface, whose capabilities it needs
     "hold": "hold",
@@ -82,6 +83,7 @@ def line(request: HttpRequest, code: str) -> HttpResponse:
         "is_refused": any(act.refusal for act in offered),
         "next": [(run, by_name.get(f"activate-{run.state.run.pk}")) for run in now.next_runs],
         "stopped": [(item, by_name.get(f"go-on-{item.hold.pk}")) for item in now.stopped],
+        "stations_now": load_stations_now(now.stations),
         "stations": [(item, by_name.get(f"deactivate-{item.station.pk}")) for item in now.at_stations if item.station],
     }
     return show_live(request, "trace/line.html", "trace/_line_live.html", context)
@@ -267,8 +269,11 @@ def _activate_run(now: LineNow, run: OpenRun) -> Act:
 
 
 def _activate(now: LineNow, name: str, fields: Sequence[Field]) -> Act:
-    codes = ("RUN_NOT_FOUND", "RUN_CLOSED", "STATION_LINE_MISMATCH", "SCAN_TYPE_MISMATCH")
-    at = dict.fromkeys(codes, "runNo") if name == "activate" else {}
+    at = (
+        {}
+        if name != "activate"
+        else {"RUN_NOT_FOUND": "runNo", "RUN_CLOSED": "runNo", "STATION_LINE_MISMATCH": "runNo"}
+    )
     return Act(name, _("Make active"), _address(now, "active-run", name), symbol="next", fields=fields, at=at)
 
 

@@ -3,7 +3,16 @@
 from django.urls import path, re_path
 
 from mes.platform.http.addresses import NAME, one_of
-from trace import approval_pages, carrier_act_pages, line_pages, pages, run_act_pages, run_deviations, unit_act_pages
+from trace import (
+    approval_pages,
+    carrier_act_pages,
+    line_pages,
+    pages,
+    run_act_pages,
+    run_deviations,
+    station_pages,
+    unit_act_pages,
+)
 from trace.reports import pages as report_pages
 from trace.reports import pareto_pages
 
@@ -17,6 +26,7 @@ urlpatterns = [
     ),
     re_path(rf"^lines/(?P<code>{NAME})/(?P<action>{one_of(line_pages.ACTIONS)})/$", line_pages.act, name="line-act"),
     path("lines/<name:code>/", line_pages.line, name="line"),
+    path("stations/", station_pages.stations, name="stations"),
     path("reports/", report_pages.record, name="reports"),
     path("reports/record/", report_pages.record, name="report-record"),
     path("reports/in-out/", report_pages.in_and_out, name="report-in-out"),

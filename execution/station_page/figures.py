@@ -70,7 +70,8 @@ FIGURES = f"""
                      AS firsts,
                  count(*) FILTER (WHERE t.out_at < place.until AND t.attempt = 1 AND r.kind = '{RunKind.PRODUCTION}'
                                     AND t.result = '{TrackResult.PASS}') AS first_passed
-            FROM execution_track t JOIN mes_run r ON r.id = t.run_id
+            FROM execution_track t
+            LEFT JOIN LATERAL (SELECT kind FROM mes_run WHERE id = t.run_id LIMIT 1) r ON true
            WHERE t.station_id = place.station_id AND t.out_at >= place.start AND {_COUNTS}
       ) AS closed
       CROSS JOIN LATERAL (

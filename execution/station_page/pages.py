@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
@@ -18,7 +17,7 @@ from execution.quality.defect_codes import catalogue
 from execution.quality.defect_codes.catalogue import Catalogue, KnownCode
 from execution.quality.defect_fields import LARGEST_QUANTITY, MOST_DEFECTS
 from execution.quality.defects import LONGEST_LOCATION
-from execution.station_page import commands, queries, words
+from execution.station_page import commands, last_station, queries, words
 from execution.station_page.commands import CommandKind
 from execution.station_page.queries import StationNow
 from mes.errors import StationNotFound
@@ -54,17 +53,9 @@ def station(request: HttpRequest, code: str) -> HttpResponse:
     }
     if not is_live(request):
         context |= {"config": _config(request, now), "works_itself": now.station.station_type != StationType.MANUAL}
-    return show_live(request, "stations/station.html", PART, context)
-
-
-@signed_in
-@require_GET
-def photos(request: HttpRequest, track_id: int) -> HttpResponse:
-    """Show the defects of a pass, each with its files and the form that adds one: a part of the page of a station."""
-    found = queries.list_defects(track_id)
-    names = catalogue.load().codes
-    lines = [(defect, names[defect.code].name if defect.code in names else defect.code) for defect in found]
-    return render(request, "stations/_photos.html", {"lines": lines})
+    response = show_live(request, "stations/station.html", PART, context)
+    last_station.remember(request, response, now.station)
+    return response
 
 
 def _may_work(request: HttpRequest) -> bool:

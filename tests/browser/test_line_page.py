@@ -28,7 +28,7 @@ def tab_to(page: Page, name: str) -> None:
 def test_a_run_is_made_active_and_the_line_stopped_by_keyboard_alone(sign_in: SignIn, look: Look) -> None:
     plant = make_plant()
     make_run(plant.version, plant.line, run_no="RUN-2", authorize=False)
-    page = sign_in(Role.OPERATOR)
+    page = sign_in(Role.OPERATOR, "/?lines=all")
     at(page, 768, "light")
     page.get_by_role("link", name="SMT-A", exact=True).focus()
     page.keyboard.press("Enter")

@@ -57,7 +57,7 @@ def test_an_empty_line_says_so_and_offers_to_scan(operator):
 
 
 def test_the_way_there_is_on_the_page_of_the_lines(operator):
-    assert PAGE in read(operator, "/")
+    assert PAGE in read(operator, "/?lines=all")
 
 
 def test_a_scan_binds(operator):

@@ -22,7 +22,7 @@ from trace.line_now import SHOWN_RUNS
 pytestmark = pytest.mark.django_db
 
 PAGE = "/lines/SMT-A/"
-QUERIES = 9  # three of them for session, user and what the user may do
+QUERIES = 16  # three of them for session, user and what the user may do, seven for what its stations do now
 LIVE = {"HX-Request": "true"}
 
 

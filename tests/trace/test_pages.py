@@ -25,7 +25,7 @@ from trace.unit_act_pages import NEEDED
 pytestmark = pytest.mark.django_db
 
 HOME_QUERIES = 10  # session, user, what the user may do; followed lines, late orders, holds; runs, units, lines, moves
-SEARCH_QUERIES = 12
+SEARCH_QUERIES = 11
 RUN_QUERIES = 14  # deviations among them
 UNIT_QUERIES = 5
 GROUPS_QUERIES = 1  # what a person may do, where the state allows a decision
@@ -146,7 +146,7 @@ def test_an_empty_system_says_what_to_do_next() -> None:
     page = read(sign_in(), "/")
     assert "No line yet" in page
     assert reverse("admin:index") in page
-    assert reverse("admin:index") not in read(sign_in(Role.OPERATOR), "/")
+    assert reverse("admin:index") not in read(sign_in(Role.OPERATOR), "/?lines=all")
 
 
 def test_a_line_shows_its_run_and_where_the_units_are() -> None:

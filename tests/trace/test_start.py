@@ -33,7 +33,7 @@ def sign_in(role: Role, *, follows: tuple[str, ...] = ()) -> Client:
     return client
 
 
-def words(client: Client, address: str = "/") -> str:
+def words(client: Client, address: str = "/?lines=mine") -> str:
     response = client.get(address)
     assert response.status_code == 200
     main = response.content.decode().partition("<main")[2]

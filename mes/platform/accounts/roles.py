@@ -166,6 +166,11 @@ def opens_administration(user: Any) -> bool:
     return not standing.is_by_badge and not standing.roles.isdisjoint(ADMINISTRATION_WORKS + ADMINISTRATION_LOOKS)
 
 
+def is_operator(user: Any) -> bool:
+    """Whether a person works at stations and has no other role."""
+    return standing_of(user).roles == {Role.OPERATOR}
+
+
 def standing_of(user: Any) -> Standing:
     """Return what a person is. Read in one query, and remembered on the user for the request."""
     standing: Standing | None = getattr(user, "standing", None)

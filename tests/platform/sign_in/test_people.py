@@ -143,9 +143,9 @@ def test_a_new_password_ends_the_sessions_and_an_empty_field_keeps_the_old(clien
     olga = make_user(Role.OPERATOR, username="olga")
     theirs = sign_in(olga)
     assert change(client, olga).status_code == 302
-    assert theirs.get("/").status_code == 200
+    assert theirs.get("/account/").status_code == 200
     assert change(client, olga, new_password=PASSWORD).status_code == 302
-    assert theirs.get("/").status_code == 302
+    assert theirs.get("/account/").status_code == 302
     assert Client().login(username="olga", password=PASSWORD)
 
 
@@ -157,11 +157,11 @@ def test_deactivating_ends_all_sessions_for_good(client: Client, door: str) -> N
         assert change(client, olga, is_active=None).status_code == 302
     else:
         assert act(client, "deactivate", olga).status_code == 302
-    assert [session.get("/").status_code for session in sessions] == [302, 302]
+    assert [session.get("/account/").status_code for session in sessions] == [302, 302]
     act(client, "activate", olga)
     assert User.objects.get(pk=olga.pk).is_active
-    assert [session.get("/").status_code for session in sessions] == [302, 302], "an old session came back"
-    assert others.get("/").status_code == 200
+    assert [session.get("/account/").status_code for session in sessions] == [302, 302], "an old session came back"
+    assert others.get("/account/").status_code == 200
     assert Session.objects.count() == 2
 
 

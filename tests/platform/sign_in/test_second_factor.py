@@ -55,7 +55,7 @@ def enter(client: Client, code: str, page: str = ENTER, **fields: str) -> Any:
 
 
 def is_let_in(client: Client) -> bool:
-    return client.get("/").status_code == 200
+    return client.get("/notifications/").status_code == 200
 
 
 @pytest.fixture
