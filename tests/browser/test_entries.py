@@ -1,5 +1,6 @@
 """What people enter at a station is kept in the browser until it is answered: nothing is lost, nothing doubled."""
 
+import re
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.utils.dateparse import parse_datetime
-from playwright.sync_api import BrowserContext, Page, Route
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from execution import tracking
 from execution.models import Track
@@ -20,6 +21,7 @@ from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.outbox.models import MesEvent
 from mes.production.models import Unit
 from tests.browser.conftest import enter
+from tests.browser.station_support import STATION, fill, make_hand_station, says
 from tests.factories import Plant, make_plant, make_user
 
 SCRIPT = Path(settings.BASE_DIR) / "static" / "entries.js"
@@ -318,3 +320,46 @@ def test_a_random_hour(context: BrowserContext, tab: Page, plant: Plant, seed: i
     shift = Shift(context, tab, plant, seed)
     shift.play()
     shift.check()
+
+
+def test_ten_entries_on_the_page_of_a_station(context: BrowserContext, transactional_db: None) -> None:
+    """The network is cut for five boards, the page is reloaded after the third, and of three entries the answer is
+    lost: afterwards there are exactly those passes.
+    """
+    sns = make_hand_station(units=UNITS + 1)
+    page = context.new_page()  # not watched: what fails here is meant to
+    page.goto(STATION)
+    enter(page, make_user(Role.OPERATOR, username="mia").get_username())
+    ways = {"cut": False, "lost": 0}
+
+    def pass_on(route: Route) -> None:
+        answer = None if ways["cut"] else route.fetch()
+        is_lost = ways["cut"] or ways["lost"] > 0
+        ways["lost"] -= not ways["cut"]
+        route.fulfill(response=answer) if answer and not is_lost else route.abort()
+
+    context.route(re.compile("/api/stations/.*/track-"), pass_on)
+    for number, sn in enumerate(sns):
+        ways["cut"] = number > 0
+        page.locator("#scan").fill(sn)
+        page.locator("#scan").press("Enter")
+        says(page, "In work, unchecked" if ways["cut"] else "In work", sn)
+        fill(page)
+        page.keyboard.press("Control+Enter")
+        if not ways["cut"]:
+            wait_until(page, "kept.length === 0")
+        wait_until(page, f"kept.length === {2 * number}")
+        if number == 3:
+            page.reload()
+    expect(page.locator("#offline-waiting")).to_contain_text("10 entries")
+    ways.update(cut=False, lost=3)
+    page.reload()
+    while page.evaluate("entries.list()"):
+        page.evaluate("dispatchEvent(new Event('online'))")  # or by itself, after a while
+        page.wait_for_timeout(200)
+    expect(page.locator("#offline-waiting")).to_be_hidden()
+    expect(page.locator("#refused")).to_be_hidden()
+    tracks = Track.objects.order_by("id").values_list("unit__sn", "result", "attempt")
+    assert list(tracks) == [(sn, "PASS", 1) for sn in sns]
+    assert not FailedMessage.objects.exists()
+    page.close()
