@@ -3,6 +3,7 @@
 import hashlib
 import unicodedata
 from collections.abc import Iterable
+from io import BytesIO
 from typing import IO, Any
 
 from django.conf import settings
@@ -67,9 +68,12 @@ def _write_parts(pk: int, content: bytes) -> None:
 
 
 def read_content(pk: int) -> bytes:
-    """Return the content of a file."""
+    """Return the content of a file; no more than one part of it is in memory besides."""
     parts = StoredFilePart.objects.filter(file_id=pk).order_by("number").values_list("content", flat=True)
-    return b"".join(parts.iterator(chunk_size=2))
+    content = BytesIO()
+    for part in parts.iterator(chunk_size=1):
+        content.write(part)
+    return content.getvalue()
 
 
 def keep(ids: Iterable[int]) -> None:
