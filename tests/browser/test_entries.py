@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.utils.dateparse import parse_datetime
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
@@ -173,12 +174,17 @@ def test_one_that_is_refused_waits_for_a_person_and_keeps_nobody_else(tab: Page)
     assert Unit.objects.get(sn="SN-1").status == "IN_STATION"
 
 
-def test_what_nobody_may_send_waits_until_somebody_has_signed_in(context: BrowserContext, tab: Page) -> None:
-    """A session that ended, and a terminal that was revoked: 401 and 403. Then another person signs in."""
-    context.clear_cookies()
+@pytest.mark.parametrize("why", ["the session ended", "the person was deactivated"])
+def test_what_nobody_may_send_waits_until_somebody_has_signed_in(context: BrowserContext, tab: Page, why: str) -> None:
+    """Then another person signs in."""
+    if why == "the session ended":
+        context.clear_cookies()
+    else:
+        User.objects.filter(username="mia").update(is_active=False)
     add(tab, "SN-1")
     wait_for_reason(tab, "SIGN_IN")
     assert listed(tab) == [("SN-1", "track-in", "WAITING")]
+    assert not FailedMessage.objects.exists()
     tab.goto("/account/")
     enter(tab, make_user(Role.OPERATOR, username="ben").get_username())
     tab.wait_for_url("**/account/")
