@@ -51,7 +51,7 @@ ENTRY_ID = (
 OPERATOR = "Who is said to do it; by default who is signed in."
 KEPT = (
     "sent again it gets the first answer. Refused, it is kept as a failed message, and holds the unit that it says has "
-    "failed (`details.held`)."
+    "failed (`details.held`). One that was dismissed meanwhile is answered `isDuplicate`, `isDismissed` and `message`."
 )
 FORM = (
     "Whether to answer what the form of the step shows. A refusal then tells all reasons and who may release each, as "

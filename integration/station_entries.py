@@ -84,7 +84,10 @@ class StationEntryLog(HoldingLog):
     def answer_again(self, key: IdempotencyKey) -> Received:
         """Return what an entry is answered that was done or dismissed before."""
         assert key.record_id is not None  # claimed with its track, or dismissed
-        return Received({**key.answer, "isDuplicate": True}, key.record_id, is_duplicate=True)
+        answer = {**key.answer, "isDuplicate": True}
+        if answer.get("isDismissed"):  # whoever shows it must not take it for done
+            answer["message"] = _("Somebody dismissed this entry: it is not recorded.")
+        return Received(answer, key.record_id, is_duplicate=True)
 
 
 def _find_failing(message: Message) -> Said:

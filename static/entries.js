@@ -168,7 +168,10 @@
 
   // What an answer means. Only what has the shape of this server's answers counts: what stands between may answer too.
   function meaning({ status, said, pause }) {
-    if (status >= 200 && status < 300 && said?.ok === true) return { end: "done", status, answer: said.data };
+    if (status >= 200 && status < 300 && said?.ok === true) {
+      const { data } = said; // what somebody dismissed meanwhile is answered, and was not done
+      return data?.isDismissed ? { end: "refused", error: { code: "DISMISSED", message: data.message, details: {} } } : { end: "done", status, answer: data };
+    }
     const error = said?.ok === false && said.error?.code ? { code: said.error.code, message: said.error.message, details: said.error.details } : null;
     if (status === 401 || status === 403) return { end: "stop", reason: SIGN_IN, error, pause: SIGN_IN_AGAIN };
     if (!error && !NOT_TAKEN.includes(status)) return { end: "stop", reason: NETWORK, error, pause };

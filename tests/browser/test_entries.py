@@ -15,10 +15,12 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from execution import tracking
 from execution.models import Track
+from integration.dismissing import dismiss
 from integration.models import FailedMessage
 from mes.errors import DomainError
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import IdempotencyKey
+from mes.platform.inbound.sender import Sender
 from mes.platform.outbox.models import MesEvent
 from mes.production.models import Unit
 from tests.browser.conftest import enter
@@ -190,6 +192,20 @@ def test_what_nobody_may_send_waits_until_somebody_has_signed_in(context: Browse
     tab.wait_for_url("**/account/")
     wait_until(tab, "kept.length === 0")
     assert Track.objects.values_list("operator_in", "in_by").get() == ("Mia", "ben")
+
+
+def test_what_was_dismissed_meanwhile_is_not_told_as_done(context: BrowserContext, tab: Page) -> None:
+    """Its refusal got lost, and an engineer dismissed it before it came again."""
+    context.route(MOVES, lambda route: (route.fetch(), route.abort()))
+    entry_id = add(tab, "SN-1", "track-out", result="PASS")
+    wait_for_reason(tab, "NETWORK")
+    dismiss(message_id=FailedMessage.objects.get().pk, reason="another board", sender=Sender("engineer"))
+    mend(context, tab)
+    settled(tab)
+    [told] = heard(tab, "entry-refused")
+    assert (told["entryId"], told["error"]["code"]) == (entry_id, "DISMISSED")
+    assert "not recorded" in told["error"]["message"]
+    assert heard(tab, "entry-answered") == []
 
 
 ANSWERS = {
