@@ -38,17 +38,18 @@ hold_rules.register(router)
 outgoing_inspections.register(router)  # after what lies below it
 
 urlpatterns = [
-    *what_if_api.urlpatterns,
-    path("oqc/sampling-plan", SamplingPlanViewSet.as_view({"get": "read_plan"})),
-    path("", include(router.urls)),
+    # What stations ask for each board comes first: every pattern before it is tried in vain each time.
+    path("stations/<name:code>/track-in", _work({"post": "track_in"})),
+    path("stations/<name:code>/permit", PermitViewSet.as_view({"post": "ask"})),
+    path("stations/<name:code>/track-out", _work({"post": "track_out"})),
     path("stations/resolve-unit/<name:sn>", _work({"get": "resolve_unit"})),
     path("stations/<name:code>/queue", _work({"get": "queue"})),
     path("stations/<name:code>/shift", ShiftViewSet.as_view({"get": "show"})),
     re_path(rf"^stations/(?P<code>{FIRST_NAME})/unit/(?P<sn>{NAME})/data-specs$", _work({"get": "data_specs"})),
-    path("stations/<name:code>/track-in", _work({"post": "track_in"})),
-    path("stations/<name:code>/permit", PermitViewSet.as_view({"post": "ask"})),
     path("stations/<name:code>/reference-pass", ReferencePassViewSet.as_view({"post": "create"})),
-    path("stations/<name:code>/track-out", _work({"post": "track_out"})),
+    *what_if_api.urlpatterns,
+    path("oqc/sampling-plan", SamplingPlanViewSet.as_view({"get": "read_plan"})),
+    path("", include(router.urls)),
     path("runs/<name:run_no>/units/move", _transfer({"post": "move"})),
     path("runs/<name:run_no>/units/return", _transfer({"post": "come_back"})),
     path("runs/<name:run_no>/mrb-decision", MrbViewSet.as_view({"post": "decide"})),
