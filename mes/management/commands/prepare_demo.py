@@ -4,21 +4,25 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
 from mes.management import demo_weeks
 from mes.platform.accounts.models import DeviceToken
-from mes.platform.accounts.roles import Role
+from mes.platform.accounts.roles import ROLES_AT_TERMINALS, Role
 from mes.platform.accounts.tokens import find_token, issue_token, revoke_token
 from mes.platform.database.authorship import ActorKind, Authorship, Via, by_system, signed_by
+from mes.platform.sign_in import badges
+from mes.platform.sign_in.models import Badge
 
 ROLES = (Role.OPERATOR, Role.SUPERVISOR, Role.QUALITY, Role.ENGINEER, Role.ADMIN)
 SECOND = "lena"  # a second engineer: two change one thing at once
@@ -61,7 +65,8 @@ class Command(BaseCommand):
         """Make the people and the tokens; return what is written down of them."""
         saved_notes = read_notes(path)
         password = known_password(saved_notes) or make_password()
-        people = [make_person(role, password, name=name) for name, role in PEOPLE.items()]
+        pin = known_pin(saved_notes) or make_pin()
+        people = [make_person(role, password, name=name, pin=pin) for name, role in PEOPLE.items()]
         notes = {
             "users": [user for user in people if user],
             "token": make_token(str(saved_notes.get("token", ""))),
@@ -151,8 +156,26 @@ def make_password() -> str:
     return "-".join("".join(secrets.choice(LETTERS) for _ in range(4)) for _ in range(3))
 
 
-def make_person(role: Role, password: str, *, name: str) -> dict[str, str] | None:
-    """Make the demo user of a role, with this password; None if somebody else has the name."""
+def known_pin(notes: dict[str, Any]) -> str:
+    """Return the one PIN of the demo's badges, if there is one."""
+    users = notes.get("users")
+    pins = {str(user.get("pin", "")) for user in users if isinstance(user, dict)} if isinstance(users, list) else set()
+    return max(pins, default="")
+
+
+def make_pin() -> str:
+    """Return a PIN that may be one."""
+    while True:
+        pin = "".join(secrets.choice("0123456789") for _ in range(badges.LEAST_DIGITS))
+        with suppress(ValidationError):
+            badges.check_pin(pin)
+            return pin
+
+
+def make_person(role: Role, password: str, *, name: str, pin: str) -> dict[str, str] | None:
+    """Make the demo user of a role, with this password; None if somebody else has the name. Who works at stations has
+    a badge with this PIN.
+    """
     user, created = User.objects.get_or_create(
         username=name,
         defaults={
@@ -168,7 +191,18 @@ def make_person(role: Role, password: str, *, name: str) -> dict[str, str] | Non
         user.is_active = True
         user.save(update_fields=["password", "is_active"])
     user.groups.add(group_of(role))
-    return {"username": name, "password": password, "role": role.value}
+    notes = {"username": name, "password": password, "role": role.value}
+    if role in ROLES_AT_TERMINALS:
+        notes |= {"badge": give_badge(user, pin), "pin": pin}
+    return notes
+
+
+def give_badge(user: User, pin: str) -> str:
+    """Give a demo user a badge with this PIN; one that is there stays."""
+    badge = Badge.objects.filter(user=user).first()
+    if badge is None or not badge.pin_hash or not badges.matches(badge, pin):
+        badges.keep(user, code=f"B-{user.username}" if badge is None else badge.code, pin=pin)
+    return Badge.objects.values_list("code", flat=True).get(user=user)
 
 
 def group_of(role: Role) -> Group:

@@ -113,6 +113,9 @@ def greeting(host: str, port: int) -> str:
     users = demo_data().get("users", []) if settings.DEMO else []
     lines = ["", f"Linekeeper runs at {base}/", ""]
     lines += [f"  Sign in     {user['username']} / {user['password']}   ({user.get('role', '')})" for user in users]
+    badges = [f"{user['badge']} / {user['pin']}" for user in users if "badge" in user]
+    if badges:
+        lines.append(f"  At a terminal ({base}/terminals/), badge and PIN: {', '.join(badges)}")
     if not users:
         lines.append(f"  Sign in     make yourself an account: {command_line('createsuperuser')}")
     lines += [f"  Admin       {base}/admin/", f"  Interface   {base}/api/docs/"]
