@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from mes.platform.http.admin import ReadOnlyAdmin
 from mes.platform.sign_in import (
     attempts,
-    people_admin,
+    people_admin,  # noqa: F401
     token_admin,  # noqa: F401
 )
 from mes.platform.sign_in.models import AttemptCount, Badge, SecondFactorRule, SignOn, Terminal
@@ -58,7 +58,7 @@ class AttemptCountAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Badge)
-class BadgeAdmin(people_admin.ForAdministrators, ReadOnlyAdmin):
+class BadgeAdmin(ReadOnlyAdmin):
     """Who is known by which badge. It is given on the page of the person, and its PIN is shown nowhere."""
 
     list_display = ("code", "user", "pin_set_at")

@@ -4,7 +4,7 @@ One person is signed on at a terminal. Of two who sign on at the same moment, on
 signed on must be the same in the database and in the browser, whichever answer arrives last.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -183,7 +183,8 @@ def _change_person(request: HttpRequest | Request, terminal: Terminal, person: U
     _end(SignOn.objects.filter(terminal=terminal, ended_at=None).values_list("pk", flat=True))
     request.session.flush()
     login(request, person, backend=BACKEND)  # under a new key, with another token against forged requests
-    signed_on = SignOn.objects.create(terminal=terminal, user=person, session_key=request.session.session_key)
+    key = request.session.session_key or ""  # it has one since then
+    signed_on = SignOn.objects.create(terminal=terminal, user=person, session_key=key)
     request.session[SIGN_ON] = signed_on.pk
     request.session.save()
     return signed_on
@@ -215,7 +216,7 @@ def note_signed_out(request: HttpRequest | Request) -> None:
         SignOn.objects.filter(pk=signed_on.id, ended_at=None).update(ended_at=timezone.now())
 
 
-def _end(ids: Sequence[int]) -> None:
+def _end(ids: Iterable[int]) -> None:
     """End sign-ons with their sessions."""
     rows = SignOn.objects.filter(pk__in=list(ids), ended_at=None)
     keys = list(rows.values_list("session_key", flat=True))

@@ -36,11 +36,11 @@ STATION: Any = Terminal._meta.get_field("station")
 
 def find_terminal(request: HttpRequest | Request) -> Terminal | None:
     """Return the terminal that a browser is, or was until it was revoked. Read once in a request."""
-    if not hasattr(request, "terminal"):
+    if "terminal" not in vars(request):
         text = _secret_of(request)
         rows = Terminal.objects.select_related("station")
-        request.terminal = rows.filter(secret_hash=_hash(text)).first() if text else None  # type: ignore[attr-defined]
-    found: Terminal | None = request.terminal  # type: ignore[attr-defined]
+        vars(request)["terminal"] = rows.filter(secret_hash=_hash(text)).first() if text else None
+    found: Terminal | None = vars(request)["terminal"]
     return found
 
 
