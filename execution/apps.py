@@ -10,7 +10,7 @@ class ExecutionConfig(AppConfig):
 
     def ready(self) -> None:
         """Let values go in time, tell readiness of stations, units and device values, and monitoring of holds."""
-        from execution import hooks, integrity, queries, readiness_checks, unit_notices
+        from execution import hooks, integrity, queries, readiness_checks, scan_sources, unit_notices
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.deviations import services as deviations
@@ -29,6 +29,7 @@ class ExecutionConfig(AppConfig):
         from execution.quality.repair import reentries
         from execution.tracked import TRACKED
         from execution.transfers.scrap_undoing import KIND
+        from mes.plant import scans
         from mes.platform.database import retention
         from mes.platform.database.references import user_finders
         from mes.platform.database.tracking import tracked
@@ -67,6 +68,8 @@ class ExecutionConfig(AppConfig):
         signed_records.register(reentries.KIND)
         attachable_records.register(*attachable.KINDS)
         rules.register(*integrity.RULES)
+        scans.sources.register(*scan_sources.SOURCES)
+        scans.readers.register(scan_sources.read)
         scrap_finders.register(queries.find_scrap_times)
         units_placed.register(hooks.announce_all)
         run_ended.register(first_articles.cancel_open)

@@ -16,6 +16,7 @@ from execution.models import Carrier, CarrierLoad, CarrierTrack, CarrierTrackUni
 from execution.reach import check_speaks_for
 from mes import errors
 from mes.plant.models import Station
+from mes.plant.scans import ScanKind, check_kind, scanned_as
 from mes.platform.inbound.sender import EVERYWHERE, Sender
 from mes.platform.validators import check_new_code
 from mes.production import locking
@@ -75,11 +76,14 @@ def load(
 ) -> list[CarrierLoad]:
     """Put units on a carrier; return what it carries then. A unit is taken off any other carrier first.
 
-    Raises UnitNotFound, SnIsReference, UnitScrapped, StationNotAllowed for units that are another station's than the
-    sender's, and ValidationFailed when a unit or a position is named twice or a position is taken.
+    Raises UnitNotFound, SnIsReference, ScanTypeMismatch for what is known as something else than a unit or a carrier,
+    UnitScrapped, StationNotAllowed for units that are another station's than the sender's, and ValidationFailed when a
+    unit or a position is named twice or a position is taken.
     """
     at = at or timezone.now()
-    by_name = locking.lock_units_by_sn([placing.sn for placing in placings])
+    with scanned_as(ScanKind.UNIT):
+        by_name = locking.lock_units_by_sn([placing.sn for placing in placings])
+    check_kind(carrier_no, ScanKind.CARRIER)
     placings = [replace(placing, sn=by_name[placing.sn].sn) for placing in placings]
     units = {unit.sn: unit for unit in by_name.values()}
     for unit in units.values():

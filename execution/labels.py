@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from psycopg.errors import UniqueViolation
 
 from mes import errors
+from mes.plant.scans import ScanKind, check_kind
 from mes.production import locking, runs
 from mes.production.identity_models import UnitAlias
 from mes.production.models import Run, Unit
@@ -33,7 +34,8 @@ class Relabelling:
 def relabel(*, sn: str, new_sn: str, reason: str, by: str) -> Relabelling:
     """Give a unit another serial number. `sn` may be an earlier one itself, and `new_sn` one that this unit had before.
 
-    Raises UnitNotFound, SnIsReference, SnTaken, SnUnreadable, SnMaskMismatch, ValidationFailed.
+    Raises UnitNotFound, SnIsReference, SnTaken, SnUnreadable, SnMaskMismatch, ScanTypeMismatch,
+    ValidationFailed.
     """
     unit = locking.lock_named_units([sn])[0]
     return relabel_locked(unit, new_sn, reason=reason, by=by)
@@ -74,14 +76,15 @@ def _with_earlier(reason: str, again: UnitAlias | None) -> str:
 
 
 def check_may_have(unit: Unit, new_sn: str) -> None:
-    """Raise why a unit may not have a serial number: SnTaken, SnUnreadable, SnMaskMismatch, ValidationFailed. One that
-    it had before it may have again.
+    """Raise why a unit may not have a serial number: SnTaken, SnUnreadable, SnMaskMismatch, ValidationFailed,
+    ScanTypeMismatch for what another kind of thing is called. One that it had before it may have again.
     """
     names = find_names([new_sn])
     if names.present.get(new_sn) == unit.sn:
         return
     if names.present or names.references or Unit.objects.filter(sn=new_sn).exists():
         raise errors.SnTaken(sn=new_sn)
+    check_kind(new_sn, ScanKind.UNIT)
     check_new([new_sn], _masks_of(unit))
 
 

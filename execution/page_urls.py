@@ -8,10 +8,12 @@ from execution.quality.holds import pages as holds
 from execution.quality.oqc import pages as oqc
 from execution.quality.repair import pages as repair
 from execution.station_page import pages as station_page
+from execution.station_page import scanner_pages
 from execution.station_page import sheet_pages as sheets
 from mes.platform.http.addresses import NAME, one_of
 
 urlpatterns = [
+    path("scanner/", scanner_pages.scanner, name="scanner"),
     path("oqc/", oqc.outgoing, name="oqc-list"),
     path("oqc/of-run/<int:run_id>/", oqc.of_run, name="oqc-of-run"),
     path("oqc/sampling-states/<int:state_id>/resume/", oqc.resume, name="oqc-resume"),
@@ -30,6 +32,7 @@ urlpatterns = [
     ),
     path("defects/review/", defect_review.review, name="defects-review"),
     path("defects/review/<int:defect_id>/<str:name>/", defect_review.act, name="defects-review-act"),
+    path("station-photos/<int:track_id>/", station_page.photos, name="station-photos"),
     path("repair/", repair.bench, name="repair"),
     path("repair/<int:task_id>/", repair.task, name="repair-task"),
     path("repair/<int:task_id>/<str:name>/", repair.act, name="repair-act"),

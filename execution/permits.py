@@ -20,6 +20,7 @@ from execution.permit_reasons import Reason, explain
 from execution.unit_state import StationState, UnitState
 from mes import errors
 from mes.plant.models import StationType
+from mes.plant.scans import ScanKind, check_kind
 from mes.production import holds, runs
 from mes.production.active_runs import Moment
 from mes.production.models import OPEN_RUN_STATUSES, Run, Unit, UnitStatus
@@ -192,6 +193,8 @@ def _examine(asked: _Asked, sn: str) -> _Found:
     state = asked.states.get(sn)
     try:
         check_readable(sn)
+        if state is None and not asked.by_machine:
+            check_kind(sn, ScanKind.UNIT)
         run = tracking.find_run(state, asked.names, run_no=asked.run_no, sn=sn, moment=_moment(asked))
     except errors.DomainError as refusal:
         entering = _entering(asked, state, None)

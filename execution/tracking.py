@@ -15,6 +15,7 @@ from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState, find_earlier
 from mes import errors
 from mes.plant.models import Station
+from mes.plant.scans import ScanKind, check_kind
 from mes.platform.database.lookup import get_or_raise
 from mes.production import locking, runs
 from mes.production.active_runs import Moment, find_active_run
@@ -62,7 +63,8 @@ def track_in(
 
     Without `run_no` it is the unit's run, of a unit in none the run that was active here then.
     `operator` is who is said to do it, `by` who is signed in.
-    Raises the first refusal of the entering guards (`execution.entering`), in their order.
+    Raises ScanTypeMismatch for what is no unit and known as something else, and the first refusal of the entering
+    guards (`execution.entering`), in their order.
     """
     at = at or timezone.now()
     moment = Moment(station_code, at)
@@ -85,13 +87,15 @@ def _find(
     *, run_no: str | None, sn: str, moment: Moment, locked: locking.Locked | None
 ) -> tuple[StationState, Run, UnitState | None]:
     """Read station, run and where the unit stands. Raises Relabelled, StationNotFound, RunNotFound, SnIsReference,
-    UnitNotFound where no run is named and none was active that could take the unit.
+    UnitNotFound where no run is named and none was active that could take the unit, ScanTypeMismatch.
     """
     states = unit_state.load_states([sn], stations=[moment.station_code], locked=locked)
     states.names.check_present()
     station_state, state = states.station_states.get(moment.station_code), states.unit_states.get(sn)
     if station_state is None:
         raise errors.StationNotFound(code=moment.station_code)
+    if state is None:
+        check_kind(sn, ScanKind.UNIT)
     return station_state, find_run(state, states.names, run_no=run_no, sn=sn, moment=moment), state
 
 

@@ -16,6 +16,9 @@ class MesConfig(AppConfig):
     def ready(self) -> None:
         """Register what must exist after every migration, what goes in time, who acts on events and by the clock."""
         from mes.line_setup import print_counts
+        from mes.line_setup import scan_sources as line_setup_scans
+        from mes.plant import scan_sources as plant_scans
+        from mes.plant import scans
         from mes.platform.accounts.roles import create_roles
         from mes.platform.audit import lists as audit_lists
         from mes.platform.audit import tasks as audit
@@ -56,6 +59,7 @@ class MesConfig(AppConfig):
         from mes.production import integrity as production_integrity
         from mes.production import lists as production_lists
         from mes.production import retention as production_retention
+        from mes.production import scan_sources as production_scans
         from mes.production.hold_decisions import SIGNED
         from mes.production.hooks import run_ended
         from mes.production_counts import retention as production_counts
@@ -81,6 +85,7 @@ class MesConfig(AppConfig):
         lists.register(notification_lists.RULES, QUALIFICATIONS)
         notifications.register()
         readiness.register()
+        scans.sources.register(*production_scans.SOURCES, *line_setup_scans.SOURCES, *plant_scans.SOURCES)
         run_ended.register(active_runs.end_all)
         signed_records.register(SIGNED)
         handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks

@@ -32,7 +32,7 @@ class DomainError(Exception):
     keep: Callable[[], None] | None = None
 
     def __init__(self, /, **details: Any) -> None:
-        self.details = {name: value.value if isinstance(value, Choices) else value for name, value in details.items()}
+        self.details = {name: _as_value(value) for name, value in details.items()}
         super().__init__(str(self.message).format(**{name: _in_words(value) for name, value in details.items()}))
 
     @property
@@ -51,9 +51,15 @@ class DomainError(Exception):
         return copy
 
 
+def _as_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_value(each) for each in value]
+    return value.value if isinstance(value, Choices) else value
+
+
 def _in_words(value: Any) -> Any:
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(str(_in_words(each)) for each in value)
     return value.label if isinstance(value, Choices) else value
 
 
@@ -681,6 +687,12 @@ class OrderQuantityTooLow(DomainError):
     message = _("Order “{order}” has {count} unit(s) made or under way; it would allow {allowed}.")
 
 
+class ScanAmbiguous(DomainError):
+    """`kinds` are those of the things that are called so."""
+
+    code, message = "SCAN_AMBIGUOUS", _("“{text}” means several things: {kinds}. Open the one that you mean.")
+
+
 class CarrierEmpty(DomainError):
     code, message = "CARRIER_EMPTY", _("Carrier “{carrier}” carries no unit.")
 
@@ -882,6 +894,10 @@ class TooManyAttachments(Unprocessable):
 
 class FileTypeRefused(Unprocessable):
     code, message = "FILE_TYPE_REFUSED", _("The file is not taken: {reason}.")
+
+
+class ScanTypeMismatch(Unprocessable):
+    code, message = "SCAN_TYPE_MISMATCH", _("“{text}” is {kind}. What is wanted here is {wanted}.")
 
 
 class SnUnreadable(Unprocessable):

@@ -74,6 +74,7 @@ urlpatterns = [
     path("api/", include("mes.routing.effective_api")),
     path("api/", include("mes.platform.http.scans_api")),
     path("api/", include("mes.platform.sign_in.sign_on_api")),
+    path("api/", include("mes.plant.scans_api")),
     path("api/", include("mes.spreadsheets.api_urls")),
     path("api/", include("execution.api_urls")),
     path("api/", include("trace.api_urls")),

@@ -38,8 +38,13 @@ function makeScanList(box) {
   });
   field.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
-    event.preventDefault(); // a scanner ends with Enter: that sends nothing yet
+    event.preventDefault(); // that sends nothing yet
     take(field.value);
+  });
+  field.addEventListener("scan-into", (event) => {
+    event.preventDefault();
+    take(event.detail.text);
+    field.focus();
   });
   field.addEventListener("paste", (event) => {
     const pasted = event.clipboardData.getData("text");
@@ -104,14 +109,5 @@ function makeScanLists() {
   for (const box of document.querySelectorAll("[data-scan-list]")) makeScanList(box);
 }
 
-// A scanner ends with Enter in other fields, too: that goes on to the next one, and sends no form that is half filled in.
-function goOn(event) {
-  const field = event.target;
-  if (event.key !== "Enter" || event.defaultPrevented || !field.matches(".act-form input.is-code") || !field.value) return;
-  event.preventDefault();
-  const stops = [...field.form.elements].filter((each) => !each.hidden && each.type !== "hidden");
-  stops[stops.indexOf(field) + 1]?.focus();
-}
-document.addEventListener("keydown", goOn);
 document.addEventListener("DOMContentLoaded", makeScanLists);
 document.addEventListener("htmx:afterSwap", makeScanLists);

@@ -119,8 +119,8 @@ const stationDefects = {
     return box;
   },
   takeWhere(unit, field, stays = true) {
-    if (!field.value.trim()) return;
     const defect = unit.defects[Number(field.dataset.where)];
+    if (!field.value.trim() || !defect) return;
     for (const part of field.value.split(/[\s,;]+/)) {
       const location = part.toUpperCase();
       if (location && !defect.locations.includes(location)) defect.locations.push(location);

@@ -62,11 +62,11 @@ const stationState = {
   left({ sn }, hasUnits) {
     this.show("left", this.say("left"), sn, [this.say("left_more", { sn }), this.nextScan(hasUnits)]);
   },
-  done({ sn, claimed, answer, steps, stepNo }, hasUnits) {
+  done({ sn, claimed, answer, steps, stepNo }, hasUnits, acts) {
     const isPass = answer.result === "PASS", isOverruled = !isPass && claimed === "PASS", isByData = answer.resultOverride === "DATA";
     const line = isPass ? "passed" : isOverruled && isByData ? "failed_by_data" : "failed";
     const why = isOverruled ? this.say(isByData ? "failed_by_data_more" : "failed_by_other_more") : "";
-    this.show(isPass ? "passed" : "failed", this.say(line), sn, [why, this.nextInWords(answer, steps, stepNo), ...(answer.problems ?? []), this.nextScan(hasUnits)]);
+    this.show(isPass ? "passed" : "failed", this.say(line), sn, [why, this.nextInWords(answer, steps, stepNo), ...(answer.problems ?? []), this.nextScan(hasUnits)], acts);
   },
   nextInWords({ status, nextStepNo }, steps, stepNo) {
     const ends = { ON_HOLD: "next_held", DONE: "next_done", OUT_FAILED: "next_decision" };
@@ -76,17 +76,20 @@ const stationState = {
     return this.say(nextStepNo === stepNo ? "next_same" : "next_step", { no: nextStepNo, name });
   },
   refused({ sn, kind, error }, acts) {
-    const isIn = kind === "track-in", head = this.config.heads[error.code], line = this.say(isIn ? "not_here" : "not_recorded");
+    const isIn = kind === "track-in", head = error.code === "VALIDATION_ERROR" && !error.details?.sn ? "" : this.config.heads[error.code], line = this.say(isIn ? "not_here" : "not_recorded");
     this.show(isIn ? "refused" : "not_recorded", head ? `${line}: ${head}` : line, sn, this.factsOf(error), acts);
   },
 
   // Why something was refused, and who releases it: all reasons where they were told, else the first. Who releases all of
   // them is told once.
   factsOf(error) {
-    const reasons = error.details?.reasons ?? [{ code: error.code, message: error.message }];
+    const reasons = error.details?.reasons ?? [{ code: error.code, message: this.messageOf(error) }];
     const releases = reasons.map((reason) => this.releaseOf(reason)), isOne = new Set(releases).size === 1;
     const facts = reasons.flatMap((reason, place) => [reason.message + this.holdOf(reason), isOne ? "" : releases[place]]);
     return [...facts, isOne ? releases[0] : "", error.details?.held ? this.say("held_for_it") : ""];
+  },
+  messageOf({ code, message, details }) {
+    return code === "VALIDATION_ERROR" && details ? Object.values(details).flat().join(" ") : message;
   },
   holdOf({ holdNo }) {
     return holdNo ? ` (${this.say("by_hold", { no: holdNo })})` : "";

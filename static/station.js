@@ -19,7 +19,7 @@
   // What is kept: units in work, which of them is chosen, those that were sent (by entry), the last form of this station.
   const kept = { units: [], chosen: null, sent: {}, form: null, ...readKept() };
   let written = null; // as it was kept last, here or by another tab
-  let told = null; // what the state says while no unit is chosen
+  let told = JSON.parse(sessionStorage.getItem(KEPT)); // what the state says while no unit is chosen
   let refused = []; // entries that were refused, until somebody settles them
   let isOffline = false, isDeaf = false, waiting = 0, drawn = null, typedAt = 0, failPressedAt = 0, askedAt = 0;
   let stopped = null; // why entries are not sent (`entries.status()`)
@@ -31,8 +31,13 @@
   }
   function keep() {
     const text = JSON.stringify(kept);
-    if (text !== written) localStorage.setItem(KEPT, text);
-    written = text;
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify(told?.state === "done" ? told : null)); // of this tab, over a reload
+      if (text !== written) localStorage.setItem(KEPT, text);
+      written = text;
+    } catch (error) {
+      console.warn("What is typed is not kept over a reload.", error); // entries are kept elsewhere
+    }
   }
   // Tabs of one station show the same: what another one wrote is read before anything is changed.
   function sync() {
@@ -58,8 +63,23 @@
     if (!config.mayWork) stationState.looking();
     else if (unit) stationState.unit(unit, unit.isHeld || insideNow("held").includes(unit.sn));
     else if (told?.state === "refused") stationState.refused(told, [...(kept.sent[told.entryId] ? [makeButton("back_to_work", "rework", () => openAgain(told.entryId))] : []), makeButton(told.kind === "track-in" ? "understood" : "later", "next", cancel)]);
-    else if (told) stationState[told.state](told, hasUnits);
+    else if (told) stationState[told.state](told, hasUnits, told.state === "done" && told.answer.result === "FAIL" ? [makeButton("add_photos", "copy", showPhotos)] : []);
     else stationState.scan(hasUnits);
+  }
+
+  // Photos of the defects that were recorded last, below the state: whoever scans goes on.
+  async function showPhotos() {
+    const { trackId } = told.answer;
+    await htmx.ajax("GET", `/station-photos/${trackId}/`, { target: "#photos", swap: "innerHTML" });
+    if (told?.answer?.trackId !== trackId) return;
+    part("photos").hidden = false;
+    for (const back of part("photos").querySelectorAll("[name=back]")) back.value = location.pathname;
+    document.getElementById("photos-head")?.focus();
+  }
+  function hidePhotos() {
+    if (told?.state === "done" && !chosenUnit()) return;
+    part("photos").hidden = true;
+    part("photos").replaceChildren();
   }
 
   function makeButton(words, symbol, act) {
@@ -85,6 +105,7 @@
     keep();
     showState();
     if (!config.mayWork) return;
+    hidePhotos();
     drawChips();
     drawWork();
     drawRefused();
@@ -98,11 +119,12 @@
     if (!isOpen) { drawn = null; if (unit === null) focusScan(); return; }
     const mark = `${unit.key} ${unit.state} ${JSON.stringify(unit.specs)}`;
     if (drawn !== mark) {
+      const focused = part("values").contains(document.activeElement) ? document.activeElement.id : "";
       drawn = mark;
       stationForm.draw(part("values"), unit);
       drawInstructions(unit);
       if (unit.picking) stationDefects.draw(unit);
-      else focusValue();
+      else if (!focusAgain(focused)) focusValue();
     }
     part("defects").hidden = !unit.picking;
     drawFinish(unit);
@@ -126,6 +148,10 @@
   function makeInstruction(title, address) {
     const link = makeElement("a", { href: address, className: "button", target: "_blank", rel: "noopener" });
     link.append(makeSymbol("copy"), makeElement("span", { textContent: title }));
+    if (!address.startsWith("/files/")) return link;
+    const picture = makeElement("img", { src: address, alt: "", loading: "lazy" });
+    picture.addEventListener("error", () => picture.remove()); // a PDF is opened beside
+    link.prepend(picture);
     return link;
   }
 
@@ -182,9 +208,17 @@
     const focused = document.activeElement;
     if (!focused || focused === document.body || !focused.isConnected || part("work").contains(focused)) part("scan").focus();
   }
+  // Whoever types goes on where the form is drawn anew, as when an answer comes late.
+  function focusAgain(id) {
+    const field = id && document.getElementById(id);
+    if (!field) return false;
+    field.focus();
+    if (field.type === "text") field.setSelectionRange(field.value.length, field.value.length);
+    return true;
+  }
   function focusValue() {
     const first = [...part("values").querySelectorAll("input:not([type=radio]), textarea")].find((field) => !field.closest("details") && !field.value);
-    if (first) first.focus({ preventScroll: true });
+    if (first) first.focus();
     else if (document.activeElement === part("scan")) part("scan").blur();
   }
 
@@ -255,13 +289,14 @@
   // --- units ----------------------------------------------------------------------------------------------------
 
   // A scanned unit is chosen where it is in work; else it is taken in. What was typed for another stays with that.
-  async function takeUnit(text) {
+  function takeUnit(text) {
     sync();
     hush();
     const sn = plain(text), known = findUnit(sn);
     if (known && known.key === kept.chosen) return note("again", { sn: known.sn });
-    await settleShown(sn);
+    settleShown(sn);
     told = null;
+    for (const old of document.querySelectorAll("main > .note[role]:not([id])")) old.remove(); // what was said of the unit before
     if (known) {
       kept.chosen = known.key;
       draw();
@@ -313,10 +348,10 @@
   }
 
   // Another attempt at a unit takes away what of it was refused before, and the refusal that is shown.
-  async function settleShown(sn) {
+  function settleShown(sn) {
     const old = refused.filter((entry) => entry.kind === "track-in" && (entry.sn === sn || entry.entryId === told?.entryId));
-    for (const entry of old) { delete kept.sent[entry.entryId]; await entries.settle(entry.entryId); }
     refused = refused.filter((entry) => !old.includes(entry));
+    for (const { entryId } of old) { delete kept.sent[entryId]; entries.settle(entryId); }
   }
 
   // What was refused is opened again with all that was typed.
@@ -356,6 +391,7 @@
   function finish(result) {
     sync();
     hush();
+    takeWheres();
     const unit = chosenUnit();
     if (!unit) return note("nothing_in_work", {}, "bad");
     if (unit.state === "asking") return note("still_asking", { sn: unit.sn }, "bad");
@@ -387,6 +423,7 @@
   function pressFail({ isClick = false } = {}) {
     sync();
     hush();
+    takeWheres();
     const unit = chosenUnit();
     if (!unit) return note("nothing_in_work", {}, "bad");
     if (unit.state === "asking") return note("still_asking", { sn: unit.sn }, "bad");
@@ -395,6 +432,11 @@
     const isNamed = unit.defects.length > 0 || stationForm.read(unit).fails;
     if (!isNamed && !isClick) return note("name_defect", {}, "bad");
     finish("FAIL");
+  }
+
+  // Designators that were typed and not ended yet count as well.
+  function takeWheres() {
+    for (const field of document.querySelectorAll("#named [data-where]")) if (chosenUnit()) stationDefects.takeWhere(chosenUnit(), field, false);
   }
 
   function openPicker(unit) {
@@ -548,6 +590,7 @@
     sync();
     const inside = insideNow();
     const gone = kept.units.filter((unit) => unit.state === "in" && unit.answeredAt < askedAt && !unit.isSending && !inside.includes(unit.sn));
+    for (const unit of kept.units) if (unit.answeredAt < askedAt) unit.isHeld = false; // what is held is told with the list
     for (const unit of gone) {
       if (kept.chosen === unit.key) { told = { state: "left", sn: unit.sn }; stationTones.play("bad"); }
       drop(unit);
@@ -609,6 +652,7 @@
 
   function listen() {
     document.addEventListener("scan", (event) => { event.preventDefault(); takeScan(event.detail); });
+    document.addEventListener("scan-garbled", () => stationTones.play("bad"));
     document.addEventListener("lone-key", takeLoneKey);
     const isHere = ({ detail }) => detail.stationCode === config.station; // another tab may work at another station
     document.addEventListener("entry-answered", (event) => { if (isHere(event)) takeAnswer(event.detail); });
@@ -630,7 +674,7 @@
   // The live part rests while somebody types or picks, and says afterwards who is still in the station.
   function listenToLive() {
     document.addEventListener("htmx:beforeRequest", (event) => {
-      if (event.target.id !== "live") return;
+      if (event.target.id !== "live" || event.defaultPrevented) return;
       if (Date.now() - typedAt < RESTS || chosenUnit()?.picking) event.preventDefault();
       else askedAt = Date.now();
     });

@@ -269,11 +269,8 @@ def _activate_run(now: LineNow, run: OpenRun) -> Act:
 
 
 def _activate(now: LineNow, name: str, fields: Sequence[Field]) -> Act:
-    at = (
-        {}
-        if name != "activate"
-        else {"RUN_NOT_FOUND": "runNo", "RUN_CLOSED": "runNo", "STATION_LINE_MISMATCH": "runNo"}
-    )
+    codes = ("RUN_NOT_FOUND", "RUN_CLOSED", "STATION_LINE_MISMATCH", "SCAN_TYPE_MISMATCH")
+    at = dict.fromkeys(codes, "runNo") if name == "activate" else {}
     return Act(name, _("Make active"), _address(now, "active-run", name), symbol="next", fields=fields, at=at)
 
 

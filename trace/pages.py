@@ -18,6 +18,7 @@ from execution.quality.holds import board as holds
 from execution.quality.holds.queries import list_open_numbers
 from execution.station_page.last_station import find_station
 from mes.errors import CarrierNotFound, DomainError, RunNotFound, SnIsReference, SnUnreadable, UnitNotFound
+from mes.plant.scans import Resolved, resolve
 from mes.platform.accounts.roles import Capability, is_operator, role_capabilities
 from mes.platform.http import acts
 from mes.platform.http.pages import columns_of, is_live, mark_of, show_live, signed_in
@@ -67,30 +68,36 @@ def home(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_GET
 def search(request: HttpRequest) -> HttpResponse:
-    """Find a unit, run, work order or carrier; what is called exactly so is shown at once."""
-    text, refusal = searching.read_text(request.GET.get("q", ""))
+    """Find what is called as it was scanned, or begins so; one thing that is called exactly so is shown at once."""
+    scanned = request.GET.get("q", "")
+    text, refusal = searching.read_text(scanned)
+    resolved = resolve(scanned)
+    if address := _only_address(resolved):
+        return redirect(address)
     results = searching.find(text[:100]) if text else None
-    if results and not results.is_empty:
-        refusal = ""
-    if results and results.exact_sn:
-        return redirect("unit", sn=results.exact_sn)
-    if results and results.exact_run_no:
-        return redirect("run", run_no=results.exact_run_no)
-    if results and results.exact_wo_no:
+    if results and results.text != text and (address := _only_address(resolved := resolve(results.text))):
+        return redirect(address)
+    if not resolved.meanings and results and results.exact_wo_no:
         return redirect("order", wo_no=results.exact_wo_no)
-    if results and results.exact_carrier_no:
-        return redirect("carrier", carrier_no=results.exact_carrier_no)
-    if text and (hold_no := holds.find_exact(text)) is not None:
+    if not resolved.meanings and text and (hold_no := holds.find_exact(text)) is not None:
         return redirect("hold", hold_no=hold_no)
+    if resolved.meanings or (results and not results.is_empty):
+        refusal = ""
     open_holds = _name_holds(results.units if results else ())
     context = {
         "text": text,
         "refusal": refusal,
         "results": results,
+        "resolved": resolved,
         "open_holds": open_holds,
         "recent": runs.list_recent_runs(),
     }
     return render(request, "trace/search.html", context)
+
+
+def _only_address(resolved: Resolved) -> str:
+    """Return the address of the one thing that is called so, where it has a page."""
+    return resolved.meanings[0].address if len(resolved.meanings) == 1 else ""
 
 
 @signed_in

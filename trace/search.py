@@ -17,18 +17,15 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Found:
-    """What begins with the text. `exact_…` is set when something is called exactly so."""
+    """What begins with the text. `exact_wo_no` is set when an order is called exactly so."""
 
     text: str
     units: Sequence[Unit]
     runs: Sequence[RunState]
     has_more_units: bool
     has_more_runs: bool
-    exact_sn: str | None = None
-    exact_run_no: str | None = None
     carriers: Sequence[Carrier] = ()
     has_more_carriers: bool = False
-    exact_carrier_no: str | None = None
     orders: Sequence[WorkOrder] = ()
     has_more_orders: bool = False
     exact_wo_no: str | None = None
@@ -53,8 +50,7 @@ def read_text(scanned: str) -> tuple[str, str]:
 def find(text: str) -> Found:
     """Search serial numbers, run numbers, work orders and carriers by their beginning, as written, else in capitals.
 
-    Each kind is one query over an index, units one more by serial numbers that they had; a unit goes before a run of
-    the same name, and a run before an order.
+    Each kind is one query over an index, units one more by serial numbers that they had.
     """
     results = _find(text)
     capitals = text.upper()
@@ -63,12 +59,8 @@ def find(text: str) -> Found:
 
 def _find(text: str) -> Found:
     units = list(Unit.objects.filter(sn__startswith=text).select_related("run").order_by("sn")[: SHOWN + 1])
-    exact_sn = text if units and units[0].sn == text else None
-    if exact_sn is None:
-        earlier = UnitAlias.objects.filter(sn__startswith=text).select_related("unit__run").order_by("sn")
-        aliases = list(earlier[: SHOWN + 1])
-        exact_sn = aliases[0].unit.sn if aliases and aliases[0].sn == text else None
-        units = list({unit.pk: unit for unit in (*units, *(alias.unit for alias in aliases))}.values())
+    earlier = UnitAlias.objects.filter(sn__startswith=text).select_related("unit__run").order_by("sn")
+    units = list({unit.pk: unit for unit in (*units, *(alias.unit for alias in earlier[: SHOWN + 1]))}.values())
     runs = list(_runs().filter(run_no__startswith=text).order_by("run_no")[: SHOWN + 1])
     orders = list(WorkOrder.objects.filter(wo_no__startswith=text).order_by("wo_no")[: SHOWN + 1])
     of_orders = list(_runs().filter(work_order__in=orders[:SHOWN]).order_by("work_order__wo_no", "-id")[: SHOWN + 1])
@@ -81,11 +73,8 @@ def _find(text: str) -> Found:
         runs=[states[run.pk] for run in together[:SHOWN]],
         has_more_units=len(units) > SHOWN,
         has_more_runs=len(together) > SHOWN,
-        exact_sn=exact_sn,
-        exact_run_no=text if runs and runs[0].run_no == text else None,
         carriers=carriers[:SHOWN],
         has_more_carriers=len(carriers) > SHOWN,
-        exact_carrier_no=text if carriers and carriers[0].carrier_no == text else None,
         orders=orders[:SHOWN],
         has_more_orders=len(orders) > SHOWN,
         exact_wo_no=text if orders and orders[0].wo_no == text else None,

@@ -60,7 +60,7 @@ KINDS = (
     AttachableRecord(
         HOLD,
         _("Hold"),
-        (Capability.HOLD, Capability.STOP, *_QUALITY),
+        (Capability.HOLD, *_QUALITY),
         errors.HoldNotFound,
         _find_hold,
         prefix=Hold.number_of(0).removesuffix("0"),

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
@@ -56,6 +57,16 @@ def station(request: HttpRequest, code: str) -> HttpResponse:
     response = show_live(request, "stations/station.html", PART, context)
     last_station.remember(request, response, now.station)
     return response
+
+
+@signed_in
+@require_GET
+def photos(request: HttpRequest, track_id: int) -> HttpResponse:
+    """Show the defects of a pass, each with its files and the form that adds one: a part of the page of a station."""
+    found = queries.list_defects(track_id)
+    names = catalogue.load().codes
+    lines = [(defect, names[defect.code].name if defect.code in names else defect.code) for defect in found]
+    return render(request, "stations/_photos.html", {"lines": lines})
 
 
 def _may_work(request: HttpRequest) -> bool:

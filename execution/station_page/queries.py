@@ -10,10 +10,13 @@ from django.utils import timezone
 from execution import queries, unit_state
 from execution.entering import Entering
 from execution.permit_reasons import Reason, explain
+from execution.quality.models import Defect
+from execution.quality.record_types import DEFECT
 from execution.station_page.figures import ShiftFigures, shift_figures
 from mes import errors
 from mes.plant.models import Station
 from mes.platform.database.prepared import fetch_all
+from mes.platform.files.queries import list_attached
 
 READ = unit_state.statement(takes_track_id=False)
 MOST_USED = 9  # one for each key of digits
@@ -71,6 +74,15 @@ def load_now(station_code: str) -> StationNow:
         waiting=queue["waiting"],
         figures=shift_figures([place.station], now)[place.station.pk],
     )
+
+
+def list_defects(track_id: int) -> list[Defect]:
+    """Return the defects of a pass with their files, as they were named; two statements."""
+    found = list(Defect.objects.filter(track=track_id).order_by("id"))
+    files = list_attached(DEFECT, [defect.pk for defect in found])
+    for defect in found:
+        defect.files = files.get(defect.pk, [])  # type: ignore[attr-defined]  # as the form of files shows them
+    return found
 
 
 def list_most_used(station: Station) -> dict[str, list[str]]:

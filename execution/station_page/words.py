@@ -77,6 +77,7 @@ WORDS: Mapping[str, str | Promise] = {
     "next_done": _("It is done: the last step of its route."),
     "next_decision": _("Put it aside: somebody decides about it."),
     "next_held": _("It is on hold: put it aside."),
+    "add_photos": _("Add photos"),
     "not_recorded": _("Not recorded"),
     "left": _("Left meanwhile"),
     "left_more": _("{sn} has left this station: somebody else recorded it."),

@@ -14,10 +14,12 @@ from mes.line_setup import usages
 from mes.line_setup.get_or_create import Item, lock_items
 from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot
 from mes.plant.models import Line
+from mes.plant.scans import ScanKind, check_kind
 from mes.platform.database.lookup import get_or_raise
 
 FIELDS = {SetUpKind.STENCIL: "stencil", SetUpKind.SOLDER_PASTE: "lot"}
 CODES = {SetUpKind.STENCIL: "stencil__stencil_id", SetUpKind.SOLDER_PASTE: "lot__lot_id"}
+SCANNED = {SetUpKind.STENCIL: ScanKind.STENCIL, SetUpKind.SOLDER_PASTE: ScanKind.PASTE_LOT}
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('mes.line_setup'))"
 
 
@@ -35,7 +37,8 @@ def bind(*, line_code: str, kind: SetUpKind, code: str, by: str, replace: bool =
     """Bind a stencil or lot, which exists from its first mention, to a line. Scanning it again changes nothing.
 
     A conflicting binding (of another one to the line, or of this one to another line) is ended with `replace`, and a
-    reason to refuse without. Raises LineNotFound, LineOccupied, BoundElsewhere.
+    reason to refuse without. What is known as another thing is neither. Raises LineNotFound, LineOccupied,
+    BoundElsewhere, ScanTypeMismatch.
     """
     line = get_or_raise(Line.objects, errors.LineNotFound, code=line_code)
     lock_line_setup()
@@ -44,6 +47,7 @@ def bind(*, line_code: str, kind: SetUpKind, code: str, by: str, replace: bool =
     for current in conflicting:
         if current.line_id == line.pk and current.code == code:
             return Binding(current, changed=False)
+    check_kind(code, SCANNED[kind])
     if conflicting and not replace:
         raise _refusal(conflicting, line=line, code=code)
     items = lock_items(kind, {code, *(replaced_binding.code for replaced_binding in conflicting)})

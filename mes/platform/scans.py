@@ -99,11 +99,16 @@ def take_part(text: str, part: Part) -> str:
         return scan.text
     if scan.problems:
         raise ValidationError(_("This label cannot be read: %(why)s") % {"why": " ".join(scan.problems)}, "scan_broken")
-    values = [scan.ai.get(name) for name in part.ai] + [scan.di.get(name) for name in part.di]
-    found = next(filter(None, values), None)
+    found = part_of(scan, part)
     if found is None:
         raise ValidationError(_missing(scan, part), "scan_without_part")
     return found
+
+
+def part_of(scan: Scan, part: Part) -> str | None:
+    """Return what a structured scan says for a field, if it does."""
+    values = [scan.ai.get(name) for name in part.ai] + [scan.di.get(name) for name in part.di]
+    return next(filter(None, values), None)
 
 
 def _missing(scan: Scan, part: Part) -> str:

@@ -12,6 +12,7 @@ from psycopg.errors import ExclusionViolation
 from mes import errors
 from mes.labels import Action, Entity, State
 from mes.plant.models import Line, Station
+from mes.plant.scans import ScanKind, scanned_as
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.times import check_bounds
@@ -59,12 +60,13 @@ def set_active_run(
     """Make a run the active one of a line, or of one of its stations alone, from a time on; None: none is any more.
 
     The same again changes nothing. A time ahead by no more than clocks may differ means now.
-    Raises LineNotFound, StationNotFound, RunNotFound, RunClosed, StationLineMismatch, EventTimeInFuture,
-    ActivationOutOfOrder.
+    Raises LineNotFound, StationNotFound, RunNotFound, ScanTypeMismatch, RunClosed, StationLineMismatch,
+    EventTimeInFuture, ActivationOutOfOrder.
     """
     line = lock(line_code)
     station = None if station_code is None else _find_station(line, station_code)
-    run = None if run_no is None else runs.lock(run_no=run_no)
+    with scanned_as(ScanKind.RUN):
+        run = None if run_no is None else runs.lock(run_no=run_no)
     if run is not None:
         _check_may_be_active(run, line, station)
     now = timezone.now()

@@ -15,6 +15,7 @@ from django.db.models import Q
 from django.db.models.expressions import RawSQL
 
 from mes import errors
+from mes.plant.scans import ScanKind, scanned_as
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.production.identity_models import UnitAlias
 from mes.production.models import Run, Unit
@@ -128,6 +129,14 @@ def get_unit(sn: str, units: Any = Unit.objects) -> Unit:
     """Return the unit that has a serial number, or had it before. Raises as `find_present` does."""
     unit = units.filter(sn=sn).first()
     return unit or units.get(sn=find_present(sn))
+
+
+def get_scanned_unit(sn: str) -> Unit:
+    """Return the unit that a field to scan into names. Raises ScanTypeMismatch for what is known as something else, and
+    as `find_present` does.
+    """
+    with scanned_as(ScanKind.UNIT):
+        return get_unit(sn)
 
 
 def find_sns_at(unit_ids: Iterable[int], at: datetime) -> dict[int, str]:

@@ -2,38 +2,42 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from mes.platform.http.serializers import StrictSerializer
 from mes.routing import work_instructions
 
-_INSTRUCTION = {
-    "type": "object",
-    "required": ["title"],
-    "properties": {
-        "title": {"type": "string", "minLength": 1, "maxLength": work_instructions.LONGEST_TITLE},
-        "url": {
-            "type": "string",
-            "maxLength": work_instructions.LONGEST_URL,
-            "description": "Begins with https://, http:// or /.",
-        },
-        "fileId": {"type": "string", "description": "Of a file that was sent; instead of an address."},
-    },
-    "additionalProperties": False,
-}
+_LONGEST_ID = 19
 
 
-@extend_schema_field(
-    {"type": "array", "nullable": True, "maxItems": work_instructions.MOST, "items": _INSTRUCTION},
-    component_name="WorkInstructions",
-)
-class WorkInstructionsField(serializers.JSONField):
-    """What a step is worked by: `[{title, url | fileId}]`."""
+class WorkInstructionBody(StrictSerializer):
+    """What a step is worked by: a title, and an address or a file."""
+
+    title = serializers.CharField(max_length=work_instructions.LONGEST_TITLE)
+    url = serializers.CharField(
+        max_length=work_instructions.LONGEST_URL, required=False, help_text="Begins with https://, http:// or /."
+    )
+    fileId = serializers.CharField(
+        max_length=_LONGEST_ID, required=False, help_text="Of a file that was sent; instead of an address."
+    )
+
+
+class WorkInstructionsField(serializers.ListField):
+    """What a step is worked by, in order: `[{title, url | fileId}]`, as configs and versions keep it."""
+
+    child = WorkInstructionBody()
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"max_length": work_instructions.MOST, **kwargs})
 
     def to_internal_value(self, data: Any) -> Any:
         """Return the list. Raises ValidationError at each place that is wrong."""
-        problems = work_instructions.find_problems(data)
-        if problems:
-            told = [f"{place}: {text}".removeprefix(": ") for place, text in problems.items()]
-            raise serializers.ValidationError(told)
+        if problems := work_instructions.find_problems(data):
+            if "" in problems:
+                raise serializers.ValidationError([str(problems[""])])
+            raise serializers.ValidationError({place: str(text) for place, text in problems.items()})
+        return data
+
+    def to_representation(self, data: Any) -> Any:
+        """Return the list."""
         return data

@@ -24,6 +24,7 @@ from mes.platform.http import parsing
 from mes.platform.http.master_data import OptionalCodeField
 from mes.platform.http.serializers import CodeField, CodeRelatedField
 from mes.platform.http.tables import cut, unguarded
+from mes.routing.fields import WorkInstructionsField
 
 LONGEST_SHOWN = 60  # characters of a cell in a message
 _WHOLE = re.compile(r"[-+]?[0-9]{1,30}", re.ASCII)
@@ -88,6 +89,7 @@ _KINDS: tuple[tuple[tuple[type[serializers.Field], ...], Kind], ...] = (
     ((serializers.BooleanField,), Kind.BOOLEAN),
     ((serializers.IntegerField,), Kind.WHOLE),
     ((serializers.FloatField, serializers.DecimalField), Kind.NUMBER),
+    ((WorkInstructionsField,), Kind.JSON),
     ((serializers.ListField,), Kind.LIST),
     ((serializers.JSONField,), Kind.JSON),
     ((CodeField, CodeRelatedField, OptionalCodeField), Kind.CODE),

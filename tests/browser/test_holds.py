@@ -30,7 +30,7 @@ def test_a_hold_goes_from_its_preview_to_a_signed_release(sign_in: SignIn, look:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="2 units fit")).to_be_visible()
     expect(page.get_by_label("Reason")).to_be_focused()
-    page.keyboard.type("Zone 5 was 8 K too hot")
+    page.keyboard.insert_text("Zone 5 was 8 K too hot")
     Unit.objects.filter(sn="SN-2").update(status="SCRAPPED")
     tab_to(page, "Hold 2 units")
     page.keyboard.press("Enter")

@@ -16,7 +16,7 @@ def type_into(page: Page, *texts: str) -> None:
     for text in texts:
         if text:
             page.keyboard.press("ControlOrMeta+a")
-            page.keyboard.type(text)
+            page.keyboard.insert_text(text)
         page.keyboard.press("Tab")
 
 
@@ -49,7 +49,7 @@ def test_an_order_and_a_run_are_made_changed_and_ended_by_the_keyboard_alone(sig
     tab_to(page, "Release to a line")
     page.keyboard.press("Enter")
     tab_to(page, "Line")
-    page.keyboard.type("SMT-A")
+    page.keyboard.insert_text("SMT-A")
     tab_to(page, "Release the order")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("released to SMT-A")
@@ -80,7 +80,7 @@ def test_an_order_and_a_run_are_made_changed_and_ended_by_the_keyboard_alone(sig
     expect(page.locator("#act-complete")).not_to_have_attribute("open", re.compile(".*"))
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    page.keyboard.type("Enough for now")
+    page.keyboard.insert_text("Enough for now")
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
     tab_to(page, "Complete the order")

@@ -98,6 +98,7 @@ def test_taking_off(operator, kind, field):
 
 def test_a_stencil_and_a_lot_do_not_stand_in_each_others_way(operator):
     scan(operator, "stencil", "SAME")
+    SolderPasteLot.objects.create(lot_id="SAME")
     assert_done(scan(operator, "solder-paste", "SAME"), 201)
 
 

@@ -25,7 +25,7 @@ from trace.unit_act_pages import NEEDED
 pytestmark = pytest.mark.django_db
 
 HOME_QUERIES = 10  # session, user, what the user may do; followed lines, late orders, holds; runs, units, lines, moves
-SEARCH_QUERIES = 11
+SEARCH_QUERIES = 12
 RUN_QUERIES = 14  # deviations among them
 UNIT_QUERIES = 5
 GROUPS_QUERIES = 1  # what a person may do, where the state allows a decision

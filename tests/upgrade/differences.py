@@ -160,7 +160,10 @@ KINDS = "reports are about one kind of runs, and say about which"
 LINES = "lines have a page, to which others lead"
 STEERED = "a unit is relabelled on its page, where it also says what two decided"
 STARTS = "the start page leads to the pages of lines, and shows what waits by role"
+PHOTOS = "inspected items take photos"
 ACTS = {
+    "/first-articles/FAI-FAILED/": PHOTOS,
+    "/first-articles/FAI-SIGNED/": PHOTOS,
     "/": STARTS,
     "/api/reports/in-out?lineCode=SMT-1&from=2026-11-26&to=2026-11-29&format=csv": KINDS,
     "/api/reports/production?lineCode=SMT-1&from=2026-11-26&to=2026-11-29&format=csv": KINDS,

@@ -30,7 +30,7 @@ from mes.production import locking, runs
 from mes.production.decision_models import LONGEST_REASON
 from mes.production.hold_models import Hold, HoldSource
 from mes.production.models import Run, Unit
-from mes.production.names import get_unit
+from mes.production.names import get_scanned_unit
 
 RECORD_TYPE = signed_document.KIND.record_type
 OPEN = (FaiStatus.CREATED, FaiStatus.INSPECTING)
@@ -61,7 +61,8 @@ def start(*, fai_id: int, by: str) -> FirstArticle:
 def name_sample(*, fai_id: int, unit_sn: str) -> FirstArticleSample:
     """Make a unit of the run a sample before it runs; naming it again changes nothing.
 
-    Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch, FaiSamplesComplete.
+    Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, ScanTypeMismatch, UnitRunMismatch,
+    FaiSamplesComplete.
     """
     fai = _lock(fai_id, action=Action.RECORD_ITEMS)
     unit = _get_unit(fai, unit_sn)
@@ -86,8 +87,8 @@ def record_item(
 ) -> FirstArticleItem:
     """Record an item inspected on a unit of the run. Without `item_spec` it comes from the route, whose limits judge.
 
-    Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitRunMismatch, FaiStepNotPassed,
-    RequiredDataMissing, ValidationFailed.
+    Raises FaiNotFound, RunClosed, InvalidTransition, UnitNotFound, ScanTypeMismatch, UnitRunMismatch,
+    FaiStepNotPassed, RequiredDataMissing, ValidationFailed.
     """
     fai = _lock(fai_id, action=Action.RECORD_ITEMS)
     unit = _get_unit(fai, unit_sn)
@@ -198,7 +199,7 @@ def find_latest(run: Run) -> FirstArticle | None:
 
 
 def _get_unit(fai: FirstArticle, sn: str) -> Unit:
-    unit = get_unit(sn)
+    unit = get_scanned_unit(sn)
     if unit.run_id != fai.run_id:
         raise errors.UnitRunMismatch(sn=sn, run=fai.run.run_no)
     return unit

@@ -50,7 +50,7 @@ from mes.platform.scans import UNIT, take_part
 from mes.platform.signatures import queries as signature_queries
 from mes.platform.signatures import services as signatures
 from mes.production.models import RunStatus, Unit
-from mes.production.names import get_unit
+from mes.production.names import get_scanned_unit
 from mes.routing.snapshots import FaiItem, read_item
 
 MOST_SHOWN = 50
@@ -217,7 +217,7 @@ def scan(request: HttpRequest, inspection_id: int) -> HttpResponse:
 
 def _scanned(found: OqcInspection, text: str) -> str:
     try:
-        sn = get_unit(take_part(text, UNIT)).sn
+        sn = get_scanned_unit(take_part(text, UNIT)).sn
     except ValidationError as error:
         raise ValidationFailed({"unitSn": " ".join(error.messages)}) from None
     if not found.samples.filter(unit__sn=sn).exists():

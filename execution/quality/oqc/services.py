@@ -38,7 +38,7 @@ from mes.platform.signatures.services import Signing
 from mes.production import holds, locking, run_acts, runs
 from mes.production.hold_models import Hold, HoldScope, HoldSource
 from mes.production.models import OPEN_RUN_STATUSES, Run, RunKind, Unit
-from mes.production.names import get_unit
+from mes.production.names import get_scanned_unit
 from mes.routing.snapshots import read_item
 
 
@@ -67,12 +67,12 @@ def record_item(
     """Record an item of a sampled unit. Without `item_spec` it is what the inspection asks for. Where that has limits
     the number decides; of an item with a spec the value is read from the unit's pass.
 
-    Raises OqcNotFound, RunClosed, InvalidTransition, UnitNotFound, UnitNotInSample, DefectCodeNotFound,
-    FaiStepNotPassed, RequiredDataMissing, ValidationFailed.
+    Raises OqcNotFound, RunClosed, InvalidTransition, UnitNotFound, ScanTypeMismatch, UnitNotInSample,
+    DefectCodeNotFound, FaiStepNotPassed, RequiredDataMissing, ValidationFailed.
     """
     inspection = _lock(inspection_id, action=Action.RECORD_ITEMS)
     check_named([ReportedDefect(defect_code)], load())
-    unit = get_unit(unit_sn)
+    unit = get_scanned_unit(unit_sn)
     if not inspection.samples.filter(unit=unit).exists():
         raise errors.UnitNotInSample(sn=unit_sn)
     asked = tuple(read_item(document) for document in inspection.items_asked)

@@ -25,7 +25,7 @@ from mes.platform.http.pages import in_words, signed_in
 from mes.platform.http.whole_numbers import whole_number
 from mes.platform.scans import LOT, MATERIAL, UNIT, read_scan, take_part
 from mes.production.models import Unit
-from mes.production.names import get_unit
+from mes.production.names import get_scanned_unit
 from mes.routing.snapshots import StepSnapshot
 
 NEEDED = ReworkTaskViewSet.capabilities
@@ -53,7 +53,7 @@ def bench(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"scanned": scanned}
     if scanned:
         try:
-            unit = get_unit(take_part(scanned, UNIT))
+            unit = get_scanned_unit(take_part(scanned, UNIT))
         except ValidationError as error:
             context["problem"] = " ".join(error.messages)
         except DomainError as refusal:
@@ -137,7 +137,8 @@ def _record_fields() -> tuple[Field, ...]:
 def _record_act(shown: Bench, defect_id: int) -> Act:
     address = reverse("repair-act", args=[shown.task.pk, "record"])
     fields = tuple(field for field in _record_fields() if field.kind is not FieldKind.HIDDEN)
-    return Act(f"record-{defect_id}", _("Record"), address, fields=fields)
+    at = {"SCAN_TYPE_MISMATCH": "replaced"}
+    return Act(f"record-{defect_id}", _("Record"), address, fields=fields, at=at)
 
 
 # --- what is done -----------------------------------------------------------------------------------------

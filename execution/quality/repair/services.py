@@ -1,6 +1,6 @@
 """The bench: what was done about each defect, and the end of a repair."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.utils import timezone
@@ -13,6 +13,7 @@ from execution.quality.repair.models import RepairRecord, RepairResult, ReworkTa
 from execution.quality.transitions import DEFECT, REWORK_TASK
 from mes import errors
 from mes.labels import Action
+from mes.plant.scans import ScanKind, check_kinds
 from mes.platform.database.lookup import get_or_raise
 from mes.production import locking
 from mes.production.decision_models import LONGEST_REASON
@@ -47,8 +48,10 @@ def record(
 ) -> RepairRecord:
     """Record what was done about a defect of an open task; of several records the latest counts.
 
-    `replaced`: {materialCode, lotNo?, location}. Raises ReworkTaskNotFound, DefectNotFound, InvalidTransition.
+    `replaced`: {materialCode, lotNo?, location}. Raises ReworkTaskNotFound, DefectNotFound, InvalidTransition,
+    ScanTypeMismatch.
     """
+    check_kinds(list(_list_scanned(replaced)))
     task = _lock(task_id)
     REWORK_TASK.next_state(Action.RECORD_REPAIR, task.status)
     defect = get_or_raise(task.defects, errors.DefectNotFound, pk=defect_id)
@@ -62,6 +65,14 @@ def record(
         remark=remark,
         recorded_by=by,
     )
+
+
+def _list_scanned(replaced: Sequence[dict[str, Any]]) -> Iterator[tuple[str, ScanKind]]:
+    """Yield what was scanned of the parts that were put in, with the kind of thing that it should be."""
+    for part in replaced:
+        yield part["materialCode"], ScanKind.MATERIAL
+        if part.get("lotNo"):
+            yield part["lotNo"], ScanKind.PASTE_LOT
 
 
 @locking.atomically

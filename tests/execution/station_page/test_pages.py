@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from execution import tracking
-from execution.models import Defect
+from execution.models import Defect, Track
 from execution.quality.defects import ReportedDefect
 from execution.station_page import queries, words
 from mes.plant.models import Equipment, Station
@@ -220,3 +220,14 @@ def test_the_form_names_the_steps_of_the_route() -> None:
     body = {"sn": "SN-1"}
     answer = sign_in().post("/api/stations/SMT-01/track-in?form=true", body, content_type="application/json").json()
     assert [step["stepNo"] for step in answer["data"]["steps"]] == [10, 20, 30]
+
+
+def test_the_photos_of_a_pass() -> None:
+    make_plant()
+    fail("SN-1", "BRIDGE", "OPEN")
+    client, track = sign_in(), Track.objects.get()
+    page = read(client, f"/station-photos/{track.pk}/")
+    assert page.index("Solder bridge") < page.index("Open joint")
+    assert page.count('name="recordId"') == 2
+    assert "No defect was recorded." in read(client, "/station-photos/987654/")
+    assert 'name="recordId"' not in read(sign_in(Role.ENGINEER), f"/station-photos/{track.pk}/")

@@ -43,6 +43,7 @@ GET /api/routes/{code}/versions
 GET /api/routes/{code}/versions/{no}
 GET /api/routes/{code}/versions/{first}/diff/{second}
 POST /api/scans/read
+POST /api/scans/resolve
 GET /api/solder-paste-lots
 GET /api/sources
 GET /api/sources/{code}
