@@ -2,7 +2,7 @@
 is such a rule: what a machine or a person reports pays nothing for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -14,6 +14,7 @@ from mes.platform.notifications.rule_models import NoticeEvent
 from mes.platform.notifications.services import Notice, announce, interest
 from mes.platform.outbox.emit import SetHandler
 from mes.platform.outbox.models import MesEvent
+from mes.platform.sweeps import Sweep
 from mes.production.models import Run
 
 
@@ -23,7 +24,7 @@ def tell_failed(events: Sequence[MesEvent]) -> None:
     stations = dict(
         Station.objects.filter(pk__in={event.payload["stationId"] for event in failed}).values_list("pk", "code")
     )
-    announce([_failed(event, stations.get(event.payload["stationId"], "")) for event in failed])
+    _announce(failed, lambda event: _failed(event, stations.get(event.payload["stationId"], "")))
 
 
 def _failed(event: MesEvent, station: str) -> Notice:
@@ -44,7 +45,16 @@ def _failed(event: MesEvent, station: str) -> Notice:
 def tell_alarms(events: Sequence[MesEvent]) -> None:
     """Tell of values outside their alarm band (DATA_ALARM)."""
     runs = Run.objects.in_bulk({event.run_id for event in events if event.run_id is not None})
-    announce([_alarm(event, runs.get(event.run_id or 0)) for event in events])
+    _announce(events, lambda event: _alarm(event, runs.get(event.run_id or 0)))
+
+
+def _announce(events: Sequence[MesEvent], describe: Callable[[MesEvent], Notice]) -> None:
+    """Announce what can be described: one that cannot must not keep what else follows of its event from happening."""
+    sweep, notices = Sweep("notices of units"), list[Notice]()
+    for event in events:
+        with sweep.row(event.pk):
+            notices.append(describe(event))
+    announce(notices)
 
 
 def _alarm(event: MesEvent, run: Run | None) -> Notice:

@@ -18,6 +18,7 @@ from mes.platform.notifications.models import Notification
 from mes.platform.outbox.models import MesEvent
 from mes.production import line_acts, run_acts, station_acts
 from mes.production.hold_models import Hold
+from mes.time_rules import sweep
 from tests.execution.oqc.support import inspect, make_lot
 from tests.execution.support import assert_done, decide, track_in, track_out
 from tests.execution.test_first_article import act as act_on_fai
@@ -26,6 +27,8 @@ from tests.factories import Plant, api_client, make_line, make_plant, make_user
 from tests.integration.helpers import EVENTS, into_oven, make_event, reading
 from tests.platform.notifications.support import make_rule, work_off
 from tests.platform.outbox.support import make_event as make_outbox_event
+from tests.time_rules.support import at, handle, start
+from tests.time_rules.support import make_rule as make_time_rule
 
 pytestmark = pytest.mark.django_db
 
@@ -153,6 +156,41 @@ def test_a_value_outside_its_alarm_band(plant: Plant, admin: APIClient) -> None:
     for status in (201, 200):
         assert_done(admin.post(EVENTS, hot), status)
     assert_told_once(people, "Alarm: Peak Temperature is 300 °C at SN-1; 230 to 255 is normal.")
+
+
+def test_what_cannot_be_described_keeps_nothing_else_from_happening(plant: Plant, admin: APIClient) -> None:
+    people = listen("UNIT_FAILED")
+    now = timezone.now()
+    MesEvent.objects.create(
+        event_type="TRACK_OUT", idempotency_key="odd", entity_type="UNIT", entity_id="?", occurred_at=now,
+        payload={"result": "FAIL", "stationId": 1, "operationKind": "OTHER"},
+    )  # fmt: skip
+    assert_done(track_in(admin), 201)
+    assert_done(track_out(admin, result="FAIL"))
+    assert_told_once(people, "Unit SN-1 failed")
+    unit_notices.tell_failed([MesEvent.objects.get(idempotency_key="odd")])
+
+
+# --- clocks ------------------------------------------------------------------------------------------------
+
+
+def test_clocks_that_run_out_soon_and_that_ran_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is told by the time rule anyway is told once."""
+    monkeypatch.setattr(timezone, "now", lambda: at(0))
+    line, quinn = make_line("SMT-A"), make_user(Role.QUALITY)
+    warned, expired = listen("CLOCK_WARNING"), listen("CLOCK_EXPIRED")
+    for event in ("CLOCK_WARNING", "CLOCK_EXPIRED"):
+        make_rule(event, persons=(quinn,))
+    make_time_rule(notified_roles=[Role.QUALITY])
+    for sn in ("SN-1", "SN-2"):
+        handle(start(at(0), sn=sn, lineId=line.pk))
+    monkeypatch.setattr(timezone, "now", lambda: at(220))
+    assert sweep.sweep() == {"expired": 0, "warned": 2}
+    monkeypatch.setattr(timezone, "now", lambda: at(300))
+    assert sweep.sweep() == {"expired": 2, "warned": 0}
+    assert_told_once(warned, "runs out soon for 2: SN-1, SN-2 (SMT-A)")
+    assert_told_once(expired, "ran out for 2: SN-1, SN-2 (SMT-A)")
+    assert len(texts(quinn)[0]) == 2
 
 
 # --- refusals ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from mes.platform.accounts.roles import Capability, role_capabilities
 from mes.platform.database.prepared import fetch_all
 from mes.platform.http.pages import signed_in
 from mes.platform.http.whole_numbers import whole_number
@@ -35,6 +36,7 @@ def mine(request: HttpRequest) -> HttpResponse:
         "unread": _count_unread(request),
         "lines": [(line, line.pk in followed) for line in services.list_lines()],
         "follows_all": not followed,
+        "keeps_rules": Capability.NOTIFICATIONS in role_capabilities(request.user),
     }
     return render(request, "notifications/mine.html", context)
 

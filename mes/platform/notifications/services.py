@@ -15,7 +15,7 @@ from mes.platform.notifications.models import FollowedLine, Notification, Severi
 from mes.platform.notifications.rule_models import NoticeEvent, NotificationRule
 from mes.platform.outbox.emit import NewEvent, emit
 from mes.platform.outbox.models import EventType
-from mes.platform.sweeps import Sweep
+from mes.platform.sweeps import Sweep, storable
 
 BATCH = 1000
 LONGEST_KEY = 200
@@ -144,23 +144,24 @@ def announce_wanted(notices: Sequence[Notice], **extra: Any) -> None:
 def _as_event(notice: Notice, extra: Mapping[str, Any]) -> NewEvent:
     assert notice.event is not None
     at = notice.at or timezone.now()
+    key = storable(notice.key)[:LONGEST_KEY]
     told = {
         "event": notice.event.value,
-        "key": notice.key[:LONGEST_KEY],
+        "key": key,
         "severity": str(notice.severity),
-        "text": notice.text[:LONGEST_SAID],
-        "address": notice.address[:LONGEST_SAID],
+        "text": storable(notice.text)[:LONGEST_SAID],
+        "address": storable(notice.address)[:LONGEST_SAID],
         "lineIds": notice.lines,
         "isOfAllLines": notice.is_of_all_lines,
-        "facts": {name: str(text)[:LONGEST_FACT] for name, text in notice.facts.items()},
+        "facts": {name: storable(str(text))[:LONGEST_FACT] for name, text in notice.facts.items()},
         "at": at.isoformat(),
         **extra,
     }
     return NewEvent(
         event_type=EventType.NOTICE,
-        key=f"notice:{notice.event.value}:{notice.key}"[:LONGEST_KEY],
+        key=f"notice:{notice.event.value}:{key}"[:LONGEST_KEY],
         entity_type="NOTICE",
-        entity_id=notice.key[:100],
+        entity_id=key[:100],
         occurred_at=at,
         payload=told,
     )

@@ -97,6 +97,15 @@ def test_who_is_told_without_a_rule_is_not_told_by_one():
     assert [window.more for window in NoticeWindow.objects.all()] == [2], "what quinn was told is not told as a number"
 
 
+def test_what_cannot_be_kept_as_it_is_is_told_as_far_as_it_can():
+    quinn = make_user(Role.QUALITY)
+    make_rule()
+    odd = "nul \x00 half \ud800 " + "long " * 1000
+    tell(make_notice("k\x00", text=odd, facts={"sn": odd}))
+    [text] = texts(quinn)
+    assert text.startswith("nul  half ?") and len(text) == 500
+
+
 # --- quiet times -------------------------------------------------------------------------------------------
 
 
