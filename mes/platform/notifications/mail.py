@@ -55,6 +55,8 @@ def deliver(event: MesEvent) -> None:
         _refuse(event, *error.recipients[next(iter(error.recipients))])
     except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
         _refuse(event, error.smtp_code, error.smtp_error)
+    except ValueError as error:  # what is no address of mail, or cannot stand in a mail
+        raise GiveUp(f"It cannot be sent: {error}") from error
     except (smtplib.SMTPException, OSError) as error:
         pause.begin()
         reason = f"No answer: {error}"

@@ -7,6 +7,7 @@ is kept. A receiver that does not answer has its own pause: it costs one time-ou
 
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 import urllib3
 from django.conf import settings
 from django.utils import timezone
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from mes.platform.notifications.receiver_addresses import NotAllowed, Target, read_target, resolve
 from mes.platform.notifications.rule_models import NotificationRule
@@ -125,7 +126,15 @@ def _post(target: Target, body: bytes, *, key: str) -> Answer:
     }
     connect = min(CONNECT_TIMEOUT, settings.MES_WEBHOOK_TIMEOUT)
     timeout = urllib3.Timeout(connect=connect, read=settings.MES_WEBHOOK_TIMEOUT)
-    with _pool(target) as pool:
+    *others, last = resolve(target)
+    for address in others:
+        with suppress(NewConnectionError, ConnectTimeoutError):  # nothing was sent: the next one may be reached
+            return _ask(target, address, body, headers, timeout)
+    return _ask(target, last, body, headers, timeout)
+
+
+def _ask(target: Target, address: str, body: bytes, headers: dict[str, str], timeout: urllib3.Timeout) -> Answer:
+    with _pool(target, address) as pool:
         response = pool.urlopen(
             "POST", target.path, body=body, headers=headers, timeout=timeout, redirect=False, retries=False,
             assert_same_host=False, preload_content=False,
@@ -133,9 +142,8 @@ def _post(target: Target, body: bytes, *, key: str) -> Answer:
         return read_answer(response)
 
 
-def _pool(target: Target) -> urllib3.HTTPConnectionPool:
-    """Return connections to the first address of a target; its certificate is asked for its name."""
-    address = resolve(target)[0]
+def _pool(target: Target, address: str) -> urllib3.HTTPConnectionPool:
+    """Return connections to an address of a target; its certificate is asked for its name."""
     if not target.is_tls:
         return urllib3.HTTPConnectionPool(address, target.port, maxsize=1)
     return urllib3.HTTPSConnectionPool(

@@ -86,6 +86,7 @@ def test_who_has_left_meanwhile_gets_none(quinn: Any, change: dict[str, Any]) ->
         (smtplib.SMTPDataError(554, b"spam"), "DEAD"),
         (smtplib.SMTPSenderRefused(452, b"full", "mes@plant.example"), "FAILED"),
         (smtplib.SMTPAuthenticationError(535, b"bad password"), "FAILED"),
+        (ValueError("Header values can't contain newlines"), "DEAD"),
         (ConnectionRefusedError(111, "Connection refused"), "FAILED"),
     ],
     ids=lambda value: str(value)[:40],

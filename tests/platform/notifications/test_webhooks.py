@@ -186,6 +186,14 @@ def test_the_connection_goes_to_the_address_that_was_checked(start: Start, monke
     assert (delivery().status, receiver.requests) == ("COMPLETED", 1)
 
 
+def test_of_several_addresses_the_next_one_is_tried(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver, url = start()
+    port = int(url.split(":")[2].split("/")[0])
+    monkeypatch.setattr(webhooks, "resolve", lambda target: ["::1", "127.0.0.2", "127.0.0.1"])
+    hook(f"http://chat.example:{port}/")
+    assert (delivery().status, receiver.requests) == ("COMPLETED", 1)
+
+
 def test_a_name_that_there_is_not_is_tried_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise socket.gaierror(-2, "Name or service not known")
