@@ -651,7 +651,11 @@
   }
 
   function listen() {
-    document.addEventListener("scan", (event) => { event.preventDefault(); takeScan(event.detail); });
+    document.addEventListener("scan", (event) => {
+      if (event.detail.field?.closest(".sign-on")) return; // a badge, for who signs on
+      event.preventDefault();
+      takeScan(event.detail);
+    });
     document.addEventListener("scan-garbled", () => stationTones.play("bad"));
     document.addEventListener("lone-key", takeLoneKey);
     const isHere = ({ detail }) => detail.stationCode === config.station; // another tab may work at another station

@@ -12,7 +12,7 @@ from tests.browser.station_support import STATION, fill, make_hand_station, says
 from tests.factories import hold_units
 
 IMAGES = Path(settings.BASE_DIR) / "docs" / "images"
-SIZE = {"width": 1100, "height": 620}
+SIZE = {"width": 1100, "height": 740}
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_the_page_of_a_station(page: Page, sign_in: SignIn) -> None:
     page.keyboard.press("F9")
     scan(page, "LK.D.BRIDGE")
     scan(page, "LK.L.U7")
-    page.locator("#named").scroll_into_view_if_needed()
+    page.locator("#find-code").scroll_into_view_if_needed()
     draw(page, "station-defects")
     page.keyboard.press("F9")
     says(page, "Failed")
