@@ -4,6 +4,7 @@
 
 const stationState = {
   config: {},
+  shown: "",
   LOOKS: { // tone and symbol
     scan: ["next", "search"],
     asking: ["wait", "wait"],
@@ -32,6 +33,8 @@ const stationState = {
     part("state-sn").hidden = !sn;
     part("state-more").replaceChildren(...more.filter(Boolean).map((text) => makeElement("p", { textContent: text })));
     part("state-do").replaceChildren(...acts);
+    if (this.shown !== `${look} ${sn}`) scrollTo({ top: 0 }); // what is new is seen, wherever somebody had scrolled to
+    this.shown = `${look} ${sn}`;
   },
 
   // --- the states ---

@@ -100,11 +100,14 @@ def test_three_defects_by_digit_name_and_scan(station: Page, look: Look) -> None
     look_at_all(page, look)
     scan(page, "LK.PASS")
     notes(page, "Defects are named. Record the failure, or take them away first.")
+    expect(page.locator("#said")).to_be_in_viewport()  # though the defects stand below it
     scan(page, "LK.FAIL")
     notes(page, "Something typed cannot be taken: Gap")
     page.get_by_label("Gap").fill("0.4")
+    page.locator("#all-codes").scroll_into_view_if_needed()
     page.keyboard.press("F9")
     says(page, "Failed", "SN-1")
+    expect(page.locator("#state-line")).to_be_in_viewport()
     look_at_all(page, look)
     found = Defect.objects.filter(unit__sn="SN-1").order_by("code", "location")
     assert set(found.values_list("code", "location", "quantity")) >= {
