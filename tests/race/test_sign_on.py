@@ -6,12 +6,14 @@ from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
 
+from mes.platform.accounts import people
+from mes.platform.sign_in import badges, terminals
 from mes.platform.sign_in import sign_on as signing_on
-from mes.platform.sign_in import terminals
-from mes.platform.sign_in.models import SignOn
+from mes.platform.sign_in.models import SignOn, Terminal
 from tests.integration.helpers import at_once
 from tests.platform.sign_in.support import make_badge, make_terminal, sign_on, who
 
@@ -84,18 +86,27 @@ def test_of_two_who_sign_on_at_once_one_is_signed_on(
     assert SignOn.objects.get(ended_at=None).user.username == won.json()["data"]["person"]
 
 
-def test_a_terminal_that_is_revoked_meanwhile_signs_nobody_on(
-    transactional_db: None, monkeypatch: pytest.MonkeyPatch
+MEANWHILE: dict[str, Callable[[User, Terminal], Any]] = {
+    "TERMINAL_REVOKED": lambda _olga, terminal: terminals.revoke(terminal.pk, by="sue"),
+    "SIGN_ON_REFUSED": lambda olga, _terminal: people.deactivate([olga.pk], by="ada"),
+    "SIGN_ON_REFUSED by PIN": lambda olga, _terminal: badges.keep(olga, code="B-olga", pin="8264"),
+    "SIGN_ON_REFUSED by badge": lambda olga, _terminal: badges.keep(olga, code=""),
+}
+
+
+@pytest.mark.parametrize("told", MEANWHILE)
+def test_what_ends_while_the_pin_is_checked_signs_nobody_on(
+    db: None, monkeypatch: pytest.MonkeyPatch, told: str
 ) -> None:
-    make_badge("olga")
+    olga = make_badge("olga")
     terminal, browser = make_terminal()
     check = signing_on._check
 
-    def check_and_revoke(*args: Any) -> Any:
-        person = check(*args)
-        terminals.revoke(terminal.pk, by="sue")
-        return person
+    def check_and_end(*args: Any) -> Any:
+        badge = check(*args)
+        MEANWHILE[told](olga, terminal)
+        return badge
 
-    monkeypatch.setattr(signing_on, "_check", check_and_revoke)
-    assert sign_on(browser).json()["error"]["code"] == "TERMINAL_REVOKED"
+    monkeypatch.setattr(signing_on, "_check", check_and_end)
+    assert sign_on(browser).json()["error"]["code"] == told.partition(" ")[0]
     assert not SignOn.objects.exists()

@@ -17,7 +17,9 @@ from mes.platform.database.prepared import fetch_all
 READ = """
     SELECT s.session_data, o.id, o.last_act_at
       FROM django_session s
-      LEFT JOIN mes_signon o ON o.session_key = s.session_key AND o.ended_at IS NULL
+      LEFT JOIN LATERAL (
+        SELECT id, last_act_at FROM mes_signon WHERE session_key = s.session_key AND ended_at IS NULL LIMIT 1
+      ) o ON true
      WHERE s.session_key = ANY(ARRAY[%(key)s]) AND s.expire_date > %(now)s
 """
 SIGN_ON = "sign_on"  # of the session: the id of the sign-on that it began by

@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.contrib.auth import login, logout
-from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -111,9 +110,10 @@ def sign_on(request: HttpRequest | Request, *, badge: str, pin: str) -> Here:
     """
     terminal = _terminal_of(request)
     newest = _newest(terminal)
-    person = _check(request, badge, pin)
+    checked = _check(request, badge, pin)
+    person = checked.user
     try:
-        signed_on = _change_person(request, terminal, person, after=newest)
+        signed_on = _change_person(request, terminal, checked, after=newest)
     except errors.SignOnSuperseded:
         # An answer to a session that the other sign-on ended would take the cookie away that its answer brings.
         request.COOKIES.pop(settings.SESSION_COOKIE_NAME, None)
@@ -138,9 +138,9 @@ def _newest(terminal: Terminal) -> int | None:
     return SignOn.objects.filter(terminal=terminal).order_by("-id").values_list("pk", flat=True).first()
 
 
-def _check(request: HttpRequest | Request, code: str, pin: str) -> User:
-    """Return whose badge it is. Whether badge or PIN is wrong, or the person may not sign in, costs and says the same,
-    and counts the same: a badge that nobody has is counted by itself.
+def _check(request: HttpRequest | Request, code: str, pin: str) -> Badge:
+    """Return the badge with its person. Whether badge or PIN is wrong, or the person may not sign in, costs and says
+    the same, and counts the same: a badge that nobody has is counted by itself.
     """
     badge = badges.owner_of(code)
     account = f"{_UNKNOWN}{code}" if badge is None else badge.user.get_username()
@@ -157,8 +157,8 @@ def _check(request: HttpRequest | Request, code: str, pin: str) -> User:
     return _check_standing(badge, attempt)
 
 
-def _check_standing(badge: Badge, attempt: attempts.LockingAttempt) -> User:
-    """Return the person of a badge whose PIN was right, unless that is not enough."""
+def _check_standing(badge: Badge, attempt: attempts.LockingAttempt) -> Badge:
+    """Return a badge whose PIN was right, unless that is not enough."""
     standing = standing_of(badge.user)
     if standing.needs_second_factor or standing.second_factor_id is not None:
         attempt.take_back()
@@ -167,27 +167,38 @@ def _check_standing(badge: Badge, attempt: attempts.LockingAttempt) -> User:
         attempt.take_back()
         raise errors.NoWorkAtTerminals
     attempt.succeed()
-    return badge.user
+    return badge
 
 
 @transaction.atomic
-def _change_person(request: HttpRequest | Request, terminal: Terminal, person: User, *, after: int | None) -> SignOn:
+def _change_person(request: HttpRequest | Request, terminal: Terminal, badge: Badge, *, after: int | None) -> SignOn:
     """End the session that there is and begin one of the person. Raises TerminalRevoked, SignOnSuperseded where
-    somebody signed on since `after` was the latest.
+    somebody signed on since `after` was the latest, SignOnRefused where the badge was changed or taken away, or its
+    person deactivated, while the PIN was checked.
     """
     locked = lock_terminal(terminal)
     if locked.revoked_at is not None:
         raise errors.TerminalRevoked(terminal=locked.name)
     if _newest(terminal) != after:
         raise errors.SignOnSuperseded(terminal=locked.name)
+    if not _is_still_good(badge):
+        raise errors.SignOnRefused
     _end(SignOn.objects.filter(terminal=terminal, ended_at=None).values_list("pk", flat=True))
     request.session.flush()
-    login(request, person, backend=BACKEND)  # under a new key, with another token against forged requests
+    login(request, badge.user, backend=BACKEND)  # under a new key, with another token against forged requests
     key = request.session.session_key or ""  # it has one since then
-    signed_on = SignOn.objects.create(terminal=terminal, user=person, session_key=key)
+    signed_on = SignOn.objects.create(terminal=terminal, user=badge.user, session_key=key)
     request.session[SIGN_ON] = signed_on.pk
     request.session.save()
     return signed_on
+
+
+def _is_still_good(badge: Badge) -> bool:
+    """Whether a badge is as it was when its PIN was checked. Locked with its person: whoever takes either away waits,
+    and then ends the session that is begun.
+    """
+    same = Badge.objects.filter(pk=badge.pk, code=badge.code, pin_hash=badge.pin_hash, user__is_active=True)
+    return same.select_for_update(of=("self", "user"), no_key=True).select_related("user").first() is not None
 
 
 def lock_terminal(terminal: Terminal) -> Terminal:
