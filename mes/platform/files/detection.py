@@ -20,6 +20,7 @@ _JPEG = b"\xff\xd8\xff"
 _PDF = re.compile(rb"%PDF-[12]\.\d")
 _PDF_END = 1024  # bytes in which the end mark stands
 _LARGEST_SIDE = 65_535
+_MOST_SEGMENTS = 100_000  # of a picture; a camera writes some hundred
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15, but DHT, JPG and DAC
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SCAN, _END = 0xDA, 0xD9
@@ -36,6 +37,7 @@ def _spelled(name: str) -> bytes:
 _SCRIPT = re.compile(_spelled("JavaScript"))
 _OBJECT_STREAM = re.compile(_spelled("ObjStm"))
 _LONGEST_HEAD = 2000  # bytes between the type of a stream and its content
+_BEGINNING = 1024  # bytes by which a compressed stream is known
 _MOST_STREAMS = 20_000  # of objects
 _MOST_INFLATED = 64 * 1024 * 1024  # bytes of all of them
 
@@ -100,7 +102,9 @@ def _read_png(content: bytes) -> Detected:
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
     view, place = memoryview(content), len(_PNG)
-    while place < len(content):
+    for _number in range(_MOST_SEGMENTS):
+        if place >= len(content):
+            return
         if place + 12 > len(content):
             raise damaged()
         (length,) = struct.unpack_from(">I", content, place)
@@ -114,6 +118,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
         place = end + 4
         if kind == b"IEND" and place != len(content):
             raise FileTypeRefused(reason=_("something stands behind the end of the picture"))
+    raise damaged()
 
 
 def _check_sides(width: int, height: int) -> None:
@@ -145,9 +150,11 @@ def _read_jpeg(content: bytes) -> Detected:
 
 def _markers(content: bytes) -> Iterator[tuple[int, int]]:
     """Yield each marker up to the end mark, and where its segment begins."""
-    place = 2
+    place, number = 2, 0
     while (match := _NEXT_MARKER.search(content, place)) is not None:
-        marker, place = match[1][0], match.end()
+        marker, place, number = match[1][0], match.end(), number + 1
+        if number > _MOST_SEGMENTS:
+            raise damaged()
         yield marker, place
         if marker == _END:
             return
@@ -180,23 +187,35 @@ def _has_scripts(content: bytes) -> bool:
     """
     if _SCRIPT.search(content):
         return True
-    left = _MOST_INFLATED
+    left, past = _MOST_INFLATED, 0
     for number, match in enumerate(_OBJECT_STREAM.finditer(content)):
-        objects = _inflate(content, match.end(), left)
-        left -= len(objects)
-        if number >= _MOST_STREAMS or left <= 0 or _SCRIPT.search(objects):
+        if number >= _MOST_STREAMS or left <= 0:
             return True
-    return False
+        if match.start() < past:
+            continue
+        objects, past = _inflate(content, match.end(), left)
+        left -= len(objects)
+        if _SCRIPT.search(objects):
+            return True
+    return left <= 0
 
 
-def _inflate(content: bytes, head: int, most: int) -> bytes:
-    """Return what is compressed in the stream whose head goes on at `head`, up to `most` bytes; nothing of others."""
+def _inflate(content: bytes, head: int, most: int) -> tuple[bytes, int]:
+    """Return what is compressed in the stream whose head goes on at `head`, up to `most` bytes, and where it ends;
+    nothing of others.
+
+    Whether it is compressed at all is seen by its beginning: looking for the end of each that only says so would take
+    hours.
+    """
     start = content.find(b"stream", head, head + _LONGEST_HEAD)
     if start < 0:
-        return b""
+        return b"", head
     start += len(b"stream")
     start += 2 if content.startswith(b"\r\n", start) else 1
     try:
-        return zlib.decompressobj().decompress(content[start : content.find(b"endstream", start)], most)
+        zlib.decompressobj().decompress(content[start : start + _BEGINNING], 1)
+        end = content.find(b"endstream", start)
+        end = len(content) if end < 0 else end
+        return zlib.decompressobj().decompress(content[start:end], most), end
     except zlib.error:
-        return b""
+        return b"", head

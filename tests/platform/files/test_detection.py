@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from mes.errors import FileTypeRefused
+from mes.platform.files import detection
 from mes.platform.files.detection import detect
 from mes.platform.files.services import safe_name
 from mes.platform.files.thumbnails import SIDE, make_thumbnail
@@ -62,6 +63,8 @@ def test_what_a_file_is(content: bytes, expected: tuple[str, int | None, int | N
         JPEG[:2],
         b"\xff\xd8\xff\xe0<html>\xff\xd9",
         b"\xff\xd8\xff\xd9",
+        b"\xff\xd8" + b"\xff\xe0\x00\x02" * 200_000 + b"\xff\xd9",
+        PNG[:33] + chunk(b"tEXt", b"") * 200_000 + PNG[33:],
     ],
 )
 def test_what_is_none_or_not_whole_is_refused(content: bytes) -> None:
@@ -80,7 +83,7 @@ def test_a_picture_of_too_many_pixels_is_refused_by_its_head() -> None:
         detect(large, most_pixels=MOST)
 
 
-def test_scripts_of_a_pdf_are_found() -> None:
+def test_scripts_of_a_pdf_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     for content in (
         make_pdf("app.alert(1)"),
         make_pdf("app.alert(1)", hidden=True),
@@ -89,9 +92,17 @@ def test_scripts_of_a_pdf_are_found() -> None:
         with pytest.raises(FileTypeRefused, match="scripts"):
             detect(content, most_pixels=MOST)
     detect(make_pdf(text="/JavaScriptLike is no script"), most_pixels=MOST)
-    many = b"/ObjStm " * 200_000
-    with pytest.raises(FileTypeRefused):  # and not looked into for minutes
-        detect(PDF[:9] + many + PDF[9:], most_pixels=MOST)
+    for many in (b"/ObjStm stream ", b"/ObjStm stream\n" + zlib.compress(b"x")):  # not looked into for hours
+        with pytest.raises(FileTypeRefused):
+            detect(PDF[:9] + many * 200_000 + PDF[9:], most_pixels=MOST)
+    hidden = make_pdf("app.alert(1)", hidden=True)
+    with pytest.raises(FileTypeRefused, match="scripts"):
+        detect(hidden[:9] + b"% /ObjStm stream that is none\n" + hidden[9:], most_pixels=MOST)
+    bomb = b"<< /Type /ObjStm >>\nstream\n" + zlib.compress(b"0" * 70_000) + b"\nendstream\n"
+    detect(PDF[:9] + bomb + PDF[9:], most_pixels=MOST)
+    monkeypatch.setattr(detection, "_MOST_INFLATED", 50_000)
+    with pytest.raises(FileTypeRefused):
+        detect(PDF[:9] + bomb + PDF[9:], most_pixels=MOST)
 
 
 @pytest.mark.parametrize("content", [PNG, JPEG, PROGRESSIVE, make_picture("PNG", mode="RGBA", color=(0, 0, 0, 0))])
