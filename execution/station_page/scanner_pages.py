@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from execution.station_page.barcodes import draw_code_128
 from mes.platform.http.pages import signed_in
 
 # Characters that lie elsewhere on other keyboards, behind some that tell the text from others.
@@ -14,4 +15,5 @@ TEST_TEXT = "0123yzYZ-_/+=?:;#'()[]@"
 @require_GET
 def scanner(request: HttpRequest) -> HttpResponse:
     """Show what is scanned."""
-    return render(request, "stations/scanner.html", {"test_text": TEST_TEXT})
+    context = {"test_text": TEST_TEXT, "symbol": draw_code_128(TEST_TEXT)}
+    return render(request, "stations/scanner.html", context)
