@@ -56,7 +56,8 @@ _COUNTS = f"NOT t.is_trial AND t.result_override NOT IN ({', '.join(repr(each.va
 _ENTERED = "t.in_at >= place.start AND t.in_at < place.until"
 # Whoever came in during a shift has left since it began, or is inside: what left is found by the index of stations and
 # times of leaving, what is inside by that of open tracks. The plan is made once, without knowing what is given: of a
-# limit that it does not know it thinks that it leaves a tenth of all tracks, and it would look at all units.
+# limit that it does not know it thinks that it leaves a tenth of all tracks, and it would look at all units. For a
+# limit, too, each run of what left is found by its key: joined, all runs would be read.
 FIGURES = f"""
     SELECT place.station_id, closed.entered + inside.entered, closed.passed, closed.failed, closed.firsts,
            closed.first_passed, latest.units
