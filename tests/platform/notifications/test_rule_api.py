@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 
 from mes.platform.accounts.roles import Role
 from mes.platform.audit.models import AuditEntry
+from mes.platform.notifications import telling
 from mes.platform.notifications.models import Notification
 from mes.platform.notifications.rule_models import NotificationRule
 from tests.execution.support import assert_done, assert_refused
@@ -115,9 +116,7 @@ def test_a_line_that_there_is_not(supervisor: APIClient) -> None:
 
 @pytest.mark.parametrize("url", ["http://10.0.0.7:8080/hook", "http://192.168.1.9/", "https://[fd12::1]/x?y=1"])
 def test_private_networks_are_allowed(supervisor: APIClient, url: str) -> None:
-    assert assert_done(post(supervisor, **HOOK, ) if not url else post(supervisor, **{**HOOK, "webhookUrl": url}), 201)[
-        "webhookUrl"
-    ] == url  # fmt: skip
+    assert assert_done(post(supervisor, **{**HOOK, "webhookUrl": url}), 201)["webhookUrl"] == url
 
 
 def test_a_way_that_is_not_set_up_is_refused(supervisor: APIClient, settings: Any) -> None:
@@ -168,18 +167,12 @@ def test_a_trial_reaches_everybody_on_all_ways_at_once(supervisor: APIClient) ->
     for _twice in range(2):
         counts = assert_done(supervisor.post(f"{RULES}/{rule.pk}/test"), 202)
         assert counts == {"APP": 1, "MAIL": 1, "WEBHOOK": 1}
-    work_off_notices()
+    telling.tell(sent("NOTICE"))
     assert len(told(quinn)) == 2
     assert [event.payload["ruleId"] for event in (*sent("NOTICE_MAIL"), *sent("NOTICE_WEBHOOK"))] == [rule.pk] * 4
     assert Notification.objects.filter(recipient=quinn, text__contains=other.name).count() == 0
     assert_refused(api_client(Role.ENGINEER).post(f"{RULES}/{rule.pk}/test"), "PERMISSION_DENIED", 403)
     assert_refused(supervisor.post(f"{RULES}/{'9' * 30}/test"), "NOTIFICATION_RULE_NOT_FOUND", 404)
-
-
-def work_off_notices() -> None:
-    from mes.platform.notifications import telling
-
-    telling.tell(sent("NOTICE"))
 
 
 # --- the form ----------------------------------------------------------------------------------------------
