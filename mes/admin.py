@@ -3,7 +3,7 @@
 from importlib import import_module
 
 SUBJECTS = (
-    "plant specs routing production readiness platform.outbox platform.bulk_actions platform.lists "
+    "plant specs routing production readiness platform.outbox platform.bulk_actions platform.files platform.lists "
     "line_setup status_reports time_rules platform.notifications platform.sign_in production_counts "
     "spreadsheets qualifications"
 )

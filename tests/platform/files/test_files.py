@@ -128,3 +128,11 @@ def test_what_nothing_uses_goes_in_time(client: APIClient, monkeypatch: pytest.M
     assert not StoredFilePart.objects.filter(file=unused).exists()
     with pytest.raises(StoredFileNotFound):
         services.keep([used, unused])
+
+
+def test_administrators_look_at_files(client: APIClient) -> None:
+    pk = send(client, make_picture(), "a.png").json()["data"]["id"]
+    browser = sign_in(Role.ADMIN)
+    assert "a.png" in browser.get("/admin/mes/storedfile/").content.decode()
+    page = browser.get(f"/admin/mes/storedfile/{pk}/change/").content.decode()
+    assert f'href="/files/{pk}/"' in page and 'name="_save"' not in page
