@@ -20,7 +20,8 @@ def bind(sign_in: SignIn) -> Page:
     page.get_by_label("Name of the terminal").fill("Tablet left")
     page.get_by_role("button", name="Bind this browser").click()
     expect(page.get_by_text("It is the terminal “Tablet left”")).to_be_visible()
-    page.get_by_role("button", name="Sign out").click()
+    with page.expect_navigation(url="**/sign-in/**"):  # loaded: it hears a badge
+        page.get_by_role("button", name="Sign out").click()
     return page
 
 
