@@ -35,14 +35,14 @@ def berlin(text: str) -> datetime:
 
 
 def make_tracks(plant: Plant, stations: list[Station], around: datetime, rng: Random, count: int = 400) -> None:
-    """Make passes of all kinds within a day and a half of an instant, many of them to the hour, when shifts change."""
+    """Make passes of all kinds from a day and a half before an instant on, many of them to the hour, as shifts."""
     rework = make_run(plant.version, plant.line, run_no="RW-1")
     Run.objects.filter(pk=rework.pk).update(kind=RunKind.REWORK)
     order = plant.run.work_order
     units = Unit.objects.bulk_create(Unit(sn=f"R-{n}", run=plant.run, work_order=order) for n in range(count))
     tracks = []
     for unit in units:
-        in_at = around + timedelta(minutes=rng.randint(-36 * 60, 30))
+        in_at = around + timedelta(minutes=rng.randint(-36 * 60, 300))
         in_at = in_at.replace(minute=0) if rng.random() < 0.4 else in_at
         stays = timedelta(minutes=rng.choice((0, 1, 30, 60, 600)))
         is_open = rng.random() < 0.1
