@@ -232,5 +232,5 @@ def test_an_administrator_makes_an_operator_and_revokes_a_token(sign_in: SignIn,
 
     page.get_by_role("button", name="Sign out").click()
     enter(page, "oscar", "seven-green-boards")
-    expect(page.get_by_role("heading", name="Lines now")).to_be_visible()
+    expect(page.get_by_role("heading", name="Stations", exact=True)).to_be_visible()
     expect(menu(page).get_by_role("link", name="Admin", exact=True)).to_have_count(0)
