@@ -22,9 +22,9 @@ def tell_failed(events: Sequence[MesEvent]) -> None:
     """Tell of passes that failed (TRACK_OUT), each once: also if a review says so again."""
     failed = [event for event in events if event.payload.get("result") == TrackResult.FAIL]
     stations = dict(
-        Station.objects.filter(pk__in={event.payload["stationId"] for event in failed}).values_list("pk", "code")
+        Station.objects.filter(pk__in={event.payload.get("stationId") for event in failed}).values_list("pk", "code")
     )
-    _announce(failed, lambda event: _failed(event, stations.get(event.payload["stationId"], "")))
+    _announce(failed, lambda event: _failed(event, stations.get(event.payload.get("stationId"), "")))
 
 
 def _failed(event: MesEvent, station: str) -> Notice:
