@@ -37,7 +37,7 @@ from tests.life.ledger import OPEN
 from tests.life.quality_acts import work_off
 from tests.life.world import World, data_of
 
-SEEDS, ACTS = 16, 80
+SEEDS, ACTS = 25, 80
 LAST = 12  # requests that a failure tells
 LONG = int(os.environ.get("LINEKEEPER_LIFE_ACTS", "100000"))
 
