@@ -371,6 +371,7 @@ MES_WEBHOOK_SECRET = env.str("MES_WEBHOOK_SECRET", default="")
 MES_WEBHOOK_TIMEOUT = _number("MES_WEBHOOK_TIMEOUT_SECONDS", default=5)
 MES_WEBHOOK_LOCAL = _flag("MES_WEBHOOK_LOCAL", default=False)  # to this machine and its link, too
 MES_NOTICE_ATTEMPTS = _number("MES_NOTICE_ATTEMPTS", default=20)
+MES_NOTICE_AGE = timedelta(hours=_number("MES_NOTICE_HOURS", default=24))  # what is older is not sent
 MES_ADDRESS = _address("MES_ADDRESS").rstrip("/")  # of this installation, for what leads back to it
 
 

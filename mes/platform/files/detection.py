@@ -8,7 +8,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
@@ -24,6 +24,7 @@ _MOST_SEGMENTS = 100_000  # of a picture; a camera writes some hundred
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # SOF0 to SOF15, but DHT, JPG and DAC
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SCAN, _END = 0xDA, 0xD9
+_MOST_SCANS = 100  # of a picture; a progressive one has about ten, and each costs a pass over all of it
 _LONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length: TEM, RST0 to RST7, SOI
 _NEXT_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
 
@@ -39,6 +40,8 @@ _OBJECT_STREAM = re.compile(_spelled("ObjStm"))
 _LONGEST_HEAD = 2000  # bytes between the type of a stream and its content
 _BEGINNING = 1024  # bytes by which a compressed stream is known
 _MOST_STREAMS = 20_000  # of objects
+_MOST_BROKEN = 20  # of them that begin well and end badly
+_INFLATED_AT_ONCE = 1024  # bytes, compressed: of those with the break nothing is seen
 _MOST_INFLATED = 64 * 1024 * 1024  # bytes of all of them
 
 
@@ -141,11 +144,13 @@ def _read_jpeg(content: bytes) -> Detected:
             height, width = struct.unpack_from(">HH", content, place + 3)
             frame = Detected(MediaType.JPEG, width, height, is_decoded_whole=marker in _PROGRESSIVE)
         scans += marker == _SCAN
+        if scans > _MOST_SCANS:
+            raise FileTypeRefused(reason=_("it is a picture in too many scans"))
         has_end |= marker == _END
     if frame is None or not scans or not has_end:
         raise damaged()
     _check_sides(frame.width or 0, frame.height or 0)
-    return frame
+    return replace(frame, is_decoded_whole=frame.is_decoded_whole or scans > 1)
 
 
 def _markers(content: bytes) -> Iterator[tuple[int, int]]:
@@ -187,35 +192,45 @@ def _has_scripts(content: bytes) -> bool:
     """
     if _SCRIPT.search(content):
         return True
-    left, past = _MOST_INFLATED, 0
+    left, past, broken = _MOST_INFLATED, 0, 0
     for number, match in enumerate(_OBJECT_STREAM.finditer(content)):
-        if number >= _MOST_STREAMS or left <= 0:
+        if number >= _MOST_STREAMS or left <= 0 or broken > _MOST_BROKEN:
             return True
         if match.start() < past:
             continue
-        objects, past = _inflate(content, match.end(), left)
+        objects, past, is_broken = _inflate(content, match.end(), left)
         left -= len(objects)
+        broken += is_broken
         if _SCRIPT.search(objects):
             return True
     return left <= 0
 
 
-def _inflate(content: bytes, head: int, most: int) -> tuple[bytes, int]:
-    """Return what is compressed in the stream whose head goes on at `head`, up to `most` bytes, and where it ends;
-    nothing of others.
+def _inflate(content: bytes, head: int, most: int) -> tuple[bytes, int, bool]:
+    """Return what is compressed in the stream whose head goes on at `head`, up to `most` bytes, where what was read
+    ends, and whether it breaks off; nothing of others. Of one that breaks off what is before that is returned; another
+    may begin within it.
 
     Whether it is compressed at all is seen by its beginning: looking for the end of each that only says so would take
     hours.
     """
     start = content.find(b"stream", head, head + _LONGEST_HEAD)
     if start < 0:
-        return b"", head
+        return b"", head, False
     start += len(b"stream")
     start += 2 if content.startswith(b"\r\n", start) else 1
     try:
         zlib.decompressobj().decompress(content[start : start + _BEGINNING], 1)
-        end = content.find(b"endstream", start)
-        end = len(content) if end < 0 else end
-        return zlib.decompressobj().decompress(content[start:end], most), end
     except zlib.error:
-        return b"", head
+        return b"", head, False
+    end = content.find(b"endstream", start)
+    end = len(content) if end < 0 else end
+    inflater, objects = zlib.decompressobj(), bytearray()
+    try:
+        for place in range(start, end, _INFLATED_AT_ONCE):
+            if inflater.eof or len(objects) >= most:
+                break
+            objects += inflater.decompress(content[place : min(place + _INFLATED_AT_ONCE, end)], most - len(objects))
+    except zlib.error:
+        return bytes(objects), head, True
+    return bytes(objects), end, False

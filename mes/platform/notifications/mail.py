@@ -17,18 +17,21 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from mes.platform.notifications.rule_models import NoticeEvent
-from mes.platform.outbox.emit import GiveUp, TryAgain
+from mes.platform.notifications.stale import SPACING, is_left_out
+from mes.platform.outbox.emit import GiveUp
 from mes.platform.outbox.models import MesEvent
 from mes.platform.outbox.processor import backoff
 from mes.platform.outbox.receivers import NotDelivered, Pause
 from mes.platform.outbox.time_limit import time_limit
 
-OFF_WAIT = timedelta(minutes=10)
 LONGEST_SUBJECT = 120
 FOR_GOOD = range(500, 600)  # what the server says to a mail that it will never take
 
 pause = Pause(
-    first=timedelta(seconds=15), longest=timedelta(minutes=5), reason="The mail server did not answer a moment ago."
+    first=timedelta(seconds=15),
+    longest=timedelta(minutes=5),
+    reason="The mail server did not answer a moment ago.",
+    spacing=SPACING,
 )
 
 
@@ -38,11 +41,11 @@ def is_set_up() -> bool:
 
 
 def deliver(event: MesEvent) -> None:
-    """Send the mail of a NOTICE_MAIL event; nothing to somebody who has left or has another address by now. Raises
-    TryAgain or GiveUp unless the server took it.
+    """Send the mail of a NOTICE_MAIL event; nothing to somebody who has left or has another address by now, without
+    a mail server, or of what is stale. Raises TryAgain or GiveUp unless the server took it.
     """
-    if not is_set_up():
-        raise TryAgain("There is no mail server (EMAIL_URL).", at=timezone.now() + OFF_WAIT, counts=False)
+    if is_left_out(event, is_set_up=is_set_up()):
+        return
     to = event.payload["to"]
     if not User.objects.filter(email__iexact=to, is_active=True).exists():
         return
@@ -74,7 +77,7 @@ def _refuse(event: MesEvent, code: int, said: bytes | str) -> None:
     """The server answers, and does not want this mail: now (4xx), or ever (5xx)."""
     pause.end()
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    reason = f"The mail server says {code}: {text[:500]}"
+    reason = f"The mail server says {code}: {text[:500].replace(event.payload['to'], '…')}"
     if code in FOR_GOOD:
         raise GiveUp(reason)
     raise NotDelivered(reason, code=f"SMTP_{code}", at=_later(event))

@@ -17,6 +17,10 @@ METADATA = frozenset(map(ipaddress.ip_address, ("169.254.169.254", "100.100.100.
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# Ways on which a network leads to an address of IPv4: what stands in the last 32 bits, and what cannot be seen.
+_OF_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_HIDING = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("2001::/32"))  # local NAT64, Teredo
+
 
 class NotAllowed(Exception):
     """An address to which nothing is sent."""
@@ -82,9 +86,11 @@ def check_allowed(host: str) -> None:
 
 def is_allowed(address: Address) -> bool:
     """Whether something may be sent to an IP address."""
-    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
+    inner = _inner(address)
     if inner is not None:
         return is_allowed(inner)
+    if any(address in network for network in _HIDING):
+        return False
     if address in METADATA or address.is_multicast or address.is_unspecified:
         return False
     if address.is_loopback or address.is_link_local:
@@ -92,6 +98,15 @@ def is_allowed(address: Address) -> bool:
     is_of_the_future = address.version == 4 and address in ipaddress.ip_network("240.0.0.0/4")
     is_this_network = address.version == 4 and address in ipaddress.ip_network("0.0.0.0/8")
     return not (is_of_the_future or is_this_network)
+
+
+def _inner(address: Address) -> ipaddress.IPv4Address | None:
+    """Return the address of IPv4 to which one of IPv6 leads."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if any(address in network for network in _OF_IPV4) and not (address.is_loopback or address.is_unspecified):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 def resolve(target: Target) -> list[str]:

@@ -8,6 +8,7 @@ is kept. A receiver that does not answer has its own pause: it costs one time-ou
 import time
 from collections import OrderedDict
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,8 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from mes.platform.notifications.receiver_addresses import NotAllowed, Target, read_target, resolve
 from mes.platform.notifications.rule_models import NotificationRule
-from mes.platform.outbox.emit import GiveUp, TryAgain
+from mes.platform.notifications.stale import SPACING, is_left_out
+from mes.platform.outbox.emit import GiveUp
 from mes.platform.outbox.models import MesEvent
 from mes.platform.outbox.processor import backoff
 from mes.platform.outbox.receivers import Answer, NotDelivered, Pause, judge, read_answer
@@ -27,7 +29,6 @@ from mes.platform.outbox.signing import sign
 from mes.platform.outbox.time_limit import time_limit
 
 TYPE = "NOTICE_V1"
-OFF_WAIT = timedelta(minutes=10)
 CONNECT_TIMEOUT = 3  # seconds
 MOST_PAUSES = 1000
 
@@ -45,7 +46,10 @@ def pause_of(target: Target) -> Pause:
     pause = _pauses.get(name)
     if pause is None:
         pause = _pauses[name] = Pause(
-            first=timedelta(seconds=15), longest=timedelta(minutes=5), reason=f"{name} did not answer a moment ago."
+            first=timedelta(seconds=15),
+            longest=timedelta(minutes=5),
+            reason=f"{name} did not answer a moment ago.",
+            spacing=SPACING,
         )
         if len(_pauses) > MOST_PAUSES:
             _pauses.popitem(last=False)
@@ -58,9 +62,11 @@ def forget_pauses() -> None:
 
 
 def deliver(event: MesEvent) -> None:
-    """Deliver a NOTICE_WEBHOOK event. Raises TryAgain or GiveUp unless the receiver took it."""
-    if not is_set_up():
-        raise TryAgain("There is no secret (MES_WEBHOOK_SECRET).", at=timezone.now() + OFF_WAIT, counts=False)
+    """Deliver a NOTICE_WEBHOOK event; nothing without a secret, or of what is stale. Raises TryAgain or GiveUp unless
+    the receiver took it.
+    """
+    if is_left_out(event, is_set_up=is_set_up()):
+        return
     try:
         target = read_target(event.payload["to"])
     except NotAllowed as refusal:
@@ -139,7 +145,7 @@ def _ask(target: Target, address: str, body: bytes, headers: dict[str, str], tim
             "POST", target.path, body=body, headers=headers, timeout=timeout, redirect=False, retries=False,
             assert_same_host=False, preload_content=False,
         )  # fmt: skip
-        return read_answer(response)
+        return replace(read_answer(response), body="")  # whatever it says is kept and shown nowhere
 
 
 def _pool(target: Target, address: str) -> urllib3.HTTPConnectionPool:

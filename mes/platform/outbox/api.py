@@ -1,5 +1,7 @@
 """The outbox over HTTP: what happened, and having tried again what was given up."""
 
+from typing import Any
+
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -22,6 +24,7 @@ from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.outbox import dead_letters
 from mes.platform.outbox.models import EventType, MesEvent
+from mes.platform.outbox.shown import shown_payload
 
 
 class OutboxEventItem(RowSerializer):
@@ -58,6 +61,10 @@ class OutboxEventItem(RowSerializer):
             "error",
             "requestId",
         ]
+
+    def to_representation(self, instance: MesEvent) -> dict[str, Any]:
+        """Show what anybody may see of it."""
+        return {**super().to_representation(instance), "payload": shown_payload(instance)}
 
 
 class RetryAllRequest(StrictSerializer):

@@ -60,13 +60,15 @@ class Pause:
     """Keeps a receiver that does not answer from holding up all other events: each attempt costs its whole timeout.
 
     After a failure of the network, nothing is sent to it for a while in this process: `first`, doubled at each further
-    failure, at most `longest`. What was not tried is no attempt.
+    failure, at most `longest`. What was not tried is no attempt. With a `spacing` what waits is tried one by one, that
+    far apart: due all at once, it would go before whatever else happens then.
     """
 
-    def __init__(self, *, first: timedelta, longest: timedelta, reason: str) -> None:
-        self.first, self.longest, self.reason = first, longest, reason
+    def __init__(self, *, first: timedelta, longest: timedelta, reason: str, spacing: timedelta = timedelta(0)) -> None:
+        self.first, self.longest, self.reason, self.spacing = first, longest, reason, spacing
         self.failures = 0
         self.until: datetime | None = None
+        self._last: datetime | None = None  # place in the queue of what waits
 
     def begin(self, at: datetime | None = None) -> datetime:
         """Pause until then, or for longer with each failure in a row; return until when."""
@@ -77,12 +79,13 @@ class Pause:
 
     def end(self) -> None:
         """The receiver answers."""
-        self.failures, self.until = 0, None
+        self.failures, self.until, self._last = 0, None, None
 
     def check(self) -> None:
         """Raise TryAgain while it lasts."""
         if self.until is not None and timezone.now() < self.until:
-            raise TryAgain(self.reason, at=self.until, counts=False)
+            self._last = self.until if self._last is None else max(self.until, self._last + self.spacing)
+            raise TryAgain(self.reason, at=self._last if self.spacing else self.until, counts=False)
 
 
 def judge(answer: Answer, pause: Pause, *, attempts: int) -> None:

@@ -1,6 +1,8 @@
 """A file is what its content says, whatever it is called; what is none of the three is refused."""
 
 import io
+import random
+import time
 import zlib
 
 import pytest
@@ -103,6 +105,29 @@ def test_scripts_of_a_pdf_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detection, "_MOST_INFLATED", 50_000)
     with pytest.raises(FileTypeRefused):
         detect(PDF[:9] + bomb + PDF[9:], most_pixels=MOST)
+
+
+def test_streams_that_break_off_do_not_cost_minutes() -> None:
+    head = b"/ObjStm stream\n"
+    bomb = zlib.compress(b"0" * 20_000_000)[:-4] + b"bad!"  # it fails at its very end
+    content = PDF[:9] + (head + bomb[:2] + b"\0\x11\0\xee\xff") * 5_000 + head + bomb + PDF[9:]
+    began = time.monotonic()
+    with pytest.raises(FileTypeRefused):
+        detect(content, most_pixels=MOST)
+    assert time.monotonic() - began < 3
+    single = PDF[:9] + b"/ObjStm stream\n" + zlib.compress(b"0" * 5_000)[:-4] + b"bad!\nendstream\n" + PDF[9:]
+    detect(single, most_pixels=MOST)
+    broken = zlib.compress(b"/JavaScript " + random.Random(1).randbytes(5_000))[:-4] + b"bad!"
+    with pytest.raises(FileTypeRefused, match="scripts"):
+        detect(PDF[:9] + head + broken + b"endstream" + PDF[9:], most_pixels=MOST)
+
+
+def test_scans_of_a_picture_are_counted() -> None:
+    scan = b"\xff\xda\x00\x02x"
+    assert not detect(JPEG, most_pixels=MOST).is_decoded_whole
+    assert detect(JPEG[:-2] + scan + JPEG[-2:], most_pixels=MOST).is_decoded_whole
+    with pytest.raises(FileTypeRefused, match="scans"):
+        detect(JPEG[:-2] + scan * 100 + JPEG[-2:], most_pixels=MOST)
 
 
 @pytest.mark.parametrize("content", [PNG, JPEG, PROGRESSIVE, make_picture("PNG", mode="RGBA", color=(0, 0, 0, 0))])

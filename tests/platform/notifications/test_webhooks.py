@@ -1,13 +1,15 @@
 """Webhooks: signed, once at each receiver, and a dead one delays no other."""
 
+import ipaddress
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 
 from demo.erp import Erp, serve
@@ -150,7 +152,7 @@ def test_an_answer_is_read_in_bounds(start: Start, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("demo.erp.Erp.take", lambda *args: (400, {"error": "x" * 1_000_000 + "\x00"}))
     hook(url)
     event = delivery()
-    assert event.status == "DEAD" and len(event.error) < 1000
+    assert (event.status, event.error) == ("DEAD", "HTTP 400"), "what it says is kept nowhere"
 
 
 @pytest.mark.parametrize("found", [["127.0.0.1"], ["10.0.0.7", "127.0.0.1"], ["169.254.169.254"], ["::1"]])
@@ -204,10 +206,67 @@ def test_a_name_that_there_is_not_is_tried_again(start: Start, monkeypatch: pyte
     assert event.status == "FAILED" and "Name or service not known" in event.error
 
 
-def test_switched_off_it_waits_without_using_its_attempts(start: Start, settings: Any) -> None:
-    _receiver, url = start()
+def test_switched_off_nothing_waits(start: Start, settings: Any) -> None:
+    receiver, url = start()
     hook(url)
     settings.MES_WEBHOOK_SECRET = ""
     event = delivery()
-    assert (event.status, event.attempts) == ("FAILED", 0)
-    assert event.next_attempt_at > timezone.now() + timedelta(minutes=5)
+    assert (event.status, receiver.requests) == ("COMPLETED", 0)
+
+
+def test_what_a_dead_receiver_left_lying_is_sent_no_more(start: Start, settings: Any) -> None:
+    receiver, url = start()
+    hook(url)
+    tell(make_notice())
+    event = sent("NOTICE_WEBHOOK")[-1]
+    MesEvent.objects.filter(pk=event.pk).update(occurred_at=timezone.now() - settings.MES_NOTICE_AGE)
+    webhooks.pause_of(receiver_addresses.read_target(url)).begin()
+    work_off()
+    event.refresh_from_db()
+    assert (event.status, receiver.requests) == ("COMPLETED", 0), "a pause is no reason to keep it"
+
+
+def test_what_waits_is_due_one_by_one(start: Start) -> None:
+    _receiver, url = start()
+    hook(url)
+    until = webhooks.pause_of(receiver_addresses.read_target(url)).begin()
+    for number in range(5):
+        tell(make_notice(f"k{number}"))
+    work_off()
+    due = sorted(event.next_attempt_at for event in sent("NOTICE_WEBHOOK"))
+    assert {later - at for at, later in pairwise(due)} == {webhooks.SPACING} and due[0] >= until
+
+
+def test_who_looks_into_the_outbox_sees_no_address(start: Start, client: Any) -> None:
+    hook("https://chat.example:8443/hook/secret?token=secret")
+    make_rule(channels=["MAIL"])
+    make_user(Role.QUALITY, email="secret@plant.example")
+    tell(make_notice())
+    client.force_login(make_user(Role.ADMIN))
+    shown = client.get("/api/events")
+    places = {item["eventType"]: item["payload"].get("to") for item in shown.json()["data"]["items"]}
+    assert (places["NOTICE_WEBHOOK"], places["NOTICE_MAIL"]) == ("https://chat.example/…", "…")
+    pages = [client.get(reverse("admin:mes_mesevent_change", args=[event.pk])) for event in MesEvent.objects.all()]
+    for page in (shown, *pages):
+        assert page.status_code == 200 and "secret" not in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("host", "is_fine"),
+    [
+        ("64:ff9b::10.0.0.7", True),
+        ("64:ff9b::169.254.169.254", False),
+        ("64:ff9b::127.0.0.1", False),
+        ("::169.254.169.254", False),
+        ("::ffff:169.254.169.254", False),
+        ("2002:a9fe:a9fe::1", False),
+        ("64:ff9b:1::1", False),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", False),
+        ("::1", False),
+        ("::", False),
+        ("fd00::7", True),
+        ("2001:db8::7", True),
+    ],
+)
+def test_an_address_is_what_it_leads_to(host: str, is_fine: bool) -> None:
+    assert receiver_addresses.is_allowed(ipaddress.ip_address(host)) == is_fine
