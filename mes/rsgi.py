@@ -17,7 +17,9 @@ application = Gateway(
     Rules(
         body_limit=settings.MES_BATCH_BODY_LIMIT,
         body_seconds=settings.MES_BODY_TIMEOUT.total_seconds(),
-        sign_in_paths=frozenset(map(reverse, (settings.LOGIN_URL, "admin:login", "account-password"))),
+        sign_in_paths=frozenset(
+            map(reverse, (settings.LOGIN_URL, "admin:login", "account-password", "account-pin", "sign-on"))
+        ),
         file_paths=(reverse("lists"),),
         upload_paths=frozenset(map(reverse, UPLOADS)),
         upload_limit=settings.MES_FILE_BODY_LIMIT,

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
@@ -85,6 +85,8 @@ def _create(values: dict[str, Any]) -> Qualification:
 @require_POST
 def act(request: HttpRequest, qualification_id: int, action: str) -> HttpResponse:
     """Change the last day of a qualification, or end it."""
+    if action not in (CHANGE, END):
+        raise Http404
 
     def do() -> str:
         with transaction.atomic():

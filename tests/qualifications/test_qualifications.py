@@ -218,6 +218,8 @@ def test_the_page_gives_changes_and_takes_one(supervisor: APIClient, olga: User)
     client.post(f"/qualifications/{made.pk}/change/", {"until": ""})
     made.refresh_from_db()
     assert made.until is None
+    assert client.post(f"/qualifications/{made.pk}/delete/").status_code == 404
+    assert Qualification.objects.exists()
     client.post(f"/qualifications/{made.pk}/end/")
     assert not Qualification.objects.exists()
     client.post(f"/qualifications/{made.pk}/end/")

@@ -142,7 +142,9 @@ class Standing:
 # What a badge with its PIN opens at a terminal: the work at stations and what is decided there. It is no password:
 # whoever keeps rules and master data, or says who may do what, signs in.
 ROLES_AT_TERMINALS = frozenset({Role.OPERATOR, Role.SUPERVISOR, Role.QUALITY})
-_NOT_AT_TERMINALS = frozenset({Capability.QUALITY_RULES, Capability.QUALIFY, Capability.TERMINALS})
+_NOT_AT_TERMINALS = frozenset(
+    {Capability.QUALITY_RULES, Capability.QUALIFY, Capability.TERMINALS, Capability.NOTIFICATIONS}
+)
 
 
 def at_terminal(standing: Standing) -> Standing:

@@ -42,6 +42,7 @@ class Purpose(StrEnum):
     PASSWORD = "password"
     SECOND_FACTOR = "second factor"
     SIGNATURE = "signature"  # and PINs at terminals: what locks one locks both
+    PIN = "PIN"  # how many of these were PINs, which a right one takes back
 
 
 @dataclass(frozen=True)
@@ -93,22 +94,33 @@ class Attempt:
     account: str
     address: str
     counts: list[AttemptCount]
-    before: dict[str, datetime | None]
+    before: dict[str, tuple[datetime | None, datetime]]
 
     def succeed(self) -> None:
         """Take the failure back, end the row of failures of this account from here, and remember that it was here."""
         self.take_back()
         self._label(_known_name(self.account))
-        narrowest = self.counts_by_kind.get(Counted.BOTH) or self.counts_by_kind[Counted.ACCOUNT]
-        row = AttemptCount.objects.filter(pk=narrowest.pk)
+        row = AttemptCount.objects.filter(pk=self._narrowest.pk)
         row.update(failures=0, blocked_until=None, succeeded_at=timezone.now())
+
+    def forgive(self, failures: int) -> None:
+        """Take failures of before back, and remember that the account was here."""
+        row = AttemptCount.objects.filter(pk=self._narrowest.pk)
+        row.update(failures=Greatest(F("failures") - failures, 0), succeeded_at=timezone.now())
+        self._label(_known_name(self.account))
+
+    @property
+    def _narrowest(self) -> AttemptCount:
+        return self.counts_by_kind.get(Counted.BOTH) or self.counts_by_kind[Counted.ACCOUNT]
 
     def take_back(self) -> None:
         """Count it no longer. A delay that others brought about stays."""
         for count in self.counts:
             row = AttemptCount.objects.filter(pk=count.pk)
             row.update(failures=Greatest(F("failures") - 1, 0))
-            row.filter(blocked_until=count.blocked_until).update(blocked_until=self.before[count.pk])
+            blocked_until, last_at = self.before[count.pk]
+            row.filter(blocked_until=count.blocked_until).update(blocked_until=blocked_until)
+            row.filter(last_at=count.last_at).update(last_at=last_at)  # so that failures are forgotten in their time
 
     def fail(self) -> None:
         """Log it; tell the administrators where it delays the next one."""
@@ -180,7 +192,7 @@ def begin(purpose: Purpose, *, account: str, address: str) -> Attempt:
         counts = list(AttemptCount.objects.select_for_update().filter(pk__in=keys.values()).order_by("key"))
         now = timezone.now()
         _check(counts, now)
-        before = {count.pk: count.blocked_until for count in counts}
+        before = {count.pk: (count.blocked_until, count.last_at) for count in counts}
         for count in counts:
             _add_failure(purpose, count, now)
         AttemptCount.objects.bulk_update(counts, ["failures", "last_at", "blocked_until"])
@@ -199,6 +211,36 @@ class LockingAttempt:
         """Take the failures back, and begin the counts anew."""
         for attempt in self.counted:
             attempt.succeed()
+
+    def succeed_by_pin(self) -> None:
+        """Take this one and the wrong PINs before it back. A PIN says nothing of who guessed at passwords and
+        signatures: those stay counted.
+        """
+        self.take_back()
+        with transaction.atomic():
+            tally = AttemptCount.objects.select_for_update().filter(pk=self._tally_key).first()
+            wrong = 0 if tally is None or _is_forgotten(tally, _QUARTER, timezone.now()) else tally.failures
+            AttemptCount.objects.filter(pk=self._tally_key).update(failures=0)
+            for attempt in self.counted:
+                attempt.forgive(wrong)
+
+    def fail_by_pin(self) -> None:
+        """Leave it counted, and keep that it was a PIN: only that is known to be wrong, so no tally of attempts."""
+        self.fail()
+        with transaction.atomic():
+            AttemptCount.objects.bulk_create(
+                [AttemptCount(key=self._tally_key, counted=Counted.BOTH, label=_make_label(Purpose.PIN))],
+                ignore_conflicts=True,
+            )
+            tally, now = AttemptCount.objects.select_for_update().get(pk=self._tally_key), timezone.now()
+            tally.failures = 1 if _is_forgotten(tally, _QUARTER, now) else tally.failures + 1
+            tally.last_at = now
+            tally.save(update_fields=["failures", "last_at"])
+
+    @property
+    def _tally_key(self) -> str:
+        first = self.counted[0]
+        return _digest(Purpose.PIN, Counted.BOTH, _normal_name(first.account), first.address)
 
     def take_back(self) -> None:
         """Count it no longer: nothing was checked, or what was refused was no guess."""
@@ -239,13 +281,17 @@ def _check(counts: list[AttemptCount], now: datetime) -> None:
 
 def _add_failure(purpose: Purpose, count: AttemptCount, now: datetime) -> None:
     limit = LIMITS[purpose, _kind(count)]
-    if count.last_at < now - limit.forgotten_after:
+    if _is_forgotten(count, limit.forgotten_after, now):
         count.failures = 0
     count.failures += 1
     count.last_at = now
     delay = limit.delay(count.failures)
     if delay:
         count.blocked_until = now + delay
+
+
+def _is_forgotten(count: AttemptCount, after: timedelta, now: datetime) -> bool:
+    return count.last_at < now - after
 
 
 def _kind(count: AttemptCount) -> Counted:

@@ -6,7 +6,7 @@ import structlog
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -17,6 +17,10 @@ logger = structlog.get_logger(__name__)
 LEAST_DIGITS, MOST_DIGITS = 4, 8
 PIN_PATTERN = rf"^[0-9]{{{LEAST_DIGITS},{MOST_DIGITS}}}$"
 _ROWS = ("0123456789", "9876543210")
+
+
+class BadgeTaken(Exception):
+    """Somebody else has got the badge since it was checked that nobody has it."""
 
 
 def check_pin(pin: str) -> None:
@@ -45,9 +49,10 @@ def check_badge(code: str, *, person: User) -> None:
 def keep(person: User, *, code: str, pin: str = "") -> None:
     """Give a person a badge, and a PIN if one is given; without a code, take the badge away.
 
-    Where anything changes, who is signed on by the badge is signed off. Raises IntegrityError for a code that somebody
+    Where anything changes, who is signed on by the badge is signed off. Raises BadgeTaken for a code that somebody
     else has got meanwhile.
     """
+    list(User.objects.select_for_update(no_key=True).filter(pk=person.pk))  # first, as who signs on does
     badge = Badge.objects.select_for_update().filter(user=person).first()
     if badge is not None and badge.code == code and not pin:
         return
@@ -61,9 +66,17 @@ def keep(person: User, *, code: str, pin: str = "") -> None:
         badge.code = code
         if pin:
             _put_pin(badge, pin)
-        badge.save()
+        _save(badge)
     end_sign_ons(person)
     logger.info("badge changed", account=person.get_username(), has_badge=bool(code), has_new_pin=bool(pin))
+
+
+def _save(badge: Badge) -> None:
+    try:
+        with transaction.atomic():
+            badge.save()
+    except IntegrityError:
+        raise BadgeTaken from None
 
 
 def set_pin(person: User, pin: str) -> bool:

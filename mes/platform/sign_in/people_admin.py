@@ -285,6 +285,13 @@ class PersonAdmin(ForAdministrators, admin.ModelAdmin):
         )
         badges.keep(obj, code=form.cleaned_data.get("badge", ""), pin=form.cleaned_data.get("new_pin", ""))
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Show the form, or keep what it says. What another Admin gave away at the same moment is seen once more."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except badges.BadgeTaken:
+            return super().changeform_view(request, *args, **kwargs)
+
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> HttpResponse:
         """Show a refusal with its status."""
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.contrib.auth import login, logout
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
@@ -37,6 +38,7 @@ _UNKNOWN = "badge:"
 BY_PASSWORD_ONLY = frozenset(
     {"account-password", "account-pin", "second-factor-set-up", "second-factor-codes", "second-factor-off"}
 )
+_SENT_AGAIN = (401, 403, 408, 425, 429)  # what waits in the browser is, without anybody's doing
 _READING = ("GET", "HEAD", "OPTIONS", "TRACE")
 # An act within so long of the one before is not noted: whoever is idle is signed off so much earlier at most.
 NOTED_EVERY = timedelta(seconds=5)
@@ -151,7 +153,7 @@ def _check(request: HttpRequest | Request, code: str, pin: str) -> Badge:
         attempt.take_back()
         raise errors.SigningBusy from None
     if not is_right:
-        attempt.fail()
+        attempt.fail_by_pin()
         raise errors.SignOnRefused
     assert badge is not None
     return _check_standing(badge, attempt)
@@ -166,7 +168,7 @@ def _check_standing(badge: Badge, attempt: attempts.LockingAttempt) -> Badge:
     if not at_terminal(standing).capabilities:
         attempt.take_back()
         raise errors.NoWorkAtTerminals
-    attempt.succeed()
+    attempt.succeed_by_pin()
     return badge
 
 
@@ -194,11 +196,12 @@ def _change_person(request: HttpRequest | Request, terminal: Terminal, badge: Ba
 
 
 def _is_still_good(badge: Badge) -> bool:
-    """Whether a badge is as it was when its PIN was checked. Locked with its person: whoever takes either away waits,
-    and then ends the session that is begun.
+    """Whether a badge is as it was when its PIN was checked. Locked after its person, as where people are changed:
+    whoever takes either away waits, and then ends the session that is begun.
     """
-    same = Badge.objects.filter(pk=badge.pk, code=badge.code, pin_hash=badge.pin_hash, user__is_active=True)
-    return same.select_for_update(of=("self", "user"), no_key=True).select_related("user").first() is not None
+    people = User.objects.select_for_update(no_key=True).filter(pk=badge.user_id, is_active=True)
+    same = Badge.objects.select_for_update(no_key=True)
+    return bool(people) and same.filter(pk=badge.pk, code=badge.code, pin_hash=badge.pin_hash).first() is not None
 
 
 def lock_terminal(terminal: Terminal) -> Terminal:
@@ -241,7 +244,8 @@ def _end(ids: Iterable[int]) -> None:
 class SignOnWatch:
     """Middleware: who signed on by badge has a floor's rights only, and stays signed on by acts, not by looking.
 
-    A page that asks every few seconds what is new is no act; what a person sends is, unless it could not be answered.
+    A page that asks every few seconds what is new is no act; what a person sends is, unless it could not be answered,
+    or is sent again by itself, for as long as nobody is there who may.
     """
 
     def __init__(self, get_response: Handler) -> None:
@@ -251,7 +255,7 @@ class SignOnWatch:
         """Go on, and note what was done."""
         terminals.note_heard(request)
         response = self.get_response(request)
-        if request.method not in _READING and response.status_code < 500:
+        if request.method not in _READING and _is_answered(response.status_code):
             _note_act(request)
         return response
 
@@ -266,6 +270,10 @@ class SignOnWatch:
             message = _("Who signed on by badge cannot change how they sign in. Sign in by name and password.")
             return answer(request, 403, "PERMISSION_DENIED", message)
         return None
+
+
+def _is_answered(status: int) -> bool:
+    return status < 500 and status not in _SENT_AGAIN
 
 
 def _note_act(request: HttpRequest | Request) -> None:

@@ -132,7 +132,7 @@ def _answer(here: sign_on.Here) -> Response:
 
 
 urlpatterns = [
-    path("sign-on", SignOnViewSet.as_view({"get": "who", "post": "sign_on"})),
+    path("sign-on", SignOnViewSet.as_view({"get": "who", "post": "sign_on"}), name="sign-on"),
     path("sign-on/stay", SignOnViewSet.as_view({"post": "stay"})),
     path("sign-off", SignOnViewSet.as_view({"post": "sign_off"})),
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -45,13 +45,18 @@ def find_terminal(request: HttpRequest | Request) -> Terminal | None:
 
 
 def note_heard(request: HttpRequest | Request) -> None:
-    """Keep that a terminal was heard, once a minute at most."""
+    """Keep that a terminal was heard, once a minute at most. Where that cannot be written, what is asked for is
+    answered all the same.
+    """
     text = _secret_of(request)
     if not text or not _heard.is_due(key := _hash(text)):
         return
     now = timezone.now()
     long_ago = Q(last_heard_at=None) | Q(last_heard_at__lt=now - timedelta(seconds=HEARD_EVERY))
-    Terminal.objects.filter(long_ago, secret_hash=key, revoked_at=None).update(last_heard_at=now)
+    try:
+        Terminal.objects.filter(long_ago, secret_hash=key, revoked_at=None).update(last_heard_at=now)
+    except DatabaseError as error:
+        logger.warning("not noted that a terminal was heard", reason=str(error))
 
 
 def _secret_of(request: HttpRequest | Request) -> str:

@@ -93,7 +93,7 @@ class Plant:
         rules = Rules(
             body_limit=LIMIT,
             body_seconds=0.2,
-            sign_in_paths=frozenset({"/sign-in/"}),
+            sign_in_paths=frozenset({"/sign-in/", "/api/sign-on"}),
             upload_paths=frozenset({"/api/files"}),
             upload_limit=20 * LIMIT,
         )
@@ -194,6 +194,22 @@ def test_a_stranger_may_send_a_form_to_a_page_and_no_more(plant: Plant) -> None:
 def test_passwords_are_sent_to_the_one_thread_of_sign_ins(plant: Plant) -> None:
     plant.run(lambda: plant.send(Protocol(b"a=1"), length(b"a=1"), path="/sign-in/"))
     assert plant.seen[0][2] == "sign-ins-1"
+
+
+def test_a_stranger_may_send_a_badge_with_its_pin_and_no_more(plant: Plant) -> None:
+    plant.run(lambda: plant.send(Protocol(b"{}"), length(b"{}"), path="/api/sign-on"))
+    assert plant.seen[0][1:] == (b"{}", "sign-ins-1")
+    large = Protocol(b"x" * (FORM_LIMIT + 1))
+    again = Plant()
+    again.run(lambda: again.send(large, length(large.parts[0]), path="/api/sign-on"))
+    assert (large.is_read, again.seen[0][1]) == (False, b"")
+
+
+def test_what_hashes_is_sent_to_the_one_thread_of_sign_ins() -> None:
+    from mes import rsgi
+
+    secret = {"/sign-in/", "/admin/login/", "/account/password/", "/account/pin/", "/api/sign-on"}
+    assert rsgi.application.rules.sign_in_paths == secret
 
 
 @pytest.mark.parametrize(("status", "least"), [("200 OK", 0), ("429 Too Many Requests", 0.4), ("503 Busy", 0.4)])

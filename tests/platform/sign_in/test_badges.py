@@ -101,6 +101,23 @@ def test_what_cannot_be_is_told_at_its_field(admin: Client, fields: dict[str, st
     assert Badge.objects.count() == 1
 
 
+def test_a_badge_that_another_admin_gives_at_the_same_moment_is_told(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_badge("otto")
+    olga = make_user(Role.OPERATOR, username="olga")
+    check, asked = badges.check_badge, []
+
+    def check_too_early(code: str, *, person: User) -> None:
+        asked.append(code)
+        if len(asked) > 1:
+            check(code, person=person)
+
+    monkeypatch.setattr(badges, "check_badge", check_too_early)
+    assert "badge" in errors_of(save(admin, olga, badge="B-otto", first_name="Olga"))
+    assert not User.objects.filter(first_name="Olga").exists()
+
+
 @pytest.mark.parametrize("pin", ["0000", "77777777", "1234", "4321", "56789", "12", "123456789", "", "48 2", "48.2"])
 def test_pins_that_anybody_would_guess_first_are_none(pin: str) -> None:
     with pytest.raises(ValidationError):

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.contrib.sessions.models import Session
-from django.db import connection
+from django.db import DatabaseError, connection
+from django.db.models import QuerySet
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mes.platform.accounts import people
 from mes.platform.accounts.hashers import HashingBusy
-from mes.platform.accounts.roles import Role
+from mes.platform.accounts.roles import Capability, Role, Standing, at_terminal
 from mes.platform.database import retention
 from mes.platform.database.retention import Rows
 from mes.platform.sign_in import badges, terminals
@@ -202,12 +203,21 @@ def test_a_badge_opens_the_work_of_stations_only(browser: Client) -> None:
         assert browser.get(address).status_code in (302, 403), address
         assert browser.get(address, follow=True).status_code == 403, address
     assert browser.post("/api/lines", {"code": "L", "name": "L"}, content_type="application/json").status_code == 403
-    assert browser.post("/account/password/", {}).status_code == 403
+    for address in ("/account/password/", "/account/pin/", "/qualifications/give/"):
+        assert browser.post(address, {}).status_code == 403, address
     assert browser.get("/account/second-factor/set-up/").status_code == 403
     assert browser.get("/").status_code == 200
     other = Client()
     other.force_login(ada)
     assert other.get("/admin/").status_code == 200
+
+
+def test_no_role_of_the_floor_keeps_rules_or_people_by_badge() -> None:
+    every = Standing(roles=frozenset(Role), capabilities=frozenset(Capability))
+    work = (
+        "track readings bind stop runs units authorize waive close disposition remark hold defect fai oqc mrb release"
+    )
+    assert at_terminal(every).capabilities == {Capability(name) for name in work.split()}
 
 
 # --- the lock -----------------------------------------------------------------------------------------------------
@@ -252,6 +262,25 @@ def test_a_right_pin_ends_the_row_of_failures(browser: Client, olga: User) -> No
         for _time in range(4):
             sign_on(browser, pin="8264")
         assert sign_on(browser).status_code == 200
+
+
+def test_a_right_pin_leaves_wrong_passwords_counted(browser: Client, olga: User) -> None:
+    form = {"username": "olga", "password": "wrong"}
+    answers = [browser.post("/sign-in/", form).status_code for _time in range(4)]
+    assert sign_on(browser).status_code == 200
+    sign_off(browser)
+    answers += [browser.post("/sign-in/", form).status_code for _time in range(3)]
+    assert answers == [200] * 6 + [429]
+
+
+def test_a_right_pin_leaves_wrong_signatures_counted(browser: Client, olga: User) -> None:
+    for _time in range(3):
+        assert_refused(sign_with_password(olga, "olga", "wrong"), "SIGNATURE_REFUSED", 403)
+    sign_on(browser, pin="8264")
+    assert sign_on(browser).status_code == 200
+    assert_refused(sign_with_password(olga, "olga", "wrong"), "SIGNATURE_REFUSED", 403)
+    assert_refused(sign_with_password(olga, "olga", "wrong"), "SIGNATURE_REFUSED", 403)
+    assert_refused(sign_with_password(olga, "olga", "secret"), "SIGN_ON_LOCKED", 429)
 
 
 def test_guesses_at_a_badge_that_nobody_has_lock_nobody(browser: Client, olga: User) -> None:
@@ -305,6 +334,23 @@ def test_looking_is_no_act_and_acting_is(browser: Client, olga: User) -> None:
     with CaptureQueriesContext(connection) as statements:
         browser.post("/api/stations/SMT-01/track-in", body, content_type="application/json")
     assert not [each for each in statements if "UPDATE" in each["sql"] and "mes_signon" in each["sql"]]
+
+
+def test_what_is_sent_again_by_itself_is_no_act(browser: Client, olga: User) -> None:
+    make_plant()
+    sign_on(browser)
+    age(minutes=10)
+    refused = browser.post("/api/lines", {"code": "L", "name": "L"}, content_type="application/json")
+    assert refused.status_code == 403
+    assert SignOn.objects.get().last_act_at < timezone.now() - timedelta(minutes=9)
+
+
+def test_a_terminal_is_answered_where_nothing_can_be_written(browser: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_given: Any, **_values: Any) -> int:
+        raise DatabaseError("read only")
+
+    monkeypatch.setattr(QuerySet, "update", refuse)
+    assert who(browser)["person"] is None
 
 
 def test_who_types_and_sends_nothing_stays(browser: Client, olga: User) -> None:

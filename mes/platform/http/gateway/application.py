@@ -5,7 +5,7 @@ is awaited by the event loop, which holds thousands, and only a whole request ta
 
 1. The head says who sends. A device's token that this process knows is recognised at once, all others by a thread.
 2. Whose sender is not known may not send a body to the API: Django refuses the head. To a page a stranger may
-   send what a form holds, because signing in is one.
+   send what a form holds, because signing in is one; so to where people sign on at terminals, which is of the API.
 3. The body is awaited with a deadline and a least rate (`bodies`).
 4. A lane (`lanes`) answers: machines have threads of their own, those who sign in have one, monitoring has three; pages
    have the others. Where too much waits, the answer is 503 before it has waited for long.
@@ -63,10 +63,11 @@ class Senders:
 class Rules:
     """What is let in. A body larger than `body_limit` bytes is read away: its length says so to the view.
 
-    `body_seconds` may any body take, `sign_in_paths` are those to which passwords are sent, where one that is refused
-    unchecked is answered after `guess_seconds`, below `file_paths` a query with `format` asks for all of a list, and a
-    request that takes longer than `longest` seconds hangs; None: it may. A client that takes no part of a file for
-    `part_seconds` is given up. Whoever is known may send `upload_limit` bytes to `upload_paths`: they wait in a file.
+    `body_seconds` may any body take, `sign_in_paths` are those to which passwords or PINs are sent, where one that is
+    refused unchecked is answered after `guess_seconds`, below `file_paths` a query with `format` asks for all of a
+    list, and a request that takes longer than `longest` seconds hangs; None: it may. A client that takes no part of a
+    file for `part_seconds` is given up. Whoever is known may send `upload_limit` bytes to `upload_paths`: they wait in
+    a file.
     """
 
     body_limit: int
@@ -164,7 +165,7 @@ class Gateway:
         length = bodies.content_length(environ)
         is_upload = is_known and environ["PATH_INFO"] in self.rules.upload_paths
         limit = self.rules.upload_limit if is_upload else self.rules.body_limit if is_known else FORM_LIMIT
-        if not is_known and environ["PATH_INFO"].startswith(API_PREFIX):
+        if not is_known and self._is_closed_to_strangers(environ["PATH_INFO"]):
             environ["CONTENT_LENGTH"] = "0"
         elif length is None or length <= limit:
             body, size = await self._read(protocol, length, limit, is_known, is_upload)
@@ -177,6 +178,9 @@ class Gateway:
                 await bodies.read(protocol, length, limit=0, most=READ_AWAY * limit, seconds=self.rules.body_seconds)
         environ["mes.close"] = True
         return BytesIO()
+
+    def _is_closed_to_strangers(self, path: str) -> bool:
+        return path.startswith(API_PREFIX) and path not in self.rules.sign_in_paths
 
     async def _read(
         self, protocol: Any, length: int | None, limit: int, is_known: bool, is_upload: bool
