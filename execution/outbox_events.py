@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from execution.data.judging import JudgedValue
 from execution.models import Track
-from mes.platform.outbox.emit import NewEvent
+from mes.platform.outbox.emit import NewEvent, short_key
 from mes.platform.outbox.models import EventType
 from mes.production.models import Run, Unit, UnitStatus
 from mes.routing.snapshots import StepSnapshot
@@ -57,7 +57,7 @@ def alarm_event(
     """Return the DATA_ALARM of a value outside its alarm band. `key` names the event the value came with."""
     return NewEvent(
         event_type=EventType.DATA_ALARM,
-        key=f"alarm:{key}"[:200],
+        key=short_key(f"alarm:{key}"),
         entity_type="UNIT" if sn else "CARRIER_TRACK",
         entity_id=sn or str(carrier_track_id),
         occurred_at=value.collected_at,

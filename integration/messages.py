@@ -148,10 +148,11 @@ class MessageLog:
         rows = [_refused_row(repeats) for repeats in same.values()]
         names = {"entity_type": self.entity_type, "channel": self.channel}
         given = {"refused": as_json(rows), "at": timezone.now(), "request_id": request_ids.current()}
-        kept = fetch_all(KEEP_REFUSED, {**given, **names})
-        ids = {(key, bytes.fromhex(digest), code): message_id for message_id, key, digest, code, _is_told in kept}
-        if kept and kept[0][-1]:
-            self._tell(same, ids)
+        with transaction.atomic(savepoint=False):  # what is kept is told of, whatever happens between
+            kept = fetch_all(KEEP_REFUSED, {**given, **names})
+            ids = {(key, bytes.fromhex(digest), code): message_id for message_id, key, digest, code, _is_told in kept}
+            if kept and kept[0][-1]:
+                self._tell(same, ids)
         return ids
 
     def _tell(self, same: Mapping[Sameness, Sequence[Refusal]], ids: Mapping[Sameness, int]) -> None:

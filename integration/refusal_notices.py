@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -28,12 +27,9 @@ class Refused:
 
 
 def tell(refused: Sequence[Refused]) -> None:
-    """Tell of messages that were kept; there is a rule for it. It follows the statement that keeps them, which most
-    of the time is its own transaction.
-    """
+    """Tell of messages that were kept; there is a rule for it. In the transaction that keeps them."""
     lines = _find_lines(refused)
-    with transaction.atomic():
-        announce_wanted([_notice(each, line_id) for each, line_id in zip(refused, lines, strict=True)])
+    announce_wanted([_notice(each, line_id) for each, line_id in zip(refused, lines, strict=True)])
 
 
 def _notice(refused: Refused, line_id: int | None) -> Notice:

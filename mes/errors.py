@@ -892,6 +892,12 @@ class TooManyAttachments(Unprocessable):
     code, message = "TOO_MANY_ATTACHMENTS", _("It has {most} files already; take one away first.")
 
 
+class AttachmentSigned(Unprocessable):
+    """Somebody takes a file away that was there when its record was signed."""
+
+    code, message = "ATTACHMENT_SIGNED", _("The record was signed with this file; it stays.")
+
+
 class FileTypeRefused(Unprocessable):
     code, message = "FILE_TYPE_REFUSED", _("The file is not taken: {reason}.")
 

@@ -184,6 +184,17 @@ def test_a_file_is_taken_away_by_who_attached_it_or_by_quality_and_the_audit_has
     assert list(entries)[-1] == ("DELETE", "wrong board") and len(entries) == 4
 
 
+def test_what_a_record_was_signed_with_is_not_taken_away(client: APIClient, plant: Plant) -> None:
+    item = inspect(plant)
+    before = attach(client, "FAI_ITEM", item.pk, photo(client, 9)).json()["data"]["id"]
+    FirstArticle.objects.update(signed_at=timezone.now())
+    later = attach(client, "FAI_ITEM", item.pk, photo(client, 8)).json()["data"]["id"]
+    refused = client.delete(f"/api/attachments/{before}")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "ATTACHMENT_SIGNED")
+    assert client.delete(f"/api/attachments/{later}").status_code == 200
+    assert [str(pk) for pk in FileAttachment.objects.values_list("pk", flat=True)] == [before]
+
+
 def test_what_was_signed_stays_as_it_was(client: APIClient, plant: Plant) -> None:
     item = inspect(plant, signed=True)
     before = signed_document.read(item.first_article_id)

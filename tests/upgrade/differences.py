@@ -118,6 +118,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "clocks_are_swept": {" 8 time-rules/instances?pageSize=200.body.data.items": SETS},
     "/first-articles/FAI-INSPECTING/": {".body": "it says that what fails is held"},
     "/first-articles/FAI-PASSED/": {".body": "it is signed by password"},
+    "/notifications/": {".body": "it leads to the rules of who is told of what"},
     "/ingest/events/": {".body": KEPT},
     "/ingest/events/?status=REJECTED": {".body": KEPT},
     "/api/trace/units/P-1": {".body.data.carrierLoads.0.unloadedAt": CARRIERS},

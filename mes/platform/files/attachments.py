@@ -5,7 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from mes.errors import AttachmentNotFound, AttachmentOfOther, TooManyAttachments
+from mes.errors import AttachmentNotFound, AttachmentOfOther, AttachmentSigned, TooManyAttachments
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.files.hooks import AttachableRecord, attachable_records
 from mes.platform.files.models import FileAttachment
@@ -43,16 +43,25 @@ def attach(
 def detach(attachment_id: int, *, by: str, may_remove_any: bool) -> FileAttachment:
     """Take a file away from a record; the file itself stays for a while. Return what the attachment was.
 
-    Raises AttachmentNotFound; AttachmentOfOther unless it is one's own or one may take away any.
+    Raises AttachmentNotFound; AttachmentOfOther unless it is one's own or one may take away any; AttachmentSigned of
+    what was there when the record was signed.
     """
     with transaction.atomic():
         rows = FileAttachment.objects.select_for_update(of=("self",))
         attachment = get_or_raise(rows, AttachmentNotFound, pk=attachment_id)
         if not may_remove_any and attachment.attached_by != by:
             raise AttachmentOfOther(by=attachment.attached_by)
+        if not attachment.is_added_later and _is_signed(attachment):
+            raise AttachmentSigned
         keep([attachment.file_id])
         FileAttachment.objects.filter(pk=attachment.pk).delete()
         return attachment
+
+
+def _is_signed(attachment: FileAttachment) -> bool:
+    kind = find_kind(attachment.record_type)
+    found = kind.find(attachment.record_id) if kind else None
+    return found is not None and found.signed_at is not None
 
 
 def attached() -> Q:

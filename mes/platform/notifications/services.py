@@ -13,12 +13,11 @@ from django.utils import timezone
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import FollowedLine, Notification, Severity
 from mes.platform.notifications.rule_models import NoticeEvent, NotificationRule
-from mes.platform.outbox.emit import NewEvent, emit
+from mes.platform.outbox.emit import NewEvent, emit, short_key
 from mes.platform.outbox.models import EventType
 from mes.platform.sweeps import Sweep, storable
 
 BATCH = 1000
-LONGEST_KEY = 200
 LONGEST_SAID = 500
 LONGEST_FACT = 200
 
@@ -90,7 +89,7 @@ def _write(notice: Notice, people: Sequence[_Person], now: datetime) -> int:
     rows = [
         Notification(
             recipient_id=person.user_id,
-            key=notice.key[:LONGEST_KEY],
+            key=short_key(notice.key),
             severity=notice.severity,
             text=notice.text[:500],
             address=notice.address[:500],
@@ -144,7 +143,7 @@ def announce_wanted(notices: Sequence[Notice], **extra: Any) -> None:
 def _as_event(notice: Notice, extra: Mapping[str, Any]) -> NewEvent:
     assert notice.event is not None
     at = notice.at or timezone.now()
-    key = storable(notice.key)[:LONGEST_KEY]
+    key = short_key(storable(notice.key))
     told = {
         "event": notice.event.value,
         "key": key,
@@ -159,7 +158,7 @@ def _as_event(notice: Notice, extra: Mapping[str, Any]) -> NewEvent:
     }
     return NewEvent(
         event_type=EventType.NOTICE,
-        key=f"notice:{notice.event.value}:{key}"[:LONGEST_KEY],
+        key=short_key(f"notice:{notice.event.value}:{key}"),
         entity_type="NOTICE",
         entity_id=key[:100],
         occurred_at=at,

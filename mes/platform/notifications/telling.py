@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -215,16 +214,22 @@ def end_quiet_times() -> int:
 
 
 def end_windows(windows: Sequence[NoticeWindow], now: datetime) -> None:
-    """End the quiet times of locked rules; whoever was not told of something in one is told how much that is."""
+    """End the quiet times of locked rules; whoever was not told of something in one, and is of
+    the rule still, is told how much that is."""
     if not windows:
         return
     NoticeWindow.objects.filter(pk__in=[window.pk for window in windows]).delete()
     counted = [window for window in windows if window.more]
-    people = {int(window.receiver) for window in counted if window.channel == NoticeChannel.APP}
-    there = set(User.objects.filter(pk__in=people, is_active=True).values_list("pk", flat=True)) if people else set()
-    left = {str(pk) for pk in people - there}
-    present = [window for window in counted if window.receiver not in left]
-    _write([(_sum_up(window), Receiver(window.channel, window.receiver)) for window in present], now)
+    if not counted:
+        return
+    rules = NotificationRule.objects.in_bulk({window.rule_id for window in counted})
+    audience = Audience(list(rules.values()))
+    told: Told = []
+    for window in counted:
+        said, receiver = _sum_up(window), Receiver(window.channel, window.receiver)
+        if receiver in audience.receivers(rules[window.rule_id], said.line_ids):
+            told.append((said, receiver))
+    _write(told, now)
 
 
 def _sum_up(window: NoticeWindow) -> Said:

@@ -5,6 +5,7 @@ does. Handlers are registered by any app in its `AppConfig.ready()`; they run la
 no handler wants is written as completed: most moves of units concern no rule.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -81,6 +82,17 @@ class NewEvent:
     run_id: int | None = None
     payload: dict[str, Any] = field(default_factory=dict)
     max_attempts: int = 10
+
+
+LONGEST_KEY = 200
+
+
+def short_key(key: str) -> str:
+    """Return a key that can be kept: as it is, or, where it is too long, one that no other has."""
+    if len(key) <= LONGEST_KEY:
+        return key
+    named = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{key[: LONGEST_KEY - len(named) - 1]}:{named}"
 
 
 # Whether a handler wants the event `e`, in the text of a statement. Until `with_interest` puts its condition there,

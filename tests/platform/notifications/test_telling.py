@@ -186,6 +186,25 @@ def test_nothing_is_summed_up_for_who_has_left_or_by_a_rule_that_is_off(what):
     assert not NoticeWindow.objects.exists()
 
 
+def test_nothing_is_summed_up_for_who_was_taken_out_of_the_rule():
+    quinn, sam = make_user(Role.QUALITY), make_user(Role.SUPERVISOR)
+    rule = make_rule(roles=[Role.QUALITY, Role.SUPERVISOR], quiet_minutes=10)
+    tell(make_notice("first"))
+    tell(make_notice("second"))
+    rule.roles = [Role.SUPERVISOR]
+    rule.save()
+    end_quiet()
+    telling.end_quiet_times()
+    assert (len(told(quinn)), len(told(sam))) == (1, 2)
+
+
+def test_long_keys_are_told_apart():
+    quinn = make_user(Role.QUALITY)
+    make_rule()
+    tell(make_notice("k" * 250 + "1"), make_notice("k" * 250 + "2"))
+    assert len(set(told(quinn))) == 2
+
+
 def test_a_person_who_is_deleted_stops_nobody_elses_number():
     quinn, other = make_user(Role.QUALITY), make_user(Role.QUALITY)
     make_rule(quiet_minutes=10)
