@@ -48,6 +48,10 @@ ENTRY_ID = (
     "The key of an entry that is kept until it is answered, and may be sent again; then `at` must be given. The same "
     "content is answered as the first time, other content is EVENT_ID_CONFLICT, and what is refused is kept."
 )
+TRACK_ID = (
+    "The open track that it is about, as track-in answered it: another one is never closed (UNIT_NOT_IN_STATION). "
+    "Without it, an entry that was made before the open track began is refused (EVENT_TIME_OUT_OF_ORDER)."
+)
 OPERATOR = "Who is said to do it; by default who is signed in."
 KEPT = (
     "sent again it gets the first answer. Refused, it is kept as a failed message, and holds the unit that it says has "
@@ -138,6 +142,7 @@ class TrackOutRequest(Entry):
     runNo = CodeField(required=False, allow_null=True, help_text="By default the run of its open track.")
     sn = ScannedField(UNIT)
     result = serializers.ChoiceField(choices=TrackResult.choices)
+    trackId = serializers.CharField(max_length=20, required=False, allow_null=True, help_text=TRACK_ID)
     # Not by `many`, which would let each of them be null as well.
     data = serializers.ListField(child=TypedValue(), required=False, allow_null=True)  # type: ignore[assignment]
     defects = serializers.ListField(child=NamedDefect(), max_length=MOST_DEFECTS, required=False, allow_null=True)

@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from django.utils import timezone
+
 from execution import rules, tracking
 from execution.data.judging import Reading, check_shape
 from execution.failing_reports import FailingReport, find_failing, judge_fitting
@@ -52,6 +54,7 @@ def track_in(body: Mapping[str, Any], *, station_code: str, by: str) -> Done:
         at=body.get("at"),
         operator=body.get("operator_id") or by,
         by=by,
+        may_be_late=body.get("entry_id") is not None,
     )
     answer = {
         "sn": unit.sn,
@@ -78,6 +81,8 @@ def track_out(body: Mapping[str, Any], *, station_code: str, by: str) -> Done:
         by=by,
         readings=readings_of(body),
         defects=defects_of(body),
+        track_id=body.get("track_id"),
+        may_be_late=body.get("entry_id") is not None,
     )
     track, unit = departure.track, departure.unit
     answer = {
@@ -127,7 +132,7 @@ def read_failing(body: Mapping[str, Any], *, station_code: str) -> tuple[str, Fa
     step = None if unit is None else _find_step(unit, station_code)
     if unit is None or step is None:
         return None
-    at: datetime = body["at"]
+    at: datetime = body.get("at") or timezone.now()
     judged = judge_fitting(readings_of(body), step, source=TrackSource.MANUAL, default_time=at)
     defects = find_counting(defects_of(body), "", codes_when_asked())
     report = find_failing(step.step_no, body["result"], judged, defects)

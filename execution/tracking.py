@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -22,6 +22,9 @@ from mes.production.active_runs import Moment, find_active_run
 from mes.production.models import Run, Unit, UnitStatus
 from mes.production.names import Names, under_present_sn
 from mes.production.serial_numbers import no_such_unit
+
+# By how much the time of an entry may be wrong: a browser tells it by the server's clock, as it learns it from answers.
+ENTRY_SKEW = timedelta(seconds=5)
 
 __all__ = ["Departure", "ReportedDefect", "create_on_the_fly", "get_run", "get_station", "track_in", "track_out"]
 
@@ -58,8 +61,12 @@ def track_in(
     by: str = "",
     wo_no: str | None = None,
     at: datetime | None = None,
+    may_be_late: bool = False,
 ) -> tuple[Track, Unit, bool]:
     """Put a unit into a station by hand; return (track, unit, created). A repeated scan there changes nothing.
+
+    What `may_be_late` is about the attempt that there was at its time: where the unit has left the station since, it
+    begins no other, and finds none (EventTimeOutOfOrder).
 
     Without `run_no` it is the unit's run, of a unit in none the run that was active here then.
     `operator` is who is said to do it, `by` who is signed in.
@@ -75,12 +82,20 @@ def track_in(
         create_on_the_fly(run, sn=sn, station=station_state.station, by_machine=False, locked=locked)
         station_state, run, state = _find(run_no=run.run_no, sn=sn, moment=moment, locked=None)
     assert state is not None
+    if may_be_late:
+        _check_not_overtaken(at, state.last_out_of(station_state.station.pk))
     track = state.open_track
     if track and (track.station_id, track.run_id) == (station_state.station.pk, run.pk):
         return track, state.unit, False
     move = moves.enter(state, station_state, run=run, source=TrackSource.MANUAL, at=at, operator=operator, by=by)
     write([move], now=timezone.now())
     return move.track, move.unit, True
+
+
+def _check_not_overtaken(at: datetime, previous: datetime | None) -> None:
+    """Raise EventTimeOutOfOrder for an entry that came late, after what it knew nothing of."""
+    if previous is not None and previous - at > ENTRY_SKEW:
+        raise errors.EventTimeOutOfOrder(at=at.isoformat(), previous=previous.isoformat())
 
 
 def _find(
@@ -161,10 +176,14 @@ def track_out(
     at: datetime | None = None,
     readings: Sequence[judging.Reading] = (),
     defects: Sequence[ReportedDefect] = (),
+    track_id: str | None = None,
+    may_be_late: bool = False,
 ) -> Departure:
     """Take a unit out of a station by hand, with its result, typed values and what is wrong with it.
 
-    Without `run_no` it is the run of the track. `operator` is who is said to do it, `by` who is signed in.
+    Without `run_no` it is the run of the track. With a `track_id` that one is closed and no other; without it, what
+    `may_be_late` closes none that began after its time (EventTimeOutOfOrder): it is about an earlier one.
+    `operator` is who is said to do it, `by` who is signed in.
     Raises UnitNotInStation, UnitOnHold, DefectCodeNotFound, ResultContradictsDefect, RequiredDataMissing,
     DataSpecNotFound, SpecNotBound, DataTypeMismatch, EventTimeInFuture, EventTimeOutOfOrder.
     """
@@ -174,10 +193,13 @@ def track_out(
     if state is None:
         raise no_such_unit(sn, run)
     track, unit = state.open_track, state.unit
-    if track is None or track.station_id != station_state.station.pk:
+    is_meant = track is not None and track_id in (None, str(track.pk))
+    if track is None or not is_meant or track.station_id != station_state.station.pk:
         raise errors.UnitNotInStation(sn=sn, station=station_code)
     if run_no is not None and track.run_id != run.pk:
         raise errors.UnitRunMismatch(sn=sn, run=run_no)
+    if may_be_late and track_id is None:
+        _check_not_overtaken(at, track.in_at)
     if unit.status == UnitStatus.ON_HOLD:
         raise errors.UnitOnHold(sn=sn, reason=unit.hold_reason)
     move = moves.of_open_track(state, find_earlier([state])[track.pk])

@@ -6,6 +6,7 @@ board holds it, as any report does.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from rest_framework.exceptions import ValidationError
 
 from execution import station_work
 from execution.api import REQUESTS
+from execution.models import TrackResult
 from execution.station_work import EntryKind
 from integration.models import FailedMessage
 from integration.one_by_one import OneByOneChannel
@@ -24,6 +26,7 @@ from integration.refused_reports import HoldingLog, Refused, Said
 from mes import errors
 from mes.platform.http import parsing
 from mes.platform.http.envelope import flatten
+from mes.platform.http.serializers import type_problems
 from mes.platform.inbound import keys
 from mes.platform.inbound.channels import Parse
 from mes.platform.inbound.digest import digest_of
@@ -46,7 +49,9 @@ class Envelope(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=Fa
 
 
 class StationEntry(Message, frozen=True, gc=False):
-    """A well-formed entry with its checked body. `fault` is why it names no unit, though it is well-formed."""
+    """An entry with its checked body. `fault` is why it cannot be done, whatever its unit: it names none, then `body`
+    is empty; or it fails a unit, and the rest of it is not well-formed: then `body` is what could be read.
+    """
 
     station_code: str
     kind: EntryKind
@@ -91,7 +96,7 @@ class StationEntryLog(HoldingLog):
 
 
 def _find_failing(message: Message) -> Said:
-    if not isinstance(message, StationEntry) or message.kind != EntryKind.TRACK_OUT or message.fault is not None:
+    if not isinstance(message, StationEntry) or message.kind != EntryKind.TRACK_OUT or not message.body:
         return {}
     said = station_work.read_failing(message.body, station_code=message.station_code)
     return {} if said is None else dict([said])
@@ -109,7 +114,7 @@ class StationEntryChannel(OneByOneChannel[StationEntry]):
         envelope = parsing.convert(payload, Envelope)
         body, fault = _check(envelope)
         # Sameness compares instants, however they are written.
-        at = {"at": body["at"].astimezone(UTC).isoformat()} if body else {}
+        at = {"at": body["at"].astimezone(UTC).isoformat()} if body.get("at") else {}
         said = {**payload, "body": {**envelope.body, **at}}
         return StationEntry(
             envelope.entry_id,
@@ -166,13 +171,39 @@ class StationEntryChannel(OneByOneChannel[StationEntry]):
 
 
 def _check(envelope: Envelope) -> tuple[dict[str, Any], errors.DomainError | None]:
-    """Return the checked body of an entry, or why there can be no unit that it names. Raises ValidationFailed."""
+    """Return the checked body of an entry, and why it cannot be done whatever its unit. Raises ValidationFailed."""
     checked = REQUESTS[envelope.kind](data={**envelope.body, "entryId": envelope.entry_id})
     try:
         checked.is_valid(raise_exception=True)
         station_work.readings_of(checked.validated_data)  # each has exactly one value
     except ValidationError as error:
-        raise errors.ValidationFailed(flatten(error.detail)) from error
+        return _read_failing(envelope, errors.ValidationFailed(flatten(error.detail)))
+    except errors.ValidationFailed as refusal:
+        return _read_failing(envelope, refusal)
     except errors.SnUnreadable as fault:
         return {}, fault
     return checked.validated_data, None
+
+
+def _read_failing(
+    envelope: Envelope, refusal: errors.ValidationFailed
+) -> tuple[dict[str, Any], errors.ValidationFailed]:
+    """Return what can be read of a malformed entry that fails its unit, which is held for it, and why it is refused.
+
+    Raises the refusal of any other.
+    """
+    given = {**envelope.body, "entryId": envelope.entry_id}
+    if envelope.kind != EntryKind.TRACK_OUT or given.get("result") != TrackResult.FAIL:
+        raise refusal
+    read = {}
+    for name, field in REQUESTS[envelope.kind]().fields.items():
+        if given.get(name) is not None and not type_problems(field, given[name]):
+            with suppress(ValidationError, errors.DomainError):
+                read[field.source] = field.run_validation(given[name])
+    if not read.keys() >= {"sn", "entry_id"}:
+        raise refusal
+    try:
+        station_work.readings_of(read)
+    except errors.ValidationFailed:
+        del read["data"]
+    return read, refusal

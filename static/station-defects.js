@@ -22,8 +22,12 @@ const stationDefects = {
     const [defect] = there >= 0 ? unit.defects.splice(there, 1) : [{ code, locations: [], quantity: 1 }];
     unit.defects.push(defect);
   },
+  // A designator as it is kept: what no label can print is no part of it.
+  designator(text) {
+    return text.replace(/\p{C}/gu, "").trim().toUpperCase().slice(0, this.config.longestLocation);
+  },
   locate(unit, text) {
-    const defect = unit.defects.at(-1), location = text.trim().toUpperCase().slice(0, this.config.longestLocation);
+    const defect = unit.defects.at(-1), location = this.designator(text);
     if (location && !defect.locations.includes(location)) defect.locations.push(location);
     return location;
   },
@@ -122,7 +126,7 @@ const stationDefects = {
     const defect = unit.defects[Number(field.dataset.where)];
     if (!field.value.trim() || !defect) return;
     for (const part of field.value.split(/[\s,;]+/)) {
-      const location = part.toUpperCase();
+      const location = this.designator(part);
       if (location && !defect.locations.includes(location)) defect.locations.push(location);
     }
     field.value = "";

@@ -360,7 +360,10 @@
     await settle(entryId, { draws: false });
     delete kept.sent[entryId];
     told = null;
-    if (entry?.kind === "track-in") {
+    // Also where it is not in the station any more, or was worked on without an answer: to take it in again changes
+    // nothing where it is still here, and tells its own form.
+    if (entry?.kind === "track-in" || !unit.hasOwnForm || entry?.error?.code === "UNIT_NOT_IN_STATION") {
+      delete unit.trackId;
       Object.assign(unit, { state: "asking", key: `${unit.key}+` });
       kept.units.push(unit);
       kept.chosen = unit.key;
@@ -402,7 +405,8 @@
     stationForm.show(part("values"), { wrong: read.wrong, missing });
     if (read.wrong.length) return note("wrong_beside", { names: read.wrong.map(({ name }) => name).join(", ") }, "bad");
     if (missing.length) return note("missing", { names: missing.join(", ") }, "bad");
-    record(unit, result, { result, data: read.data, defects: stationDefects.body(unit) });
+    const of = unit.trackId ? { trackId: unit.trackId } : {}; // no later attempt is closed, where this arrives late
+    record(unit, result, { result, ...of, data: read.data, defects: stationDefects.body(unit) });
   }
 
   async function record(unit, result, body) {
@@ -523,13 +527,14 @@
     if (form) kept.form = form;
     if (!unit) {
       const sent = Object.values(kept.sent).find((each) => each.entryId === entryId);
-      if (sent) sent.sn = answer.sn;
+      // Opened again, it shows the form of its own step, not the last one of this station.
+      if (sent) Object.assign(sent, form ?? {}, { sn: answer.sn, stepNo: answer.stepNo, attempt: answer.attempt, trackId: answer.trackId, hasOwnForm: form !== null });
       else early.set(entryId, () => takeAnswerIn(entryId, answer));
       return keep();
     }
     const same = kept.units.find((each) => each !== unit && each.sn === answer.sn);
     if (same) return joinUnits(unit, same);
-    Object.assign(unit, { sn: answer.sn, state: "in", isHeld: answer.status === "ON_HOLD", attempt: answer.attempt, answeredAt: unit.state === "in" ? unit.answeredAt : Date.now(), ...(form ?? {}), stepNo: answer.stepNo });
+    Object.assign(unit, { sn: answer.sn, state: "in", isHeld: answer.status === "ON_HOLD", attempt: answer.attempt, trackId: answer.trackId, hasOwnForm: form !== null, answeredAt: unit.state === "in" ? unit.answeredAt : Date.now(), ...(form ?? {}), stepNo: answer.stepNo });
     stationTones.play("good");
     draw();
   }

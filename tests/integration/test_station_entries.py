@@ -332,3 +332,64 @@ def test_a_passed_entry_for_a_unit_that_was_worked_elsewhere_meanwhile(operator:
     with nothing_changes():
         assert_refused(leave(operator, entry(at=moment())), "UNIT_NOT_IN_STATION")
     assert FailedMessage.objects.get().held_unit_ids == []
+
+
+def later_attempt(operator: APIClient) -> tuple[str, str]:
+    """Have a unit in for its second attempt, after it failed the first a minute ago; return both tracks."""
+    now = timezone.now()
+    first = assert_done(enter(operator, entry("i-1", at=(now - timedelta(seconds=90)).isoformat())), 201)
+    assert_done(leave(operator, entry("o-1", at=(now - timedelta(seconds=60)).isoformat()), result="FAIL"))
+    stand("QUEUED")  # as where a retest is allowed
+    second = assert_done(enter(operator, entry("i-2", at=(now - timedelta(seconds=30)).isoformat())), 201)
+    return first["trackId"], second["trackId"]
+
+
+@pytest.mark.parametrize("result", ["PASS", "FAIL"])
+@pytest.mark.parametrize("names_track", [True, False])
+def test_a_late_entry_closes_no_later_attempt(operator: APIClient, result: str, names_track: bool) -> None:
+    """A terminal that was cut off recorded it for the first attempt; what it says against the unit holds it."""
+    first, second = later_attempt(operator)
+    late = entry("e-9", at=(timezone.now() - timedelta(seconds=75)).isoformat())
+    named, code, status = ({"trackId": first}, "UNIT_NOT_IN_STATION", 409)
+    if not names_track:
+        named, code, status = ({}, "EVENT_TIME_OUT_OF_ORDER", 422)
+    details = assert_refused(leave(operator, late | named, result=result), code, status)
+    assert Track.objects.values_list("out_at", flat=True).get(pk=second) is None
+    assert details.get("held") == (["SN-1"] if result == "FAIL" else None)
+
+
+def test_an_entry_closes_the_track_that_it_names(operator: APIClient) -> None:
+    _first, second = later_attempt(operator)
+    assert assert_done(leave(operator, entry("e-9", trackId=second)))["trackId"] == second
+
+
+@pytest.mark.parametrize("is_in_again", [True, False])
+def test_a_late_track_in_is_no_later_attempt(operator: APIClient, is_in_again: bool) -> None:
+    """Else the PASS that follows it would close an attempt that it knows nothing of."""
+    _first, second = later_attempt(operator)
+    if not is_in_again:
+        Track.objects.filter(pk=second).delete()
+        stand("QUEUED")
+    late = entry("e-8", at=(timezone.now() - timedelta(seconds=80)).isoformat())
+    assert_refused(enter(operator, late), "EVENT_TIME_OUT_OF_ORDER", 422)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"defects": [{"code": "BRIDGE", "location": "U\u0007"}]}, id="a designator"),
+        pytest.param({"data": [{"specName": "Supply Voltage", "valueNumber": "9.9"}]}, id="a value"),
+        pytest.param({"data": [{"specName": "Supply Voltage"}]}, id="a value that is none"),
+        pytest.param({"what": 1}, id="a field that nobody knows"),
+        pytest.param({"at": "yesterday"}, id="a time"),
+    ],
+)
+def test_a_failing_entry_that_is_malformed_holds_its_unit(operator: APIClient, fields: dict[str, Any]) -> None:
+    track_in(operator, "SMT-01")
+    body = entry(**fields)
+    for _time in range(2):
+        details = assert_refused(leave(operator, body, result="FAIL"), "VALIDATION_ERROR", 400)
+        assert details["held"] == ["SN-1"]
+    assert where() == ("ON_HOLD", "IN_STATION")
+    assert FailedMessage.objects.get().count == 2
+    assert "held" not in assert_refused(leave(operator, entry("e-2", **fields)), "VALIDATION_ERROR", 400)
