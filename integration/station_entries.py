@@ -195,11 +195,11 @@ def _read_failing(
     given = {**envelope.body, "entryId": envelope.entry_id}
     if envelope.kind != EntryKind.TRACK_OUT or given.get("result") != TrackResult.FAIL:
         raise refusal
-    read = {}
+    read: dict[str, Any] = {}
     for name, field in REQUESTS[envelope.kind]().fields.items():
         if given.get(name) is not None and not type_problems(field, given[name]):
             with suppress(ValidationError, errors.DomainError):
-                read[field.source] = field.run_validation(given[name])
+                read[str(field.source)] = field.run_validation(given[name])
     if not read.keys() >= {"sn", "entry_id"}:
         raise refusal
     try:
