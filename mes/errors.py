@@ -898,6 +898,13 @@ class AttachmentSigned(Unprocessable):
     code, message = "ATTACHMENT_SIGNED", _("The record was signed with this file; it stays.")
 
 
+class FileQuotaExceeded(Unprocessable):
+    """Somebody sends more than a day's files that nothing uses."""
+
+    code = "FILE_QUOTA_EXCEEDED"
+    message = _("You sent {most} MiB of files within a day that nothing uses. Use them, or go on tomorrow.")
+
+
 class FileTypeRefused(Unprocessable):
     code, message = "FILE_TYPE_REFUSED", _("The file is not taken: {reason}.")
 

@@ -434,6 +434,7 @@ MES_STATEMENT_TIMEOUT = timedelta(seconds=_number("MES_STATEMENT_TIMEOUT_SECONDS
 DATA_UPLOAD_MAX_MEMORY_SIZE = MES_BATCH_BODY_LIMIT + 1
 MES_FILE_LIMIT = _number("MES_FILE_LIMIT_MB", default=20) * 1024 * 1024  # bytes of a file that people send
 MES_FILE_BODY_LIMIT = MES_FILE_LIMIT + 64 * 1024  # of the form that has it
+MES_FILE_QUOTA = _number("MES_FILE_QUOTA_MB", default=1024) * 1024 * 1024  # bytes of a sender and day, unused
 MES_FILE_PIXELS = _number("MES_FILE_MEGAPIXELS", default=64) * 1_000_000  # of a picture
 MES_UNREADABLE_SNS = env.list("MES_UNREADABLE_SNS", default=["NOREAD", "ERROR", "UNKNOWN", "NULL", "NONE", "NA"])
 MES_CHANGE_REASON = _choice("MES_CHANGE_REASON", "PAGES", "ALWAYS")  # ALWAYS: over HTTP, too

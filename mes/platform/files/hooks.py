@@ -17,6 +17,14 @@ from mes.platform.hooks import Hook
 file_uses: Hook[Callable[[], Q]] = Hook()
 
 
+def unused() -> Q:
+    """Return the condition that nothing uses a file."""
+    condition = Q()
+    for use in file_uses:
+        condition &= ~use()
+    return condition
+
+
 @dataclass(frozen=True)
 class RecordFound:
     """A record that a file is attached to: the address of its page, and when it was signed."""

@@ -3,15 +3,18 @@
 import hashlib
 import unicodedata
 from collections.abc import Iterable
+from datetime import timedelta
 from io import BytesIO
 from typing import IO, Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Sum
 from django.utils import timezone
 
-from mes.errors import PayloadTooLarge, StoredFileNotFound
+from mes.errors import FileQuotaExceeded, PayloadTooLarge, StoredFileNotFound
 from mes.platform.files.detection import Detected, detect
+from mes.platform.files.hooks import unused
 from mes.platform.files.models import LONGEST_NAME, MediaType, StoredFile, StoredFilePart
 from mes.platform.files.thumbnails import make_thumbnail
 
@@ -33,13 +36,15 @@ _INSERT = """
 def store(stream: IO[bytes], *, name: str, by: str) -> tuple[StoredFile, bool]:
     """Keep a file; return (file, whether it is new). The same content again is the same file, with its first name.
 
-    Raises PayloadTooLarge; FileTypeRefused for what is no PDF, PNG or JPEG.
+    Raises PayloadTooLarge; FileQuotaExceeded; FileTypeRefused for what is no PDF, PNG or JPEG.
     """
     content = stream.read(settings.MES_FILE_LIMIT + 1)
     if len(content) > settings.MES_FILE_LIMIT:
         raise PayloadTooLarge(limit=settings.MES_FILE_LIMIT)
     sha256 = hashlib.sha256(content).hexdigest()
     known = StoredFile.objects.filter(sha256=sha256).exists()
+    if not known:
+        _check_quota(len(content), by)
     found = detect(content, most_pixels=settings.MES_FILE_PIXELS)
     thumbnail = None if known else make_thumbnail(content, found)
     with transaction.atomic():
@@ -47,6 +52,18 @@ def store(stream: IO[bytes], *, name: str, by: str) -> tuple[StoredFile, bool]:
         if is_new:
             _write_parts(pk, content)
     return StoredFile.objects.defer("thumbnail").get(pk=pk), is_new
+
+
+def _check_quota(size: int, by: str) -> None:
+    """Raise FileQuotaExceeded where somebody has sent too much within a day of what nothing uses. Files in use are
+    looked for only where all of them would be too much.
+    """
+    since = timezone.now() - timedelta(days=1)
+    sent = StoredFile.objects.filter(wanted_at__gte=since, uploaded_at__gte=since, uploaded_by=by).order_by()
+    for files in (sent, sent.filter(unused())):
+        if size + (files.aggregate(bytes=Sum("size"))["bytes"] or 0) <= settings.MES_FILE_QUOTA:
+            return
+    raise FileQuotaExceeded(most=settings.MES_FILE_QUOTA // (1024 * 1024))
 
 
 def _insert(

@@ -12,9 +12,8 @@ from rest_framework.test import APIClient
 from mes.errors import StoredFileNotFound
 from mes.platform.accounts.roles import Role
 from mes.platform.database import retention
-from mes.platform.files import retention as files
-from mes.platform.files import services
-from mes.platform.files.models import StoredFile, StoredFilePart
+from mes.platform.files import hooks, services
+from mes.platform.files.models import FileAttachment, StoredFile, StoredFilePart
 from tests.factories import api_client, make_user
 from tests.platform.files.support import claim_pixels, make_pdf, make_picture, send
 
@@ -117,10 +116,23 @@ def test_reading_a_file_takes_few_statements(client: APIClient, django_assert_nu
         assert browser.get(f"/files/{pk}/", headers={"If-None-Match": "*"}).status_code == 304
 
 
+def test_who_sends_more_in_a_day_than_is_used_is_stopped(client: APIClient, settings: Any) -> None:
+    settings.MES_FILE_QUOTA = 2 * len(make_pdf(text="0"))
+    sent = [send(client, make_pdf(text=str(number))) for number in range(3)]
+    assert [answer.status_code for answer in sent] == [201, 201, 422]
+    assert sent[-1].json()["error"]["code"] == "FILE_QUOTA_EXCEEDED"
+    assert send(client, make_pdf(text="0")).status_code == 200, "it is kept already"
+    assert send(api_client(Role.QUALITY), make_pdf(text="4")).status_code == 201, "others go on"
+    FileAttachment.objects.create(file=StoredFile.objects.earliest("pk"), record_type="DEFECT", record_id=1)
+    assert send(client, make_pdf(text="5")).status_code == 201, "one is used now"
+    StoredFile.objects.update(uploaded_at=timezone.now() - timedelta(days=1))
+    assert send(client, make_pdf(text="6")).status_code == 201
+
+
 def test_what_nothing_uses_goes_in_time(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     pks = [int(send(client, make_pdf(text=str(number))).json()["data"]["id"]) for number in range(4)]
     used, unused, wanted, fresh = pks
-    monkeypatch.setattr(files, "file_uses", [lambda: Q(pk=used)])
+    monkeypatch.setattr(hooks, "file_uses", [lambda: Q(pk=used)])
     StoredFile.objects.exclude(pk=fresh).update(wanted_at=timezone.now() - timedelta(days=31))
     send(client, make_pdf(text="2"))  # again
     assert retention.run().rows == {"files": 1}
