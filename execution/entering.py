@@ -118,8 +118,8 @@ class Entering:
         step = self.step
         if self.by_machine or step is None or not step.requires_qualification:
             return
-        worker = self.worker or NOBODY
-        if not worker.is_qualified(step.operation_code, at=self.at):
+        worker = (self.worker or NOBODY).find_unqualified(step.operation_code, at=self.at)
+        if worker is not None:
             yield errors.OperatorNotQualified(operator=worker.name, operation=step.operation_code, step_no=step.step_no)
 
     def _list_refusals_of_time(self, state: UnitState) -> Iterator[errors.DomainError]:

@@ -76,7 +76,13 @@ function wait(seconds) {
   show();
 }
 
-const bare = (text) => { const code = text.trim(); return code.startsWith(PREFIX) ? code.slice(PREFIX.length).trim() : code; };
+// What was scanned, without the AIM identifier by which some scanners say how they read it.
+const read = (text) => text.trim().replace(/^\][A-Za-z][0-9A-Za-z]/, "");
+
+function bare(text) {
+  const code = read(text);
+  return code.startsWith(PREFIX) ? code.slice(PREFIX.length).trim() : code;
+}
 
 function takeBadge(code) {
   if (!form) return;
@@ -90,7 +96,7 @@ function takeBadge(code) {
 
 document.addEventListener("badge-scanned", (event) => takeBadge(event.detail.badge));
 document.addEventListener("scan", (event) => {
-  const text = event.detail.text.trim();
+  const text = read(event.detail.text);
   const isBadge = text.startsWith(PREFIX) || event.detail.field === badge;
   if (!form || event.defaultPrevented || !isBadge) return;
   event.preventDefault();

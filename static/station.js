@@ -252,7 +252,10 @@
     CANCEL: () => cancel(),
     DEFECT: (code) => nameDefect(code),
     DESIGNATOR: (location) => nameDesignator(location),
-    BADGE: (badge) => document.dispatchEvent(new CustomEvent("badge-scanned", { detail: { badge } })),
+    BADGE: (badge) => {
+      if (part("sign-on-form")) document.dispatchEvent(new CustomEvent("badge-scanned", { detail: { badge } }));
+      else note("no_terminal", {}, "bad");
+    },
     UNKNOWN: (text) => note("unknown_command", { text }, "bad"),
   };
   function run({ kind, value }) {

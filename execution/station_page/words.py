@@ -95,6 +95,7 @@ WORDS: Mapping[str, str | Promise] = {
     "put_aside": _("{sn} stays in this station. Scan it again to go on with it."),
     "nothing_to_cancel": _("There is nothing to cancel."),
     "unknown_command": _("This command is not known: {text}"),
+    "no_terminal": _("This browser is no terminal: nobody signs on by badge here. Sign in by name and password."),
     "unknown_defect": _("No defect code is called {code}."),
     "defect_added": _("{name} is named."),
     "designator_first": _("Name the defect first, then where it is."),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 
+from django.contrib.auth.models import User
 from django.db.models import Q
 from django.utils import timezone
 
@@ -13,12 +14,31 @@ from mes.qualifications.models import Qualification
 
 @dataclass
 class Worker:
-    """Who works at a station, by user name or badge; None: a token works there and names nobody.
+    """Who works at a station, by user name or badge; None: a token works there and names nobody. `other` is whom who is
+    signed in names as who does it, if not themselves.
 
     What is read of one is remembered, so that the units of a carrier ask once.
     """
 
     name: str | None = None
+    other: str | None = None
+
+    def find_unqualified(self, operation_code: str, *, at: datetime) -> "Worker | None":
+        """Return who of them is not qualified, if one is not: who sends it, or somebody else who is said to do it. A
+        name that nobody here has is a claim of which nothing is known.
+        """
+        if not self.is_qualified(operation_code, at=at):
+            return self
+        other = self._somebody_else
+        return None if other is None or other.is_qualified(operation_code, at=at) else other
+
+    @cached_property
+    def _somebody_else(self) -> "Worker | None":
+        if not self.other:
+            return None
+        is_meant = Q(username=self.other) | Q(badge__code=self.other)
+        known = User.objects.filter(is_meant).exclude(username=self.name)
+        return Worker(self.other) if known.exists() else None
 
     def is_qualified(self, operation_code: str, *, at: datetime) -> bool:
         """Whether the person has a qualification for an operation that was not over at a time. One statement, the first
@@ -38,6 +58,8 @@ class Worker:
 
 
 def worker_of(by: str, operator: str | None) -> Worker:
-    """Return who works: who is signed in (`by`), whoever else they name; where a token is, whom it names."""
-    name = by if by and not by.startswith(OF_TOKENS) else operator
-    return Worker(None if not name or name.startswith(OF_TOKENS) else name)
+    """Return who works: who is signed in (`by`), and whom they name besides; where a token is, whom it names."""
+    named = None if not operator or operator.startswith(OF_TOKENS) else operator
+    if by and not by.startswith(OF_TOKENS):
+        return Worker(by, None if named == by else named)
+    return Worker(named)

@@ -54,7 +54,7 @@ def test_a_badge_is_scanned_and_a_pin_tapped(sign_in: SignIn, look: Look) -> Non
     page.wait_for_url("**/account/")
     expect(page.get_by_role("heading", name="Olga Meier")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
-    page.get_by_label("Badge: scan it").fill("LK.U.B-olga")  # as a scanner types it
+    page.get_by_label("Badge: scan it").fill("]C1LK.U.B-olga")  # as a scanner types it
     page.keyboard.press("Enter")
     page.keyboard.type("4711")
     page.keyboard.press("Enter")
@@ -72,7 +72,7 @@ def test_at_the_station_the_next_one_takes_over(sign_in: SignIn, look: Look) -> 
     for width, scheme in ((390, "dark"), (1920, "light"), (1024, "light")):
         at(page, width, scheme)
         look()
-    scan_badge(page, "LK.U.B-otto")
+    scan_badge(page, "]C1LK.U.B-otto")
     expect(page.get_by_label("PIN", exact=True)).to_be_focused()
     look()
     tap(page, "4711")

@@ -84,11 +84,20 @@ def test_the_last_day_belongs_to_it(plant: Plant, olga: User, *, days: int | Non
     assert track_in(signed_in(olga)).status_code == (201 if is_good else 409)
 
 
-def test_it_is_asked_of_whoever_is_signed_in_whomever_they_name(plant: Plant, olga: User) -> None:
+def test_it_is_asked_of_whoever_is_signed_in_and_of_whom_they_name(plant: Plant, olga: User) -> None:
     qualify(olga)
     other = signed_in(make_user(Role.OPERATOR, username="otto"))
     assert [each["code"] for each in ask(other, operatorId="olga")["reasons"]] == ["OPERATOR_NOT_QUALIFIED"]
-    assert ask(signed_in(olga), operatorId="otto")["allowed"]
+    client = signed_in(olga)
+    make_badge("ina")
+    for named in ("otto", "ina", "B-ina"):
+        reasons = ask(client, operatorId=named)["reasons"]
+        assert [(each["code"], each["fact"]["operator"]) for each in reasons] == [("OPERATOR_NOT_QUALIFIED", named)]
+        refused = send(client, "/api/stations/SMT-01/track-in", {"sn": "SN-1", "operatorId": named})
+        assert_refused(refused, "OPERATOR_NOT_QUALIFIED", 409)
+    qualify(User.objects.get(username="ina"))
+    for named in ("olga", "B-olga", "ina", "B-ina", "nobody"):
+        assert ask(client, operatorId=named)["allowed"], named
 
 
 def test_at_a_terminal_it_is_asked_of_who_signed_on(plant: Plant, olga: User) -> None:

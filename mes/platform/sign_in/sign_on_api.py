@@ -16,14 +16,25 @@ from rest_framework.viewsets import ViewSet
 from mes.platform.accounts.roles import Capability, Role
 from mes.platform.http.page_middleware import is_of_machine
 from mes.platform.http.serializers import CodeField, ObjectSerializer, OffsetDateTimeField, StrictSerializer, read
+from mes.platform.scans import read_scan
 from mes.platform.sign_in import sign_on, terminals
 from mes.platform.sign_in.badges import PIN_PATTERN
+
+
+class BadgeField(CodeField):
+    """A code of a badge, as it is or behind the AIM identifier by which a scanner says how it read it."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the code."""
+        text = super().to_internal_value(data)
+        scan = read_scan(text)
+        return scan.text if scan.symbology and scan.text else text
 
 
 class SignOnRequest(StrictSerializer):
     """Who signs on."""
 
-    badge = CodeField(help_text="The code of the badge.")
+    badge = BadgeField(help_text="The code of the badge.")
     pin = serializers.RegexField(PIN_PATTERN, max_length=8, write_only=True, help_text="Its 4 to 8 digits.")
 
 

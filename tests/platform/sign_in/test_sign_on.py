@@ -69,6 +69,10 @@ def test_badge_and_pin_change_the_person_of_the_browser(browser: Client, olga: U
     assert (cookie["httponly"], cookie["samesite"]) == (True, "Lax")
 
 
+def test_a_scanner_may_say_how_it_read_the_badge(browser: Client, olga: User) -> None:
+    assert sign_on(browser, "]C1B-olga").json()["data"]["person"] == "olga"
+
+
 def test_the_next_person_ends_the_session_of_the_one_before(browser: Client, olga: User) -> None:
     make_badge("otto")
     sign_on(browser)
