@@ -71,7 +71,7 @@ def test_a_first_board(station: Page, look: Look) -> None:
     scan(page, "LK.PASS")
     notes(page, "Nothing is in work: scan a unit first.")
     scan(page, "]C1LK.U.B-1")
-    notes(page, "This browser is no terminal")
+    notes(page, "This browser is no terminal: nobody signs on by badge here. Sign in by name and password.")
     track = Track.objects.get()
     assert (track.result, track.out_by) == ("PASS", "b-operator")
     assert set(DataValue.objects.values_list("value_number", "value_boolean")) == {(0.2, None), (None, True)}
