@@ -186,8 +186,7 @@ def test_what_nobody_may_send_waits_until_somebody_has_signed_in(context: Browse
         User.objects.filter(username="mia").update(is_active=False)
     add(tab, "SN-1")
     wait_for_reason(tab, "SIGN_IN")
-    wait_until(tab, "kept.every((entry) => entry.state === 'WAITING')")  # put back after the reason is told
-    assert listed(tab) == [("SN-1", "track-in", "WAITING")]
+    wait_until(tab, "kept.length === 1 && kept[0].state === 'WAITING'")  # it may be tried once more
     assert not FailedMessage.objects.exists()
     tab.goto("/account/")
     enter(tab, make_user(Role.OPERATOR, username="ben").get_username())
