@@ -113,7 +113,7 @@ def test_an_installation_survives_what_can_happen_to_it(folder, port):
         process.kill()
         process.wait()
     process = serve(folder, port)
-    eventually(lambda: ready(port), within=60)
+    eventually(lambda: ready(port), within=240)
 
     check_delivery(folder, port)
 
