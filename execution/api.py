@@ -40,6 +40,7 @@ from mes.platform.signatures import services as signatures
 from mes.platform.signatures.serializers import SignatureBrief, SignatureRequest
 from mes.production.fields import SerialNumberField
 from mes.production.models import Unit
+from mes.qualifications.queries import worker_of
 
 RUN_OF_UNIT = (
     "By default the unit's run; a new unit is made in the run that was active at the station then, else on its line."
@@ -323,9 +324,12 @@ def _list_reasons(request: Request, code: str, refusal: DomainError) -> list[dic
     asked = TrackInRequest(data=request.data)
     if not asked.is_valid():
         return []
-    given = asked.validated_data
+    given, by = asked.validated_data, sender_of(request).system
+    worker = worker_of(by, given.get("operator_id") or by)
     try:
-        permit = permits.ask_for_unit(station_code=code, sn=given["sn"], run_no=given.get("run_no"), by_machine=False)
+        permit = permits.ask_for_unit(
+            station_code=code, sn=given["sn"], run_no=given.get("run_no"), by_machine=False, worker=worker
+        )
     except DomainError:
         return []
     told = any(reason.code == refusal.code for reason in permit.reasons)

@@ -14,6 +14,8 @@
   const SIGN_IN_AGAIN = 60_000; // another tab may have signed in, or an administrator given back what was taken away
   const WAITING = "WAITING", SENDING = "SENDING", REFUSED = "REFUSED";
   const NETWORK = "NETWORK", BUSY = "BUSY", SIGN_IN = "SIGN_IN"; // why entries wait
+  const HASTE = 2000; // milliseconds
+  const MOST_TRIES = 6; // of what the server itself never answers
   const TRY_LATER = [408, 425, 429];
   const NOT_TAKEN = [400, 413, 414, 431]; // by what stands between: of this entry, not of all
 
@@ -175,7 +177,8 @@
     const error = said?.ok === false && said.error?.code ? { code: said.error.code, message: said.error.message, details: said.error.details } : null;
     if (status === 401 || status === 403) return { end: "stop", reason: SIGN_IN, error, pause: SIGN_IN_AGAIN };
     if (!error && !NOT_TAKEN.includes(status)) return { end: "stop", reason: NETWORK, error, pause };
-    if (!error || status === 500) return { end: "later", error }; // this entry alone, perhaps
+    if (!error) return { end: "later", error, isNotTaken: true, status };
+    if (status === 500) return { end: "later", error }; // this entry alone, perhaps
     if (status > 500 || TRY_LATER.includes(status)) return { end: "stop", reason: BUSY, error, pause };
     return { end: "refused", error };
   }
@@ -186,13 +189,37 @@
     return isForged ? meaning(await post(entry, csrf())) : first; // somebody signed in, in another tab perhaps
   }
 
+  // What stands between refuses this entry, however often it is sent: a person has to look at it.
+  function givenUp(entry, met) {
+    if (!met.isNotTaken || entry.sent < MOST_TRIES) return met;
+    return { end: "refused", error: { code: "NOT_TAKEN", message: `The entry does not get through to the server (HTTP ${met.status}).`, details: {} } };
+  }
+
+  // By what entries of one unit are kept in their order: its label without the mark of a symbology, or its serial number
+  // once that was answered.
+  const plain = (sn) => sn.replace(/^\s*\][A-Za-z][0-9A-Za-z]/, "").trim();
+  const unitOf = (entry) => entry.unit ?? plain(entry.sn);
+
+  // After a track-in was answered: what follows it is of that unit, and its track-out is about that track.
+  const nameFollowing = (first, answer) => within("entries", "readwrite", (entries) => {
+    entries.getAll(IDBKeyRange.lowerBound(first.order, true)).onsuccess = ({ target: { result } }) => {
+      let isOfTrack = true;
+      for (const entry of result.filter((each) => unitOf(each) === unitOf(first) && each.sent === 0)) {
+        isOfTrack &&= entry.kind === "track-out" && entry.stationCode === first.stationCode;
+        if (isOfTrack && answer.trackId) entry.body = { trackId: answer.trackId, ...entry.body };
+        if (answer.sn) entry.unit = plain(answer.sn);
+        entries.put(entry);
+      }
+    };
+  });
+
   // The entries that need nobody before they are sent: an entry waits behind an earlier one of its serial number that is
   // refused, or that `waits` for its own next time.
   function sendable(entries, waits = () => false) {
     const behind = new Set();
     return entries.filter((entry) => {
-      const isNext = !behind.has(entry.sn) && entry.state !== REFUSED && !waits(entry);
-      if (!isNext) behind.add(entry.sn);
+      const unit = unitOf(entry), isNext = !behind.has(unit) && entry.state !== REFUSED && !waits(entry);
+      if (!isNext) behind.add(unit);
       return isNext;
     });
   }
@@ -221,10 +248,14 @@
       if (!ahead) await learnClock();
       if (!ahead) { failures += 1; await setState(NETWORK); return pauseAfter(failures); }
       const entry = await takeNext();
-      if (!entry) return 0;
-      const met = await send(entry);
+      if (!entry) {
+        if (state?.reason === NETWORK && navigator.onLine) await setState(null); // nothing is kept back by it
+        return 0;
+      }
+      const met = givenUp(entry, await send(entry));
       if (met.end === "done") {
         await change(entry.entryId, () => null);
+        if (entry.kind === "track-in") await nameFollowing(entry, met.answer);
         tell("entry-answered", { ...isIt(entry), status: met.status, answer: met.answer });
       } else if (met.end === "refused") {
         await change(entry.entryId, () => ({ ...entry, state: REFUSED, error: met.error }));
@@ -318,7 +349,8 @@
   // Keep an entry and send it; return its id once it is kept. Rejects where the browser keeps nothing: then it is not sent.
   async function add({ stationCode, kind, sn, body = {}, operatorId = "" }) {
     if (!TRACK[kind]) throw new Error(`no kind of entry: ${kind}`);
-    const madeAt = (lastMade = Math.max(Date.now(), lastMade + 1)); // of two, the later is later
+    const now = Date.now(), isOfNow = Math.abs(lastMade - now) < HASTE; // else the clock was put right meanwhile
+    const madeAt = (lastMade = isOfNow ? Math.max(now, lastMade + 1) : now); // of two, the later is later
     await clockKept;
     const at = serverTime(madeAt)?.toISOString() ?? null;
     const entry = { entryId: newId(), stationCode, kind, sn, body, operatorId, madeAt, at, state: WAITING, error: null, sent: 0, notBefore: 0 };

@@ -39,7 +39,7 @@ const stationDefects = {
   },
   body(unit) {
     return unit.defects.flatMap(({ code, locations, quantity }) => {
-      if (locations.length > 1) return locations.map((location) => ({ code, location }));
+      if (locations.length > 1) return locations.map((location, place) => ({ code, location, ...(place === 0 && quantity > 1 ? { quantity } : {}) }));
       return [{ code, ...(locations.length ? { location: locations[0] } : {}), ...(quantity > 1 ? { quantity } : {}) }];
     });
   },
@@ -100,8 +100,9 @@ const stationDefects = {
   },
   places(defect) {
     const list = makeElement("ul", { className: "plain station-places" });
-    for (const location of defect.locations) {
-      const item = makeElement("li", { className: "is-code", textContent: location });
+    for (const [place, location] of defect.locations.entries()) {
+      const several = place === 0 && defect.quantity > 1 && defect.locations.length > 1 ? ` ×${defect.quantity}` : "";
+      const item = makeElement("li", { className: "is-code", textContent: location + several });
       item.append(this.remover(location, () => { defect.locations = defect.locations.filter((each) => each !== location); }));
       list.append(item);
     }

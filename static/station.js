@@ -22,6 +22,7 @@
   let told = JSON.parse(sessionStorage.getItem(KEPT)); // what the state says while no unit is chosen
   let refused = []; // entries that were refused, until somebody settles them
   let isOffline = false, isDeaf = false, waiting = 0, drawn = null, typedAt = 0, failPressedAt = 0, askedAt = 0;
+  let resolving = null; // while it is asked what was scanned into a field
   let stopped = null; // why entries are not sent (`entries.status()`)
   const finished = new Map(); // when units were recorded here, which the list of what is inside may not know yet
   const early = new Map(); // answers that came before the entry's id was known here
@@ -121,6 +122,7 @@
     if (drawn !== mark) {
       const focused = part("values").contains(document.activeElement) ? document.activeElement.id : "";
       drawn = mark;
+      part("values").dataset.unit = unit.key;
       stationForm.draw(part("values"), unit);
       drawInstructions(unit);
       if (unit.picking) stationDefects.draw(unit);
@@ -263,13 +265,16 @@
   }
 
   // Into a field that takes text goes what is no unit and no badge.
-  async function takeIntoField(text, field, takeBack) {
+  function takeIntoField(text, field, takeBack) {
+    takeBack(); // it is no value before it is known what it is
+    const asked = putIntoField(text, field).finally(() => { if (resolving === asked) resolving = null; });
+    resolving = asked;
+  }
+  async function putIntoField(text, field) {
     const isUnit = findUnit(plain(text)) !== null || insideNow().includes(plain(text)), kind = isUnit ? "UNIT" : await resolve(text);
-    if (kind === "UNIT" || kind === "BADGE") takeBack();
     if (kind === "UNIT") return takeUnit(text);
     if (kind === "BADGE") return run({ kind: "BADGE", value: plain(text) });
     if (!field.isConnected) return note("nothing_in_work", {}, "bad");
-    takeBack();
     field.value = plain(text);
     field.dispatchEvent(new Event("input", { bubbles: true }));
     if (field.dataset.where !== undefined) stationDefects.takeWhere(chosenUnit(), field);
@@ -394,9 +399,25 @@
 
   // --- what is recorded -------------------------------------------------------------------------------------------
 
+  // Whether another unit is chosen than the one that is drawn, as by another tab: then it is drawn, and nothing is done,
+  // for what was typed or pressed was meant for the other.
+  function isOther() {
+    const unit = chosenUnit();
+    if (unit === null || unit.state === "asking" || part("values").dataset.unit === unit.key) return false;
+    drawn = null;
+    draw();
+    note("chosen", { sn: unit.sn }, "bad");
+    return true;
+  }
+
   function finish(result) {
     sync();
     hush();
+    if (resolving) { // what was scanned into a field belongs to it, or is another unit
+      const { chosen } = kept;
+      return resolving.then(() => (kept.chosen === chosen ? finish(result) : undefined));
+    }
+    if (isOther()) return;
     takeWheres();
     const unit = chosenUnit();
     if (!unit) return note("nothing_in_work", {}, "bad");
@@ -430,6 +451,7 @@
   function pressFail({ isClick = false } = {}) {
     sync();
     hush();
+    if (isOther()) return;
     takeWheres();
     const unit = chosenUnit();
     if (!unit) return note("nothing_in_work", {}, "bad");
@@ -650,7 +672,7 @@
     sync();
     const unit = chosenUnit(), field = event.target;
     typedAt = Date.now();
-    if (!unit || !field.dataset.name) return;
+    if (isOther() || !unit || !field.dataset.name) return;
     unit.typed[field.dataset.name] = field.value;
     if (field.dataset.judge) stationForm.judge(field);
     stationForm.clear(part("values"), field.dataset.name);
@@ -691,9 +713,9 @@
       else askedAt = Date.now();
     });
     for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) document.addEventListener(name, () => { isDeaf = true; drawWaiting(); });
-    document.addEventListener("htmx:afterOnLoad", ({ detail: { xhr } }) => {
+    document.addEventListener("htmx:afterOnLoad", ({ detail: { xhr, elt } }) => {
       isDeaf = false;
-      entries.heard({ headers: { get: (name) => xhr.getResponseHeader(name) } });
+      entries.heard({ headers: { get: (name) => xhr.getResponseHeader(name) } }, elt?.id === "live" ? askedAt : 0);
       drawWaiting();
     });
     document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful && event.detail.elt?.id === "live") setTimeout(lookInside); });

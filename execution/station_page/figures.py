@@ -36,8 +36,9 @@ class LastUnit:
 class ShiftFigures:
     """What a station did in a shift. `shift` is empty where the time is in none; `date` is the day that it began.
 
-    Passes are counted, so a unit that is tested again counts again; trials do not count, nor passes that a decision
-    closed. `first_pass_yield` is in per cent, of first attempts in production runs; None before the first one.
+    Passes are counted, so a unit that is tested again counts again; trials do not count. A pass that a decision closed
+    came in and did not leave. `first_pass_yield` is in per cent, of first attempts in production runs; None before the
+    first one.
     `last_units` left last, trials too, newest first, in whatever shift that was.
     """
 
@@ -52,7 +53,8 @@ class ShiftFigures:
     last_units: Sequence[LastUnit]
 
 
-_COUNTS = f"NOT t.is_trial AND t.result_override NOT IN ({', '.join(repr(each.value) for each in CLOSED_BY_DECISION)})"
+_DECISIONS = ", ".join(repr(each.value) for each in CLOSED_BY_DECISION)
+_LEFT = f"t.out_at < place.until AND t.result_override NOT IN ({_DECISIONS})"
 _ENTERED = "t.in_at >= place.start AND t.in_at < place.until"
 # Whoever came in during a shift has left since it began, or is inside: what left is found by the index of stations and
 # times of leaving, what is inside by that of open tracks. The plan is made once, without knowing what is given: of a
@@ -65,15 +67,15 @@ FIGURES = f"""
                AS place(station_id, start, until)
       CROSS JOIN LATERAL (
           SELECT count(*) FILTER (WHERE {_ENTERED}) AS entered,
-                 count(*) FILTER (WHERE t.out_at < place.until AND t.result = '{TrackResult.PASS}') AS passed,
-                 count(*) FILTER (WHERE t.out_at < place.until AND t.result = '{TrackResult.FAIL}') AS failed,
-                 count(*) FILTER (WHERE t.out_at < place.until AND t.attempt = 1 AND r.kind = '{RunKind.PRODUCTION}')
+                 count(*) FILTER (WHERE {_LEFT} AND t.result = '{TrackResult.PASS}') AS passed,
+                 count(*) FILTER (WHERE {_LEFT} AND t.result = '{TrackResult.FAIL}') AS failed,
+                 count(*) FILTER (WHERE {_LEFT} AND t.attempt = 1 AND r.kind = '{RunKind.PRODUCTION}')
                      AS firsts,
-                 count(*) FILTER (WHERE t.out_at < place.until AND t.attempt = 1 AND r.kind = '{RunKind.PRODUCTION}'
+                 count(*) FILTER (WHERE {_LEFT} AND t.attempt = 1 AND r.kind = '{RunKind.PRODUCTION}'
                                     AND t.result = '{TrackResult.PASS}') AS first_passed
             FROM execution_track t
             LEFT JOIN LATERAL (SELECT kind FROM mes_run WHERE id = t.run_id LIMIT 1) r ON true
-           WHERE t.station_id = place.station_id AND t.out_at >= place.start AND {_COUNTS}
+           WHERE t.station_id = place.station_id AND t.out_at >= place.start AND NOT t.is_trial
       ) AS closed
       CROSS JOIN LATERAL (
           SELECT count(*) AS entered FROM execution_track t

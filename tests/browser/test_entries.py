@@ -266,6 +266,50 @@ def test_times_are_the_server_s_however_wrong_the_clock_is(context: BrowserConte
     assert said is not None and abs((said - MesEvent.objects.latest("id").created_at).total_seconds()) < 5
 
 
+def test_a_clock_that_was_put_back_makes_no_time_an_hour_late(tab: Page) -> None:
+    tab.evaluate("window.real = Date.now; Date.now = () => real() + 3600_000")
+    hear = "entries.heard({headers: new Headers({Date: new Date(real()).toUTCString()})}, Date.now())"
+    tab.evaluate(hear)
+    pass_through(tab, "SN-1")
+    wait_until(tab, "kept.length === 0")
+    tab.evaluate(f"Date.now = real; {hear}")
+    add(tab, "SN-2")
+    wait_until(tab, "kept.length === 0")
+    track = Track.objects.get(unit__sn="SN-2")
+    assert abs((track.in_at - MesEvent.objects.latest("id").created_at).total_seconds()) < 5
+
+
+def test_a_blip_with_nothing_waiting_is_over_with_it(context: BrowserContext, tab: Page) -> None:
+    context.set_offline(True)
+    wait_for_reason(tab, "NETWORK")
+    context.set_offline(False)
+    wait_until(tab, "entries.status() === null")
+
+
+def test_entries_of_a_unit_wait_however_its_label_was_read(context: BrowserContext, tab: Page) -> None:
+    """Those that follow a track-in are about its track."""
+    cut(context)
+    add(tab, "]C1SN-1")
+    add(tab, "SN-1", "track-out", result="PASS")
+    wait_for_reason(tab, "NETWORK")
+    bodies: list[dict[str, Any]] = []
+
+    def answer(route: Route) -> None:
+        bodies.append(route.request.post_data_json)
+        if route.request.url.endswith("track-out"):
+            route.continue_()
+        else:
+            route.continue_(post_data={**bodies[-1], "sn": "SN-1"})
+
+    context.unroute(MOVES)
+    context.route(MOVES, answer)
+    tab.evaluate("dispatchEvent(new Event('online'))")
+    wait_until(tab, "kept.length === 0")
+    track = Track.objects.get()
+    assert [body.get("trackId") for body in bodies] == [None, str(track.pk)]
+    assert track.result == "PASS"
+
+
 def test_what_was_never_sent_may_be_taken_back(context: BrowserContext, tab: Page) -> None:
     cut(context)
     first = add(tab, "SN-1")

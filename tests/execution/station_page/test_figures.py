@@ -69,9 +69,11 @@ def make_tracks(plant: Plant, stations: list[Station], around: datetime, rng: Ra
 def count_one_by_one(station: Station, start: datetime, end: datetime) -> tuple[int, int, int, float | None]:
     entered = passed = failed = firsts = good_firsts = 0
     for track in Track.objects.filter(station=station).select_related("run"):
-        if track.is_trial or track.result_override in ("REWORK", "SCRAP"):
+        if track.is_trial:
             continue
         entered += start <= track.in_at < end
+        if track.result_override in ("REWORK", "SCRAP"):
+            continue
         if track.out_at is not None and start <= track.out_at < end:
             passed += track.result == "PASS"
             failed += track.result == "FAIL"
