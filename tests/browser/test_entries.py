@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils.dateparse import parse_datetime
 from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import Error as BrowserError
 
 from execution import tracking
 from execution.models import Track
@@ -82,10 +83,11 @@ def heard(page: Page, name: str) -> list[dict[str, Any]]:
 
 
 def wait_until(page: Page, condition: str) -> None:
-    """Wait for a condition of what is `kept`."""
+    """Wait for a condition of what is `kept`, over pages that come meanwhile."""
     for _turn in range(200):
-        if page.evaluate(f"entries.list().then((kept) => {condition})"):
-            return
+        with suppress(BrowserError):
+            if page.evaluate(f"entries.list().then((kept) => {condition})"):
+                return
         page.wait_for_timeout(50)
     raise AssertionError(f"{condition}: {page.evaluate('entries.list()')}")
 
