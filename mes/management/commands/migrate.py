@@ -17,6 +17,10 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Migrate under the lock."""
+        before = gc.get_threshold()
         gc.set_threshold(*SELDOM)
-        with signed_by(by_system()), only_one(connections[options["database"]], say=self.stdout.write):
-            super().handle(*args, **options)
+        try:
+            with signed_by(by_system()), only_one(connections[options["database"]], say=self.stdout.write):
+                super().handle(*args, **options)
+        finally:
+            gc.set_threshold(*before)
