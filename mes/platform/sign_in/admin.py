@@ -39,7 +39,7 @@ class AttemptCountAdmin(ReadOnlyAdmin):
     list_display = ("__str__", "counted", "failures", "last_at", "blocked_until")
     list_filter = ("counted",)
     search_fields = ("label",)
-    fields = ("counted", "label", "failures", "last_at", "blocked_until", "succeeded_at")
+    fields = ("counted", "label", "failures", "wrong_pins", "last_at", "blocked_until", "succeeded_at")
     actions = ("forget",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AttemptCount]:

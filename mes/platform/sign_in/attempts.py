@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import structlog
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, QuerySet
-from django.db.models.functions import Greatest
+from django.db.models.functions import Greatest, Least
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -42,7 +43,6 @@ class Purpose(StrEnum):
     PASSWORD = "password"
     SECOND_FACTOR = "second factor"
     SIGNATURE = "signature"  # and PINs at terminals: what locks one locks both
-    PIN = "PIN"  # how many of these were PINs, which a right one takes back
 
 
 @dataclass(frozen=True)
@@ -98,16 +98,18 @@ class Attempt:
 
     def succeed(self) -> None:
         """Take the failure back, end the row of failures of this account from here, and remember that it was here."""
+        self._come_in(failures=0, wrong_pins=0, blocked_until=None)
+
+    def succeed_by_pin(self) -> None:
+        """Take the failure and the wrong PINs before it back. A PIN says nothing of who guessed at passwords and
+        signatures: those stay counted.
+        """
+        self._come_in(failures=Greatest(F("failures") - F("wrong_pins"), 0), wrong_pins=0)
+
+    def _come_in(self, **values: Any) -> None:
         self.take_back()
         self._label(_known_name(self.account))
-        row = AttemptCount.objects.filter(pk=self._narrowest.pk)
-        row.update(failures=0, blocked_until=None, succeeded_at=timezone.now())
-
-    def forgive(self, failures: int) -> None:
-        """Take failures of before back, and remember that the account was here."""
-        row = AttemptCount.objects.filter(pk=self._narrowest.pk)
-        row.update(failures=Greatest(F("failures") - failures, 0), succeeded_at=timezone.now())
-        self._label(_known_name(self.account))
+        AttemptCount.objects.filter(pk=self._narrowest.pk).update(succeeded_at=timezone.now(), **values)
 
     @property
     def _narrowest(self) -> AttemptCount:
@@ -139,6 +141,12 @@ class Attempt:
             )
         self._label(known)
         notify([self._notice(count, known) for count in delayed if _kind(count) in TOLD_OF])
+
+    def fail_by_pin(self) -> None:
+        """Do the same, and keep that it was a PIN."""
+        self.fail()
+        row = AttemptCount.objects.filter(pk=self._narrowest.pk)
+        row.update(wrong_pins=Least(F("wrong_pins") + 1, F("failures")))
 
     def _label(self, known: str | None) -> None:
         """Have the counts say whose they are. Without such an account it takes the same time."""
@@ -195,7 +203,7 @@ def begin(purpose: Purpose, *, account: str, address: str) -> Attempt:
         before = {count.pk: (count.blocked_until, count.last_at) for count in counts}
         for count in counts:
             _add_failure(purpose, count, now)
-        AttemptCount.objects.bulk_update(counts, ["failures", "last_at", "blocked_until"])
+        AttemptCount.objects.bulk_update(counts, ["failures", "wrong_pins", "last_at", "blocked_until"])
     return Attempt(purpose, account, address, counts, before)
 
 
@@ -213,34 +221,9 @@ class LockingAttempt:
             attempt.succeed()
 
     def succeed_by_pin(self) -> None:
-        """Take this one and the wrong PINs before it back. A PIN says nothing of who guessed at passwords and
-        signatures: those stay counted.
-        """
-        self.take_back()
-        with transaction.atomic():
-            tally = AttemptCount.objects.select_for_update().filter(pk=self._tally_key).first()
-            wrong = 0 if tally is None or _is_forgotten(tally, _QUARTER, timezone.now()) else tally.failures
-            AttemptCount.objects.filter(pk=self._tally_key).update(failures=0)
-            for attempt in self.counted:
-                attempt.forgive(wrong)
-
-    def fail_by_pin(self) -> None:
-        """Leave it counted, and keep that it was a PIN: only that is known to be wrong, so no tally of attempts."""
-        self.fail()
-        with transaction.atomic():
-            AttemptCount.objects.bulk_create(
-                [AttemptCount(key=self._tally_key, counted=Counted.BOTH, label=_make_label(Purpose.PIN))],
-                ignore_conflicts=True,
-            )
-            tally, now = AttemptCount.objects.select_for_update().get(pk=self._tally_key), timezone.now()
-            tally.failures = 1 if _is_forgotten(tally, _QUARTER, now) else tally.failures + 1
-            tally.last_at = now
-            tally.save(update_fields=["failures", "last_at"])
-
-    @property
-    def _tally_key(self) -> str:
-        first = self.counted[0]
-        return _digest(Purpose.PIN, Counted.BOTH, _normal_name(first.account), first.address)
+        """Take this one and the wrong PINs before it back."""
+        for attempt in self.counted:
+            attempt.succeed_by_pin()
 
     def take_back(self) -> None:
         """Count it no longer: nothing was checked, or what was refused was no guess."""
@@ -251,6 +234,11 @@ class LockingAttempt:
         """Leave it counted."""
         for attempt in self.counted:
             attempt.fail()
+
+    def fail_by_pin(self) -> None:
+        """Leave it counted, as a PIN."""
+        for attempt in self.counted:
+            attempt.fail_by_pin()
 
 
 def begin_locking(*, account: str, address: str) -> LockingAttempt:
@@ -267,7 +255,7 @@ def begin_locking(*, account: str, address: str) -> LockingAttempt:
 
 def forget(counts: QuerySet[AttemptCount]) -> int:
     """Begin to count anew; return how many counts there were. Where people signed in before stays known."""
-    return counts.update(failures=0, blocked_until=None)
+    return counts.update(failures=0, wrong_pins=0, blocked_until=None)
 
 
 def _check(counts: list[AttemptCount], now: datetime) -> None:
@@ -281,17 +269,13 @@ def _check(counts: list[AttemptCount], now: datetime) -> None:
 
 def _add_failure(purpose: Purpose, count: AttemptCount, now: datetime) -> None:
     limit = LIMITS[purpose, _kind(count)]
-    if _is_forgotten(count, limit.forgotten_after, now):
-        count.failures = 0
+    if count.last_at < now - limit.forgotten_after:
+        count.failures = count.wrong_pins = 0
     count.failures += 1
     count.last_at = now
     delay = limit.delay(count.failures)
     if delay:
         count.blocked_until = now + delay
-
-
-def _is_forgotten(count: AttemptCount, after: timedelta, now: datetime) -> bool:
-    return count.last_at < now - after
 
 
 def _kind(count: AttemptCount) -> Counted:

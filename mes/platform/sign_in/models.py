@@ -88,6 +88,12 @@ class AttemptCount(models.Model):
         help_text=_("Empty for names that no account has: people type passwords there."),
     )
     failures = models.PositiveIntegerField(_("failures"), default=0)
+    wrong_pins = models.PositiveIntegerField(
+        _("wrong PINs"),
+        default=0,
+        db_default=0,
+        help_text=_("How many of the failures were PINs; a right one ends them."),
+    )
     last_at = models.DateTimeField(_("last attempt"), default=timezone.now)
     blocked_until = models.DateTimeField(_("not heard until"), null=True)
     succeeded_at = models.DateTimeField(_("last signed in"), null=True)

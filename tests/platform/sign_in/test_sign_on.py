@@ -174,9 +174,7 @@ def test_unknown_badges_and_wrong_pins_look_alike_and_cost_alike(
     who(browser)  # it is noted that it was heard
     seen = []
     for badge, pin in (("B-olga", "8264"), ("B-NOBODY", "8264"), ("B-gone", PIN), ("B-new", PIN)):
-        with CaptureQueriesContext(
-            connection,
-        ) as statements:
+        with CaptureQueriesContext(connection) as statements:
             refused = sign_on(browser, badge, pin)
         assert_refused(refused, "SIGN_ON_REFUSED", 403)
         seen.append((refused.json()["error"]["message"], len(statements)))
@@ -191,6 +189,14 @@ def test_who_is_asked_for_a_second_factor_signs_in_by_password(browser: Client, 
     SecondFactor.objects.create(user=olga, secret="A" * 32, last_step=1)
     assert_refused(sign_on(browser), "SECOND_FACTOR_REQUIRED", 403)
     assert not AttemptCount.objects.filter(failures__gt=0).exists()  # it was no guess
+
+
+def test_what_was_no_guess_keeps_no_wrong_pin_for_longer(browser: Client, olga: User) -> None:
+    sign_on(browser, pin="8264")
+    AttemptCount.objects.update(last_at=timezone.now() - timedelta(minutes=14))
+    SecondFactorRule.objects.create(group=Group.objects.get(name="Operator"))
+    assert_refused(sign_on(browser), "SECOND_FACTOR_REQUIRED", 403)
+    assert not AttemptCount.objects.filter(last_at__gt=timezone.now() - timedelta(minutes=13)).exists()
 
 
 @pytest.mark.parametrize("role", [None, Role.ENGINEER, Role.INTEGRATION])
@@ -285,6 +291,31 @@ def test_a_right_pin_leaves_wrong_signatures_counted(browser: Client, olga: User
     assert_refused(sign_with_password(olga, "olga", "wrong"), "SIGNATURE_REFUSED", 403)
     assert_refused(sign_with_password(olga, "olga", "wrong"), "SIGNATURE_REFUSED", 403)
     assert_refused(sign_with_password(olga, "olga", "secret"), "SIGN_ON_LOCKED", 429)
+
+
+def test_a_right_pin_excuses_no_guess_for_pins_that_a_signature_took_back(browser: Client) -> None:
+    quinn = make_badge("quinn", Role.QUALITY)
+    for _time in range(3):
+        sign_on(browser, "B-quinn", "8264")
+    assert_refused(sign_with_password(quinn, "quinn", "secret"), "UNIT_NOT_FOUND", 404)
+    for _time in range(3):
+        assert_refused(sign_with_password(quinn, "quinn", "wrong"), "SIGNATURE_REFUSED", 403)
+    assert sign_on(browser, "B-quinn").status_code == 200
+    for _time in range(2):
+        assert_refused(sign_with_password(quinn, "quinn", "wrong"), "SIGNATURE_REFUSED", 403)
+    assert_refused(sign_with_password(quinn, "quinn", "secret"), "SIGN_ON_LOCKED", 429)
+
+
+def test_a_right_pin_takes_wrong_ones_back_from_each_count_for_as_long_as_it_counts(
+    browser: Client, olga: User
+) -> None:
+    for _time in range(4):
+        sign_on(browser, pin="8264")
+    AttemptCount.objects.update(last_at=timezone.now() - timedelta(minutes=16))
+    assert sign_on(browser).status_code == 200
+    assert not AttemptCount.objects.filter(label__startswith="olga", counted="BOTH", failures__gt=0).exists()
+    for _time in range(5):
+        assert_refused(sign_on(browser, pin="8264"), "SIGN_ON_REFUSED", 403)
 
 
 def test_guesses_at_a_badge_that_nobody_has_lock_nobody(browser: Client, olga: User) -> None:
