@@ -93,8 +93,13 @@ class SignOnViewSet(ViewSet):
         summary="Sign on by badge and PIN",
         description="At a terminal only: a browser that somebody made one (`/terminals/`). Whoever was signed in there "
         "is signed out, and the token against forged requests changes. Badge and PIN open the work of stations: "
-        "nothing of the administration, and nothing to whoever is asked for a second factor. Five wrong PINs or "
-        "signatures in 15 minutes lock both for as long.",
+        "nothing of the administration, and nothing to whoever is asked for a second factor.\n\n"
+        "Guesses are counted before they are checked, by the person of the badge; those at a badge that nobody has, by "
+        "its code. A wrong PIN counts together with wrong signatures: the fifth, with no 15 minutes without one in "
+        "between, locks both for 15 minutes, everywhere (429 `SIGN_ON_LOCKED`; `details.seconds` and `Retry-After` say "
+        "for how long). It counts as a failed sign-in by name and password too, whose delays hold here as well. A "
+        "right PIN takes the wrong PINs before it back; wrong passwords and signatures stay counted. What is refused "
+        "by the lock, malformed, or right and yet not enough (a second factor, no work at stations) is no guess.",
         request=SignOnRequest,
         responses=WhoIsHere,
         examples=[
