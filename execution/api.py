@@ -325,7 +325,7 @@ def _list_reasons(request: Request, code: str, refusal: DomainError) -> list[dic
     if not asked.is_valid():
         return []
     given, by = asked.validated_data, sender_of(request).system
-    worker = worker_of(by, given.get("operator_id") or by)
+    worker = worker_of(by, given.get("operator_id"))
     try:
         permit = permits.ask_for_unit(
             station_code=code, sn=given["sn"], run_no=given.get("run_no"), by_machine=False, worker=worker

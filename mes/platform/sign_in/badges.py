@@ -79,13 +79,16 @@ def _save(badge: Badge) -> None:
         raise BadgeTaken from None
 
 
-def set_pin(person: User, pin: str) -> bool:
-    """Give the badge of a person another PIN; say whether there is a badge. Raises HashingBusy."""
-    badge = Badge(pin_hash="")
+def set_pin(person: User, pin: str) -> None:
+    """Give the badge of a person, if there is one, another PIN, and sign off who is signed on by the one before. Raises
+    HashingBusy.
+    """
+    badge = Badge()
     _put_pin(badge, pin)
-    changed = Badge.objects.filter(user=person).update(pin_hash=badge.pin_hash, pin_set_at=badge.pin_set_at)
+    with transaction.atomic():
+        Badge.objects.filter(user=person).update(pin_hash=badge.pin_hash, pin_set_at=badge.pin_set_at)
+        end_sign_ons(person)
     logger.info("PIN changed", account=person.get_username())
-    return changed == 1
 
 
 def _put_pin(badge: Badge, pin: str) -> None:

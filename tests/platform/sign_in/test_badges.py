@@ -139,6 +139,11 @@ def test_a_person_sets_the_own_pin_with_the_password() -> None:
     assert client.post("/account/pin/", form).status_code == 302
     assert check_password("8264", Badge.objects.get().pin_hash)
     assert "8264" not in client.get("/account/").content.decode()
+    terminal = make_terminal()[1]
+    sign_on(terminal, pin="8264")
+    assert who(terminal)["person"] == "olga"
+    client.post("/account/pin/", {"password": "secret", "pin": "4711", "again": "4711"})
+    assert who(terminal)["person"] is None  # whoever was there knew the PIN before
 
 
 @pytest.mark.parametrize(
