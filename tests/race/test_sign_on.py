@@ -2,18 +2,19 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from threading import Barrier, BrokenBarrierError
+from threading import Barrier, BrokenBarrierError, Event
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 
 from mes.platform.accounts import people
 from mes.platform.sign_in import badges, terminals
 from mes.platform.sign_in import sign_on as signing_on
-from mes.platform.sign_in.models import SignOn, Terminal
+from mes.platform.sign_in.models import Badge, SignOn, Terminal
 from tests.integration.helpers import at_once
 from tests.platform.sign_in.support import make_badge, make_terminal, sign_on, who
 
@@ -110,3 +111,84 @@ def test_what_ends_while_the_pin_is_checked_signs_nobody_on(
     monkeypatch.setattr(signing_on, "_check", check_and_end)
     assert sign_on(browser).json()["error"]["code"] == told.partition(" ")[0]
     assert not SignOn.objects.exists()
+
+
+@pytest.mark.parametrize("is_locked", [True, False], ids=["signed off", "control"])
+def test_a_badge_that_is_changed_as_somebody_signs_on_signs_off(
+    transactional_db: None, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, *, is_locked: bool
+) -> None:
+    olga, (_terminal, browser) = make_badge("olga"), make_terminal()
+    if not is_locked:
+        request.getfixturevalue("without_locks")
+    found_good, changed, check = Event(), Event(), signing_on._is_still_good
+
+    def check_and_wait(badge: Badge) -> bool:
+        is_good = check(badge)
+        found_good.set()
+        changed.wait(20 if not is_locked else 0.3)  # it waits for this one, which ends first
+        return is_good
+
+    def change() -> None:
+        assert found_good.wait(20)
+        badges.keep(olga, code="B-olga", pin="8264")
+        changed.set()
+
+    monkeypatch.setattr(signing_on, "_is_still_good", check_and_wait)
+    signed_on, _changed = at_once(lambda: sign_on(browser), change)
+    assert signed_on.status_code == 200
+    assert who(browser)["person"] == (None if is_locked else "olga")
+
+
+class Meeting:
+    """Two threads meet when each has locked the first of person and badge. Where one waits for the other's lock, they
+    do not.
+    """
+
+    def __init__(self) -> None:
+        self.both = Barrier(2)
+
+    def __call__(self, execute: Any, sql: str, *given: Any) -> Any:
+        """Execute a statement, and wait after one that locks."""
+        result = execute(sql, *given)
+        if " FOR " in sql and ('"auth_user"' in sql or '"mes_badge"' in sql):
+            with suppress(BrokenBarrierError):
+                self.both.wait(0.3)
+        return result
+
+    def of(self, act: Callable[[], Any]) -> Callable[[], Any]:
+        """Return an act that comes to the meeting."""
+
+        def go() -> Any:
+            with connection.execute_wrapper(self):
+                return act()
+
+        return go
+
+
+def change_pin(olga: User) -> None:
+    badges.keep(olga, code="B-olga", pin="8264")
+
+
+@transaction.atomic
+def change_pin_crosswise(olga: User) -> None:
+    """Do so as it is not done: the badge is locked before its person."""
+    list(Badge.objects.select_for_update().filter(user=olga))
+    change_pin(olga)
+
+
+@pytest.mark.parametrize("change", [change_pin, change_pin_crosswise], ids=["in order", "control"])
+def test_person_and_badge_are_locked_in_one_order(transactional_db: None, change: Callable[[User], None]) -> None:
+    olga, (_terminal, browser) = make_badge("olga"), make_terminal()
+    meeting = Meeting()
+
+    def try_to_change() -> bool:
+        try:
+            change(olga)
+        except OperationalError as error:
+            assert "deadlock" in str(error)
+            return False
+        return True
+
+    signed_on, is_changed = at_once(meeting.of(lambda: sign_on(browser)), meeting.of(try_to_change))
+    are_through = is_changed and signed_on.status_code in (200, 403)
+    assert are_through == (change is change_pin)
