@@ -15,11 +15,11 @@ from execution.models import Track
 from execution.outbox_events import defect_event
 from execution.quality.defect_codes.catalogue import NO_CODES, OUT_OF_LIMITS, UNSPECIFIED, Catalogue, Codes, load
 from execution.quality.models import Defect, DefectSource, DefectStatus, InspectionResult
+from mes.platform.accounts.authentication import OF_TOKENS
 from mes.platform.database.prepared import fetch_all
 from mes.platform.outbox.emit import emit
 from mes.production.models import Unit
 
-OF_TOKEN = "token:"  # what the names of machines' tokens begin with, where they are who did it
 LONGEST_CODE, LONGEST_LOCATION, LONGEST_REMARK = 100, 100, 500
 
 __all__ = ["UNSPECIFIED", "Finder", "Place", "ReportedDefect", "build_defects"]
@@ -212,11 +212,11 @@ def record_found(inspection: InspectionResult, track: Track, unit: Unit) -> None
     is the token that reported it.
     """
     assert inspection.status_at is not None  # it was reported
-    system = inspection.recorded_by.removeprefix(OF_TOKEN)
+    system = inspection.recorded_by.removeprefix(OF_TOKENS)
     finder = Finder(
         DefectSource.INSPECTION,
         inspection.recorded_by,
-        system[:100] if inspection.recorded_by.startswith(OF_TOKEN) else "",
+        system[:100] if inspection.recorded_by.startswith(OF_TOKENS) else "",
         inspection,
     )
     place, at = Place.of_track(track, unit), inspection.status_at

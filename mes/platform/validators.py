@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from zoneinfo import available_timezones
 
@@ -118,6 +118,11 @@ def validate_moment(value: datetime) -> None:
     """Accept instants with an offset in the years that a factory can mean."""
     if value.tzinfo is None or value.utcoffset() is None:
         raise ValidationError(_("Must carry an offset, for example “2026-01-24T10:00:00Z”."), "offset")
+    validate_year(value)
+
+
+def validate_year(value: date) -> None:
+    """Accept days and instants in the years that a factory can mean."""
     if not FIRST_YEAR <= value.year <= LAST_YEAR:
         years = {"first": FIRST_YEAR, "last": LAST_YEAR}
         raise ValidationError(_("Must lie in the years %(first)d to %(last)d."), "year", years)

@@ -13,9 +13,8 @@ from mes.platform.accounts.roles import Capability
 from mes.platform.http.master_data import FixedFieldsMixin, OptionalTextField, describe
 from mes.platform.http.serializers import CodeRelatedField, IdField, OffsetDateTimeField, StrictModelSerializer
 from mes.platform.http.viewsets import IdModelViewSet
-from mes.platform.validators import validate_line
+from mes.platform.validators import validate_line, validate_year
 from mes.qualifications.models import Qualification
-from mes.qualifications.rules import check_day
 
 
 class QualificationSerializer(FixedFieldsMixin, StrictModelSerializer):
@@ -31,7 +30,7 @@ class QualificationSerializer(FixedFieldsMixin, StrictModelSerializer):
     until = serializers.DateField(
         required=False,
         allow_null=True,
-        validators=[check_day],
+        validators=[validate_year],
         help_text="The last day, by the plant's calendar; null: for good.",
     )
     note = OptionalTextField(max_length=500, validators=[validate_line])

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import Operation
-from mes.platform.validators import validate_line
+from mes.platform.validators import validate_line, validate_year
 
 
 class Qualification(models.Model):
@@ -18,7 +18,9 @@ class Qualification(models.Model):
     operation = models.ForeignKey(
         Operation, on_delete=models.PROTECT, related_name="qualifications", verbose_name=_("operation")
     )
-    until = models.DateField(_("until"), null=True, blank=True, help_text=_("The last day. Empty: for good."))
+    until = models.DateField(
+        _("until"), null=True, blank=True, validators=[validate_year], help_text=_("The last day. Empty: for good.")
+    )
     note = models.CharField(_("note"), max_length=500, blank=True, validators=[validate_line])
     given_by = models.CharField(_("given by"), max_length=150, blank=True, editable=False)
     given_at = models.DateTimeField(_("given"), default=timezone.now, editable=False)

@@ -21,9 +21,9 @@ from mes.platform.http import acts
 from mes.platform.http.acts import Act, Field, FieldKind
 from mes.platform.http.pages import needs
 from mes.platform.http.serializers import StrictSerializer
+from mes.platform.validators import validate_year
 from mes.qualifications.api import QualificationSerializer
 from mes.qualifications.models import Qualification
-from mes.qualifications.rules import check_day
 
 MOST = 1000  # people or operations that are offered, and qualifications that are shown
 CHANGE, END = "change", "end"
@@ -32,7 +32,7 @@ CHANGE, END = "change", "end"
 class UntilForm(StrictSerializer):
     """The last day; left empty, for good."""
 
-    until = serializers.DateField(required=False, allow_null=True, validators=[check_day])
+    until = serializers.DateField(required=False, allow_null=True, validators=[validate_year])
 
 
 class EndForm(StrictSerializer):
@@ -65,8 +65,7 @@ def give(request: HttpRequest) -> HttpResponse:
 
     def do() -> str:
         given = acts.read_form(QualificationSerializer, request, _give().fields)
-        with transaction.atomic():
-            made = _create({**given, "given_by": operator_name(request)})
+        made = _create({**given, "given_by": operator_name(request)})
         told = {"person": made.person.get_username(), "operation": made.operation.code}
         return _("%(person)s is qualified for %(operation)s now.") % told
 

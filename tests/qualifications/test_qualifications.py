@@ -241,6 +241,7 @@ def test_an_admin_gives_one_in_the_administration(supervisor: APIClient, olga: U
     page = "/admin/mes/qualification/add/"
     operation = Operation.objects.get(code="TEST").pk
     body = filled(client, page, person=str(olga.pk), operation=str(operation), until="2027-06-30")
+    assert "until" in client.post(page, body | {"until": "0001-01-01"}).context["adminform"].form.errors
     assert client.post(page, body).status_code == 302
     assert Qualification.objects.get().given_by == "ada"
 

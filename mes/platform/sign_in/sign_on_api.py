@@ -111,7 +111,6 @@ class SignOnViewSet(ViewSet):
         """Change the person."""
         body = read(SignOnRequest, request)
         _check_browser(request)
-        SessionAuthentication().enforce_csrf(request)
         response = _answer(sign_on.sign_on(request, badge=body["badge"], pin=body["pin"]))
         terminals.renew_cookie(request, response)
         return response
@@ -125,21 +124,20 @@ class SignOnViewSet(ViewSet):
     def stay(self, request: Request) -> Response:
         """Note an act."""
         _check_browser(request)
-        SessionAuthentication().enforce_csrf(request)
         return _answer(sign_on.stay(request))
 
     @extend_schema(summary="Sign off", description="Again, it changes nothing.", request=None, responses=WhoIsHere)
     def sign_off(self, request: Request) -> Response:
         """End the session."""
         _check_browser(request)
-        SessionAuthentication().enforce_csrf(request)
         return _answer(sign_on.sign_off(request))
 
 
 def _check_browser(request: Request) -> None:
-    """Raise PermissionDenied for a token, which no cookie makes a person."""
+    """Raise PermissionDenied for a token, which no cookie makes a person, and for what another site sends."""
     if is_of_machine(request):
         raise PermissionDenied(_("People sign on in browsers; a token is nobody there."))
+    SessionAuthentication().enforce_csrf(request)
 
 
 def _answer(here: sign_on.Here) -> Response:

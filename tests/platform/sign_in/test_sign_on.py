@@ -132,8 +132,8 @@ def test_a_forged_request_is_refused(olga: User) -> None:
     _terminal, plain = make_terminal()
     browser = Client(enforce_csrf_checks=True)
     browser.cookies = plain.cookies
-    for address in ("/api/sign-on", "/api/sign-off"):
-        body = {"badge": "B-olga", "pin": PIN} if address.endswith("on") else {}
+    for address in ("/api/sign-on", "/api/sign-on/stay", "/api/sign-off"):
+        body = {"badge": "B-olga", "pin": PIN} if address == "/api/sign-on" else {}
         forged = browser.post(address, body, content_type="application/json")
         assert_refused(forged, "PERMISSION_DENIED", 403)
     browser.get("/sign-in/")
