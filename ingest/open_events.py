@@ -260,7 +260,8 @@ def keep_malformed(body: bytes, error: errors.DomainError, *, by: str) -> None:
         subject=error.subject,
         count=0,
     )
-    OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)
-    known = OpenIngestEvent.objects.filter(source_system="", dedupe_key=key)
-    known.update(count=F("count") + 1, last_at=now)
-    refusal_notices.tell_malformed(known, error)
+    with transaction.atomic():  # what is kept is told of, whatever happens between
+        OpenIngestEvent.objects.bulk_create([row], ignore_conflicts=True)
+        known = OpenIngestEvent.objects.filter(source_system="", dedupe_key=key)
+        known.update(count=F("count") + 1, last_at=now)
+        refusal_notices.tell_malformed(known, error)

@@ -1,6 +1,5 @@
 """That a machine event was refused is an event of which rules tell: once for each content and reason."""
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -33,13 +32,14 @@ def tell(open_event: OpenIngestEvent, error: DomainError) -> None:
 
 
 def tell_malformed(rows: QuerySet[OpenIngestEvent], error: DomainError) -> None:
-    """Tell of a body that is not even well-formed, where there is a rule and it is not the same once more."""
+    """Tell of a body that is not even well-formed, where there is a rule and it is not the same once more. In the
+    transaction that keeps it.
+    """
     if not has_rule(NoticeEvent.EVENT_REJECTED):
         return
-    with transaction.atomic():
-        open_event = rows.filter(count=1).first()
-        if open_event is not None:
-            tell(open_event, error)
+    open_event = rows.filter(count=1).first()
+    if open_event is not None:
+        tell(open_event, error)
 
 
 def _find_line(open_event: OpenIngestEvent) -> int | None:

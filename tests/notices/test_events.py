@@ -11,6 +11,10 @@ from rest_framework.test import APIClient
 
 from execution import unit_notices
 from execution.quality.holds import services as holds
+from ingest import refusal_notices as ingest_notices
+from ingest.models import OpenIngestEvent
+from integration import refusal_notices as message_notices
+from integration.models import FailedMessage
 from mes.platform.accounts.roles import Role
 from mes.platform.monitoring import troubles
 from mes.platform.monitoring.models import SystemTrouble
@@ -222,6 +226,28 @@ def test_a_machine_event_that_is_malformed(admin: APIClient) -> None:
     [[text], *others] = texts(every, here, elsewhere)
     assert "was refused" in text
     assert others == [[], []], "nothing says of which line it is"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("notices", "address"),
+    [(ingest_notices, "/api/ingest/events"), (message_notices, EVENTS)],
+    ids=["machine event", "message"],
+)
+def test_what_is_kept_is_told_though_a_server_died_between(
+    monkeypatch: pytest.MonkeyPatch, notices: Any, address: str
+) -> None:
+    sue = make_user()
+    make_rule("EVENT_REJECTED", persons=(sue,))
+    client = api_client()
+    client.raise_request_exception = False
+    with monkeypatch.context() as dying:
+        dying.setattr(notices, "announce_wanted", lambda _notices: 1 / 0)
+        assert client.post(address, "{", content_type="application/json").status_code == 500
+    assert not OpenIngestEvent.objects.exists() and not FailedMessage.objects.exists()
+    for _time in range(2):
+        assert client.post(address, "{", content_type="application/json").status_code == 400
+    assert len(texts(sue)[0]) == 1
 
 
 # --- what is decided ---------------------------------------------------------------------------------------
