@@ -21,6 +21,7 @@ from mes.platform.notifications import rules, telling
 from mes.platform.notifications.receiver_addresses import LONGEST_ADDRESS
 from mes.platform.notifications.rule_models import LONGEST_QUIET, NoticeChannel, NoticeEvent, NotificationRule
 from mes.platform.notifications.services import list_lines
+from mes.platform.outbox.shown import without_path
 
 MOST_PERSONS = 200
 
@@ -32,7 +33,7 @@ class WebhookField(OptionalTextField):
         """Return as much as may be seen."""
         request = self.context.get("request")
         if value and request is not None and Capability.NOTIFICATIONS not in role_capabilities(request.user):
-            return rules.without_path(str(value))
+            return without_path(str(value))
         return super().to_representation(value)
 
 

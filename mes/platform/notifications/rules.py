@@ -1,7 +1,5 @@
 """What holds of notification rules beside their own columns, by interface and form alike."""
 
-from urllib.parse import urlsplit
-
 from django.utils.translation import gettext as _
 
 from mes.platform.notifications import mail, webhooks
@@ -29,9 +27,3 @@ def has_persons(rule: NotificationRule) -> bool:
 def names_of(rule: NotificationRule) -> list[str]:
     """Return the names of the people whom a rule names; of a row whose people were loaded, without a query."""
     return sorted(person.username for person in rule.persons.all())
-
-
-def without_path(address: str) -> str:
-    """Return the server of an address."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}/…"

@@ -6,7 +6,6 @@ from django_q.models import Failure, OrmQ, Schedule, Success
 
 from mes.platform.http.admin import ReadOnlyAdmin, pretty_json
 from mes.platform.outbox.models import MesEvent, WorkerHeartbeat
-from mes.platform.outbox.shown import shown_payload
 from mes.sections import SYSTEM
 
 SYSTEM.add(MesEvent, WorkerHeartbeat, Schedule, OrmQ, Success, Failure)
@@ -47,7 +46,7 @@ class MesEventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("payload"))
     def payload_shown(self, event: MesEvent) -> str:
         """The payload over several lines."""
-        return pretty_json(shown_payload(event))
+        return pretty_json(event.shown_payload)
 
 
 @admin.register(WorkerHeartbeat)

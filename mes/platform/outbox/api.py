@@ -24,7 +24,6 @@ from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.outbox import dead_letters
 from mes.platform.outbox.models import EventType, MesEvent
-from mes.platform.outbox.shown import shown_payload
 
 
 class OutboxEventItem(RowSerializer):
@@ -64,7 +63,7 @@ class OutboxEventItem(RowSerializer):
 
     def to_representation(self, instance: MesEvent) -> dict[str, Any]:
         """Show what anybody may see of it."""
-        return {**super().to_representation(instance), "payload": shown_payload(instance)}
+        return {**super().to_representation(instance), "payload": instance.shown_payload}
 
 
 class RetryAllRequest(StrictSerializer):

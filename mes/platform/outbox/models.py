@@ -1,11 +1,14 @@
 """The outbox: what happened, waiting for those who must act on it."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mes.platform import request_ids
+from mes.platform.outbox.shown import HIDDEN, without_path
 
 
 class EventType(models.TextChoices):
@@ -86,6 +89,19 @@ class MesEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event_type} {self.entity_id}"
+
+    @property
+    def shown_payload(self) -> Any:
+        """The payload without the address to which a notice goes: who looks into the outbox may know less than its
+        handlers, and a person's mail is his own.
+        """
+        if not isinstance(self.payload, dict) or "to" not in self.payload:
+            return self.payload
+        if self.event_type == EventType.NOTICE_WEBHOOK:
+            return self.payload | {"to": without_path(str(self.payload["to"]))}
+        if self.event_type == EventType.NOTICE_MAIL:
+            return self.payload | {"to": HIDDEN}
+        return self.payload
 
 
 class WorkerHeartbeat(models.Model):

@@ -242,12 +242,15 @@ def test_who_looks_into_the_outbox_sees_no_address(start: Start, client: Any) ->
     make_rule(channels=["MAIL"])
     make_user(Role.QUALITY, email="secret@plant.example")
     tell(make_notice())
+    MesEvent.objects.update(status="DEAD")  # which the operations show
     client.force_login(make_user(Role.ADMIN))
     shown = client.get("/api/events")
     places = {item["eventType"]: item["payload"].get("to") for item in shown.json()["data"]["items"]}
-    assert (places["NOTICE_WEBHOOK"], places["NOTICE_MAIL"]) == ("https://chat.example/…", "…")
+    assert (places["NOTICE_WEBHOOK"], places["NOTICE_MAIL"]) == ("https://chat.example:8443/…", "…")
     pages = [client.get(reverse("admin:mes_mesevent_change", args=[event.pk])) for event in MesEvent.objects.all()]
-    for page in (shown, *pages):
+    operations = client.get(reverse("operations"))
+    assert "https://chat.example:8443/…" in operations.content.decode()
+    for page in (shown, operations, *pages):
         assert page.status_code == 200 and "secret" not in page.content.decode()
 
 
