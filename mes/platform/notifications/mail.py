@@ -4,6 +4,7 @@ A mail may be sent twice where a worker dies between the server's answer and its
 event, so that it is one mail to who reads it. A server that does not answer costs one time-out, not one for each mail.
 """
 
+import re
 import smtplib
 import socket
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from mes.platform.outbox.emit import GiveUp
 from mes.platform.outbox.models import MesEvent
 from mes.platform.outbox.processor import backoff
 from mes.platform.outbox.receivers import NotDelivered, Pause
+from mes.platform.outbox.shown import HIDDEN
 from mes.platform.outbox.time_limit import time_limit
 
 LONGEST_SUBJECT = 120
@@ -59,7 +61,7 @@ def deliver(event: MesEvent) -> None:
     except (smtplib.SMTPDataError, smtplib.SMTPSenderRefused) as error:
         _refuse(event, error.smtp_code, error.smtp_error)
     except ValueError as error:  # what is no address of mail, or cannot stand in a mail
-        raise GiveUp(f"It cannot be sent: {error}") from error
+        raise GiveUp(f"It cannot be sent: {_without_address(str(error), event)}") from error
     except (smtplib.SMTPException, OSError) as error:
         pause.begin()
         reason = f"No answer: {error}"
@@ -77,10 +79,15 @@ def _refuse(event: MesEvent, code: int, said: bytes | str) -> None:
     """The server answers, and does not want this mail: now (4xx), or ever (5xx)."""
     pause.end()
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    reason = f"The mail server says {code}: {text[:500].replace(event.payload['to'], '…')}"
+    reason = f"The mail server says {code}: {_without_address(text, event)[:500]}"
     if code in FOR_GOOD:
         raise GiveUp(reason)
     raise NotDelivered(reason, code=f"SMTP_{code}", at=_later(event))
+
+
+def _without_address(text: str, event: MesEvent) -> str:
+    """Return what was said of a mail as people may see it."""
+    return re.sub(re.escape(event.payload["to"]), HIDDEN, text, flags=re.IGNORECASE)
 
 
 def _later(event: MesEvent) -> datetime:
