@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,6 +11,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution import unit_notices
+from execution.outbox_events import alarm_event
 from execution.quality.holds import services as holds
 from ingest import refusal_notices as ingest_notices
 from ingest.models import OpenIngestEvent
@@ -160,6 +162,13 @@ def test_a_value_outside_its_alarm_band(plant: Plant, admin: APIClient) -> None:
     for status in (201, 200):
         assert_done(admin.post(EVENTS, hot), status)
     assert_told_once(people, "Alarm: Peak Temperature is 300 °C at SN-1; 230 to 255 is normal.")
+
+
+def test_alarms_of_a_long_key_are_told_apart() -> None:
+    value: Any = MagicMock()
+    keys = {alarm_event(value, key=f"{'k' * 250}:{index}", sn="SN-1", run_id=1).key for index in range(2)}
+    assert {len(key) for key in keys} == {200}
+    assert len(keys) == 2
 
 
 def test_what_cannot_be_described_keeps_nothing_else_from_happening(plant: Plant, admin: APIClient) -> None:
