@@ -136,9 +136,15 @@ def check_time(
     Raises EventTimeInFuture, EventTooOld, EventTimeOutOfOrder.
     """
     check_bounds(at, now=now)
-    if previous is not None and previous - at > skew:
-        raise errors.EventTimeOutOfOrder(at=at.isoformat(), previous=previous.isoformat())
+    if previous is not None:
+        check_order(at, previous=previous, skew=skew)
     return any(earliest is not None and at < earliest for earliest in (previous, since))
+
+
+def check_order(at: datetime, *, previous: datetime, skew: timedelta) -> None:
+    """Raise EventTimeOutOfOrder for a time that lies before another by more than clocks may be off."""
+    if previous - at > skew:
+        raise errors.EventTimeOutOfOrder(at=at.isoformat(), previous=previous.isoformat())
 
 
 def check_required(step: StepSnapshot, *, on_track: Set[int], on_carrier: Set[int]) -> None:

@@ -65,8 +65,8 @@ def track_in(
 ) -> tuple[Track, Unit, bool]:
     """Put a unit into a station by hand; return (track, unit, created). A repeated scan there changes nothing.
 
-    What `may_be_late` is about the attempt that there was at its time: where the unit has left the station since, it
-    begins no other, and finds none (EventTimeOutOfOrder).
+    What `may_be_late` is about the attempt that there was at its time: where the unit has left the station since, or
+    elsewhere the step at which it stands, it begins no other, and finds none (EventTimeOutOfOrder).
 
     Without `run_no` it is the unit's run, of a unit in none the run that was active here then.
     `operator` is who is said to do it, `by` who is signed in.
@@ -83,7 +83,7 @@ def track_in(
         station_state, run, state = _find(run_no=run.run_no, sn=sn, moment=moment, locked=None)
     assert state is not None
     if may_be_late:
-        _check_not_overtaken(at, state.last_out_of(station_state.station.pk))
+        _check_not_overtaken(at, state.last_attempt_out(station_state.station.pk))
     track = state.open_track
     if track and (track.station_id, track.run_id) == (station_state.station.pk, run.pk):
         return track, state.unit, False
@@ -93,9 +93,12 @@ def track_in(
 
 
 def _check_not_overtaken(at: datetime, previous: datetime | None) -> None:
-    """Raise EventTimeOutOfOrder for an entry that came late, after what it knew nothing of."""
-    if previous is not None and previous - at > ENTRY_SKEW:
-        raise errors.EventTimeOutOfOrder(at=at.isoformat(), previous=previous.isoformat())
+    """Raise EventTimeOutOfOrder for an entry that came late, after what it knew nothing of.
+
+    What lies ahead of now was told by a clock that is: an entry that comes at once is not late for it.
+    """
+    if previous is not None:
+        rules.check_order(at, previous=min(previous, timezone.now()), skew=ENTRY_SKEW)
 
 
 def _find(

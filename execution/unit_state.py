@@ -77,10 +77,10 @@ class UnitState:
         """When the unit left its last track."""
         return self.passes[-1].out_at if self.passes else None
 
-    def last_out_of(self, station_id: int) -> datetime | None:
-        """When the unit left a station last."""
-        outs = (it.out_at for it in reversed(self.passes) if it.station_id == station_id and it.out_at is not None)
-        return next(outs, None)
+    def last_attempt_out(self, station_id: int) -> datetime | None:
+        """When the unit left a station last, or the step at which it stands, wherever that was."""
+        passes = (it for it in self.passes if it.station_id == station_id or it.step_no == self.unit.current_step_no)
+        return max((it.out_at for it in passes if it.out_at is not None), default=None)
 
     def find_pass(self, *, run_id: int, step_no: int, station_id: int) -> Pass | None:
         """Return the latest track of a step at a station, in a run."""

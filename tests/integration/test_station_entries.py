@@ -17,7 +17,7 @@ from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.inbound.sender import Sender
 from mes.production.models import Unit
 from tests.execution.support import assert_done, assert_refused, decide, make_run
-from tests.factories import Plant, api_client, make_config, make_plant
+from tests.factories import Plant, api_client, make_config, make_plant, make_station
 from tests.integration.helpers import LOG, moment, nothing_changes, through_tests, track_in, track_out
 
 ENGINEER = Sender("engineer")
@@ -372,6 +372,31 @@ def test_a_late_track_in_is_no_later_attempt(operator: APIClient, is_in_again: b
         stand("QUEUED")
     late = entry("e-8", at=(timezone.now() - timedelta(seconds=80)).isoformat())
     assert_refused(enter(operator, late), "EVENT_TIME_OUT_OF_ORDER", 422)
+
+
+def test_a_late_track_in_begins_no_later_attempt_of_what_failed_elsewhere(operator: APIClient, plant: Plant) -> None:
+    make_station("SMT-02", line=plant.line, group=plant.groups["PRINTERS"])
+    now = timezone.now()
+    assert_done(enter(operator, entry("i-1", at=(now - timedelta(seconds=60)).isoformat()), station="SMT-02"), 201)
+    failed = entry("o-1", at=(now - timedelta(seconds=40)).isoformat())
+    assert_done(leave(operator, failed, station="SMT-02", result="FAIL"))
+    stand("QUEUED")  # as where a retest is allowed
+    for kind in (enter, leave):
+        late = entry(f"e-{kind.__name__}", at=(now - timedelta(seconds=50)).isoformat())
+        code, status = ("EVENT_TIME_OUT_OF_ORDER", 422) if kind is enter else ("UNIT_NOT_IN_STATION", 409)
+        assert_refused(kind(operator, late), code, status)
+    assert_done(enter(operator, entry("i-2")), 201)
+
+
+def test_what_is_entered_at_once_is_not_late_for_a_clock_that_is_ahead(operator: APIClient) -> None:
+    """As where a machine that is a minute ahead told when the unit left."""
+    ahead = (timezone.now() + timedelta(minutes=1)).isoformat()
+    track_in(operator, "SMT-01")
+    track_out(operator, "SMT-01", result="FAIL", at=ahead)
+    stand("QUEUED")
+    assert_done(enter(operator, entry()), 201)
+    Track.objects.filter(out_at=None).update(in_at=ahead)
+    assert_done(leave(operator, entry("e-2")))
 
 
 @pytest.mark.parametrize(
