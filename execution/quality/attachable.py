@@ -3,10 +3,10 @@
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from execution.quality.first_article.models import FirstArticleItem
-from execution.quality.holds.queries import find_signature
+from execution.quality.first_article.models import FirstArticle, FirstArticleItem
+from execution.quality.holds.queries import list_history, signed_at_of
 from execution.quality.models import Defect
-from execution.quality.oqc.models import OqcItem
+from execution.quality.oqc.models import OqcInspection, OqcItem
 from execution.quality.oqc.services import RECORD_TYPE as OQC_RECORD
 from execution.quality.record_types import DEFECT, FAI_ITEM, HOLD, OQC_ITEM
 from mes import errors
@@ -43,8 +43,7 @@ def _find_hold(record_id: int) -> RecordFound | None:
     hold = Hold.objects.filter(pk=record_id).first()
     if hold is None:
         return None
-    signature = find_signature(hold)
-    return RecordFound(reverse("hold", args=[hold.hold_no]), signature.signed_at if signature else None)
+    return RecordFound(reverse("hold", args=[hold.hold_no]), signed_at_of(list_history(hold)))
 
 
 KINDS = (
@@ -54,15 +53,31 @@ KINDS = (
         (Capability.DEFECT, Capability.TRACK, Capability.HOLD, *_QUALITY),
         errors.DefectNotFound,
         _find_defect,
+        lambda record_id: Defect.objects.filter(pk=record_id),
     ),
-    AttachableRecord(FAI_ITEM, _("Item of a first article"), (Capability.FAI,), errors.FaiNotFound, _find_fai_item),
-    AttachableRecord(OQC_ITEM, _("Item of an inspection"), (Capability.OQC,), errors.OqcNotFound, _find_oqc_item),
+    AttachableRecord(
+        FAI_ITEM,
+        _("Item of a first article"),
+        (Capability.FAI,),
+        errors.FaiNotFound,
+        _find_fai_item,
+        lambda record_id: FirstArticle.objects.filter(items=record_id),
+    ),
+    AttachableRecord(
+        OQC_ITEM,
+        _("Item of an inspection"),
+        (Capability.OQC,),
+        errors.OqcNotFound,
+        _find_oqc_item,
+        lambda record_id: OqcInspection.objects.filter(items=record_id),
+    ),
     AttachableRecord(
         HOLD,
         _("Hold"),
         (Capability.HOLD, *_QUALITY),
         errors.HoldNotFound,
         _find_hold,
+        lambda record_id: Hold.objects.filter(pk=record_id),
         prefix=Hold.number_of(0).removesuffix("0"),
     ),
 )

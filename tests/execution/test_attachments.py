@@ -20,6 +20,8 @@ from mes.platform.accounts.roles import Role
 from mes.platform.audit.models import AuditEntry
 from mes.platform.files import attachments
 from mes.platform.files.models import FileAttachment
+from mes.platform.signatures.models import Signature
+from mes.production.hold_models import HoldDecision
 from tests.execution.support import assert_done, decide, track_in, track_out
 from tests.factories import Plant, api_client, make_plant, make_user
 from tests.platform.files.support import make_pdf, make_picture, send
@@ -184,14 +186,46 @@ def test_a_file_is_taken_away_by_who_attached_it_or_by_quality_and_the_audit_has
     assert list(entries)[-1] == ("DELETE", "wrong board") and len(entries) == 4
 
 
-def test_what_a_record_was_signed_with_is_not_taken_away(client: APIClient, plant: Plant) -> None:
-    item = inspect(plant)
-    before = attach(client, "FAI_ITEM", item.pk, photo(client, 9)).json()["data"]["id"]
+def sign_fai(record_id: int) -> None:
     FirstArticle.objects.update(signed_at=timezone.now())
-    later = attach(client, "FAI_ITEM", item.pk, photo(client, 8)).json()["data"]["id"]
+
+
+def sign_oqc(record_id: int) -> None:
+    Signature.objects.create(record_type="OQC", record_id=str(OqcInspection.objects.get().pk), signer="quinn")
+
+
+def sign_hold(record_id: int) -> None:
+    """Of two decisions the first is signed."""
+    told: dict[str, Any] = {"hold_id": record_id, "end": "RELEASED", "decided_by": "quinn", "sns": []}
+    signed = HoldDecision.objects.create(**told)
+    Signature.objects.create(record_type="HOLD", record_id=str(signed.pk), signer="quinn")
+    HoldDecision.objects.create(**told)
+
+
+@pytest.mark.parametrize(("kind", "sign"), [("FAI_ITEM", sign_fai), ("OQC_ITEM", sign_oqc), ("HOLD", sign_hold)])
+def test_what_a_record_was_signed_with_is_not_taken_away_nor_offered_to_be(
+    client: APIClient, plant: Plant, kind: str, sign: Callable[[int], None]
+) -> None:
+    if kind == "HOLD":
+        body = {"scope": "LINE", "code": plant.line.code, "reason": "smoke"}
+        record_id = int(client.post("/api/holds", body).json()["data"]["holdNo"].removeprefix("H-"))
+        page = reverse("hold", args=[f"H-{record_id}"])
+    elif kind == "FAI_ITEM":
+        record_id, page = inspect(plant).pk, reverse("first-article", args=["RUN-1"])
+    else:
+        item = sample(plant)
+        record_id, page = item.pk, f"{reverse('oqc', args=[item.inspection_id])}?unit=SN-1"
+    before = attach(client, kind, record_id, photo(client, 9)).json()["data"]["id"]
+    browser = sign_in(Role.QUALITY)
+    assert reverse("file-detach", args=[before]) in browser.get(page).content.decode()
+    sign(record_id)
+    later = attach(client, kind, record_id, photo(client, 8)).json()["data"]
+    assert later["addedLater"] is True
+    shown = browser.get(page).content.decode()
+    assert [reverse("file-detach", args=[pk]) in shown for pk in (before, later["id"])] == [False, True]
     refused = client.delete(f"/api/attachments/{before}")
     assert (refused.status_code, refused.json()["error"]["code"]) == (422, "ATTACHMENT_SIGNED")
-    assert client.delete(f"/api/attachments/{later}").status_code == 200
+    assert client.delete(f"/api/attachments/{later['id']}").status_code == 200
     assert [str(pk) for pk in FileAttachment.objects.values_list("pk", flat=True)] == [before]
 
 

@@ -16,11 +16,14 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from execution.models import Defect
+from execution.quality.first_article import services as first_article
+from execution.quality.first_article.models import FirstArticle
 from mes.errors import StoredFileNotFound
 from mes.platform.database import retention
 from mes.platform.files import attachments, services
 from mes.platform.files import retention as retention_of_files
 from mes.platform.files.models import FileAttachment, StoredFile, StoredFilePart
+from mes.platform.signatures import services as signatures
 from mes.production.models import Run, Unit
 from tests.factories import make_plant
 from tests.integration.helpers import another, at_once
@@ -109,3 +112,38 @@ def test_a_file_that_the_night_takes_is_not_attached(person: APIClient) -> None:
         return "refused"
 
     assert at_once(take, use)[1] == "refused" and not attached.is_set()
+
+
+# --- somebody signs a record while its files change ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_locked", [True, False], ids=["locked", "control"])
+def test_what_changes_while_a_record_is_signed_is_a_change_of_what_was_signed(
+    person: APIClient, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, *, is_locked: bool
+) -> None:
+    plant = make_plant()
+    fai = FirstArticle.objects.create(run=plant.run, sample_qty=1, status="PASSED")
+    item = fai.items.create(unit=plant.units[0], item_name="Joint", result="PASS")
+    first, second = (send(person, make_picture(size=(9, size)), "a.png").json()["data"]["id"] for size in (9, 8))
+    body = {"recordType": "FAI_ITEM", "recordId": str(item.pk)}
+    attached = person.post(f"/api/files/{first}/attach", body).json()["data"]["id"]
+    if not is_locked:
+        request.getfixturevalue("without_locks")
+    signing, changed = Event(), Event()
+
+    def sign_slowly(*args: Any, **about: Any) -> None:
+        signing.set()
+        changed.wait(0.5)
+
+    monkeypatch.setattr(signatures, "record", sign_slowly)
+
+    def change() -> tuple[int, bool]:
+        signing.wait(10)
+        other = another(person)
+        removed = other.delete(f"/api/attachments/{attached}").status_code
+        added = other.post(f"/api/files/{second}/attach", body).json()["data"]["addedLater"]
+        changed.set()
+        return removed, added
+
+    _fai, outcome = at_once(lambda: first_article.sign(fai_id=fai.pk, by="quinn"), change)
+    assert outcome == ((422, True) if is_locked else (200, False))

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from execution.models import TrackResult
 from execution.quality.holds import condition, queries
 from execution.quality.record_types import HOLD
-from mes.platform.files.queries import list_attached
+from mes.platform.files.queries import attach
 from mes.platform.files.serializers import AttachedFileAnswer
 from mes.platform.http.envelope import camel_case
 from mes.platform.http.serializers import (
@@ -241,7 +241,7 @@ class HoldDetail(HoldRow):
     counts = serializers.SerializerMethodField()
     history = serializers.SerializerMethodField()
     items = serializers.SerializerMethodField()
-    files = serializers.SerializerMethodField()
+    files = AttachedFileAnswer(many=True, read_only=True)
     signed = serializers.SerializerMethodField()
     signature = SignatureBrief(
         source="latest_signature", allow_null=True, read_only=True, help_text="The signature of its latest decision."
@@ -252,6 +252,7 @@ class HoldDetail(HoldRow):
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Read what was decided once, for all that tell of it: the signature is that of the latest decision."""
+        attach(HOLD, [instance])
         instance.decided = queries.list_history(instance)
         instance.latest_signature = instance.decided[-1]["signature"]
         told: dict[str, Any] = super().to_representation(instance)
@@ -271,11 +272,6 @@ class HoldDetail(HoldRow):
     def get_items(self, hold: Hold) -> Any:
         """The first 200 of its units, those that it holds first."""
         return HeldUnitAnswer(queries.list_units(hold), many=True).data
-
-    @extend_schema_field(AttachedFileAnswer(many=True))
-    def get_files(self, hold: Hold) -> Any:
-        """What is attached to it."""
-        return AttachedFileAnswer(list_attached(HOLD, [hold.pk]).get(hold.pk, []), many=True).data
 
     @extend_schema_field(serializers.BooleanField)
     def get_signed(self, hold: Any) -> bool:

@@ -39,6 +39,7 @@ from execution.quality.holds.page_acts import (
     most_chosen,
     signature_of,
 )
+from execution.quality.holds.queries import signed_at_of
 from execution.quality.record_types import HOLD as HOLD_FILES
 from mes.errors import DomainError, HoldNotFound, ValidationFailed
 from mes.platform.files.queries import attach
@@ -279,6 +280,7 @@ def hold(request: HttpRequest, hold_no: str) -> HttpResponse:
     context = {
         "detail": detail,
         "hold": detail.hold,
+        "signed_at": signed_at_of(detail.history),
         "acts": offered,
         "chosen": chosen,
         "may_choose": any(act.name != RELEASE for act in offered),

@@ -1,12 +1,12 @@
 """What a hold is at: its units, what was decided about it, and who signed that."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Q
 
 from execution.quality.holds.models import HoldBatch
-from mes.platform.signatures.models import Signature
 from mes.platform.signatures.queries import read_latest
 from mes.production.hold_decisions import RECORD_TYPE
 from mes.production.hold_models import HeldUnit, HeldUnitEnd, Hold, HoldDecision
@@ -47,10 +47,9 @@ def list_history(hold: Hold) -> list[dict[str, Any]]:
     return history
 
 
-def find_signature(hold: Hold) -> Signature | None:
-    """Return the signature of the latest decision about a hold; None where nobody signed it."""
-    signature: Signature | None = list_history(hold)[-1]["signature"]
-    return signature
+def signed_at_of(history: Iterable[Mapping[str, Any]]) -> datetime | None:
+    """Return when a decision of `list_history` was signed last; None where none was."""
+    return max((event["signature"].signed_at for event in history if event["signature"]), default=None)
 
 
 def list_open_numbers(unit_ids: Iterable[int]) -> dict[int, list[str]]:

@@ -49,6 +49,7 @@ from mes.platform.http.pages import signed_in
 from mes.platform.scans import UNIT, take_part
 from mes.platform.signatures import queries as signature_queries
 from mes.platform.signatures import services as signatures
+from mes.platform.signatures.models import Signature
 from mes.production.models import RunStatus, Unit
 from mes.production.names import get_scanned_unit
 from mes.routing.snapshots import FaiItem, read_item
@@ -122,8 +123,10 @@ def inspection(request: HttpRequest, inspection_id: int) -> HttpResponse:
     offered = [*list_acts(request, found, judgement), Act(RECORD, "", ""), Act(SCAN, "", "")]
     shown = {act.name: act for act in acts.with_refusal(request, offered, place=_address(found))}
     signature_queries.attach(services.RECORD_TYPE, [found])
+    signature: Signature | None = found.signature  # type: ignore[attr-defined]  # given to it just now
     context = {
         "inspection": found,
+        "signed_at": signature and signature.signed_at,
         "run": found.run,
         "judgement": judgement,
         "samples": [each for each in samples if not each.is_done][:MOST_SHOWN],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from mes.errors import NotFound
 from mes.platform.accounts.roles import Capability
@@ -27,7 +27,7 @@ def unused() -> Q:
 
 @dataclass(frozen=True)
 class RecordFound:
-    """A record that a file is attached to: the address of its page, and when it was signed."""
+    """A record that a file is attached to: the address of its page, and when it was signed last."""
 
     page: str
     signed_at: datetime | None = None
@@ -37,9 +37,10 @@ class RecordFound:
 class AttachableRecord:
     """A kind of record that files can be attached to.
 
-    `find(record_id)` returns what it is now, None where there is no such record; no lock is held. `capabilities` are
-    those of which one is needed to attach. `label` is what people call the kind; with a `prefix`, they name its records
-    by it and the id.
+    `find(record_id)` returns what it is now, None where there is no such record. `select_signed(record_id)` selects the
+    row that whoever signs the record holds locked: whoever attaches or takes away does, too. `capabilities` are those
+    of which one is needed to attach. `label` is what people call the kind; with a `prefix`, they name its records by it
+    and the id.
     """
 
     record_type: str
@@ -47,6 +48,7 @@ class AttachableRecord:
     capabilities: tuple[Capability, ...]
     not_found: type[NotFound]
     find: Callable[[int], RecordFound | None]
+    select_signed: Callable[[int], QuerySet[Any]]
     prefix: str = ""
 
 
