@@ -16,7 +16,7 @@ from execution.station_page.figures import ShiftFigures, shift_figures
 from mes import errors
 from mes.plant.models import Station
 from mes.platform.database.prepared import fetch_all
-from mes.platform.files.queries import list_attached
+from mes.platform.files.queries import attach
 
 READ = unit_state.statement(takes_track_id=False)
 MOST_USED = 9  # one for each key of digits
@@ -79,9 +79,7 @@ def load_now(station_code: str) -> StationNow:
 def list_defects(track_id: int) -> list[Defect]:
     """Return the defects of a pass with their files, as they were named; two statements."""
     found = list(Defect.objects.filter(track=track_id).order_by("id"))
-    files = list_attached(DEFECT, [defect.pk for defect in found])
-    for defect in found:
-        defect.files = files.get(defect.pk, [])  # type: ignore[attr-defined]  # as the form of files shows them
+    attach(DEFECT, found)
     return found
 
 

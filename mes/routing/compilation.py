@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from mes.errors import EditConflict, RouteNotFound
 from mes.plant.models import Station, StationType
 from mes.platform.database.lookup import get_or_raise
-from mes.platform.files.models import StoredFile
+from mes.platform.files.queries import find_there
 from mes.platform.files.services import keep_those_there
 from mes.routing import snapshots, work_instructions
 from mes.routing.differences import Side
@@ -76,9 +76,8 @@ def load_sources(routing: Routing, *, new: RoutingStep | None = None) -> Sources
         specs.setdefault(spec.operation_id, {})[spec.name] = spec
     named = {code for config in configs for code in config.allowed_station_codes or ()}
     existing_codes = Station.objects.filter(code__in=named).values_list("code", flat=True)
-    files = {pk for config in configs for pk in work_instructions.file_ids(config.work_instructions)}
-    there = StoredFile.objects.filter(pk__in=files).values_list("pk", flat=True)
-    return Sources(routing, steps, list(configs), specs, frozenset(existing_codes), frozenset(there))
+    files = find_there(pk for config in configs for pk in work_instructions.file_ids(config.work_instructions))
+    return Sources(routing, steps, list(configs), specs, frozenset(existing_codes), frozenset(files))
 
 
 def applies(config: RouteExecutionConfig, step: RoutingStep) -> bool:

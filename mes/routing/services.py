@@ -19,7 +19,7 @@ from mes.errors import (
 from mes.plant.models import Operation, Station
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.files import services as files
-from mes.platform.files.models import StoredFile
+from mes.platform.files.queries import find_there
 from mes.routing import step_edits, work_instructions
 from mes.routing.compilation import applies, merge
 from mes.routing.mapping_problems import find_mapping_problems
@@ -366,8 +366,7 @@ def find_instruction_problems(config: RouteExecutionConfig) -> list[str]:
 def find_missing_files(config: RouteExecutionConfig) -> list[str]:
     """Return that files of the instructions of a config are not there."""
     wanted = work_instructions.file_ids(config.work_instructions)
-    there = set(StoredFile.objects.filter(pk__in=wanted).values_list("pk", flat=True)) if wanted else set()
-    return [str(StoredFileNotFound(code=str(pk))) for pk in sorted(wanted - there)]
+    return [str(StoredFileNotFound(code=str(pk))) for pk in sorted(wanted - find_there(wanted))]
 
 
 def keep_files(configs: Iterable[RouteExecutionConfig]) -> None:

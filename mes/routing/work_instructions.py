@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from mes.platform.files.queries import address_of
 from mes.platform.http.whole_numbers import whole_number
 
 MOST = 20
@@ -27,7 +28,7 @@ class WorkInstruction:
     @property
     def address(self) -> str:
         """Where browsers show it."""
-        return self.url if self.file_id is None else f"/files/{self.file_id}/"
+        return self.url if self.file_id is None else address_of(self.file_id)
 
     @property
     def document(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from mes import errors
 from mes.plant import api as plant
 from mes.plant.models import BomItem, Equipment, Material, Operation, Station, StationGroup
 from mes.platform.accounts.roles import Capability
-from mes.platform.files.models import StoredFile
+from mes.platform.files.queries import find_there
 from mes.routing import services
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteSource, Routing, RoutingStep
 from mes.routing.services import StepInput
@@ -207,8 +207,7 @@ class _Configs(SheetCollection):
         unknown = set(
             services.find_unknown_stations({c for _row, each in found for c in each.allowed_station_codes or ()})
         )
-        named = {pk for _row, config in found for pk in file_ids(config.work_instructions)}
-        files = set(StoredFile.objects.filter(pk__in=named).values_list("pk", flat=True)) if named else set()
+        files = find_there(pk for _row, config in found for pk in file_ids(config.work_instructions))
         routes = {config.routing_id for _row, config in found if config.scope == ConfigScope.STEP}
         steps = set(
             RoutingStep.objects.filter(routing__in=routes).values_list("routing_id", "step_no", "source_step_key")

@@ -14,7 +14,7 @@ from mes.platform.files import attachments, services, serving
 from mes.platform.files.api import REMOVERS, UPLOADERS, may_remove_any
 from mes.platform.files.forms import read_file
 from mes.platform.files.hooks import AttachableRecord
-from mes.platform.files.models import LONGEST_NOTE, StoredFile
+from mes.platform.files.models import StoredFile
 from mes.platform.http.pages import in_words, needs, signed_in_cached
 from mes.platform.http.whole_numbers import whole_number
 
@@ -68,8 +68,7 @@ def attach(request: HttpRequest) -> HttpResponse:
 def _attach(request: HttpRequest, kind: AttachableRecord, record_id: int) -> None:
     by, sent = request.user.get_username(), read_file(request)
     stored, _is_new = services.store(sent, name=sent.name or "", by=by)
-    note = "".join(letter for letter in request.POST.get("note", "") if letter.isprintable()).strip()[:LONGEST_NOTE]
-    attachments.attach(kind, record_id=record_id, file_id=stored.pk, note=note, by=by)
+    attachments.attach(kind, record_id=record_id, file_id=stored.pk, by=by)
     messages.success(request, _("“%(name)s” is attached.") % {"name": stored.name})
 
 

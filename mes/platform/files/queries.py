@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mes.platform.files.models import FileAttachment, MediaType
+from mes.platform.files.models import FileAttachment, MediaType, StoredFile
 
 _COLUMNS = ("id", "file_id", "file__name", "file__media_type", "note", "attached_by", "attached_at", "is_added_later")
 
@@ -47,6 +47,11 @@ class AttachedFile(msgspec.Struct, array_like=True, frozen=True, gc=False):
 def address_of(file_id: int) -> str:
     """Return the address at which browsers show a file."""
     return f"/files/{file_id}/"
+
+
+def find_there(ids: Iterable[int]) -> set[int]:
+    """Return those of the ids that are of files; no query for none."""
+    return set(StoredFile.objects.filter(pk__in=set(ids)).values_list("pk", flat=True))
 
 
 def list_attached(record_type: str, record_ids: Iterable[int]) -> dict[int, list[AttachedFile]]:
