@@ -1,5 +1,7 @@
 """What steps are worked by: said by configs, merged by scope, frozen in versions; files that they name stay."""
 
+import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -140,6 +142,13 @@ def test_a_file_in_use_stays(client: APIClient, routing: Routing, plan: dict[str
     assert StoredFile.objects.count() == 2
 
 
+def is_kept(act: Callable[[], Any]) -> bool:
+    """Whether an act notes that a file is wanted: what the retention looks at meanwhile it leaves then."""
+    StoredFile.objects.update(wanted_at=timezone.now() - timedelta(days=40))
+    assert act().status_code in (200, 302)
+    return StoredFile.objects.filter(wanted_at__gte=timezone.now() - timedelta(days=1)).exists()
+
+
 def test_pages_and_sheets_have_them(client: APIClient, routing: Routing, plan: dict[str, str]) -> None:
     set_for_step(client, [plan])
     compile_route(code="ROUTE-1")
@@ -155,6 +164,7 @@ def test_pages_and_sheets_have_them(client: APIClient, routing: Routing, plan: d
     browser.post(address, filled(browser, address, work_instructions="[]"))
     config.refresh_from_db()
     assert config.work_instructions == []
+    assert is_kept(lambda: browser.post(address, filled(browser, address, work_instructions=json.dumps([plan]))))
     rows = [{"scope": "STEP", "routeCode": "ROUTE-1", "stepNo": 20, "workInstructions": each} for each in ([LINK], 5)]
     rows += [
         {"scope": "STEP", "routeCode": "ROUTE-1", "stepNo": 10, "workInstructions": [{"title": "x", "fileId": "9"}]}
@@ -164,7 +174,9 @@ def test_pages_and_sheets_have_them(client: APIClient, routing: Routing, plan: d
         (1, "workInstructions"),
         (2, "workInstructions"),
     ]
-    sheet = client.post("/api/imports/execution-configs", {"rows": rows[:1]}).json()["data"]
-    assert client.post(f"/api/imports/{sheet['id']}/apply", {"changeReason": "links"}).status_code == 200
-    config.refresh_from_db()
-    assert config.work_instructions == [LINK]
+    for instruction, kept in ((LINK, False), (plan, True)):
+        sheet = client.post("/api/imports/execution-configs", {"rows": [rows[0] | {"workInstructions": [instruction]}]})
+        apply = f"/api/imports/{sheet.json()['data']['id']}/apply"
+        assert is_kept(lambda apply=apply: client.post(apply, {"changeReason": "links"})) is kept
+        config.refresh_from_db()
+        assert config.work_instructions == [instruction]
