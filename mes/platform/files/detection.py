@@ -41,8 +41,9 @@ _LONGEST_HEAD = 2000  # bytes between the type of a stream and its content
 _BEGINNING = 1024  # bytes by which a compressed stream is known
 _MOST_STREAMS = 20_000  # of objects
 _MOST_BROKEN = 20  # of them that begin well and end badly
-_INFLATED_AT_ONCE = 1024  # bytes, compressed: of those with the break nothing is seen
-_MOST_INFLATED = 64 * 1024 * 1024  # bytes of all of them
+_ZLIB_HEAD = 2  # bytes
+_INFLATED_AT_ONCE = 4096  # bytes, compressed
+_MOST_INFLATED = 64 * 1024 * 1024  # bytes of all of them, compressed and not
 
 
 @dataclass(frozen=True)
@@ -192,45 +193,43 @@ def _has_scripts(content: bytes) -> bool:
     """
     if _SCRIPT.search(content):
         return True
-    left, past, broken = _MOST_INFLATED, 0, 0
+    left, broken = _MOST_INFLATED, 0
     for number, match in enumerate(_OBJECT_STREAM.finditer(content)):
-        if number >= _MOST_STREAMS or left <= 0 or broken > _MOST_BROKEN:
+        if number >= _MOST_STREAMS or broken > _MOST_BROKEN:
             return True
-        if match.start() < past:
-            continue
-        objects, past, is_broken = _inflate(content, match.end(), left)
-        left -= len(objects)
+        objects, read, is_broken = _inflate(content, match.end(), left)
+        left -= read + len(objects)
         broken += is_broken
-        if _SCRIPT.search(objects):
+        if left <= 0 or _SCRIPT.search(objects):
             return True
-    return left <= 0
+    return False
 
 
 def _inflate(content: bytes, head: int, most: int) -> tuple[bytes, int, bool]:
-    """Return what is compressed in the stream whose head goes on at `head`, up to `most` bytes, where what was read
-    ends, and whether it breaks off; nothing of others. Of one that breaks off what is before that is returned; another
-    may begin within it.
+    """Return what is compressed in the stream whose head goes on at `head`, up to `most` bytes, how many were read for
+    it, and whether it breaks off, with what is before that; nothing of what is not compressed.
 
-    Whether it is compressed at all is seen by its beginning: looking for the end of each that only says so would take
-    hours.
+    It ends where it says so itself, and its check sum is not asked for: so do viewers.
     """
-    start = content.find(b"stream", head, head + _LONGEST_HEAD)
-    if start < 0:
-        return b"", head, False
-    start += len(b"stream")
-    start += 2 if content.startswith(b"\r\n", start) else 1
+    place = content.find(b"stream", head, head + _LONGEST_HEAD)
+    if place < 0:
+        return b"", 0, False
+    place += len(b"stream")
+    place += 2 if content.startswith(b"\r\n", place) else 1
     try:
-        zlib.decompressobj().decompress(content[start : start + _BEGINNING], 1)
+        zlib.decompressobj().decompress(content[place : place + _BEGINNING], 1)
     except zlib.error:
-        return b"", head, False
-    end = content.find(b"endstream", start)
-    end = len(content) if end < 0 else end
-    inflater, objects = zlib.decompressobj(), bytearray()
-    try:
-        for place in range(start, end, _INFLATED_AT_ONCE):
-            if inflater.eof or len(objects) >= most:
-                break
-            objects += inflater.decompress(content[place : min(place + _INFLATED_AT_ONCE, end)], most - len(objects))
-    except zlib.error:
-        return bytes(objects), head, True
-    return bytes(objects), end, False
+        return b"", 0, False
+    start = place = place + _ZLIB_HEAD
+    inflater, objects, step = zlib.decompressobj(-zlib.MAX_WBITS), bytearray(), _INFLATED_AT_ONCE
+    while not inflater.eof and len(objects) < most and place < len(content):
+        before = inflater.copy() if step > 1 else inflater
+        try:
+            objects += inflater.decompress(content[place : place + step], most - len(objects))
+        except zlib.error:
+            if step == 1:
+                return bytes(objects), place - start, True
+            inflater, step = before, 1  # byte by byte up to the break
+        else:
+            place += step
+    return bytes(objects), place - start, False

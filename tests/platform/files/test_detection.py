@@ -122,6 +122,40 @@ def test_streams_that_break_off_do_not_cost_minutes() -> None:
         detect(PDF[:9] + head + broken + b"endstream" + PDF[9:], most_pixels=MOST)
 
 
+SCRIPT = b"<< /S /JavaScript /JS (app.alert(1)) >>"
+PACKED = zlib.compress(SCRIPT)
+HEAD = b"<< /Type /ObjStm >>\nstream\n"
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        HEAD + zlib.compress(b"x") + b"\nendobj 7 0 obj " + HEAD + PACKED + b"\nendstream",
+        HEAD + zlib.compress(HEAD + PACKED + b"\nendstream", 0) + b"\nendstream",
+        HEAD + PACKED[:-4] + b"bad!\nendstream",
+        HEAD + PACKED[:-4] + b"\nendstream",
+        HEAD + zlib.compress(SCRIPT + random.Random(1).randbytes(300))[:200] + b"\xff" * 200 + b"\nendstream",
+    ],
+    ids=["before the end of another", "in another", "with a wrong check sum", "without one", "that breaks off"],
+)
+def test_scripts_in_objects_that_only_viewers_look_for_are_found(objects: bytes) -> None:
+    with pytest.raises(FileTypeRefused, match="scripts"):
+        detect(PDF[:9] + objects + PDF[9:], most_pixels=MOST)
+
+
+def test_streams_that_share_what_they_are_made_of_do_not_cost_minutes() -> None:
+    """Heads before one stream of blocks in which there is nothing, and streams of it that break off."""
+    nothing = b"\x78\x9c" + b"\x00\x00\x00\xff\xff" * 2_000_000 + b"\x01\x00\x00\xff\xff"
+    for content in (
+        b"/ObjStm " * 240 + b"stream\n" + nothing,
+        (b"/ObjStm stream\n" + nothing[:1_502]) * 10_000 + nothing,
+    ):
+        began = time.monotonic()
+        with pytest.raises(FileTypeRefused):
+            detect(PDF[:9] + content + PDF[9:], most_pixels=MOST)
+        assert time.monotonic() - began < 3
+
+
 def test_scans_of_a_picture_are_counted() -> None:
     scan = b"\xff\xda\x00\x02x"
     assert not detect(JPEG, most_pixels=MOST).is_decoded_whole
