@@ -189,10 +189,10 @@
     return isForged ? meaning(await post(entry, csrf())) : first; // somebody signed in, in another tab perhaps
   }
 
-  // What stands between refuses this entry, however often it is sent: a person has to look at it.
+  // What stands between refuses this entry, however often it is sent: a person has to look at it. The page says so in words.
   function givenUp(entry, met) {
     if (!met.isNotTaken || entry.sent < MOST_TRIES) return met;
-    return { end: "refused", error: { code: "NOT_TAKEN", message: `The entry does not get through to the server (HTTP ${met.status}).`, details: {} } };
+    return { end: "refused", error: { code: "NOT_TAKEN", message: "", details: { status: met.status } } };
   }
 
   // By what entries of one unit are kept in their order: its label without the mark of a symbology, or its serial number
@@ -376,8 +376,6 @@
   const settle = (entryId) => changed(entryId, (entry) => (entry.state === REFUSED ? null : undefined));
   // Send a refused entry once more, unchanged: somebody has mended what it was refused for.
   const retry = (entryId) => changed(entryId, (entry) => (entry.state === REFUSED ? { ...entry, state: WAITING, error: null } : undefined));
-  // Take an entry back that was never sent; whether it was.
-  const withdraw = (entryId) => changed(entryId, (entry) => (entry.state === WAITING && entry.sent === 0 ? null : undefined));
 
   // Learn from an answer that the page got otherwise that the server is there, and what time it is there.
   function heard(response, asked) {
@@ -385,6 +383,6 @@
     if (state?.reason === NETWORK && !isBusy) { failures = 0; go(); }
   }
 
-  window.entries = { add, list, settle, retry, withdraw, heard, now: () => serverTime() ?? new Date(), status: () => state };
+  window.entries = { add, list, settle, retry, heard, now: () => serverTime() ?? new Date(), status: () => state };
   go();
 })();

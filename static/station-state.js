@@ -92,6 +92,7 @@ const stationState = {
     return [...facts, isOne ? releases[0] : "", error.details?.held ? this.say("held_for_it") : ""];
   },
   messageOf({ code, message, details }) {
+    if (code === "NOT_TAKEN") return this.say("not_taken", details); // told by this browser (`entries.js`)
     return code === "VALIDATION_ERROR" && details ? Object.values(details).flat().join(" ") : message;
   },
   holdOf({ holdNo }) {

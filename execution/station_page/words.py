@@ -149,6 +149,7 @@ WORDS: Mapping[str, str | Promise] = {
     "refused_at": _("{what} at {at} by {who}"),
     "settle": _("Settle"),
     "send_again": _("Send it again"),
+    "not_taken": _("The entry does not get through to the server (HTTP {status})."),
     "sign_in": _("Entries are not sent: sign in again. {why}"),
     "not_kept": _("This browser keeps nothing: {sn} is not recorded. Free space, or use another one."),
     "back_to_work": _("Open it again"),

@@ -312,16 +312,32 @@ def test_entries_of_a_unit_wait_however_its_label_was_read(context: BrowserConte
     assert track.result == "PASS"
 
 
-def test_what_was_never_sent_may_be_taken_back(context: BrowserContext, tab: Page) -> None:
-    cut(context)
-    first = add(tab, "SN-1")
-    wait_for_reason(tab, "NETWORK")
-    second = add(tab, "SN-1", "track-out", result="PASS")
-    assert tab.evaluate("id => entries.withdraw(id)", second) is True
-    assert tab.evaluate("id => entries.withdraw(id)", first) is False  # nobody knows whether it arrived
-    mend(context, tab)
-    wait_until(tab, "kept.length === 0")
-    assert Unit.objects.get(sn="SN-1").status == "IN_STATION"
+@pytest.mark.parametrize("status", [400, 413])
+def test_an_entry_that_never_gets_through_is_given_to_a_person(tab: Page, status: int) -> None:
+    """What stands between refuses it, six times; others go on."""
+    tab.clock.install()
+    tries: list[str] = []
+
+    def pass_on(route: Route) -> None:
+        if route.request.post_data_json["sn"] != "SN-1":
+            return route.continue_()
+        tries.append(route.request.post_data_json["entryId"])
+        return route.fulfill(status=status, body="<html>Too large</html>")
+
+    tab.route(MOVES, pass_on)
+    entry_id = add(tab, "SN-1")
+    add(tab, "SN-2")
+    for number in range(1, 6):
+        while len(tries) < number:
+            tab.wait_for_timeout(20)
+        wait_until(tab, "kept.length === 1 && kept[0].state === 'WAITING'")
+        tab.clock.fast_forward(20_000)
+    settled(tab)
+    assert tries == [entry_id] * 6
+    [told] = heard(tab, "entry-refused")
+    assert told["entryId"] == entry_id
+    assert told["error"] == {"code": "NOT_TAKEN", "message": "", "details": {"status": status}}
+    assert Track.objects.get().unit.sn == "SN-2"
 
 
 class Shift:
