@@ -14,5 +14,5 @@ function judgeTyped(field) {
 }
 
 document.addEventListener("input", (event) => {
-  if (event.target.matches("input[data-judge]")) judgeTyped(event.target);
+  if (event.target.isConnected && event.target.matches("input[data-judge]")) judgeTyped(event.target);
 });

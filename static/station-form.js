@@ -89,6 +89,20 @@ const stationForm = {
     return row;
   },
 
+  drawInstructions(box, { instructions = [] }) {
+    box.hidden = !instructions.length;
+    box.replaceChildren(...instructions.map(({ title, address }) => this.instruction(title, address)));
+  },
+  instruction(title, address) {
+    const link = makeElement("a", { href: address, className: "button", target: "_blank", rel: "noopener" });
+    link.append(makeSymbol("copy"), makeElement("span", { textContent: title }));
+    if (!address.startsWith("/files/")) return link;
+    const picture = makeElement("img", { src: address, alt: "", loading: "lazy" });
+    picture.addEventListener("error", () => picture.remove()); // a PDF is opened beside
+    link.prepend(picture);
+    return link;
+  },
+
   // --- reading ---
   isNeeded(spec) {
     return spec.isRequired && spec.method !== "AUTO" && ["EACH_UNIT", "EVENT"].includes(spec.triggerType);

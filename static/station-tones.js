@@ -20,6 +20,15 @@ const stationTones = {
   set isMuted(muted) {
     localStorage.setItem(this.KEPT, muted ? "off" : "on");
   },
+  // A button that says whether there is sound, and turns it off and on.
+  listen(button, say) {
+    const show = () => {
+      button.setAttribute("aria-pressed", !this.isMuted);
+      button.querySelector("span").textContent = say(this.isMuted ? "sound_off" : "sound_on");
+    };
+    button.addEventListener("click", () => { this.isMuted = !this.isMuted; show(); this.play("said"); });
+    show();
+  },
   play(name) {
     document.documentElement.dataset.tone = name; // what was played last, for who looks
     if (this.isMuted) return;

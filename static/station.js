@@ -7,7 +7,6 @@
   const config = JSON.parse(document.getElementById("station-config").textContent);
   const part = (id) => document.getElementById(id);
   const say = (name, parts) => stationForm.say(name, parts);
-  const KEPT = `station:${config.station}`;
   const PATIENCE = 2500; // milliseconds after which work goes on without an answer
   const BOUNCE = 700; // milliseconds in which the same press is one
   const RESTS = 4000; // milliseconds after a key in which the page asks nothing
@@ -16,44 +15,18 @@
   stationDefects.config = config;
   stationState.config = config;
 
-  // What is kept: units in work, which of them is chosen, those that were sent (by entry), the last form of this station.
-  const kept = { units: [], chosen: null, sent: {}, form: null, ...readKept() };
-  let written = null; // as it was kept last, here or by another tab
-  let told = JSON.parse(sessionStorage.getItem(KEPT)); // what the state says while no unit is chosen
+  const store = openStationKept(config.station), { kept, chosenUnit, findUnit, fresh, drop } = store;
+  let told = store.readTold(); // what the state says while no unit is chosen
   let refused = []; // entries that were refused, until somebody settles them
   let isOffline = false, isDeaf = false, waiting = 0, drawn = null, typedAt = 0, failPressedAt = 0, askedAt = 0;
   let resolving = null; // while it is asked what was scanned into a field
   let stopped = null; // why entries are not sent (`entries.status()`)
   const finished = new Map(); // when units were recorded here, which the list of what is inside may not know yet
+  const sending = new Set(); // keys of units whose end is being kept as an entry
   const early = new Map(); // answers that came before the entry's id was known here
 
-  function readKept() {
-    try { return JSON.parse(localStorage.getItem(KEPT)) ?? {}; } catch { return {}; }
-  }
-  function keep() {
-    const text = JSON.stringify(kept);
-    try {
-      sessionStorage.setItem(KEPT, JSON.stringify(told?.state === "done" ? told : null)); // of this tab, over a reload
-      if (text !== written) localStorage.setItem(KEPT, text);
-      written = text;
-    } catch (error) {
-      console.warn("What is typed is not kept over a reload.", error); // entries are kept elsewhere
-    }
-  }
-  // Tabs of one station show the same: what another one wrote is read before anything is changed.
-  function sync() {
-    const text = localStorage.getItem(KEPT);
-    if (text === written) return false;
-    const before = markOf(chosenUnit());
-    written = text;
-    Object.assign(kept, { units: [], chosen: null, sent: {}, form: null }, JSON.parse(text ?? "{}"));
-    if (markOf(chosenUnit()) !== before) drawn = null;
-    return true;
-  }
-  const markOf = (unit) => JSON.stringify(unit && [unit.key, unit.state, unit.specs, unit.typed, unit.defects, unit.picking]);
-  const chosenUnit = () => kept.units.find((unit) => unit.key === kept.chosen) ?? null;
-  const findUnit = (sn) => kept.units.find((unit) => unit.sn === sn || unit.key === sn || unit.labels.includes(sn)) ?? null;
-  const fresh = ({ key }) => kept.units.find((unit) => unit.key === key) ?? null; // another tab may have written meanwhile
+  const keep = () => store.keep(told), sync = store.sync;
+  const drawnUnit = () => fresh({ key: part("values").dataset.unit }); // what is typed is meant for it, whichever is chosen
   const insideNow = (which = "sns") => JSON.parse(part("inside-all")?.dataset[which] ?? "[]");
   const makeUnit = (sn) => ({ key: `${Date.now()}-${Math.random()}`, sn, label: sn, labels: [sn], state: "asking", entryId: null, specs: null, typed: {}, defects: [], picking: false });
 
@@ -118,13 +91,13 @@
     part("work").hidden = !isOpen;
     part("scan-form").hidden = isOpen;
     if (!isOpen) { drawn = null; if (unit === null) focusScan(); return; }
-    const mark = `${unit.key} ${unit.state} ${JSON.stringify(unit.specs)}`;
+    const mark = `${store.turn()} ${unit.key} ${unit.state} ${JSON.stringify(unit.specs)}`;
     if (drawn !== mark) {
       const focused = part("values").contains(document.activeElement) ? document.activeElement.id : "";
       drawn = mark;
       part("values").dataset.unit = unit.key;
       stationForm.draw(part("values"), unit);
-      drawInstructions(unit);
+      stationForm.drawInstructions(part("instructions"), unit);
       if (unit.picking) stationDefects.draw(unit);
       else if (!focusAgain(focused)) focusValue();
     }
@@ -140,21 +113,6 @@
     part("fail-words").textContent = words;
     part("pass").hidden = unit.picking;
     part("work").classList.toggle("is-picking", unit.picking);
-  }
-
-  function drawInstructions(unit) {
-    const box = part("instructions"), instructions = unit.instructions ?? [];
-    box.hidden = !instructions.length;
-    box.replaceChildren(...instructions.map(({ title, address }) => makeInstruction(title, address)));
-  }
-  function makeInstruction(title, address) {
-    const link = makeElement("a", { href: address, className: "button", target: "_blank", rel: "noopener" });
-    link.append(makeSymbol("copy"), makeElement("span", { textContent: title }));
-    if (!address.startsWith("/files/")) return link;
-    const picture = makeElement("img", { src: address, alt: "", loading: "lazy" });
-    picture.addEventListener("error", () => picture.remove()); // a PDF is opened beside
-    link.prepend(picture);
-    return link;
   }
 
   function drawChips() {
@@ -233,9 +191,8 @@
     const { prefix, commands } = config;
     if (!plain(text).startsWith(prefix)) return null;
     const rest = plain(text).slice(prefix.length), [name] = rest.split("."), value = rest.slice(name.length + 1).trim();
-    const kind = Object.keys(commands).find((each) => commands[each] === name);
-    const takesValue = ["DEFECT", "DESIGNATOR", "BADGE"].includes(kind);
-    return kind && takesValue === Boolean(value) && (takesValue || rest === name) ? { kind, value } : { kind: "UNKNOWN", value: plain(text) };
+    const command = commands.find((each) => each.name === name), { kind, takesValue } = command ?? {};
+    return command && takesValue === Boolean(value) && (takesValue || rest === name) ? { kind, value } : { kind: "UNKNOWN", value: plain(text) };
   }
 
   function takeScan({ text, field = null, takeBack = () => {} }) {
@@ -267,21 +224,29 @@
   // Into a field that takes text goes what is no unit and no badge.
   function takeIntoField(text, field, takeBack) {
     takeBack(); // it is no value before it is known what it is
-    const asked = putIntoField(text, field).finally(() => { if (resolving === asked) resolving = null; });
+    const unit = drawnUnit(), asked = Promise.resolve(resolving).then(() => putIntoField(text, field, unit)).finally(() => { if (resolving === asked) resolving = null; });
     resolving = asked;
   }
-  async function putIntoField(text, field) {
+  async function putIntoField(text, scanned, of) {
     const isUnit = findUnit(plain(text)) !== null || insideNow().includes(plain(text)), kind = isUnit ? "UNIT" : await resolve(text);
     if (kind === "UNIT") return takeUnit(text);
     if (kind === "BADGE") return run({ kind: "BADGE", value: plain(text) });
-    if (!field.isConnected) return note("nothing_in_work", {}, "bad");
+    const unit = of && fresh(of), field = unit && drawnAgain(scanned, unit);
+    if (!field) return note("nothing_in_work", {}, "bad");
     field.value = plain(text);
     field.dispatchEvent(new Event("input", { bubbles: true }));
-    if (field.dataset.where !== undefined) stationDefects.takeWhere(chosenUnit(), field);
+    if (field.dataset.where !== undefined) stationDefects.takeWhere(unit, field);
     else goOn(field);
     const name = field.dataset.name ?? say("where");
     if (kind === null) note("ambiguous_scan", { name });
     else note("scan_put", { name });
+  }
+
+  // A field of a unit as it is drawn now: answers that come late draw it anew.
+  function drawnAgain(field, unit) {
+    if (field.isConnected) return field;
+    const now = document.getElementById(field.id), isSame = drawnUnit() === unit && now?.dataset.name === field.dataset.name;
+    return isSame ? now : null;
   }
 
   // Which kind of thing a text is; null where nobody could be asked.
@@ -370,7 +335,7 @@
     told = null;
     // Also where it is not in the station any more, or was worked on without an answer: to take it in again changes
     // nothing where it is still here, and tells its own form.
-    if (entry?.kind === "track-in" || !unit.hasOwnForm || entry?.error?.code === "UNIT_NOT_IN_STATION") {
+    if (entry?.kind === "track-in" || !unit.trackId || entry?.error?.code === "UNIT_NOT_IN_STATION") {
       delete unit.trackId;
       Object.assign(unit, { state: "asking", key: `${unit.key}+` });
       kept.units.push(unit);
@@ -392,18 +357,14 @@
     if (draws) draw();
   }
 
-  function drop(unit) {
-    kept.units = kept.units.filter(({ key }) => key !== unit.key);
-    if (kept.chosen === unit.key) kept.chosen = null;
-  }
-
   // --- what is recorded -------------------------------------------------------------------------------------------
 
-  // Whether another unit is chosen than the one that is drawn, as by another tab: then it is drawn, and nothing is done,
-  // for what was typed or pressed was meant for the other.
+  // Whether another tab has chosen another unit than the one that is drawn: then it is drawn, and nothing is done, for
+  // what was pressed or named was meant for the other.
   function isOther() {
+    sync();
     const unit = chosenUnit();
-    if (unit === null || unit.state === "asking" || part("values").dataset.unit === unit.key) return false;
+    if (unit === null || unit.state === "asking" || drawnUnit() === unit) return false;
     drawn = null;
     draw();
     note("chosen", { sn: unit.sn }, "bad");
@@ -411,7 +372,6 @@
   }
 
   function finish(result) {
-    sync();
     hush();
     if (resolving) { // what was scanned into a field belongs to it, or is another unit
       const { chosen } = kept;
@@ -434,11 +394,11 @@
   }
 
   async function record(unit, result, body) {
-    if (unit.isSending) return; // pressed twice
-    unit.isSending = true;
+    if (sending.has(unit.key)) return; // pressed twice
+    sending.add(unit.key);
     const entryId = await addEntry(unit, "track-out", body);
     sync();
-    delete (fresh(unit) ?? unit).isSending;
+    sending.delete(unit.key);
     if (entryId === null) return draw();
     drop(unit);
     kept.sent[entryId] = { ...unit, claimed: result, picking: false };
@@ -449,7 +409,6 @@
   }
 
   function pressFail({ isClick = false } = {}) {
-    sync();
     hush();
     if (isOther()) return;
     takeWheres();
@@ -478,7 +437,7 @@
   }
 
   function nameDefect(code) {
-    sync();
+    if (isOther()) return;
     const unit = chosenUnit();
     if (!unit) return note("nothing_in_work", {}, "bad");
     if (unit.state === "asking") return note("still_asking", { sn: unit.sn }, "bad");
@@ -492,7 +451,7 @@
   }
 
   function nameDesignator(text) {
-    sync();
+    if (isOther()) return;
     const unit = chosenUnit();
     if (!unit?.defects.length) return note(unit ? "designator_first" : "nothing_in_work", {}, "bad");
     const location = stationDefects.locate(unit, text);
@@ -505,15 +464,15 @@
   stationDefects.changed = (what, code = null) => {
     const unit = chosenUnit();
     if (what === "add") return nameDefect(code);
-    if (what === "named") stationDefects.drawNamed(unit);
+    if (what === "named" && unit) stationDefects.drawNamed(unit);
     draw();
     if (what === "named" && code) document.querySelector(code)?.focus();
   };
 
   // First the defects that were named go, then what was typed, then the choice. The unit stays in the station.
   function cancel() {
-    sync();
     hush();
+    if (isOther()) return;
     const unit = chosenUnit();
     if (!unit && told) { const { entryId, state, kind } = told; told = null; return state === "refused" && kind === "track-in" ? settle(entryId) : draw(); }
     if (!unit) return note("nothing_to_cancel");
@@ -549,23 +508,23 @@
 
   function takeAnswerIn(entryId, answer) {
     const form = formOf(answer), unit = kept.units.find((each) => each.entryId === entryId);
-    if (form) kept.form = form;
+    const { sn, attempt, trackId } = answer;
+    kept.form = form;
     if (!unit) {
       const sent = Object.values(kept.sent).find((each) => each.entryId === entryId);
       // Opened again, it shows the form of its own step, not the last one of this station.
-      if (sent) Object.assign(sent, form ?? {}, { sn: answer.sn, stepNo: answer.stepNo, attempt: answer.attempt, trackId: answer.trackId, hasOwnForm: form !== null });
+      if (sent) Object.assign(sent, form, { sn, attempt, trackId });
       else early.set(entryId, () => takeAnswerIn(entryId, answer));
       return keep();
     }
-    const same = kept.units.find((each) => each !== unit && each.sn === answer.sn);
+    const same = kept.units.find((each) => each !== unit && each.sn === sn);
     if (same) return joinUnits(unit, same);
-    Object.assign(unit, { sn: answer.sn, state: "in", isHeld: answer.status === "ON_HOLD", attempt: answer.attempt, trackId: answer.trackId, hasOwnForm: form !== null, answeredAt: unit.state === "in" ? unit.answeredAt : Date.now(), ...(form ?? {}), stepNo: answer.stepNo });
+    Object.assign(unit, form, { sn, attempt, trackId, state: "in", isHeld: answer.status === "ON_HOLD", answeredAt: unit.state === "in" ? unit.answeredAt : Date.now() });
     stationTones.play("good");
     draw();
   }
 
   function formOf(answer) {
-    if (!answer.dataSpecs) return null;
     return { stepNo: answer.stepNo, operation: answer.operation, specs: answer.dataSpecs, instructions: answer.workInstructions ?? [], steps: answer.steps ?? [] };
   }
 
@@ -615,12 +574,12 @@
   }
 
   // Who was in work here and is not in the station any more left it otherwise. What was asked before the unit came in
-  // says nothing about it.
+  // says nothing about it, nor does a list that is cut of who does not stand on it.
   function lookInside() {
     sync();
-    const inside = insideNow();
-    const gone = kept.units.filter((unit) => unit.state === "in" && unit.answeredAt < askedAt && !unit.isSending && !inside.includes(unit.sn));
-    for (const unit of kept.units) if (unit.answeredAt < askedAt) unit.isHeld = false; // what is held is told with the list
+    const inside = insideNow(), isCut = part("inside-all")?.dataset.isCut !== undefined, isTold = (unit) => !isCut || inside.includes(unit.sn);
+    const gone = kept.units.filter((unit) => isTold(unit) && unit.state === "in" && unit.answeredAt < askedAt && !sending.has(unit.key) && !inside.includes(unit.sn));
+    for (const unit of kept.units) if (isTold(unit) && unit.answeredAt < askedAt) unit.isHeld = false; // what is held is told with the list
     for (const unit of gone) {
       if (kept.chosen === unit.key) { told = { state: "left", sn: unit.sn }; stationTones.play("bad"); }
       drop(unit);
@@ -630,7 +589,6 @@
 
   // After a reload: what was answered meanwhile is asked again, which changes nothing, or was recorded.
   async function takeUp() {
-    for (const unit of kept.units) delete unit.isSending;
     const old = kept.units.map(({ key }) => key);
     const all = await entries.list(config.station), open = new Set(all.map(({ entryId }) => entryId));
     for (const entryId of Object.keys(kept.sent)) if (!open.has(entryId)) delete kept.sent[entryId];
@@ -668,15 +626,16 @@
     if (tile && !others.length) { nameDefect(tile.dataset.code); stationDefects.draw(chosenUnit()); }
   }
 
-  function takeTyped(event) {
+  function takeTyped({ target: field }) {
     sync();
-    const unit = chosenUnit(), field = event.target;
     typedAt = Date.now();
-    if (isOther() || !unit || !field.dataset.name) return;
+    const unit = drawnUnit();
+    if (!unit || !field.dataset.name) return;
     unit.typed[field.dataset.name] = field.value;
+    keep();
+    if (isOther()) return;
     if (field.dataset.judge) stationForm.judge(field);
     stationForm.clear(part("values"), field.dataset.name);
-    keep();
     drawFinish(unit);
   }
 
@@ -694,7 +653,7 @@
     document.addEventListener("entries-changed", countEntries);
     document.addEventListener("entries-offline", ({ detail }) => { isOffline = true; stopped = detail; kept.units.forEach(goOnUnchecked); if (told?.state === "sending") told.state = "kept"; draw(); });
     document.addEventListener("entries-online", () => { isOffline = false; stopped = null; countEntries(); });
-    addEventListener("storage", ({ key, newValue }) => { if (key === KEPT && newValue !== written && sync()) draw(); });
+    addEventListener("storage", ({ key }) => { if (key === store.name && sync()) draw(); });
     document.addEventListener("keydown", takeKey);
     part("values").addEventListener("input", takeTyped);
     part("values").addEventListener("submit", (event) => event.preventDefault());
@@ -721,17 +680,7 @@
     document.addEventListener("htmx:afterRequest", (event) => { if (event.detail.successful && event.detail.elt?.id === "live") setTimeout(lookInside); });
   }
 
-  function listenToSound() {
-    const button = part("sound");
-    const showSound = () => {
-      button.setAttribute("aria-pressed", !stationTones.isMuted);
-      button.querySelector("span").textContent = say(stationTones.isMuted ? "sound_off" : "sound_on");
-    };
-    button.addEventListener("click", () => { stationTones.isMuted = !stationTones.isMuted; showSound(); stationTones.play("said"); });
-    showSound();
-  }
-
-  listenToSound();
+  stationTones.listen(part("sound"), say);
   if (config.mayWork) {
     listen();
     listenToLive();
