@@ -38,6 +38,7 @@ INSIDE = """
       FROM execution_track t JOIN mes_unit u ON u.id = t.unit_id JOIN mes_run r ON r.id = t.run_id
      WHERE t.station_id = ANY(ARRAY[%(station_id)s::bigint]) AND t.out_at IS NULL
      ORDER BY t.in_at, t.id
+     LIMIT %(most)s::bigint
 """
 # Of units that would leave out optional steps, only those that did not fail one of these last. `unit_ids`, as JSON, are
 # those that a deviation is for; null is all.
@@ -87,11 +88,11 @@ _INSIDE = ("sn", "runNo", "stepNo", "trackId", "inAt", "unitStatus")
 _WAITING = ("sn", "runNo", "stepNo")
 
 
-def get_station_queue(station_code: str) -> dict[str, Any]:
+def get_station_queue(station_code: str, *, most_inside: int | None = None) -> dict[str, Any]:
     """Return the units in a station and those that wait for a step it may run, oldest first, in three statements, and
     one more where a run has deviations. A unit that may leave optional steps out waits for the first that it may run.
 
-    At most `QUEUE_LIMIT` waiting units. Raises StationNotFound.
+    At most `QUEUE_LIMIT` waiting units, and `most_inside` of those in it; None is all. Raises StationNotFound.
     """
     rows = fetch_all(STATION_AND_RUNS, {"code": station_code})
     if not rows:
@@ -100,9 +101,10 @@ def get_station_queue(station_code: str) -> dict[str, Any]:
     station = _as_station(*columns)
     runs: list[OpenRun] = msgspec.json.decode(open_runs) if open_runs else []
     places = list(_waited_at(station, runs, _list_allowed([station.code], _deviating(runs))))
+    inside = {"station_id": station.pk, "most": most_inside}
     return {
         "stationCode": station.code,
-        "inStation": [_named(_INSIDE, row) for row in fetch_all(INSIDE, {"station_id": station.pk})],
+        "inStation": [_named(_INSIDE, row) for row in fetch_all(INSIDE, inside)],
         "waiting": [_named(_WAITING, row) for row in fetch_all(WAITING, _as_columns(places))] if places else [],
     }
 

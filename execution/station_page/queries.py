@@ -21,6 +21,7 @@ from mes.platform.files.queries import attach
 READ = unit_state.statement(takes_track_id=False)
 MOST_USED = 9  # one for each key of digits
 USED_SINCE = timedelta(weeks=4)
+MOST_INSIDE = 500  # units that are told, those that entered first
 LOOKED_AT = 5000  # defects of the plant, the newest: so that looking costs the same however many there are
 
 # Of each operation at a station, the codes that were named most. A defect without a track counts for none.
@@ -39,7 +40,8 @@ USED_CODES = f"""
 @dataclass(frozen=True)
 class StationNow:
     """A station as it is now. `reasons` are why no unit may enter it, whichever: it, its line or its machines stand
-    still. `inside` and `waiting` are as the interface lists them (`queries.get_station_queue`).
+    still. `inside` and `waiting` are as the interface lists them (`queries.get_station_queue`), at most `MOST_INSIDE`
+    and `QUEUE_LIMIT`.
     """
 
     station: Station
@@ -47,6 +49,11 @@ class StationNow:
     inside: Sequence[Mapping[str, Any]]
     waiting: Sequence[Mapping[str, Any]]
     figures: ShiftFigures
+
+    @property
+    def is_more_inside(self) -> bool:
+        """Whether more units may be inside than are told."""
+        return len(self.inside) >= MOST_INSIDE
 
     @property
     def is_more_waiting(self) -> bool:
@@ -66,7 +73,7 @@ def load_now(station_code: str) -> StationNow:
     if place is None:
         raise errors.StationNotFound(code=station_code)
     refusals = Entering(place, None, None, now, by_machine=False).list_refusals()
-    queue = queries.get_station_queue(station_code)
+    queue = queries.get_station_queue(station_code, most_inside=MOST_INSIDE)
     return StationNow(
         station=place.station,
         reasons=explain([(refusal, None) for refusal in refusals]),

@@ -1,14 +1,16 @@
 """The page of a station, by scanner and keys: what is told at once, what is kept, what is refused."""
 
 from collections.abc import Iterator
+from time import time
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 from pytest_django.live_server_helper import LiveServer
 
 from execution import dispositions, tracking
 from execution.models import DataValue, Defect, Track
+from execution.station_page import queries
 from mes.platform.accounts.roles import Role
 from mes.production.models import Unit
 from tests.browser.conftest import Look, SignIn, at, watched
@@ -36,6 +38,12 @@ def station(sign_in: SignIn) -> Page:
     page = sign_in(Role.OPERATOR, STATION)
     says(page, "Scan the next unit.")
     return page
+
+
+def refresh(page: Page) -> None:
+    """Let as much time go by as the page rests, and wait for its refresh."""
+    with page.expect_response(lambda response: urlsplit(response.url).path == STATION):
+        page.clock.fast_forward(5000)
 
 
 def look_at_all(page: Page, look: Look) -> None:
@@ -96,9 +104,12 @@ def test_three_defects_by_digit_name_and_scan(station: Page, look: Look) -> None
     page.keyboard.press("Enter")
     page.get_by_role("button", name="One more").click()
     scan(page, "LK.D.BRIDGE")
-    scan(page, "LK.L.U7")
+    scan(page, "LK.L.\x02U7\x1d")  # what a scanner sends beside the text is no part of it
     notes(page, "Solder bridge at U7.")
-    expect(page.locator("#fail")).to_contain_text("Fail with 4 defects")
+    page.get_by_role("button", name="One more").first.click()
+    scan(page, "LK.L.U8")  # how many there are stays with the first
+    expect(page.locator("#named")).to_contain_text("U7 ×2")
+    expect(page.locator("#fail")).to_contain_text("Fail with 5 defects")
     look_at_all(page, look)
     scan(page, "LK.PASS")
     notes(page, "Defects are named. Record the failure, or take them away first.")
@@ -113,7 +124,8 @@ def test_three_defects_by_digit_name_and_scan(station: Page, look: Look) -> None
     look_at_all(page, look)
     found = Defect.objects.filter(unit__sn="SN-1").order_by("code", "location")
     assert set(found.values_list("code", "location", "quantity")) >= {
-        ("BRIDGE", "U7", 1),
+        ("BRIDGE", "U7", 2),
+        ("BRIDGE", "U8", 1),
         ("OPEN", "", 2),
         ("TOMBSTONE", "R12", 1),
         ("TOMBSTONE", "R13", 1),
@@ -166,6 +178,20 @@ def test_a_scan_into_a_field(station: Page) -> None:
     scan(page, "SN-3")  # a unit is one wherever it is scanned
     says(page, "In work", "SN-3")
     assert Track.objects.filter(out_at=None).count() == 3
+
+
+def test_a_scan_into_a_field_comes_before_the_command_after_it(station: Page) -> None:
+    page, asked = station, list[Route]()
+    take_in(page, "SN-1")
+    fill(page)
+    page.route("**/api/scans/resolve", lambda route: asked.append(route))
+    page.get_by_label("Label").focus()
+    with page.expect_request("**/api/scans/resolve"):
+        scan(page, "LOT-77")
+    scan(page, "LK.PASS")
+    asked[0].continue_()
+    says(page, "Passed", "SN-1")
+    assert DataValue.objects.filter(value_text="LOT-77").exists()
 
 
 def test_refused_held_and_released(station: Page, look: Look) -> None:
@@ -252,6 +278,61 @@ def test_a_cut_of_the_network(context: BrowserContext, station: Page) -> None:
     page.close()
 
 
+def test_a_new_tablet_without_a_network(context: BrowserContext, station: Page) -> None:
+    """It knows no form. What it records is sent by another page, and refused: opened again, it has its own form."""
+    station.goto("about:blank")
+    page = context.new_page()  # not watched: what fails here is meant to
+    page.goto(STATION)
+    context.set_offline(True)
+    scan(page, "SN-1")
+    says(page, "In work, unchecked", "SN-1")
+    page.keyboard.press("Control+Enter")
+    says(page, "Kept", "SN-1")
+    page.route("**/track-*", lambda route: route.abort())
+    context.set_offline(False)
+    page.goto("/account/")
+    other = context.new_page()
+    other.goto("/stations/PCK-01/")
+    other.wait_for_function("entries.list().then((kept) => kept.length === 1 && kept[0].state === 'REFUSED')")
+    other.close()
+    page.unroute("**/track-*")
+    page.goto(STATION)
+    page.get_by_role("button", name="Open it again").click()
+    fill(page)
+    page.keyboard.press("Control+Enter")
+    says(page, "Passed", "SN-1")
+    page.close()
+
+
+def test_a_refresh_tells_the_time(context: BrowserContext, station: Page) -> None:
+    """The clock of the browser is an hour ahead, and nothing was ever entered at it."""
+    station.goto("about:blank")
+    page = context.new_page()
+    page.clock.install(time=time() + 3600)
+    page.goto(STATION)
+    refresh(page)
+    page.wait_for_function(f"Math.abs(entries.now() / 1000 - {time()}) < 60")
+    page.close()
+
+
+def test_who_is_beyond_what_is_told_has_not_left(
+    context: BrowserContext, station: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MOST_INSIDE", 1)
+    page = station
+    page.clock.install()
+    page.reload()
+    take_in(page, "SN-1")
+    take_in(page, "SN-2")
+    refresh(page)
+    expect(page.locator("#inside")).to_contain_text("1+")
+    says(page, "In work", "SN-2")
+    monkeypatch.undo()
+    tracking.track_out(run_no="HAND-1", sn="SN-2", station_code="INS-01", result="FAIL")
+    refresh(page)
+    says(page, "Left meanwhile", "SN-2")
+
+
 def test_labels_of_units(station: Page) -> None:
     page = station
     scan(page, LABEL.format(serial="21SN-1"))
@@ -287,3 +368,56 @@ def test_two_tabs_show_the_same(context: BrowserContext, station: Page) -> None:
     says(other, "Scan")
     assert Track.objects.get(result="PASS").unit.sn == "SN-2"
     other.close()
+
+
+DEAF = "addEventListener('storage', (event) => event.stopImmediatePropagation())"
+WRITE = """() => {
+  const name = "station:INS-01", kept = JSON.parse(localStorage.getItem(name));
+  localStorage.setItem(name, JSON.stringify({ ...kept, form: null }));
+}"""
+
+
+def test_what_is_typed_goes_to_the_unit_that_is_drawn(context: BrowserContext, station: Page) -> None:
+    """Another tab has chosen another unit, and this one does not know yet."""
+    page, other = station, context.new_page()
+    page.add_init_script(DEAF)
+    page.reload()
+    take_in(page, "SN-1")
+    take_in(page, "SN-2")
+    page.evaluate("document.getElementById('live').remove()")  # its refresh would tell
+    other.goto(STATION)
+    choose(other, "SN-1")
+    page.get_by_label("Gap").fill("0.3")
+    notes(page, "SN-1 is in work here.")
+    expect(page.get_by_label("Gap")).to_have_value("")
+    choose(page, "SN-2")
+    expect(page.get_by_label("Gap")).to_have_value("0.3")
+    for act in ("LK.D.BRIDGE", "LK.CANCEL", "LK.PASS"):
+        says(other, "SN-2")
+        choose(other, "SN-1")
+        scan(page, act)
+        notes(page, "SN-1 is in work here.")
+        expect(page.locator("#defects")).to_be_hidden()
+        choose(page, "SN-2")
+    expect(page.get_by_label("Gap")).to_have_value("0.3")
+    other.close()
+
+
+def test_what_another_tab_writes_parts_no_form_from_its_unit(context: BrowserContext, station: Page) -> None:
+    page, other = station, context.new_page()
+    take_in(page, "SN-1")
+    scan(page, "LK.D.BRIDGE")
+    other.goto(STATION)
+    other.evaluate(WRITE)
+    page.get_by_role("button", name="One more").click()
+    other.evaluate(WRITE)
+    scan(page, "LK.FAIL")
+    says(page, "Failed", "SN-1")
+    assert Defect.objects.get().quantity == 2
+    other.close()
+
+
+def choose(page: Page, sn: str) -> None:
+    """Choose a unit that is in work."""
+    page.get_by_role("button", name=sn).click()
+    says(page, "In work", sn)
