@@ -82,9 +82,7 @@ def _config(request: HttpRequest, now: StationNow) -> dict[str, Any]:
         "zone": timezone.get_current_timezone_name(),
         "mayWork": _may_work(request),
         "prefix": commands.PREFIX,
-        "commands": [
-            {"kind": kind.name, "name": kind.value, "takesValue": kind.takes_value} for kind in CommandKind
-        ],
+        "commands": [{"kind": kind.name, "name": kind.value, "takesValue": kind.takes_value} for kind in CommandKind],
         "words": words.as_texts(words.WORDS),
         "heads": words.as_texts(words.HEADS),
         "releases": words.list_releases(),
