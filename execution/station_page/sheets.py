@@ -2,29 +2,27 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from rest_framework import serializers
 
 from execution.quality.defect_codes.catalogue import Catalogue, KnownCode
 from execution.quality.defect_fields import DesignatorField
 from execution.station_page import barcodes
 from execution.station_page.barcodes import Barcode, Symbology
 from execution.station_page.commands import Command, CommandKind
+from execution.station_page.queries import LOOKED_AT, USED_SINCE
 from mes.errors import ValidationFailed
 from mes.platform.database.prepared import fetch_all
 from mes.platform.sign_in.models import Badge
 
 MOST_LABELS = 300  # on a sheet
 MOST_USED = 24
-USED_SINCE = timedelta(weeks=4)
-LOOKED_AT = 5000  # defects of the plant, the newest: so that looking costs the same however many there are
 
-USED_CODES = """
+USED_CODES = f"""
     SELECT code FROM (SELECT code FROM execution_defect WHERE found_at >= %(since)s::timestamptz
-                       ORDER BY found_at DESC LIMIT %(looked_at)s::integer) AS found
+                       ORDER BY found_at DESC LIMIT {LOOKED_AT}) AS found
      GROUP BY code ORDER BY count(*) DESC, code
 """
 
@@ -36,11 +34,6 @@ class Label:
     title: str
     command: Command
     symbols: Sequence[Barcode]
-
-    @property
-    def is_without_lines(self) -> bool:
-        """Whether it is too long, or has signs, for a Code 128."""
-        return all(symbol.symbology != Symbology.CODE_128 for symbol in self.symbols)
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ def make_defects(codes: Catalogue, named: Sequence[str], wanted: Sequence[Symbol
 
 def list_most_used() -> list[str]:
     """Return the codes that were found most of late, the most used first; one statement, whose cost does not grow."""
-    given = {"since": timezone.now() - USED_SINCE, "looked_at": LOOKED_AT}
+    given = {"since": timezone.now() - USED_SINCE}
     return [code for (code,) in fetch_all(USED_CODES, given)][:MOST_USED]
 
 
@@ -105,14 +98,10 @@ def read_designators(text: str) -> list[str]:
     for part in text.replace(",", " ").replace(";", " ").split():
         try:
             found.append(field.run_validation(part))
-        except Exception as problem:
-            raise ValidationFailed({"designators": _in_words(part, problem)}) from problem
+        except serializers.ValidationError as problem:
+            said = f"“{part[:50]}”: {' '.join(map(str, problem.detail))}"
+            raise ValidationFailed({"designators": said}) from problem
     return list(dict.fromkeys(found))
-
-
-def _in_words(part: str, problem: Any) -> str:
-    said = " ".join(map(str, getattr(problem, "detail", None) or getattr(problem, "messages", [str(problem)])))
-    return f"“{part[:50]}”: {said}"
 
 
 def make_designators(designators: Sequence[str], wanted: Sequence[Symbology]) -> Sheet:

@@ -126,10 +126,8 @@ WORDS: Mapping[str, str | Promise] = {
     "needed": _("needed"),
     "by_machine": _("Values that a machine reports"),
     "no_values": _("Nothing is to be typed here."),
-    "opens_elsewhere": _("opens beside"),
     # what is wrong
     "where": _("Where"),
-    "where_help": _("Scan or type designators, such as R12, one after the other."),
     "quantity": _("How many"),
     "fewer": _("One fewer"),
     "more": _("One more"),
@@ -153,7 +151,6 @@ WORDS: Mapping[str, str | Promise] = {
     "sign_in": _("Entries are not sent: sign in again. {why}"),
     "not_kept": _("This browser keeps nothing: {sn} is not recorded. Free space, or use another one."),
     "back_to_work": _("Open it again"),
-    "step_unknown": _("the step is not known"),
 }
 
 

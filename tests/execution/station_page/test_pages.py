@@ -3,9 +3,11 @@
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -197,6 +199,13 @@ def test_who_releases_what_stands_with_every_refusal_that_somebody_lifts() -> No
 
 def test_the_heads_of_refusals_are_those_of_codes_that_there_are() -> None:
     assert set(words.HEADS) - {error.code for error in all_errors()} == set()
+
+
+def test_the_words_are_those_that_the_scripts_say() -> None:
+    scripts = "".join(path.read_text() for path in (Path(settings.BASE_DIR) / "static").glob("station*.js"))
+    said = set(re.findall(r"(?:\bsay|\bnote|makeButton)\(\s*\"(\w+)\"", scripts))
+    assert said - set(words.WORDS) == set()
+    assert {word for word in words.WORDS if f'"{word}"' not in scripts} == set()
 
 
 def test_a_refused_scan_tells_all_reasons_in_its_one_answer() -> None:
