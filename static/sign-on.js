@@ -11,7 +11,8 @@ const form = document.getElementById("sign-on-form");
 const badge = document.getElementById("sign-on-badge");
 const pin = document.getElementById("sign-on-pin");
 const refused = document.getElementById("sign-on-refused");
-let isSending = false, heardAt = 0;
+const heardAt = new Map(); // when somebody whose badge is locked is heard again; others are heard meanwhile
+let isSending = false, saying = 0;
 
 // The token in the cookie, which changes with the person; those in forms of open pages do not.
 const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]*)/)?.[1] ?? "";
@@ -39,16 +40,17 @@ function tell(text) {
 // --- signing on ----------------------------------------------------------------------------------------------
 
 async function signOn() {
-  if (isSending || Date.now() < heardAt) return;
   const code = bare(badge.value);
+  if (isSending) return;
   if (!code) { badge.focus(); return; }
+  if (isLocked(code)) { pin.value = ""; return; }
   if (!pin.value) { pin.focus(); return; }
   isSending = true;
   tell("");
   try {
     const answer = await send("/api/sign-on", { badge: code, pin: pin.value });
     if (answer.status === 200) changed(answer.data);
-    else refuse(answer.error);
+    else refuse(answer.error, code);
   } catch {
     tell(root.dataset.offline);
   } finally {
@@ -57,23 +59,28 @@ async function signOn() {
   }
 }
 
-function refuse(error) {
-  if (error.code === "SIGN_ON_LOCKED") wait(error.details.seconds);
+function refuse(error, code) {
+  if (error.code === "SIGN_ON_LOCKED") wait(code, error.details.seconds);
   else tell(error.details?.pin ?? error.details?.badge ?? error.message);
   if (error.code === "SIGN_ON_SUPERSEDED") setTimeout(() => location.reload(), 3000);
   pin.focus();
 }
 
-// Says how long nobody is heard, second by second.
-function wait(seconds) {
-  heardAt = Date.now() + 1000 * seconds;
-  const show = () => {
-    const left = Math.ceil((heardAt - Date.now()) / 1000);
-    if (left <= 0) { tell(root.dataset.again); return; }
-    tell(root.dataset.wait.replace("{time}", `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`));
-    setTimeout(show, 1000);
-  };
-  show();
+const isLocked = (code) => Date.now() < (heardAt.get(code) ?? 0);
+
+function wait(code, seconds) {
+  heardAt.set(code, Date.now() + 1000 * seconds);
+  sayLocked(code);
+}
+
+// Says how long the badge that is named is not heard, second by second.
+function sayLocked(code) {
+  clearTimeout(saying);
+  if (bare(badge.value) !== code) return;
+  const left = Math.ceil((heardAt.get(code) - Date.now()) / 1000);
+  if (left <= 0) { tell(root.dataset.again); return; }
+  tell(root.dataset.wait.replace("{time}", `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`));
+  saying = setTimeout(sayLocked, 1000, code);
 }
 
 // What was scanned, without the AIM identifier by which some scanners say how they read it.
@@ -90,8 +97,15 @@ function takeBadge(code) {
   if (fold) fold.open = true;
   badge.value = bare(code);
   pin.value = "";
-  tell("");
+  showBadge();
   pin.focus();
+}
+
+// What is said of the badge that was named before goes.
+function showBadge() {
+  const code = bare(badge.value);
+  tell("");
+  if (isLocked(code)) sayLocked(code);
 }
 
 document.addEventListener("badge-scanned", (event) => takeBadge(event.detail.badge));
@@ -105,6 +119,7 @@ document.addEventListener("scan", (event) => {
 
 if (form) {
   form.addEventListener("submit", (event) => { event.preventDefault(); signOn(); });
+  badge.addEventListener("input", showBadge);
   badge.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !badge.value.trim()) return;
     event.preventDefault();

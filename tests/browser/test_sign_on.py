@@ -88,8 +88,9 @@ def unwatched(context: BrowserContext) -> Page:
     return context.new_page()
 
 
-def test_wrong_pins_are_told_and_then_how_long_nobody_is_heard(sign_in: SignIn, unwatched: Page) -> None:
+def test_wrong_pins_are_told_and_then_how_long_their_badge_is_not_heard(sign_in: SignIn, unwatched: Page) -> None:
     make_badge("olga")
+    make_badge("otto", first_name="Otto", last_name="Meier")
     bind(sign_in)
     page = unwatched
     page.goto("/sign-in/")
@@ -100,3 +101,12 @@ def test_wrong_pins_are_told_and_then_how_long_nobody_is_heard(sign_in: SignIn, 
         expect(page.get_by_label("PIN", exact=True)).to_have_value("")
         expect(page.get_by_role("alert")).to_be_visible()
     expect(page.get_by_role("alert")).to_contain_text("Sign on again in 14:5")
+    scan_badge(page, "B-otto")  # whoever is next is heard, and is told of no one else's PINs
+    expect(page.get_by_role("alert")).to_be_hidden()
+    scan_badge(page, "B-olga")
+    expect(page.get_by_role("alert")).to_contain_text("Sign on again in 14:")
+    scan_badge(page, "B-otto")
+    tap(page, "4711")
+    page.get_by_role("button", name="Sign on").click()
+    page.wait_for_url("**/stations/ICT-01/")
+    expect(page.get_by_role("region", name="Who is signed in")).to_contain_text("Otto Meier")
