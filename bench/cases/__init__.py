@@ -33,5 +33,6 @@ _ALL = (
     reads.RUN,
     reads.ORDERS,
     reads.LINE,
+    reads.STATION,
 )
 CASES: dict[str, Case] = {case.name: case for case in _ALL}

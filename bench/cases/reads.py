@@ -35,6 +35,12 @@ def _lines(plant: Plant) -> Sequence[str]:
     return [f"/api/lines/{code}/status" for code in Line.objects.order_by("code").values_list("code", flat=True)]
 
 
+def _stations(_plant: Plant) -> Sequence[str]:
+    from mes.plant.models import Station
+
+    return [f"/stations/{code}/" for code in Station.objects.order_by("code").values_list("code", flat=True)]
+
+
 QUEUE = Case(
     name="station-queue",
     paths=_queues,
@@ -78,4 +84,13 @@ LINE = Case(
     status=200,
     unit="requests/s",
     is_right=lambda answer: b'"openRuns":[' in answer,
+)
+STATION = Case(
+    name="station-live",
+    paths=_stations,
+    by_session=True,
+    headers={"Accept-Encoding": "identity", "HX-Request": "true"},
+    status=200,
+    unit="parts/s",
+    is_right=lambda answer: b'class="station-side"' in answer and b"<html" not in answer,
 )
