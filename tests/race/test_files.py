@@ -52,6 +52,20 @@ def test_control_without_the_constraint_it_is_kept_again(
         assert StoredFile.objects.count() == TIMES
 
 
+@pytest.mark.parametrize("is_locked", [True, False], ids=["locked", "control"])
+def test_files_sent_at_once_are_too_much_together(
+    person: APIClient, monkeypatch: pytest.MonkeyPatch, slow: Callable[..., None], settings: Any, *, is_locked: bool
+) -> None:
+    contents = [make_picture(size=(9, size)) for size in (8, 9)]
+    settings.MES_FILE_QUOTA = max(map(len, contents))
+    slow(services, "_insert", before=0.3)
+    if not is_locked:
+        monkeypatch.setattr(services, "_lock_quota", lambda by: None)
+    senders = [lambda content=content: send(another(person), content, "a.png").status_code for content in contents]
+    assert sorted(at_once(*senders)) == ([201, 422] if is_locked else [201, 201])
+    assert StoredFile.objects.count() == (1 if is_locked else 2)
+
+
 # --- the night takes a file that somebody attaches ----------------------------------------------------------
 
 

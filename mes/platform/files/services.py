@@ -48,6 +48,9 @@ def store(stream: IO[bytes], *, name: str, by: str) -> tuple[StoredFile, bool]:
     found = detect(content, most_pixels=settings.MES_FILE_PIXELS)
     thumbnail = None if known else make_thumbnail(content, found)
     with transaction.atomic():
+        if not known:
+            _lock_quota(by)
+            _check_quota(len(content), by)  # once more: another file of theirs may have been kept meanwhile
         pk, is_new = _insert(sha256, content, found, thumbnail, safe_name(name, found.media_type), by)
         if is_new:
             _write_parts(pk, content)
@@ -64,6 +67,12 @@ def _check_quota(size: int, by: str) -> None:
         if size + (files.aggregate(bytes=Sum("size"))["bytes"] or 0) <= settings.MES_FILE_QUOTA:
             return
     raise FileQuotaExceeded(most=settings.MES_FILE_QUOTA // (1024 * 1024))
+
+
+def _lock_quota(by: str) -> None:
+    """Let nobody else keep a file of the same sender until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('mes.files'), hashtext(%s))", [by])
 
 
 def _insert(

@@ -36,7 +36,7 @@ class MesEventAdmin(ReadOnlyAdmin):
         ("entity_type", "entity_id", "run_id"),
         "request_id",
         ("occurred_at", "created_at", "completed_at"),
-        ("attempts", "max_attempts", "next_attempt_at"),
+        ("attempts", "max_attempts", "next_attempt_at", "retried_at"),
         "error",
         "payload_shown",
         "retention_until",

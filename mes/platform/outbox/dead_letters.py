@@ -34,11 +34,14 @@ def retry_all(*, event_type: str, by: str) -> int:
 
 def _revive(events: QuerySet[MesEvent], *, by: str) -> int:
     """Two at once revive each event once: the second finds it no longer DEAD."""
-    again: dict[str, Any] = {"attempts": 0, "next_attempt_at": timezone.now(), "claim_token": None, "begun_at": None}
+    now = timezone.now()
+    again: dict[str, Any] = {"attempts": 0, "claim_token": None, "begun_at": None}
     with transaction.atomic():
         dead = events.filter(status=EventStatus.DEAD).select_for_update(no_key=True).order_by("pk")
         ids = list(dead.values_list("pk", flat=True))
-        revived = MesEvent.objects.filter(pk__in=ids).update(status=EventStatus.PENDING, **again)
+        revived = MesEvent.objects.filter(pk__in=ids).update(
+            status=EventStatus.PENDING, next_attempt_at=now, retried_at=now, **again
+        )
     if revived:
         logger.info("dead events retried", count=revived, by=by)
     return revived

@@ -62,6 +62,7 @@ class MesEvent(models.Model):
     claim_token = models.UUIDField(_("claim"), null=True, blank=True)
     completed_at = models.DateTimeField(_("completed"), null=True, blank=True)
     error = models.TextField(_("error"), blank=True)
+    retried_at = models.DateTimeField(_("tried again by hand"), null=True, blank=True)
     retention_until = models.DateTimeField(_("kept until"), null=True, blank=True)
 
     class Meta:

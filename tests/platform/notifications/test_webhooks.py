@@ -2,10 +2,13 @@
 
 import ipaddress
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +18,15 @@ from django.utils import timezone
 from demo.erp import Erp, serve
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications import receiver_addresses, webhooks
+from mes.platform.outbox import dead_letters
 from mes.platform.outbox.models import MesEvent
 from tests.factories import make_line, make_user
 from tests.platform.notifications.support import make_notice, make_rule, sent, tell, texts, work_off
 
 pytestmark = pytest.mark.django_db
 
-Start = Callable[[], tuple[Erp, str]]
+CERTIFICATE = Path(__file__).with_name("chat.example.pem")  # with its key, signed by itself, for a hundred years
+Start = Callable[..., tuple[Erp, str]]
 
 
 @pytest.fixture
@@ -32,12 +37,16 @@ def start(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     servers = []
     webhooks.forget_pauses()
 
-    def one() -> tuple[Erp, str]:
+    def one(certificate: Path | None = None) -> tuple[Erp, str]:
         receiver = Erp("secret", hang=2)
         server = serve(receiver)
+        if certificate is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(certificate)
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         servers.append(server)
-        return receiver, f"http://127.0.0.1:{server.server_port}/hook?room=7"
+        return receiver, f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}/hook?room=7"
 
     yield one
     for server in servers:
@@ -224,6 +233,49 @@ def test_what_a_dead_receiver_left_lying_is_sent_no_more(start: Start, settings:
     work_off()
     event.refresh_from_db()
     assert (event.status, receiver.requests) == ("COMPLETED", 0), "a pause is no reason to keep it"
+
+
+def have_tried_again(event: MesEvent, age: timedelta) -> None:
+    """Have an event that is old and was given up tried again by a person."""
+    MesEvent.objects.filter(pk=event.pk).update(status="DEAD", occurred_at=timezone.now() - age)
+    dead_letters.retry(event_id=event.pk, by="ada")
+    work_off()
+    event.refresh_from_db()
+
+
+def test_what_a_person_has_tried_again_is_sent_however_old(start: Start, settings: Any) -> None:
+    receiver, url = start()
+    receiver.switch_on("500")
+    hook(url)
+    event = delivery()
+    have_tried_again(event, 3 * settings.MES_NOTICE_AGE)
+    assert (event.status, len(receiver.received)) == ("COMPLETED", 1)
+    settings.MES_WEBHOOK_SECRET = ""
+    have_tried_again(event, 3 * settings.MES_NOTICE_AGE)
+    assert (event.status, event.error) == ("DEAD", "It was not sent: its way is not set up.")
+    MesEvent.objects.filter(pk=event.pk).update(status="PENDING", retried_at=timezone.now() - settings.MES_NOTICE_AGE)
+    settings.MES_WEBHOOK_SECRET = "secret"
+    work_off()
+    event.refresh_from_db()
+    assert (event.status, receiver.requests) == ("COMPLETED", 2), "that, too, is a day ago"
+
+
+@pytest.mark.parametrize(
+    ("host", "is_trusted", "said"),
+    [("chat.example", True, ""), ("chat.example", False, "self-signed"), ("talk.example", True, "doesn't match")],
+    ids=["of a trusted authority", "of itself alone", "of another name"],
+)
+def test_what_is_said_over_tls_is_said_to_whom_it_is_meant_for(
+    start: Start, monkeypatch: pytest.MonkeyPatch, host: str, *, is_trusted: bool, said: str
+) -> None:
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    receiver, url = start(CERTIFICATE)
+    monkeypatch.setattr(webhooks, "resolve", lambda target: ["127.0.0.1"])
+    hook(url.replace("127.0.0.1", host))
+    event = delivery()
+    assert (event.status, receiver.requests) == (("FAILED", 0) if said else ("COMPLETED", 1))
+    assert said in event.error
 
 
 def test_what_waits_is_due_one_by_one(start: Start) -> None:
