@@ -1,6 +1,6 @@
 """Whom rules reach, and how: people with their lines and addresses of mail, and webhooks. Each once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,9 +31,11 @@ class Person:
 
     def hears(self, rule: NotificationRule, named: frozenset[int], line_ids: frozenset[int]) -> bool:
         """Whether a rule reaches this person: who is named hears of all, others of the lines that they follow."""
-        if self.pk in named:
-            return True
-        if self.roles.isdisjoint(rule.roles):
+        return self.pk in named or self.is_concerned(rule.roles, line_ids)
+
+    def is_concerned(self, roles: Collection[str], line_ids: frozenset[int]) -> bool:
+        """Whether something for these roles about these lines is for this person, by the lines that they follow."""
+        if self.roles.isdisjoint(roles):
             return False
         return not self.lines or not line_ids or not self.lines.isdisjoint(line_ids)
 
@@ -47,7 +49,7 @@ class Audience:
         self.named: dict[int, set[int]] = {}
         for _pk, rule_id, user_id in named:
             self.named.setdefault(rule_id, set()).add(user_id)
-        self.people = _list_people({role for rule in rules for role in rule.roles}, self.named.values())
+        self.people = list_people({role for rule in rules for role in rule.roles}, self.named.values())
 
     def receivers(self, rule: NotificationRule, line_ids: frozenset[int]) -> Iterable[Receiver]:
         """Yield whom a rule reaches with something about these lines."""
@@ -62,9 +64,11 @@ class Audience:
             yield Receiver(NoticeChannel.WEBHOOK, rule.webhook_url)
 
 
-def _list_people(roles: set[str], named: Iterable[set[int]]) -> list[Person]:
-    """Return the active people who have one of the roles, or are named. Superusers are administrators."""
-    role_of_group = {Role(role).group_name: role for role in sorted(roles)}
+def list_people(roles: Collection[str], named: Iterable[set[int]] = ()) -> list[Person]:
+    """Return the active people who have one of the roles, or are named, with the lines they follow; two statements.
+    Superusers are administrators.
+    """
+    role_of_group = {Role(role).group_name: role for role in sorted(roles) if role in Role.values}
     concerned = Q(groups__name__in=role_of_group) | Q(pk__in=set[int]().union(*named))
     if Role.ADMIN in roles:
         concerned |= Q(is_superuser=True)

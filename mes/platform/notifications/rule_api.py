@@ -119,13 +119,10 @@ class NotificationRuleSerializer(StrictModelSerializer):
         persons = attrs.get("persons")
         has_persons = bool(persons) if persons is not None else rules.has_persons(candidate)
         if problems := rules.find_problems(candidate, has_persons=has_persons):
-            raise serializers.ValidationError({_NAMES[name]: [text] for name, text in problems.items()})
+            raise serializers.ValidationError({name: [text] for name, text in problems.items()})
         super().validate(plain)
         candidate.clean()
         return attrs | {name: getattr(candidate, name) for name in ("roles", "channels") if name in attrs}
-
-
-_NAMES = {"roles": "roles", "channels": "channels"}
 
 
 class TrialAnswer(serializers.Serializer):

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Exists, Q, QuerySet
+from django.db.models import Exists, QuerySet
 from django.utils import timezone
 
-from mes.platform.accounts.roles import Role
+from mes.platform.notifications.audience import Person, list_people
 from mes.platform.notifications.models import FollowedLine, Notification, Severity
 from mes.platform.notifications.rule_models import NoticeEvent, NotificationRule
 from mes.platform.outbox.emit import NewEvent, emit, short_key
@@ -50,18 +50,6 @@ class Notice:
         return sorted({*self.line_ids, *([] if self.line_id is None else [self.line_id])})
 
 
-@dataclass(frozen=True)
-class _Person:
-    user_id: int
-    roles: frozenset[str]
-    lines: frozenset[int]
-
-    def wants(self, notice: Notice) -> bool:
-        if self.roles.isdisjoint(notice.roles):
-            return False
-        return not self.lines or notice.line_id is None or notice.line_id in self.lines
-
-
 def notify(notices: Sequence[Notice]) -> int:
     """Notify everyone concerned, in the caller's transaction; return how many notifications were written.
 
@@ -75,7 +63,7 @@ def notify(notices: Sequence[Notice]) -> int:
 def _notify_roles(notices: Sequence[Notice]) -> int:
     if not notices:
         return 0
-    people = _list_people(roles=frozenset[str]().union(*(notice.roles for notice in notices)))
+    people = list_people({role for notice in notices for role in notice.roles})
     now = timezone.now()
     sweep = Sweep("notifications")
     written = 0
@@ -85,10 +73,11 @@ def _notify_roles(notices: Sequence[Notice]) -> int:
     return written
 
 
-def _write(notice: Notice, people: Sequence[_Person], now: datetime) -> int:
+def _write(notice: Notice, people: Sequence[Person], now: datetime) -> int:
+    line_ids = frozenset(notice.lines)
     rows = [
         Notification(
-            recipient_id=person.user_id,
+            recipient_id=person.pk,
             key=short_key(notice.key),
             severity=notice.severity,
             text=notice.text[:500],
@@ -97,7 +86,7 @@ def _write(notice: Notice, people: Sequence[_Person], now: datetime) -> int:
             created_at=now,
         )
         for person in people
-        if person.wants(notice)
+        if person.is_concerned(notice.roles, line_ids)
     ]
     Notification.objects.bulk_create(rows, ignore_conflicts=True, batch_size=BATCH)
     return len(rows)
@@ -167,29 +156,6 @@ def _as_event(notice: Notice, extra: Mapping[str, Any]) -> NewEvent:
 
 
 # --- people --------------------------------------------------------------------------------------------------
-
-
-def _list_people(*, roles: Collection[str]) -> list[_Person]:
-    """Return who has one of the roles, with the lines they follow. Superusers are administrators."""
-    role_of_group = {Role(role).group_name: role for role in roles if role in Role.values}
-    concerned = Q(groups__name__in=role_of_group)
-    if Role.ADMIN in roles:
-        concerned |= Q(is_superuser=True)
-    members = User.objects.filter(concerned, is_active=True)
-    roles_of: dict[int, set[str]] = {}
-    for user_id, group, is_superuser in members.values_list("pk", "groups__name", "is_superuser"):
-        own_roles = roles_of.setdefault(user_id, set())
-        if group in role_of_group:
-            own_roles.add(role_of_group[group])
-        if is_superuser and Role.ADMIN in roles:
-            own_roles.add(Role.ADMIN)
-    lines_of: dict[int, set[int]] = {}
-    for user_id, line_id in FollowedLine.objects.filter(user__in=roles_of).values_list("user_id", "line_id"):
-        lines_of.setdefault(user_id, set()).add(line_id)
-    return [
-        _Person(user_id, frozenset(own_roles), frozenset(lines_of.get(user_id, ())))
-        for user_id, own_roles in roles_of.items()
-    ]
 
 
 def mark_read(user: Any, *, ids: Iterable[int] | None = None) -> int:
