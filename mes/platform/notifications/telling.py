@@ -90,7 +90,6 @@ def tell(events: Sequence[MesEvent]) -> None:
                 continue
             if each.is_trial or quiet.lets(each, receiver, reaching):
                 told.append((each, receiver))
-                known.add((receiver, each.key))
     quiet.save()
     _write(told, now)
 

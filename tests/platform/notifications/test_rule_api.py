@@ -14,7 +14,7 @@ from mes.platform.notifications.rule_models import NotificationRule
 from tests.execution.support import assert_done, assert_refused
 from tests.factories import api_client, make_line, make_user
 from tests.forms import filled
-from tests.platform.notifications.support import make_rule, sent, told, work_off
+from tests.platform.notifications.support import announce, make_notice, make_rule, sent, told, work_off
 
 pytestmark = pytest.mark.django_db
 
@@ -167,8 +167,9 @@ def test_a_trial_reaches_everybody_on_all_ways_at_once(supervisor: APIClient) ->
     for _twice in range(2):
         counts = assert_done(supervisor.post(f"{RULES}/{rule.pk}/test"), 202)
         assert counts == {"APP": 1, "MAIL": 1, "WEBHOOK": 1}
+    announce(make_notice("held"))  # of which only the active rule tells
     telling.tell(sent("NOTICE"))
-    assert len(told(quinn)) == 2
+    assert len(told(quinn)) == 3
     assert [event.payload["ruleId"] for event in (*sent("NOTICE_MAIL"), *sent("NOTICE_WEBHOOK"))] == [rule.pk] * 4
     assert Notification.objects.filter(recipient=quinn, text__contains=other.name).count() == 0
     assert_refused(api_client(Role.ENGINEER).post(f"{RULES}/{rule.pk}/test"), "PERMISSION_DENIED", 403)
