@@ -37,8 +37,7 @@ class Worker:
         if not self.other:
             return None
         is_meant = Q(username=self.other) | Q(badge__code=self.other)
-        known = User.objects.filter(is_meant).exclude(username=self.name)
-        return Worker(self.other) if known.exists() else None
+        return Worker(self.other) if User.objects.filter(is_meant).exists() else None
 
     def is_qualified(self, operation_code: str, *, at: datetime) -> bool:
         """Whether the person has a qualification for an operation that was not over at a time. One statement, the first

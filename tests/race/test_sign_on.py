@@ -6,10 +6,12 @@ from threading import Barrier, BrokenBarrierError, Event
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import OperationalError, connection, transaction
 from django.test import Client
+from django.utils import timezone
 
 from mes.platform.accounts import people
 from mes.platform.sign_in import badges, terminals
@@ -57,7 +59,8 @@ def test_of_two_who_sign_on_at_once_one_is_signed_on(
         make_badge(name)
     _terminal, browser = make_terminal()
     make_badge("ada")
-    sign_on(browser, "B-ada")  # whom both take the place of
+    sign_on(browser, "B-ada")  # whom both take the place of, and who was idle: the browser's session is none any more
+    SignOn.objects.update(last_act_at=timezone.now() - settings.MES_SIGN_ON_IDLE)
     tabs = [Client() for _number in range(2)]
     for tab in tabs:
         tab.cookies.load({name: morsel.value for name, morsel in browser.cookies.items()})

@@ -89,6 +89,7 @@ def test_a_file_is_served_as_what_it_is_and_able_to_do_nothing(client: APIClient
         directives = answer["Content-Security-Policy"].split("; ")
         assert {"sandbox", "default-src 'none'", "frame-ancestors 'self'"} <= set(directives)
         assert (answer["X-Content-Type-Options"], answer["X-Frame-Options"]) == ("nosniff", "SAMEORIGIN")
+        assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
         assert answer["Cache-Control"].startswith("private")
         assert answer["ETag"].strip('"') == StoredFile.objects.get().sha256
     again = browser.get(f"/files/{pk}/", headers={"If-None-Match": answer["ETag"]})

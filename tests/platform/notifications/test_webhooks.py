@@ -15,6 +15,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from demo import erp
 from demo.erp import Erp, serve
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications import receiver_addresses, webhooks
@@ -89,7 +90,10 @@ def test_it_is_sent_signed(start: Start, settings: Any) -> None:
 def test_sent_again_it_is_the_same(start: Start) -> None:
     receiver, url = start()
     hook(url)
+    pause = webhooks.pause_of(receiver_addresses.read_target(url))
+    pause.begin(at=timezone.now())
     delivery()
+    assert pause.failures == 0, "it answers again"
     MesEvent.objects.filter(event_type="NOTICE_WEBHOOK").update(status="PENDING")  # as after a worker that died
     work_off()
     [received] = receiver.received.values()
@@ -192,9 +196,17 @@ def test_the_connection_goes_to_the_address_that_was_checked(start: Start, monke
             return real(host, *args, **kwargs)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
 
+    hosts, take = [], erp.Handler.do_POST
+
+    def take_with_host(self: Any) -> None:
+        hosts.append(self.headers["Host"])
+        take(self)
+
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(erp.Handler, "do_POST", take_with_host)
     hook(f"http://chat.example:{port}/")
     assert (delivery().status, receiver.requests) == ("COMPLETED", 1)
+    assert hosts == [f"chat.example:{port}"]
 
 
 def test_of_several_addresses_the_next_one_is_tried(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,6 +299,14 @@ def test_what_waits_is_due_one_by_one(start: Start) -> None:
     work_off()
     due = sorted(event.next_attempt_at for event in sent("NOTICE_WEBHOOK"))
     assert {later - at for at, later in pairwise(due)} == {webhooks.SPACING} and due[0] >= until
+
+
+def test_pauses_of_few_receivers_are_remembered(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "MOST_PAUSES", 2)
+    targets = [receiver_addresses.read_target(f"http://r{number}.example/") for number in range(3)]
+    first, *others = [webhooks.pause_of(target) for target in targets]
+    assert [webhooks.pause_of(target) for target in targets[1:]] == others
+    assert webhooks.pause_of(targets[0]) is not first
 
 
 def test_who_looks_into_the_outbox_sees_no_address(start: Start, client: Any) -> None:

@@ -7,6 +7,7 @@ from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.test import Client
+from django.utils import timezone
 
 from mes.platform.accounts.roles import Role
 from mes.platform.audit.models import AuditEntry
@@ -177,7 +178,7 @@ def test_without_a_badge_there_is_no_pin() -> None:
 # --- terminals ----------------------------------------------------------------------------------------------------
 
 
-def test_a_supervisor_makes_a_browser_a_terminal_moves_and_revokes_it() -> None:
+def test_a_supervisor_makes_a_browser_a_terminal_moves_and_revokes_it(settings: Any) -> None:
     make_badge("olga")
     make_station("ICT-01"), make_station("ICT-02")
     sue = make_user(Role.SUPERVISOR, username="sue")
@@ -191,6 +192,8 @@ def test_a_supervisor_makes_a_browser_a_terminal_moves_and_revokes_it() -> None:
     desk = signed_in(sue)
     page = desk.get("/terminals/").content.decode()
     assert "olga" in page and "Left" in page and "no terminal" in page
+    SignOn.objects.update(last_act_at=timezone.now() - settings.MES_SIGN_ON_IDLE)
+    assert "olga" not in desk.get("/terminals/").content.decode()
     tablet.force_login(sue)
     tablet.post("/terminals/bind/", {"stationCode": "ICT-02", "name": "Left"})
     terminal.refresh_from_db()

@@ -444,7 +444,7 @@ def test_the_sign_in_page_of_a_terminal_has_the_form_and_others_have_not(browser
     assert "sign-on-badge" not in Client().get("/sign-in/").content.decode()
 
 
-def test_a_terminal_is_heard_once_a_minute(browser: Client, olga: User) -> None:
+def test_a_terminal_is_heard_once_a_minute(browser: Client, olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
     browser.get("/sign-in/")
     heard = Terminal.objects.get().last_heard_at
     assert heard is not None
@@ -452,3 +452,7 @@ def test_a_terminal_is_heard_once_a_minute(browser: Client, olga: User) -> None:
         browser.get("/api/sign-on")
     assert not [each for each in statements if "UPDATE" in each["sql"]]
     assert Terminal.objects.get().last_heard_at == heard
+    Terminal.objects.update(last_heard_at=None, revoked_at=timezone.now())
+    monkeypatch.setattr(terminals, "HEARD_EVERY", -1.0)
+    browser.get("/api/sign-on")
+    assert Terminal.objects.get().last_heard_at is None, "it is none any more"

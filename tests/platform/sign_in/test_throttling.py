@@ -61,6 +61,14 @@ def later(monkeypatch: pytest.MonkeyPatch, **duration: float) -> None:
 # --- delays ---------------------------------------------------------------------------------------------------
 
 
+def test_who_takes_a_failure_back_takes_no_delay_of_others_back(olga: User) -> None:
+    fail(FREE[Counted.BOTH] - 1)
+    mine = attempts.begin(Purpose.PASSWORD, account="olga", address=HERE)
+    attempts.begin(Purpose.PASSWORD, account="olga", address=HERE)  # one too many, while this one is checked
+    mine.take_back()
+    assert not is_heard()
+
+
 def test_some_failures_are_free_then_each_delays_the_next_longer(olga: User) -> None:
     for _time in range(FREE[Counted.BOTH]):
         assert guess().status_code == 200
