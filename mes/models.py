@@ -1,12 +1,10 @@
 """Gathers the subjects' models for Django."""
 
-from mes.line_setup.models import (
-    LineBinding,
-    MaintenanceTask,
-    SolderPasteLot,
-    SolderPasteUsage,
-    Stencil,
-)
+from mes.line_setup.loads.models import Load, LoadMark, LoadScan, SlotLock
+from mes.line_setup.lots.models import LotEvent, MaterialLot
+from mes.line_setup.models import LineBinding, MaintenanceTask, SolderPasteUsage
+from mes.line_setup.set_up_lists.models import RunSetUpList, SetUpItem, SetUpList
+from mes.line_setup.tools.models import Tool
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.platform.accounts.models import DeviceToken
 from mes.platform.audit.models import AuditEntry, AuditSeal
@@ -84,9 +82,14 @@ __all__ = [
     "IntegrityCheck",
     "Line",
     "LineBinding",
+    "Load",
+    "LoadMark",
+    "LoadScan",
+    "LotEvent",
     "MaintenanceTask",
     "MappingExample",
     "Material",
+    "MaterialLot",
     "MesEvent",
     "NoticeWindow",
     "Notification",
@@ -111,19 +114,21 @@ __all__ = [
     "RoutingStep",
     "Run",
     "RunActivation",
+    "RunSetUpList",
     "SavedView",
     "SecondFactor",
     "SecondFactorRule",
+    "SetUpItem",
+    "SetUpList",
     "SheetImport",
     "SignOn",
     "Signature",
-    "SolderPasteLot",
+    "SlotLock",
     "SolderPasteUsage",
     "Source",
     "Station",
     "StationGroup",
     "StatusReport",
-    "Stencil",
     "StoredFile",
     "StoredFilePart",
     "SystemTrouble",
@@ -132,6 +137,7 @@ __all__ = [
     "TimeRuleDefinition",
     "TimeRuleInstance",
     "TimeRuleMark",
+    "Tool",
     "Unit",
     "UnitAlias",
     "UnitMove",

@@ -12,6 +12,8 @@ _ROUTE = Root("routes", "routing_id", "mes_routing", "code")
 _USER = Root("users", "user_id", "auth_user", "username")
 _PERSON = Root("users", "person_id", "auth_user", "username")
 _ROLE = Root("roles", "group_id", "auth_group", "name")
+_RUN = Root("runs", "run_id", "mes_run", "run_no")
+_SET_UP_LIST = Root("setup-lists", "set_up_list_id", "mes_setuplist", "id")
 _REPORTED = ("status", "status_at", "field_sources")  # by the maintenance system, or by machines
 
 TRACKED = (
@@ -24,13 +26,30 @@ TRACKED = (
     Tracked("mes_material", "materials", _("Material"), key="code", name="name"),
     Tracked("mes_bomitem", "bom-items", _("BOM item"), root=Root("materials", "parent_id", "mes_material", "code")),
     Tracked(
-        "mes_stencil",
-        "stencils",
-        _("Stencil"),
-        key="stencil_id",
-        name="stencil_id",
-        left_out=(*_REPORTED, "version", "tension_value", "last_cleaned_at", "usage_count"),
+        "mes_tool",
+        "tools",
+        _("Tool"),
+        key="tool_id",
+        name="tool_id",
+        left_out=(*_REPORTED, "version", "tension_value", "serviced_at", "uses_since_service", "uses", "warned_at"),
     ),
+    Tracked("mes_setuplist", "setup-lists", _("Set-up list"), name="revision"),
+    Tracked("mes_setupitem", "setup-items", _("Item of a set-up list"), name="slot", root=_SET_UP_LIST),
+    Tracked(
+        "mes_setupitem_alternates",
+        "setup-item-alternates",
+        _("Alternate of a set-up item"),
+        name="material_id",
+        root=Root("setup-items", "setupitem_id", "mes_setupitem", "id", above=_SET_UP_LIST),
+    ),
+    Tracked(
+        "mes_setupitem_tools",
+        "setup-item-tools",
+        _("Tool of a set-up item"),
+        name="tool_id",
+        root=Root("setup-items", "setupitem_id", "mes_setupitem", "id", above=_SET_UP_LIST),
+    ),
+    Tracked("mes_runsetuplist", "run-setup-lists", _("Set-up list of a run"), root=_RUN),
     Tracked("mes_holdrule", "hold-rules", _("Hold rule"), key="code", name="name"),
     Tracked(
         "mes_notificationrule",

@@ -6,7 +6,7 @@ from django.utils import timezone
 from execution.models import Carrier
 from ingest.models import OpenIngestEvent
 from integration.models import FailedMessage
-from mes.line_setup.models import MaintenanceTask, SolderPasteLot, Stencil
+from mes.line_setup.models import MaintenanceTask, MaterialLot, Tool
 from mes.plant.models import Line, Material, Station, StationGroup
 from mes.platform.accounts.roles import Role
 from mes.production.models import Run, Unit, WorkOrder
@@ -38,7 +38,7 @@ def test_master_data_of_such_codes_is_not_made(db, code):
     assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, ["stencilId"])
     answer = client.post("/api/routes", {"code": "R", "name": "x", "productCode": code})
     assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, ["productCode"])
-    assert not Line.objects.exists() and not Material.objects.exists() and not Stencil.objects.exists()
+    assert not Line.objects.exists() and not Material.objects.exists() and not Tool.objects.exists()
 
 
 @pytest.mark.parametrize("code", UNSOUND)
@@ -59,7 +59,7 @@ def test_what_production_makes_has_sound_codes(db, code):
     answer = client.post("/api/integration/work-orders", {**order, "woNo": "WO-2", "productCode": code})
     assert list(answer.json()["error"]["details"]) == ["productCode"]
     assert (WorkOrder.objects.count(), Run.objects.count(), Unit.objects.count()) == (1, 1, 0)
-    assert not Stencil.objects.exists() and not SolderPasteLot.objects.exists()
+    assert not Tool.objects.exists() and not MaterialLot.objects.exists()
 
 
 @pytest.mark.parametrize("code", UNSOUND)
@@ -79,7 +79,7 @@ def test_reports_make_nothing_of_such_codes_and_are_kept(db, code):
         [field] = {"stencilId", "lotId", "taskNo"} & set(body)
         assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, [field]), answer.json()
         assert FailedMessage.objects.count() == number
-    assert not any(model.objects.exists() for model in (Stencil, SolderPasteLot, MaintenanceTask))
+    assert not any(model.objects.exists() for model in (Tool, MaterialLot, MaintenanceTask))
     assert not plant.run.units.exists()
 
 
@@ -92,7 +92,7 @@ def test_what_exists_is_found_by_the_name_it_has(db):
     Run.objects.filter(pk=plant.run.pk).update(run_no=run_no)
     Unit.objects.create(sn=sn, run=plant.run, work_order=plant.order, current_step_no=10)
     Carrier.objects.create(carrier_no="C\u00a01")
-    Stencil.objects.create(stencil_id="ST\u00a01")
+    Tool.objects.create(tool_id="ST\u00a01")
     Routing.objects.filter(pk=plant.routing.pk).update(product_code=product)
     client = api_client()
     asked = {

@@ -3,7 +3,7 @@
 import pytest
 
 from execution.quality.first_article.models import FirstArticle
-from mes.line_setup.models import LineBinding, SolderPasteLot, Stencil
+from mes.line_setup.models import LineBinding, MaterialLot, Tool
 from mes.production.models import Unit
 from tests.factories import api_client, make_plant
 
@@ -37,7 +37,7 @@ def test_doors_of_the_set_up_take_lot_and_stencil(db):
     address = "/api/integration/lines/SMT-A"
     assert client.post(f"{address}/solder-paste/bind", {"lotId": LOT_LABEL}).status_code in (200, 201)
     assert client.post(f"{address}/stencil/bind", {"stencilId": "(21)ST-1"}).status_code in (200, 201)
-    assert (SolderPasteLot.objects.get().lot_id, Stencil.objects.get().stencil_id) == ("LOT-1", "ST-1")
+    assert (MaterialLot.objects.get().lot_id, Tool.objects.get().tool_id) == ("LOT-1", "ST-1")
     assert client.post(f"{address}/solder-paste/unbind", {"lotId": CUT}).status_code == 400
     assert client.post(f"{address}/solder-paste/unbind", {"lotId": LOT_LABEL}).status_code == 200
 
@@ -75,13 +75,13 @@ def test_the_set_up_page_takes_the_parts(admin_client):
     assert "composed letters" in refused
     admin_client.post(f"{page}/solder-paste/bind/", {"code": LOT_LABEL})
     admin_client.post(f"{page}/stencil/bind/", {"code": "(21)ST-1"})
-    assert set(LineBinding.objects.values_list("lot__lot_id", "stencil__stencil_id")) == {
+    assert set(LineBinding.objects.values_list("lot__lot_id", "stencil__tool_id")) == {
         ("LOT-1", None),
         (None, "ST-1"),
     }
     refused = admin_client.post(f"{page}/stencil/bind/", {"code": LOT_LABEL}, follow=True).content.decode()
     assert "This label has no serial number ((21), S), but P, 1T, Q" in refused
-    assert Stencil.objects.count() == 1
+    assert Tool.objects.count() == 1
 
 
 def test_the_first_article_takes_a_sample_by_its_label(admin_client):
@@ -115,8 +115,8 @@ def test_a_unit_is_scrapped_by_its_label(admin_client):
 )
 def test_the_search_of_the_admin_takes_the_part(admin_client, model, label, code):
     make_plant()
-    Stencil.objects.create(stencil_id="SN-1")
-    SolderPasteLot.objects.create(lot_id="LOT-1")
+    Tool.objects.create(tool_id="SN-1")
+    MaterialLot.objects.create(lot_id="LOT-1", is_solder_paste=True)
     api_client().post("/api/materials", {"code": "X1", "name": "Resistor"})
     assert f">{code}</a>" in admin_client.get(f"/admin/mes/{model}/", {"q": label}).content.decode()
     page = admin_client.get(f"/admin/mes/{model}/", {"q": CUT}).content.decode()

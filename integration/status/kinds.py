@@ -61,13 +61,13 @@ class StatusKind:
 def _stencil_status(event: StencilStatusEvent, report: Report) -> Applied:
     kept, stencil, counts = reports.report_stencil_status(
         report,
-        stencil_id=event.stencil_id,
+        tool_id=event.stencil_id,
         status=event.status,
         version=event.version,
         tension_value=event.tension_value,
-        last_cleaned_at=event.last_cleaned_at,
+        serviced_at=event.last_cleaned_at,
     )
-    answer = {"stencilId": stencil.stencil_id, "status": stencil.status, "statusAt": _time(stencil.status_at)}
+    answer = {"stencilId": stencil.tool_id, "status": stencil.status, "statusAt": _time(stencil.status_at)}
     return Applied(kept.pk, {**answer, "isCurrent": counts})
 
 
@@ -75,12 +75,12 @@ def _solder_paste_status(event: SolderPasteStatusEvent, report: Report) -> Appli
     kept, lot, counts = reports.report_solder_paste_status(
         report,
         lot_id=event.lot_id,
-        status=event.status,
+        paste_status=event.status,
         expires_at=event.expires_at,
         thawed_at=event.thawed_at,
         stirred_at=event.stirred_at,
     )
-    answer = {"lotId": lot.lot_id, "status": lot.status, "statusAt": _time(lot.status_at)}
+    answer = {"lotId": lot.lot_id, "status": lot.paste_status, "statusAt": _time(lot.status_at)}
     return Applied(kept.pk, {**answer, "isCurrent": counts})
 
 

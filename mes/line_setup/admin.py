@@ -5,46 +5,73 @@ from django.contrib import admin
 from mes.line_setup.models import (
     LineBinding,
     MaintenanceTask,
-    SolderPasteLot,
+    MaterialLot,
     SolderPasteUsage,
-    Stencil,
+    Tool,
 )
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
 from mes.platform.scans import LOT, TOOL
 from mes.sections import MACHINES
 
-MACHINES.add(Stencil, SolderPasteLot, SolderPasteUsage, LineBinding, MaintenanceTask)
+MACHINES.add(Tool, MaterialLot, SolderPasteUsage, LineBinding, MaintenanceTask)
 
 
-@admin.register(Stencil)
-class StencilAdmin(ScanSearch, MasterDataAdmin):
-    """Stencils and their limits. Their state comes from reports."""
+@admin.register(Tool)
+class ToolAdmin(ScanSearch, MasterDataAdmin):
+    """Tools and their limits. Their state comes from reports."""
 
     scan_part = TOOL
 
-    fixed = ("stencil_id",)
-    list_display = ("stencil_id", "version", "status", "status_at", "tension_value", "last_cleaned_at", "usage_count")
-    list_filter = ("status",)
-    search_fields = ("stencil_id",)
-    readonly_fields = ("status", "status_at", "tension_value", "last_cleaned_at", "usage_count", "created_at")
+    fixed = ("tool_id",)
+    list_display = (
+        "tool_id",
+        "kind",
+        "version",
+        "status",
+        "status_at",
+        "tension_value",
+        "serviced_at",
+        "uses_since_service",
+    )
+    list_filter = ("kind", "status")
+    search_fields = ("tool_id",)
+    readonly_fields = (
+        "status",
+        "status_at",
+        "tension_value",
+        "serviced_at",
+        "uses_since_service",
+        "uses",
+        "created_at",
+    )
     fields = (
-        ("stencil_id", "version"),
-        ("tension_min", "max_uses", "max_hours_since_cleaning"),
+        ("tool_id", "kind", "version"),
+        ("tension_min", "max_uses", "max_hours_since_service", "life_uses"),
         ("status", "status_at"),
-        ("tension_value", "last_cleaned_at", "usage_count"),
+        ("tension_value", "serviced_at", "uses_since_service", "uses"),
         "created_at",
     )
 
 
-@admin.register(SolderPasteLot)
-class SolderPasteLotAdmin(ScanSearch, ReadOnlyAdmin):
-    """Containers of solder paste."""
+@admin.register(MaterialLot)
+class MaterialLotAdmin(ScanSearch, ReadOnlyAdmin):
+    """Packages of parts and paste."""
 
     scan_part = LOT
 
-    list_display = ("lot_id", "status", "status_at", "expires_at", "thawed_at", "stirred_at")
-    list_filter = ("status",)
+    list_display = (
+        "lot_id",
+        "material",
+        "status",
+        "paste_status",
+        "status_at",
+        "expires_at",
+        "thawed_at",
+        "stirred_at",
+    )
+    list_filter = ("status", "paste_status")
+    list_select_related = ("material",)
     search_fields = ("lot_id",)
 
 
@@ -64,7 +91,7 @@ class LineBindingAdmin(ReadOnlyAdmin):
     list_display = ("line", "kind", "stencil", "lot", "bound_at", "bound_by", "unbound_at", "unbound_by")
     list_filter = ("kind",)
     list_select_related = ("line", "stencil", "lot")
-    search_fields = ("line__code__exact", "stencil__stencil_id__exact", "lot__lot_id__exact")
+    search_fields = ("line__code__exact", "stencil__tool_id__exact", "lot__lot_id__exact")
 
 
 @admin.register(MaintenanceTask)

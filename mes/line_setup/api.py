@@ -12,7 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
 from mes.line_setup import bindings, queries
-from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot, SolderPasteUsage, Stencil
+from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind, SolderPasteUsage, Tool, ToolKind
 from mes.plant.models import Line
 from mes.plant.reach import OfServedLines, check_serves_line, check_stands_on_line
 from mes.platform import scans
@@ -66,7 +66,7 @@ class BindingAnswer(RowSerializer):
 
     id = IdField()
     lineCode = serializers.CharField(source="line.code")
-    stencilId = serializers.CharField(source="stencil.stencil_id", default=None, allow_null=True)
+    stencilId = serializers.CharField(source="stencil.tool_id", default=None, allow_null=True)
     lotId = serializers.CharField(source="lot.lot_id", default=None, allow_null=True)
     boundAt = OffsetDateTimeField()
     boundBy = serializers.CharField()
@@ -212,19 +212,21 @@ class StencilSerializer(FixedFieldsMixin, StrictModelSerializer):
     fixed = ("stencilId",)
 
     id = IdField()
-    stencilId = CodeField()
+    stencilId = CodeField(source="tool_id")
     version = OptionalTextField(max_length=100)
     tensionMin = serializers.FloatField(required=False, allow_null=True, min_value=0)
     maxUses = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
-    maxHoursSinceCleaning = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
+    maxHoursSinceCleaning = serializers.IntegerField(
+        source="max_hours_since_service", required=False, allow_null=True, min_value=0, max_value=2**31 - 1
+    )
     status = serializers.CharField(read_only=True)
     statusAt = OffsetDateTimeField(read_only=True, allow_null=True)
     tensionValue = serializers.FloatField(read_only=True, allow_null=True)
-    lastCleanedAt = OffsetDateTimeField(read_only=True, allow_null=True)
-    usageCount = serializers.IntegerField(read_only=True)
+    lastCleanedAt = OffsetDateTimeField(source="serviced_at", read_only=True, allow_null=True)
+    usageCount = serializers.IntegerField(source="uses_since_service", read_only=True)
 
     class Meta:
-        model = Stencil
+        model = Tool
         fields = (
             "id",
             "stencilId",
@@ -250,14 +252,15 @@ class StencilSerializer(FixedFieldsMixin, StrictModelSerializer):
 class StencilViewSet(CodeModelViewSet):
     """Stencils: the limits they are used within, and what was reported of them."""
 
-    queryset = Stencil.objects.all()
+    queryset = Tool.objects.filter(kind=ToolKind.STENCIL)
     serializer_class = StencilSerializer
-    lookup_field = "stencil_id"
+    lookup_field = "tool_id"
+    lookup_url_kwarg = "stencil_id"
     not_found = errors.StencilNotFound
     capabilities = {"*": (Capability.MASTER_DATA,)}
     station_access = READS_SHARED
     filters = {"status": "status"}
-    search_fields = ("stencil_id",)
+    search_fields = ("tool_id",)
 
     def perform_update(self, serializer: serializers.BaseSerializer) -> None:
         """Save only what is typed here: reports come in meanwhile."""
@@ -301,13 +304,14 @@ class LotItem(RowSerializer):
 
     id = IdField()
     lotId = serializers.CharField()
+    status = serializers.CharField(source="paste_status")
     statusAt = OffsetDateTimeField(allow_null=True)
     expiresAt = OffsetDateTimeField(allow_null=True)
     thawedAt = OffsetDateTimeField(allow_null=True)
     stirredAt = OffsetDateTimeField(allow_null=True)
 
     class Meta:
-        model = SolderPasteLot
+        model = MaterialLot
         fields = ["id", "lotId", "status", "statusAt", "expiresAt", "thawedAt", "stirredAt"]
 
 
@@ -315,7 +319,7 @@ class LotItem(RowSerializer):
 class LotViewSet(mixins.ListModelMixin, GenericViewSet):
     """Containers of solder paste."""
 
-    queryset = SolderPasteLot.objects.all()
+    queryset = MaterialLot.objects.filter(is_solder_paste=True)
     serializer_class = LotItem
     station_access = {"list": StationAccess.SHARED}
     filter_backends = [ExactFilter, TextSearch]

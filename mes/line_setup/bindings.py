@@ -12,13 +12,13 @@ from django.utils import timezone
 from mes import errors
 from mes.line_setup import usages
 from mes.line_setup.get_or_create import Item, lock_items
-from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot
+from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind
 from mes.plant.models import Line
 from mes.plant.scans import ScanKind, check_kind
 from mes.platform.database.lookup import get_or_raise
 
 FIELDS = {SetUpKind.STENCIL: "stencil", SetUpKind.SOLDER_PASTE: "lot"}
-CODES = {SetUpKind.STENCIL: "stencil__stencil_id", SetUpKind.SOLDER_PASTE: "lot__lot_id"}
+CODES = {SetUpKind.STENCIL: "stencil__tool_id", SetUpKind.SOLDER_PASTE: "lot__lot_id"}
 SCANNED = {SetUpKind.STENCIL: ScanKind.STENCIL, SetUpKind.SOLDER_PASTE: ScanKind.PASTE_LOT}
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('mes.line_setup'))"
 
@@ -102,5 +102,5 @@ def _end(binding: LineBinding, item: Item, *, at: datetime, by: str) -> None:
     """End the binding of a locked stencil or lot."""
     binding.unbound_at, binding.unbound_by = max(at, binding.bound_at), by
     binding.save(update_fields=["unbound_at", "unbound_by"])
-    if isinstance(item, SolderPasteLot):
+    if isinstance(item, MaterialLot):
         usages.refresh(item)

@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from mes.line_setup import limits
 from mes.line_setup.models import (
     LineBinding,
+    MaterialLot,
     SetUpKind,
-    SolderPasteLot,
     SolderPasteStatus,
     SolderPasteUsage,
-    Stencil,
-    StencilStatus,
+    Tool,
+    ToolStatus,
 )
 from mes.line_setup.queries import SetUp
 
@@ -56,10 +56,11 @@ def _stencil_slot(binding: LineBinding | None, now: datetime) -> Slot:
     facts: Facts = [(_("Version"), stencil.version)] if stencil.version else []
     if stencil.tension_value is not None:
         facts.append((_("Tension"), _("%(value)g N/cm") % {"value": stencil.tension_value}))
-    facts.append((_("Last cleaned"), stencil.last_cleaned_at))
+    facts.append((_("Last cleaned"), stencil.serviced_at))
     most = f" / {stencil.max_uses}" if stencil.max_uses is not None else ""
     facts.append((_("Boards since then"), f"{stencil.usage_count}{most}"))
-    return _slot(SetUpKind.STENCIL, binding, stencil, StencilStatus.READY, problems, facts)
+    status, label = stencil.status, stencil.get_status_display()
+    return _slot(SetUpKind.STENCIL, binding, status, label, ToolStatus.READY, problems, facts)
 
 
 def _paste_slot(binding: LineBinding | None, now: datetime) -> Slot:
@@ -71,45 +72,47 @@ def _paste_slot(binding: LineBinding | None, now: datetime) -> Slot:
     facts: Facts = [(_("Expires"), lot.expires_at), (_("Thawed"), lot.thawed_at), (_("Stirred"), lot.stirred_at)]
     in_use = usage is not None and usage.returned_at is None
     facts.append((_("In use since"), usage.issued_at if usage and in_use else _("not issued")))
-    return _slot(
-        SetUpKind.SOLDER_PASTE, binding, lot, SolderPasteStatus.COMPLIANT, problems, facts, may_issue=not in_use
-    )
+    status, label, good = lot.paste_status, lot.get_paste_status_display(), SolderPasteStatus.COMPLIANT
+    return _slot(SetUpKind.SOLDER_PASTE, binding, status, label, good, problems, facts, may_issue=not in_use)
 
 
 def _slot(
     kind: SetUpKind,
     binding: LineBinding | None,
-    thing: Stencil | SolderPasteLot,
+    status: str,
+    label: Any,
     good: str,
     problems: Sequence[str],
     facts: Facts,
     *,
     may_issue: bool = False,
 ) -> Slot:
-    label = thing.get_status_display() if thing.status else _("No status reported")
-    if thing.status and thing.status != good:
+    label = label if status else _("No status reported")
+    if status and status != good:
         tone, symbol = "bad", "fail"
-    elif problems or not thing.status:
+    elif problems or not status:
         tone, symbol = "hold", "alarm"
     else:
         tone, symbol = "good", "pass"
     return Slot(kind, binding, tone, symbol, label, facts, problems, may_issue)
 
 
-def find_stencil_problems(stencil: Stencil, *, now: datetime) -> list[str]:
+def find_stencil_problems(stencil: Tool, *, now: datetime) -> list[str]:
     """Return what keeps a stencil from being used, in words; its status apart."""
     problems = []
     if limits.is_tension_low(stencil):
         problems.append(_("Tension below %(least)g N/cm, or never measured.") % {"least": stencil.tension_min})
     if limits.is_used_too_often(stencil):
-        problems.append(_("Used %(count)d times since it was cleaned: clean it.") % {"count": stencil.usage_count})
+        problems.append(
+            _("Used %(count)d times since it was cleaned: clean it.") % {"count": stencil.uses_since_service}
+        )
     if limits.is_cleaning_overdue(stencil, now=now):
-        hours = stencil.max_hours_since_cleaning
+        hours = stencil.max_hours_since_service
         problems.append(_("Not cleaned in the last %(hours)d hours: clean it.") % {"hours": hours})
     return problems
 
 
-def find_lot_problems(lot: SolderPasteLot, usage: SolderPasteUsage | None, *, now: datetime) -> list[str]:
+def find_lot_problems(lot: MaterialLot, usage: SolderPasteUsage | None, *, now: datetime) -> list[str]:
     """Return what keeps a lot from being used, in words; its status apart."""
     problems = []
     if limits.is_past_expiry(lot, now=now):

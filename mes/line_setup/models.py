@@ -1,86 +1,40 @@
 """What a line is set up with: stencils, solder paste, and the maintenance its machines wait for.
 
-Stencils and lots exist from their first mention. What other systems report of them comes in any order: each reported
-field remembers when it was reported (`mes.status_reports.models.Reported`), and the latest counts.
+What other systems report of things comes in any order: each reported field remembers when it was reported
+(`mes.status_reports.models.Reported`), and the latest counts.
 """
 
 from django.db import models
 from django.db.models import F, Q
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mes.plant.models import Equipment, Line, code_field
+from mes.line_setup.lots.models import LotEvent, LotEventKind, LotStatus, MaterialLot, SolderPasteStatus
+from mes.line_setup.tools.models import Tool, ToolKind, ToolStatus
+from mes.plant.models import Equipment, Line
 from mes.production.models import Run
 from mes.status_reports.models import Reported
 
-
-class StencilStatus(models.TextChoices):
-    READY = "READY", _("Ready")
-    NOT_READY = "NOT_READY", _("Not ready")
-    MAINTENANCE = "MAINTENANCE", _("In maintenance")
-
-
-class Stencil(Reported):
-    """A stencil for printing solder paste, and the limits it is used within. Without a status, nobody reported one."""
-
-    stencil_id = code_field(verbose_name=_("stencil"))
-    version = models.CharField(_("version"), max_length=100, blank=True)
-    status = models.CharField(_("status"), max_length=11, choices=StencilStatus, blank=True)
-    tension_value = models.FloatField(_("tension"), null=True, blank=True, help_text=_("Last measured, in N/cm."))
-    last_cleaned_at = models.DateTimeField(_("last cleaned"), null=True, blank=True)
-    usage_count = models.PositiveIntegerField(
-        _("uses since cleaning"), default=0, help_text=_("Boards printed with it since it was cleaned.")
-    )
-    tension_min = models.FloatField(
-        _("least tension"), null=True, blank=True, help_text=_("In N/cm; below it, the stencil is not used.")
-    )
-    max_uses = models.PositiveIntegerField(
-        _("most uses"), null=True, blank=True, help_text=_("Boards that may be printed before it must be cleaned.")
-    )
-    max_hours_since_cleaning = models.PositiveIntegerField(
-        _("most hours since cleaning"), null=True, blank=True, help_text=_("After them it must be cleaned again.")
-    )
-    created_at = models.DateTimeField(_("first seen"), default=timezone.now)
-
-    class Meta:
-        ordering = ["-id"]
-        verbose_name = _("stencil")
-        verbose_name_plural = _("stencils")
-
-    def __str__(self) -> str:
-        return self.stencil_id
-
-
-class SolderPasteStatus(models.TextChoices):
-    COMPLIANT = "COMPLIANT", _("Compliant")
-    NON_COMPLIANT = "NON_COMPLIANT", _("Not compliant")
-    EXPIRED = "EXPIRED", _("Expired")
-
-
-class SolderPasteLot(Reported):
-    """One container of solder paste. Without a status, nobody reported one."""
-
-    lot_id = code_field(verbose_name=_("lot"))
-    status = models.CharField(_("status"), max_length=13, choices=SolderPasteStatus, blank=True)
-    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
-    thawed_at = models.DateTimeField(_("thawed"), null=True, blank=True)
-    stirred_at = models.DateTimeField(_("stirred"), null=True, blank=True)
-    created_at = models.DateTimeField(_("first seen"), default=timezone.now)
-
-    class Meta:
-        ordering = ["-id"]
-        verbose_name = _("solder paste lot")
-        verbose_name_plural = _("solder paste lots")
-
-    def __str__(self) -> str:
-        return self.lot_id
+__all__ = [
+    "LineBinding",
+    "LotEvent",
+    "LotEventKind",
+    "LotStatus",
+    "MaintenanceTask",
+    "MaterialLot",
+    "SetUpKind",
+    "SolderPasteStatus",
+    "SolderPasteUsage",
+    "Tool",
+    "ToolKind",
+    "ToolStatus",
+]
 
 
 class SolderPasteUsage(models.Model):
     """One use of a lot, named by the time it was issued; it lasts while `returned_at` is null."""
 
     lot = models.ForeignKey(
-        SolderPasteLot, on_delete=models.PROTECT, related_name="usages", db_index=False, verbose_name=_("lot")
+        MaterialLot, on_delete=models.PROTECT, related_name="usages", db_index=False, verbose_name=_("lot")
     )
     line = models.ForeignKey(
         Line,
@@ -129,10 +83,10 @@ class LineBinding(models.Model):
     )
     kind = models.CharField(_("kind"), max_length=12, choices=SetUpKind)
     stencil = models.ForeignKey(
-        Stencil, on_delete=models.PROTECT, null=True, blank=True, related_name="bindings", verbose_name=_("stencil")
+        Tool, on_delete=models.PROTECT, null=True, blank=True, related_name="bindings", verbose_name=_("stencil")
     )
     lot = models.ForeignKey(
-        SolderPasteLot, on_delete=models.PROTECT, null=True, blank=True, related_name="bindings", verbose_name=_("lot")
+        MaterialLot, on_delete=models.PROTECT, null=True, blank=True, related_name="bindings", verbose_name=_("lot")
     )
     bound_at = models.DateTimeField(_("bound"))
     bound_by = models.CharField(_("bound by"), max_length=150)
@@ -169,7 +123,7 @@ class LineBinding(models.Model):
     def code(self) -> str:
         """What was scanned: the id of the stencil or lot."""
         if self.stencil is not None:
-            return self.stencil.stencil_id
+            return self.stencil.tool_id
         assert self.lot is not None  # by constraint
         return self.lot.lot_id
 

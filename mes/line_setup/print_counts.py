@@ -17,14 +17,15 @@ COUNT = f"""
           JOIN mes_linebinding b ON b.line_id = p.line_id AND b.kind = '{SetUpKind.STENCIL}' AND b.bound_at <= p.at
                                 AND (b.unbound_at IS NULL OR b.unbound_at > p.at)
     ), locked AS MATERIALIZED (
-        SELECT id, last_cleaned_at FROM mes_stencil WHERE id = ANY(ARRAY(SELECT stencil_id FROM used))
+        SELECT id, serviced_at FROM mes_tool WHERE id = ANY(ARRAY(SELECT stencil_id FROM used))
          ORDER BY id FOR NO KEY UPDATE
     ), counted AS MATERIALIZED (
         SELECT l.id, count(*) AS prints
-          FROM locked l JOIN used u ON u.stencil_id = l.id AND (l.last_cleaned_at IS NULL OR l.last_cleaned_at < u.at)
+          FROM locked l JOIN used u ON u.stencil_id = l.id AND (l.serviced_at IS NULL OR l.serviced_at < u.at)
          GROUP BY l.id
     )
-    UPDATE mes_stencil s SET usage_count = s.usage_count + c.prints FROM counted c WHERE s.id = c.id RETURNING s.id
+    UPDATE mes_tool t SET uses_since_service = t.uses_since_service + c.prints, uses = t.uses + c.prints
+      FROM counted c WHERE t.id = c.id RETURNING t.id
 """
 
 

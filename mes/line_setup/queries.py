@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot
+from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind
 from mes.plant.models import Line
 
 LATEST_BINDINGS = 20
 
 
-def line_of_lot(lot: SolderPasteLot) -> Line | None:
+def line_of_lot(lot: MaterialLot) -> Line | None:
     """Return the line that a lot is bound to now."""
     binding = LineBinding.objects.select_related("line").filter(lot=lot, unbound_at=None).first()
     return binding.line if binding else None

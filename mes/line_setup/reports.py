@@ -11,9 +11,9 @@ from mes.line_setup import usages
 from mes.line_setup.get_or_create import lock_lot, lock_stencil
 from mes.line_setup.models import (
     MaintenanceTask,
-    SolderPasteLot,
+    MaterialLot,
     SolderPasteUsage,
-    Stencil,
+    Tool,
 )
 from mes.line_setup.rules import find_issue
 from mes.plant.models import Equipment
@@ -26,29 +26,29 @@ T = TypeVar("T")
 Recorded = tuple[StatusReport, T, bool]  # the report, its subject, whether its status counts
 
 
-def report_stencil_status(report: Report, *, stencil_id: str, **fields: Any) -> Recorded[Stencil]:
+def report_stencil_status(report: Report, *, tool_id: str, **fields: Any) -> Recorded[Tool]:
     """Record the status of a stencil.
 
-    `fields`: version, status, tension_value (N/cm), last_cleaned_at. A later cleaning begins a new count of uses.
+    `fields`: version, status, tension_value (N/cm), serviced_at. A later cleaning begins a new count of uses.
     """
-    stencil = lock_stencil(stencil_id)
-    cleaned_before = stencil.last_cleaned_at
+    stencil = lock_stencil(tool_id)
+    cleaned_before = stencil.serviced_at
     applied = stencil.apply_report(fields, at=report.event_time, event_id=report.event_id)
-    if "last_cleaned_at" in applied and stencil.last_cleaned_at != cleaned_before:
-        stencil.usage_count = 0
+    if "serviced_at" in applied and stencil.serviced_at != cleaned_before:
+        stencil.uses_since_service = 0
     stencil.save()
-    return keep(report, kind=ReportKind.STENCIL_STATUS, subject=stencil_id), stencil, "status" in applied
+    return keep(report, kind=ReportKind.STENCIL_STATUS, subject=tool_id), stencil, "status" in applied
 
 
-def report_solder_paste_status(report: Report, *, lot_id: str, **fields: Any) -> Recorded[SolderPasteLot]:
+def report_solder_paste_status(report: Report, *, lot_id: str, **fields: Any) -> Recorded[MaterialLot]:
     """Record the status of a lot.
 
-    `fields`: status, expires_at, thawed_at, stirred_at.
+    `fields`: paste_status, expires_at, thawed_at, stirred_at.
     """
     lot = lock_lot(lot_id)
-    applied = lot.apply_report(fields, at=report.event_time, event_id=report.event_id)
+    applied = lot.apply_report(fields, at=report.event_time, event_id=report.event_id, status="paste_status")
     lot.save()
-    return keep(report, kind=ReportKind.SOLDER_PASTE_STATUS, subject=lot_id), lot, "status" in applied
+    return keep(report, kind=ReportKind.SOLDER_PASTE_STATUS, subject=lot_id), lot, "paste_status" in applied
 
 
 def report_solder_paste_usage(report: Report, *, lot_id: str) -> tuple[StatusReport, SolderPasteUsage | None]:

@@ -1,4 +1,4 @@
-"""Stencils and solder paste lots, as scans name them. Their place is the line on which they are."""
+"""Tools and material lots, as scans name them. The place of what serves a line is that line."""
 
 from django.urls import reverse
 
@@ -15,16 +15,18 @@ _LINE = """
     (SELECT l.code FROM mes_linebinding b JOIN mes_line l ON l.id = b.line_id
       WHERE b.{item}_id = thing.id AND b.unbound_at IS NULL LIMIT 1) AS place
 """
-_STENCILS = f"""
-    SELECT stencil_id AS asked, stencil_id AS code, {_LINE.format(item="stencil")}
-      FROM mes_stencil AS thing WHERE stencil_id = ANY({{asked}})
+_TOOLS = f"""
+    SELECT tool_id AS asked, tool_id AS code, {_LINE.format(item="stencil")}
+      FROM mes_tool AS thing WHERE tool_id = ANY({{{{asked}}}}) AND (kind = 'STENCIL') = {{is_stencil}}
 """
 _LOTS = f"""
     SELECT lot_id AS asked, lot_id AS code, {_LINE.format(item="lot")}
-      FROM mes_solderpastelot AS thing WHERE lot_id = ANY({{asked}})
+      FROM mes_materiallot AS thing WHERE lot_id = ANY({{{{asked}}}}) AND is_solder_paste = {{is_solder_paste}}
 """
 
 SOURCES = (
-    ScanSource(ScanKind.STENCIL, _STENCILS, TOOL, _address),
-    ScanSource(ScanKind.PASTE_LOT, _LOTS, LOT, _address),
+    ScanSource(ScanKind.STENCIL, _TOOLS.format(is_stencil="true"), TOOL, _address),
+    ScanSource(ScanKind.PASTE_LOT, _LOTS.format(is_solder_paste="true"), LOT, _address),
+    ScanSource(ScanKind.TOOL, _TOOLS.format(is_stencil="false"), TOOL, _address),
+    ScanSource(ScanKind.LOT, _LOTS.format(is_solder_paste="false"), LOT, _address),
 )

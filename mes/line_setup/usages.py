@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mes import errors
-from mes.line_setup.models import LineBinding, SolderPasteLot, SolderPasteUsage
+from mes.line_setup.models import LineBinding, MaterialLot, SolderPasteUsage
 from mes.line_setup.queries import line_of_lot
 from mes.line_setup.rules import Usage, UsageReport, merge_usages
 from mes.plant.models import Line
@@ -32,7 +32,7 @@ def check_names(content: Mapping[str, Any]) -> None:
         raise errors.RunNotFound(code=run_no)
 
 
-def refresh(lot: SolderPasteLot) -> list[SolderPasteUsage]:
+def refresh(lot: MaterialLot) -> list[SolderPasteUsage]:
     """Update the usages of a lot, whose row is locked, from all reports and scans; return them, earliest first.
 
     An issue and an end that are new become outbox events at their own times. An end that turns out to have been
@@ -56,7 +56,7 @@ def refresh(lot: SolderPasteLot) -> list[SolderPasteUsage]:
     return usages
 
 
-def list_reports(lot: SolderPasteLot) -> list[UsageReport]:
+def list_reports(lot: MaterialLot) -> list[UsageReport]:
     """Return the accepted reports about a lot."""
     reports = StatusReport.objects.filter(kind=ReportKind.SOLDER_PASTE_USAGE, subject=lot.lot_id)
     return [read_report(report.event_time, report.event_id, report.content) for report in reports]

@@ -3,8 +3,10 @@
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from mes.platform.validators import validate_code
@@ -80,8 +82,19 @@ class OperationKind(models.TextChoices):
     OTHER = "OTHER", _("Other")
 
 
+class MaterialControl(models.TextChoices):
+    """What a line does about a set-up that is not good."""
+
+    OFF = "OFF", _("Off")
+    RECORD = "RECORD", _("Record")
+    ENFORCE = "ENFORCE", _("Enforce")
+
+
 class Line(models.Model):
-    """A production line. `shifts` holds `{code, start, end, weekdays}` in the plant's local time."""
+    """A production line. `shifts` holds `{code, start, end, weekdays}` in the plant's local time.
+
+    `low_units`: people are told of a lot that is left for fewer units.
+    """
 
     code = code_field(verbose_name=_("code"))
     name = models.CharField(_("name"), max_length=200)
@@ -90,6 +103,20 @@ class Line(models.Model):
         models.CharField(max_length=100), default=list, blank=True, verbose_name=_("readiness checks")
     )
     shifts = models.JSONField(_("shifts"), default=list, blank=True)
+    material_control = models.CharField(
+        _("control of materials"),
+        max_length=7,
+        choices=MaterialControl,
+        default=MaterialControl.OFF,
+        db_default=MaterialControl.OFF,
+        help_text=_("Enforced, no unit enters a station whose set-up is not good. Loads are recorded in any case."),
+    )
+    low_units = models.PositiveIntegerField(
+        _("warn at a rest for so many units"),
+        default=20,
+        db_default=20,
+        help_text=_("People are told when a lot is left for fewer."),
+    )
 
     class Meta:
         ordering = ["code"]
@@ -182,17 +209,69 @@ class Operation(models.Model):
         return f"{self.code} {self.name}"
 
 
+class MoistureSensitivity(models.TextChoices):
+    """Levels of J-STD-020."""
+
+    MSL_1 = "1", "1"
+    MSL_2 = "2", "2"
+    MSL_2A = "2a", "2a"
+    MSL_3 = "3", "3"
+    MSL_4 = "4", "4"
+    MSL_5 = "5", "5"
+    MSL_5A = "5a", "5a"
+    MSL_6 = "6", "6"
+
+
+LONGEST_PART, MOST_PARTS = 100, 100  # of a manufacturer, and of a material
+
+
 class Material(models.Model):
-    """A part or product of the master data."""
+    """A part or product of the master data.
+
+    `manufacturer_parts` are how makers call it; one that `is_shared` may stand in several slots at once, as glue does.
+    `trace_level` is the level of IPC-1782 that boards of it, as a product, are meant to reach.
+    """
 
     code = code_field(verbose_name=_("code"))
     name = models.CharField(_("name"), max_length=200)
     unit = models.CharField(_("unit"), max_length=20, default="pcs")
+    manufacturer_parts: Any = ArrayField(
+        models.CharField(max_length=LONGEST_PART),
+        default=list,
+        db_default=[],
+        blank=True,
+        verbose_name=_("manufacturers' parts"),
+    )
+    msl = models.CharField(
+        _("moisture sensitivity"),
+        max_length=2,
+        choices=MoistureSensitivity,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("J-STD-020. Empty: it has no floor life."),
+    )
+    body_thickness_mm = models.DecimalField(
+        _("body thickness in mm"), max_digits=6, decimal_places=3, null=True, blank=True
+    )
+    is_shared = models.BooleanField(
+        _("in several slots at once"), default=False, db_default=False, help_text=_("Of one lot, as of glue or wire.")
+    )
+    trace_level = models.PositiveSmallIntegerField(
+        _("trace level"), null=True, blank=True, help_text=_("IPC-1782, 1 to 4: what boards of this product must say.")
+    )
 
     class Meta:
         ordering = ["code"]
         verbose_name = _("material")
         verbose_name_plural = _("materials")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(trace_level=None) | models.Q(trace_level__gte=1, trace_level__lte=4),
+                name="material_trace_level_of_ipc_1782",
+            )
+        ]
+        indexes = [GinIndex(F("manufacturer_parts"), name="material_by_manufacturer_part")]
 
     def __str__(self) -> str:
         return self.code
@@ -204,6 +283,9 @@ class BomItem(models.Model):
     parent = models.ForeignKey(Material, on_delete=models.CASCADE, related_name="bom_items", verbose_name=_("parent"))
     child = models.ForeignKey(Material, on_delete=models.PROTECT, related_name="used_in", verbose_name=_("child"))
     quantity = models.DecimalField(_("quantity"), max_digits=12, decimal_places=4)
+    ref_des: Any = ArrayField(
+        models.CharField(max_length=100), default=list, db_default=[], blank=True, verbose_name=_("designators")
+    )
 
     class Meta:
         ordering = ["parent", "child"]

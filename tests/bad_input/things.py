@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 from execution.deviations import services as deviations
 from execution.models import Defect, DefectAlias, DefectCode, ReworkTask, SamplingState
 from integration.models import FailedMessage
-from mes.line_setup.models import Stencil
+from mes.line_setup.models import Tool
 from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import Source
@@ -37,7 +37,7 @@ def make_things() -> dict[str, dict[str, str]]:
     item = BomItem.objects.create(parent=board, child=paste, quantity=1)
     config = make_config(operation=plant.operations["PRINT"])
     example = MappingExample.objects.create(config=config, name="A pass", event={}, expected={"phase": None})
-    Stencil.objects.create(stencil_id="ST-1")
+    Tool.objects.create(tool_id="ST-1")
     Source.objects.create(code="AOI-1")
     ReferenceUnit.objects.create(sn="GOLD-1", kind="GOLDEN")
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from mes.line_setup.models import SolderPasteLot, Stencil
+from mes.line_setup.models import MaterialLot, Tool
 from mes.platform.accounts.roles import Role
 from mes.production.models import Run
 from tests.browser.conftest import SignIn
@@ -17,8 +17,8 @@ def scan(page: Page, code: str) -> None:
 
 def test_a_line_is_made_ready_by_two_scans_and_the_run_is_authorized(sign_in: SignIn) -> None:
     make_unready_plant("STENCIL", "SOLDER_PASTE")
-    Stencil.objects.create(stencil_id="ST-1", status="READY")
-    SolderPasteLot.objects.create(lot_id="LOT-1", status="COMPLIANT")
+    Tool.objects.create(tool_id="ST-1", status="READY")
+    MaterialLot.objects.create(lot_id="LOT-1", is_solder_paste=True, paste_status="COMPLIANT")
     page = sign_in(Role.SUPERVISOR, "/readiness/runs/RUN-1/")
     expect(page.get_by_text("2 things are not right yet")).to_be_visible()
     expect(page.get_by_role("button", name="Authorize the run")).to_be_disabled()

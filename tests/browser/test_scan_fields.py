@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Page, expect
 
-from mes.line_setup.models import LineBinding, SolderPasteLot, Stencil
+from mes.line_setup.models import LineBinding, MaterialLot, Tool
 from mes.platform.accounts.roles import Role
 from mes.production.models import Unit
 from tests.browser.conftest import SignIn
@@ -41,8 +41,8 @@ def test_the_searches_and_the_scrapping_of_a_unit(sign_in: SignIn) -> None:
 
 def test_the_set_up_of_a_line_and_its_readiness(sign_in: SignIn) -> None:
     make_unready_plant("STENCIL", "SOLDER_PASTE")
-    Stencil.objects.create(stencil_id="ST-1", status="READY")
-    SolderPasteLot.objects.create(lot_id="LOT-1", status="COMPLIANT")
+    Tool.objects.create(tool_id="ST-1", status="READY")
+    MaterialLot.objects.create(lot_id="LOT-1", is_solder_paste=True, paste_status="COMPLIANT")
     page = sign_in(Role.SUPERVISOR, "/readiness/runs/RUN-1/")
     expect(page.get_by_label("Scan a stencil to bind it")).to_be_focused()
     scan(page, STENCIL)

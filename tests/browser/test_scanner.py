@@ -11,7 +11,7 @@ from execution.quality.defects import ReportedDefect
 from execution.quality.models import DefectStatus
 from execution.quality.oqc import drawing
 from execution.quality.oqc import services as oqc
-from mes.line_setup.models import LineBinding, SolderPasteLot, Stencil
+from mes.line_setup.models import LineBinding, MaterialLot, Tool
 from mes.platform.accounts.roles import Role
 from tests.browser.conftest import Look, SignIn, at
 from tests.browser.scanner import AS_FUNCTION, EOT, GS, PACE, RS, keys_of, play, scan, stop_clock, with_alt
@@ -186,8 +186,8 @@ def test_a_page_that_takes_no_scans_is_typed_into(sign_in: SignIn) -> None:
 
 def test_what_is_scanned_at_the_set_up_goes_where_it_belongs(sign_in: SignIn) -> None:
     make_plant()
-    Stencil.objects.create(stencil_id="ST-1", status="READY")
-    SolderPasteLot.objects.create(lot_id="LOT-1", status="COMPLIANT")
+    Tool.objects.create(tool_id="ST-1", status="READY")
+    MaterialLot.objects.create(lot_id="LOT-1", is_solder_paste=True, paste_status="COMPLIANT")
     page = sign_in(Role.SUPERVISOR, "/lines/SMT-A/set-up/")
     stop_clock(page)
     for text, said in (

@@ -14,7 +14,7 @@ from execution.models import Disposition
 from execution.quality.models import Defect, InspectionResult
 from integration.models import FailedMessage, SettledMessage
 from integration.status.kinds import KINDS
-from mes.line_setup.models import MaintenanceTask, SolderPasteLot, Stencil
+from mes.line_setup.models import MaintenanceTask, MaterialLot, Tool
 from mes.plant.models import Equipment
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import IdempotencyKey
@@ -322,9 +322,9 @@ def test_a_stencil_is_what_was_last_said_of_each_of_its_fields(sender, order):
         {"eventTime": moment(minutes=10), "status": "MAINTENANCE", "version": "B"},
     ]
     in_any_order(sender, "stencil-status", reports, order)
-    stencil = Stencil.objects.get()
+    stencil = Tool.objects.get()
     assert (stencil.status, stencil.version, stencil.tension_value) == ("MAINTENANCE", "B", 33.5)
-    assert (stencil.last_cleaned_at, stencil.status_at.isoformat()) == (cleaned, reports[2]["eventTime"])
+    assert (stencil.serviced_at, stencil.status_at.isoformat()) == (cleaned, reports[2]["eventTime"])
     assert StatusReport.objects.count() == 3
 
 
@@ -333,7 +333,7 @@ def test_of_the_same_instant_the_greater_id_counts(sender, order):
     at = moment(minutes=5)
     reports = [{"eventTime": at, "status": status} for status in ("COMPLIANT", "NON_COMPLIANT", "EXPIRED")]
     in_any_order(sender, "solder-paste-status", reports, order)
-    assert SolderPasteLot.objects.get().status == "EXPIRED"
+    assert MaterialLot.objects.get().paste_status == "EXPIRED"
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -392,13 +392,13 @@ def test_a_machine_that_is_broken_lets_nobody_in(sender, plant):
 
 def test_a_cleaning_begins_a_new_count_of_uses(sender):
     send(sender, "stencil-status", lastCleanedAt=moment(hours=3))
-    Stencil.objects.update(usage_count=7)
+    Tool.objects.update(uses_since_service=7)
     send(sender, "stencil-status", event_id="e2", lastCleanedAt=..., eventTime=moment(seconds=30))
-    assert Stencil.objects.get().usage_count == 7
+    assert Tool.objects.get().uses_since_service == 7
     send(sender, "stencil-status", event_id="e3", lastCleanedAt=moment(hours=5), eventTime=moment(hours=4))
-    assert Stencil.objects.get().usage_count == 7
+    assert Tool.objects.get().uses_since_service == 7
     send(sender, "stencil-status", event_id="e4", lastCleanedAt=moment(hours=1), eventTime=moment(seconds=20))
-    assert Stencil.objects.get().usage_count == 0
+    assert Tool.objects.get().uses_since_service == 0
 
 
 # --- inspections --------------------------------------------------------------------------------------------

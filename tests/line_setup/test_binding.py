@@ -6,7 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from mes.line_setup import queries
-from mes.line_setup.models import LineBinding, SolderPasteLot, Stencil
+from mes.line_setup.models import LineBinding, MaterialLot, Tool
 from mes.platform.accounts.roles import Role
 from tests.execution.support import assert_done, assert_refused
 from tests.factories import api_client, make_line, make_station
@@ -48,7 +48,7 @@ def test_a_scan_binds_what_nobody_knew_before(operator):
     assert answer["boundBy"] and answer["boundAt"]
     assert_done(scan(operator, "solder-paste", "L-1"), 201)
     assert current() == ("ST-1", "L-1")
-    assert (Stencil.objects.get().status, SolderPasteLot.objects.get().status) == ("", "")
+    assert (Tool.objects.get().status, MaterialLot.objects.get().paste_status) == ("", "")
 
 
 @pytest.mark.parametrize(("kind", "field"), KINDS)
@@ -98,7 +98,7 @@ def test_taking_off(operator, kind, field):
 
 def test_a_stencil_and_a_lot_do_not_stand_in_each_others_way(operator):
     scan(operator, "stencil", "SAME")
-    SolderPasteLot.objects.create(lot_id="SAME")
+    MaterialLot.objects.create(lot_id="SAME", is_solder_paste=True)
     assert_done(scan(operator, "solder-paste", "SAME"), 201)
 
 
@@ -106,7 +106,7 @@ def test_the_line_must_exist(operator):
     assert_refused(scan(operator, "stencil", "ST-1", line="X"), "LINE_NOT_FOUND", 404)
     assert_refused(take_off(operator, "stencil", "ST-1", line="X"), "LINE_NOT_FOUND", 404)
     assert_refused(operator.get("/api/integration/lines/X/set-up"), "LINE_NOT_FOUND", 404)
-    assert not Stencil.objects.exists()
+    assert not Tool.objects.exists()
 
 
 @pytest.mark.parametrize("code", ["", " ST", "a//b", "x" * 101, None, 5])

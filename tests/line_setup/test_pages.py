@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mes.line_setup import queries
-from mes.line_setup.models import LineBinding, SolderPasteLot, SolderPasteUsage, Stencil
+from mes.line_setup.models import LineBinding, MaterialLot, SolderPasteUsage, Tool
 from mes.platform.accounts.roles import Role
 from tests.factories import make_line, make_user
 
@@ -99,14 +99,14 @@ def test_taking_off_needs_a_confirmation_and_is_kept(operator):
 def test_what_is_no_code_is_refused_in_words(operator, code):
     response = operator.post(f"{PAGE}stencil/bind/", {"code": code}, follow=True)
     assert response.status_code in (200, 400)
-    assert not Stencil.objects.exists()
+    assert not Tool.objects.exists()
 
 
 def test_what_is_wrong_is_said(operator):
     post(operator, "stencil", "bind", "ST-1")
     post(operator, "solder-paste", "bind", "L-1")
-    Stencil.objects.update(status="MAINTENANCE", tension_min=30, tension_value=25, max_uses=5, usage_count=6)
-    SolderPasteLot.objects.update(status="COMPLIANT", expires_at=timezone.now() - timedelta(days=1))
+    Tool.objects.update(status="MAINTENANCE", tension_min=30, tension_value=25, max_uses=5, uses_since_service=6)
+    MaterialLot.objects.update(paste_status="COMPLIANT", expires_at=timezone.now() - timedelta(days=1))
     page = read(operator)
     for text in ("In maintenance", "Tension below 30 N/cm", "Used 6 times", "Past its expiry date", "was not issued"):
         assert text in page, text

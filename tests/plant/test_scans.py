@@ -12,7 +12,7 @@ from execution.quality.oqc import drawing
 from execution.quality.oqc import services as oqc
 from mes import errors
 from mes.line_setup import bindings
-from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot, Stencil
+from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind, Tool
 from mes.plant import scans
 from mes.plant.models import Material
 from mes.plant.scans import ScanKind
@@ -34,8 +34,8 @@ def plant() -> Plant:
     UnitAlias.objects.create(sn="OLD-1", unit=plant.units[0], reason="x", relabelled_by="x")
     ReferenceUnit.objects.create(sn="GOLD-1", kind="GOLDEN")
     Carrier.objects.create(carrier_no="C-1")
-    Stencil.objects.create(stencil_id="ST-1")
-    SolderPasteLot.objects.create(lot_id="LOT-1")
+    Tool.objects.create(tool_id="ST-1")
+    MaterialLot.objects.create(lot_id="LOT-1", is_solder_paste=True)
     Material.objects.create(code="PART-7", name="Resistor")
     Badge.objects.create(code="B-7", user=make_user(Role.OPERATOR), pin_hash="x")
     return plant
@@ -116,7 +116,7 @@ def test_one_statement_whatever_is_asked(plant: Plant, django_assert_num_queries
 
 def test_two_things_of_one_name(plant: Plant) -> None:
     Carrier.objects.create(carrier_no="SN-1")
-    Stencil.objects.create(stencil_id="SN-1")
+    Tool.objects.create(tool_id="SN-1")
     answer = resolve("SN-1")
     assert answer["error"]["code"] == "SCAN_AMBIGUOUS"
     assert answer["error"]["details"] == {"text": "SN-1", "kinds": ["UNIT", "STENCIL", "CARRIER"]}
@@ -159,12 +159,12 @@ def test_no_other_thing_becomes_a_stencil_or_a_lot(plant: Plant) -> None:
     answer = client.post(f"{address}/solder-paste/bind", {"lotId": "ST-1"}).json()
     _refused(answer, "STENCIL", "PASTE_LOT")
     assert answer["error"]["message"] == "“ST-1” is a stencil. What is wanted here is a lot."
-    assert (Stencil.objects.count(), SolderPasteLot.objects.count(), LineBinding.objects.count()) == (1, 1, 0)
+    assert (Tool.objects.count(), MaterialLot.objects.count(), LineBinding.objects.count()) == (1, 1, 0)
     assert client.post(f"{address}/stencil/bind", {"stencilId": "ST-NEW"}).status_code == 201  # nobody knows it yet
 
 
 def test_what_is_a_stencil_too_is_bound_as_one(plant: Plant) -> None:
-    Stencil.objects.create(stencil_id="SN-1")  # as any barcode became one before
+    Tool.objects.create(tool_id="SN-1")  # as any barcode became one before
     answer = api_client().post("/api/integration/lines/SMT-A/stencil/bind", {"stencilId": "SN-1"})
     assert answer.status_code == 201
 

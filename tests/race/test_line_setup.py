@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.line_setup import bindings, print_counts
-from mes.line_setup.models import LineBinding, Stencil
+from mes.line_setup.models import LineBinding, Tool
 from mes.platform.outbox.models import MesEvent
 from tests.factories import make_line
 from tests.integration.helpers import another, at_once
@@ -30,7 +30,7 @@ def scan(client: APIClient, line: str, code: str, **body: Any) -> Callable[[], t
 
 
 def bound() -> list[tuple[str, str]]:
-    rows = LineBinding.objects.filter(unbound_at=None).values_list("line__code", "stencil__stencil_id")
+    rows = LineBinding.objects.filter(unbound_at=None).values_list("line__code", "stencil__tool_id")
     return sorted((line, str(stencil)) for line, stencil in rows)
 
 
@@ -108,7 +108,7 @@ def test_control_without_lock_and_constraint_two_stencils_are_bound(
 
 def count_while_it_is_cleaned() -> int:
     """Count a print while somebody has cleaned its stencil since, but has not committed; return the stencil's count."""
-    stencil = Stencil.objects.create(stencil_id="ST-1")
+    stencil = Tool.objects.create(tool_id="ST-1")
     line = make_line("SMT-A")
     printed_at = timezone.now()
     LineBinding.objects.create(line=line, kind="STENCIL", stencil=stencil, bound_at=printed_at, bound_by="x")
@@ -116,13 +116,13 @@ def count_while_it_is_cleaned() -> int:
     event = MesEvent(event_type="TRACK_OUT", occurred_at=printed_at, payload=payload)
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            Stencil.objects.update(last_cleaned_at=timezone.now(), usage_count=0)
+            Tool.objects.update(serviced_at=timezone.now(), uses_since_service=0)
             counting = pool.submit(_alone, lambda: print_counts.count_prints([event, event]))
             with pytest.raises(TimeoutError):
                 counting.result(timeout=0.3)  # it waits for the stencil
         counting.result(timeout=30)
     stencil.refresh_from_db()
-    return stencil.usage_count
+    return stencil.uses_since_service
 
 
 def _alone(work: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.line_setup import bindings, reports
-from mes.line_setup.models import SetUpKind, SolderPasteLot, Stencil
+from mes.line_setup.models import MaterialLot, SetUpKind, Tool
 from mes.plant.models import Equipment, Station
 from mes.production.models import Run
 from mes.readiness import services
@@ -84,8 +84,8 @@ def turn_bad(change: Callable[[], Any]) -> tuple[Thread, list[float]]:
 
 
 CHANGES: dict[str, Callable[[], Any]] = {
-    "stencil": lambda: Stencil.objects.update(status="NOT_READY"),
-    "lot": lambda: SolderPasteLot.objects.update(status="EXPIRED"),
+    "stencil": lambda: Tool.objects.update(status="NOT_READY"),
+    "lot": lambda: MaterialLot.objects.update(paste_status="EXPIRED"),
     "binding": lambda: bindings.unbind(line_code="SMT-A", kind=SetUpKind.STENCIL, code="ST-1", by="somebody"),
     "task": lambda: reports.report_maintenance_task(
         Report(uuid4().hex, timezone.now(), "SYSTEM", "", {}),

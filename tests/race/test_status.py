@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from integration.models import SettledMessage
 from mes.line_setup import usages
-from mes.line_setup.models import SolderPasteUsage, Stencil
+from mes.line_setup.models import SolderPasteUsage, Tool
 from mes.platform.inbound import keys
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.outbox.models import MesEvent
@@ -45,7 +45,7 @@ def test_of_two_contents_of_one_id_one_wins(person):
     bodies = [stencil_report(1, version=str(version)) for version in range(4)]
     answers = at_once(*(send(person, "stencil-status", body) for body in bodies))
     assert Counter(answers) == {201: 1, 409: 3}
-    assert Stencil.objects.count() == StatusReport.objects.count() == 1
+    assert Tool.objects.count() == StatusReport.objects.count() == 1
 
 
 def test_control_without_the_key_an_event_counts_more_than_once(person, monkeypatch):
@@ -61,19 +61,19 @@ def reports_at_once(person: APIClient) -> None:
 
 def test_the_latest_counts_of_many_at_once(person):
     reports_at_once(person)
-    stencil = Stencil.objects.get()
+    stencil = Tool.objects.get()
     assert (stencil.version, stencil.status) == ("7", "READY")
 
 
 def test_control_without_the_row_lock_an_older_report_may_count(person, without_locks, slow):
-    Stencil.objects.create(stencil_id="ST-1")
+    Tool.objects.create(tool_id="ST-1")
     slow(Reported, "apply_report", after=0.3)
     lost = False
     for _attempt in range(5):
-        Stencil.objects.update(field_sources={}, status="", version="")
+        Tool.objects.update(field_sources={}, status="", version="")
         IdempotencyKey.objects.all().delete()
         reports_at_once(person)
-        lost |= Stencil.objects.get().version != "7"
+        lost |= Tool.objects.get().version != "7"
     assert lost
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mes.line_setup.models import LineBinding, SetUpKind, SolderPasteLot, Stencil
+from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind, Tool
 from mes.plant.models import Line
 from tests.execution.support import assert_done
 from tests.factories import Plant, make_plant
@@ -24,9 +24,9 @@ def enable(*checks: str) -> None:
     Line.objects.update(readiness_checks=list(checks))
 
 
-def bind_stencil(**fields: Any) -> Stencil:
+def bind_stencil(**fields: Any) -> Tool:
     """Put a stencil on the line: READY unless given otherwise."""
-    stencil = Stencil.objects.create(**{"stencil_id": "ST-1", "status": "READY", **fields})
+    stencil = Tool.objects.create(**{"tool_id": "ST-1", "status": "READY", **fields})
     line = Line.objects.get(code="SMT-A")
     LineBinding.objects.create(
         line=line, kind=SetUpKind.STENCIL, stencil=stencil, bound_at=timezone.now(), bound_by="test"
@@ -34,9 +34,11 @@ def bind_stencil(**fields: Any) -> Stencil:
     return stencil
 
 
-def bind_lot(**fields: Any) -> SolderPasteLot:
+def bind_lot(**fields: Any) -> MaterialLot:
     """Put a container of solder paste on the line: COMPLIANT unless given otherwise."""
-    lot = SolderPasteLot.objects.create(**{"lot_id": "LOT-1", "status": "COMPLIANT", **fields})
+    lot = MaterialLot.objects.create(
+        **{"lot_id": "LOT-1", "is_solder_paste": True, "paste_status": "COMPLIANT", **fields}
+    )
     line = Line.objects.get(code="SMT-A")
     LineBinding.objects.create(line=line, kind=SetUpKind.SOLDER_PASTE, lot=lot, bound_at=timezone.now(), bound_by="t")
     return lot

@@ -166,7 +166,7 @@ def test_a_waiver_does_not_cover_another_reason_or_another_thing(admin):
     assert codes(check(admin)) == ["STENCIL_TENSION_LOW"]
     assert_refused(authorize(admin), "READINESS_CHECK_FAILED")
     LineBinding.objects.update(unbound_at=timezone.now())
-    bind_stencil(stencil_id="ST-2", status="NOT_READY")
+    bind_stencil(tool_id="ST-2", status="NOT_READY")
     assert check(admin)["items"][0]["status"] == "FAILED"
 
 

@@ -149,7 +149,7 @@ def test_a_line_without_stencil_fails(admin):
 
 def test_a_ready_stencil_within_its_limits_passes(admin):
     make_unready_plant("STENCIL")
-    bind_stencil(tension_min=30, tension_value=35, max_uses=100, usage_count=100, last_cleaned_at=ago(hours=1))
+    bind_stencil(tension_min=30, tension_value=35, max_uses=100, uses_since_service=100, serviced_at=ago(hours=1))
     made = check(admin)
     assert (made["status"], made["items"][0]["itemKey"]) == ("PASSED", "ST-1")
     assert made["items"][0]["evidence"]["tensionValue"] == 35
@@ -163,9 +163,9 @@ def test_a_ready_stencil_within_its_limits_passes(admin):
         ({"status": "MAINTENANCE"}, "STENCIL_NOT_READY"),
         ({"tension_min": 30, "tension_value": 29.9}, "STENCIL_TENSION_LOW"),
         ({"tension_min": 30}, "STENCIL_TENSION_LOW"),
-        ({"max_uses": 100, "usage_count": 101}, "STENCIL_USED_TOO_OFTEN"),
-        ({"max_hours_since_cleaning": 8}, "STENCIL_NOT_CLEANED"),
-        ({"max_hours_since_cleaning": 8, "last_cleaned_at": ago(hours=9)}, "STENCIL_NOT_CLEANED"),
+        ({"max_uses": 100, "uses_since_service": 101}, "STENCIL_USED_TOO_OFTEN"),
+        ({"max_hours_since_service": 8}, "STENCIL_NOT_CLEANED"),
+        ({"max_hours_since_service": 8, "serviced_at": ago(hours=9)}, "STENCIL_NOT_CLEANED"),
     ],
 )
 def test_what_is_wrong_with_a_stencil(admin, fields, code):
@@ -176,7 +176,7 @@ def test_what_is_wrong_with_a_stencil(admin, fields, code):
 
 def test_all_faults_of_a_stencil_are_told_at_once(admin):
     make_unready_plant("STENCIL")
-    bind_stencil(status="NOT_READY", tension_min=30, max_uses=1, usage_count=2)
+    bind_stencil(status="NOT_READY", tension_min=30, max_uses=1, uses_since_service=2)
     assert codes(check(admin)) == ["STENCIL_NOT_READY", "STENCIL_TENSION_LOW", "STENCIL_USED_TOO_OFTEN"]
 
 

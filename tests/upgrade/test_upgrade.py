@@ -4,8 +4,9 @@
 of the upgraded database for itself. The clock stands where the old code was stopped.
 """
 
+import json
 import pydoc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -33,6 +34,11 @@ from tests.upgrade.history import erp
 pytestmark = pytest.mark.django_db  # of the upgraded database: the module's fixture comes first
 
 REPORTED = ("mes_equipment", "mes_maintenancetask", "mes_solderpastelot", "mes_stencil", "execution_inspectionresult")
+RENAMED = {"mes_solderpastelot": "mes_materiallot", "mes_stencil": "mes_tool"}
+RENAMED_FIELDS = {  # as they are called now
+    "mes_solderpastelot": {"status": "paste_status"},
+    "mes_stencil": {"last_cleaned_at": "serviced_at"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +76,7 @@ def upgrade(django_db_setup: None, django_db_blocker: DjangoDbBlocker, record: d
             executor = MigrationExecutor(connection)
             todo = executor.migration_plan(executor.loader.graph.leaf_nodes())
             queued = [queued.task for queued in OrmQ.objects.all()]
-            upgrade = Upgrade(clock, name, fresh, todo, read_sources("told"), queued)
+            upgrade = Upgrade(clock, name, fresh, todo, read_old_sources(), queued)
             call_command("migrate", verbosity=0)
             upgrade.sequences = read_sequences()
             yield upgrade
@@ -95,13 +101,25 @@ def erp_listens(settings: Any) -> Iterator[None]:
         delivery.pause.end()
 
 
-def read_sources(column: str) -> dict[str, list[Any]]:
-    """Return which report each field of reported things came from, by table."""
+def read_old_sources() -> dict[str, list[Any]]:
+    """Return which report each field of reported things came from, by table as it was called, fields as they are."""
+    found = _read_sources("told", {})
+    for table, names in RENAMED_FIELDS.items():
+        found[table] = [(at, {names.get(name, name): it for name, it in told.items()}) for at, told in found[table]]
+    return found
+
+
+def read_sources() -> dict[str, list[Any]]:
+    """Return the same of the upgraded database."""
+    return _read_sources("field_sources", RENAMED)
+
+
+def _read_sources(column: str, renamed: Mapping[str, str]) -> dict[str, list[Any]]:
     with connection.cursor() as cursor:
         found = {}
         for table in REPORTED:
-            cursor.execute(f"SELECT id, {column} FROM {table} ORDER BY id")
-            found[table] = cursor.fetchall()
+            cursor.execute(f"SELECT id, {column}::text FROM {renamed.get(table, table)} ORDER BY id")
+            found[table] = [(number, json.loads(told)) for number, told in cursor.fetchall()]
         return found
 
 
@@ -123,7 +141,7 @@ def test_the_database_is_migrated(upgraded: Upgrade) -> None:
     executor = MigrationExecutor(connection)
     assert executor.migration_plan(executor.loader.graph.leaf_nodes()) == []
     call_command("migrate", verbosity=0)
-    assert read_sources("field_sources") == upgraded.sources
+    assert read_sources() == upgraded.sources
     assert all(any(sources for _id, sources in rows) for rows in upgraded.sources.values())
 
 

@@ -24,6 +24,8 @@ class EventType(models.TextChoices):
     NOTICE = "NOTICE", _("Something that people are told by rules")
     NOTICE_MAIL = "NOTICE_MAIL", _("A mail to a person")
     NOTICE_WEBHOOK = "NOTICE_WEBHOOK", _("A message to a webhook")
+    LOAD_CHANGED = "LOAD_CHANGED", _("What a slot holds changed")
+    MATERIAL_CORRECTED = "MATERIAL_CORRECTED", _("A load was corrected")
     RUN_COUNTS_CHANGED = "RUN_COUNTS_CHANGED", _("Counts or status of a run changed after its end")
 
 

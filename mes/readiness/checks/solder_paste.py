@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from mes.line_setup import limits
 from mes.line_setup.bindings import lock_line_setup
-from mes.line_setup.models import SolderPasteLot, SolderPasteStatus
+from mes.line_setup.models import MaterialLot, SolderPasteStatus
 from mes.readiness.registry import Check, Facts, Finding
 
 ITEM_TYPE = "SOLDER_PASTE"
@@ -37,26 +37,26 @@ def evaluate(facts: Facts) -> Iterator[Finding]:
         yield Finding(ITEM_TYPE, lot.lot_id, evidence=evidence)
 
 
-def _find(facts: Facts) -> SolderPasteLot | None:
+def _find(facts: Facts) -> MaterialLot | None:
     if facts.is_gate:
         lock_line_setup()
-    bound = SolderPasteLot.objects.filter(bindings__line=facts.run.line, bindings__unbound_at=None)
+    bound = MaterialLot.objects.filter(bindings__line=facts.run.line, bindings__unbound_at=None)
     return facts.read(bound).first()
 
 
-def _faults(lot: SolderPasteLot, facts: Facts) -> Iterator[Fault]:
+def _faults(lot: MaterialLot, facts: Facts) -> Iterator[Fault]:
     named, another = {"lot": lot.lot_id}, _("Take another container and bind it to the line.")
     over = limits.is_past_expiry(lot, now=facts.now)
-    if not lot.status:
+    if not lot.paste_status:
         yield (
             "SOLDER_PASTE_STATUS_UNKNOWN",
             _("Nobody reported whether solder paste “%(lot)s” may be used.") % named,
             _("Have it checked, so that its status is reported, or take another container."),
         )
-    elif lot.status == SolderPasteStatus.NON_COMPLIANT:
+    elif lot.paste_status == SolderPasteStatus.NON_COMPLIANT:
         reason = _("Solder paste “%(lot)s” is reported as not compliant.") % named
         yield "SOLDER_PASTE_NOT_COMPLIANT", reason, another
-    if lot.status == SolderPasteStatus.EXPIRED or over:
+    if lot.paste_status == SolderPasteStatus.EXPIRED or over:
         until = date_format(timezone.localtime(lot.expires_at), "DATETIME_FORMAT") if lot.expires_at else ""
         yield (
             "SOLDER_PASTE_EXPIRED",
@@ -67,11 +67,11 @@ def _faults(lot: SolderPasteLot, facts: Facts) -> Iterator[Fault]:
         )
 
 
-def _describe(lot: SolderPasteLot) -> dict[str, Any]:
+def _describe(lot: MaterialLot) -> dict[str, Any]:
     times = {"expiresAt": lot.expires_at, "thawedAt": lot.thawed_at, "stirredAt": lot.stirred_at}
     return {
         "lotId": lot.lot_id,
-        "lotStatus": lot.status or None,
+        "lotStatus": lot.paste_status or None,
         "statusAt": lot.status_at and lot.status_at.isoformat(),
         **{name: at and at.isoformat() for name, at in times.items()},
     }

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from mes.line_setup import limits
 from mes.line_setup.bindings import lock_line_setup
-from mes.line_setup.models import Stencil, StencilStatus
+from mes.line_setup.models import Tool, ToolStatus
 from mes.readiness.registry import Check, Facts, Finding
 
 ITEM_TYPE = "STENCIL"
@@ -30,27 +30,27 @@ def evaluate(facts: Facts) -> Iterator[Finding]:
     evidence = _describe(stencil)
     faults = [*_faults(stencil, facts)]
     for code, reason, action in faults:
-        yield Finding(ITEM_TYPE, stencil.stencil_id, code, reason, action, evidence)
+        yield Finding(ITEM_TYPE, stencil.tool_id, code, reason, action, evidence)
     if not faults:
-        yield Finding(ITEM_TYPE, stencil.stencil_id, evidence=evidence)
+        yield Finding(ITEM_TYPE, stencil.tool_id, evidence=evidence)
 
 
-def _find(facts: Facts) -> Stencil | None:
+def _find(facts: Facts) -> Tool | None:
     if facts.is_gate:
         lock_line_setup()
-    bound = Stencil.objects.filter(bindings__line=facts.run.line, bindings__unbound_at=None)
+    bound = Tool.objects.filter(bindings__line=facts.run.line, bindings__unbound_at=None)
     return facts.read(bound).first()
 
 
-def _faults(stencil: Stencil, facts: Facts) -> Iterator[Fault]:
-    named = {"stencil": stencil.stencil_id}
+def _faults(stencil: Tool, facts: Facts) -> Iterator[Fault]:
+    named = {"stencil": stencil.tool_id}
     if not stencil.status:
         yield (
             "STENCIL_STATUS_UNKNOWN",
             _("Nobody reported whether stencil “%(stencil)s” is ready.") % named,
             _("Have the stencil checked, so that its status is reported."),
         )
-    elif stencil.status != StencilStatus.READY:
+    elif stencil.status != ToolStatus.READY:
         yield (
             "STENCIL_NOT_READY",
             _("Stencil “%(stencil)s” is reported as: %(status)s.") % {**named, "status": stencil.get_status_display()},
@@ -59,7 +59,7 @@ def _faults(stencil: Stencil, facts: Facts) -> Iterator[Fault]:
     yield from _find_wear(stencil, facts, named)
 
 
-def _find_wear(stencil: Stencil, facts: Facts, named: dict[str, Any]) -> Iterator[Fault]:
+def _find_wear(stencil: Tool, facts: Facts, named: dict[str, Any]) -> Iterator[Fault]:
     least, most = stencil.tension_min, stencil.max_uses
     if limits.is_tension_low(stencil):
         tension = _("not measured") if stencil.tension_value is None else f"{stencil.tension_value:g} N/cm"
@@ -73,10 +73,10 @@ def _find_wear(stencil: Stencil, facts: Facts, named: dict[str, Any]) -> Iterato
         yield (
             "STENCIL_USED_TOO_OFTEN",
             _("Stencil “%(stencil)s” printed %(uses)d boards since it was cleaned; %(most)d are allowed.")
-            % {**named, "uses": stencil.usage_count, "most": most},
+            % {**named, "uses": stencil.uses_since_service, "most": most},
             _("Clean it, so that the cleaning is reported, or take another stencil."),
         )
-    hours = stencil.max_hours_since_cleaning
+    hours = stencil.max_hours_since_service
     if limits.is_cleaning_overdue(stencil, now=facts.now):
         yield (
             "STENCIL_NOT_CLEANED",
@@ -85,16 +85,16 @@ def _find_wear(stencil: Stencil, facts: Facts, named: dict[str, Any]) -> Iterato
         )
 
 
-def _describe(stencil: Stencil) -> dict[str, Any]:
+def _describe(stencil: Tool) -> dict[str, Any]:
     return {
-        "stencilId": stencil.stencil_id,
+        "stencilId": stencil.tool_id,
         "stencilStatus": stencil.status or None,
         "statusAt": stencil.status_at and stencil.status_at.isoformat(),
         "tensionValue": stencil.tension_value,
         "tensionMin": stencil.tension_min,
-        "usageCount": stencil.usage_count,
+        "usageCount": stencil.uses_since_service,
         "maxUses": stencil.max_uses,
-        "lastCleanedAt": stencil.last_cleaned_at and stencil.last_cleaned_at.isoformat(),
+        "lastCleanedAt": stencil.serviced_at and stencil.serviced_at.isoformat(),
     }
 
 

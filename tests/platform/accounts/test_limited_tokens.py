@@ -15,7 +15,7 @@ from execution.quality.first_article.models import FirstArticle
 from ingest.models import OpenIngestEvent
 from integration.models import FailedMessage
 from mes.labels import Action
-from mes.line_setup.models import SolderPasteLot, SolderPasteUsage, Stencil
+from mes.line_setup.models import MaterialLot, SolderPasteUsage, Tool
 from mes.plant.models import Equipment, StationType
 from mes.platform.accounts.roles import Role
 from mes.production import decisions
@@ -53,8 +53,8 @@ class Things:
         carriers.load(carrier_no="PANEL-1", placings=[carriers.Placing("SN-1", "1")])
         Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
         PrepPolicy.objects.create(code="PREP_X", name="X", line=plant.line)
-        Stencil.objects.create(stencil_id="ST-1")
-        lot = SolderPasteLot.objects.create(lot_id="LOT-1")
+        Tool.objects.create(tool_id="ST-1")
+        lot = MaterialLot.objects.create(lot_id="LOT-1", is_solder_paste=True)
         SolderPasteUsage.objects.create(lot=lot, line=plant.line, issued_at=now)
         check = ReadinessCheck.objects.create(run=plant.run, kind=CheckKind.FORMAL, status=CheckStatus.FAILED)
         ReadinessItem.objects.create(check_made=check, item_type="ROUTE", code="X", status=ItemStatus.FAILED)

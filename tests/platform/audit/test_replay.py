@@ -12,7 +12,7 @@ from django.utils import timezone
 from execution.quality.defect_codes.models import DefectAlias, DefectCode
 from execution.quality.first_article.models import FirstArticle
 from execution.quality.oqc.models import OqcInspection, SamplingRule, SamplingState
-from mes.line_setup.models import Stencil
+from mes.line_setup.models import Tool
 from mes.plant.models import BomItem, Equipment, Material, Operation
 from mes.platform.accounts.models import DeviceTokenStation
 from mes.platform.accounts.roles import Role
@@ -53,7 +53,7 @@ def things(db: None) -> list[Tracked]:
     parent, child = (Material.objects.create(code=code, name=code, unit="pcs") for code in ("M-1", "M-2"))
     BomItem.objects.create(parent=parent, child=child, quantity=2)
     Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
-    Stencil.objects.create(stencil_id="ST-1")
+    Tool.objects.create(tool_id="ST-1")
     Source.objects.create(code="AOI", time_zone="UTC")
     FaiTemplate.objects.create(code="F-1", name="First", items=[])
     ReferenceUnit.objects.create(sn="GOLD-1", kind="GOLDEN")
