@@ -15,8 +15,7 @@ class MesConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what must exist after every migration, what goes in time, who acts on events and by the clock."""
-        from mes.line_setup import print_counts
-        from mes.line_setup import scan_sources as line_setup_scans
+        from mes.line_setup import registration as line_setup
         from mes.plant import scan_sources as plant_scans
         from mes.plant import scans
         from mes.platform.accounts.roles import create_roles
@@ -50,8 +49,6 @@ class MesConfig(AppConfig):
         from mes.platform.notifications import registration as notifications
         from mes.platform.outbox import schedules, task_outcomes
         from mes.platform.outbox import tasks as outbox
-        from mes.platform.outbox.emit import handlers
-        from mes.platform.outbox.models import EventType
         from mes.platform.server.backup import drop_leftovers
         from mes.platform.signatures.hooks import signed_records
         from mes.production import active_runs, approvals
@@ -85,10 +82,10 @@ class MesConfig(AppConfig):
         lists.register(notification_lists.RULES, QUALIFICATIONS)
         notifications.register()
         readiness.register()
-        scans.sources.register(*production_scans.SOURCES, *line_setup_scans.SOURCES, *plant_scans.SOURCES)
+        scans.sources.register(*production_scans.SOURCES, *plant_scans.SOURCES)
         run_ended.register(active_runs.end_all)
         signed_records.register(SIGNED)
-        handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks
+        line_setup.register()
         time_rules.register()
         references.user_finders.register(find_users)
         file_uses.register(attachments.attached, route_files.shown_by_versions, route_files.named_by_configs)

@@ -27,7 +27,7 @@ class ScanKind(TextChoices):
     RUN = "RUN", _("a run")
     CARRIER = "CARRIER", _("a carrier")
     STENCIL = "STENCIL", _("a stencil")
-    PASTE_LOT = "PASTE_LOT", _("a lot of solder paste")
+    PASTE_LOT = "PASTE_LOT", _("a lot")
     TOOL = "TOOL", _("a tool")
     LOT = "LOT", _("a material lot")
     MATERIAL = "MATERIAL", _("a material")

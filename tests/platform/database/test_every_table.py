@@ -23,6 +23,7 @@ STAYS = {
         mes_station mes_referenceunit mes_stationgroup mes_tool mes_materiallot mes_timeruledefinition
         mes_holdrule execution_defectcode execution_defectalias execution_samplingrule execution_samplingstate
         execution_defectcatalogue mes_holdrulenotice mes_qualification
+        mes_setuplist mes_setupitem mes_setupitem_alternates mes_setupitem_tools mes_slotlock
         """,
     "the product's history: what was made, how, and who decided": """
         mes_workorder mes_run mes_unit mes_decision mes_unitmove mes_hold mes_heldunit
@@ -33,6 +34,7 @@ STAYS = {
         execution_oqcinspection execution_oqcsample execution_oqcitem
         execution_firstarticle execution_firstarticleitem execution_firstarticlesample
         mes_linebinding mes_maintenancetask mes_prepconfirmation mes_readinesswaiver mes_solderpasteusage
+        mes_load mes_loadmark mes_lotevent mes_runsetuplist
         mes_timeruleinstance mes_countstream mes_hourlycount mes_recordremark mes_recordsignature
         """,
     "open work: it goes when it is settled": """

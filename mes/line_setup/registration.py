@@ -1,0 +1,24 @@
+"""What line set-up adds to others at the start."""
+
+from django.utils.translation import gettext_lazy as _
+
+from mes.line_setup import print_counts, scan_sources
+from mes.line_setup.loads.models import LoadScan
+from mes.plant import scans
+from mes.platform.database import retention
+from mes.platform.outbox.models import EventType
+from mes.platform.outbox.processor import handlers
+
+
+def register() -> None:
+    """Add what scans mean here, what happens as boards are printed, and what may go in time."""
+    scans.sources.register(*scan_sources.SOURCES)
+    handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks
+    retention.policies.register(
+        retention.Rows(
+            "scans at slots",
+            _("Scans at slots"),
+            "MES_LOAD_SCAN_RETENTION",
+            expired=lambda cutoff: LoadScan.objects.filter(at__lt=cutoff),
+        )
+    )
