@@ -6,8 +6,8 @@ from mes.line_setup import print_counts, scan_sources
 from mes.line_setup.loads.models import LoadScan
 from mes.plant import scans
 from mes.platform.database import retention
+from mes.platform.outbox.emit import handlers
 from mes.platform.outbox.models import EventType
-from mes.platform.outbox.processor import handlers
 
 
 def register() -> None:

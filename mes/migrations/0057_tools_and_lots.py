@@ -24,7 +24,7 @@ def rename_source(table: str, old: str, new: str) -> migrations.RunSQL:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("mes", "0053_notification_rules"),
+        ("mes", "0056_retried_events"),
     ]
 
     operations = [

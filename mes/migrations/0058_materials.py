@@ -13,7 +13,7 @@ from mes.platform.database.tracking import TrackTable
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('mes', '0054_tools_and_lots'),
+        ('mes', '0057_tools_and_lots'),
     ]
 
     operations = [
