@@ -3,14 +3,12 @@
 A slot is a place of a station or, for what serves a whole line (its stencil, its solder paste), of the line.
 """
 
-from typing import Any
-
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mes.line_setup.lots.models import QUANTITY, MaterialLot
+from mes.line_setup.lots.models import MaterialLot, quantity_field
 from mes.line_setup.tools.models import Tool
 from mes.plant.models import Line, Station
 from mes.production.models import Run
@@ -85,7 +83,7 @@ class LoadMark(Placed):
 
     kind = models.CharField(_("kind"), max_length=12, choices=MarkKind)
     at = models.DateTimeField(_("happened"))
-    quantity = models.DecimalField(_("quantity"), null=True, blank=True, **QUANTITY)
+    quantity = quantity_field(_("quantity"), null=True, blank=True)
     run = models.ForeignKey(
         Run, on_delete=models.PROTECT, null=True, related_name="+", db_index=False, verbose_name=_("run")
     )
@@ -176,7 +174,7 @@ class Load(Placed):
             ),
             models.UniqueConstraint(fields=["tool"], condition=Q(ended_at=None), name="load_tool_in_one_place"),
         ]
-        indexes: Any = [
+        indexes = [
             models.Index(
                 F("station"),
                 F("slot"),

@@ -4,6 +4,7 @@ A lot exists from its first mention. What is true of it is read from its events,
 """
 
 from decimal import Decimal
+from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
@@ -13,8 +14,12 @@ from django.utils.translation import gettext_lazy as _
 from mes.plant.models import Material, MoistureSensitivity, code_field
 from mes.status_reports.models import Reported, recorded_by_field
 
-QUANTITY = {"max_digits": 14, "decimal_places": 4}
 MOST = Decimal("1000000000")  # of anything in one package
+
+
+def quantity_field(label: Any, **kwargs: Any) -> models.DecimalField:
+    """A column for how much there is of a material, in its unit."""
+    return models.DecimalField(label, max_digits=14, decimal_places=4, **kwargs)
 
 
 class LotStatus(models.TextChoices):
@@ -52,8 +57,8 @@ class MaterialLot(Reported):
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="splits", verbose_name=_("split from")
     )
     split_at = models.DateTimeField(_("split"), null=True, blank=True)
-    quantity = models.DecimalField(_("quantity"), null=True, blank=True, **QUANTITY)
-    counted_quantity = models.DecimalField(_("counted"), null=True, blank=True, **QUANTITY)
+    quantity = quantity_field(_("quantity"), null=True, blank=True)
+    counted_quantity = quantity_field(_("counted"), null=True, blank=True)
     counted_at = models.DateTimeField(_("counted at"), null=True, blank=True)
     supplier = models.CharField(_("supplier"), max_length=100, blank=True, default="", db_default="")
     supplier_lot = models.CharField(
@@ -148,7 +153,7 @@ class LotEvent(models.Model):
     kind = models.CharField(_("kind"), max_length=10, choices=LotEventKind)
     at = models.DateTimeField(_("happened"))
     temperature_c = models.DecimalField(_("temperature in °C"), max_digits=6, decimal_places=2, null=True, blank=True)
-    quantity = models.DecimalField(_("quantity"), null=True, blank=True, **QUANTITY)
+    quantity = quantity_field(_("quantity"), null=True, blank=True)
     other = models.ForeignKey(
         MaterialLot,
         on_delete=models.PROTECT,

@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mes.line_setup.lots.models import QUANTITY
+from mes.line_setup.lots.models import quantity_field
 from mes.line_setup.tools.models import Tool
 from mes.plant.models import Line, Material, Station
 from mes.platform.validators import validate_code, validate_line
@@ -76,7 +76,7 @@ class SetUpItem(models.Model):
     alternates = models.ManyToManyField(
         Material, blank=True, related_name="+", verbose_name=_("alternates"), help_text=_("Parts that may stand in.")
     )
-    quantity_per_unit = models.DecimalField(_("quantity per unit"), default=1, **QUANTITY)
+    quantity_per_unit = quantity_field(_("quantity per unit"), default=1)
     ref_des: Any = ArrayField(models.CharField(max_length=100), default=list, blank=True, verbose_name=_("designators"))
     tools = models.ManyToManyField(Tool, blank=True, related_name="+", verbose_name=_("tools"))
     program = models.CharField(_("program"), max_length=100, blank=True, validators=[validate_line])
