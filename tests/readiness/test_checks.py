@@ -197,9 +197,9 @@ def test_a_compliant_lot_passes(admin):
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"status": ""}, "SOLDER_PASTE_STATUS_UNKNOWN"),
-        ({"status": "NON_COMPLIANT"}, "SOLDER_PASTE_NOT_COMPLIANT"),
-        ({"status": "EXPIRED"}, "SOLDER_PASTE_EXPIRED"),
+        ({"paste_status": ""}, "SOLDER_PASTE_STATUS_UNKNOWN"),
+        ({"paste_status": "NON_COMPLIANT"}, "SOLDER_PASTE_NOT_COMPLIANT"),
+        ({"paste_status": "EXPIRED"}, "SOLDER_PASTE_EXPIRED"),
         ({"expires_at": ago(minutes=1)}, "SOLDER_PASTE_EXPIRED"),
     ],
 )

@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from execution.quality.first_article.models import FirstArticle
-from mes.line_setup.models import LineBinding
+from mes.line_setup.models import LineBinding, MaterialLot, Tool
 from mes.platform.accounts.roles import Role
 from mes.production.models import Run
 from mes.readiness.models import ReadinessCheck, ReadinessWaiver
@@ -70,9 +70,10 @@ def test_a_line_leader_works_through_the_board(supervisor):
     page = post(supervisor, f"{BOARD}authorize/")
     assert "Not authorized: 2 items are not right." in page
     for binding in LineBinding.objects.all():
-        thing = binding.stencil or binding.lot
-        thing.status = "READY" if binding.stencil else "NON_COMPLIANT"
-        thing.save()
+        if binding.stencil:
+            Tool.objects.update(status="READY")
+        else:
+            MaterialLot.objects.update(paste_status="NON_COMPLIANT")
     waiver = {"item_type": "SOLDER_PASTE", "item_key": "LOT-1", "code": "SOLDER_PASTE_NOT_COMPLIANT"}
     page = post(supervisor, f"{BOARD}waive/", reason="tested by hand", **waiver)
     assert "Waived for this run" in page and "tested by hand" in page and "One failure is waived" in page

@@ -13,6 +13,7 @@ from execution.quality.defect_codes.models import DefectAlias, DefectCode
 from execution.quality.first_article.models import FirstArticle
 from execution.quality.oqc.models import OqcInspection, SamplingRule, SamplingState
 from mes.line_setup.models import Tool
+from mes.line_setup.set_up_lists.models import RunSetUpList, SetUpItem, SetUpList
 from mes.plant.models import BomItem, Equipment, Material, Operation
 from mes.platform.accounts.models import DeviceTokenStation
 from mes.platform.accounts.roles import Role
@@ -27,7 +28,7 @@ from mes.production.hold_models import HoldRule
 from mes.production.identity_models import ReferenceUnit
 from mes.qualifications.models import Qualification
 from mes.readiness.models import PrepPolicy
-from mes.routing.models import FaiTemplate, MappingExample, RouteExecutionConfig
+from mes.routing.models import FaiTemplate, MappingExample, RouteExecutionConfig, Routing
 from mes.time_rules.models import TimeRuleDefinition
 from tests.factories import api_client, make_plant, make_user
 
@@ -53,7 +54,12 @@ def things(db: None) -> list[Tracked]:
     parent, child = (Material.objects.create(code=code, name=code, unit="pcs") for code in ("M-1", "M-2"))
     BomItem.objects.create(parent=parent, child=child, quantity=2)
     Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
-    Tool.objects.create(tool_id="ST-1")
+    tool = Tool.objects.create(tool_id="ST-1")
+    set_up_list = SetUpList.objects.create(route=Routing.objects.order_by("pk")[0], line=plant.line, revision=1)
+    item = SetUpItem.objects.create(set_up_list=set_up_list, station=plant.stations["REF-01"], slot="1", material=child)
+    item.alternates.add(parent)
+    item.tools.add(tool)
+    RunSetUpList.objects.create(run=plant.run, set_up_list=set_up_list)
     Source.objects.create(code="AOI", time_zone="UTC")
     FaiTemplate.objects.create(code="F-1", name="First", items=[])
     ReferenceUnit.objects.create(sn="GOLD-1", kind="GOLDEN")
