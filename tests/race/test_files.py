@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
-from threading import Event
+from threading import Barrier, Event
 from time import sleep
 from typing import Any
 
@@ -126,6 +126,29 @@ def test_a_file_that_the_night_takes_is_not_attached(person: APIClient) -> None:
         return "refused"
 
     assert at_once(take, use)[1] == "refused" and not attached.is_set()
+
+
+def test_a_file_that_two_take_away_at_once_is_taken_away_once(
+    person: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant = make_plant()
+    defect = Defect.objects.create(
+        unit=plant.units[0], run=plant.run, step_no=10, code="BRIDGE", found_at=timezone.now()
+    )
+    file_id = send(person, make_picture(), "a.png").json()["data"]["id"]
+    body = {"recordType": "DEFECT", "recordId": str(defect.pk)}
+    attached = person.post(f"/api/files/{file_id}/attach", body).json()["data"]["id"]
+    both, lock = Barrier(2), attachments._lock
+
+    def meet_and_lock(*record: Any) -> Any:
+        both.wait(20)
+        return lock(*record)
+
+    monkeypatch.setattr(attachments, "_lock", meet_and_lock)
+    assert sorted(at_once(lambda: another(person).delete(f"/api/attachments/{attached}").status_code, times=2)) == [
+        200,
+        404,
+    ]
 
 
 # --- somebody signs a record while its files change ----------------------------------------------------------

@@ -172,6 +172,14 @@ def test_a_thumbnail_is_a_small_jpeg(content: bytes) -> None:
         assert (picture.format, max(picture.size)) == ("JPEG", SIDE)
 
 
+def test_what_is_transparent_is_white_in_a_thumbnail() -> None:
+    content = make_picture("PNG", mode="RGBA", color=(0, 0, 0, 0))
+    small = make_thumbnail(content, detect(content, most_pixels=MOST))
+    assert small is not None
+    with Image.open(io.BytesIO(small)) as picture:
+        assert picture.getpixel((9, 9)) == (255, 255, 255)
+
+
 def test_a_photo_that_was_taken_upright_stands_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn it to the right
