@@ -252,7 +252,7 @@ def test_the_form_attaches_and_goes_back(client: APIClient, plant: Plant) -> Non
     answer = send_form(browser, defect, make_pdf(), back="/repair/")
     assert answer.redirect_chain == [("/repair/", 302)] and "is attached" in answer.content.decode()
     assert FileAttachment.objects.get().attached_by == "olga"
-    for back in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
+    for back in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "nowhere"):
         answer = send_form(browser, defect, make_pdf(), back=back)
         assert answer.redirect_chain == [("/trace/units/SN-1/#defects", 302)]
     refused = send_form(browser, defect, b"<html>", back="/repair/")
@@ -261,6 +261,8 @@ def test_the_form_attaches_and_goes_back(client: APIClient, plant: Plant) -> Non
     assert "Send one file" in missing.content.decode()
     assert browser.post(reverse("file-attach"), {"recordType": "DEFECT", "recordId": "9999999"}).status_code == 404
     assert browser.post(reverse("file-attach"), {"recordType": "X", "recordId": "1"}).status_code == 404
+    item = {"recordType": "FAI_ITEM", "recordId": str(inspect(plant).pk), "file": SimpleUploadedFile("a", make_pdf())}
+    assert "You may not do this." in browser.post(reverse("file-attach"), item, follow=True).content.decode()
     assert FileAttachment.objects.count() == 1
     attachment = FileAttachment.objects.get()
     other = sign_in(Role.OPERATOR, "otto")
