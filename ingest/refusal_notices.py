@@ -32,12 +32,8 @@ def tell(open_event: OpenIngestEvent, error: DomainError) -> None:
 
 
 def tell_malformed(rows: QuerySet[OpenIngestEvent], error: DomainError) -> None:
-    """Tell of a body that is not even well-formed, where there is a rule and it is not the same once more. In the
-    transaction that keeps it.
-    """
-    if not has_rule(NoticeEvent.EVENT_REJECTED):
-        return
-    open_event = rows.filter(count=1).first()
+    """Tell of a body that is not even well-formed, where there is a rule, in the transaction that keeps it."""
+    open_event = rows.first() if has_rule(NoticeEvent.EVENT_REJECTED) else None
     if open_event is not None:
         tell(open_event, error)
 

@@ -67,7 +67,7 @@ def _find_lines(refused: Sequence[Refused]) -> list[int | None]:
 
 def _text(payload: Any, name: str) -> str:
     value = payload.get(name) if isinstance(payload, dict) else None
-    return value if isinstance(value, str) and "\x00" not in value else ""
+    return value if isinstance(value, str) else ""
 
 
 def _given(codes: Iterable[str]) -> set[str]:

@@ -15,6 +15,7 @@ from execution.outbox_events import alarm_event
 from execution.quality.holds import services as holds
 from ingest import refusal_notices as ingest_notices
 from ingest.models import OpenIngestEvent
+from ingest.processing import catch_up
 from integration import refusal_notices as message_notices
 from integration.models import FailedMessage
 from mes.platform.accounts.roles import Role
@@ -30,6 +31,7 @@ from tests.execution.support import assert_done, decide, track_in, track_out
 from tests.execution.test_first_article import act as act_on_fai
 from tests.execution.test_first_article import begin, make_fai_plant
 from tests.factories import Plant, api_client, make_line, make_plant, make_user
+from tests.ingest.support import inspected, make_ingest_plant
 from tests.integration.helpers import EVENTS, into_oven, make_event, reading
 from tests.platform.notifications.support import make_rule, work_off
 from tests.platform.outbox.support import make_event as make_outbox_event
@@ -217,6 +219,14 @@ def test_a_message_that_is_refused_and_refused_again(plant: Plant, admin: APICli
     assert_told_once(people, "A message (DEVICE_DATA lost of", "RUN-9")
 
 
+def test_a_message_that_names_a_line_which_no_line_can_be(plant: Plant, admin: APIClient) -> None:
+    every, here, elsewhere = listen("EVENT_REJECTED")
+    body = make_event("lost", lineCode="A\x00", stationCode=["A"])
+    assert admin.post(EVENTS, body).status_code == 400
+    assert admin.post(f"{EVENTS}/batch", {"events": [body | {"eventId": "other"}]}).status_code == 200
+    assert [len(told) for told in texts(every, here, elsewhere)] == [2, 0, 0]
+
+
 def test_a_machine_event_that_is_refused_and_refused_again(plant: Plant, admin: APIClient) -> None:
     people = listen("EVENT_REJECTED")
     body = {
@@ -226,6 +236,28 @@ def test_a_machine_event_that_is_refused_and_refused_again(plant: Plant, admin: 
     for _time in range(3):
         assert admin.post("/api/ingest/events", body).status_code in (409, 422)
     assert_told_once(people, "A machine event (AUTO of AOI) was refused")
+
+
+def test_a_machine_event_of_no_station_is_of_the_line_of_its_run(plant: Plant, admin: APIClient) -> None:
+    people = listen("EVENT_REJECTED")
+    body = {
+        "sourceSystem": "AOI", "eventType": "AUTO", "dedupeKey": "K-1", "stationCode": "NONE", "sn": "SN-1",
+        "occurredAt": timezone.now().isoformat(), "payload": {},
+    }  # fmt: skip
+    admin.post("/api/ingest/events", body)
+    assert OpenIngestEvent.objects.get().station_id is None
+    assert_told_once(people, "was refused")
+
+
+def test_a_machine_event_that_waits_is_told_of_once_it_is_refused(admin: APIClient) -> None:
+    sue, plant = make_user(), make_ingest_plant()
+    make_rule("EVENT_REJECTED", persons=(sue,))
+    admin.post("/api/ingest/events", inspected(plant.sns[0], "end"))
+    assert OpenIngestEvent.objects.get().status == "WAITING"
+    assert texts(sue) == [[]]
+    OpenIngestEvent.objects.update(wait_until=timezone.now())
+    catch_up()
+    assert len(texts(sue)[0]) == 1
 
 
 def test_a_machine_event_that_is_malformed(admin: APIClient) -> None:

@@ -104,6 +104,7 @@ def test_what_cannot_be_kept_as_it_is_is_told_as_far_as_it_can():
     tell(make_notice("k\x00", text=odd, facts={"sn": odd}))
     [text] = texts(quinn)
     assert text.startswith("nul  half ?") and len(text) == 500
+    assert len(sent("NOTICE")[0].payload["facts"]["sn"]) == 200
 
 
 # --- quiet times -------------------------------------------------------------------------------------------
