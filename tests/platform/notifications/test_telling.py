@@ -110,6 +110,13 @@ def test_what_cannot_be_kept_as_it_is_is_told_as_far_as_it_can():
 # --- quiet times -------------------------------------------------------------------------------------------
 
 
+def test_what_two_quiet_rules_leave_untold_is_counted_where_it_is_told_first():
+    make_user(Role.QUALITY)
+    make_rule(quiet_minutes=60), make_rule(quiet_minutes=10)
+    tell(make_notice("first"), make_notice("more"))
+    assert list(NoticeWindow.objects.order_by("ends_at").values_list("more", flat=True)) == [1, 0]
+
+
 def test_more_within_quiet_minutes_is_counted_and_told_once():
     quinn = make_user(Role.QUALITY)
     make_rule(quiet_minutes=10)
