@@ -108,8 +108,8 @@ def test_a_unit_is_scrapped_by_its_label(admin_client):
     ("model", "label", "code"),
     [
         ("unit", UNIT_LABEL, "SN-1"),
-        ("stencil", UNIT_LABEL, "SN-1"),
-        ("solderpastelot", LOT_LABEL, "LOT-1"),
+        ("tool", UNIT_LABEL, "SN-1"),
+        ("materiallot", LOT_LABEL, "LOT-1"),
         ("material", LOT_LABEL, "X1"),
     ],
 )
