@@ -7,6 +7,7 @@ pytest-xdist inherit DATABASE_URL from the controlling process.
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from types import FrameType
 
@@ -33,7 +34,15 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
         except (EmbeddedServerError, psycopg.OperationalError) as error:
             raise pytest.UsageError(str(error)) from error
         stack.callback(databases.drop_all)
+        options = early_config.known_args_namespace
+        if getattr(options, "numprocesses", None) and not options.collectonly:
+            stack.callback(_end, databases.begin_to_migrate())
     return (yield)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
 
 
 def _unwind(number: int, frame: FrameType | None) -> None:

@@ -50,6 +50,7 @@ def migrate() -> None:
         if server.execute("SELECT 1 FROM pg_database WHERE datname = %s", [migrated()]).fetchone():
             return
         fresh = f"{migrated()}_fresh"
+        server.execute(_drop(fresh))  # of a process that was ended meanwhile
         server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(fresh)))
         command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
         subprocess.run(command, cwd=PROJECT, env={**os.environ, "DATABASE_URL": url_of(fresh)}, check=True)
@@ -57,6 +58,11 @@ def migrate() -> None:
             connection.execute(SPREAD_IDS)
         rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
         server.execute(rename.format(sql.Identifier(fresh), sql.Identifier(migrated())))
+
+
+def begin_to_migrate() -> subprocess.Popen[bytes]:
+    """Begin to make the migrated database, while the workers look for their tests; they wait for it to be made."""
+    return subprocess.Popen([sys.executable, "-c", "from tests import databases; databases.migrate()"], cwd=PROJECT)
 
 
 def copy(source: str, target: str) -> None:

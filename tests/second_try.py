@@ -4,10 +4,16 @@ A run of thousands of tests beside each other on a small machine now and then ha
 few fail, each is run once more, alone, one after the other; if all pass then, so does the run, and it says which they
 were. What is there to find what happens seldom is never given a second try, and a run that did not end neither.
 Controls of races are: one that fails has seen no fault, it has missed the one that it makes.
+
+`--beside COMMAND`, before pytest's own arguments and as often as needed, carries out checks one after the other while the
+tests run: such as mypy, which uses one core for a minute. The first that fails ends the run.
 """
 
 import os
+import shlex
+import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -16,6 +22,7 @@ MOST = 5  # more are no accident
 SELDOM = ("tests/race/", "tests/faults/", "tests/life/", "tests/truth/")  # what fails there once is a finding …
 CONTROL = "::test_control_"  # … unless it shows that the race is there without the lock: then it was missed once
 AGAIN = "--again"
+BESIDE = "--beside"
 
 
 class Outcomes:
@@ -44,6 +51,53 @@ class Outcomes:
         self.is_whole &= not (session.shouldfail or session.shouldstop)  # by -x, say: the rest was not run
 
 
+class Beside:
+    """Checks that are carried out while the tests run: a plugin, which ends the run once one failed."""
+
+    def __init__(self, commands: Sequence[str]) -> None:
+        self.commands = list(commands)
+        self.failed = ""
+        self.is_over = False
+        self.process: subprocess.Popen[bytes] | None = None
+        self.thread = threading.Thread(target=self._carry_out, daemon=True)
+
+    def __enter__(self) -> "Beside":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.is_over = True
+        while self.thread.is_alive():  # it may be about to begin one
+            if self.process is not None:
+                self.process.kill()
+            self.thread.join(0.1)
+
+    def wait(self) -> bool:
+        """Wait for all; say whether all passed."""
+        self.thread.join()
+        return not self.failed
+
+    def pytest_runtest_logreport(self) -> None:
+        if self.failed:
+            pytest.exit(f"{self.failed} failed", returncode=int(pytest.ExitCode.TESTS_FAILED))
+
+    def _carry_out(self) -> None:
+        for command in self.commands:
+            if self.is_over:
+                return
+            # Tests that wait for a time go first.
+            quiet = ["nice", *shlex.split(command)]
+            self.process = subprocess.Popen(quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            output = self.process.communicate()[0].decode(errors="replace")
+            if self.is_over:
+                return
+            if self.process.returncode != 0:
+                self.failed = command
+            print(f"\n== {command}{' failed.' * bool(self.failed)}\n{output}", end="", flush=True)
+            if self.failed:
+                return
+
+
 def is_worth_it(code: int, failed: Sequence[str], *, is_whole: bool) -> bool:
     """Say whether the tests that failed in a run which ended with this code are given a second try."""
     is_ended = code == pytest.ExitCode.TESTS_FAILED and is_whole
@@ -62,14 +116,27 @@ def code_of(code: int, tests: Iterable[str], passed: set[str]) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the tests; where a second try is worth it, this process goes on as that."""
+    """Run the tests, and checks beside them; where a second try is worth it, this process goes on as that."""
+    commands, arguments = split(arguments)
     outcomes, marks = Outcomes(), Marks()
-    code = int(pytest.main(arguments, plugins=[outcomes, marks]))
+    with Beside(commands) as beside:
+        code = int(pytest.main(arguments, plugins=[outcomes, marks, beside]))
+        if code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not beside.wait():
+            return int(pytest.ExitCode.TESTS_FAILED)
     failed = list(outcomes.failed)
     if is_worth_it(code, failed, is_whole=outcomes.is_whole):
         print(f"\n== {len(failed)} failed. Once more, alone, one after the other.", flush=True)
         os.execv(sys.executable, [sys.executable, "-m", "tests.second_try", AGAIN, marks.expression, *failed])
     return code
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the commands to carry out beside the tests, and pytest's arguments."""
+    commands, rest = [], list(arguments)
+    while rest[:1] == [BESIDE]:
+        commands.append(rest[1])
+        rest = rest[2:]
+    return commands, rest
 
 
 def run_again(expression: str, tests: list[str]) -> int:

@@ -58,6 +58,7 @@ SETTINGS = {  # kept in postgresql.conf, where the operator may change them
     "log_checkpoints": "off",
 }
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+NOT_DURABLE |= {"max_wal_size": "512MB", "min_wal_size": "80MB"}  # the log of what is not kept may lie in memory
 WORTH_RETRYING = ("Address already in use", "could not create any TCP/IP sockets", "shared memory block")
 _in_use: list[tuple[Path, "Cluster"]] = []  # by this process
 
