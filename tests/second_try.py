@@ -5,8 +5,8 @@ few fail, each is run once more, alone, one after the other; if all pass then, s
 were. What is there to find what happens seldom is never given a second try, and a run that did not end neither.
 Controls of races are: one that fails has seen no fault, it has missed the one that it makes.
 
-`--beside COMMAND`, before pytest's own arguments and as often as needed, carries out checks one after the other while the
-tests run: such as mypy, which uses one core for a minute. The first that fails ends the run.
+`--beside COMMAND`, before pytest's own arguments and as often as needed, carries out checks one after the other while
+the tests run: such as mypy, which uses one core for a minute. The first that fails ends the run.
 """
 
 import os
