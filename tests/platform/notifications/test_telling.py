@@ -56,6 +56,8 @@ def test_by_role_person_and_line():
         make_notice("nowhere"),
     )
     assert told(quinn) == ["one", "both", "everywhere"]
+    lines = dict(Notification.objects.filter(recipient=quinn).values_list("key", "line"))
+    assert lines == {"one": one.pk, "both": None, "everywhere": None}
     assert told(sue) == told(named) == ["two", "both", "everywhere"]
     assert told(root) == told(gone) == []
 
