@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from rest_framework.views import APIView
 
 from mes.platform.accounts import people
 from mes.platform.accounts.hashers import HashingBusy
@@ -371,12 +372,15 @@ def test_looking_is_no_act_and_acting_is(browser: Client, olga: User) -> None:
     assert not [each for each in statements if "UPDATE" in each["sql"] and "mes_signon" in each["sql"]]
 
 
-def test_what_is_sent_again_by_itself_is_no_act(browser: Client, olga: User) -> None:
+def test_what_is_sent_again_by_itself_is_no_act(browser: Client, olga: User, monkeypatch: pytest.MonkeyPatch) -> None:
     make_plant()
     sign_on(browser)
     age(minutes=10)
     refused = browser.post("/api/lines", {"code": "L", "name": "L"}, content_type="application/json")
-    assert refused.status_code == 403
+    monkeypatch.setattr(APIView, "initial", lambda *_request, **_names: 1 / 0)
+    browser.raise_request_exception = False
+    failed = browser.post("/api/stations/SMT-01/track-in", {"sn": "SN-1"}, content_type="application/json")
+    assert (refused.status_code, failed.status_code) == (403, 500)
     assert SignOn.objects.get().last_act_at < timezone.now() - timedelta(minutes=9)
 
 
