@@ -18,7 +18,7 @@ from mes.platform.accounts.hashers import HashingBusy
 from mes.platform.accounts.roles import Capability, Role, Standing, at_terminal
 from mes.platform.database import retention
 from mes.platform.database.retention import Rows
-from mes.platform.sign_in import badges, terminals
+from mes.platform.sign_in import attempts, badges, terminals
 from mes.platform.sign_in.models import AttemptCount, SecondFactor, SecondFactorRule, SignOn, Terminal
 from tests.execution.support import assert_refused
 from tests.factories import api_client, make_plant, make_user
@@ -317,6 +317,13 @@ def test_a_right_pin_takes_wrong_ones_back_from_each_count_for_as_long_as_it_cou
     assert not AttemptCount.objects.filter(label__startswith="olga", counted="BOTH", failures__gt=0).exists()
     for _time in range(5):
         assert_refused(sign_on(browser, pin="8264"), "SIGN_ON_REFUSED", 403)
+
+
+def test_what_a_delay_of_passwords_refuses_is_no_guess_at_a_pin(browser: Client, olga: User) -> None:
+    attempts.begin(attempts.Purpose.PASSWORD, account="olga", address="127.0.0.1")
+    AttemptCount.objects.update(blocked_until=timezone.now() + timedelta(minutes=1))
+    assert_refused(sign_on(browser), "SIGN_ON_LOCKED", 429)
+    assert not AttemptCount.objects.filter(label__contains="signature", failures__gt=0).exists()
 
 
 def test_guesses_at_a_badge_that_nobody_has_lock_nobody(browser: Client, olga: User) -> None:
