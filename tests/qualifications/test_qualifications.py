@@ -236,6 +236,20 @@ def test_the_page_gives_changes_and_takes_one(supervisor: APIClient, olga: User)
     assert signed_in(olga).get("/qualifications/").status_code == 403
 
 
+def test_page_and_list_tell_which_are_over(plant: Plant) -> None:
+    for name, days in (("past", -1), ("today", 0), ("good", None)):
+        qualify(make_user(username=name), days=days)
+    client = signed_in(make_user(Role.SUPERVISOR))
+    shown = {row.person.username: is_over for row, is_over, _acts in client.get("/qualifications/").context["rows"]}
+    assert shown == {"past": True, "today": False, "good": False}
+    for over in ("yes", "no"):
+        answer = client.get(f"/lists/qualifications/?over={over}&format=csv")
+        listed = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+        assert [name for name in shown if f"{name};" in listed or f"{name}," in listed] == [
+            name for name, is_over in shown.items() if is_over == (over == "yes")
+        ]
+
+
 def test_an_admin_gives_one_in_the_administration(supervisor: APIClient, olga: User) -> None:
     client = signed_in(make_user(Role.ADMIN, username="ada"))
     page = "/admin/mes/qualification/add/"
