@@ -55,6 +55,7 @@ SUBJECTS = (
         "Work orders, runs with their units, and what the ERP sends and is told.",
         ("work-orders", "runs", "approvals", "deviations", "integration/work-orders", "integration/outbound"),
         "WORK_ORDER_NOT_FOUND RUN_NOT_FOUND LINE_NOT_FOUND ROUTE_NOT_FOUND INVALID_TRANSITION ROUTE_VERSION_NOT_READY "
+        "SETUP_LIST_NOT_FOUND "
         "READINESS_CHECK_FAILED RUN_STARTED RUN_CLOSED UNITS_NOT_FINISHED ORDER_QTY_EXCEEDED RUN_QTY_EXCEEDED "
         "RUN_ON_HOLD RUN_QTY_TOO_LOW ORDER_QTY_TOO_LOW ORDER_RUNS_OPEN ORDER_MADE "
         "APPROVAL_NOT_FOUND DEVIATION_NOT_FOUND APPROVER_IS_REQUESTER",
@@ -138,8 +139,9 @@ SUBJECTS = (
     ),
     Subject(
         "Line set-up",
-        "Stencils and solder paste, and what is bound to a line.",
-        ("stencils", "solder-paste-lots", "solder-paste-usages"),
+        "Stencils and solder paste, what is bound to a line, and what its slots must hold.",
+        ("stencils", "solder-paste-lots", "solder-paste-usages", "setup-lists"),
+        "SETUP_LIST_NOT_FOUND LIST_RELEASED ROUTE_NOT_FOUND "
         "STENCIL_NOT_FOUND LINE_NOT_FOUND LINE_OCCUPIED BOUND_ELSEWHERE NOT_BOUND EDIT_CONFLICT SCAN_TYPE_MISMATCH",
     ),
     Subject(

@@ -264,6 +264,10 @@ class ImportNotFound(NotFound):
     code, message = "IMPORT_NOT_FOUND", _("There is no import “{code}”.")
 
 
+class SetUpListNotFound(NotFound):
+    code, message = "SETUP_LIST_NOT_FOUND", _("There is no set-up list “{code}”, or it is not released.")
+
+
 class StencilNotFound(NotFound):
     code, message = "STENCIL_NOT_FOUND", _("There is no stencil “{code}”.")
 
@@ -830,6 +834,16 @@ class BoundElsewhere(DomainError):
     message = _("“{code}” is bound to line “{line}”; unbind it there first, or replace it.")
 
 
+class SetUpListReleased(DomainError):
+    code = "LIST_RELEASED"
+    message = _("Set-up list {revision} of route “{route}” on line “{line}” is released: make a new revision.")
+
+
+class SetUpRunAmbiguous(DomainError):
+    code = "SETUP_RUN_AMBIGUOUS"
+    message = _("Several runs may be meant at station “{station}”: {runs}. Name one.")
+
+
 class NotBound(DomainError):
     code, message = "NOT_BOUND", _("“{code}” is not bound to line “{line}”.")
 
@@ -886,6 +900,10 @@ class Unprocessable(DomainError):
     """Base of the refusals of well-formed content."""
 
     status = 422
+
+
+class SlotUnknown(Unprocessable):
+    code, message = "SLOT_UNKNOWN", _("The set-up list of run “{run}” has no slot “{slot}” at station “{station}”.")
 
 
 class TooManyAttachments(Unprocessable):

@@ -321,6 +321,8 @@ SPECTACULAR_SETTINGS = {
         "WorkOrderStatus": "mes.production.models.WorkOrderStatus",
         "OperationKind": "mes.plant.models.OperationKind",
         "SetUpKind": "mes.line_setup.models.SetUpKind",
+        "SetUpItemKind": "mes.line_setup.set_up_lists.models.SetUpItemKind",
+        "SetUpListStatus": "mes.line_setup.set_up_lists.models.SetUpListStatus",
         "EventStatus": "mes.platform.outbox.models.EventStatus",
         "RunStatus": "mes.production.models.RunStatus",
         "UnitStatus": "mes.production.models.UnitStatus",

@@ -71,6 +71,7 @@ urlpatterns = [
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", SchemaPage.as_view(url_name="schema", metadata_class=None), name="docs"),
     path("api/", include("mes.readiness.api_urls")),
+    path("api/", include("mes.line_setup.api_urls")),
     path("api/", include("mes.routing.effective_api")),
     path("api/", include("mes.platform.http.scans_api")),
     path("api/", include("mes.platform.sign_in.sign_on_api")),

@@ -328,7 +328,7 @@ def test_what_a_version_binds_cannot_be_deleted(plant: Plant, engineer: Client) 
 
 def test_shifts_are_refused_at_their_field(plant: Plant, engineer: Client) -> None:
     form = {"name": "x", "process_type": "SMT", "enabled_checks": ["ROUTE", "NO"], "shifts": '[{"code": "DAY"}]'}
-    form |= state_of(plant.line)
+    form |= {"material_control": "RECORD", "low_units": 5, **state_of(plant.line)}
     response = engineer.post(address(Line, "change", plant.line.pk), form)
     assert list(response.context["adminform"].form.errors) == ["enabled_checks", "shifts"]
     form.update(enabled_checks=["ROUTE"], shifts="[]")

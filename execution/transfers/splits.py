@@ -77,7 +77,7 @@ def _create(source: Run, plan_qty: int, *, line: Line | None, run_no: str | None
     """Create the run that is split off. Its order's quantity is committed already, by the run that it comes from."""
     order = orders.lock(wo_no=source.work_order.wo_no)
     stays = line is None or line.pk == source.line_id
-    return Run.objects.create(
+    return runs.make(
         run_no=runs.choose_run_no(order, run_no),
         work_order=order,
         line=line or source.line,

@@ -13,6 +13,7 @@ from rest_framework.viewsets import GenericViewSet
 from mes import errors
 from mes.line_setup import bindings, queries
 from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind, SolderPasteUsage, Tool, ToolKind
+from mes.line_setup.set_up_lists import api as set_up_lists
 from mes.plant.models import Line
 from mes.plant.reach import OfServedLines, check_serves_line, check_stands_on_line
 from mes.platform import scans
@@ -333,3 +334,4 @@ def register(router: BaseRouter) -> None:
     router.register("stencils", StencilViewSet, basename="stencil")
     router.register("solder-paste-lots", LotViewSet, basename="solder-paste-lot")
     router.register("solder-paste-usages", UsageViewSet, basename="solder-paste-usage")
+    set_up_lists.register(router)

@@ -63,7 +63,7 @@ class LineForm(forms.ModelForm):
 
     class Meta:
         model = Line
-        fields = ("code", "name", "process_type", "shifts")
+        fields = ("code", "name", "process_type", "shifts", "material_control", "low_units")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -100,8 +100,11 @@ class LineAdmin(MasterDataAdmin):
     """Lines with their readiness checks and shifts."""
 
     form = LineForm
-    fields = ("code", "name", "process_type", "enabled_checks", "preparations", "shifts")
-    list_display = ("code", "name", "process_type", "readiness_checks")
+    fields = (
+        *("code", "name", "process_type", "enabled_checks", "preparations", "shifts"),
+        ("material_control", "low_units"),
+    )
+    list_display = ("code", "name", "process_type", "readiness_checks", "material_control")
     list_filter = ("process_type",)
     search_fields = ("code", "name")
     actions = ("take_preset",)

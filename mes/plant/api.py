@@ -18,6 +18,7 @@ from mes.plant.models import (
     Equipment,
     Line,
     Material,
+    MaterialControl,
     Operation,
     OperationKind,
     ProcessType,
@@ -92,10 +93,12 @@ class LineSerializer(_PlantSerializer):
     processType = serializers.ChoiceField(choices=ProcessType.choices)
     readinessChecks = serializers.ListField(child=serializers.CharField(max_length=100), required=False)
     shifts = ShiftsField(required=False)
+    materialControl = serializers.ChoiceField(choices=MaterialControl.choices, required=False)
+    lowUnits = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False)
 
     class Meta:
         model = Line
-        fields = ("id", "code", "name", "processType", "readinessChecks", "shifts")
+        fields = ("id", "code", "name", "processType", "readinessChecks", "shifts", "materialControl", "lowUnits")
 
     def validate_readinessChecks(self, value: list[str]) -> list[str]:
         """Only checks that exist."""
@@ -122,7 +125,11 @@ class LineSerializer(_PlantSerializer):
             {"code": "DAY", "start": "06:00", "end": "18:00", "weekdays": [1, 2, 3, 4, 5]},
             {"code": "NIGHT", "start": "18:00", "end": "06:00", "weekdays": [1, 2, 3, 4, 5]},
         ],
+        "materialControl": "ENFORCE",
+        "lowUnits": 20,
     },
+    note="`materialControl`: with `ENFORCE` no unit enters a station whose set-up is not good, `RECORD` only tells of "
+    "it. Loads are recorded in any case. Of a lot that is left for fewer than `lowUnits` units people are told.",
     change={"readinessChecks": ["ROUTE", "EQUIPMENT"]},
 )
 class LineViewSet(OfServedLines, CodeModelViewSet):

@@ -24,9 +24,9 @@ INTERFACE_WORDS = frozenset({
     "create", "data-specs", "depanel", "deviations", "dispose", "effective-config", "end", "execution-config",
     "go-on-station", "history", "hold", "ingest-preview", "load", "mrb-decision", "panels", "passes", "permit",
     "precheck", "queue", "readiness", "record", "reference-pass", "relabel", "release", "reopen", "resume",
-    "revoke", "rework", "runs", "sample", "scrap", "set-up", "shift", "sign", "solder-paste", "split", "start",
-    "status", "stencil", "stop-station", "track-in", "track-out", "unit", "units", "unload", "unscrap", "versions",
-    "waive",
+    "revoke", "rework", "runs", "sample", "scrap", "set-up", "setup-list", "shift", "sign", "solder-paste", "split",
+    "start", "status", "stencil", "stop-station", "track-in", "track-out", "unit", "units", "unload", "unscrap",
+    "versions", "waive",
 })
 # fmt: on
 _FIRST_WORD = "resolve-unit"  # stands where stations have their codes

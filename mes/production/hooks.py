@@ -21,6 +21,9 @@ run_went_on: Hook[Callable[[str], None]] = Hook()
 line_went_on: Hook[Callable[[str], None]] = Hook()
 station_went_on: Hook[Callable[[str], None]] = Hook()
 
+# listener(run): called in the transaction that makes a run, or puts an open one on another line, once that is written.
+run_placed: Hook[Callable[[Run], None]] = Hook()
+
 # check(run): yields the refusals of closing a run, beside those that are known here. It is asked when a run is closed,
 # with the run and its unfinished units locked, and by whoever looks whether it could be, without.
 closing_checks: Hook[Callable[[Run], Iterable[DomainError]]] = Hook()

@@ -8,7 +8,7 @@ from mes.labels import Action
 from mes.plant.models import Line
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
-from mes.production import active_runs, decisions, locking, newer_version, orders, runs
+from mes.production import active_runs, decisions, hooks, locking, newer_version, orders, runs
 from mes.production.models import OPEN_RUN_STATUSES, Run, WorkOrder
 from mes.production.queries import has_track
 from mes.production.run_acts import check_plan_not_too_low
@@ -63,6 +63,9 @@ def change(*, run_no: str, wanted: Mapping[str, Any], by: str, reason: str) -> R
     if told.keys() & {"lineCode", "routeVersionNo"}:
         run.status_by, run.status_reason = by, reason
     run.save(update_fields=_SAVED)
+    if "lineCode" in told:
+        for listener in hooks.run_placed:
+            listener(run)
     decisions.record(run, Action.CHANGE, by=by, reason=reason, from_status=before, to_status=run.status, changes=told)
     return run
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Sequence, Set
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, Value
@@ -65,7 +66,7 @@ def create(
         number = choose_run_no(order, run_no)
         check_shift(line, shift_code)
         orders.check_may_commit(order, kind=kind or order.kind, more=plan_qty)
-        return Run.objects.create(
+        return make(
             run_no=number,
             work_order=order,
             line=line,
@@ -74,6 +75,14 @@ def create(
             kind=kind or order.kind,
             shift_code=shift_code or "",
         )
+
+
+def make(**fields: Any) -> Run:
+    """Write a run with these fields, and tell whoever does something with each new one (inside a transaction)."""
+    run = Run.objects.create(**fields)
+    for listener in hooks.run_placed:
+        listener(run)
+    return run
 
 
 def choose_run_no(order: WorkOrder, run_no: str | None) -> str:

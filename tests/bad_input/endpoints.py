@@ -27,7 +27,7 @@ THINGS: dict[str, dict[str, str]] = {
     "equipment": {"code": "EQ-1"},
     "materials": {"code": "M-1"},
     "integration/lines": {"code": "SMT-A"},
-    "stencils": {"tool_id": "ST-1"},
+    "stencils": {"stencil_id": "ST-1"},
     "reference-units": {"sn": "GOLD-1"},
 }
 

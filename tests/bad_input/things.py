@@ -9,6 +9,7 @@ from execution.deviations import services as deviations
 from execution.models import Defect, DefectAlias, DefectCode, ReworkTask, SamplingState
 from integration.models import FailedMessage
 from mes.line_setup.models import Tool
+from mes.line_setup.set_up_lists.models import SetUpList
 from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
 from mes.platform.inbound.models import Source
@@ -38,6 +39,7 @@ def make_things() -> dict[str, dict[str, str]]:
     config = make_config(operation=plant.operations["PRINT"])
     example = MappingExample.objects.create(config=config, name="A pass", event={}, expected={"phase": None})
     Tool.objects.create(tool_id="ST-1")
+    set_up_list = SetUpList.objects.create(route=plant.routing, line=plant.line, revision=1)
     Source.objects.create(code="AOI-1")
     ReferenceUnit.objects.create(sn="GOLD-1", kind="GOLDEN")
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))
@@ -60,6 +62,7 @@ def make_things() -> dict[str, dict[str, str]]:
         name="Holds", event="HOLD_OPENED", roles=[Role.QUALITY], channels=["APP"]
     )
     return {
+        "setup-lists": {"id": str(set_up_list.pk)},
         "notification-rules": {"id": str(notification_rule.pk)},
         "approvals": {"pk": str(asked.approval_id), "id": str(asked.approval_id)},
         "holds": {"no": held.hold_no},

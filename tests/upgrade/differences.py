@@ -12,6 +12,7 @@ MAPPINGS = "mappings read more of what machines say"
 
 # Fields that answers have now and had not then, by their names, and why. Clients pass over what they do not know.
 ADDED: dict[str, str] = {
+    **dict.fromkeys(("materialControl", "lowUnits"), "lines say what they do about a set-up that is not good"),
     "aliases": "units have serial numbers that they had before",
     "unreadable": "items that name no unit are told",
     "aboutStepNo": "decisions name the step and the event that they are about",

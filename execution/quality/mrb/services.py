@@ -163,7 +163,7 @@ def _move_to_rework(run: Run, units: Sequence[Unit], *, reason: str, by: str) ->
     _end_cases(moving, reason=reason, by=by)
     locks.part_from_carriers(moving)  # the order is locked after them
     orders.lock(wo_no=run.work_order.wo_no)
-    rework_run = Run.objects.create(
+    rework_run = runs.make(
         run_no=_choose_run_no(run),
         work_order=run.work_order,
         line=run.line,

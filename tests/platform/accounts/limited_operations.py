@@ -132,6 +132,8 @@ GET /api/trace/units/{sn}
 GET /api/work-orders
 GET /api/work-orders/{wo_no}
 GET /api/work-orders/{wo_no}/history
+GET /api/setup-lists
+GET /api/setup-lists/{id}
 """
 
 REFUSED = """
@@ -316,6 +318,11 @@ POST /api/work-orders/{wo_no}/cancel
 POST /api/work-orders/{wo_no}/complete
 POST /api/work-orders/{wo_no}/reopen
 POST /api/work-orders/{wo_no}/runs
+POST /api/setup-lists
+PATCH /api/setup-lists/{id}
+DELETE /api/setup-lists/{id}
+POST /api/setup-lists/{id}/release
+POST /api/runs/{run_no}/setup-list
 """
 
 

@@ -16,6 +16,7 @@ from ingest.models import OpenIngestEvent
 from integration.models import FailedMessage
 from mes.labels import Action
 from mes.line_setup.models import MaterialLot, SolderPasteUsage, Tool
+from mes.line_setup.set_up_lists.models import SetUpList
 from mes.plant.models import Equipment, StationType
 from mes.platform.accounts.roles import Role
 from mes.production import decisions
@@ -97,12 +98,14 @@ class Things:
             error_code="UNIT_NOT_FOUND",
             digest=b"",
         )
+        self.set_up_list = SetUpList.objects.create(route=plant.routing, line=plant.line, revision=1)
         self.names = {
             "fai": {"id": str(self.fai.pk)},
             "time-rules": {"id": str(self.clock.pk)},
             "ingest": {"id": str(self.event.pk)},
             "integration/messages": {"id": str(self.message.pk)},
             "integration/lines": {"code": "SMT-A"},
+            "setup-lists": {"id": str(self.set_up_list.pk)},
         }
 
     def url(self, endpoint: Endpoint) -> str:

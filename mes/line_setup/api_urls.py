@@ -1,0 +1,9 @@
+"""Addresses of the set-up of a run, below /api/."""
+
+from django.urls import path
+
+from mes.line_setup.set_up_lists.api import RunSetUpListViewSet
+
+urlpatterns = [
+    path("runs/<name:run_no>/setup-list", RunSetUpListViewSet.as_view({"post": "bind"})),
+]
