@@ -136,6 +136,10 @@ class Track(models.Model):
                 condition=Q(out_at__isnull=False),
                 name="track_by_station_and_time",
             ),
+            # What is in a station, those that entered first: few rows, whatever else the plant has.
+            models.Index(
+                *(F("station"), F("in_at"), F("id")), condition=Q(out_at__isnull=True), name="track_open_by_station"
+            ),
         ]
 
     def __str__(self) -> str:

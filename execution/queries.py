@@ -33,10 +33,11 @@ STATION_AND_RUNS = """
       FROM mes_station s
      WHERE s.code = ANY(ARRAY[%(code)s])
 """
+# By the index of open tracks, in its order; of one of a list of stations, all open tracks of the plant would be read.
 INSIDE = """
     SELECT u.sn, r.run_no, t.step_no, t.id::text, t.in_at, u.status
       FROM execution_track t JOIN mes_unit u ON u.id = t.unit_id JOIN mes_run r ON r.id = t.run_id
-     WHERE t.station_id = ANY(ARRAY[%(station_id)s::bigint]) AND t.out_at IS NULL
+     WHERE t.station_id = %(station_id)s::bigint AND t.out_at IS NULL
      ORDER BY t.in_at, t.id
      LIMIT %(most)s::bigint
 """

@@ -36,9 +36,15 @@ def _lines(plant: Plant) -> Sequence[str]:
 
 
 def _stations(_plant: Plant) -> Sequence[str]:
+    """Those that units have left, so that there is as much to draw in a plant of any size; all where there are none."""
+    from django.db.models import Exists, OuterRef
+
+    from execution.models import Track
     from mes.plant.models import Station
 
-    return [f"/stations/{code}/" for code in Station.objects.order_by("code").values_list("code", flat=True)]
+    has_left = Exists(Track.objects.filter(station=OuterRef("pk"), out_at__isnull=False))
+    codes = Station.objects.order_by("code").values_list("code", flat=True)
+    return [f"/stations/{code}/" for code in codes.filter(has_left) or codes]
 
 
 QUEUE = Case(

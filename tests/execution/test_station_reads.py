@@ -3,8 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from execution import queries
+from execution.station_page.figures import FIGURES
+from mes.platform.database.prepared import numbered
 from mes.production.models import Unit
 from tests.execution.support import assert_done, assert_refused, decide, make_run, put_at, track_in, track_out
 from tests.factories import make_line, make_spec, make_station, put_runs
@@ -30,6 +33,16 @@ def test_the_queue_shows_who_is_inside_and_who_waits(plant, operator):
     assert data["waiting"] == [{"sn": "SN-2", "runNo": "RUN-1", "stepNo": 10}]
     empty = queue(operator, "REF-01")
     assert (empty["inStation"], empty["waiting"]) == ([], [])
+
+
+@pytest.mark.parametrize("statement", [queries.INSIDE, FIGURES], ids=["the queue", "the figures of a shift"])
+def test_who_is_inside_is_found_by_the_station_however_many_are_inside_elsewhere(db, statement):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+        cursor.execute(f"EXPLAIN (GENERIC_PLAN) {numbered(statement)[0]}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan using track_open_by_station" in plan, plan
 
 
 def test_a_unit_that_moved_on_waits_at_the_next_station(plant, operator):
