@@ -51,13 +51,19 @@ _MAY_ENTER = """
                   AND NOT EXISTS (SELECT FROM execution_track later
                                    WHERE later.unit_id = u.id AND later.step_no = t.step_no AND later.id > t.id)))
 """
+# Each place is looked up by the index of runs and states: joined, all units that wait in the plant would be read where
+# a run has most of them.
 WAITING = f"""
     SELECT u.sn, r.run_no, place.enters
       FROM unnest(%(run_ids)s::bigint[], %(step_nos)s::integer[], %(enters)s::integer[], %(unit_ids)s::text[])
                AS place(run_id, step_no, enters, unit_ids)
-      JOIN mes_run r ON r.id = place.run_id
-      JOIN mes_unit u ON u.run_id = r.id AND u.status = 'QUEUED' AND u.current_step_no = place.step_no
-     WHERE {_MAY_ENTER}
+      CROSS JOIN LATERAL (
+          SELECT * FROM mes_unit u
+           WHERE u.run_id = place.run_id AND u.status = 'QUEUED' AND u.current_step_no = place.step_no AND {_MAY_ENTER}
+           ORDER BY u.updated_at, u.id
+           LIMIT {QUEUE_LIMIT}
+      ) AS u
+      JOIN mes_run r ON r.id = u.run_id
      ORDER BY u.updated_at, u.id
      LIMIT {QUEUE_LIMIT}
 """

@@ -67,12 +67,19 @@
   function note(words, parts = {}, tone = "said") {
     const said = part("said");
     said.textContent = say(words, parts);
+    said.dataset.words = words;
     said.hidden = false;
     said.className = `station-said is-${tone}`;
     stationTones.play(tone === "bad" ? "bad" : "said");
   }
   function hush() {
     part("said").hidden = true;
+    part("said").dataset.words = "";
+  }
+  // What a Pass lacks is said until it is typed.
+  function hushTyped({ wrong, missing }) {
+    const { words } = part("said").dataset;
+    if ((words === "missing" && !missing.length) || (words === "wrong_beside" && !wrong.length)) hush();
   }
 
   function draw() {
@@ -502,6 +509,7 @@
 
   function takeAnswer({ entryId, kind, answer }) {
     sync();
+    isDeaf = false; // the server is there, before the next refresh tells
     if (kind === "track-in") takeAnswerIn(entryId, answer);
     else takeAnswerOut(entryId, answer);
   }
@@ -550,6 +558,7 @@
 
   function takeRefusal({ entryId, kind, sn, error }) {
     sync();
+    isDeaf = false;
     const unit = kept.units.find((each) => each.entryId === entryId && kind === "track-in");
     if (kind === "track-in" ? !unit && !Object.values(kept.sent).some((each) => each.entryId === entryId) : !kept.sent[entryId]) early.set(entryId, () => takeRefusal({ entryId, kind, sn, error }));
     const isShown = unit ? kept.chosen === unit.key : !chosenUnit() && told?.entryId === entryId;
@@ -636,6 +645,7 @@
     if (isOther()) return;
     if (field.dataset.judge) stationForm.judge(field);
     stationForm.clear(part("values"), field.dataset.name);
+    hushTyped(stationForm.read(unit));
     drawFinish(unit);
   }
 
