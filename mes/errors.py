@@ -173,6 +173,10 @@ class MaterialNotFound(NotFound):
     code, message = "MATERIAL_NOT_FOUND", _("There is no material “{code}”.")
 
 
+class LotNotFound(NotFound):
+    code, message = "LOT_NOT_FOUND", _("There is no lot “{code}”.")
+
+
 class ApprovalNotFound(NotFound):
     code, message = "APPROVAL_NOT_FOUND", _("There is no approval “{code}”.")
 
@@ -266,6 +270,10 @@ class ImportNotFound(NotFound):
 
 class SetUpListNotFound(NotFound):
     code, message = "SETUP_LIST_NOT_FOUND", _("There is no set-up list “{code}”, or it is not released.")
+
+
+class ToolNotFound(NotFound):
+    code, message = "TOOL_NOT_FOUND", _("There is no tool “{code}”.")
 
 
 class StencilNotFound(NotFound):
@@ -844,8 +852,54 @@ class SetUpRunAmbiguous(DomainError):
     message = _("Several runs may be meant at station “{station}”: {runs}. Name one.")
 
 
+class LoadedElsewhere(DomainError):
+    """It is in a slot of another station or line, or in another slot."""
+
+    code = "BOUND_ELSEWHERE"
+    message = _("“{code}” is in slot “{slot}” of “{place}”; take it out there first, or move it.")
+
+
+class SlotOccupied(DomainError):
+    code = "SLOT_OCCUPIED"
+    message = _("In slot “{slot}” of “{station}” is “{loaded}”: replace it, or splice behind it.")
+
+
+class SlotEmpty(DomainError):
+    code, message = "SLOT_EMPTY", _("In slot “{slot}” of “{station}” is nothing of the kind.")
+
+
+class SlotLocked(DomainError):
+    code = "SLOT_LOCKED"
+    message = _("Slot “{slot}” of “{station}” is locked after {wrong} wrong parts: somebody must unlock it.")
+
+
+class WrongPart(DomainError):
+    code = "WRONG_PART"
+    message = _("“{loaded}” does not belong in slot “{slot}” of “{station}”. What belongs there: {expected}.")
+
+
+class ToolNotReady(DomainError):
+    code, message = "TOOL_NOT_READY", _("Tool “{tool}” is not ready.")
+
+
+class ToolWorn(DomainError):
+    code, message = "TOOL_WORN", _("Tool “{tool}” is worn: it was used as often, or as long, as it may be.")
+
+
 class NotBound(DomainError):
     code, message = "NOT_BOUND", _("“{code}” is not bound to line “{line}”.")
+
+
+class LotBlocked(DomainError):
+    code, message = "LOT_BLOCKED", _("Lot “{lot}” is blocked.")
+
+
+class LotUsedUp(DomainError):
+    code, message = "LOT_USED_UP", _("Lot “{lot}” is used up.")
+
+
+class LotExpired(DomainError):
+    code, message = "LOT_EXPIRED", _("Lot “{lot}” is past its expiry date.")
 
 
 class TimeRuleNotWaivable(DomainError):

@@ -323,6 +323,8 @@ SPECTACULAR_SETTINGS = {
         "SetUpKind": "mes.line_setup.models.SetUpKind",
         "SetUpItemKind": "mes.line_setup.set_up_lists.models.SetUpItemKind",
         "SetUpListStatus": "mes.line_setup.set_up_lists.models.SetUpListStatus",
+        "LoadVerify": "mes.line_setup.loads.models.Verify",
+        "LoadState": "mes.line_setup.loads.models.LoadState",
         "EventStatus": "mes.platform.outbox.models.EventStatus",
         "RunStatus": "mes.production.models.RunStatus",
         "UnitStatus": "mes.production.models.UnitStatus",

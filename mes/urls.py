@@ -78,6 +78,7 @@ urlpatterns = [
     path("api/", include("mes.plant.scans_api")),
     path("api/", include("mes.spreadsheets.api_urls")),
     path("api/", include("execution.api_urls")),
+    path("api/", include("mes.line_setup.loads.api_urls")),
     path("api/", include("trace.api_urls")),
     path("api/", include(router.urls)),
     path("admin/", admin.site.urls),

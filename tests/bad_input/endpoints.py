@@ -20,7 +20,7 @@ NAMES = {
 }
 THINGS: dict[str, dict[str, str]] = {
     "lines": {"code": "SMT-A"},
-    "stations": {"code": "REF-01"},
+    "stations": {"code": "REF-01", "slot": "F1"},
     "station-groups": {"code": "OVENS"},
     "operations": {"code": "REFLOW"},
     "routes": {"code": "ROUTE-1"},

@@ -138,11 +138,15 @@ class Load(Placed):
     """A lot, tool or program in a slot from–to, as the marks of the slot tell it; it lasts while `ended_at` is null.
 
     Written only by `loads.services`, from the marks. `opened_by` is the mark it began with, which it keeps whatever is
-    told later. Of a NEXT one, boards may have parts since it was spliced. `is_shared` lots may be in several places.
+    told later; `closed_by` is the mark that ended it. Of a NEXT one, boards may have parts since it was spliced.
+    `is_shared` lots may be in several places.
     """
 
     opened_by = models.OneToOneField(
         LoadMark, on_delete=models.PROTECT, related_name="load", verbose_name=_("opened by")
+    )
+    closed_by = models.ForeignKey(
+        LoadMark, on_delete=models.PROTECT, null=True, related_name="+", db_index=False, verbose_name=_("ended by")
     )
     state = models.CharField(_("state"), max_length=6, choices=LoadState, default=LoadState.ACTIVE)
     is_shared = models.BooleanField(_("may be in several places"), default=False)
@@ -184,6 +188,18 @@ class Load(Placed):
             ),
             models.Index(
                 F("line"), F("slot"), F("loaded_at").desc(), condition=Q(line__isnull=False), name="load_of_line"
+            ),
+            models.Index(
+                F("station"),
+                F("ended_at"),
+                condition=Q(station__isnull=False, ended_at__isnull=False),
+                name="load_ended_at_station",
+            ),
+            models.Index(
+                F("line"),
+                F("ended_at"),
+                condition=Q(line__isnull=False, ended_at__isnull=False),
+                name="load_ended_on_line",
             ),
             models.Index(F("lot"), F("loaded_at").desc(), condition=Q(lot__isnull=False), name="load_of_lot"),
             models.Index(F("tool"), F("loaded_at").desc(), condition=Q(tool__isnull=False), name="load_of_tool"),
@@ -245,6 +261,7 @@ class LoadScan(models.Model):
         indexes = [
             models.Index(F("station"), F("at").desc(), name="load_scan_of_station"),
             models.Index(F("at"), name="load_scan_age"),
+            models.Index(F("load"), condition=Q(load__isnull=False), name="load_scan_of_load"),
         ]
 
     def __str__(self) -> str:

@@ -122,6 +122,10 @@ GET /api/stations/{code}/queue
 GET /api/stations/{code}/shift
 POST /api/stations/{code}/permit
 POST /api/stations/{code}/reference-pass
+GET /api/stations/{code}/loads
+POST /api/stations/{code}/loads
+POST /api/stations/{code}/unload
+POST /api/stations/{code}/slots/{slot}/unlock
 POST /api/stations/{code}/track-in
 POST /api/stations/{code}/track-out
 GET /api/stations/{code}/unit/{sn}/data-specs

@@ -110,7 +110,7 @@ class Things:
 
     def url(self, endpoint: Endpoint) -> str:
         """The address of one of these things."""
-        names = {"carrier_no": "PANEL-1", **self.names.get(endpoint.subject, {})}
+        names = {"carrier_no": "PANEL-1", "slot": "F1", **self.names.get(endpoint.subject, {})}
         if "preparations" in endpoint.path:
             names["code"] = "PREP_X"
         if endpoint.path.startswith("/api/reports/"):
@@ -126,6 +126,9 @@ BODIES: dict[str, Any] = {
     "/api/defects": {"unitSn": "SN-1", "code": "OPEN"},
     "/api/stations/{code}/track-out": {"runNo": "RUN-1", "sn": "SN-1", "result": "PASS"},
     "/api/stations/{code}/reference-pass": {"sn": "GOLD-1", "result": "PASS"},
+    "/api/stations/{code}/loads": {"slot": "F1", "program": "TOP"},
+    "/api/stations/{code}/unload": {"slot": "F1"},
+    "/api/stations/{code}/slots/{slot}/unlock": {"reason": "The label was read."},
     "/api/carriers/{carrier_no}/depanel": {"boards": []},
     "/api/carriers/{carrier_no}/load": {"units": [{"sn": "SN-2"}]},
     "/api/carriers/{carrier_no}/unload": {},

@@ -1,0 +1,345 @@
+"""Slots are loaded by scanning: each scan is checked, done or refused, and kept."""
+
+from random import Random
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from mes.line_setup.loads import hooks
+from mes.line_setup.loads.models import Load, LoadMark, LoadScan, SlotLock
+from mes.line_setup.models import MaterialLot
+from mes.platform.accounts.roles import Role
+from mes.platform.hooks import Hook
+from mes.platform.outbox.models import MesEvent
+from tests.execution.support import assert_done, assert_refused
+from tests.factories import api_client
+from tests.line_setup.loads.support import (
+    OTHER,
+    PLACER,
+    ago,
+    make_material,
+    make_placers,
+    make_reel,
+    make_tool,
+    scan,
+    take_out,
+    text,
+    there,
+    told,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator() -> APIClient:
+    make_placers()
+    for lot in ("A", "B", "C"):
+        make_reel(lot)
+    return api_client(Role.OPERATOR)
+
+
+def outcomes() -> list[str]:
+    return list(LoadScan.objects.order_by("id").values_list("outcome", flat=True))
+
+
+def test_a_reel_is_loaded_and_shown(operator):
+    answer = assert_done(scan(operator, "F1", "A"), 201)
+    assert answer == {
+        "id": str(Load.objects.get().pk),
+        "stationCode": PLACER,
+        "slot": "F1",
+        "lotId": "A",
+        "materialCode": "R-10K",
+        "toolId": None,
+        "program": "",
+        "feederId": None,
+        "verify": "NO_LIST",
+        "state": "ACTIVE",
+        "from": answer["from"],
+        "to": None,
+    }
+    assert assert_done(operator.get(f"/api/stations/{PLACER}/loads"))["loads"] == [answer]
+    event = MesEvent.objects.get(event_type="LOAD_CHANGED")
+    assert (event.entity_id, event.payload["lotIds"]) == (PLACER, [MaterialLot.objects.get(lot_id="A").pk])
+
+
+def test_the_same_again_changes_nothing(operator):
+    first = assert_done(scan(operator, "F1", "A"), 201)
+    for action in ("LOAD", "REPLACE", "SPLICE"):
+        assert assert_done(scan(operator, "F1", "A", action=action), 200) == first
+    assert (Load.objects.count(), MesEvent.objects.count(), outcomes()) == (1, 1, [""] * 4)
+
+
+def test_replace_and_splice(operator):
+    scan(operator, "F1", "A")
+    details = assert_refused(scan(operator, "F1", "B"), "SLOT_OCCUPIED")
+    assert details == {"slot": "F1", "station": PLACER, "loaded": "A"}
+    assert assert_done(scan(operator, "F1", "B", action="SPLICE"), 201)["state"] == "NEXT"
+    assert there() == [(PLACER, "F1", "A", "ACTIVE"), (PLACER, "F1", "B", "NEXT")]
+    assert_done(scan(operator, "F1", "C", action="SPLICE"), 201)
+    assert there() == [(PLACER, "F1", "B", "ACTIVE"), (PLACER, "F1", "C", "NEXT")]
+    came_into_use = assert_done(scan(operator, "F1", "C", action="REPLACE"), 201)
+    assert came_into_use["state"] == "ACTIVE"
+    assert_done(scan(operator, "F1", "A", action="REPLACE"), 201)
+    assert there() == [(PLACER, "F1", "A", "ACTIVE")]
+    assert_refused(scan(operator, "F2", "B", action="SPLICE"), "SLOT_EMPTY")
+
+
+def test_one_place_at_a_time(operator):
+    scan(operator, "F1", "A")
+    for slot, station in (("F2", PLACER), ("F1", OTHER), ("F1", "SMT-12"), ("F1", "SHARED")):
+        details = assert_refused(scan(operator, slot, "A", station=station), "BOUND_ELSEWHERE")
+        assert details == {"code": "A", "slot": "F1", "place": PLACER}
+    assert_done(scan(operator, "F9", "A", station="SHARED", move=True), 201)
+    assert there() == [("SHARED", "F9", "A", "ACTIVE")]
+
+
+def test_shared_material_and_programs_are_in_several_places(operator):
+    make_reel("GLUE", "GLUE")
+    make_material("GLUE").__class__.objects.filter(code="GLUE").update(is_shared=True)
+    for station in (PLACER, "SMT-12"):
+        assert_done(scan(operator, "F1", "GLUE", station=station), 201)
+        assert_done(scan(operator, "PROGRAM", program="TOP-1", station=station), 201)
+    assert len(there()) == 4
+    assert_done(take_out(operator, slot="F1"))
+    assert len(there()) == 3
+
+
+def test_tools_and_feeders(operator):
+    make_tool("SQ-1")
+    make_tool("FD-7", kind="FEEDER")
+    assert assert_done(scan(operator, "FRONT", toolId="SQ-1"), 201)["toolId"] == "SQ-1"
+    assert assert_done(scan(operator, "F1", "A", feederId="FD-7"), 201)["feederId"] == "FD-7"
+    assert_refused(scan(operator, "F2", "B", feederId="FD-8"), "TOOL_NOT_FOUND", 404)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"status": "BLOCKED", "blocked_from": "AVAILABLE"}, "LOT_BLOCKED"),
+        ({"status": "SCRAPPED"}, "LOT_BLOCKED"),
+        ({"status": "USED_UP"}, "LOT_USED_UP"),
+        ({"expires_at": ago(1)}, "LOT_EXPIRED"),
+    ],
+)
+def test_a_lot_that_may_not_be_used(operator, fields, code):
+    make_reel("BAD", **fields)
+    scan(operator, "F1", "A")
+    assert_refused(scan(operator, "F1", "BAD"), code)  # before that the slot is taken
+    assert (outcomes(), LoadMark.objects.count()) == (["", code], 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [({"status": "MAINTENANCE"}, "TOOL_NOT_READY"), ({"max_uses": 5, "uses_since_service": 6}, "TOOL_WORN")],
+)
+def test_a_tool_that_may_not_be_used(operator, fields, code):
+    make_tool("SQ-1", **fields)
+    assert_refused(scan(operator, "FRONT", toolId="SQ-1"), code)
+
+
+def test_what_is_not_known_or_something_else(operator):
+    make_tool("SQ-1")
+    assert_refused(scan(operator, "F1", "NOBODY"), "LOT_NOT_FOUND", 404)
+    assert_refused(scan(operator, "F1", toolId="NOBODY"), "TOOL_NOT_FOUND", 404)
+    assert assert_refused(scan(operator, "F1", "SQ-1"), "SCAN_TYPE_MISMATCH", 422)["wanted"] == "LOT"
+    assert_refused(scan(operator, "F1", toolId="A"), "SCAN_TYPE_MISMATCH", 422)
+    assert_refused(scan(operator, "F1", "A", station="NONE"), "STATION_NOT_FOUND", 404)
+    assert_refused(scan(operator, "F1", "A", runNo="NONE"), "RUN_NOT_FOUND", 404)
+    assert not Load.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"slot": ""},
+        {"slot": " F1"},
+        {"slot": "F\u200b1"},
+        {"slot": "a//b"},
+        {"slot": "x" * 101},
+        {"slot": "F\x001"},
+        {"lotId": "x" * 101},
+        {"lotId": None},
+        {"lotId": "A", "toolId": "T"},
+        {"action": "EAT"},
+        {"at": "yesterday"},
+        {"at": "9999-12-31T00:00:00Z"},
+        {"move": "yes"},
+        {"extra": 1},
+    ],
+    ids=repr,
+)
+def test_bad_input(operator, body):
+    assert_refused(
+        operator.post(f"/api/stations/{PLACER}/loads", {"slot": "F1", "lotId": "A", **body}), "VALIDATION_ERROR", 400
+    )
+    assert not Load.objects.exists()
+
+
+@pytest.mark.parametrize("quantity", [-1, 1e300, 10**15, "12", "NaN", 0.00001])
+def test_bad_quantities(operator, quantity):
+    scan(operator, "F1", "A")
+    answer = take_out(operator, slot="F1", quantity=quantity)
+    assert answer.status_code == 400
+    assert len(there()) == 1
+
+
+def test_times_ahead_and_long_ago(operator):
+    assert_refused(scan(operator, "F1", "A", at=text(ago(-60))), "EVENT_TIME_IN_FUTURE", 422)
+    assert_refused(scan(operator, "F1", "A", at=text(ago(60 * 24 * 4000))), "EVENT_TOO_OLD", 422)
+
+
+# --- unloading ----------------------------------------------------------------------------------------------
+
+
+def test_unloading_by_slot_and_by_lot(operator):
+    scan(operator, "F1", "A")
+    scan(operator, "F1", "B", action="SPLICE")
+    scan(operator, "F2", "C")
+    [ended] = assert_done(take_out(operator, lotId="A", quantity=120.5))["loads"]
+    assert (ended["lotId"], ended["to"] is None) == ("A", False)
+    assert there() == [(PLACER, "F1", "B", "ACTIVE"), (PLACER, "F2", "C", "ACTIVE")]
+    assert MaterialLot.objects.get(lot_id="A").counted_quantity == 120.5
+    assert_refused(take_out(operator, lotId="A"), "SLOT_EMPTY")
+    assert_refused(take_out(operator, slot="F1", lotId="C"), "SLOT_EMPTY")
+    assert_done(take_out(operator, slot="F2", quantity=0))
+    assert MaterialLot.objects.get(lot_id="C").status == "USED_UP"
+    assert_refused(take_out(operator, slot="F2"), "SLOT_EMPTY")
+    assert_refused(take_out(operator), "VALIDATION_ERROR", 400)
+    assert there() == [(PLACER, "F1", "B", "ACTIVE")]
+
+
+def test_a_count_of_two_lots_is_of_neither(operator):
+    scan(operator, "F1", "A")
+    scan(operator, "F1", "B", action="SPLICE")
+    assert_refused(take_out(operator, slot="F1", quantity=5), "VALIDATION_ERROR", 400)
+    assert len(assert_done(take_out(operator, slot="F1"))["loads"]) == 2
+    assert there() == []
+
+
+# --- late scans ---------------------------------------------------------------------------------------------
+
+
+def test_a_late_scan_counts_at_its_time(operator):
+    late, before = ago(10), ago(20)
+    scan(operator, "F1", "A")
+    now = Load.objects.get().loaded_at
+    assert_done(scan(operator, "F1", "B", at=text(late)), 201)
+    assert told() == [("F1", "B", late, now), ("F1", "A", now, None)]
+    assert_done(scan(operator, "F2", "A", at=text(before)), 201)
+    assert told()[0] == ("F2", "A", before, now)
+    shown = assert_done(operator.get(f"/api/stations/{PLACER}/loads", {"at": text(late)}))["loads"]
+    assert [(load["slot"], load["lotId"]) for load in shown] == [("F1", "B"), ("F2", "A")]
+
+
+def test_earlier_news_of_a_load_begins_it_earlier(operator):
+    scan(operator, "F1", "A", at=text(ago(5)))
+    earlier = ago(9)
+    assert_done(scan(operator, "F1", "A", at=text(earlier)), 201)
+    assert told() == [("F1", "A", earlier, None)]
+    assert LoadScan.objects.filter(load=None).count() == 1  # the load that it was answered with is gone
+
+
+def play(client: APIClient, steps: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    Load.objects.all().delete()
+    LoadScan.objects.all().delete()
+    LoadMark.objects.all().delete()
+    for step in steps:
+        body = {name: value for name, value in step.items() if name != "unload"}
+        answer = take_out(client, **body) if step.get("unload") else scan(client, **body, move=True)
+        assert answer.status_code in (200, 201), answer.json()
+    return told()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_scans_in_any_order_leave_the_same_loads(operator, seed):
+    """What every order accepts: replacements and moves over two lines."""
+    random = Random(seed)
+    steps = []
+    for minute in range(9):
+        station, slot = random.choice([(PLACER, "F1"), (PLACER, "F2"), ("SMT-12", "F1")])
+        steps.append(
+            {
+                "slot": slot,
+                "lot_id": random.choice("ABC"),
+                "station": station,
+                "action": "REPLACE",
+                "at": text(ago(100 - minute)),
+            }
+        )
+    ordered = play(operator, steps)
+    shuffled = random.sample(steps, len(steps))
+    assert play(operator, shuffled) == ordered
+
+
+# --- locked slots -------------------------------------------------------------------------------------------
+
+
+def test_a_locked_slot_is_unlocked_with_a_reason(operator):
+    supervisor = api_client(Role.SUPERVISOR)
+    station = Load.station.field.related_model.objects.get(code=PLACER)
+    SlotLock.objects.create(station=station, slot="F/1", wrong_parts=3, locked_at=ago(1))
+    assert assert_refused(scan(operator, "F/1", "A"), "SLOT_LOCKED")["wrong"] == 3
+    address = f"/api/stations/{PLACER}/slots/F/1/unlock"
+    assert_refused(operator.post(address, {"reason": "x"}), "PERMISSION_DENIED", 403)
+    assert_refused(supervisor.post(address, {"reason": " "}), "VALIDATION_ERROR", 400)
+    assert_done(supervisor.post(address, {"reason": "the label was covered"}))
+    assert_done(supervisor.post(address, {"reason": "again"}))
+    lock = SlotLock.objects.get()
+    assert (lock.locked_at, lock.wrong_parts, lock.unlock_reason) == (None, 0, "the label was covered")
+    assert_done(scan(operator, "F/1", "A"), 201)
+
+
+# --- who, how much, and what others hear --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", Role)
+def test_who_may_load(operator, role):
+    client = api_client(role)
+    allowed = role in (Role.OPERATOR, Role.SUPERVISOR, Role.ADMIN)
+    assert scan(client, "F1", "A").status_code == (201 if allowed else 403)
+    assert take_out(client, slot="F1").status_code == (200 if allowed else 403)
+
+
+def test_a_token_of_another_station_loads_nothing(operator):
+    client = api_client(Role.OPERATOR, [OTHER])
+    assert_refused(scan(client, "F1", "A"), "PERMISSION_DENIED", 403)
+    assert_refused(client.get(f"/api/stations/{PLACER}/loads"), "PERMISSION_DENIED", 403)
+    assert_done(scan(client, "F1", "A", station=OTHER), 201)
+
+
+def test_rooms_beside_hear_of_a_change(operator, monkeypatch):
+    heard: list[hooks.Change] = []
+    hook: Hook[Any] = Hook()
+    hook.register(heard.append)
+    monkeypatch.setattr(hooks, "loads_changed", hook)
+    scan(operator, "F1", "A")
+    scan(operator, "F1", "A")
+    scan(operator, "F1", "B")
+    scan(operator, "F1", "A", station="SMT-12", move=True)
+    assert len(heard) == 2
+    assert (len(heard[0].stations), len(heard[1].stations)) == (1, 2)
+
+
+def count_statements(client: APIClient, slot: str, lot: str, **body: Any) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        assert_done(scan(client, slot, lot, **body), 201)
+    return len(captured)
+
+
+SCAN_STATEMENTS = 16
+
+
+def test_a_scan_takes_a_fixed_number_of_statements(operator):
+    assert_done(scan(operator, "F0", "C"), 201)
+    first = count_statements(operator, "F1", "A")
+    for number in range(30):
+        make_reel(f"R-{number}")
+        scan(operator, f"G{number}", f"R-{number}")
+        scan(operator, "F1", "B" if number % 2 else "A", action="REPLACE")
+    take_out(operator, slot="F1")
+    assert (first, count_statements(operator, "F1", "A")) == (SCAN_STATEMENTS, SCAN_STATEMENTS)
