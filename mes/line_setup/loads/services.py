@@ -23,6 +23,7 @@ from mes.line_setup.loads.models import Load, LoadMark, LoadScan, MarkKind, Mark
 from mes.line_setup.loads.queries import SHOWN, there
 from mes.line_setup.loads.rules import Place, Slot, Thing
 from mes.line_setup.lots.models import LotEvent, LotEventKind, LotStatus, MaterialLot
+from mes.line_setup.set_up_lists.queries import find_slot
 from mes.line_setup.tools.models import Tool
 from mes.plant.models import Line, Station
 from mes.plant.scans import ScanKind, look_up
@@ -79,8 +80,8 @@ def load(scanned: Scanned) -> Loaded:
     """Load a lot, a tool or a program into a slot of a station. The same in its slot again changes nothing.
 
     The first failure decides: StationNotFound, EventTimeInFuture, EventTooOld, LotNotFound, ToolNotFound,
-    ScanTypeMismatch, RunNotFound, what `faults.check_thing` raises, SlotLocked, WrongPart (its detail `locked` says
-    whether the slot is locked by it), LoadedElsewhere without `move`, SlotOccupied, SlotEmpty. Its scan is kept.
+    ScanTypeMismatch, what `faults.check_thing` raises, SlotLocked, RunNotFound, SetUpRunAmbiguous, SlotUnknown,
+    WrongPart (its detail `locked` says whether the slot is locked by it), LoadedElsewhere without `move`, SlotOccupied, SlotEmpty. Its scan is kept.
     """
     return _keeping_scan(scanned, lambda: _load(scanned))
 
@@ -124,12 +125,12 @@ def _load(scanned: Scanned) -> Loaded:
     check_bounds(scanned.at or asked_at, now=asked_at)
     item = _find_item(scanned)
     feeder = _find_tool(scanned.feeder_id) if scanned.feeder_id else None
-    run = get_or_raise(Run.objects, errors.RunNotFound, run_no=scanned.run_no) if scanned.run_no else None
     slot, thing = Slot(Place("station", station.pk), scanned.slot), _as_thing(item)
     item, shelves = lock_and_read([Touch(slot, thing, scanned.at or asked_at)], [station], item)
     at = scanned.at or timezone.now()
     check_thing(item, at)
     slot_lock = _check_lock(station, scanned.slot)
+    run, verify = _compare(scanned, station, item)
     mark = LoadMark(
         station=station,
         slot=scanned.slot,
@@ -137,7 +138,7 @@ def _load(scanned: Scanned) -> Loaded:
         at=at,
         feeder=feeder,
         run=run,
-        verify=Verify.NO_LIST,
+        verify=verify,
         source=MarkSource.SCAN,
         operator=scanned.by,
         recorded_by=scanned.by,
@@ -179,6 +180,27 @@ def _check_place(scanned: Scanned, station: Station, shelves: Shelves, slot: Slo
         raise errors.SlotOccupied(slot=slot.name, station=station.code, loaded=_code_of(others[0].load.thing))
     if not others and scanned.action == SPLICE:
         raise errors.SlotEmpty(slot=slot.name, station=station.code)
+
+
+def _compare(scanned: Scanned, station: Station, item: MaterialLot | Tool | str) -> tuple[Run | None, Verify]:
+    """Return how something compares with the list that counts, and whose that is.
+
+    Raises RunNotFound, SetUpRunAmbiguous, SlotUnknown, WrongPart.
+    """
+    expected = find_slot(station, scanned.slot, scanned.run_no)
+    if expected is None:
+        return None, Verify.NO_LIST
+    verify = expected.compare(**_compared(item))
+    if verify == Verify.WRONG_PART:
+        wanted = expected.place.names
+        raise errors.WrongPart(loaded=scanned.text, slot=scanned.slot, station=station.code, expected=wanted)
+    return expected.run, verify
+
+
+def _compared(item: MaterialLot | Tool | str) -> dict[str, Any]:
+    if isinstance(item, MaterialLot):
+        return {"material": item.material_id}
+    return {"tool": item.pk} if isinstance(item, Tool) else {"program": item}
 
 
 def _check_lock(station: Station, slot: str) -> SlotLock | None:

@@ -11,11 +11,13 @@ from rest_framework.test import APIClient
 from mes.line_setup.loads import hooks
 from mes.line_setup.loads.models import Load, LoadMark, LoadScan, SlotLock
 from mes.line_setup.models import MaterialLot
+from mes.line_setup.set_up_lists.models import RunSetUpList
+from mes.line_setup.set_up_lists.rules import ItemInput
 from mes.platform.accounts.roles import Role
 from mes.platform.hooks import Hook
 from mes.platform.outbox.models import MesEvent
 from tests.execution.support import assert_done, assert_refused
-from tests.factories import api_client
+from tests.factories import api_client, make_plant
 from tests.line_setup.loads.support import (
     OTHER,
     PLACER,
@@ -30,6 +32,7 @@ from tests.line_setup.loads.support import (
     there,
     told,
 )
+from tests.line_setup.set_up_lists.support import make_list, part
 
 pytestmark = pytest.mark.django_db
 
@@ -279,19 +282,69 @@ def test_scans_in_any_order_leave_the_same_loads(operator, seed):
 # --- locked slots -------------------------------------------------------------------------------------------
 
 
-def test_a_locked_slot_is_unlocked_with_a_reason(operator):
+@pytest.fixture
+def listed(operator: APIClient) -> APIClient:
+    """A run that goes by a list: F/1 takes R-10K or R-10K-B, F2 another part, FRONT one of two tools."""
+    plant = make_plant(units=1)
+    make_tool("SQ-1")
+    made = make_list(
+        plant,
+        part("F/1", alternates=["R-10K-B"]),
+        part("F2", "C-100N"),
+        ItemInput("SMT-01", "FRONT", "TOOL", tool_ids=["SQ-1"]),
+        ItemInput("SMT-01", "TOP", "PROGRAM", program="P-7"),
+    )
+    RunSetUpList.objects.create(run=plant.run, set_up_list=made)
+    make_reel("ALT", "R-10K-B")
+    make_reel("CAP", "C-100N")
+    make_reel("NOBODY-KNOWS")
+    MaterialLot.objects.filter(lot_id="NOBODY-KNOWS").update(material=None)
+    return operator
+
+
+def at_printer(client: APIClient, slot: str, lot_id: str | None = None, **body: Any) -> Any:
+    return scan(client, slot, lot_id, station="SMT-01", **body)
+
+
+def test_a_scan_is_compared_with_the_list_of_the_run(listed):
+    assert assert_done(at_printer(listed, "F/1", "A"), 201)["verify"] == "PASS"
+    assert assert_done(at_printer(listed, "F/1", "ALT", action="SPLICE"), 201)["verify"] == "ALTERNATE"
+    assert assert_done(at_printer(listed, "FRONT", toolId="SQ-1"), 201)["verify"] == "PASS"
+    assert assert_done(at_printer(listed, "TOP", program="P-7", runNo="RUN-1"), 201)["verify"] == "PASS"
+    make_tool("SQ-2")
+    for slot, body in (("F/1", {"toolId": "SQ-1"}), ("FRONT", {"toolId": "SQ-2"}), ("TOP", {"program": "P-8"})):
+        assert_refused(at_printer(listed, slot, **body), "WRONG_PART")
+    assert_refused(at_printer(listed, "F/1", "NOBODY-KNOWS"), "WRONG_PART")
+    assert_refused(at_printer(listed, "F99", "A"), "SLOT_UNKNOWN", 422)
+    assert set(LoadMark.objects.values_list("run__run_no", flat=True)) == {"RUN-1"}
+
+
+def test_the_third_wrong_part_in_a_row_locks_the_slot(listed):
+    assert_done(at_printer(listed, "F2", "CAP"), 201)
+    for _wrong in range(2):
+        details = assert_refused(at_printer(listed, "F/1", "CAP", move=True), "WRONG_PART")
+        assert (details["expected"], details["locked"]) == (["R-10K", "R-10K-B"], False)
+    assert_done(at_printer(listed, "F/1", "A"), 201)  # a good one begins the count anew
+    locked = [assert_refused(at_printer(listed, "F/1", "CAP"), "WRONG_PART")["locked"] for _wrong in range(3)]
+    assert locked == [False, False, True]
+    assert assert_refused(at_printer(listed, "F/1", "B", action="SPLICE"), "SLOT_LOCKED")["wrong"] == 3
+    assert_done(at_printer(listed, "F2", "CAP"))  # the others are open
+    assert outcomes().count("WRONG_PART") == 5 and len(there()) == 2
+
+
+def test_a_locked_slot_is_unlocked_with_a_reason(listed):
     supervisor = api_client(Role.SUPERVISOR)
-    station = Load.station.field.related_model.objects.get(code=PLACER)
-    SlotLock.objects.create(station=station, slot="F/1", wrong_parts=3, locked_at=ago(1))
-    assert assert_refused(scan(operator, "F/1", "A"), "SLOT_LOCKED")["wrong"] == 3
-    address = f"/api/stations/{PLACER}/slots/F/1/unlock"
-    assert_refused(operator.post(address, {"reason": "x"}), "PERMISSION_DENIED", 403)
+    address = "/api/stations/SMT-01/slots/F/1/unlock"
+    assert_refused(supervisor.post(address, {"reason": "x"}), "NOT_FOUND", 404)
+    for _wrong in range(3):
+        at_printer(listed, "F/1", "CAP")
+    assert_refused(listed.post(address, {"reason": "x"}), "PERMISSION_DENIED", 403)
     assert_refused(supervisor.post(address, {"reason": " "}), "VALIDATION_ERROR", 400)
     assert_done(supervisor.post(address, {"reason": "the label was covered"}))
     assert_done(supervisor.post(address, {"reason": "again"}))
     lock = SlotLock.objects.get()
     assert (lock.locked_at, lock.wrong_parts, lock.unlock_reason) == (None, 0, "the label was covered")
-    assert_done(scan(operator, "F/1", "A"), 201)
+    assert_done(at_printer(listed, "F/1", "A"), 201)
 
 
 # --- who, how much, and what others hear --------------------------------------------------------------------
