@@ -81,7 +81,8 @@ def load(scanned: Scanned) -> Loaded:
 
     The first failure decides: StationNotFound, EventTimeInFuture, EventTooOld, LotNotFound, ToolNotFound,
     ScanTypeMismatch, what `faults.check_thing` raises, SlotLocked, RunNotFound, SetUpRunAmbiguous, SlotUnknown,
-    WrongPart (its detail `locked` says whether the slot is locked by it), LoadedElsewhere without `move`, SlotOccupied, SlotEmpty. Its scan is kept.
+    WrongPart (its detail `locked` says whether the slot is locked by it), LoadedElsewhere without
+    `move`, SlotOccupied, SlotEmpty. Its scan is kept.
     """
     return _keeping_scan(scanned, lambda: _load(scanned))
 

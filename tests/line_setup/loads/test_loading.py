@@ -384,7 +384,7 @@ def count_statements(client: APIClient, slot: str, lot: str, **body: Any) -> int
     return len(captured)
 
 
-SCAN_STATEMENTS = 16
+SCAN_STATEMENTS = 17
 
 
 def test_a_scan_takes_a_fixed_number_of_statements(operator):
