@@ -890,6 +890,23 @@ class NotBound(DomainError):
     code, message = "NOT_BOUND", _("“{code}” is not bound to line “{line}”.")
 
 
+class LotExists(DomainError):
+    code, message = "LOT_EXISTS", _("There is a lot “{lot}” already.")
+
+
+class LotMaterialMismatch(DomainError):
+    code = "LOT_MATERIAL_MISMATCH"
+    message = _("Lot “{lot}” is of material “{material}”, not “{told}”.")
+
+
+class LotStatusInvalid(DomainError):
+    code, message = "LOT_STATUS_INVALID", _("Lot “{lot}” is in status “{status}”, in which this cannot be done.")
+
+
+class QuantityExceeded(DomainError):
+    code, message = "QUANTITY_EXCEEDED", _("Lot “{lot}” has {rest} left: {quantity} cannot be taken out.")
+
+
 class LotBlocked(DomainError):
     code, message = "LOT_BLOCKED", _("Lot “{lot}” is blocked.")
 
@@ -900,6 +917,10 @@ class LotUsedUp(DomainError):
 
 class LotExpired(DomainError):
     code, message = "LOT_EXPIRED", _("Lot “{lot}” is past its expiry date.")
+
+
+class MsdExpired(DomainError):
+    code, message = "MSD_EXPIRED", _("The floor life of lot “{lot}” is used up.")
 
 
 class TimeRuleNotWaivable(DomainError):
@@ -983,6 +1004,10 @@ class FileTypeRefused(Unprocessable):
 
 class ScanTypeMismatch(Unprocessable):
     code, message = "SCAN_TYPE_MISMATCH", _("“{text}” is {kind}. What is wanted here is {wanted}.")
+
+
+class LabelUnreadable(Unprocessable):
+    code, message = "LABEL_UNREADABLE", _("This label cannot be read: {why}")
 
 
 class SnUnreadable(Unprocessable):

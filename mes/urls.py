@@ -6,6 +6,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from mes.line_setup import api as line_setup
+from mes.line_setup.lots import api as material_lots
 from mes.plant import api as plant
 from mes.platform.audit import api as audit
 from mes.platform.bulk_actions import api as bulk_actions
@@ -49,6 +50,7 @@ for subject in (
     readiness,
     prep_policies,
     line_setup,
+    material_lots,
     time_rules,
     events,
     bulk_actions,

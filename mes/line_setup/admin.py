@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from mes.line_setup.models import (
     LineBinding,
+    LotEvent,
     MaintenanceTask,
     MaterialLot,
     SolderPasteUsage,
@@ -14,7 +15,7 @@ from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
 from mes.platform.scans import LOT, TOOL
 from mes.sections import MACHINES
 
-MACHINES.add(Tool, MaterialLot, SolderPasteUsage, LineBinding, MaintenanceTask)
+MACHINES.add(Tool, MaterialLot, LotEvent, SolderPasteUsage, LineBinding, MaintenanceTask)
 
 
 @admin.register(Tool)
@@ -64,6 +65,9 @@ class MaterialLotAdmin(ScanSearch, ReadOnlyAdmin):
         "lot_id",
         "material",
         "status",
+        "quantity",
+        "supplier_lot",
+        "date_code",
         "paste_status",
         "status_at",
         "expires_at",
@@ -72,7 +76,17 @@ class MaterialLotAdmin(ScanSearch, ReadOnlyAdmin):
     )
     list_filter = ("status", "paste_status")
     list_select_related = ("material",)
-    search_fields = ("lot_id",)
+    search_fields = ("lot_id", "supplier_lot__exact")
+
+
+@admin.register(LotEvent)
+class LotEventAdmin(ReadOnlyAdmin):
+    """What happened to lots."""
+
+    list_display = ("lot", "kind", "at", "quantity", "temperature_c", "other", "reason", "operator", "recorded_by")
+    list_filter = ("kind",)
+    list_select_related = ("lot", "other")
+    search_fields = ("lot__lot_id__exact",)
 
 
 @admin.register(SolderPasteUsage)

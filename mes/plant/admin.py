@@ -199,7 +199,8 @@ class MaterialAdmin(ScanSearch, MasterDataAdmin):
 
     scan_part = MATERIAL
 
-    list_display = ("code", "name", "unit")
+    list_display = ("code", "name", "unit", "msl", "trace_level")
+    list_filter = ("msl",)
     search_fields = ("code", "name")
     inlines = (BomItemInline,)
 

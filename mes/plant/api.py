@@ -14,11 +14,14 @@ from mes import errors
 from mes.plant import rules
 from mes.plant.hooks import list_choices
 from mes.plant.models import (
+    LONGEST_PART,
+    MOST_PARTS,
     BomItem,
     Equipment,
     Line,
     Material,
     MaterialControl,
+    MoistureSensitivity,
     Operation,
     OperationKind,
     ProcessType,
@@ -301,15 +304,48 @@ class OperationViewSet(_InUseMixin, CodeModelViewSet):
 class MaterialSerializer(_PlantSerializer):
     """A material."""
 
+    manufacturerParts = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_PART),
+        required=False,
+        max_length=MOST_PARTS,
+        help_text="What its makers call it: `1P` of their labels.",
+    )
+    msl = OptionalChoiceField(
+        choices=MoistureSensitivity.choices, help_text="Moisture sensitivity (J-STD-020). Null: no floor life."
+    )
+    bodyThicknessMm = serializers.DecimalField(
+        max_digits=6, decimal_places=3, min_value=0, required=False, allow_null=True, coerce_to_string=False
+    )
+    isShared = serializers.BooleanField(required=False, help_text="One lot may be in several slots at once.")
+    traceLevel = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=4, help_text="IPC-1782, of a product."
+    )
+
     class Meta:
         model = Material
-        fields = ("id", "code", "name", "unit")
+        fields = (
+            "id",
+            "code",
+            "name",
+            "unit",
+            "manufacturerParts",
+            "msl",
+            "bodyThicknessMm",
+            "isShared",
+            "traceLevel",
+        )
 
 
 @describe(
     "material",
     "materials",
-    example={"code": "R-0402-10K", "name": "Resistor 10 kΩ 0402", "unit": "pcs"},
+    example={
+        "code": "R-0402-10K",
+        "name": "Resistor 10 kΩ 0402",
+        "unit": "pcs",
+        "manufacturerParts": ["RC0402FR-0710KL"],
+        "msl": "1",
+    },
     change={"name": "Resistor 10 kΩ 1 % 0402"},
 )
 class MaterialViewSet(CodeModelViewSet):
@@ -320,7 +356,7 @@ class MaterialViewSet(CodeModelViewSet):
     not_found = errors.MaterialNotFound
     capabilities = MASTER_DATA
     station_access = READS_SHARED
-    filters = {"unit": "unit"}
+    filters = {"unit": "unit", "msl": "msl"}
     search_fields = ("code", "name")
 
 
@@ -331,10 +367,13 @@ class BomItemSerializer(StrictModelSerializer):
     parentCode = CodeRelatedField(source="parent", queryset=Material.objects.all(), not_found=errors.MaterialNotFound)
     childCode = CodeRelatedField(source="child", queryset=Material.objects.all(), not_found=errors.MaterialNotFound)
     quantity = serializers.DecimalField(max_digits=12, decimal_places=4, coerce_to_string=False)
+    refDes = serializers.ListField(
+        child=serializers.CharField(max_length=100), required=False, help_text="Where it stands on the parent: R1, R2."
+    )
 
     class Meta:
         model = BomItem
-        fields = ("id", "parentCode", "childCode", "quantity")
+        fields = ("id", "parentCode", "childCode", "quantity", "refDes")
 
     def validate_quantity(self, value: Decimal) -> Decimal:
         """Say at the field what the database would refuse."""
@@ -354,7 +393,7 @@ class BomItemSerializer(StrictModelSerializer):
 @describe(
     "BOM item",
     "BOM items",
-    example={"parentCode": "BOARD-1", "childCode": "R-0402-10K", "quantity": 12},
+    example={"parentCode": "BOARD-1", "childCode": "R-0402-10K", "quantity": 2, "refDes": ["R1", "R2"]},
     change={"quantity": 14},
 )
 class BomItemViewSet(IdModelViewSet):

@@ -60,7 +60,8 @@ class Part:
 
 
 UNIT = Part(gettext_lazy("serial number"), ("21",), ("S",))
-LOT = Part(gettext_lazy("lot number"), ("10",), ("1T",))
+# A package by its own number, before the lot of its maker, which many packages share.
+LOT = Part(gettext_lazy("lot number"), ("10",), ("3S", "S", "1T"))
 MATERIAL = Part(gettext_lazy("material number"), ("240",), ("P", "1P"))
 TOOL = Part(gettext_lazy("serial number"), ("21",), ("S",))  # a stencil or a carrier is known by its own
 
@@ -154,8 +155,8 @@ def _read_envelope(text: str) -> Iterator[_Part]:
 
 
 def _read_data_identifiers(fields: str) -> Iterator[_Part]:
-    """Read fields of ASC MH10.8.2, parted by GS. One without data says nothing; real labels have such."""
-    for content in fields.split(_GS):
+    """Read fields of ASC MH10.8.2, parted by GS. One without data, or empty, says nothing; real labels have such."""
+    for content in filter(None, fields.split(_GS)):
         match = _DATA_IDENTIFIER.fullmatch(content)
         if match is None:
             raise _Broken(_("“%(field)s” begins with no data identifier.") % {"field": _short(content)})

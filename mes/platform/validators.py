@@ -20,13 +20,13 @@ CODE_PATTERN = rf"^(?!.*//)[^/\s{_UNSEEN}]([^{_UNSEEN}]*[^/\s{_UNSEEN}])?$"
 # a name that has slashes means one thing. A test compares them with the addresses there are.
 # fmt: off
 INTERFACE_WORDS = frozenset({
-    "active-run", "authorize", "cancel", "close", "close-check", "compile", "complete", "completion", "confirm",
-    "create", "data-specs", "depanel", "deviations", "dispose", "effective-config", "end", "execution-config",
-    "go-on-station", "history", "hold", "ingest-preview", "load", "loads", "mrb-decision", "panels", "passes",
-    "permit", "precheck", "queue", "readiness", "record", "reference-pass", "relabel", "release", "reopen", "resume",
-    "revoke", "rework", "runs", "sample", "scrap", "set-up", "setup-list", "shift", "sign", "slots", "solder-paste",
-    "split", "start", "status", "stencil", "stop-station", "track-in", "track-out", "unit", "units", "unload",
-    "unlock", "unscrap", "versions", "waive",
+    "active-run", "authorize", "block", "cancel", "close", "close-check", "compile", "complete", "completion",
+    "confirm", "create", "data-specs", "depanel", "deviations", "dispose", "effective-config", "end", "events",
+    "execution-config", "go-on-station", "history", "hold", "ingest-preview", "load", "loads", "mrb-decision",
+    "panels", "passes", "permit", "precheck", "queue", "readiness", "record", "reference-pass", "relabel",
+    "release", "reopen", "resume", "revoke", "rework", "runs", "sample", "scrap", "set-up", "setup-list", "shift",
+    "sign", "slots", "solder-paste", "split", "start", "status", "stencil", "stop-station", "track-in", "track-out",
+    "unblock", "unit", "units", "unload", "unlock", "unscrap", "versions", "waive",
 })
 # fmt: on
 _FIRST_WORD = "resolve-unit"  # stands where stations have their codes

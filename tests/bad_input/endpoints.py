@@ -28,6 +28,7 @@ THINGS: dict[str, dict[str, str]] = {
     "materials": {"code": "M-1"},
     "integration/lines": {"code": "SMT-A"},
     "stencils": {"stencil_id": "ST-1"},
+    "material-lots": {"lot_id": "R-1"},
     "reference-units": {"sn": "GOLD-1"},
 }
 

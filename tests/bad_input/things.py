@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 from execution.deviations import services as deviations
 from execution.models import Defect, DefectAlias, DefectCode, ReworkTask, SamplingState
 from integration.models import FailedMessage
-from mes.line_setup.models import Tool
+from mes.line_setup.models import MaterialLot, Tool
 from mes.line_setup.set_up_lists.models import SetUpList
 from mes.plant.models import BomItem, Equipment, Material
 from mes.platform.accounts.roles import Role
@@ -40,6 +40,7 @@ def make_things() -> dict[str, dict[str, str]]:
     example = MappingExample.objects.create(config=config, name="A pass", event={}, expected={"phase": None})
     Tool.objects.create(tool_id="ST-1")
     set_up_list = SetUpList.objects.create(route=plant.routing, line=plant.line, revision=1)
+    MaterialLot.objects.create(lot_id="R-1", material=paste, quantity=500)
     Source.objects.create(code="AOI-1")
     ReferenceUnit.objects.create(sn="GOLD-1", kind="GOLDEN")
     client.post("/api/integration/device-data", make_event("failed", runNo="RUN-9"))

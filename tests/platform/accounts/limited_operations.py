@@ -24,6 +24,9 @@ GET /api/files/{id}/content
 GET /api/hold-rules
 GET /api/hold-rules/{code}
 GET /api/ingest/presets
+GET /api/material-lots
+GET /api/material-lots/{lot_id}
+GET /api/material-lots/{lot_id}/events
 GET /api/materials
 GET /api/materials/{code}
 GET /api/operations
@@ -247,6 +250,12 @@ PATCH /api/oqc/sampling-rules/{id}
 POST /api/lines
 DELETE /api/lines/{code}
 PATCH /api/lines/{code}
+POST /api/material-lots
+PATCH /api/material-lots/{lot_id}
+POST /api/material-lots/{lot_id}/block
+POST /api/material-lots/{lot_id}/events
+POST /api/material-lots/{lot_id}/split
+POST /api/material-lots/{lot_id}/unblock
 POST /api/materials
 DELETE /api/materials/{code}
 PATCH /api/materials/{code}

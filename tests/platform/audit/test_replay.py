@@ -12,7 +12,7 @@ from django.utils import timezone
 from execution.quality.defect_codes.models import DefectAlias, DefectCode
 from execution.quality.first_article.models import FirstArticle
 from execution.quality.oqc.models import OqcInspection, SamplingRule, SamplingState
-from mes.line_setup.models import Tool
+from mes.line_setup.models import MaterialLot, Tool
 from mes.line_setup.set_up_lists.models import RunSetUpList, SetUpItem, SetUpList
 from mes.plant.models import BomItem, Equipment, Material, Operation
 from mes.platform.accounts.models import DeviceTokenStation
@@ -55,6 +55,7 @@ def things(db: None) -> list[Tracked]:
     BomItem.objects.create(parent=parent, child=child, quantity=2)
     Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
     tool = Tool.objects.create(tool_id="ST-1")
+    MaterialLot.objects.create(lot_id="R-1", material=child)
     set_up_list = SetUpList.objects.create(route=Routing.objects.order_by("pk")[0], line=plant.line, revision=1)
     item = SetUpItem.objects.create(set_up_list=set_up_list, station=plant.stations["REF-01"], slot="1", material=child)
     item.alternates.add(parent)
