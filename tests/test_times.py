@@ -26,6 +26,8 @@ OF_NOTHING_THAT_HAPPENED = {
     "POST /api/routes effectiveFrom",
     "POST /api/routes effectiveTo",
     "POST /api/runs/{run_no}/deviations expiresAt",
+    "POST /api/material-lots expiresAt",
+    "PATCH /api/material-lots/{lot_id} expiresAt",
     "POST /api/reference-units expiresAt",
     "PATCH /api/reference-units/{sn} expiresAt",
 }
@@ -63,6 +65,8 @@ def body_of(door: str) -> dict[str, Any]:
     plant = make_plant()
     Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
     into_oven(api_client(Role.ADMIN))
+    if "/material-lots/" in door:
+        return {"kind": "OPENED"}
     if door.endswith("active-run"):
         return {"runNo": "RUN-1"}
     if door.endswith("track-in"):

@@ -282,6 +282,8 @@ _LOT = OpenApiExample(
     },
     request_only=True,
 )
+_SPLIT = OpenApiExample("A part", value={"newLotId": "R-000417/2", "quantity": 1000}, request_only=True)
+_REASON = OpenApiExample("A reason", value={"reason": "The supplier calls it back."}, request_only=True)
 _LABEL = OpenApiExample(
     "A label",
     value={"label": "[)>{RS}06{GS}PR-0402-10K{GS}Q5000{GS}1TL2601{GS}10D2603{GS}3SR-000417{RS}{EOT}"},
@@ -352,7 +354,7 @@ class MaterialLotViewSet(CodeModelViewSet):
         lot: Any = serializer.instance
         serializer.instance = services.change(lot.lot_id, dict(serializer.validated_data))
 
-    @extend_schema(summary="Split a material lot", request=LotSplit, responses={201: LotSerializer})
+    @extend_schema(summary="Split a material lot", request=LotSplit, responses={201: LotSerializer}, examples=[_SPLIT])
     @action(detail=True, methods=["post"])
     def split(self, request: Request, lot_id: str) -> Response:
         """Take a part of it out as a lot of its own, which is answered."""
@@ -363,7 +365,11 @@ class MaterialLotViewSet(CodeModelViewSet):
         return _answer(new, status=201)
 
     @extend_schema(
-        summary="Block a material lot", description=BLOCKING, request=LotDecision, responses={200: LotSerializer}
+        summary="Block a material lot",
+        description=BLOCKING,
+        request=LotDecision,
+        responses={200: LotSerializer},
+        examples=[_REASON],
     )
     @action(detail=True, methods=["post"])
     def block(self, request: Request, lot_id: str) -> Response:
@@ -372,7 +378,11 @@ class MaterialLotViewSet(CodeModelViewSet):
         return _answer(services.block(lot_id, reason=reason, who=who_asks(request)))
 
     @extend_schema(
-        summary="Unblock a material lot", description=BLOCKING, request=LotDecision, responses={200: LotSerializer}
+        summary="Unblock a material lot",
+        description=BLOCKING,
+        request=LotDecision,
+        responses={200: LotSerializer},
+        examples=[_REASON],
     )
     @action(detail=True, methods=["post"])
     def unblock(self, request: Request, lot_id: str) -> Response:
