@@ -166,7 +166,7 @@ def _clocks(run: Run, rules: Sequence[TimeRuleDefinition], began: datetime) -> I
                 warning_minutes=0,
                 start_key=f"bench-{sn}",
                 started_at=began,
-                expires_at=began + timedelta(minutes=rule.duration_minutes),
+                expires_at=began + timedelta(minutes=rule.duration_minutes or 0),
                 ended_at=ended,
                 ending="END" if ended else "",
             )

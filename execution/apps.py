@@ -10,7 +10,7 @@ class ExecutionConfig(AppConfig):
 
     def ready(self) -> None:
         """Let values go in time, tell readiness of stations, units and device values, and monitoring of holds."""
-        from execution import hooks, integrity, queries, readiness_checks, scan_sources, unit_notices
+        from execution import hooks, integrity, queries, readiness_checks, scan_sources, time_holds, unit_notices
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.deviations import services as deviations
@@ -45,7 +45,7 @@ class ExecutionConfig(AppConfig):
         from mes.production.approvals import kinds
         from mes.production.hooks import closing_checks, run_ended, units_placed
         from mes.specs.hooks import value_drawers
-        from mes.time_rules.hooks import scrap_finders
+        from mes.time_rules.hooks import holders, scrap_finders
 
         kinds.register(KIND, deviations.KIND)
         run_ended.register(deviations.end_of_run)
@@ -70,6 +70,7 @@ class ExecutionConfig(AppConfig):
         rules.register(*integrity.RULES)
         scans.sources.register(*scan_sources.SOURCES)
         scans.readers.register(scan_sources.read)
+        holders.register(time_holds.hold_out_of_time)
         scrap_finders.register(queries.find_scrap_times)
         units_placed.register(hooks.announce_all)
         run_ended.register(first_articles.cancel_open)

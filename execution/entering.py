@@ -12,11 +12,12 @@ from functools import cached_property
 from django.conf import settings
 from django.utils import timezone
 
-from execution import rules
+from execution import minimum_times, rules
 from execution.deviations.rules import lets_run
 from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState
 from mes import errors
+from mes.plant.models import StationType
 from mes.production import runs
 from mes.production.models import Run, UnitStatus
 from mes.qualifications.queries import Worker
@@ -93,6 +94,7 @@ class Entering:
         yield from self._list_refusals_of_worker()
         if state is not None:
             yield from self._list_refusals_of_time(state)
+            yield from self._list_refusals_of_waits(state)
 
     def _list_refusals_of_unit(self, state: UnitState) -> Iterator[errors.DomainError]:
         run, step = self.run, self.step
@@ -127,3 +129,13 @@ class Entering:
             rules.check_time(self.at, now=timezone.now(), previous=state.last_out, skew=settings.MES_CLOCK_SKEW)
         except errors.DomainError as refusal:
             yield refusal
+
+    def _list_refusals_of_waits(self, state: UnitState) -> Iterator[errors.DomainError]:
+        run, step = self.run, self.step
+        if state.waits is None or run is None or step is None:
+            return
+        attempt = state.count_attempts(run.pk, step.step_no) + 1
+        source = step.station_type if self.by_machine else StationType.MANUAL
+        yield from minimum_times.list_refusals(
+            state.waits, sn=state.unit.sn, run=run, step=step, source=source, attempt=attempt, at=self.at
+        )

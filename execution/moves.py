@@ -160,14 +160,16 @@ def leave(
     defects: Sequence[ReportedDefect] = (),
     source_system: str = "",
     override: ResultOverride | None = None,
+    strokes: int = 1,
 ) -> None:
     """Close the track of a move and send the unit where the result leads. With an `override`, that is FAIL.
 
     `source` is AUTO for what a machine reports: then only AUTO specs take values. `operator` is who is said to do it,
-    `by` who is signed in, `source_system` what reported. `misfits` are values that could not even be read. What does
-    not fit is left out of a report that fails the unit or holds it, and named in the move's `misfits`; any other report
-    is refused for it. `defects` are made, and a FAIL always has one. A unit with open defects does not pass: what a
-    person says of it is refused, what a machine says becomes FAIL.
+    `by` who is signed in, `source_system` what reported. `strokes` are 0 of a unit that others of its print left with.
+    `misfits` are values that could not even be read. What does not fit is left out of a report that fails the unit or
+    holds it, and named in the move's `misfits`; any other report is refused for it. `defects` are made, and a FAIL
+    always has one. A unit with open defects does not pass: what a person says of it is refused, what a machine says
+    becomes FAIL.
     Raises DefectCodeNotFound, ResultContradictsDefect, the first of `misfits`, RequiredDataMissing, DataSpecNotFound,
     SpecNotBound, SpecNotAuto, DataTypeMismatch, EventTimeInFuture, EventTimeOutOfOrder.
     """
@@ -211,7 +213,7 @@ def leave(
     else:
         move.passed_defect_ids = found.list_passed(move.state.open_defects, track)
     move.next_step_no = _advance(move)
-    move.events.append(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step))
+    move.events.append(track_event(EventType.TRACK_OUT, track, unit=unit, run=track.run, step=step, strokes=strokes))
     _raise_alarms(move, key=f"track-out:{track.pk}")
 
 

@@ -14,10 +14,17 @@ from mes.routing.snapshots import StepSnapshot
 
 
 def track_event(
-    event_type: EventType, track: Track, *, unit: Unit, run: Run, step: StepSnapshot, is_reviewed: bool = False
+    event_type: EventType,
+    track: Track,
+    *,
+    unit: Unit,
+    run: Run,
+    step: StepSnapshot,
+    is_reviewed: bool = False,
+    strokes: int = 1,
 ) -> NewEvent:
     """Return the TRACK_IN or TRACK_OUT of a track. With `is_reviewed`, the TRACK_OUT that a review puts in place of the
-    one there was, which it names.
+    one there was, which it names. `strokes` are those of its tools: several units of one print have one together.
     """
     key = f"{event_type.value.lower().replace('_', '-')}:{track.pk}"
     return NewEvent(
@@ -39,6 +46,7 @@ def track_event(
             "attempt": track.attempt,
             "source": track.source,
             "result": track.result or None,
+            **({"strokes": 0 if is_reviewed else strokes} if event_type == EventType.TRACK_OUT else {}),
             **({"supersedes": key} if is_reviewed else {}),
             **({"isFinished": True} if unit.status == UnitStatus.DONE else {}),
         },

@@ -44,6 +44,7 @@ LIFTED_BY: Mapping[type[errors.DomainError], tuple[Capability, ...]] = {
     errors.LineOnHold: _LET_GO_ON,
     errors.StationStopped: _LET_GO_ON,
     errors.OperatorNotQualified: (Capability.QUALIFY,),
+    errors.TimeTooEarly: (Capability.WAIVE,),
     errors.SnMaskMismatch: (Capability.ROUTES,),
     errors.CarrierEmpty: (Capability.TRACK,),
     errors.CarrierNotFound: (Capability.TRACK,),

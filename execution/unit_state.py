@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from django.db.models import Model
 
+from execution import minimum_times
 from execution.data import values
 from execution.deviations import rules as deviations
 from execution.deviations.rules import InForce
@@ -46,7 +47,7 @@ class UnitState:
     `next_track_id` is the id of the track that it may open; `carrier_track_id` the carrier's pass of its open one.
     `line_stop` is why the line of its run is stopped, None while it runs; `in_force` are the deviations of its run that
     cover it; `has_open_repair`: it is to be repaired before it enters a step again. `codes_version` is that of the
-    defect codes (`catalogue.of_version`).
+    defect codes (`catalogue.of_version`). `waits` is what least times are read from, None where no rule has one.
     """
 
     unit: Unit
@@ -60,6 +61,7 @@ class UnitState:
     has_open_repair: bool = False
     open_defects: Sequence[OpenDefect] = ()
     codes_version: str = ""
+    waits: minimum_times.Waits | None = None
 
     @property
     def failed_steps(self) -> frozenset[int]:
@@ -151,6 +153,7 @@ _OTHERS = [
     "EXISTS (SELECT FROM execution_reworktask WHERE unit_id = u.id AND status = 'OPEN')",
     OPEN_DEFECTS,
     catalogue.SELECT_VERSION,
+    minimum_times.WAITS,
 ]
 _PASSES = """
     (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at, station_id)
@@ -232,9 +235,19 @@ def load_states(
 
 
 def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
-    digest, line_code, wo_no, station_code, carrier_track_id, line_stop, in_force, is_in_repair, found, version = row[
-        _OTHERS_AT:_PASSES_AT
-    ]
+    (
+        digest,
+        line_code,
+        wo_no,
+        station_code,
+        carrier_track_id,
+        line_stop,
+        in_force,
+        is_in_repair,
+        found,
+        version,
+        waits,
+    ) = row[_OTHERS_AT:_PASSES_AT]
     unit = _from_row(Unit, row[:_RUN_AT])
     run = None
     if unit.run_id is not None:
@@ -265,6 +278,7 @@ def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
         is_in_repair,
         _decode_open_defects(found) if found else (),
         version or "",
+        minimum_times.decode(waits) if waits else None,
     )
 
 

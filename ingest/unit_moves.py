@@ -72,6 +72,7 @@ class EventMoves:
     misfits: list[Misfit] = field(default_factory=list)
     references: dict[str, str] = field(default_factory=dict)
     last_error: errors.DomainError | None = None
+    is_counted: bool = False  # the stroke by which its units were worked together
     codes: Codes = field(default_factory=codes_when_asked)
 
     @property
@@ -175,6 +176,7 @@ def decide_moves(
         by=event.by,
         carried=() if carrier is None else carrier.received,
         too_late=too_late or {},
+        is_counted=rest_of is not None,
     )
     for unreadable in unreadable_items:
         event_moves.leave_out_item(unreadable)
@@ -341,6 +343,7 @@ def _find_or_record_pass(
     extracted = event_moves.extracted
     begun = _find_pass_begun(carrier, event_moves, units) if extracted.phase in (OUT, DATA) else None
     if begun is not None and extracted.phase == OUT:
+        event_moves.is_counted |= begun.out_at is not None
         carriers.end_pass(begun, at=extracted.occurred_at)
     if begun is not None:
         return begun
@@ -388,6 +391,7 @@ def _leave_out_skipped(event_moves: EventMoves, context: EventContext, reports: 
                 by=event_moves.by,
                 source="AUTO",
                 override=ResultOverride.SKIP,
+                strokes=0,
             )
             event_moves.moves.append(move)
         except errors.DomainError as error:
@@ -482,8 +486,10 @@ def _move(
         misfits=misfits,
         defects=report.defects,
         source_system=event_moves.source,
+        strokes=0 if event_moves.is_counted else 1,
     )
     event_moves.leave_out_values(move.misfits)
+    event_moves.is_counted = True
     return move
 
 

@@ -45,7 +45,7 @@ SUBJECTS = (
         ("stations", "units", "carriers", "scans", "reference-units"),
         "STATION_NOT_FOUND UNIT_NOT_FOUND TRACK_NOT_FOUND CARRIER_NOT_FOUND RUN_NOT_AUTHORIZED RUN_ON_HOLD "
         "UNIT_ALREADY_IN_STATION UNIT_NOT_IN_STATION UNIT_ALREADY_DONE UNIT_OUT_FAILED UNIT_ON_HOLD "
-        "UNIT_SCRAPPED STATION_MISMATCH STEP_MISMATCH OPERATOR_NOT_QUALIFIED "
+        "UNIT_SCRAPPED STATION_MISMATCH STEP_MISMATCH OPERATOR_NOT_QUALIFIED TIME_TOO_EARLY "
         "DEFECT_CODE_NOT_FOUND RESULT_CONTRADICTS_DEFECT "
         "REQUIRED_DATA_MISSING SN_UNREADABLE SN_MASK_MISMATCH SN_TAKEN SN_IS_REFERENCE REFERENCE_UNIT_NOT_FOUND "
         "SCAN_AMBIGUOUS SCAN_TYPE_MISMATCH LOT_NOT_FOUND TOOL_NOT_FOUND LOT_BLOCKED LOT_USED_UP LOT_EXPIRED "
@@ -140,9 +140,9 @@ SUBJECTS = (
     ),
     Subject(
         "Line set-up",
-        "Stencils and solder paste, what is bound to a line, and what its slots must hold.",
-        ("stencils", "solder-paste-lots", "solder-paste-usages", "setup-lists"),
-        "SETUP_LIST_NOT_FOUND LIST_RELEASED ROUTE_NOT_FOUND "
+        "Tools, stencils and solder paste, what is bound to a line, and what its slots must hold.",
+        ("tools", "stencils", "solder-paste-lots", "solder-paste-usages", "setup-lists"),
+        "TOOL_NOT_FOUND SETUP_LIST_NOT_FOUND LIST_RELEASED ROUTE_NOT_FOUND "
         "STENCIL_NOT_FOUND LINE_NOT_FOUND LINE_OCCUPIED BOUND_ELSEWHERE NOT_BOUND EDIT_CONFLICT SCAN_TYPE_MISMATCH",
     ),
     Subject(

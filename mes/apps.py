@@ -85,6 +85,7 @@ class MesConfig(AppConfig):
         scans.sources.register(*production_scans.SOURCES, *plant_scans.SOURCES)
         run_ended.register(active_runs.end_all)
         signed_records.register(SIGNED)
+        time_rules.register_locks()
         line_setup.register()
         time_rules.register()
         references.user_finders.register(find_users)

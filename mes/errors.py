@@ -733,6 +733,13 @@ class UnitOutFailed(DomainError):
     code, message = "UNIT_OUT_FAILED", _("Unit “{sn}” failed and waits for a disposition.")
 
 
+class TimeTooEarly(DomainError):
+    """The least time of a time rule is not over; `earliestAt` says when it is."""
+
+    code = "TIME_TOO_EARLY"
+    message = _("“{sn}” may not enter before {earliestAt}: {rule}.")
+
+
 class UnitOnHold(DomainError):
     code, message = "UNIT_ON_HOLD", _("Unit “{sn}” is on hold: {reason}")
 

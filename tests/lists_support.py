@@ -8,6 +8,7 @@ from django.utils import timezone
 from execution.models import DataValue
 from ingest.models import SettledIngestEvent
 from integration.models import FailedMessage, SettledMessage
+from mes.line_setup.models import Tool
 from mes.plant.models import Operation
 from mes.platform.notifications.rule_models import NotificationRule
 from mes.production.hold_models import Hold, HoldScope
@@ -37,6 +38,7 @@ def make_rows(plant: Plant, number: int, *, first: int = 0, at: datetime | None 
     Hold.objects.bulk_create(
         Hold(scope=HoldScope.UNITS, reason=f"L-{n:04}", opened_by="quality", opened_at=at) for n in numbers
     )
+    Tool.objects.bulk_create(Tool(tool_id=f"L-{n:04}") for n in numbers)
     NotificationRule.objects.bulk_create(
         NotificationRule(name=f"L-{n:04}", event="HOLD_OPENED", roles=["QUALITY"], channels=["APP"]) for n in numbers
     )

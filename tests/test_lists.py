@@ -27,6 +27,7 @@ from tests.lists_support import make_rows
 pytestmark = pytest.mark.django_db
 NAMES = ["units", "runs", "orders", "values", "messages", "events", "specs", "routes", "audit", "holds"]
 NAMES += ["notification-rules", "qualifications"]
+NAMES += ["tools"]
 
 
 @pytest.fixture
@@ -79,6 +80,7 @@ STATEMENTS = {
     "holds": 7,
     "notification-rules": 8,
     "qualifications": 8,
+    "tools": 7,
 }
 
 

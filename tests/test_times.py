@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from mes.line_setup.models import Tool
 from mes.plant.models import Equipment
 from mes.platform.accounts.roles import Role
 from tests.factories import api_client, make_plant
@@ -54,6 +55,8 @@ KNOWN_OF_A_THING = {
     "POST /api/integration/solder-paste-usage receivedAt",
     "POST /api/integration/solder-paste-usage thawedAt",
     "POST /api/integration/stencil-status lastCleanedAt",
+    "POST /api/tools servicedAt",
+    "PATCH /api/tools/{tool_id} servicedAt",
 }
 TIMES = sorted({f"{door} {'.'.join(path)}" for door, path, schema in FIELDS if schema.get("format") == "date-time"})
 
@@ -73,6 +76,8 @@ def body_of(door: str) -> dict[str, Any]:
         return {"runNo": "RUN-1", "sn": "SN-2"}
     if door.endswith("track-out"):
         return {"runNo": "RUN-1", "sn": "SN-1", "result": "FAIL"}
+    if "/tools" in door:
+        return {} if door.startswith("PATCH") else {"toolId": "T-2"}
     if "/device-data" in door:
         return make_event("e-1", reading())
     return {"eventId": "e-1", "eventTime": moment(seconds=5), "source": "AUTO", **BODIES[door.rsplit("/", 1)[-1]]}
@@ -95,11 +100,13 @@ def code_of(name: str, at: str) -> str | None:
     """Send a time to a door; return the code of the refusal."""
     door, path = name.rsplit(" ", 1)
     codes = {"track-in": "SMT-01", "active-run": "SMT-A"}
-    address = door.removeprefix("POST ").replace("{code}", codes.get(door.rsplit("/", 1)[-1], "REF-01"))
+    method, address = door.split(" ")
+    address = address.replace("{code}", codes.get(door.rsplit("/", 1)[-1], "REF-01")).replace("{tool_id}", "T-1")
     body = with_time(door, path, at)
     if "production" in path:
         make_plant()
-    answer = api_client(Role.ADMIN).post(address, body)
+    Tool.objects.create(tool_id="T-1")
+    answer = getattr(api_client(Role.ADMIN), method.lower())(address, body)
     if door.endswith("/batch"):
         [result] = answer.json()["data"]["results"]
         return result.get("error", {}).get("code")

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
-from mes.time_rules.display import Look, look_at
+from mes.time_rules.display import Look, counted_to, look_at
 from mes.time_rules.models import InstanceStatus
 from trace.unit_rows import ClockRow
 
@@ -17,17 +18,21 @@ class UnitClock:
 
     instance: ClockRow
     look: Look
+    until: datetime | None
 
     @property
     def is_running(self) -> bool:
-        """Whether it counts down."""
-        return self.instance.status == InstanceStatus.ACTIVE
+        """Whether it counts down, to `until`."""
+        return self.instance.status == InstanceStatus.ACTIVE and self.until is not None
 
 
 def as_shown(instances: Sequence[ClockRow]) -> list[UnitClock]:
     """Return clocks with how they look now, the newest first."""
     now = timezone.now()
-    return [UnitClock(instance, look_at(instance, now=now)) for instance in reversed(instances)]
+    return [
+        UnitClock(instance, look_at(instance, now=now), counted_to(instance, now=now))
+        for instance in reversed(instances)
+    ]
 
 
 def as_json(instance: ClockRow) -> dict[str, Any]:
@@ -41,6 +46,7 @@ def as_json(instance: ClockRow) -> dict[str, Any]:
         "status": instance.status,
         "startedAt": instance.started_at,
         "warningAt": instance.warning_at,
+        "earliestAt": instance.earliest_at,
         "expiresAt": instance.expires_at,
         "completedAt": instance.ended_at if is_done else None,
         "endedAt": instance.ended_at,

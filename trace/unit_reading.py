@@ -160,8 +160,8 @@ _CARRIER_PASSES = _all(
 _CLOCKS = _all(
     f"""
     c.id, c.definition_code, {_of("mes_timeruledefinition", "name", "c.definition_id")},
-    {_of("mes_run", "run_no", "c.run_id")}, c.status, c.started_at, c.warning_at, c.expires_at, c.ended_at, c.ending,
-    c.decided_at, c.decided_by, c.decision_reason
+    {_of("mes_run", "run_no", "c.run_id")}, c.status, c.started_at, c.warning_at, c.earliest_at, c.expires_at,
+    c.ended_at, c.ending, c.decided_at, c.decided_by, c.decision_reason
     """,
     rows="mes_timeruleinstance c WHERE c.entity_type = 'UNIT' AND c.entity_id = u.sn",
     order="c.started_at, c.id",

@@ -292,7 +292,8 @@ class ClockRow(Row, frozen=True, gc=False):
     status: str
     started_at: datetime
     warning_at: datetime | None
-    expires_at: datetime
+    earliest_at: datetime | None
+    expires_at: datetime | None
     ended_at: datetime | None
     ending: str
     decided_at: datetime | None

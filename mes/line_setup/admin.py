@@ -1,6 +1,9 @@
 """Line set-up in the admin site: engineers keep the limits of stencils; the rest is reported or scanned."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 
 from mes.line_setup.models import (
     LineBinding,
@@ -10,6 +13,7 @@ from mes.line_setup.models import (
     SolderPasteUsage,
     Tool,
 )
+from mes.line_setup.tools import services
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
 from mes.platform.scans import LOT, TOOL
@@ -38,10 +42,8 @@ class ToolAdmin(ScanSearch, MasterDataAdmin):
     list_filter = ("kind", "status")
     search_fields = ("tool_id",)
     readonly_fields = (
-        "status",
         "status_at",
         "tension_value",
-        "serviced_at",
         "uses_since_service",
         "uses",
         "created_at",
@@ -53,6 +55,13 @@ class ToolAdmin(ScanSearch, MasterDataAdmin):
         ("tension_value", "serviced_at", "uses_since_service", "uses"),
         "created_at",
     )
+
+    def save_model(self, request: HttpRequest, obj: Tool, form: Any, change: bool) -> None:
+        """Only what was typed is saved: reports come in meanwhile."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        services.change(obj.tool_id, {name: form.cleaned_data[name] for name in form.changed_data})
 
 
 @admin.register(MaterialLot)

@@ -14,6 +14,8 @@ from mes import errors
 from mes.line_setup import bindings, queries
 from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind, SolderPasteUsage, Tool, ToolKind
 from mes.line_setup.set_up_lists import api as set_up_lists
+from mes.line_setup.tools import api as tools
+from mes.line_setup.tools import services as tool_services
 from mes.plant.models import Line
 from mes.plant.reach import OfServedLines, check_serves_line, check_stands_on_line
 from mes.platform import scans
@@ -266,10 +268,7 @@ class StencilViewSet(CodeModelViewSet):
     def perform_update(self, serializer: serializers.BaseSerializer) -> None:
         """Save only what is typed here: reports come in meanwhile."""
         stencil: Any = serializer.instance
-        typed = dict(serializer.validated_data)
-        for name, value in typed.items():
-            setattr(stencil, name, value)
-        stencil.save(update_fields=list(typed))
+        serializer.instance = tool_services.change(stencil.tool_id, dict(serializer.validated_data))
 
 
 class UsageItem(RowSerializer):
@@ -330,6 +329,7 @@ class LotViewSet(mixins.ListModelMixin, GenericViewSet):
 
 def register(router: BaseRouter) -> None:
     """Add the addresses of line set-up."""
+    tools.register(router)
     router.register("integration/lines", LineSetUpViewSet, basename="line-set-up")
     router.register("stencils", StencilViewSet, basename="stencil")
     router.register("solder-paste-lots", LotViewSet, basename="solder-paste-lot")

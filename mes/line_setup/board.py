@@ -58,7 +58,7 @@ def _stencil_slot(binding: LineBinding | None, now: datetime) -> Slot:
         facts.append((_("Tension"), _("%(value)g N/cm") % {"value": stencil.tension_value}))
     facts.append((_("Last cleaned"), stencil.serviced_at))
     most = f" / {stencil.max_uses}" if stencil.max_uses is not None else ""
-    facts.append((_("Boards since then"), f"{stencil.uses_since_service}{most}"))
+    facts.append((_("Uses since then"), f"{stencil.uses_since_service}{most}"))
     status, label = stencil.status, stencil.get_status_display()
     return _slot(SetUpKind.STENCIL, binding, status, label, ToolStatus.READY, problems, facts)
 

@@ -12,8 +12,8 @@ def is_tension_low(stencil: Tool) -> bool:
 
 
 def is_used_too_often(stencil: Tool) -> bool:
-    """Whether it printed more boards since its cleaning than it may."""
-    return stencil.max_uses is not None and stencil.uses_since_service > stencil.max_uses
+    """Whether it was used as often since its service as it may be."""
+    return stencil.max_uses is not None and stencil.uses_since_service >= stencil.max_uses
 
 
 def is_cleaning_overdue(stencil: Tool, *, now: datetime) -> bool:

@@ -1,47 +1,106 @@
-"""Counting what a stencil was used for since it was cleaned."""
+"""Counting what tools were used for: the strokes of their stations and, of a line's stencil, of its prints."""
 
 from collections.abc import Sequence
 
-from mes.line_setup.models import SetUpKind
+from django.utils import timezone
+
+from mes.line_setup.models import SetUpKind, Tool
+from mes.line_setup.tools import nearing
+from mes.line_setup.tools.rules import NEARS_BY_USES
 from mes.plant.models import OperationKind
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.platform.outbox.emit import SetHandler
-from mes.platform.outbox.models import MesEvent
+from mes.platform.outbox.models import EventStatus, EventType, MesEvent
 
-# The stencils are locked in the order of their ids, and read as they are once they are locked: one that was cleaned
-# meanwhile counts what was printed afterwards.
+# (tool_id, at, strokes) of the passes `p`: of the stencil of the line, and of what was loaded at the station.
+_USED = f"""
+    SELECT b.stencil_id AS tool_id, p.at, p.strokes
+      FROM passes p
+      JOIN mes_linebinding b ON b.line_id = p.line_id AND b.kind = '{SetUpKind.STENCIL}' AND b.bound_at <= p.at
+                            AND (b.unbound_at IS NULL OR b.unbound_at > p.at)
+     WHERE p.is_print
+    UNION ALL
+    SELECT o.tool_id, p.at, p.strokes
+      FROM passes p
+      JOIN mes_load o ON o.station_id = p.station_id AND o.tool_id IS NOT NULL AND o.loaded_at <= p.at
+                     AND (o.ended_at IS NULL OR o.ended_at > p.at)
+"""
+# The tools are locked in the order of their ids, and read as they are once they are locked: one that was serviced
+# meanwhile counts what it was used for afterwards.
 COUNT = f"""
-    WITH used AS MATERIALIZED (
-        SELECT b.stencil_id, p.at
-          FROM jsonb_to_recordset(%(prints)s::jsonb) AS p(line_id bigint, at timestamptz)
-          JOIN mes_linebinding b ON b.line_id = p.line_id AND b.kind = '{SetUpKind.STENCIL}' AND b.bound_at <= p.at
-                                AND (b.unbound_at IS NULL OR b.unbound_at > p.at)
-    ), locked AS MATERIALIZED (
-        SELECT id, serviced_at FROM mes_tool WHERE id = ANY(ARRAY(SELECT stencil_id FROM used))
+    WITH passes AS MATERIALIZED (
+        SELECT * FROM jsonb_to_recordset(%(passes)s::jsonb)
+            AS p(line_id bigint, station_id bigint, is_print boolean, at timestamptz, strokes integer)
+    ), used AS MATERIALIZED ({_USED}), locked AS MATERIALIZED (
+        SELECT id, serviced_at FROM mes_tool WHERE id = ANY(ARRAY(SELECT tool_id FROM used))
          ORDER BY id FOR NO KEY UPDATE
     ), counted AS MATERIALIZED (
-        SELECT l.id, count(*) AS prints
-          FROM locked l JOIN used u ON u.stencil_id = l.id AND (l.serviced_at IS NULL OR l.serviced_at < u.at)
+        SELECT l.id, sum(u.strokes) AS uses,
+               coalesce(sum(u.strokes) FILTER (WHERE l.serviced_at IS NULL OR l.serviced_at < u.at), 0) AS since
+          FROM locked l JOIN used u ON u.tool_id = l.id
          GROUP BY l.id
     )
-    UPDATE mes_tool t SET uses_since_service = t.uses_since_service + c.prints, uses = t.uses + c.prints
-      FROM counted c WHERE t.id = c.id RETURNING t.id
+    UPDATE mes_tool t SET uses_since_service = t.uses_since_service + c.since, uses = t.uses + c.uses
+      FROM counted c WHERE t.id = c.id
+    RETURNING t.id, t.warned_at IS NULL AND {NEARS_BY_USES}
+"""
+# What was counted for a tool is counted anew from the events of its time there: those that a handler has yet to count
+# are not completed, and it waits for the tool's lock.
+COUNT_SINCE = f"""
+    WITH passes AS MATERIALIZED (
+        SELECT (e.payload->>'lineId')::bigint AS line_id, (e.payload->>'stationId')::bigint AS station_id,
+               coalesce(e.payload->>'operationKind' = '{OperationKind.PRINT}', false) AS is_print,
+               e.occurred_at AS at, coalesce((e.payload->>'strokes')::integer, 1) AS strokes
+          FROM mes_mesevent e
+         WHERE e.event_type = '{EventType.TRACK_OUT}' AND e.status = '{EventStatus.COMPLETED}'
+           AND e.occurred_at > %(since)s AND NOT e.payload ? 'supersedes'
+    )
+    SELECT coalesce(sum(strokes), 0) FROM ({_USED}) u WHERE tool_id = %(tool)s
 """
 
 
 def count_prints(events: Sequence[MesEvent]) -> None:
-    """Count the boards that left a printing step for the stencils that were bound to their lines then (TRACK_OUT).
+    """Count the strokes of units that left (TRACK_OUT) for the tools that were loaded at their stations then and, of
+    prints, for the stencil that was bound to the line.
 
-    The time of the track-out decides, so a late event counts for the stencil of its time, and none from before the
-    last cleaning counts. What takes the place of another after a review tells of no other print.
+    The time of the track-out decides, so a late event counts for the tools of its time, and since a service only what
+    came after it. What takes the place of another after a review tells of no other stroke. Events of before there were
+    `strokes` are one each. Who should know that a tool nears a limit is told.
     """
-    prints = [
-        {"line_id": event.payload.get("lineId"), "at": event.occurred_at}
+    passes = [
+        {
+            "line_id": event.payload.get("lineId"),
+            "station_id": event.payload.get("stationId"),
+            "is_print": event.payload.get("operationKind") == OperationKind.PRINT,
+            "at": event.occurred_at,
+            "strokes": event.payload.get("strokes", 1),
+        }
         for event in events
-        if event.payload.get("operationKind") == OperationKind.PRINT and not event.payload.get("supersedes")
+        if event.payload.get("strokes", 1) and not event.payload.get("supersedes")
     ]
-    if prints:
-        fetch_all(COUNT, {"prints": as_json(prints)})
+    if not passes:
+        return
+    nearing.tell([tool_id for tool_id, nears in fetch_all(COUNT, {"passes": as_json(passes)}) if nears])
 
 
-HANDLER = SetHandler(count_prints, interest=f"e.payload->>'operationKind' = '{OperationKind.PRINT}'")
+def note_service(tool: Tool) -> None:
+    """Have a locked tool, serviced at `serviced_at`, count what it was used for since; saved by the caller.
+
+    What has been counted is a bound: where events are no longer kept, fewer are found.
+    """
+    if tool.uses_since_service:
+        counted = 0
+        if tool.serviced_at is not None and tool.serviced_at < timezone.now():
+            [[counted]] = fetch_all(COUNT_SINCE, {"since": tool.serviced_at, "tool": tool.pk})
+        tool.uses_since_service = min(tool.uses_since_service, counted)
+    tool.warned_at = None
+
+
+# Asked of each pass that is written: a station where no tool was ever loaded is told by one look into an index.
+HANDLER = SetHandler(
+    count_prints,
+    interest="e.payload->>'strokes' IS DISTINCT FROM '0' AND "
+    f"(e.payload->>'operationKind' = '{OperationKind.PRINT}' OR EXISTS ("
+    "SELECT FROM mes_load o WHERE o.station_id = (e.payload->>'stationId')::bigint AND o.tool_id IS NOT NULL"
+    " AND o.loaded_at <= e.occurred_at AND (o.ended_at IS NULL OR o.ended_at > e.occurred_at)))",
+)

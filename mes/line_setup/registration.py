@@ -5,8 +5,12 @@ from django.utils.translation import gettext_lazy as _
 from mes.line_setup import print_counts, scan_sources
 from mes.line_setup.loads.models import LoadScan
 from mes.line_setup.set_up_lists.services import bind_latest
+from mes.line_setup.tools import nearing
+from mes.line_setup.tools.lists import TOOLS
 from mes.plant import scans
 from mes.platform.database import retention
+from mes.platform.lists.listing import lists
+from mes.platform.outbox import schedules
 from mes.platform.outbox.emit import handlers
 from mes.platform.outbox.models import EventType
 from mes.production.hooks import run_placed
@@ -15,8 +19,10 @@ from mes.production.hooks import run_placed
 def register() -> None:
     """Add what scans mean here, what happens as boards are printed and runs are made, and what may go in time."""
     scans.sources.register(*scan_sources.SOURCES)
-    handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # a stencil is locked before clocks
     run_placed.register(bind_latest)
+    handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # tools are locked before clocks
+    schedules.tasks.register(nearing.TASK)
+    lists.register(TOOLS)
     retention.policies.register(
         retention.Rows(
             "scans at slots",

@@ -7,7 +7,7 @@ report is about, lets the report count where it is the latest by event time, and
 from typing import Any, TypeVar
 
 from mes import errors
-from mes.line_setup import usages
+from mes.line_setup import print_counts, usages
 from mes.line_setup.get_or_create import lock_lot, lock_stencil
 from mes.line_setup.models import (
     MaintenanceTask,
@@ -18,6 +18,7 @@ from mes.line_setup.models import (
 from mes.line_setup.rules import find_issue
 from mes.plant.models import Equipment
 from mes.platform.database.lookup import get_or_raise
+from mes.platform.outbox.emit import emit
 from mes.platform.validators import check_new_code
 from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind, StatusReport
@@ -29,13 +30,13 @@ Recorded = tuple[StatusReport, T, bool]  # the report, its subject, whether its 
 def report_stencil_status(report: Report, *, tool_id: str, **fields: Any) -> Recorded[Tool]:
     """Record the status of a stencil.
 
-    `fields`: version, status, tension_value (N/cm), serviced_at. A later cleaning begins a new count of uses.
+    `fields`: version, status, tension_value (N/cm), serviced_at. A later cleaning counts the uses after it.
     """
     stencil = lock_stencil(tool_id)
     cleaned_before = stencil.serviced_at
     applied = stencil.apply_report(fields, at=report.event_time, event_id=report.event_id)
     if "serviced_at" in applied and stencil.serviced_at != cleaned_before:
-        stencil.uses_since_service = 0
+        print_counts.note_service(stencil)
     stencil.save()
     return keep(report, kind=ReportKind.STENCIL_STATUS, subject=tool_id), stencil, "status" in applied
 
@@ -48,6 +49,8 @@ def report_solder_paste_status(report: Report, *, lot_id: str, **fields: Any) ->
     lot = lock_lot(lot_id)
     applied = lot.apply_report(fields, at=report.event_time, event_id=report.event_id, status="paste_status")
     lot.save()
+    if "thawed_at" in applied and lot.thawed_at is not None:
+        emit(usages.thaw_event(lot, lot.thawed_at))
     return keep(report, kind=ReportKind.SOLDER_PASTE_STATUS, subject=lot_id), lot, "paste_status" in applied
 
 

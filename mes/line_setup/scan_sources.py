@@ -2,6 +2,7 @@
 
 from django.urls import reverse
 
+from mes.line_setup.tools.links import page_of
 from mes.plant.scans import ScanKind, ScanSource
 from mes.platform.scans import LOT, TOOL
 
@@ -9,6 +10,11 @@ from mes.platform.scans import LOT, TOOL
 def _address(_code: str, line_code: str) -> str:
     """Return the address of the set-up of its line; on none, it has no page."""
     return reverse("line-set-up", args=[line_code]) if line_code else ""
+
+
+def _address_of_tool(code: str, line_code: str) -> str:
+    """Return the address of the set-up of its line; on none, that of the tool among the others."""
+    return _address(code, line_code) or page_of(code)
 
 
 _LINE = """
@@ -25,8 +31,8 @@ _LOTS = f"""
 """
 
 SOURCES = (
-    ScanSource(ScanKind.STENCIL, _TOOLS.format(is_stencil="true"), TOOL, _address),
+    ScanSource(ScanKind.STENCIL, _TOOLS.format(is_stencil="true"), TOOL, _address_of_tool),
     ScanSource(ScanKind.PASTE_LOT, _LOTS.format(is_solder_paste="true"), LOT, _address),
-    ScanSource(ScanKind.TOOL, _TOOLS.format(is_stencil="false"), TOOL, _address),
+    ScanSource(ScanKind.TOOL, _TOOLS.format(is_stencil="false"), TOOL, _address_of_tool),
     ScanSource(ScanKind.LOT, _LOTS.format(is_solder_paste="false"), LOT, _address),
 )

@@ -43,6 +43,7 @@ def refresh(lot: MaterialLot) -> list[SolderPasteUsage]:
     merged = merge_usages(list_reports(lot), unbound_at=[at for at in scans if at], issues=usages_by_issue)
     lines = {line.code: line for line in Line.objects.filter(code__in={usage.line_code for usage in merged})}
     runs = {run.run_no: run for run in Run.objects.filter(run_no__in={usage.run_no for usage in merged})}
+    thawed_before = {usage.thawed_at for usage in usages_by_issue.values()}
     events: list[NewEvent] = []
     usages = []
     for reported in merged:
@@ -52,6 +53,8 @@ def refresh(lot: MaterialLot) -> list[SolderPasteUsage]:
             usage.save()
         events += _events(usage, is_new=is_new, returned_before=before)
         usages.append(usage)
+    thawed = {usage.thawed_at for usage in usages} - thawed_before - {None}
+    events += [thaw_event(lot, at) for at in sorted(at for at in thawed if at is not None)]
     emit(*events)
     return usages
 
@@ -100,6 +103,25 @@ def _events(usage: SolderPasteUsage, *, is_new: bool, returned_before: datetime 
         suffix = "" if returned_before is None else f":{usage.returned_at.astimezone(UTC).isoformat()}"
         events.append(_event(EventType.SOLDER_PASTE_USAGE_UNBIND, usage, at=usage.returned_at, suffix=suffix))
     return events
+
+
+def thaw_event(lot: MaterialLot, at: datetime) -> NewEvent:
+    """Return the SOLDER_PASTE_THAW of a lot; told of twice, by its status and its use, it is one."""
+    at_utc = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    line = line_of_lot(lot)
+    return NewEvent(
+        event_type=EventType.SOLDER_PASTE_THAW,
+        key=f"solder-paste-thaw:{lot.pk}:{at_utc}",
+        entity_type="SOLDER_PASTE_LOT",
+        entity_id=lot.lot_id,
+        occurred_at=at,
+        payload={
+            "lotId": lot.lot_id,
+            "lineId": line.pk if line else None,
+            "lineCode": line.code if line else None,
+            "thawedAt": at_utc,
+        },
+    )
 
 
 def _event(event_type: EventType, usage: SolderPasteUsage, *, at: datetime, suffix: str = "") -> NewEvent:

@@ -31,6 +31,7 @@ class HoldSource(models.TextChoices):
     FAI = "FAI", _("First article")
     OQC = "OQC", _("Outgoing inspection")
     RULE = "RULE", _("A hold rule")
+    TIME = "TIME", _("A time rule")
     MATERIAL = "MATERIAL", _("Material")
     ERP = "ERP", _("ERP")
 

@@ -14,6 +14,9 @@ from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 from mes import errors
+from mes.line_setup.models import Tool
+from mes.line_setup.tools import services as tools
+from mes.line_setup.tools.api import ToolRowSerializer
 from mes.plant import api as plant
 from mes.plant.models import BomItem, Equipment, Material, Operation, Station, StationGroup
 from mes.platform.accounts.roles import Capability
@@ -159,6 +162,18 @@ class _Machines(SheetCollection):
             return ()
         outcome.candidate.note_typed("status")
         return ("status_at", "field_sources")
+
+
+class _Tools(SheetCollection):
+    """Tools: what is typed of them is done as everywhere."""
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Make new ones; change the others one by one, as their service does."""
+        super().write([outcome for outcome in outcomes if outcome.action == "CREATE"])
+        for outcome in outcomes:
+            if outcome.action == "CHANGE" and isinstance(outcome.candidate, Tool):
+                typed = {name: getattr(outcome.candidate, name) for name in outcome.changed}
+                tools.change(outcome.candidate.tool_id, typed)
 
 
 class _Configs(SheetCollection):
@@ -353,6 +368,17 @@ COLLECTIONS: tuple[SheetCollection, ...] = (
         key=["code"],
         order=["code"],
         named_by="code",
+    ),
+    _Tools(
+        "tools",
+        gettext_lazy("Tools"),
+        Tool,
+        ToolRowSerializer,
+        key=["toolId"],
+        order=["tool_id"],
+        named_by="tool_id",
+        volatile=["status"],
+        note=gettext_lazy("Leave the column status out unless you mean to set it: it is reported."),
     ),
     SheetCollection(
         "bom-items",

@@ -25,13 +25,17 @@ from mes.time_rules.sentences import describe_rule
 READINESS_AND_TIME.add(TimeRuleDefinition, TimeRuleInstance, TimeRuleMark)
 
 
+_TIMES = ("min_minutes", "duration_minutes", "warning_minutes")
+
+
 @admin.register(TimeRuleDefinition)
 class TimeRuleDefinitionAdmin(MasterDataAdmin):
     """What must happen within which time. Clocks that run keep the durations they were started with."""
 
     insists_on_reason = (
-        "duration_minutes", "warning_minutes", "is_waivable", "is_active", "scope", "scope_value",
-        "route_operation_kinds", "start_event", "start_condition", "restarts", "end_event", "end_condition",
+        "duration_minutes", "min_minutes", "action", "warning_minutes", "is_waivable", "is_active", "scope",
+        "scope_value", "route_operation_kinds", "start_event", "start_condition", "restarts",
+        "end_event", "end_condition",
     )  # fmt: skip
     form = TimeRuleForm
     change_form_template = "admin/mes/timeruledefinition/change_form.html"
@@ -39,7 +43,10 @@ class TimeRuleDefinitionAdmin(MasterDataAdmin):
     list_filter = ("is_active", "scope", "start_event")
     search_fields = ("code", "name", "scope_value")
     fieldsets = (
-        (None, {"fields": ("code", "name", ("duration_minutes", "warning_minutes"), "is_active")}),
+        (
+            None,
+            {"fields": ("code", "name", ("min_minutes", "duration_minutes", "warning_minutes"), "action", "is_active")},
+        ),
         (_("Start"), {"fields": ("start_event", "start_condition", "restarts")}),
         (_("End"), {"fields": ("end_event", "end_condition")}),
         (_("Where"), {"fields": (("scope", "scope_value"), "route_operation_kinds", "priority")}),
@@ -115,6 +122,7 @@ class TimeRuleInstanceAdmin(ReadOnlyAdmin):
         "entity_id",
         "status",
         "started_at",
+        "earliest_at",
         "expires_at",
         "ended_at",
     )

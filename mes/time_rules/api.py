@@ -35,6 +35,7 @@ from mes.time_rules.models import (
     EVENT_CHOICES,
     LONGEST_MINUTES,
     InstanceStatus,
+    TimeRuleAction,
     TimeRuleDefinition,
     TimeRuleInstance,
     TimeRuleScope,
@@ -48,8 +49,10 @@ class TimeRuleSerializer(FixedFieldsMixin, StrictModelSerializer):
     """A time rule. A condition names fields of the event, each with the value, or the values, that count."""
 
     id = IdField()
-    durationMinutes = serializers.IntegerField(min_value=1, max_value=LONGEST_MINUTES)
+    durationMinutes = serializers.IntegerField(min_value=1, max_value=LONGEST_MINUTES, required=False, allow_null=True)
+    minMinutes = serializers.IntegerField(min_value=1, max_value=LONGEST_MINUTES, required=False, allow_null=True)
     warningMinutes = serializers.IntegerField(min_value=0, max_value=LONGEST_MINUTES, required=False)
+    action = serializers.ChoiceField(choices=TimeRuleAction.choices, required=False)
     startEvent = serializers.ChoiceField(choices=EVENT_CHOICES)
     startCondition = serializers.DictField(required=False)
     endEvent = serializers.ChoiceField(choices=EVENT_CHOICES)
@@ -73,7 +76,9 @@ class TimeRuleSerializer(FixedFieldsMixin, StrictModelSerializer):
             "code",
             "name",
             "durationMinutes",
+            "minMinutes",
             "warningMinutes",
+            "action",
             "startEvent",
             "startCondition",
             "endEvent",
@@ -126,7 +131,8 @@ class TimeRuleOutcomeAnswer(serializers.Serializer):
     entityId = serializers.CharField(source="entity_id")
     status = serializers.ChoiceField(choices=InstanceStatus.choices)
     startedAt = OffsetDateTimeField(source="started_at")
-    expiresAt = OffsetDateTimeField(source="expires_at")
+    earliestAt = OffsetDateTimeField(source="earliest_at", allow_null=True)
+    expiresAt = OffsetDateTimeField(source="expires_at", allow_null=True)
     endedAt = OffsetDateTimeField(source="ended_at", allow_null=True)
     minutes = serializers.FloatField(help_text="From its start to its end; without one, to the end of the period.")
 
@@ -138,6 +144,7 @@ class TimeRuleDryRunAnswer(serializers.Serializer):
     clocks = serializers.IntegerField(help_text="How many it would have started.")
     completed = serializers.IntegerField()
     expired = serializers.IntegerField()
+    early = serializers.IntegerField()
     running = serializers.IntegerField(source="active")
     cancelled = serializers.IntegerField(help_text="Their units were scrapped.")
     longestMinutes = serializers.FloatField(
@@ -168,7 +175,9 @@ class TimeRuleDryRunAnswer(serializers.Serializer):
         "routeOperationKinds": ["WASH", "OTHER"],
     },
     change={"durationMinutes": 420},
-    note="Of the definitions of one code the most specific that fits applies: PRODUCT, ROUTING, LINE, GLOBAL, then the "
+    note="`minMinutes` must be over before the end event; `durationMinutes` is what it must happen within; one of "
+    "them may be null. `action` BLOCK refuses units that would enter too early, HOLD holds those that are not in time. "
+    "Of the definitions of one code the most specific that fits applies: PRODUCT, ROUTING, LINE, GLOBAL, then the "
     "highest priority. Clocks that run keep their durations.",
 )
 class TimeRuleViewSet(IdModelViewSet):
@@ -237,7 +246,8 @@ class TimeRuleInstanceAnswer(RowSerializer):
     lineCode = serializers.CharField(source="line.code", allow_null=True, default=None)
     startedAt = OffsetDateTimeField()
     warningAt = OffsetDateTimeField(allow_null=True)
-    expiresAt = OffsetDateTimeField()
+    earliestAt = OffsetDateTimeField(allow_null=True)
+    expiresAt = OffsetDateTimeField(allow_null=True)
     completedAt = serializers.SerializerMethodField(help_text="When it ended in time.")
     endedAt = OffsetDateTimeField(allow_null=True)
     remainingMinutes = serializers.SerializerMethodField(help_text="Begun minutes until it runs out; of running ones.")
@@ -257,6 +267,7 @@ class TimeRuleInstanceAnswer(RowSerializer):
             "status",
             "startedAt",
             "warningAt",
+            "earliestAt",
             "expiresAt",
             "completedAt",
             "endedAt",
@@ -273,7 +284,7 @@ class TimeRuleInstanceAnswer(RowSerializer):
 
     def get_remainingMinutes(self, instance: TimeRuleInstance) -> int | None:
         """Whole minutes, a begun one counted; 0 once the time is over."""
-        if instance.status not in (InstanceStatus.ACTIVE, InstanceStatus.EXPIRED):
+        if instance.status not in (InstanceStatus.ACTIVE, InstanceStatus.EXPIRED) or instance.expires_at is None:
             return None
         left = (instance.expires_at - timezone.now()).total_seconds() / 60
         return max(0, math.ceil(left)) if instance.status == InstanceStatus.ACTIVE else 0

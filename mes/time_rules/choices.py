@@ -13,6 +13,14 @@ class TimeRuleScope(models.TextChoices):
     PRODUCT = "PRODUCT", _("One product")
 
 
+class TimeRuleAction(models.TextChoices):
+    """What is done about a unit that is too early, or whose time is over, beside telling people."""
+
+    NOTIFY = "NOTIFY", _("Tell people")
+    BLOCK = "BLOCK", _("Refuse to enter too early")
+    HOLD = "HOLD", _("Hold the unit")
+
+
 class EntityType(models.TextChoices):
     UNIT = "UNIT", _("Unit")
     SOLDER_PASTE_LOT = "SOLDER_PASTE_LOT", _("Solder paste lot")
@@ -22,6 +30,7 @@ class EntityType(models.TextChoices):
 ENTITY_OF_EVENT: dict[str, EntityType] = {
     EventType.TRACK_IN: EntityType.UNIT,
     EventType.TRACK_OUT: EntityType.UNIT,
+    EventType.SOLDER_PASTE_THAW: EntityType.SOLDER_PASTE_LOT,
     EventType.SOLDER_PASTE_USAGE_CREATE: EntityType.SOLDER_PASTE_LOT,
     EventType.SOLDER_PASTE_USAGE_UNBIND: EntityType.SOLDER_PASTE_LOT,
 }

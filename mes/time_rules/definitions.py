@@ -10,7 +10,7 @@ from mes.plant.models import Line, Operation, OperationKind, StationType
 from mes.platform.outbox.models import EventType
 from mes.platform.validators import validate_name
 from mes.routing.models import Routing
-from mes.time_rules.choices import ENTITY_OF_EVENT, TimeRuleScope
+from mes.time_rules.choices import ENTITY_OF_EVENT, EntityType, TimeRuleAction, TimeRuleScope
 from mes.time_rules.rules import as_list
 
 RESULTS = ("PASS", "FAIL")
@@ -47,6 +47,7 @@ _USAGE: dict[str, Test] = {"lineCode": _is_code}
 FIELDS: dict[str, dict[str, Test]] = {
     EventType.TRACK_IN: _TRACK,
     EventType.TRACK_OUT: {**_TRACK, "result": _one_of(*RESULTS)},
+    EventType.SOLDER_PASTE_THAW: {},
     EventType.SOLDER_PASTE_USAGE_CREATE: _USAGE,
     EventType.SOLDER_PASTE_USAGE_UNBIND: _USAGE,
 }
@@ -59,6 +60,8 @@ class Definition(Protocol):
     scope_value: Any
     duration_minutes: Any
     warning_minutes: Any
+    min_minutes: Any
+    action: Any
     start_event: Any
     start_condition: Any
     end_event: Any
@@ -77,6 +80,7 @@ def find_problems(definition: Definition) -> dict[str, list[str]]:
 
 def _all_problems(rule: Definition) -> Iterator[Problem]:
     yield from _problems_of_durations(rule)
+    yield from _problems_of_minimum(rule)
     yield from _problems_of_scope(rule)
     yield from _problems_of_condition("start_condition", rule.start_event, rule.start_condition)
     yield from _problems_of_condition("end_condition", rule.end_event, rule.end_condition)
@@ -93,10 +97,28 @@ def _all_problems(rule: Definition) -> Iterator[Problem]:
 
 def _problems_of_durations(rule: Definition) -> Iterator[Problem]:
     duration, warning = rule.duration_minutes, rule.warning_minutes
+    if duration is None and rule.min_minutes is None:
+        yield "duration_minutes", _("Give most minutes, least minutes, or both.")
+    if duration is None and warning:
+        yield "warning_minutes", _("Nobody can be warned of a time that never runs out.")
     if isinstance(duration, int) and duration < 1:
         yield "duration_minutes", _("Must be at least one minute.")
     elif isinstance(duration, int) and isinstance(warning, int) and warning >= duration:
         yield "warning_minutes", _("Must be shorter than the duration; 0 for no warning.")
+
+
+def _problems_of_minimum(rule: Definition) -> Iterator[Problem]:
+    least, most = rule.min_minutes, rule.duration_minutes
+    if isinstance(least, int) and least < 1:
+        yield "min_minutes", _("Must be at least one minute.")
+    elif isinstance(least, int) and isinstance(most, int) and least >= most:
+        yield "min_minutes", _("Must be shorter than the most minutes.")
+    if rule.action == TimeRuleAction.NOTIFY:
+        return
+    if ENTITY_OF_EVENT.get(rule.start_event) == EntityType.SOLDER_PASTE_LOT:
+        yield "action", _("Only units are refused or held; of a lot, people are told.")
+    elif rule.action == TimeRuleAction.BLOCK and (least is None or rule.end_event != EventType.TRACK_IN):
+        yield "action", _("Refused is only what enters a step before its least minutes.")
 
 
 def _problems_of_scope(rule: Definition) -> Iterator[Problem]:

@@ -29,7 +29,9 @@ class Shown(Protocol):
     @property
     def warning_at(self) -> datetime | None: ...
     @property
-    def expires_at(self) -> datetime: ...
+    def earliest_at(self) -> datetime | None: ...
+    @property
+    def expires_at(self) -> datetime | None: ...
     @property
     def ended_at(self) -> datetime | None: ...
     @property
@@ -44,6 +46,10 @@ def look_at(instance: Shown, *, now: datetime) -> Look:
         return _running(instance, now)
     if instance.status == InstanceStatus.EXPIRED:
         return _expired(instance, now)
+    if instance.status == InstanceStatus.EARLY:
+        by = instance.earliest_at - instance.ended_at if instance.earliest_at and instance.ended_at else timedelta(0)
+        tone = "wait" if instance.decided_at else "bad"
+        return Look(tone, "fail", _("Too early"), _("%(time)s too early") % {"time": in_words(by)})
     if instance.status == InstanceStatus.COMPLETED:
         label = _("Started anew in time") if instance.ending == Ending.RESTART else _("In time")
         return Look("good", "pass", label)
@@ -53,6 +59,10 @@ def look_at(instance: Shown, *, now: datetime) -> Look:
 
 
 def _running(instance: Shown, now: datetime) -> Look:
+    if instance.earliest_at is not None and now < instance.earliest_at:
+        return Look("wait", "wait", _("Must wait"), _("%(time)s left") % {"time": in_words(instance.earliest_at - now)})
+    if instance.expires_at is None:
+        return Look("good", "next", _("May go on"))
     left = instance.expires_at - now
     if left < timedelta(0):
         return Look("bad", "alarm", _("Time is over"), _over(-left))
@@ -64,6 +74,8 @@ def _running(instance: Shown, now: datetime) -> Look:
 
 def _expired(instance: Shown, now: datetime) -> Look:
     tone = "wait" if instance.decided_at else "bad"
+    if instance.expires_at is None:
+        return Look(tone, "fail", _("Expired"))
     if instance.ended_at is not None and instance.ending != Ending.SCRAP:
         late = _("%(time)s too late") % {"time": in_words(instance.ended_at - instance.expires_at)}
         return Look(tone, "fail", _("Ended too late"), late)
@@ -91,5 +103,13 @@ def in_words(span: timedelta) -> str:
 
 def share_left(instance: TimeRuleInstance, *, now: datetime) -> float:
     """Return how much of a running clock's time is left, from 0 to 100 percent."""
-    duration = (instance.expires_at - instance.started_at).total_seconds()
-    return max(0.0, min(100.0, 100 * (instance.expires_at - now).total_seconds() / duration))
+    until = counted_to(instance, now=now) or instance.started_at
+    duration = (until - instance.started_at).total_seconds()
+    return max(0.0, min(100.0, 100 * (until - now).total_seconds() / duration)) if duration else 0.0
+
+
+def counted_to(instance: Shown, *, now: datetime) -> datetime | None:
+    """Return the moment to which a running clock is counted: its earliest, then its last; None where there is none."""
+    if instance.earliest_at is not None and now < instance.earliest_at:
+        return instance.earliest_at
+    return instance.expires_at

@@ -53,7 +53,8 @@ class Outcome:
     entity_id: str
     status: str
     started_at: datetime
-    expires_at: datetime
+    earliest_at: datetime | None
+    expires_at: datetime | None
     ended_at: datetime | None
     minutes: float
 
@@ -89,7 +90,7 @@ class DryRun:
         """Those that ran out, longest first, then the others that took longest."""
 
         def place(outcome: Outcome) -> tuple[bool, float]:
-            return outcome.status != InstanceStatus.EXPIRED, -outcome.minutes
+            return outcome.status not in (InstanceStatus.EXPIRED, InstanceStatus.EARLY), -outcome.minutes
 
         return sorted(self.outcomes, key=place)[:MOST_EXAMPLES]
 
@@ -191,19 +192,26 @@ def _outcome(entity: tuple[str, str], clock: Clock, scrapped_at: datetime | None
         entity_id=entity[1],
         status=status,
         started_at=clock.start.at,
+        earliest_at=clock.earliest_at,
         expires_at=clock.expires_at,
         ended_at=ended_at,
         minutes=((ended_at or until) - clock.start.at).total_seconds() / 60,
     )
 
 
+def _is_over(clock: Clock, at: datetime) -> bool:
+    return clock.expires_at is not None and clock.expires_at < at
+
+
 def _state(clock: Clock, scrapped_at: datetime | None, until: datetime) -> tuple[str, datetime | None]:
     """Return status and end of a clock at the end of the period, as `services` and the sweep would have written it."""
     ended_at = clock.end.at if clock.end is not None else None
     if scrapped_at is not None and (ended_at is None or ended_at >= scrapped_at):
-        is_late = clock.has_lapsed or scrapped_at > clock.expires_at
+        is_late = clock.has_lapsed or _is_over(clock, scrapped_at)
         return (InstanceStatus.EXPIRED if is_late else InstanceStatus.CANCELLED), scrapped_at
+    if ended_at is not None and clock.is_early:
+        return InstanceStatus.EARLY, ended_at
     if ended_at is not None:
         return (InstanceStatus.COMPLETED if clock.is_in_time else InstanceStatus.EXPIRED), ended_at
-    is_late = clock.has_lapsed or clock.expires_at < until
+    is_late = clock.has_lapsed or _is_over(clock, until)
     return (InstanceStatus.EXPIRED if is_late else InstanceStatus.ACTIVE), None

@@ -9,12 +9,15 @@ from typing import Any
 from mes.plant.models import Line
 from mes.platform.outbox.emit import SetHandler, handlers
 from mes.platform.outbox.models import EventType, MesEvent
-from mes.production.models import Run
+from mes.production import locking
+from mes.production.models import Run, Unit
+from mes.production.names import named
 from mes.production.runs import snapshot_of
 from mes.time_rules import services
 from mes.time_rules.models import (
     ENTITY_OF_EVENT,
     EntityType,
+    TimeRuleAction,
     TimeRuleDefinition,
     TimeRuleMark,
 )
@@ -49,9 +52,32 @@ INTEREST = f"""
 
 
 def register() -> None:
-    """Have the events that clocks know handled."""
+    """Have the events that clocks know handled. What holds a unit locks it before: `register_locks`."""
     for event_type in ENTITY_OF_EVENT:
         handlers[event_type].register(HANDLER)
+
+
+def register_locks() -> None:
+    """Have the units locked that a rule may hold, before all that is locked after units."""
+    for event_type, entity_type in ENTITY_OF_EVENT.items():
+        if entity_type == EntityType.UNIT:
+            handlers[event_type].register(LOCKS)
+
+
+def lock_units(events: Sequence[MesEvent]) -> None:
+    """Lock the units of events by which a rule may hold them."""
+    holding = TimeRuleDefinition.objects.filter(action=TimeRuleAction.HOLD)
+    named_by = {
+        event.entity_id
+        for event in events
+        for rule in holding
+        if _starts(rule, event) or _ends(rule, event) or event.payload.get("supersedes")
+    }
+    if named_by:
+        locking.lock_units(Unit.objects.filter(named(sorted(named_by))))
+
+
+LOCKS = SetHandler(lock_units, interest="false")  # what no clock wants holds nothing
 
 
 def handle(events: Sequence[MesEvent]) -> None:
@@ -173,7 +199,7 @@ def _mark(meaning: _Meaning, places: _Places, definitions: Sequence[TimeRuleDefi
     event, starting = meaning.event, meaning.starting
     chosen = _choose(starting, definitions, places.context(event)) if starting else []
     run = places.run(event) if starting else None
-    terms = {rule.pk: Terms(rule.duration_minutes, rule.warning_minutes, rule.restarts) for rule in chosen}
+    terms = {rule.pk: Terms.of(rule) for rule in chosen}
     return TimeRuleMark(
         event_key=event.idempotency_key,
         event_type=event.event_type,

@@ -1,8 +1,8 @@
 """Hooks for other rooms: what runs when clocks expire or stop blocking, and who knows when units were scrapped.
 
-Listeners are called inside the transaction that changes the clocks, with all of them at once; they may be called again
-for the same clocks. They must not raise, and take no lock of a run or unit: who holds those may be waiting for the
-clocks.
+Those of clocks are called inside the transaction that changes the clocks, with all of them at once; they may be called
+again for the same clocks. They must not raise, and take no lock of a run or unit: who holds those may be waiting for
+the clocks.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,6 +20,9 @@ clocks_expired: Hook[Listener] = Hook()
 # acknowledged, or the unit was scrapped.
 clocks_released: Hook[Listener] = Hook()
 
+# hold(reasons): holds units for rules that say so, by their serial numbers with the reason; their rows are locked.
+holders: Hook[Callable[[Mapping[str, str]], None]] = Hook()
+
 
 # find(sns): when each of these units was scrapped; without those that are not. Read by dry runs, without locks.
 scrap_finders: Hook[Callable[[Collection[str]], Mapping[str, datetime]]] = Hook()
@@ -30,6 +33,13 @@ def tell_expired(instances: Sequence[TimeRuleInstance]) -> None:
     if instances:
         for listener in clocks_expired:
             listener(instances)
+
+
+def hold(reasons: Mapping[str, str]) -> None:
+    """Have units held, whose rows are locked."""
+    if reasons:
+        for holder in holders:
+            holder(reasons)
 
 
 def tell_released(instances: Sequence[TimeRuleInstance]) -> None:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from mes.plant.models import Line, OperationKind, code_field
 from mes.platform.accounts.roles import Role
 from mes.production.models import Run
-from mes.time_rules.choices import ENTITY_OF_EVENT, EVENT_CHOICES, EntityType, TimeRuleScope
+from mes.time_rules.choices import ENTITY_OF_EVENT, EVENT_CHOICES, EntityType, TimeRuleAction, TimeRuleScope
 from mes.time_rules.definitions import find_problems
 
 LONGEST_MINUTES = 1_000_000  # nearly two years
@@ -28,7 +28,20 @@ class TimeRuleDefinition(models.Model):
 
     code = code_field(verbose_name=_("code"), unique=False)
     name = models.CharField(_("name"), max_length=200)
-    duration_minutes = models.PositiveIntegerField(_("duration in minutes"))
+    duration_minutes = models.PositiveIntegerField(
+        _("most minutes"), null=True, blank=True, help_text=_("Within which it must happen; none: at any time.")
+    )
+    min_minutes = models.PositiveIntegerField(
+        _("least minutes"), null=True, blank=True, help_text=_("Before which it must not happen; none: at once.")
+    )
+    action = models.CharField(
+        _("action"),
+        max_length=6,
+        choices=TimeRuleAction,
+        default=TimeRuleAction.NOTIFY,
+        db_default=TimeRuleAction.NOTIFY,
+        help_text=_("Refusing is for units that must not enter a step too early; holding for all that is not in time."),
+    )
     warning_minutes = models.PositiveIntegerField(
         _("warning, minutes before"), default=0, help_text=_("How long before the end people are warned; 0: not.")
     )
@@ -79,11 +92,24 @@ class TimeRuleDefinition(models.Model):
         verbose_name_plural = _("time rules")
         constraints = [
             models.CheckConstraint(
-                condition=Q(duration_minutes__gte=1, duration_minutes__lte=LONGEST_MINUTES),
+                condition=Q(duration_minutes=None) | Q(duration_minutes__gte=1, duration_minutes__lte=LONGEST_MINUTES),
                 name="time_rule_duration_sensible",
             ),
             models.CheckConstraint(
-                condition=Q(warning_minutes__lt=F("duration_minutes")), name="time_rule_warns_before_its_end"
+                condition=Q(duration_minutes=None, warning_minutes=0)
+                | Q(duration_minutes__isnull=False, warning_minutes__lt=F("duration_minutes")),
+                name="time_rule_warns_before_its_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(min_minutes=None, duration_minutes__isnull=False)
+                | Q(min_minutes__gte=1, min_minutes__lte=LONGEST_MINUTES, duration_minutes=None)
+                | Q(min_minutes__gte=1, duration_minutes__isnull=False, min_minutes__lt=F("duration_minutes")),
+                name="time_rule_least_before_most",
+                violation_error_message=_("Give most minutes, or least minutes below them, or least minutes alone."),
+            ),
+            models.CheckConstraint(
+                condition=~Q(action=TimeRuleAction.BLOCK) | Q(min_minutes__isnull=False),
+                name="time_rule_refuses_too_early",
             ),
             models.CheckConstraint(
                 condition=Q(scope=TimeRuleScope.GLOBAL, scope_value="")
@@ -116,6 +142,7 @@ class InstanceStatus(models.TextChoices):
     ACTIVE = "ACTIVE", _("Running")
     COMPLETED = "COMPLETED", _("In time")
     EXPIRED = "EXPIRED", _("Expired")
+    EARLY = "EARLY", _("Too early")
     WAIVED = "WAIVED", _("Waived")
     CANCELLED = "CANCELLED", _("Cancelled")
 
@@ -146,12 +173,14 @@ class TimeRuleInstance(models.Model):
         Line, on_delete=models.PROTECT, null=True, blank=True, related_name="time_rules", verbose_name=_("line")
     )
     status = models.CharField(_("status"), max_length=9, choices=InstanceStatus, default=InstanceStatus.ACTIVE)
-    duration_minutes = models.PositiveIntegerField(_("duration in minutes"))
+    duration_minutes = models.PositiveIntegerField(_("most minutes"), null=True, blank=True)
+    min_minutes = models.PositiveIntegerField(_("least minutes"), null=True, blank=True)
     warning_minutes = models.PositiveIntegerField(_("warning, minutes before"))
     start_key = models.CharField(_("started by"), max_length=200)
     started_at = models.DateTimeField(_("started"))
     warning_at = models.DateTimeField(_("warning"), null=True, blank=True)
-    expires_at = models.DateTimeField(_("runs out"))
+    expires_at = models.DateTimeField(_("runs out"), null=True, blank=True)
+    earliest_at = models.DateTimeField(_("not before"), null=True, blank=True)
     warned_at = models.DateTimeField(_("warned"), null=True, blank=True)
     expired_at = models.DateTimeField(_("found expired"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
@@ -177,7 +206,7 @@ class TimeRuleInstance(models.Model):
                 name="time_rule_waived_with_reason",
             ),
             models.CheckConstraint(
-                condition=~Q(status=InstanceStatus.COMPLETED) | Q(ended_at__isnull=False),
+                condition=~Q(status__in=[InstanceStatus.COMPLETED, InstanceStatus.EARLY]) | Q(ended_at__isnull=False),
                 name="time_rule_completed_by_an_end",
             ),
             models.CheckConstraint(

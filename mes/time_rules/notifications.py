@@ -14,7 +14,11 @@ from mes.platform.notifications.services import Notice, notify
 from mes.time_rules.models import TimeRuleInstance
 
 NAMED = 3
-EVENTS = {"warned": NoticeEvent.CLOCK_WARNING, "expired": NoticeEvent.CLOCK_EXPIRED}  # of which rules tell, too
+EVENTS = {
+    "warned": NoticeEvent.CLOCK_WARNING,
+    "expired": NoticeEvent.CLOCK_EXPIRED,
+    "early": NoticeEvent.CLOCK_EARLY,
+}  # of which rules tell, too
 
 Instances = Sequence[TimeRuleInstance]
 
@@ -27,6 +31,11 @@ def tell_warned(instances: Instances) -> None:
 def tell_expired(instances: Instances) -> None:
     """Notify people that clocks expired."""
     _tell("expired", Severity.ALERT, instances)
+
+
+def tell_early(instances: Instances) -> None:
+    """Notify people that something happened before its least time was over."""
+    _tell("early", Severity.ALERT, instances)
 
 
 def tell_withdrawn(instances: Instances) -> None:
@@ -76,6 +85,11 @@ def _text(what: str, group: list[TimeRuleInstance], line: Line | None) -> str:
         "expired": ngettext(
             "%(rule)s ran out for %(names)s (%(line)s).",
             "%(rule)s ran out for %(count)d: %(names)s (%(line)s).",
+            len(group),
+        ),
+        "early": ngettext(
+            "%(rule)s was too early for %(names)s (%(line)s).",
+            "%(rule)s was too early for %(count)d: %(names)s (%(line)s).",
             len(group),
         ),
         "withdrawn": ngettext(

@@ -20,7 +20,7 @@ from mes.platform.accounts.roles import Capability
 from mes.platform.http.pages import mark_of, needs, show_live, signed_in
 from mes.production.models import Unit
 from mes.time_rules import services
-from mes.time_rules.display import Look, look_at, share_left
+from mes.time_rules.display import Look, counted_to, look_at, share_left
 from mes.time_rules.models import (
     EntityType,
     InstanceStatus,
@@ -44,11 +44,17 @@ class Row:
     look: Look
     share: float
     decision: str  # what may be decided; empty: nothing
+    now: datetime
 
     @property
     def is_running(self) -> bool:
-        """Whether time is left."""
-        return self.instance.status == InstanceStatus.ACTIVE
+        """Whether time is counted."""
+        return self.instance.status == InstanceStatus.ACTIVE and self.until is not None
+
+    @property
+    def until(self) -> datetime | None:
+        """The moment to which it is counted: the earliest, then the last."""
+        return counted_to(self.instance, now=self.now)
 
 
 @dataclass(frozen=True)
@@ -113,13 +119,14 @@ def _make_rows(instances: Sequence[Any], lines: Sequence[Line], now: datetime) -
             look=look_at(instance, now=now),
             share=share_left(instance, now=now),
             decision=_possible(instance),
+            now=now,
         )
         for instance in instances
     ]
 
 
 def _possible(instance: TimeRuleInstance) -> str:
-    if instance.status == InstanceStatus.EXPIRED:
+    if instance.status in (InstanceStatus.EXPIRED, InstanceStatus.EARLY):
         return "acknowledge"
     return "waive" if instance.definition.is_waivable else ""
 

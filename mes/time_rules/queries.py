@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import BigIntegerField, Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 
 from mes.line_setup.models import LineBinding
 from mes.time_rules.models import (
@@ -14,8 +14,8 @@ from mes.time_rules.models import (
     TimeRuleMark,
 )
 
-# Clocks that need somebody: running, or expired and neither decided about nor taken back.
-OPEN = Q(status=InstanceStatus.ACTIVE) | Q(status=InstanceStatus.EXPIRED, decided_at=None)
+# Clocks that need somebody: running, or not in time and neither decided about nor taken back.
+OPEN = Q(status=InstanceStatus.ACTIVE) | Q(status__in=[InstanceStatus.EXPIRED, InstanceStatus.EARLY], decided_at=None)
 OPEN_STATUSES = Q(status__in=[InstanceStatus.ACTIVE, InstanceStatus.EXPIRED])  # as the index by run says it
 # An expired clock stops new work until it ends or somebody decides; of what may not be waived, only its end counts.
 BLOCKING = Q(status=InstanceStatus.EXPIRED, ended_at=None) & (Q(decided_at=None) | Q(definition__is_waivable=False))
@@ -35,7 +35,9 @@ def with_place(instances: QuerySet[TimeRuleInstance]) -> QuerySet[Any]:
 
 def list_open(*, line_id: int | None = None, code: str = "") -> QuerySet[TimeRuleInstance]:
     """Return the clocks that need somebody, the most urgent first."""
-    instances = with_place(TimeRuleInstance.objects.filter(OPEN)).select_related("definition", "run")
+    waited_for = Q(expires_at=None, status=InstanceStatus.ACTIVE, earliest_at__lte=Now())  # nobody needs to
+    instances = with_place(TimeRuleInstance.objects.filter(OPEN).exclude(waited_for))
+    instances = instances.select_related("definition", "run")
     if line_id is not None:
         instances = instances.filter(place_id=line_id)
     if code:
@@ -69,4 +71,5 @@ def list_unneeded_marks(cutoff: datetime) -> QuerySet[TimeRuleMark]:
     waiting = TimeRuleInstance.objects.filter(
         OPEN_STATUSES, ended_at=None, entity_type=OuterRef("entity_type"), entity_id=OuterRef("entity_id")
     )
+    waiting = waiting.exclude(expires_at=None, earliest_at__lt=cutoff)  # no end can be too early any more
     return TimeRuleMark.objects.filter(~Exists(waiting), created_at__lt=cutoff)

@@ -14,6 +14,7 @@ from mes.plant.models import Line, Operation, OperationKind, StationType
 from mes.platform.accounts.roles import Role
 from mes.platform.http.whole_numbers import whole_number
 from mes.routing.models import Routing
+from mes.time_rules.choices import TimeRuleAction
 from mes.time_rules.definitions import FIELDS, RESULTS
 from mes.time_rules.models import TimeRuleDefinition
 from mes.time_rules.rules import as_list
@@ -141,13 +142,25 @@ class TimeRuleForm(forms.ModelForm):
         help_text=gettext_lazy("Who is told when a clock runs out: people of these roles who follow the line."),
     )
 
+    action = forms.ChoiceField(
+        choices=TimeRuleAction.choices,
+        required=False,
+        initial=TimeRuleAction.NOTIFY,
+        label=gettext_lazy("Action"),
+        help_text=gettext_lazy(
+            "Refusing is for units that must not enter a step too early; holding for all that is not in time."
+        ),
+    )
+
     class Meta:
         model = TimeRuleDefinition
         fields = (
             "code",
             "name",
             "duration_minutes",
+            "min_minutes",
             "warning_minutes",
+            "action",
             "is_active",
             "start_event",
             "start_condition",
@@ -165,6 +178,8 @@ class TimeRuleForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """Leave alone what was not changed."""
         data = super().clean() or self.cleaned_data
+        if not data.get("action"):
+            data["action"] = TimeRuleAction.NOTIFY
         for name in ("start_condition", "end_condition"):
             if name in data and name not in self.changed_data and self.instance.pk:
                 data[name] = self.initial[name]

@@ -14,15 +14,22 @@ SPECIFICITY = {"GLOBAL": 0, "LINE": 1, "ROUTING": 2, "PRODUCT": 3}
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The terms of a definition when a start was recorded; durations in minutes."""
+    """The terms of a definition when a start was recorded: most, warning and least, in minutes."""
 
-    duration: int
+    duration: int | None
     warning: int
     restarts: bool
+    minimum: int | None = None
+
+    @classmethod
+    def of(cls, rule: Any) -> "Terms":
+        """Return the terms of a definition."""
+        return cls(rule.duration_minutes, rule.warning_minutes, rule.restarts, rule.min_minutes)
 
     def as_document(self) -> dict[str, Any]:
         """Return what a mark keeps."""
-        return {"duration": self.duration, "warning": self.warning, "restarts": self.restarts}
+        kept = {"duration": self.duration, "warning": self.warning, "restarts": self.restarts}
+        return kept if self.minimum is None else {**kept, "minimum": self.minimum}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +61,31 @@ class Clock:
     has_lapsed: bool = False
 
     @property
-    def expires_at(self) -> datetime:
-        """The last moment that is in time. Elapsed time: no clock change moves it."""
-        return self.start.at + timedelta(minutes=self.terms.duration)
+    def expires_at(self) -> datetime | None:
+        """The last moment that is in time; None: any. Elapsed time: no clock change moves it."""
+        return None if self.terms.duration is None else self.start.at + timedelta(minutes=self.terms.duration)
+
+    @property
+    def earliest_at(self) -> datetime | None:
+        """The first moment that is not too early; None: any."""
+        return None if self.terms.minimum is None else self.start.at + timedelta(minutes=self.terms.minimum)
 
     @property
     def warning_at(self) -> datetime | None:
         """When to warn; None where the definition warns of nothing."""
-        return self.expires_at - timedelta(minutes=self.terms.warning) if self.terms.warning else None
+        last = self.expires_at
+        return last - timedelta(minutes=self.terms.warning) if last and self.terms.warning else None
 
     @property
     def is_in_time(self) -> bool:
         """Whether it ended, and not too late."""
-        return self.end is not None and self.end.at <= self.expires_at
+        return self.end is not None and (self.expires_at is None or self.end.at <= self.expires_at)
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it ended too early. A new start is no end that could be."""
+        first = self.earliest_at
+        return self.end is not None and not self.is_restarted and first is not None and self.end.at < first
 
 
 def read_clocks(marks: Iterable[Mark], *, waived: Mapping[str, datetime] | None = None) -> list[Clock]:
@@ -113,7 +132,7 @@ def in_order(marks: Iterable[Mark]) -> list[Mark]:
 
 def _starts_new_clock(running: Clock, mark: Mark, waived: Mapping[str, datetime]) -> bool:
     assert mark.terms is not None
-    if mark.terms.restarts or mark.at > running.expires_at:
+    if mark.terms.restarts or (running.expires_at is not None and mark.at > running.expires_at):
         return True
     return any(key in waived and mark.at > waived[key] for key in running.start_keys)
 

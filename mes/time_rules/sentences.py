@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from mes.platform.outbox.models import EventType
-from mes.time_rules.choices import TimeRuleScope
+from mes.time_rules.choices import TimeRuleAction, TimeRuleScope
 from mes.time_rules.rules import as_list
 
 
@@ -16,13 +16,8 @@ def describe_rule(rule: Any) -> str:
     30 minutes before. On routes with WASH. It may be waived.” `rule` is a sound definition, saved or not.
     """
     parts = [
-        _("%(start)s must %(end)s within %(duration)s%(warning)s.")
-        % {
-            "start": _start(rule),
-            "end": _end(rule),
-            "duration": _minutes(rule.duration_minutes),
-            "warning": _warning(rule.warning_minutes),
-        },
+        _times(rule),
+        _action(rule),
         _scope(rule),
         _routes(rule.route_operation_kinds),
         _("A new start begins the time anew.") if rule.restarts else "",
@@ -30,6 +25,29 @@ def describe_rule(rule: Any) -> str:
         "" if rule.is_active else _("It is switched off."),
     ]
     return " ".join(part for part in parts if part)
+
+
+def _times(rule: Any) -> str:
+    said = {"start": _start(rule), "end": _end(rule), "warning": _warning(rule.warning_minutes)}
+    if rule.min_minutes is None:
+        text = _("%(start)s must %(end)s within %(duration)s%(warning)s.")
+    elif rule.duration_minutes is None:
+        text = _("%(start)s must not %(end)s before %(least)s are over.")
+    else:
+        text = _("%(start)s must %(end)s within %(duration)s%(warning)s, but not before %(least)s are over.")
+    return text % {
+        **said,
+        "duration": _minutes(rule.duration_minutes or 0),
+        "least": _minutes(rule.min_minutes or 0),
+    }
+
+
+def _action(rule: Any) -> str:
+    said = {
+        TimeRuleAction.BLOCK: _("Until then it is refused."),
+        TimeRuleAction.HOLD: _("A unit that is not in time is held."),
+    }
+    return said.get(rule.action, "")
 
 
 def either(names: Sequence[Any]) -> str:
@@ -42,6 +60,8 @@ def either(names: Sequence[Any]) -> str:
 
 def _start(rule: Any) -> str:
     condition = rule.start_condition
+    if rule.start_event == EventType.SOLDER_PASTE_THAW:
+        return _("A lot of solder paste that was thawed")
     if rule.start_event == EventType.SOLDER_PASTE_USAGE_CREATE:
         return _("A lot of solder paste that was taken into use%(where)s") % {"where": _line(condition)}
     if rule.start_event == EventType.SOLDER_PASTE_USAGE_UNBIND:
@@ -52,6 +72,8 @@ def _start(rule: Any) -> str:
 
 def _end(rule: Any) -> str:
     condition = rule.end_condition
+    if rule.end_event == EventType.SOLDER_PASTE_THAW:
+        return _("be thawed")
     if rule.end_event == EventType.SOLDER_PASTE_USAGE_CREATE:
         return _("be taken into use%(where)s") % {"where": _line(condition)}
     if rule.end_event == EventType.SOLDER_PASTE_USAGE_UNBIND:

@@ -2,7 +2,8 @@
 
 Everything here happens under the locks of the entities (`lock_entities`): a start and an end handled at once by two
 workers would each not see the other's mark, and the clock would run for ever. Who holds a unit's row may take the
-entity's lock; who holds entities' locks takes no others but of their clocks' rows.
+entity's lock, and where a rule holds units, their rows are locked before (`handlers.LOCKS`); who holds entities' locks
+takes no others but of their clocks' rows.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -21,7 +22,7 @@ from mes.platform.database.prepared import as_json, fetch_all
 from mes.production.models import Unit, UnitStatus
 from mes.production.names import find_names
 from mes.production.transitions import StateMachine
-from mes.time_rules import clock_rows, hooks, notifications
+from mes.time_rules import clock_rows, holding, hooks, notifications
 from mes.time_rules.models import (
     Ending,
     EntityType,
@@ -43,7 +44,7 @@ CLOCK = StateMachine(
     S,
     {
         Action.WAIVE: {S.ACTIVE: S.WAIVED},
-        Action.ACKNOWLEDGE: {S.EXPIRED: S.EXPIRED},
+        Action.ACKNOWLEDGE: {S.EXPIRED: S.EXPIRED, S.EARLY: S.EARLY},
         Action.CANCEL: {S.ACTIVE: S.CANCELLED},
     },
 )
@@ -281,6 +282,7 @@ class _ClockUpdates:
         self.now = clocks.now
         self.entity = entity
         self.expired: list[TimeRuleInstance] = []
+        self.early: list[TimeRuleInstance] = []
         self.lifted: list[TimeRuleInstance] = []
         self.withdrawn: list[TimeRuleInstance] = []
 
@@ -300,7 +302,9 @@ class _ClockUpdates:
         self._end(instance, clock)
         if instance.status == S.EXPIRED and before != S.EXPIRED:
             self.expired.append(instance)
-        if instance.status == S.COMPLETED and before == S.EXPIRED:
+        if instance.status == S.EARLY and before != S.EARLY:
+            self.early.append(instance)
+        if instance.status == S.COMPLETED and before in (S.EXPIRED, S.EARLY):
             self.withdrawn.append(instance)
         if was_blocking and instance.ended_at is not None:
             self.lifted.append(instance)
@@ -318,10 +322,11 @@ class _ClockUpdates:
         instance.run_id, instance.line_id = clock.start.run_id, clock.start.line_id
         instance.duration_minutes, instance.warning_minutes = clock.terms.duration, clock.terms.warning
         instance.expires_at, instance.warning_at = clock.expires_at, clock.warning_at
+        instance.min_minutes, instance.earliest_at = clock.terms.minimum, clock.earliest_at
 
     def _end(self, instance: TimeRuleInstance, clock: Clock) -> None:
         if clock.end is not None:
-            instance.status = S.COMPLETED if clock.is_in_time else S.EXPIRED
+            instance.status = S.EARLY if clock.is_early else S.COMPLETED if clock.is_in_time else S.EXPIRED
             instance.ended_at = clock.end.at
             instance.ending = Ending.RESTART if clock.is_restarted else Ending.END
         elif clock.has_lapsed:
@@ -343,7 +348,9 @@ class _ClockUpdates:
         """Notify listeners and people."""
         hooks.tell_expired(self.expired)
         hooks.tell_released(self.lifted)
+        holding.hold([*self.early, *self.expired], now=self.now)
         notifications.tell_expired(self.expired)
+        notifications.tell_early(self.early)
         notifications.tell_withdrawn(self.withdrawn)
 
 
@@ -408,7 +415,9 @@ def cancel_of_unit(sn: str) -> None:
     """
     lock_entities([(EntityType.UNIT, sn)])
     rows = TimeRuleInstance.objects.select_for_update(no_key=True, of=("self",)).select_related("definition")
-    mine = list(rows.filter(entity_type=EntityType.UNIT, entity_id=sn, status__in=[S.ACTIVE, S.EXPIRED]).order_by("pk"))
+    mine = list(
+        rows.filter(entity_type=EntityType.UNIT, entity_id=sn, status__in=[S.ACTIVE, S.EXPIRED, S.EARLY]).order_by("pk")
+    )
     now = timezone.now()
     released = [clock for clock in mine if clock.status == S.EXPIRED and clock.ended_at is None]
     for instance in mine:

@@ -4,14 +4,16 @@ from collections.abc import Callable
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mes.platform.outbox.schedules import ScheduledTask
 from mes.platform.sweeps import Sweep
-from mes.time_rules import hooks, notifications
-from mes.time_rules.models import InstanceStatus, TimeRuleInstance
+from mes.production import locking
+from mes.production.models import Unit
+from mes.time_rules import holding, hooks, notifications
+from mes.time_rules.models import EntityType, InstanceStatus, TimeRuleAction, TimeRuleInstance
 from mes.time_rules.queries import is_over
 
 BATCH = 200
@@ -30,18 +32,43 @@ def sweep() -> dict[str, int]:
     done = {"expired": 0, "warned": 0}
     with Sweep("time rules") as clocks:
         with clocks.row("expiry"):
-            done["expired"] = _work_off(is_over(now), "expires_at", _expire, now, clocks)
+            free = is_over(now) & ~Q(definition__action=TimeRuleAction.HOLD)
+            done["expired"] = _work_off(free, "expires_at", _expire, now, clocks)
+        with clocks.row("holding"):
+            holding_rules = is_over(now) & Q(definition__action=TimeRuleAction.HOLD)
+            done["expired"] += _work_off(holding_rules, "expires_at", _expire, now, clocks, locks=_lock_units)
         with clocks.row("warnings"):
             done["warned"] = _work_off(to_warn, "warning_at", _warn, now, clocks)
     return done
 
 
-def _work_off(due: Q, order: str, step: Step, now: datetime, clocks: Sweep) -> int:
-    """Take due clocks in batches, each batch with all its effects in one transaction; return how many were done."""
+def _lock_units(due: QuerySet[TimeRuleInstance]) -> Q:
+    """Lock the units of due clocks, and return what selects these clocks: a unit is locked before its clocks."""
+    found = list(due.values_list("pk", "entity_type", "entity_id"))
+    sns = sorted({entity_id for _pk, entity_type, entity_id in found if entity_type == EntityType.UNIT})
+    locking.lock_units(Unit.objects.filter(sn__in=sns))
+    return Q(pk__in=[pk for pk, *_entity in found])
+
+
+def _work_off(
+    due: Q,
+    order: str,
+    step: Step,
+    now: datetime,
+    clocks: Sweep,
+    *,
+    locks: Callable[[QuerySet[TimeRuleInstance]], Q] | None = None,
+) -> int:
+    """Take due clocks in batches, each batch with all its effects in one transaction; return how many were done.
+
+    `locks` locks what comes before the clocks of a batch, and returns which these are.
+    """
     done = 0
     for batch in clocks.batches(size=BATCH, most=MOST_BATCHES):
         with batch, transaction.atomic():
             rows = TimeRuleInstance.objects.filter(due).exclude(pk__in=batch.excluded)
+            if locks is not None:
+                rows = rows.filter(locks(rows.order_by(order, "pk")[: batch.size]))
             locked = rows.select_for_update(no_key=True, of=("self",), skip_locked=True)
             instances = list(locked.select_related("definition").order_by(order, "pk")[: batch.size])
             batch.keys = [instance.pk for instance in instances]
@@ -55,6 +82,7 @@ def _expire(batch: list[TimeRuleInstance], now: datetime) -> None:
         instance.status, instance.expired_at = InstanceStatus.EXPIRED, now
     TimeRuleInstance.objects.bulk_update(batch, ["status", "expired_at"])
     hooks.tell_expired(batch)
+    holding.hold(batch, now=now)
     notifications.tell_expired(batch)
 
 

@@ -29,6 +29,7 @@ THINGS: dict[str, dict[str, str]] = {
     "integration/lines": {"code": "SMT-A"},
     "stencils": {"stencil_id": "ST-1"},
     "material-lots": {"lot_id": "R-1"},
+    "tools": {"tool_id": "ST-1"},
     "reference-units": {"sn": "GOLD-1"},
 }
 

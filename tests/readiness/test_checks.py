@@ -149,7 +149,7 @@ def test_a_line_without_stencil_fails(admin):
 
 def test_a_ready_stencil_within_its_limits_passes(admin):
     make_unready_plant("STENCIL")
-    bind_stencil(tension_min=30, tension_value=35, max_uses=100, uses_since_service=100, serviced_at=ago(hours=1))
+    bind_stencil(tension_min=30, tension_value=35, max_uses=100, uses_since_service=99, serviced_at=ago(hours=1))
     made = check(admin)
     assert (made["status"], made["items"][0]["itemKey"]) == ("PASSED", "ST-1")
     assert made["items"][0]["evidence"]["tensionValue"] == 35
@@ -163,7 +163,7 @@ def test_a_ready_stencil_within_its_limits_passes(admin):
         ({"status": "MAINTENANCE"}, "STENCIL_NOT_READY"),
         ({"tension_min": 30, "tension_value": 29.9}, "STENCIL_TENSION_LOW"),
         ({"tension_min": 30}, "STENCIL_TENSION_LOW"),
-        ({"max_uses": 100, "uses_since_service": 101}, "STENCIL_USED_TOO_OFTEN"),
+        ({"max_uses": 100, "uses_since_service": 100}, "STENCIL_USED_TOO_OFTEN"),
         ({"max_hours_since_service": 8}, "STENCIL_NOT_CLEANED"),
         ({"max_hours_since_service": 8, "serviced_at": ago(hours=9)}, "STENCIL_NOT_CLEANED"),
     ],

@@ -74,7 +74,7 @@ def test_it_says_the_rule_while_one_types_and_writes_nothing(engineer: Client) -
         ({"end_condition-attempt": "9" * 50}, "Attempt: "),
         ({"scope_value": "NO-LINE"}, "There is no line “NO-LINE”."),
         ({"route_operation_kinds": ["FLYING"]}, "Select a valid choice."),
-        ({"duration_minutes": ""}, "This field is required."),
+        ({"duration_minutes": ""}, "Give most minutes, least minutes, or both."),
     ],
 )
 def test_what_is_wrong_is_said_in_both_places(engineer: Client, change: dict[str, Any], said: str) -> None:

@@ -67,6 +67,8 @@ ADDED: dict[str, str] = {
     "claimedResult": "items of first articles are judged by their limits",
     "signed": "first articles say whether a person signed them by password",
     "signature": "first articles say whether a person signed them by password",
+    **dict.fromkeys(("minMinutes", "action", "earliestAt", "early"), "time rules have least times"),
+    "strokes": "prints of several boards are one use",
     "note": "machine events keep who had them replayed or dismissed, and why",
 }
 

@@ -201,6 +201,13 @@ class Load(Placed):
                 condition=Q(line__isnull=False, ended_at__isnull=False),
                 name="load_ended_on_line",
             ),
+            # Tools are few beside lots: what was used at a station is found without reading those.
+            models.Index(
+                F("station"),
+                F("loaded_at").desc(),
+                condition=Q(station__isnull=False, tool__isnull=False),
+                name="load_of_tool_at_station",
+            ),
             models.Index(F("lot"), F("loaded_at").desc(), condition=Q(lot__isnull=False), name="load_of_lot"),
             models.Index(F("tool"), F("loaded_at").desc(), condition=Q(tool__isnull=False), name="load_of_tool"),
             models.Index(F("program"), F("loaded_at").desc(), condition=~Q(program=""), name="load_of_program"),

@@ -27,9 +27,11 @@ class NoticeEvent(models.TextChoices):
     EVENT_REJECTED = "EVENT_REJECTED", _("A report of a machine or system was refused")
     CLOCK_WARNING = "CLOCK_WARNING", _("A clock runs out soon")
     CLOCK_EXPIRED = "CLOCK_EXPIRED", _("A clock ran out")
+    CLOCK_EARLY = "CLOCK_EARLY", _("Something happened too early")
     FAI_FAILED = "FAI_FAILED", _("A first article failed")
     OQC_FAILED = "OQC_FAILED", _("An outgoing inspection failed")
     OUTBOX_DEAD = "OUTBOX_DEAD", _("Work of the system was given up")
+    TOOL_NEAR_LIMIT = "TOOL_NEAR_LIMIT", _("A tool nears a limit")
     SYSTEM_TROUBLE = "SYSTEM_TROUBLE", _("The installation is in trouble")
 
 

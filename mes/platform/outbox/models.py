@@ -14,6 +14,7 @@ from mes.platform.outbox.shown import HIDDEN, without_path
 class EventType(models.TextChoices):
     TRACK_IN = "TRACK_IN", _("Track in")
     TRACK_OUT = "TRACK_OUT", _("Track out")
+    SOLDER_PASTE_THAW = "SOLDER_PASTE_THAW", _("Solder paste thawed")
     SOLDER_PASTE_USAGE_CREATE = "SOLDER_PASTE_USAGE_CREATE", _("Solder paste taken into use")
     SOLDER_PASTE_USAGE_UNBIND = "SOLDER_PASTE_USAGE_UNBIND", _("Solder paste taken out of use")
     DATA_ALARM = "DATA_ALARM", _("Data alarm")

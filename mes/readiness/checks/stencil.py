@@ -72,7 +72,7 @@ def _find_wear(stencil: Tool, facts: Facts, named: dict[str, Any]) -> Iterator[F
     if limits.is_used_too_often(stencil):
         yield (
             "STENCIL_USED_TOO_OFTEN",
-            _("Stencil “%(stencil)s” printed %(uses)d boards since it was cleaned; %(most)d are allowed.")
+            _("Stencil “%(stencil)s” was used %(uses)d times since it was cleaned; at %(most)d it must be cleaned.")
             % {**named, "uses": stencil.uses_since_service, "most": most},
             _("Clean it, so that the cleaning is reported, or take another stencil."),
         )

@@ -27,7 +27,8 @@ def evaluate(facts: Facts) -> Iterator[Finding]:
 
 
 def _finding_of(clock: TimeRuleInstance) -> Finding:
-    until = date_format(timezone.localtime(clock.expires_at), "DATETIME_FORMAT")
+    over_at = clock.expires_at or clock.started_at  # what runs out has a last moment
+    until = date_format(timezone.localtime(over_at), "DATETIME_FORMAT")
     values = {"rule": clock.definition.name, "entity": clock.entity_id, "until": until}
     if clock.entity_type == EntityType.SOLDER_PASTE_LOT:
         reason = _("The time of solder paste “%(entity)s” (%(rule)s) was over at %(until)s.") % values
@@ -47,7 +48,7 @@ def _finding_of(clock: TimeRuleInstance) -> Finding:
             "entityType": clock.entity_type,
             "entityId": clock.entity_id,
             "startedAt": clock.started_at.isoformat(),
-            "expiresAt": clock.expires_at.isoformat(),
+            "expiresAt": over_at.isoformat(),
             "runNo": clock.run.run_no if clock.run else None,
         },
         waivable=clock.definition.is_waivable,

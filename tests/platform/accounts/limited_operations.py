@@ -56,6 +56,8 @@ GET /api/stencils
 GET /api/stencils/{stencil_id}
 GET /api/time-rules
 GET /api/time-rules/{id}
+GET /api/tools
+GET /api/tools/{tool_id}
 """
 
 OWN = """
@@ -312,6 +314,9 @@ PATCH /api/stations/{code}
 POST /api/stencils
 DELETE /api/stencils/{stencil_id}
 PATCH /api/stencils/{stencil_id}
+POST /api/tools
+DELETE /api/tools/{tool_id}
+PATCH /api/tools/{tool_id}
 POST /api/time-rules
 POST /api/time-rules/dry-run
 POST /api/time-rules/instances/{id}/acknowledge
