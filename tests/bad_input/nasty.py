@@ -1,10 +1,11 @@
 """What nobody should send: bodies, values of fields, names in addresses, parameters, fields of forms."""
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from typing import TypeVar
+
+from tests.thoroughness import examples
 
 Value = TypeVar("Value", str, bytes)
 
@@ -45,13 +46,13 @@ BODIES: dict[str, bytes] = {
     "many keys": json.dumps({f"k{n}": n for n in range(2_000)}).encode(),
 }
 
-PARTS = 1 if os.environ.get("LINEKEEPER_EVERY_VALUE") else 3
+PARTS = examples(6, 1)
 
 
 def part_of(values: Mapping[str, Value], *place: object) -> dict[str, Value]:
-    """Return a third of values for a place, the same one each time: together the places get all of them many times.
+    """Return a sixth of values for a place, the same one each time: together the places get all of them many times.
 
-    With LINEKEEPER_EVERY_VALUE, as in `script/long`, each place gets all.
+    In `script/long` (LINEKEEPER_THOROUGH) each place gets all.
     """
     first = zlib.crc32(repr(tuple(map(str, place))).encode()) % PARTS
     return {name: value for number, (name, value) in enumerate(values.items()) if number % PARTS == first}

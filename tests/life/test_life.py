@@ -36,8 +36,10 @@ from tests.life.acts import OFTEN, act, begin, end_all, wait
 from tests.life.ledger import OPEN
 from tests.life.quality_acts import work_off
 from tests.life.world import World, data_of
+from tests.thoroughness import examples
 
 SEEDS, ACTS = 25, 80
+CHECK_EVERY = examples(2, 1)  # acts: a check takes as long as one
 LAST = 12  # requests that a failure tells
 LONG = int(os.environ.get("LINEKEEPER_LIFE_ACTS", "100000"))
 
@@ -153,13 +155,15 @@ def check_told(world: World) -> None:
 
 
 def live(world: World, acts: int, reached: Counter[str]) -> None:
-    """Do so many things, look after each, and end all."""
+    """Do so many things, look after every other (in `script/long` after each), and end all."""
     for act_no in range(acts):
         before = world.succeeded
         with TestCase.captureOnCommitCallbacks(execute=True):
             name = act(world)
         reached[name] += world.succeeded > before
-        check(world, of_run=act_no % 2 == 0, of_order=act_no % 2 == 1)  # by turns: it takes as long as all the rest
+        turn, is_between = divmod(act_no, CHECK_EVERY)
+        if not is_between:
+            check(world, of_run=turn % 2 == 0, of_order=turn % 2 == 1)  # by turns: it takes as long as all the rest
     reached.update(world.reached)
     reached.update(f"unit {status}" for status in Unit.objects.values_list("status", flat=True))
     reached.update(f"run {status}" for status in RunRow.objects.values_list("status", flat=True))

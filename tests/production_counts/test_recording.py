@@ -27,6 +27,7 @@ from tests.production_counts.test_truth import (
     World,
     worlds,
 )
+from tests.thoroughness import examples
 
 SHIFTS = [
     {"code": "DAY", "start": "00:30", "end": "02:30", "weekdays": [1, 2, 3, 4, 5, 6, 7]},
@@ -51,7 +52,7 @@ def expected(reports: list[Report], shifts: list[dict[str, Any]]) -> dict[dateti
     return found
 
 
-@hypothesis(max_examples=60, deadline=None)
+@hypothesis(max_examples=examples(30, 200), deadline=None)
 @given(world=worlds(), portions=st.lists(st.integers(1, 4), min_size=20, max_size=20), has_shifts=st.booleans())
 def test_the_hours_are_what_all_reports_say_in_whatever_portions_they_came(
     django_db_blocker: Any, django_db_setup: None, world: World, portions: list[int], has_shifts: bool

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mes.production_counts.windows import Counts, Doubt, Report, resolve
+from tests.thoroughness import examples
 
 MIDNIGHT = datetime(2026, 3, 10, tzinfo=UTC)
 LAST = 240  # minutes of the simulation
@@ -136,7 +137,7 @@ def exact(world: World) -> list[tuple[int, int, int]]:
     return known
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150, 900), deadline=None)
 @given(worlds())
 def test_the_sum_is_the_truth_wherever_the_data_determines_it_and_says_where_it_does_not(world: World) -> None:
     resolved = resolve(world.reports())
@@ -189,7 +190,7 @@ def test_without_contradictions_the_order_of_arrival_makes_no_difference(world: 
             assert first == second
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100, 600), deadline=None)
 @given(worlds())
 def test_true_reports_are_never_taken_for_a_contradiction(world: World) -> None:
     resolved = resolve(world.reports())

@@ -14,6 +14,7 @@ from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance, TimeRule
 from mes.time_rules.sweep import sweep
 from tests.execution.support import make_run as make_plain_run
 from tests.factories import api_client, make_plant
+from tests.thoroughness import examples
 from tests.time_rules.conftest import SetTime
 from tests.time_rules.support import at, end, handle, make_rule, start, track_event, usage_event
 from tests.time_rules.test_scopes import make_run
@@ -45,7 +46,7 @@ MOVES = st.lists(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40, 300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=MOVES, restarts=st.booleans())
 @pytest.mark.django_db
 def test_a_dry_run_is_what_the_rule_does_where_it_is_active(

@@ -16,6 +16,7 @@ from mes.platform.outbox.models import EventType, MesEvent
 from mes.time_rules import handlers
 from mes.time_rules.models import TimeRuleDefinition
 from mes.time_rules.rules import matches
+from tests.thoroughness import examples
 from tests.time_rules.support import at, make_rule, statuses
 
 WASHED = {"operationKind": "WASH", "operationCode": "WASH", "attempt": 1, "source": "MANUAL", "result": "PASS"}
@@ -115,7 +116,7 @@ CONDITIONS = st.dictionaries(
 FITS = "SELECT {} FROM (SELECT %s::jsonb AS payload) e, (SELECT %s::jsonb AS condition) d"
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(75, 300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(condition=CONDITIONS, payload=st.dictionaries(st.sampled_from(["operationKind", "attempt", "x"]), VALUES))
 @pytest.mark.django_db
 def test_the_database_finds_what_the_rules_find(condition: dict[str, Any], payload: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mes.time_rules.models import TimeRuleDefinition, TimeRuleInstance, TimeRuleMark
 from mes.time_rules.sweep import sweep
+from tests.thoroughness import examples
 from tests.time_rules.conftest import SetTime
 from tests.time_rules.support import (
     at,
@@ -50,7 +51,7 @@ MOVES = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50, 300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=MOVES, data=st.data(), restarts=st.booleans())
 @pytest.mark.django_db
 def test_every_order_with_repeats_and_sweeps_leaves_the_same_clocks(

@@ -46,6 +46,7 @@ from tests.ingest.support import (
     printed,
 )
 from tests.integration.helpers import reading
+from tests.thoroughness import examples
 
 pytestmark = pytest.mark.django_db
 STEPS = [10, 20, 30, 40]
@@ -447,7 +448,7 @@ def test_no_bad_board_ships_whatever_comes() -> None:
     reached: Counter[str] = Counter()
 
     @settings(
-        max_examples=60,
+        max_examples=examples(40, 200),
         derandomize=True,
         database=None,
         deadline=None,

@@ -24,9 +24,13 @@ OWN = {
 }
 
 
-@pytest.fixture
-def nobody(db: None) -> Client:
+@pytest.fixture(scope="module")
+def plant(around_all: None) -> None:
     make_plant()
+
+
+@pytest.fixture
+def nobody(plant: None, db: None) -> Client:
     user = make_user(username="nora-smith")
     user.groups.add(Group.objects.create(name="Canteen"))
     client = Client()
