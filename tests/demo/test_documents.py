@@ -15,6 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from mes.platform.server import embedded
+from tests import databases
 from tests.platform.outbox.support import eventually, free_port
 
 pytestmark = pytest.mark.waiting
@@ -78,7 +80,10 @@ def is_time(text: str) -> bool:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A fresh demo as `script/server` starts it; what its commands need in their environment."""
+    """A fresh demo as `script/server` starts it; what its commands need in their environment.
+
+    That a first start makes its tables is seen in `tests/faults/test_server.py`; here they are there already.
+    """
     port = free_port()
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     environment |= {
@@ -86,6 +91,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         "PORT": str(port),
         "DJANGO_SETTINGS_MODULE": "mes.settings",
     }
+    with embedded.running(Path(environment["MES_DATA_DIR"]), say=lambda text: None) as url:
+        databases.fill(url)
     with (tmp_path_factory.getbasetemp() / "demo.log").open("wb") as log:
         server = subprocess.Popen(
             [sys.executable, "manage.py", "serve"], cwd=PROJECT, env=environment, stdout=log, stderr=log
