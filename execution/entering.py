@@ -17,6 +17,9 @@ from execution.deviations.rules import lets_run
 from execution.quality.first_article import trial_units
 from execution.unit_state import StationState, UnitState
 from mes import errors
+from mes.labels import SetUpFault
+from mes.line_setup.set_up_lists.goodness import find_faults
+from mes.line_setup.set_up_lists.kept import list_faults
 from mes.plant.models import StationType
 from mes.production import runs
 from mes.production.models import Run, UnitStatus
@@ -93,6 +96,7 @@ class Entering:
             yield errors.StationStopped(station=place.station.code, reason=place.stop)
         yield from self._list_refusals_of_worker()
         if state is not None:
+            yield from self._list_refusals_of_set_up(state)
             yield from self._list_refusals_of_time(state)
             yield from self._list_refusals_of_waits(state)
 
@@ -123,6 +127,19 @@ class Entering:
         worker = (self.worker or NOBODY).find_unqualified(step.operation_code, at=self.at)
         if worker is not None:
             yield errors.OperatorNotQualified(operator=worker.name, operation=step.operation_code, step_no=step.step_no)
+
+    def _list_refusals_of_set_up(self, state: UnitState) -> Iterator[errors.DomainError]:
+        """Ask what was read with the state; where nothing is kept of the run yet, look."""
+        run, station, now = self.run, self.place.station, timezone.now()
+        if run is None or not rules.is_of_run(state.unit, run):
+            return
+        if state.set_ups is not None:
+            faults = list_faults(state.set_ups, station.pk, now)
+        else:
+            faults = find_faults(run, station.pk, at=now)
+        if faults:
+            told = [f"{fault['slot']} {SetUpFault(fault['code']).label}" for fault in faults]
+            yield errors.SetUpIncomplete(station=station.code, run=run.run_no, slots=told, faults=faults)
 
     def _list_refusals_of_time(self, state: UnitState) -> Iterator[errors.DomainError]:
         try:

@@ -45,6 +45,7 @@ LIFTED_BY: Mapping[type[errors.DomainError], tuple[Capability, ...]] = {
     errors.StationStopped: _LET_GO_ON,
     errors.OperatorNotQualified: (Capability.QUALIFY,),
     errors.TimeTooEarly: (Capability.WAIVE,),
+    errors.SetUpIncomplete: (Capability.BIND,),
     errors.SnMaskMismatch: (Capability.ROUTES,),
     errors.CarrierEmpty: (Capability.TRACK,),
     errors.CarrierNotFound: (Capability.TRACK,),

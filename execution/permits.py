@@ -19,7 +19,7 @@ from execution.models import Carrier
 from execution.permit_reasons import Reason, explain
 from execution.unit_state import StationState, UnitState
 from mes import errors
-from mes.plant.models import StationType
+from mes.plant.models import MaterialControl, StationType
 from mes.plant.scans import ScanKind, check_kind
 from mes.production import holds, runs
 from mes.production.active_runs import Moment
@@ -242,10 +242,11 @@ def _list_refusals_of_label(run: Run, sn: str) -> Iterator[errors.DomainError]:
 def _as_made(sn: str, state: UnitState | None, run: Run) -> UnitState:
     """Return the state of a unit that is yet to be made, or to be put into the run, at its first step."""
     place: dict[str, Any] = {"run": run, "current_step_no": runs.snapshot_of(run).first_step_no}
+    set_ups = None if run.line.material_control == MaterialControl.ENFORCE else ()
     if state is None:
-        return UnitState(Unit(sn=sn, **place), run, None, None, [], 0)
+        return UnitState(Unit(sn=sn, **place), run, None, None, [], 0, set_ups=set_ups)
     unit = Unit(pk=state.unit.pk, sn=sn, status=state.unit.status, hold_reason=state.unit.hold_reason, **place)
-    return replace(state, unit=unit, run=run)
+    return replace(state, unit=unit, run=run, set_ups=set_ups)
 
 
 def _moment(asked: _Asked) -> Moment:

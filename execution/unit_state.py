@@ -15,6 +15,7 @@ from execution.deviations.rules import InForce
 from execution.models import Track, TrackResult
 from execution.quality.defect_codes import catalogue
 from execution.quality.defects import OPEN_DEFECTS, OpenDefect
+from mes.line_setup.set_up_lists.kept import KEPT_OF_RUN, KeptSetUp, decode_set_ups
 from mes.plant.models import Equipment, Line, Station, StationGroup
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.production.hold_models import HoldScope
@@ -48,6 +49,8 @@ class UnitState:
     `line_stop` is why the line of its run is stopped, None while it runs; `in_force` are the deviations of its run that
     cover it; `has_open_repair`: it is to be repaired before it enters a step again. `codes_version` is that of the
     defect codes (`catalogue.of_version`). `waits` is what least times are read from, None where no rule has one.
+    `set_ups` are the stations whose set-up for its run is bad or will be, where its line enforces that; None where it
+    is to be looked at.
     """
 
     unit: Unit
@@ -62,6 +65,7 @@ class UnitState:
     open_defects: Sequence[OpenDefect] = ()
     codes_version: str = ""
     waits: minimum_times.Waits | None = None
+    set_ups: Sequence[KeptSetUp] | None = ()
 
     @property
     def failed_steps(self) -> frozenset[int]:
@@ -154,6 +158,7 @@ _OTHERS = [
     OPEN_DEFECTS,
     catalogue.SELECT_VERSION,
     minimum_times.WAITS,
+    KEPT_OF_RUN,
 ]
 _PASSES = """
     (SELECT json_agg(json_build_array(id, run_id, step_no, rework_no, result, in_at, out_at, station_id)
@@ -247,6 +252,7 @@ def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
         found,
         version,
         waits,
+        set_ups,
     ) = row[_OTHERS_AT:_PASSES_AT]
     unit = _from_row(Unit, row[:_RUN_AT])
     run = None
@@ -279,6 +285,7 @@ def _unit_state(row: Sequence[Any], runs: dict[int, Run]) -> UnitState:
         _decode_open_defects(found) if found else (),
         version or "",
         minimum_times.decode(waits) if waits else None,
+        decode_set_ups(set_ups) if set_ups else (),
     )
 
 

@@ -849,6 +849,12 @@ class BoundElsewhere(DomainError):
     message = _("“{code}” is bound to line “{line}”; unbind it there first, or replace it.")
 
 
+class SetUpIncomplete(DomainError):
+    """`slots` say in words what `faults` do by `{slot, code}`."""
+
+    code, message = "SETUP_INCOMPLETE", _("The set-up of station “{station}” is not good: {slots}.")
+
+
 class SetUpListReleased(DomainError):
     code = "LIST_RELEASED"
     message = _("Set-up list {revision} of route “{route}” on line “{line}” is released: make a new revision.")

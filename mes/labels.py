@@ -99,3 +99,18 @@ class State(TextChoices):
     IN_PRODUCTION = "in production", _("In production")
     RUNNING = "running", _("Running")
     SIGNED = "SIGNED", _("Signed")
+
+
+class SetUpFault(TextChoices):
+    """What may be wrong with a slot, and with what is in it."""
+
+    SLOT_EMPTY = "SLOT_EMPTY", _("empty")
+    WRONG_PART = "WRONG_PART", _("wrong part")
+    WRONG_PROGRAM = "WRONG_PROGRAM", _("wrong program")
+    LOT_BLOCKED = "LOT_BLOCKED", _("the lot is blocked")
+    LOT_USED_UP = "LOT_USED_UP", _("the lot is used up")
+    LOT_EXPIRED = "LOT_EXPIRED", _("the lot is past its expiry date")
+    MSD_EXPIRED = "MSD_EXPIRED", _("the floor life of the lot is over")
+    TOOL_NOT_READY = "TOOL_NOT_READY", _("the tool is not ready")
+    TOOL_WORN = "TOOL_WORN", _("the tool is worn")
+    SLOT_LOCKED = "SLOT_LOCKED", _("locked after wrong parts")

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from django.utils import timezone
 
 from mes.line_setup.models import SetUpKind, Tool
-from mes.line_setup.tools import nearing
-from mes.line_setup.tools.rules import NEARS_BY_USES
+from mes.line_setup.tools import hooks, nearing
+from mes.line_setup.tools.rules import IS_WORN_BY_USES, NEARS_BY_USES
 from mes.plant.models import OperationKind
 from mes.platform.database.prepared import as_json, fetch_all
 from mes.platform.outbox.emit import SetHandler
@@ -42,7 +42,7 @@ COUNT = f"""
     )
     UPDATE mes_tool t SET uses_since_service = t.uses_since_service + c.since, uses = t.uses + c.uses
       FROM counted c WHERE t.id = c.id
-    RETURNING t.id, t.warned_at IS NULL AND {NEARS_BY_USES}
+    RETURNING t.id, t.warned_at IS NULL AND {NEARS_BY_USES}, {IS_WORN_BY_USES}
 """
 # What was counted for a tool is counted anew from the events of its time there: those that a handler has yet to count
 # are not completed, and it waits for the tool's lock.
@@ -80,7 +80,10 @@ def count_prints(events: Sequence[MesEvent]) -> None:
     ]
     if not passes:
         return
-    nearing.tell([tool_id for tool_id, nears in fetch_all(COUNT, {"passes": as_json(passes)}) if nears])
+    counted = fetch_all(COUNT, {"passes": as_json(passes)})
+    nearing.tell([tool_id for tool_id, nears, _is_worn in counted if nears])
+    if worn := [tool_id for tool_id, _nears, is_worn in counted if is_worn]:
+        hooks.tell(worn)
 
 
 def note_service(tool: Tool) -> None:

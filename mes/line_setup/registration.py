@@ -3,9 +3,13 @@
 from django.utils.translation import gettext_lazy as _
 
 from mes.line_setup import print_counts, scan_sources
+from mes.line_setup.loads.hooks import loads_changed
 from mes.line_setup.loads.models import LoadScan
-from mes.line_setup.set_up_lists.services import bind_latest
+from mes.line_setup.lots.hooks import lots_changed
+from mes.line_setup.set_up_lists import goodness
+from mes.line_setup.set_up_lists.services import bind_latest, keep_set_up
 from mes.line_setup.tools import nearing
+from mes.line_setup.tools.hooks import tools_changed
 from mes.line_setup.tools.lists import TOOLS
 from mes.plant import scans
 from mes.platform.database import retention
@@ -13,7 +17,7 @@ from mes.platform.lists.listing import lists
 from mes.platform.outbox import schedules
 from mes.platform.outbox.emit import handlers
 from mes.platform.outbox.models import EventType
-from mes.production.hooks import run_placed
+from mes.production.hooks import authorization_gates, run_ended, run_placed
 
 
 def register() -> None:
@@ -23,6 +27,11 @@ def register() -> None:
     handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # tools are locked before clocks
     schedules.tasks.register(nearing.TASK)
     lists.register(TOOLS)
+    authorization_gates.register(keep_set_up)
+    run_ended.register(goodness.forget)
+    loads_changed.register(goodness.refresh_of_change)
+    lots_changed.register(goodness.refresh_of_lots)
+    tools_changed.register(goodness.refresh_of_tools)
     retention.policies.register(
         retention.Rows(
             "scans at slots",

@@ -16,6 +16,7 @@ from mes.line_setup.models import (
     Tool,
 )
 from mes.line_setup.rules import find_issue
+from mes.line_setup.tools import hooks
 from mes.plant.models import Equipment
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.outbox.emit import emit
@@ -38,6 +39,7 @@ def report_stencil_status(report: Report, *, tool_id: str, **fields: Any) -> Rec
     if "serviced_at" in applied and stencil.serviced_at != cleaned_before:
         print_counts.note_service(stencil)
     stencil.save()
+    hooks.tell([stencil.pk])
     return keep(report, kind=ReportKind.STENCIL_STATUS, subject=tool_id), stencil, "status" in applied
 
 

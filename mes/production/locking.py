@@ -14,6 +14,7 @@ decides is read again after the lock. Two that wait for each other would else en
 8. holds
    (with them, where sampling of a lot's product stands: who holds that waits for nobody)
 9. lots and tools: stencils, lots of solder paste, machines' counters
+   then whether stations are set up for runs (`set_up_lists.goodness`)
 10. the clocks of a unit or lot (advisory, `time_rules.services`)
 11. work orders
 

@@ -11,14 +11,14 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from mes.line_setup.set_up_lists import services
-from mes.line_setup.set_up_lists.models import RunSetUpList, SetUpItem, SetUpList, SetUpListStatus
+from mes.line_setup.set_up_lists.models import RunSetUpList, RunStationSetUp, SetUpItem, SetUpList, SetUpListStatus
 from mes.line_setup.set_up_lists.rules import ItemInput
 from mes.plant.admin import MasterDataAdmin
 from mes.platform.http.admin import ReadOnlyAdmin, attempt
 from mes.platform.http.envelope import snake_case
 from mes.sections import MACHINES
 
-MACHINES.add(SetUpList, RunSetUpList)
+MACHINES.add(SetUpList, RunSetUpList, RunStationSetUp)
 _FIELDS = {"station_code": "station", "material_code": "material", "tool_ids": "tools"}
 
 
@@ -129,3 +129,12 @@ class RunSetUpListAdmin(ReadOnlyAdmin):
     list_display = ("run", "set_up_list", "bound_at", "bound_by", "reason")
     list_select_related = ("run", "set_up_list")
     search_fields = ("run__run_no__exact",)
+
+
+@admin.register(RunStationSetUp)
+class RunStationSetUpAdmin(ReadOnlyAdmin):
+    """Whether stations are set up for the runs that are on."""
+
+    list_display = ("run", "station", "set_up_list", "faults", "good_until", "looked_at")
+    list_select_related = ("run", "station", "set_up_list")
+    search_fields = ("run__run_no__exact", "station__code__exact")

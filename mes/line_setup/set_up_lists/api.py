@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -11,12 +12,13 @@ from rest_framework.routers import BaseRouter
 from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
-from mes.line_setup.set_up_lists import queries, services
+from mes.line_setup.set_up_lists import goodness, queries, services
 from mes.line_setup.set_up_lists.models import RunSetUpList, SetUpItem, SetUpItemKind, SetUpList
 from mes.line_setup.set_up_lists.rules import ItemInput
-from mes.plant.reach import OfServedLines
-from mes.platform.accounts.permissions import READS_OWN, operator_name
+from mes.plant.reach import OfServedLines, check_serves_line
+from mes.platform.accounts.permissions import READS_OWN, StationAccess, operator_name
 from mes.platform.accounts.roles import Capability
+from mes.platform.database.lookup import get_or_raise
 from mes.platform.http.master_data import OptionalTextField
 from mes.platform.http.serializers import (
     CodeField,
@@ -31,7 +33,9 @@ from mes.platform.http.serializers import (
 )
 from mes.platform.http.viewsets import ExactFilter
 from mes.platform.http.whole_numbers import whole_number
+from mes.platform.inbound.sender import sender_of
 from mes.platform.validators import validate_line
+from mes.production.models import Run
 
 MOST_NAMES = 100  # of one item: alternates, tools
 MOST_DESIGNATORS = 1000
@@ -176,6 +180,52 @@ class RunSetUpListAnswer(RowSerializer):
         fields = ["runNo", "id", "revision", "boundAt", "boundBy", "reason"]
 
 
+class LoadedAnswer(serializers.Serializer):
+    """What is in a slot."""
+
+    id = serializers.CharField(source="pk")
+    slot = serializers.CharField()
+    lotId = serializers.CharField(source="lot.lot_id", default=None, allow_null=True)
+    toolId = serializers.CharField(source="tool.tool_id", default=None, allow_null=True)
+    program = OptionalTextField()
+    materialCode = serializers.CharField(source="lot.material.code", default=None, allow_null=True)
+    state = serializers.CharField(help_text="ACTIVE, or NEXT where it is spliced behind.")
+    at = OffsetDateTimeField(source="loaded_at")
+
+
+class SlotAnswer(serializers.Serializer):
+    """A slot of the list."""
+
+    slot = serializers.CharField(source="item.slot")
+    expected = SetUpItemAnswer(source="item")
+    loaded = LoadedAnswer(source="loads", many=True, help_text="What is in use first, what is spliced behind next.")
+    state = serializers.CharField(help_text="`OK`, or the code of the weightiest fault.")
+    faults = serializers.ListField(child=serializers.CharField())
+    change = serializers.ChoiceField(choices=list(goodness.CHANGES))
+
+
+class StationSetUpAnswer(serializers.Serializer):
+    """A station that the list names."""
+
+    stationCode = serializers.CharField(source="station.code")
+    isGood = serializers.BooleanField(source="is_good")
+    goodUntil = OffsetDateTimeField(source="good_until", allow_null=True)
+    slots = SlotAnswer(many=True)
+    remove = LoadedAnswer(many=True, help_text="What is there and not in the list.")
+
+
+class RunSetUpAnswer(serializers.Serializer):
+    """What a run wants, and what is there."""
+
+    runNo = serializers.CharField(source="run.run_no")
+    lineCode = serializers.CharField(source="run.line.code")
+    materialControl = serializers.CharField(source="run.line.material_control")
+    revision = serializers.IntegerField(allow_null=True, help_text="Null where the run has no list.")
+    isGood = serializers.BooleanField(source="is_good", help_text="There is a list, and every slot is as it says.")
+    goodUntil = OffsetDateTimeField(source="good_until", allow_null=True, help_text="By time alone; null: for ever.")
+    stations = StationSetUpAnswer(many=True)
+
+
 LIST = OpenApiExample(
     "A part with an alternate, a stencil, and a program",
     value={
@@ -294,6 +344,20 @@ class RunSetUpListViewSet(GenericViewSet):
     queryset = RunSetUpList.objects.none()
     serializer_class = RunSetUpListAnswer
     capabilities = {"bind": (Capability.MASTER_DATA,)}
+    station_access = {"set_up": StationAccess.OWN}
+
+    @extend_schema(
+        summary="Read how a run is set up",
+        description="Each slot of its list with what is there, what is wrong, and what is to be done: `KEEP`, `CHANGE` "
+        "or `LOAD`; and what is to be removed. Looked at at this moment: of a run that is in preparation, it is the "
+        "changeover.",
+        responses=RunSetUpAnswer,
+    )
+    def set_up(self, request: Request, run_no: str) -> Response:
+        """Look."""
+        run = get_or_raise(Run.objects.select_related("line"), errors.RunNotFound, run_no=run_no)
+        check_serves_line(sender_of(request), run.line)
+        return Response(RunSetUpAnswer(goodness.look_at_run(run, at=timezone.now())).data)
 
     @extend_schema(
         summary="Bind a run to another set-up list",

@@ -121,3 +121,32 @@ class RunSetUpList(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id} {self.set_up_list_id}"
+
+
+class RunStationSetUp(models.Model):
+    """Whether a station is set up for a run, as it was looked at last: kept while the run is on.
+
+    `faults` are `{slot, code}`, `expiries` what will be wrong though nobody does anything: `{slot, code, at}`, the
+    first at `good_until`.
+    """
+
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="set_ups", db_index=False, verbose_name=_("run")
+    )
+    station = models.ForeignKey(Station, on_delete=models.CASCADE, related_name="+", verbose_name=_("station"))
+    set_up_list = models.ForeignKey(
+        SetUpList, on_delete=models.CASCADE, related_name="+", db_index=False, verbose_name=_("set-up list")
+    )
+    faults = models.JSONField(_("faults"), default=list)
+    expiries = models.JSONField(_("what will be wrong"), default=list)
+    good_until = models.DateTimeField(_("good until"), null=True)
+    looked_at = models.DateTimeField(_("looked at"))
+
+    class Meta:
+        ordering = ["run", "station"]
+        verbose_name = _("set-up of a station for a run")
+        verbose_name_plural = _("set-ups of stations for runs")
+        constraints = [models.UniqueConstraint(fields=["run", "station"], name="run_station_set_up_once")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.station_id}"

@@ -9,8 +9,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mes import errors
+from mes.line_setup.loads.locks import lock_set_up
 from mes.line_setup.models import Tool
-from mes.line_setup.set_up_lists import queries, rules
+from mes.line_setup.set_up_lists import goodness, queries, rules
 from mes.line_setup.set_up_lists.models import RunSetUpList, SetUpItem, SetUpList, SetUpListStatus
 from mes.line_setup.set_up_lists.rules import ItemInput, Known
 from mes.plant.models import Line, Material, Station
@@ -220,7 +221,23 @@ def bind(*, run_no: str, revision: int, reason: str, by: str) -> tuple[RunSetUpL
     if present is not None and present.set_up_list_id == wanted.pk:
         return present, False
     give_reason(reason)
-    return RunSetUpList.objects.create(run=run, set_up_list=wanted, bound_by=by, reason=reason), True
+    lock_set_up_of(run, present.set_up_list if present else None, wanted)
+    bound = RunSetUpList.objects.create(run=run, set_up_list=wanted, bound_by=by, reason=reason)
+    if run.set_ups.exists():
+        goodness.keep(run)
+    return bound, True
+
+
+def keep_set_up(run: Run, _by: str) -> None:
+    """Keep from its authorization on whether the stations of a locked run are set up for it."""
+    lock_set_up_of(run, queries.list_of_run(run))
+    goodness.keep(run)
+
+
+def lock_set_up_of(run: Run, *lists: SetUpList | None) -> None:
+    """Let nobody change what the stations of a locked run's lists are set up with until the transaction ends."""
+    named = SetUpItem.objects.filter(set_up_list__in=[each for each in lists if each is not None], station__line=None)
+    lock_set_up(lines=[run.line_id], stations=named.values_list("station", flat=True))
 
 
 def _released_of(run: Run) -> QuerySet[SetUpList]:

@@ -8,7 +8,8 @@ from mes.line_setup.models import Tool, ToolStatus
 NEAR = 0.9  # of a limit: people are told
 TOOL_NOT_READY, TOOL_WORN = "TOOL_NOT_READY", "TOOL_WORN"
 
-# Of `mes_tool t`, in SQL: whether it nears a limit of uses.
+# Of `mes_tool t`, in SQL: whether a limit of uses is reached, and whether it nears one.
+IS_WORN_BY_USES = "(coalesce(t.uses_since_service >= t.max_uses, false) OR coalesce(t.uses >= t.life_uses, false))"
 NEARS_BY_USES = f"""
     (coalesce(t.uses_since_service >= t.max_uses * {NEAR}, false) OR coalesce(t.uses >= t.life_uses * {NEAR}, false))
 """

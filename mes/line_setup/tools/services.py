@@ -10,6 +10,7 @@ from django.utils import timezone
 from mes import errors
 from mes.line_setup import print_counts
 from mes.line_setup.models import Tool
+from mes.line_setup.tools import hooks
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.times import check_not_ahead
 
@@ -35,6 +36,7 @@ def change(tool_id: str, typed: Mapping[str, Any]) -> Tool:
     if typed.keys() & {"max_uses", "life_uses", "max_hours_since_service"}:
         tool.warned_at = None  # of another limit
     tool.save(update_fields=sorted({*names, "uses_since_service", "warned_at"}))
+    hooks.tell([tool.pk])
     return tool
 
 
@@ -49,6 +51,7 @@ def record_service(tool: Tool, at: datetime, *, source: str) -> None:
     if "serviced_at" in tool.apply_report({"serviced_at": at}, at=at, event_id=source):
         print_counts.note_service(tool)
         tool.save(update_fields=["serviced_at", "field_sources", "uses_since_service", "warned_at"])
+        hooks.tell([tool.pk])
 
 
 def lock(tool_id: str) -> Tool:

@@ -143,6 +143,7 @@ GET /api/work-orders/{wo_no}
 GET /api/work-orders/{wo_no}/history
 GET /api/setup-lists
 GET /api/setup-lists/{id}
+GET /api/runs/{run_no}/set-up
 """
 
 REFUSED = """

@@ -27,7 +27,7 @@ EXEMPT = {
         django_admin_log django_content_type django_q_ormq django_q_schedule django_q_task django_session
         auth_permission mes_attemptcount mes_bulkaction mes_idempotencykey mes_mesevent mes_retentionrun
         mes_driftposition mes_routedrift mes_taskoutcome mes_timeruleinstance mes_timerulemark mes_workerheartbeat
-        execution_defectcatalogue mes_writeprobe mes_sheetimport mes_integritycheck
+        mes_runstationsetup execution_defectcatalogue mes_writeprobe mes_sheetimport mes_integritycheck
         integration_runreport execution_holdbatch mes_noticewindow mes_systemtrouble
         """,
     "a person's own: what is followed, read and kept to be seen again, codes that are used up": """

@@ -40,6 +40,7 @@ STAYS = {
     "open work: it goes when it is settled": """
         ingest_openingestevent ingest_partialingestevent integration_failedmessage execution_holdbatch
         """,
+    "goes with the end of its run": "mes_runstationsetup",
     "goes with what it belongs to": "mes_readinessitem mes_storedfilepart mes_routeversionfile",
     "goes when a quiet time, or a trouble of the installation, ends": "mes_noticewindow mes_systemtrouble",
     "one row, written again and again": "mes_writeprobe mes_driftposition",
