@@ -1,18 +1,20 @@
 """At a terminal: a badge is scanned, a PIN is tapped, somebody is signed on, and off again."""
 
 import pytest
+from django.contrib.auth.models import User
 from playwright.sync_api import BrowserContext, Page, expect
 
 from mes.platform.accounts.roles import Role
+from mes.qualifications.models import Qualification
 from tests.browser.conftest import Look, SignIn, at
-from tests.factories import make_station
+from tests.factories import make_operation, make_station
 from tests.platform.sign_in.support import make_badge
 
 SIZES = [(390, "light"), (1024, "dark"), (1920, "light")]
 
 
-def bind(sign_in: SignIn) -> Page:
-    """Make the browser a terminal, and sign out."""
+def make_terminal(sign_in: SignIn) -> Page:
+    """Make the browser a terminal."""
     make_station("ICT-01")
     page = sign_in(Role.SUPERVISOR, "/terminals/")
     page.get_by_text("Make this browser a terminal").click()
@@ -20,6 +22,12 @@ def bind(sign_in: SignIn) -> Page:
     page.get_by_label("Name of the terminal").fill("Tablet left")
     page.get_by_role("button", name="Bind this browser").click()
     expect(page.get_by_text("It is the terminal “Tablet left”")).to_be_visible()
+    return page
+
+
+def bind(sign_in: SignIn) -> Page:
+    """Make the browser a terminal, and sign out."""
+    page = make_terminal(sign_in)
     with page.expect_navigation(url="**/sign-in/**"):  # loaded: it hears a badge
         page.get_by_role("button", name="Sign out").click()
     return page
@@ -33,6 +41,23 @@ def scan_badge(page: Page, text: str) -> None:
 def tap(page: Page, digits: str) -> None:
     for digit in digits:
         page.get_by_role("button", name=digit, exact=True).click()
+
+
+def test_terminals_and_qualifications_are_read_on_a_narrow_page(sign_in: SignIn, look: Look) -> None:
+    page = make_terminal(sign_in)
+    Qualification.objects.create(
+        person=User.objects.get(),
+        operation=make_operation("XRAY", name="X-ray inspection"),
+        note="Trained by the maker of the machine, renewed each year",
+        given_by="ann",
+    )
+    for path in ("/terminals/", "/qualifications/"):
+        page.goto(path)
+        at(page, 390, "light")
+        look()
+        for cell in page.locator("main tbody th, main tbody td").all():
+            box = cell.bounding_box()
+            assert box is None or box["width"] > 300
 
 
 def test_a_badge_is_scanned_and_a_pin_tapped(sign_in: SignIn, look: Look) -> None:
