@@ -47,8 +47,10 @@ class StatusAnswer(ReportAnswer):
 
 
 class StencilStatusAnswer(StatusAnswer):
-    """Of a stencil."""
+    """Of a stencil; null while nobody reported its status."""
 
+    status = serializers.CharField(allow_null=True)
+    statusAt = OffsetDateTimeField(allow_null=True)
     stencilId = serializers.CharField()
 
 
@@ -193,7 +195,8 @@ StencilStatusViewSet = _describe(
         "tensionValue": 35.5,
         "lastCleanedAt": "2026-01-24T09:40:00Z",
     },
-    note="A later `lastCleanedAt` begins a new count of uses.",
+    note="A later `lastCleanedAt` begins a new count of uses. At least one of `status`, `version`, `tensionValue` and "
+    "`lastCleanedAt` is given.",
 )
 SolderPasteStatusViewSet = _describe(
     "solder-paste-status",

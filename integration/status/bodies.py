@@ -24,10 +24,10 @@ class StatusEvent(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class StencilStatusEvent(StatusEvent, kw_only=True):
-    """The state of a stencil; tension in N/cm."""
+    """The state of a stencil; tension in N/cm. A machine that cleans it knows no status: it may say that alone."""
 
     stencil_id: Code
-    status: Literal["READY", "NOT_READY", "MAINTENANCE"]
+    status: Literal["READY", "NOT_READY", "MAINTENANCE"] | None = None
     version: ShortText | None = None
     tension_value: Annotated[float, msgspec.Meta(ge=0)] | None = None
     last_cleaned_at: Moment | None = None

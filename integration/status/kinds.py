@@ -67,7 +67,8 @@ def _stencil_status(event: StencilStatusEvent, report: Report) -> Applied:
         tension_value=event.tension_value,
         serviced_at=event.last_cleaned_at,
     )
-    answer = {"stencilId": stencil.tool_id, "status": stencil.status, "statusAt": _time(stencil.status_at)}
+    status = stencil.status or None
+    answer = {"stencilId": stencil.tool_id, "status": status, "statusAt": _time(stencil.status_at)}
     return Applied(kept.pk, {**answer, "isCurrent": counts})
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integration.messages import MessageLog
-from integration.status.bodies import SolderPasteUsageEvent, StatusEvent
+from integration.status.bodies import SolderPasteUsageEvent, StatusEvent, StencilStatusEvent
 from integration.status.kinds import StatusKind
 from mes import errors
 from mes.platform.http import parsing
@@ -84,7 +84,15 @@ def _find_problems(kind: StatusKind, event: StatusEvent, times: Mapping[str, dat
             check(value)
         except ValidationError as error:
             problems[name] = " ".join(error.messages)
-    return problems or _find_usage_problems(event)
+    return problems or _find_usage_problems(event) or _find_stencil_problems(event)
+
+
+def _find_stencil_problems(event: StatusEvent) -> dict[str, str]:
+    if not isinstance(event, StencilStatusEvent) or any(
+        said is not None for said in (event.status, event.version, event.tension_value, event.last_cleaned_at)
+    ):
+        return {}
+    return {"status": _("Give at least one of status, version, tensionValue and lastCleanedAt.")}
 
 
 def _find_usage_problems(event: StatusEvent) -> dict[str, str]:

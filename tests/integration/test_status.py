@@ -196,6 +196,7 @@ def test_a_malformed_envelope_is_refused_and_kept(sender, name, field, value, pr
     [
         ("stencil-status", {"status": "OK"}, "status"),
         ("stencil-status", {"stencilId": "a//b"}, "stencilId"),
+        ("stencil-status", {"status": ...}, "status"),
         ("stencil-status", {"tensionValue": -1}, "tensionValue"),
         ("stencil-status", {"tensionValue": "35"}, "tensionValue"),
         ("solder-paste-status", {"status": "READY"}, "status"),
@@ -399,6 +400,16 @@ def test_a_cleaning_begins_a_new_count_of_uses(sender):
     assert Tool.objects.get().uses_since_service == 7
     send(sender, "stencil-status", event_id="e4", lastCleanedAt=moment(hours=1), eventTime=moment(seconds=20))
     assert Tool.objects.get().uses_since_service == 0
+
+
+def test_a_cleaning_alone_says_nothing_of_the_status(sender):
+    alone = {"status": ..., "lastCleanedAt": moment(hours=3), "eventTime": moment(hours=2)}
+    answer = assert_done(send(sender, "stencil-status", **alone), 201)
+    assert (answer["status"], answer["statusAt"]) == (None, None)
+    send(sender, "stencil-status", event_id="e2", status="NOT_READY", eventTime=moment(hours=1))
+    later = {"status": ..., "lastCleanedAt": moment(), "eventTime": moment()}
+    answer = assert_done(send(sender, "stencil-status", event_id="e3", **later), 201)
+    assert (answer["status"], answer["isCurrent"]) == ("NOT_READY", False)
 
 
 # --- inspections --------------------------------------------------------------------------------------------
