@@ -2,7 +2,7 @@
 
 from mes.line_setup.loads.models import Load, LoadMark, LoadScan, SlotLock
 from mes.line_setup.lots.models import LotEvent, MaterialLot
-from mes.line_setup.models import LineBinding, MaintenanceTask, SolderPasteUsage
+from mes.line_setup.models import MaintenanceTask, SolderPasteUsage
 from mes.line_setup.set_up_lists.models import RunSetUpList, RunStationSetUp, SetUpItem, SetUpList
 from mes.line_setup.tools.models import Tool
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
@@ -81,7 +81,6 @@ __all__ = [
     "IdempotencyKey",
     "IntegrityCheck",
     "Line",
-    "LineBinding",
     "Load",
     "LoadMark",
     "LoadScan",

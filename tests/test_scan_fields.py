@@ -3,7 +3,8 @@
 import pytest
 
 from execution.quality.first_article.models import FirstArticle
-from mes.line_setup.models import LineBinding, MaterialLot, Tool
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaterialLot, Tool
 from mes.production.models import Unit
 from tests.factories import api_client, make_plant
 
@@ -75,7 +76,7 @@ def test_the_set_up_page_takes_the_parts(admin_client):
     assert "composed letters" in refused
     admin_client.post(f"{page}/solder-paste/bind/", {"code": LOT_LABEL})
     admin_client.post(f"{page}/stencil/bind/", {"code": "(21)ST-1"})
-    assert set(LineBinding.objects.values_list("lot__lot_id", "stencil__tool_id")) == {
+    assert set(Load.objects.values_list("lot__lot_id", "tool__tool_id")) == {
         ("LOT-1", None),
         (None, "ST-1"),
     }

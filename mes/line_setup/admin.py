@@ -5,8 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from mes.line_setup.loads.models import Load, LoadMark
 from mes.line_setup.models import (
-    LineBinding,
     LotEvent,
     MaintenanceTask,
     MaterialLot,
@@ -19,7 +19,7 @@ from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
 from mes.platform.scans import LOT, TOOL
 from mes.sections import MACHINES
 
-MACHINES.add(Tool, MaterialLot, LotEvent, SolderPasteUsage, LineBinding, MaintenanceTask)
+MACHINES.add(Tool, MaterialLot, LotEvent, SolderPasteUsage, Load, LoadMark, MaintenanceTask)
 
 
 @admin.register(Tool)
@@ -107,14 +107,22 @@ class SolderPasteUsageAdmin(ReadOnlyAdmin):
     search_fields = ("lot__lot_id__exact",)
 
 
-@admin.register(LineBinding)
-class LineBindingAdmin(ReadOnlyAdmin):
-    """What was on which line, from when to when."""
+@admin.register(Load)
+class LoadAdmin(ReadOnlyAdmin):
+    """What was in which slot, from when to when."""
 
-    list_display = ("line", "kind", "stencil", "lot", "bound_at", "bound_by", "unbound_at", "unbound_by")
-    list_filter = ("kind",)
-    list_select_related = ("line", "stencil", "lot")
-    search_fields = ("line__code__exact", "stencil__tool_id__exact", "lot__lot_id__exact")
+    list_display = ("station", "line", "slot", "lot", "tool", "program", "state", "loaded_at", "ended_at", "verify")
+    list_select_related = ("station", "line", "lot", "tool")
+    search_fields = ("station__code__exact", "line__code__exact", "lot__lot_id__exact", "tool__tool_id__exact")
+
+
+@admin.register(LoadMark)
+class LoadMarkAdmin(ReadOnlyAdmin):
+    """What was done to slots, and by whom."""
+
+    list_display = ("at", "kind", "station", "line", "slot", "lot", "tool", "program", "operator", "voided_at")
+    list_select_related = ("station", "line", "lot", "tool")
+    search_fields = ("station__code__exact", "line__code__exact", "lot__lot_id__exact", "tool__tool_id__exact")
 
 
 @admin.register(MaintenanceTask)

@@ -12,7 +12,8 @@ from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
 from mes.line_setup import bindings, queries
-from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind, SolderPasteUsage, Tool, ToolKind
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaterialLot, SetUpKind, SolderPasteUsage, Tool, ToolKind
 from mes.line_setup.set_up_lists import api as set_up_lists
 from mes.line_setup.tools import api as tools
 from mes.line_setup.tools import services as tool_services
@@ -68,16 +69,17 @@ class BindingAnswer(RowSerializer):
     """A stencil or lot on a line."""
 
     id = IdField()
+    kind = serializers.ChoiceField(choices=SetUpKind.choices, source="slot")
     lineCode = serializers.CharField(source="line.code")
-    stencilId = serializers.CharField(source="stencil.tool_id", default=None, allow_null=True)
+    stencilId = serializers.CharField(source="tool.tool_id", default=None, allow_null=True)
     lotId = serializers.CharField(source="lot.lot_id", default=None, allow_null=True)
-    boundAt = OffsetDateTimeField()
-    boundBy = serializers.CharField()
-    unboundAt = OffsetDateTimeField(allow_null=True)
-    unboundBy = serializers.CharField()
+    boundAt = OffsetDateTimeField(source="loaded_at")
+    boundBy = serializers.CharField(source="opened_by.operator")
+    unboundAt = OffsetDateTimeField(source="ended_at", allow_null=True)
+    unboundBy = serializers.CharField(source="closed_by.operator", default="")
 
     class Meta:
-        model = LineBinding
+        model = Load
         fields = ["id", "kind", "lineCode", "stencilId", "lotId", "boundAt", "boundBy", "unboundAt", "unboundBy"]
 
 

@@ -1,106 +1,136 @@
-"""Binding stencils and solder paste lots to lines by scanning them."""
+"""Binding stencils and solder paste lots to lines by scanning them: they are loads of the line's own slots."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 from functools import partial
+from typing import Any
 
-from django.db import connection, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from mes import errors
-from mes.line_setup import usages
 from mes.line_setup.get_or_create import Item, lock_items
-from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind
+from mes.line_setup.loads.book import Shelves, Touch
+from mes.line_setup.loads.models import Load, LoadMark, MarkKind, MarkSource, Verify
+from mes.line_setup.loads.queries import SHOWN
+from mes.line_setup.loads.rules import Place, Slot
+from mes.line_setup.loads.services import as_thing, columns_of, lock_and_read, record
+from mes.line_setup.models import MaterialLot, SetUpKind, Tool
 from mes.plant.models import Line
 from mes.plant.scans import ScanKind, check_kind
 from mes.platform.database.lookup import get_or_raise
+from mes.production import locking
 
-FIELDS = {SetUpKind.STENCIL: "stencil", SetUpKind.SOLDER_PASTE: "lot"}
-CODES = {SetUpKind.STENCIL: "stencil__tool_id", SetUpKind.SOLDER_PASTE: "lot__lot_id"}
+CODES = {SetUpKind.STENCIL: "tool__tool_id", SetUpKind.SOLDER_PASTE: "lot__lot_id"}
 SCANNED = {SetUpKind.STENCIL: ScanKind.STENCIL, SetUpKind.SOLDER_PASTE: ScanKind.PASTE_LOT}
-LOCK = "SELECT pg_advisory_xact_lock(hashtext('mes.line_setup'))"
+_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
 class Binding:
     """A binding after a scan: whether the scan changed anything, and what had to make room."""
 
-    binding: LineBinding
+    binding: Load
     changed: bool
-    replaced: Sequence[LineBinding] = field(default=())
+    replaced: Sequence[Load] = field(default=())
 
 
-@transaction.atomic
+@locking.atomically
 def bind(*, line_code: str, kind: SetUpKind, code: str, by: str, replace: bool = False) -> Binding:
     """Bind a stencil or lot, which exists from its first mention, to a line. Scanning it again changes nothing.
 
-    A conflicting binding (of another one to the line, or of this one to another line) is ended with `replace`, and a
+    A conflicting binding (of another one to the line, or of this one elsewhere) is ended with `replace`, and a
     reason to refuse without. What is known as another thing is neither. Raises LineNotFound, LineOccupied,
-    BoundElsewhere, ScanTypeMismatch.
+    BoundElsewhere, LoadedElsewhere, ScanTypeMismatch.
     """
     line = get_or_raise(Line.objects, errors.LineNotFound, code=line_code)
-    lock_line_setup()
-    open_bindings = LineBinding.objects.filter(kind=kind, unbound_at=None).select_related("line", "stencil", "lot")
-    conflicting = list(open_bindings.filter(Q(line=line) | Q(**{CODES[kind]: code})))
+    slot, item = Slot(Place("line", line.pk), kind.value), _find(kind, code)
+    shelves = _lock_and_read(line, slot, item)
+    conflicting = _find_conflicting(shelves, slot, item)
     for current in conflicting:
-        if current.line_id == line.pk and current.code == code:
+        if current.line_id == line.pk and current.slot == slot.name and current.code == code:
             return Binding(current, changed=False)
     check_kind(code, SCANNED[kind])
     if conflicting and not replace:
-        raise _refusal(conflicting, line=line, code=code)
-    items = lock_items(kind, {code, *(replaced_binding.code for replaced_binding in conflicting)})
-    now = timezone.now()
-    for replaced_binding in conflicting:
-        _end(replaced_binding, items[replaced_binding.code], at=now, by=by)
-    given = {FIELDS[kind]: items[code]}
-    binding = LineBinding.objects.create(line=line, kind=kind, bound_at=now, bound_by=by, **given)
-    return Binding(binding, changed=True, replaced=conflicting)
+        raise _refusal(conflicting, line=line, slot=slot, code=code)
+    items = lock_items(kind, {code, *(load.code for load in conflicting)})
+    if item is None and Load.objects.filter(ended_at=None, **{CODES[kind]: code}).exists():
+        raise locking.Outdated  # somebody made and bound it meanwhile
+    mark = _mark(line, kind, MarkKind.LOAD, items[code], by=by)
+    if any(load.loaded_at >= mark.at for load in conflicting):  # by a clock that is ahead
+        mark.at = max(load.loaded_at for load in conflicting) + _MOMENT
+    record(shelves, [mark])
+    loads = Load.objects.select_related(*SHOWN)
+    replaced = loads.filter(pk__in=[load.pk for load in conflicting]).order_by("-id") if conflicting else ()
+    return Binding(loads.get(opened_by=mark), changed=True, replaced=list(replaced))
 
 
-@transaction.atomic
+@locking.atomically
 def unbind(*, line_code: str, kind: SetUpKind, code: str, by: str) -> Binding:
     """Take a stencil or lot off a line. What was taken off already stays so.
 
     A lot that is in use goes out of use. Raises LineNotFound, NotBound.
     """
     line = get_or_raise(Line.objects, errors.LineNotFound, code=line_code)
-    lock_line_setup()
-    bindings = LineBinding.objects.filter(kind=kind).select_related("line", "stencil", "lot")
-    latest = get_or_raise(
-        bindings.filter(line=line).order_by("-id"), partial(errors.NotBound, line=line.code), **{CODES[kind]: code}
-    )
-    if latest.unbound_at is not None:
-        if bindings.filter(unbound_at=None, **{CODES[kind]: code}).exists():
+    slot, item = Slot(Place("line", line.pk), kind.value), _find(kind, code)
+    shelves = _lock_and_read(line, slot, item)
+    loads = Load.objects.select_related(*SHOWN).filter(line=line, slot=kind).order_by("-loaded_at", "-id")
+    latest = get_or_raise(loads, partial(errors.NotBound, line=line.code), **{CODES[kind]: code})
+    if latest.ended_at is not None:
+        if Load.objects.filter(ended_at=None, **{CODES[kind]: code}).exists():
             raise errors.NotBound(code=code, line=line.code)
         return Binding(latest, changed=False)
-    _end(latest, lock_items(kind, [code])[code], at=timezone.now(), by=by)
-    return Binding(latest, changed=True)
+    mark = _mark(line, kind, MarkKind.UNLOAD, lock_items(kind, [code])[code], by=by)
+    mark.at = max(mark.at, latest.loaded_at + _MOMENT)
+    record(shelves, [mark])
+    return Binding(loads.get(pk=latest.pk), changed=True)
 
 
-def lock_line_setup() -> None:
-    """Let nobody bind or unbind anything until the transaction ends: one scan at a time in the plant.
-
-    A scan may concern two lines and two things, and nobody scans that often. Taken before the lock of any stencil or
-    lot; bindings change under it alone, so their rows need no lock.
-
-    What must hold at any time is held by constraints; the lock gives the second of two scans a clear answer.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK)
+def _find(kind: SetUpKind, code: str) -> Item | None:
+    if kind == SetUpKind.STENCIL:
+        return Tool.objects.filter(tool_id=code).first()
+    return MaterialLot.objects.filter(lot_id=code).first()
 
 
-def _refusal(conflicting: Sequence[LineBinding], *, line: Line, code: str) -> errors.DomainError:
-    on_line = next((binding for binding in conflicting if binding.line_id == line.pk), None)
-    if on_line is not None:
-        return errors.LineOccupied(line=line.code, bound=on_line.code)
-    return errors.BoundElsewhere(code=code, line=conflicting[0].line.code)
+def _lock_and_read(line: Line, slot: Slot, item: Item | None) -> Shelves:
+    thing = None if item is None else as_thing(item)
+    _item, shelves = lock_and_read([Touch(slot, thing, timezone.now())], [line], item)
+    return shelves
 
 
-def _end(binding: LineBinding, item: Item, *, at: datetime, by: str) -> None:
-    """End the binding of a locked stencil or lot."""
-    binding.unbound_at, binding.unbound_by = max(at, binding.bound_at), by
-    binding.save(update_fields=["unbound_at", "unbound_by"])
-    if isinstance(item, MaterialLot):
-        usages.refresh(item)
+def _find_conflicting(shelves: Shelves, slot: Slot, item: Item | None) -> list[Load]:
+    """Return what is in the slot, and where else the thing is, by keys."""
+    now = timezone.now()
+    keys = [
+        row.pk
+        for found, shelf in shelves.items()
+        for row in shelf.list_there(now)
+        if found == slot or (item is not None and row.load.thing == as_thing(item) and not row.is_shared)
+    ]
+    return list(Load.objects.select_related(*SHOWN).filter(pk__in=keys).order_by("-id")) if keys else []
+
+
+def _mark(line: Line, kind: SetUpKind, done: MarkKind, item: Item, *, by: str) -> LoadMark:
+    given: Mapping[str, Any] = columns_of(item)
+    verify = Verify.NO_LIST if done == MarkKind.LOAD else ""
+    return LoadMark(
+        line=line,
+        slot=kind.value,
+        kind=done,
+        at=timezone.now(),
+        verify=verify,
+        source=MarkSource.SCAN,
+        operator=by,
+        recorded_by=by,
+        **given,
+    )
+
+
+def _refusal(conflicting: Sequence[Load], *, line: Line, slot: Slot, code: str) -> errors.DomainError:
+    in_slot = next((load for load in conflicting if load.line_id == line.pk and load.slot == slot.name), None)
+    if in_slot is not None:
+        return errors.LineOccupied(line=line.code, bound=in_slot.code)
+    elsewhere = conflicting[0]
+    if elsewhere.line is not None:
+        return errors.BoundElsewhere(code=code, line=elsewhere.line.code)
+    return errors.LoadedElsewhere(code=code, slot=elsewhere.slot, place=elsewhere.station.code)  # type: ignore[union-attr]

@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from mes.line_setup import limits
+from mes.line_setup.loads.models import Load
 from mes.line_setup.models import (
-    LineBinding,
     MaterialLot,
     SetUpKind,
     SolderPasteStatus,
@@ -28,7 +28,7 @@ class Slot:
     """One place of a line's set-up: for the stencil, or for the solder paste."""
 
     kind: SetUpKind
-    binding: LineBinding | None
+    binding: Load | None
     tone: str = "wait"
     symbol: str = "ahead"
     state: Any = ""
@@ -48,8 +48,8 @@ def get_slots(set_up: SetUp, *, now: datetime | None = None) -> list[Slot]:
     return [_stencil_slot(set_up.stencil, now), _paste_slot(set_up.solder_paste, now)]
 
 
-def _stencil_slot(binding: LineBinding | None, now: datetime) -> Slot:
-    stencil = binding.stencil if binding else None
+def _stencil_slot(binding: Load | None, now: datetime) -> Slot:
+    stencil = binding.tool if binding else None
     if stencil is None:
         return Slot(SetUpKind.STENCIL, None, state=_("No stencil is bound"))
     problems = find_stencil_problems(stencil, now=now)
@@ -63,7 +63,7 @@ def _stencil_slot(binding: LineBinding | None, now: datetime) -> Slot:
     return _slot(SetUpKind.STENCIL, binding, status, label, ToolStatus.READY, problems, facts)
 
 
-def _paste_slot(binding: LineBinding | None, now: datetime) -> Slot:
+def _paste_slot(binding: Load | None, now: datetime) -> Slot:
     lot = binding.lot if binding else None
     if lot is None:
         return Slot(SetUpKind.SOLDER_PASTE, None, state=_("No solder paste is bound"))
@@ -78,7 +78,7 @@ def _paste_slot(binding: LineBinding | None, now: datetime) -> Slot:
 
 def _slot(
     kind: SetUpKind,
-    binding: LineBinding | None,
+    binding: Load | None,
     status: str,
     label: Any,
     good: str,

@@ -15,7 +15,6 @@ from mes.production.models import Run
 from mes.status_reports.models import Reported
 
 __all__ = [
-    "LineBinding",
     "LotEvent",
     "LotEventKind",
     "LotStatus",
@@ -71,61 +70,10 @@ class SolderPasteUsage(models.Model):
 
 
 class SetUpKind(models.TextChoices):
+    """The slots of a line."""
+
     STENCIL = "STENCIL", _("Stencil")
     SOLDER_PASTE = "SOLDER_PASTE", _("Solder paste")
-
-
-class LineBinding(models.Model):
-    """A stencil or a lot on a line, from one scan to another. It is there while `unbound_at` is null."""
-
-    line = models.ForeignKey(
-        Line, on_delete=models.PROTECT, related_name="set_up_bindings", db_index=False, verbose_name=_("line")
-    )
-    kind = models.CharField(_("kind"), max_length=12, choices=SetUpKind)
-    stencil = models.ForeignKey(
-        Tool, on_delete=models.PROTECT, null=True, blank=True, related_name="bindings", verbose_name=_("stencil")
-    )
-    lot = models.ForeignKey(
-        MaterialLot, on_delete=models.PROTECT, null=True, blank=True, related_name="bindings", verbose_name=_("lot")
-    )
-    bound_at = models.DateTimeField(_("bound"))
-    bound_by = models.CharField(_("bound by"), max_length=150)
-    unbound_at = models.DateTimeField(_("unbound"), null=True, blank=True)
-    unbound_by = models.CharField(_("unbound by"), max_length=150, blank=True)
-
-    class Meta:
-        ordering = ["-id"]
-        verbose_name = _("line binding")
-        verbose_name_plural = _("line bindings")
-        constraints = [
-            models.UniqueConstraint(
-                fields=["line", "kind"], condition=Q(unbound_at=None), name="line_binding_one_current_per_line"
-            ),
-            models.UniqueConstraint(
-                fields=["stencil"], condition=Q(unbound_at=None), name="line_binding_stencil_on_one_line"
-            ),
-            models.UniqueConstraint(fields=["lot"], condition=Q(unbound_at=None), name="line_binding_lot_on_one_line"),
-            models.CheckConstraint(
-                condition=Q(kind=SetUpKind.STENCIL, stencil__isnull=False, lot=None)
-                | Q(kind=SetUpKind.SOLDER_PASTE, stencil=None, lot__isnull=False),
-                name="line_binding_of_its_kind",
-            ),
-            models.CheckConstraint(
-                condition=Q(unbound_at=None) | Q(unbound_at__gte=F("bound_at")), name="line_binding_ends_after_start"
-            ),
-        ]
-        indexes = [models.Index(F("line"), F("kind"), F("bound_at").desc(), name="line_binding_history")]
-
-    def __str__(self) -> str:
-        return f"{self.line_id} {self.kind}"
-
-    @property
-    def code(self) -> str:
-        """What was scanned: the id of the stencil or lot."""
-        if self.stencil is not None:
-            return self.stencil.tool_id
-        assert self.lot is not None  # by constraint
-        return self.lot.lot_id
 
 
 class MaintenanceTask(Reported):

@@ -81,7 +81,7 @@ def scan(request: HttpRequest, code: str, kind: str, action: str) -> HttpRespons
         messages.success(request, _run_action(request, code, KINDS[kind], action, scanned))
     except ValidationError as problem:
         messages.error(request, _("Nothing was bound: %(why)s") % {"why": " ".join(problem.messages)})
-    except (errors.LineOccupied, errors.BoundElsewhere) as refusal:
+    except (errors.LineOccupied, errors.BoundElsewhere, errors.LoadedElsewhere) as refusal:
         request.session[IN_THE_WAY] = {"line": code, "kind": kind, "code": scanned, "why": str(refusal)}
     except errors.LineNotFound as refusal:
         raise Http404 from refusal

@@ -14,10 +14,10 @@ from mes.platform.outbox.models import EventStatus, EventType, MesEvent
 
 # (tool_id, at, strokes) of the passes `p`: of the stencil of the line, and of what was loaded at the station.
 _USED = f"""
-    SELECT b.stencil_id AS tool_id, p.at, p.strokes
+    SELECT b.tool_id, p.at, p.strokes
       FROM passes p
-      JOIN mes_linebinding b ON b.line_id = p.line_id AND b.kind = '{SetUpKind.STENCIL}' AND b.bound_at <= p.at
-                            AND (b.unbound_at IS NULL OR b.unbound_at > p.at)
+      JOIN mes_load b ON b.line_id = p.line_id AND b.slot = '{SetUpKind.STENCIL}' AND b.loaded_at <= p.at
+                     AND (b.ended_at IS NULL OR b.ended_at > p.at)
      WHERE p.is_print
     UNION ALL
     SELECT o.tool_id, p.at, p.strokes

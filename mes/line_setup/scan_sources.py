@@ -18,11 +18,12 @@ def _address_of_tool(code: str, line_code: str) -> str:
 
 
 _LINE = """
-    (SELECT l.code FROM mes_linebinding b JOIN mes_line l ON l.id = b.line_id
-      WHERE b.{item}_id = thing.id AND b.unbound_at IS NULL LIMIT 1) AS place
+    (SELECT l.code FROM mes_load b LEFT JOIN mes_station s ON s.id = b.station_id
+                                   JOIN mes_line l ON l.id = coalesce(b.line_id, s.line_id)
+      WHERE b.{item}_id = thing.id AND b.ended_at IS NULL LIMIT 1) AS place
 """
 _TOOLS = f"""
-    SELECT tool_id AS asked, tool_id AS code, {_LINE.format(item="stencil")}
+    SELECT tool_id AS asked, tool_id AS code, {_LINE.format(item="tool")}
       FROM mes_tool AS thing WHERE tool_id = ANY({{{{asked}}}}) AND (kind = 'STENCIL') = {{is_stencil}}
 """
 _LOTS = f"""

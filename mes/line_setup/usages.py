@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mes import errors
-from mes.line_setup.models import LineBinding, MaterialLot, SolderPasteUsage
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaterialLot, SolderPasteUsage
 from mes.line_setup.queries import line_of_lot
 from mes.line_setup.rules import Usage, UsageReport, merge_usages
 from mes.plant.models import Line
@@ -39,7 +40,7 @@ def refresh(lot: MaterialLot) -> list[SolderPasteUsage]:
     earlier becomes another event, because a clock of the lot depends on it.
     """
     usages_by_issue = {usage.issued_at: usage for usage in lot.usages.select_related("line", "run")}
-    scans = LineBinding.objects.filter(lot=lot, unbound_at__isnull=False).values_list("unbound_at", flat=True)
+    scans = Load.objects.filter(lot=lot, ended_at__isnull=False).values_list("ended_at", flat=True)
     merged = merge_usages(list_reports(lot), unbound_at=[at for at in scans if at], issues=usages_by_issue)
     lines = {line.code: line for line in Line.objects.filter(code__in={usage.line_code for usage in merged})}
     runs = {run.run_no: run for run in Run.objects.filter(run_no__in={usage.run_no for usage in merged})}

@@ -6,7 +6,7 @@ decides is read again after the lock. Two that wait for each other would else en
 1. the key of a message, or the events of the outbox that are handled together
 2. line
 3. runs
-4. the set-up of the lines (advisory, `line_setup.bindings`)
+4. the set-up of the lines, and of stations on none (advisory, `line_setup.loads.locks`)
 5. units; then what keeps serial numbers apart (advisory, by triggers: whoever makes units shares it, whoever relabels
    has it alone); then those that are yet to be made, in the order of their serial numbers
 6. an approval, then what it is about where that has a row of its own (a deviation)

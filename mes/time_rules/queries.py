@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import BigIntegerField, Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce, Now
 
-from mes.line_setup.models import LineBinding
+from mes.line_setup.loads.models import Load
 from mes.time_rules.models import (
     EntityType,
     InstanceStatus,
@@ -28,7 +28,8 @@ def is_over(now: datetime) -> Q:
 
 def with_place(instances: QuerySet[TimeRuleInstance]) -> QuerySet[Any]:
     """Add `place_id`, the line where the thing is: of a lot the one it is bound to now, else the clock's own."""
-    bound = LineBinding.objects.filter(lot__lot_id=OuterRef("entity_id"), unbound_at=None).values("line_id")[:1]
+    loads = Load.objects.filter(lot__lot_id=OuterRef("entity_id"), ended_at=None)
+    bound = loads.annotate(of_line=Coalesce("line_id", "station__line_id")).values("of_line")[:1]
     on_line = Case(When(entity_type=EntityType.SOLDER_PASTE_LOT, then=Subquery(bound)), output_field=BigIntegerField())
     return instances.annotate(place_id=Coalesce(on_line, F("line_id"), output_field=BigIntegerField()))
 

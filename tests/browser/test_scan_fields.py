@@ -2,7 +2,8 @@
 
 from playwright.sync_api import Page, expect
 
-from mes.line_setup.models import LineBinding, MaterialLot, Tool
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaterialLot, Tool
 from mes.platform.accounts.roles import Role
 from mes.production.models import Unit
 from tests.browser.conftest import SignIn
@@ -56,7 +57,7 @@ def test_the_set_up_of_a_line_and_its_readiness(sign_in: SignIn) -> None:
     page.get_by_label("Scan a solder paste lot").focus()
     scan(page, LOT_ONLY)
     expect(page.get_by_text("“LOT-1” was bound already.")).to_be_visible()
-    assert LineBinding.objects.filter(unbound_at=None).count() == 2
+    assert Load.objects.filter(ended_at=None).count() == 2
 
 
 def test_the_sample_of_a_first_article(sign_in: SignIn) -> None:

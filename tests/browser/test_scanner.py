@@ -11,7 +11,8 @@ from execution.quality.defects import ReportedDefect
 from execution.quality.models import DefectStatus
 from execution.quality.oqc import drawing
 from execution.quality.oqc import services as oqc
-from mes.line_setup.models import LineBinding, MaterialLot, Tool
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaterialLot, Tool
 from mes.platform.accounts.roles import Role
 from tests.browser.conftest import Look, SignIn, at
 from tests.browser.scanner import AS_FUNCTION, EOT, GS, PACE, RS, keys_of, play, scan, stop_clock, with_alt
@@ -201,7 +202,7 @@ def test_what_is_scanned_at_the_set_up_goes_where_it_belongs(sign_in: SignIn) ->
     page.locator("h1").click()
     scan(page, "ST-NEW")
     expect(page.get_by_text("ST-NEW is not known. Choose the field that it is for, and scan it again.")).to_be_visible()
-    assert LineBinding.objects.filter(unbound_at=None).count() == 2
+    assert Load.objects.filter(ended_at=None).count() == 2
 
 
 def test_a_scan_opens_what_it_means_unless_somebody_fills_in_something(sign_in: SignIn) -> None:

@@ -6,7 +6,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from mes.line_setup import queries
-from mes.line_setup.models import LineBinding, MaterialLot, Tool
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaterialLot, Tool
 from mes.platform.accounts.roles import Role
 from tests.execution.support import assert_done, assert_refused
 from tests.factories import api_client, make_line, make_station
@@ -56,7 +57,7 @@ def test_scanning_the_same_again_changes_nothing(operator, kind, field):
     first = assert_done(scan(operator, kind, "X-1"), 201)
     again = assert_done(scan(operator, kind, "X-1"), 200)
     assert again == first
-    assert LineBinding.objects.count() == 1
+    assert Load.objects.count() == 1
 
 
 @pytest.mark.parametrize(("kind", "field"), KINDS)

@@ -10,7 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mes.line_setup import queries
-from mes.line_setup.models import LineBinding, MaterialLot, SolderPasteUsage, Tool
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaterialLot, SolderPasteUsage, Tool
 from mes.platform.accounts.roles import Role
 from tests.factories import make_line, make_user
 
@@ -91,7 +92,7 @@ def test_taking_off_needs_a_confirmation_and_is_kept(operator):
     assert "Take “ST-1” off" in read(operator)
     page = post(operator, "stencil", "unbind", "ST-1")
     assert "taken off the line" in page and "No stencil is bound" in page
-    assert LineBinding.objects.get().unbound_by
+    assert Load.objects.get().closed_by.operator
     assert "is not bound to line" in post(operator, "stencil", "unbind", "ST-9")
 
 

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 from ingest.models import SettledIngestEvent
 from mes.line_setup import print_counts
 from mes.line_setup.loads.models import Load, LoadMark
-from mes.line_setup.models import LineBinding, Tool
+from mes.line_setup.models import Tool
 from mes.line_setup.tools import nearing
 from mes.line_setup.tools.rules import find_faults
 from mes.plant.models import Line, Station
@@ -23,6 +23,7 @@ from mes.production.models import Unit
 from tests.execution.support import assert_done, assert_refused
 from tests.factories import api_client, make_line, make_user
 from tests.ingest.support import RESULT, event, make_ingest_plant, push
+from tests.line_setup.loads.support import load_on_line
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +48,7 @@ def load(tool: Tool, station: Station, *, at: datetime) -> None:
 
 
 def bind(tool: Tool, *, at: datetime) -> None:
-    LineBinding.objects.create(line=Line.objects.get(), kind="STENCIL", stencil=tool, bound_at=at, bound_by="x")
+    load_on_line(Line.objects.get().code, "STENCIL", tool=tool, at=at)
 
 
 def work_off() -> None:

@@ -10,7 +10,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.line_setup import print_counts
-from mes.line_setup.models import LineBinding, SolderPasteUsage, Tool
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import SolderPasteUsage, Tool
 from mes.line_setup.usages import refresh
 from mes.platform.outbox import processor
 from mes.platform.outbox.models import MesEvent
@@ -123,7 +124,7 @@ def test_a_return_reported_late_that_was_before_the_unbinding_is_told_again(admi
 def test_a_return_after_the_unbinding_is_not_told(admin):
     scan(admin, "bind")
     report(admin, "e1", 5, issuedAt=6)
-    LineBinding.objects.update(bound_at=ago(6), unbound_at=ago(3))
+    Load.objects.update(loaded_at=ago(6), ended_at=ago(3))
     refresh(SolderPasteUsage.objects.get().lot)
     report(admin, "e2", 1, returnedAt=2)
     assert usages() == [(ago(6), ago(3))]

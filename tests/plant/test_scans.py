@@ -12,7 +12,8 @@ from execution.quality.oqc import drawing
 from execution.quality.oqc import services as oqc
 from mes import errors
 from mes.line_setup import bindings
-from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind, Tool
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaterialLot, SetUpKind, Tool
 from mes.plant import scans
 from mes.plant.models import Material
 from mes.plant.scans import ScanKind
@@ -159,7 +160,7 @@ def test_no_other_thing_becomes_a_stencil_or_a_lot(plant: Plant) -> None:
     answer = client.post(f"{address}/solder-paste/bind", {"lotId": "ST-1"}).json()
     _refused(answer, "STENCIL", "PASTE_LOT")
     assert answer["error"]["message"] == "“ST-1” is a stencil. What is wanted here is a lot."
-    assert (Tool.objects.count(), MaterialLot.objects.count(), LineBinding.objects.count()) == (1, 1, 0)
+    assert (Tool.objects.count(), MaterialLot.objects.count(), Load.objects.count()) == (1, 1, 0)
     assert client.post(f"{address}/stencil/bind", {"stencilId": "ST-NEW"}).status_code == 201  # nobody knows it yet
 
 
@@ -172,7 +173,7 @@ def test_what_is_a_stencil_too_is_bound_as_one(plant: Plant) -> None:
 def test_the_page_of_the_set_up_says_what_was_scanned(person: Client) -> None:
     page = person.post("/lines/SMT-A/set-up/stencil/bind/", {"code": "SN-1"}, follow=True).content.decode()
     assert "“SN-1” is a unit. What is wanted here is a stencil." in page
-    assert not LineBinding.objects.exists()
+    assert not Load.objects.exists()
 
 
 @pytest.mark.parametrize("body", [{"runNo": "RUN-1"}, {}])

@@ -5,20 +5,26 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from threading import Barrier
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mes.line_setup import bindings, print_counts
-from mes.line_setup.models import LineBinding, Tool
+from mes.line_setup import print_counts
+from mes.line_setup.loads import book, locks, services
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaterialLot, Tool
+from mes.plant.models import Line
 from mes.platform.outbox.models import MesEvent
 from tests.factories import make_line
 from tests.integration.helpers import another, at_once
+from tests.line_setup.loads.support import OTHER, PLACER, load_on_line, make_placers, make_reel, there
+from tests.line_setup.loads.support import scan as scan_slot
 
 SCANS = 4
+T = TypeVar("T")
 
 
 def scan(client: APIClient, line: str, code: str, **body: Any) -> Callable[[], tuple[int, str]]:
@@ -30,7 +36,7 @@ def scan(client: APIClient, line: str, code: str, **body: Any) -> Callable[[], t
 
 
 def bound() -> list[tuple[str, str]]:
-    rows = LineBinding.objects.filter(unbound_at=None).values_list("line__code", "stencil__tool_id")
+    rows = Load.objects.filter(ended_at=None).values_list("line__code", "tool__tool_id")
     return sorted((line, str(stencil)) for line, stencil in rows)
 
 
@@ -42,7 +48,7 @@ def lines(transactional_db: None) -> None:
 
 @pytest.fixture
 def without_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bindings, "lock_line_setup", lambda: None)
+    monkeypatch.setattr(locks, "lock_owners", lambda owners: None)
 
 
 def test_one_of_two_stencils_wins_the_line(person, lines):
@@ -73,14 +79,14 @@ def test_crossing_replacements_end_in_some_order(person, lines):
 
 @pytest.fixture
 def all_before_writing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody write a binding before all have looked for what is in the way; nobody gets there where one waits."""
-    create, barrier = LineBinding.objects.create, Barrier(SCANS, timeout=30)
+    """Let nobody write a load before all have looked for what is in the way; nobody gets there where one waits."""
+    write, barrier = book.write, Barrier(SCANS, timeout=30)
 
-    def create_together(**fields: Any) -> LineBinding:
+    def write_together(*args: Any) -> Any:
         barrier.wait()
-        return create(**fields)
+        return write(*args)
 
-    monkeypatch.setattr(LineBinding.objects, "create", create_together)
+    monkeypatch.setattr(book, "write", write_together)
 
 
 def test_control_without_the_lock_the_constraint_still_holds_but_the_answer_is_poor(
@@ -98,9 +104,103 @@ def test_control_without_lock_and_constraint_two_stencils_are_bound(
     all_before_writing,
     without_constraint: Callable[[type, str], AbstractContextManager[None]],
 ):
-    with without_constraint(LineBinding, "line_binding_one_current_per_line"):
+    with without_constraint(Load, "load_one_open_per_slot_of_line"):
         at_once(*(scan(person, "SMT-A", f"ST-{number}") for number in range(SCANS)))
         assert len(bound()) == SCANS
+
+
+# --- slots of stations --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reels(transactional_db: None) -> None:
+    make_placers()
+    for number in range(SCANS):
+        make_reel(f"R-{number}")
+
+
+def load(client: APIClient, slot: str, lot: str, station: str = PLACER) -> Callable[[], tuple[int, str]]:
+    def make() -> tuple[int, str]:
+        answer = scan_slot(another(client), slot, lot, station=station)
+        return answer.status_code, answer.json().get("error", {}).get("code", "")
+
+    return make
+
+
+def test_one_of_two_reels_wins_the_slot(person, reels):
+    answers = at_once(*(load(person, "F1", f"R-{number}") for number in range(SCANS)))
+    assert Counter(answers) == {(201, ""): 1, (409, "SLOT_OCCUPIED"): SCANS - 1}
+    assert len(there()) == 1
+
+
+def test_control_without_the_lock_two_reels_meet_at_the_constraint(person, reels, without_lock, all_before_writing):
+    answers = at_once(*(load(person, "F1", f"R-{number}") for number in range(SCANS)))
+    assert Counter(answers) == {(201, ""): 1, (400, "VALIDATION_ERROR"): SCANS - 1}
+
+
+def test_one_of_two_lines_wins_the_reel(person, reels):
+    answers = at_once(load(person, "F1", "R-1"), load(person, "F1", "R-1", "SMT-12"), times=2)
+    assert Counter(code for status, code in answers if status == 409) == {"BOUND_ELSEWHERE": 2}
+    assert len(there()) == 1
+
+
+@pytest.fixture
+def without_lot_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "LOTS", MaterialLot.objects.select_related("material").order_by("pk"))
+
+
+def test_control_without_locks_a_reel_meets_itself_at_the_constraint(
+    person, reels, without_lock, without_lot_lock, all_before_writing
+):
+    stations = [PLACER, OTHER, "SMT-12", "SHARED"]
+    answers = at_once(*(load(person, "F1", "R-1", station) for station in stations))
+    assert Counter(answers) == {(201, ""): 1, (400, "VALIDATION_ERROR"): SCANS - 1}
+
+
+def load_while_it_is_blocked(client: APIClient, *, waits: bool) -> tuple[int, str]:
+    """Scan a reel while somebody blocks it and has not committed; return the answer."""
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            MaterialLot.objects.filter(lot_id="R-1").update(status="BLOCKED", blocked_from="AVAILABLE")
+            scanning = pool.submit(_alone, load(client, "F1", "R-1"))
+            if waits:
+                with pytest.raises(TimeoutError):
+                    scanning.result(timeout=0.3)
+            else:
+                scanning.result(timeout=30)
+        return scanning.result(timeout=30)
+
+
+def test_a_reel_that_is_being_blocked_is_not_loaded(person, reels):
+    assert load_while_it_is_blocked(person, waits=True) == (409, "LOT_BLOCKED")
+
+
+def test_control_without_its_lock_a_blocked_reel_is_loaded(person, reels, without_lot_lock):
+    assert load_while_it_is_blocked(person, waits=False) == (201, "")
+    assert MaterialLot.objects.get(lot_id="R-1").status == "BLOCKED"
+
+
+def scan_while_another_line_is_locked(client: APIClient, timeout: float) -> tuple[int, str]:
+    """Scan at SMT-B while somebody keeps the lock of SMT-A; raise TimeoutError where that waits for it."""
+    line = Line.objects.get(code="SMT-A")
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        locks.lock_owners([locks.owner_of(line_id=line.pk, station_id=None)])
+        scanning = pool.submit(_alone, load(client, "F1", "R-1", "SMT-12"))
+        try:
+            return scanning.result(timeout=timeout)
+        finally:
+            transaction.set_rollback(True)
+
+
+def test_no_scan_waits_for_another_line(person, reels):
+    assert scan_while_another_line_is_locked(person, timeout=5) == (201, "")
+
+
+def test_control_with_one_lock_of_the_plant_it_waits(person, reels, monkeypatch):
+    lock_set_up = locks.lock_set_up
+    monkeypatch.setattr(locks, "lock_owners", lambda owners: lock_set_up(lines=[0]))
+    with pytest.raises(TimeoutError):
+        scan_while_another_line_is_locked(person, timeout=0.5)
 
 
 # --- what a stencil is used for -----------------------------------------------------------------------------
@@ -111,7 +211,7 @@ def count_while_it_is_cleaned() -> int:
     stencil = Tool.objects.create(tool_id="ST-1")
     line = make_line("SMT-A")
     printed_at = timezone.now()
-    LineBinding.objects.create(line=line, kind="STENCIL", stencil=stencil, bound_at=printed_at, bound_by="x")
+    load_on_line("SMT-A", "STENCIL", tool=stencil, at=printed_at)
     payload = {"operationKind": "PRINT", "lineId": line.pk}
     event = MesEvent(event_type="TRACK_OUT", occurred_at=printed_at, payload=payload)
     with ThreadPoolExecutor(1) as pool:
@@ -125,9 +225,9 @@ def count_while_it_is_cleaned() -> int:
     return stencil.uses_since_service
 
 
-def _alone(work: Callable[[], None]) -> None:
+def _alone(work: Callable[[], T]) -> T:
     try:
-        work()
+        return work()
     finally:
         connection.close()
 

@@ -118,8 +118,8 @@ def test_control_without_locks_a_run_is_authorized_after_a_status_turned_bad(
     person: APIClient, monkeypatch: pytest.MonkeyPatch, without_locks: None, what: str
 ) -> None:
     make_ready_plant()
-    monkeypatch.setattr(stencil, "lock_line_setup", lambda: None)
-    monkeypatch.setattr(solder_paste, "lock_line_setup", lambda: None)
+    monkeypatch.setattr(stencil, "lock_set_up", lambda **_places: None)
+    monkeypatch.setattr(solder_paste, "lock_set_up", lambda **_places: None)
     authorizing = Authorizing(person, monkeypatch)
     thread, written = turn_bad(CHANGES[what])
     thread.join(30)

@@ -6,10 +6,11 @@ from typing import Any
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mes.line_setup.models import LineBinding, MaterialLot, SetUpKind, Tool
+from mes.line_setup.models import MaterialLot, SetUpKind, Tool
 from mes.plant.models import Line
 from tests.execution.support import assert_done
 from tests.factories import Plant, make_plant
+from tests.line_setup.loads.support import load_on_line
 
 
 def make_unready_plant(*checks: str, units: int = 2) -> Plant:
@@ -27,10 +28,7 @@ def enable(*checks: str) -> None:
 def bind_stencil(**fields: Any) -> Tool:
     """Put a stencil on the line: READY unless given otherwise."""
     stencil = Tool.objects.create(**{"tool_id": "ST-1", "status": "READY", **fields})
-    line = Line.objects.get(code="SMT-A")
-    LineBinding.objects.create(
-        line=line, kind=SetUpKind.STENCIL, stencil=stencil, bound_at=timezone.now(), bound_by="test"
-    )
+    load_on_line("SMT-A", SetUpKind.STENCIL, tool=stencil)
     return stencil
 
 
@@ -39,8 +37,7 @@ def bind_lot(**fields: Any) -> MaterialLot:
     lot = MaterialLot.objects.create(
         **{"lot_id": "LOT-1", "is_solder_paste": True, "paste_status": "COMPLIANT", **fields}
     )
-    line = Line.objects.get(code="SMT-A")
-    LineBinding.objects.create(line=line, kind=SetUpKind.SOLDER_PASTE, lot=lot, bound_at=timezone.now(), bound_by="t")
+    load_on_line("SMT-A", SetUpKind.SOLDER_PASTE, lot=lot)
     return lot
 
 

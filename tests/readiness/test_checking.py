@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from mes.line_setup.models import LineBinding
+from mes.line_setup.loads.models import Load
 from mes.platform.accounts.roles import Role
 from mes.platform.database import retention
 from mes.production.models import Run
@@ -165,7 +165,7 @@ def test_a_waiver_does_not_cover_another_reason_or_another_thing(admin):
     stencil.save()
     assert codes(check(admin)) == ["STENCIL_TENSION_LOW"]
     assert_refused(authorize(admin), "READINESS_CHECK_FAILED")
-    LineBinding.objects.update(unbound_at=timezone.now())
+    Load.objects.update(ended_at=timezone.now())
     bind_stencil(tool_id="ST-2", status="NOT_READY")
     assert check(admin)["items"][0]["status"] == "FAILED"
 

@@ -6,7 +6,8 @@ import pytest
 from django.utils import timezone
 
 from execution.models import DataValue
-from mes.line_setup.models import LineBinding, MaintenanceTask
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaintenanceTask
 from mes.plant.hooks import preset_for
 from mes.plant.models import BomItem, Equipment, Line, Material, Station
 from mes.platform.accounts.roles import Role
@@ -532,5 +533,5 @@ def test_the_clock_of_a_lot_counts_where_the_lot_is_now(admin):
         run=None,
     )
     assert codes(check(admin)) == ["TIME_EXPIRED"]
-    LineBinding.objects.update(line=make_line("SMT-B"))
+    Load.objects.update(line=make_line("SMT-B"))
     assert check(admin)["status"] == "PASSED"

@@ -9,7 +9,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from execution.quality.first_article.models import FirstArticle
-from mes.line_setup.models import LineBinding, MaterialLot, Tool
+from mes.line_setup.loads.models import Load
+from mes.line_setup.models import MaterialLot, Tool
 from mes.platform.accounts.roles import Role
 from mes.production.models import Run
 from mes.readiness.models import ReadinessCheck, ReadinessWaiver
@@ -69,8 +70,8 @@ def test_a_line_leader_works_through_the_board(supervisor):
     assert "Confirmed." in page and "2 things are not right yet" in page
     page = post(supervisor, f"{BOARD}authorize/")
     assert "Not authorized: 2 items are not right." in page
-    for binding in LineBinding.objects.all():
-        if binding.stencil:
+    for binding in Load.objects.all():
+        if binding.tool:
             Tool.objects.update(status="READY")
         else:
             MaterialLot.objects.update(paste_status="NON_COMPLIANT")

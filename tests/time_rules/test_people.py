@@ -316,7 +316,8 @@ def test_an_end_frees_the_line_of_every_clock_it_ends(wall: SetTime) -> None:
 
 
 def test_a_lot_blocks_the_line_it_is_bound_to_now(wall: SetTime) -> None:
-    from mes.line_setup.models import LineBinding, MaterialLot
+    from mes.line_setup.models import MaterialLot
+    from tests.line_setup.loads.support import load_on_line
 
     here, there = make_line("SMT-A"), make_line("SMT-B")
     handle(usage_event("SOLDER_PASTE_USAGE_CREATE", at(0), lineId=here.pk, lineCode="SMT-A"))
@@ -324,7 +325,7 @@ def test_a_lot_blocks_the_line_it_is_bound_to_now(wall: SetTime) -> None:
     sweep.sweep()
     assert blocking(here.pk)
     lot = MaterialLot.objects.create(lot_id="LOT-1", is_solder_paste=True)
-    LineBinding.objects.create(line=there, kind="SOLDER_PASTE", lot=lot, bound_at=at(1400), bound_by="x")
+    load_on_line(there.code, "SOLDER_PASTE", lot=lot, at=at(1400))
     assert (len(blocking(here.pk)), len(blocking(there.pk))) == (0, 1)
 
 

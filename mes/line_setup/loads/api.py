@@ -34,7 +34,7 @@ from mes.platform.http.serializers import (
 from mes.platform.inbound.sender import sender_of
 from mes.platform.validators import check_new_code
 
-THINGS = ("lot_id", "tool_id", "program")
+THINGS = ("lot_id", "tool_id", "program", "label")
 
 
 class SlotLoadRequest(StrictSerializer):
@@ -44,6 +44,13 @@ class SlotLoadRequest(StrictSerializer):
     lotId = ScannedField(scans.LOT, required=False, allow_null=True)
     toolId = ScannedField(scans.TOOL, required=False, allow_null=True)
     program = CodeField(required=False, allow_null=True)
+    label = serializers.CharField(  # type: ignore[assignment]  # a field of the body
+        max_length=scans.LONGEST_SYMBOL,
+        trim_whitespace=False,
+        required=False,
+        allow_null=True,
+        help_text="Of a reel, as it was scanned (ISO/IEC 15434): its lot is made where it is not known.",
+    )
     action = serializers.ChoiceField(
         choices=services.ACTIONS,
         required=False,
@@ -57,7 +64,7 @@ class SlotLoadRequest(StrictSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Take one thing, into a slot that may be called so."""
         if len([name for name in THINGS if attrs.get(name)]) != 1:
-            raise serializers.ValidationError({"lotId": _("Name one of a lot, a tool and a program.")})
+            raise serializers.ValidationError({"lotId": _("Name one of a lot, a tool, a program and a label.")})
         check_new_code("slot", attrs["slot"])
         return attrs
 

@@ -216,6 +216,13 @@ class Load(Placed):
     def __str__(self) -> str:
         return f"{self.slot} {self.loaded_at:%Y-%m-%d %H:%M}"
 
+    @property
+    def code(self) -> str:
+        """What was scanned: the id of the lot or tool, or the program."""
+        if self.lot is not None:
+            return self.lot.lot_id
+        return self.program if self.tool is None else self.tool.tool_id
+
 
 class SlotLock(models.Model):
     """Wrong parts that were scanned at a slot in a row; the third locks it until somebody unlocks it with a reason."""

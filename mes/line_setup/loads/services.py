@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -22,7 +21,10 @@ from mes.line_setup.loads.faults import check_thing
 from mes.line_setup.loads.models import Load, LoadMark, LoadScan, MarkKind, MarkSource, SlotLock, Verify
 from mes.line_setup.loads.queries import SHOWN, there
 from mes.line_setup.loads.rules import Place, Slot, Thing
-from mes.line_setup.lots.models import LotEvent, LotEventKind, LotStatus, MaterialLot
+from mes.line_setup.lots.labels import read_label
+from mes.line_setup.lots.models import LotEventKind, MaterialLot
+from mes.line_setup.lots.services import Who, find_or_make
+from mes.line_setup.lots.services import record as record_event
 from mes.line_setup.set_up_lists.queries import find_slot
 from mes.line_setup.tools.models import Tool
 from mes.plant.models import Line, Station
@@ -47,7 +49,7 @@ _TOOL_KINDS = (ScanKind.TOOL, ScanKind.STENCIL)
 
 @dataclass(frozen=True)
 class Scanned:
-    """What somebody asks for at a slot: one of a lot, a tool and a program. `by` is who is signed in."""
+    """What somebody asks for at a slot: one of a lot, a tool, a program and a label. `by` is who is signed in."""
 
     station_code: str
     by: str
@@ -55,6 +57,7 @@ class Scanned:
     lot_id: str = ""
     tool_id: str = ""
     program: str = ""
+    label: str = ""
     action: str = LOAD
     run_no: str | None = None
     feeder_id: str = ""
@@ -65,7 +68,7 @@ class Scanned:
     @property
     def text(self) -> str:
         """What was scanned."""
-        return self.lot_id or self.tool_id or self.program
+        return self.lot_id or self.tool_id or self.program or self.label
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,9 @@ def load(scanned: Scanned) -> Loaded:
     """Load a lot, a tool or a program into a slot of a station. The same in its slot again changes nothing.
 
     The first failure decides: StationNotFound, EventTimeInFuture, EventTooOld, LotNotFound, ToolNotFound,
-    ScanTypeMismatch, what `faults.check_thing` raises, SlotLocked, RunNotFound, SetUpRunAmbiguous, SlotUnknown,
-    WrongPart (its detail `locked` says whether the slot is locked by it), LoadedElsewhere without
-    `move`, SlotOccupied, SlotEmpty. Its scan is kept.
+    ScanTypeMismatch, what a label raises (`lots.services.find_or_make`), what `faults.check_thing` raises, SlotLocked,
+    RunNotFound, SetUpRunAmbiguous, SlotUnknown, WrongPart (its detail `locked` says whether the slot is locked by it),
+    LoadedElsewhere without `move`, SlotOccupied, SlotEmpty. Its scan is kept.
     """
     return _keeping_scan(scanned, lambda: _load(scanned))
 
@@ -124,10 +127,14 @@ def _load(scanned: Scanned) -> Loaded:
     asked_at = timezone.now()
     station = find_station(scanned.station_code)
     check_bounds(scanned.at or asked_at, now=asked_at)
-    item = _find_item(scanned)
+    item = None if scanned.label else _find_item(scanned)
     feeder = _find_tool(scanned.feeder_id) if scanned.feeder_id else None
-    slot, thing = Slot(Place("station", station.pk), scanned.slot), _as_thing(item)
-    item, shelves = lock_and_read([Touch(slot, thing, scanned.at or asked_at)], [station], item)
+    slot, since = Slot(Place("station", station.pk), scanned.slot), scanned.at or asked_at
+    if item is None:
+        item, shelves = _lock_labelled(scanned.label, station, slot, since)
+    else:
+        item, shelves = lock_and_read([Touch(slot, as_thing(item), since)], [station], item)
+    thing = as_thing(item)
     at = scanned.at or timezone.now()
     check_thing(item, at)
     slot_lock = _check_lock(station, scanned.slot)
@@ -143,7 +150,7 @@ def _load(scanned: Scanned) -> Loaded:
         source=MarkSource.SCAN,
         operator=scanned.by,
         recorded_by=scanned.by,
-        **_columns(item),
+        **columns_of(item),
     )
     present = _find_present(shelves[slot], thing, scanned.action, at)
     if present is None:
@@ -153,12 +160,26 @@ def _load(scanned: Scanned) -> Loaded:
     record(shelves, [mark])
     if slot_lock is not None and slot_lock.wrong_parts:
         SlotLock.objects.filter(pk=slot_lock.pk).update(wrong_parts=0)
-    rows = Load.objects.select_related(*SHOWN).filter(there(at), station=station, slot=scanned.slot, **_columns(item))
+    rows = Load.objects.select_related(*SHOWN).filter(there(at), station=station, slot=scanned.slot, **columns_of(item))
     loaded = rows.first()
     if loaded is None:  # something else was loaded at the same instant
         raise errors.SlotOccupied(slot=scanned.slot, station=station.code, loaded=scanned.text)
     _keep_scan(scanned, station, load=loaded)
     return Loaded(loaded, changed=present is None)
+
+
+def _lock_labelled(text: str, station: Station, slot: Slot, since: datetime) -> tuple[MaterialLot, Shelves]:
+    """Return the lot of a label, made where it is not known, and the slots, all locked.
+
+    Raises LabelUnreadable, MaterialNotFound, LotMaterialMismatch, ScanTypeMismatch.
+    """
+    known = MaterialLot.objects.filter(lot_id=read_label(text).lot_id).first()
+    thing = None if known is None else as_thing(known)
+    _lot, shelves = lock_and_read([Touch(slot, thing, since)], [station], known)
+    lot = find_or_make(text)
+    if known is None and Load.objects.filter(lot=lot).exists():
+        raise locking.Outdated  # somebody made and loaded it meanwhile
+    return lot, shelves
 
 
 def _find_present(shelf: Shelf, thing: Thing, action: str, at: datetime) -> int | None:
@@ -221,7 +242,7 @@ def _unload(scanned: Scanned) -> list[Load]:
     station = find_station(scanned.station_code)
     check_bounds(scanned.at or asked_at, now=asked_at)
     item = _find_lot(scanned.lot_id) if scanned.lot_id else None
-    thing = None if item is None else _as_thing(item)
+    thing = None if item is None else as_thing(item)
     wherever = Slot(Place("station", station.pk), scanned.slot)
     item, shelves = lock_and_read([Touch(wherever, thing, scanned.at or asked_at)], [station], item)
     at = scanned.at or timezone.now()
@@ -236,7 +257,8 @@ def _unload(scanned: Scanned) -> list[Load]:
     if not found:
         raise errors.SlotEmpty(slot=scanned.slot, station=station.code)
     if scanned.quantity is not None:
-        _count(_lot_of([row.load.thing for _slot, row in found]), scanned.quantity, at, by=scanned.by)
+        lot = _lot_of([row.load.thing for _slot, row in found])
+        record_event(lot, LotEventKind.COUNTED, who=Who(scanned.by, scanned.by), at=at, quantity=scanned.quantity)
     marks = [
         LoadMark(
             station=station,
@@ -247,7 +269,7 @@ def _unload(scanned: Scanned) -> list[Load]:
             source=MarkSource.SCAN,
             operator=scanned.by,
             recorded_by=scanned.by,
-            **({} if item is None else _columns(item)),
+            **({} if item is None else columns_of(item)),
         )
         for slot in dict.fromkeys(slot for slot, _row in found)
     ]
@@ -259,25 +281,11 @@ def _unload(scanned: Scanned) -> list[Load]:
 
 
 def _lot_of(things: Sequence[Thing]) -> MaterialLot:
-    """Return the one lot that was counted. Raises ValidationFailed for several or none."""
+    """Return the one lot that was counted, locked. Raises ValidationFailed for several or none."""
     lots = [thing for thing in things if thing.kind == "lot"]
     if len(lots) != 1:
         raise errors.ValidationFailed({"lotId": _("Name the lot that was counted.")})
-    return MaterialLot.objects.get(pk=lots[0].key)
-
-
-def _count(lot: MaterialLot, quantity: Decimal, at: datetime, *, by: str) -> None:
-    """Record what was counted in a lot, unless a later count is known; nothing left is used up."""
-    locked = _lock_item(lot)
-    LotEvent.objects.create(
-        lot=locked, kind=LotEventKind.COUNTED, at=at, quantity=quantity, operator=by, recorded_by=by
-    )
-    if locked.counted_at is not None and at < locked.counted_at:
-        return
-    locked.counted_quantity, locked.counted_at = quantity, at
-    if locked.status in (LotStatus.AVAILABLE, LotStatus.USED_UP):
-        locked.status = LotStatus.AVAILABLE if quantity else LotStatus.USED_UP
-    locked.save(update_fields=["counted_quantity", "counted_at", "status"])
+    return LOTS.get(pk=lots[0].key)
 
 
 # --- scans are kept -----------------------------------------------------------------------------------------
@@ -346,13 +354,25 @@ def lock_and_read(touches: Sequence[Touch], places: Iterable[Station | Line], it
     """Lock the set-up of these places and of those where the things are, then what is loaded; return it as it is now,
     with the slots. Raises Outdated where a thing went to yet another line meanwhile.
     """
-    owners = {_owner(place) for place in places} | {_owner_of(shelf) for shelf in book.read(touches).values()}
+    found = book.read(touches)
+    owners = {_owner(place) for place in places} | {_owner_of(shelf) for shelf in found.values()}
     locks.lock_owners(owners)
-    locked = _lock_item(item)
-    shelves = book.read(touches)
-    if not owners.issuperset(_owner_of(shelf) for shelf in shelves.values()):
+    lots = _lots_in(found) | ({item.pk} if isinstance(item, MaterialLot) else set())
+    locked = {lot.pk: lot for lot in LOTS.filter(pk__in=lots)} if lots else {}
+    tool = TOOLS.get(pk=item.pk) if isinstance(item, Tool) else None
+    shelves = book.read(touches)  # after all locks: what it waited for is seen
+    if not (owners.issuperset(map(_owner_of, shelves.values())) and locked.keys() >= _lots_in(shelves)):
         raise locking.Outdated
-    return locked, shelves
+    return tool or (locked[item.pk] if isinstance(item, MaterialLot) else item), shelves
+
+
+def _lots_in(shelves: Shelves) -> set[int]:
+    rows = (row for shelf in shelves.values() for row in shelf.rows)
+    return {int(row.load.thing.key) for row in rows if row.load.thing.kind == "lot"}
+
+
+LOTS = MaterialLot.objects.select_for_update(no_key=True, of=("self",)).select_related("material").order_by("pk")
+TOOLS = Tool.objects.select_for_update(no_key=True, of=("self",))
 
 
 def record(shelves: Shelves, marks: Sequence[LoadMark]) -> None:
@@ -424,23 +444,15 @@ def _find(rows: Any, missing: type[errors.NotFound], field: str, code: str, kind
     raise missing(code=code)
 
 
-def _lock_item(item: Any) -> Any:
-    """Return a lot or tool as it is once its row is locked; a program is its name."""
-    if not isinstance(item, MaterialLot | Tool):
-        return item
-    rows: QuerySet[Any] = type(item)._default_manager.select_for_update(no_key=True, of=("self",))
-    if isinstance(item, MaterialLot):
-        rows = rows.select_related("material")
-    return rows.get(pk=item.pk)
-
-
-def _as_thing(item: MaterialLot | Tool | str) -> Thing:
+def as_thing(item: MaterialLot | Tool | str) -> Thing:
+    """Return what a load of this is of; a program is told by its name."""
     if isinstance(item, MaterialLot):
         return Thing("lot", item.pk)
     return Thing("tool", item.pk) if isinstance(item, Tool) else Thing("program", item)
 
 
-def _columns(item: MaterialLot | Tool | str) -> dict[str, Any]:
+def columns_of(item: MaterialLot | Tool | str) -> dict[str, Any]:
+    """Return the columns by which a load or a mark names it."""
     if isinstance(item, MaterialLot):
         return {"lot": item}
     return {"tool": item} if isinstance(item, Tool) else {"program": item}

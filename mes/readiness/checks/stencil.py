@@ -7,8 +7,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from mes.line_setup import limits
-from mes.line_setup.bindings import lock_line_setup
-from mes.line_setup.models import Tool, ToolStatus
+from mes.line_setup.loads.locks import lock_set_up
+from mes.line_setup.loads.queries import loaded_on_line
+from mes.line_setup.models import SetUpKind, Tool, ToolStatus
 from mes.readiness.registry import Check, Facts, Finding
 
 ITEM_TYPE = "STENCIL"
@@ -37,8 +38,8 @@ def evaluate(facts: Facts) -> Iterator[Finding]:
 
 def _find(facts: Facts) -> Tool | None:
     if facts.is_gate:
-        lock_line_setup()
-    bound = Tool.objects.filter(bindings__line=facts.run.line, bindings__unbound_at=None)
+        lock_set_up(lines=[facts.run.line_id])
+    bound = Tool.objects.filter(pk__in=loaded_on_line(facts.run.line, SetUpKind.STENCIL).values("tool"))
     return facts.read(bound).first()
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mes.line_setup.loads.models import Load
+from mes.line_setup.loads.models import Load, LoadMark
 from mes.line_setup.models import MaterialLot, Tool
-from mes.plant.models import Material
+from mes.plant.models import Line, Material
 from tests.factories import make_line, make_station
 
 PLACER, OTHER = "SMT-02", "SMT-03"
@@ -36,6 +36,16 @@ def make_reel(lot_id: str, material: str = "R-10K", **fields: Any) -> MaterialLo
 def make_tool(tool_id: str, **fields: Any) -> Tool:
     """Make a tool."""
     return Tool.objects.create(**{"tool_id": tool_id, "kind": "SQUEEGEE", **fields})
+
+
+def load_on_line(line: str, slot: str, *, at: datetime | None = None, **thing: Any) -> Load:
+    """Put a lot or a tool into a slot of a line, as a scan would."""
+    placed = {"line": Line.objects.get(code=line), "slot": slot, **thing}
+    at = at or timezone.now()
+    mark = LoadMark.objects.create(
+        kind="LOAD", at=at, source="SCAN", operator="test", recorded_by="test", verify="NO_LIST", **placed
+    )
+    return Load.objects.create(opened_by=mark, loaded_at=at, verify="NO_LIST", **placed)
 
 
 def scan(client: APIClient, slot: str, lot_id: str | None = None, *, station: str = PLACER, **body: Any) -> Any:

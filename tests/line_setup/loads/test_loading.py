@@ -145,6 +145,28 @@ def test_a_tool_that_may_not_be_used(operator, fields, code):
     assert_refused(scan(operator, "FRONT", toolId="SQ-1"), code)
 
 
+LABEL = "[)>{RS}06{GS}PR-10K{GS}Q5000{GS}1TL2601{GS}10D2603{GS}3SREEL-7{RS}{EOT}"
+
+
+def test_a_label_makes_its_lot_and_loads_it(operator):
+    assert assert_done(scan(operator, "F1", label=LABEL), 201)["lotId"] == "REEL-7"
+    assert assert_done(scan(operator, "F1", label=LABEL), 200)["materialCode"] == "R-10K"
+    assert_refused(scan(operator, "F2", label=LABEL), "BOUND_ELSEWHERE")
+    assert_refused(scan(operator, "F1", label=LABEL.replace("R-10K", "NONE")), "MATERIAL_NOT_FOUND", 404)
+    make_material("C-1")
+    assert_refused(scan(operator, "F1", label=LABEL.replace("R-10K", "C-1")), "LOT_MATERIAL_MISMATCH")
+    for broken in (LABEL[:30], LABEL * 2, "x" * 7000, "[)>"):
+        assert_refused(scan(operator, "F1", label=broken), "LABEL_UNREADABLE", 422)
+    assert_refused(scan(operator, "F1", "A", label=LABEL), "VALIDATION_ERROR", 400)
+    assert MaterialLot.objects.count() == 4
+
+
+def test_a_refused_label_leaves_no_lot(operator):
+    scan(operator, "F1", "A")
+    assert_refused(scan(operator, "F1", label=LABEL), "SLOT_OCCUPIED")
+    assert not MaterialLot.objects.filter(lot_id="REEL-7").exists()
+
+
 def test_what_is_not_known_or_something_else(operator):
     make_tool("SQ-1")
     assert_refused(scan(operator, "F1", "NOBODY"), "LOT_NOT_FOUND", 404)
@@ -384,7 +406,7 @@ def count_statements(client: APIClient, slot: str, lot: str, **body: Any) -> int
     return len(captured)
 
 
-SCAN_STATEMENTS = 17
+SCAN_STATEMENTS = 18
 
 
 def test_a_scan_takes_a_fixed_number_of_statements(operator):

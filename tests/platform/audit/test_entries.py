@@ -156,7 +156,7 @@ def test_only_what_writes_is_told() -> None:
     assert writes_tracked('UPDATE "mes_equipment" SET "status" = %s, "name" = %s WHERE "mes_equipment"."id" = %s')
     assert not writes_tracked('UPDATE "mes_equipment" SET "status" = %s, "status_at" = %s WHERE "id" = %s')
     assert not writes_tracked('SELECT * FROM "mes_line" FOR NO KEY UPDATE')
-    assert not writes_tracked("INSERT INTO mes_linebinding (id) VALUES (1)")
+    assert not writes_tracked("INSERT INTO mes_load (id) VALUES (1)")
     assert not writes_tracked('UPDATE "mes_unit" SET "status" = %s')
 
 

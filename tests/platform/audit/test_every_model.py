@@ -9,7 +9,7 @@ EXEMPT = {
     "history: rows are added and say themselves who and when": """
         execution_carrier execution_carrierload execution_carriertrack execution_carriertrackunit execution_datavalue
         execution_defect execution_disposition execution_firstarticleitem execution_firstarticlesample
-        execution_inspectionresult execution_track mes_linebinding mes_prepconfirmation mes_readinesscheck
+        execution_inspectionresult execution_track mes_prepconfirmation mes_readinesscheck
         mes_readinessitem mes_readinesswaiver mes_recordremark mes_recordsignature mes_solderpasteusage mes_unit
         mes_decision mes_unitmove mes_hold mes_heldunit mes_holddecision
         mes_storedfile mes_storedfilepart mes_routeversionfile

@@ -33,7 +33,7 @@ STAYS = {
         execution_carriertrack execution_carriertrackunit execution_defect execution_inspectionresult
         execution_oqcinspection execution_oqcsample execution_oqcitem
         execution_firstarticle execution_firstarticleitem execution_firstarticlesample
-        mes_linebinding mes_maintenancetask mes_prepconfirmation mes_readinesswaiver mes_solderpasteusage
+        mes_maintenancetask mes_prepconfirmation mes_readinesswaiver mes_solderpasteusage
         mes_load mes_loadmark mes_lotevent mes_runsetuplist
         mes_timeruleinstance mes_countstream mes_hourlycount mes_recordremark mes_recordsignature
         """,
