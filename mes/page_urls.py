@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from mes.line_setup import pages as line_setup
+from mes.line_setup.lots import pages as lots
 from mes.platform.audit import pages as audit
 from mes.platform.bulk_actions import pages as bulk_actions
 from mes.platform.files import pages as files
@@ -44,6 +45,8 @@ urlpatterns = [
     path("clocks/<int:instance_id>/<str:action>/", time_rules.decide, name="clock-decision"),
     path("lines/<name:code>/set-up/", line_setup.set_up, name="line-set-up"),
     path("lines/<name:code>/set-up/<str:kind>/<str:action>/", line_setup.scan, name="line-set-up-scan"),
+    path("material-lots/<name:lot_id>/", lots.lot, name="lot"),
+    path("lot-acts/<slug:name>/<name:lot_id>/", lots.act, name="lot-act"),
     path("routes/<name:route_code>/compile/", routing.compile_page, name="route-compile"),
     path("routes/<name:route_code>/versions/<str:no>/", routing.version, name="route-version"),
     path("audit/", audit.audit, name="audit"),

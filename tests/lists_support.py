@@ -8,7 +8,7 @@ from django.utils import timezone
 from execution.models import DataValue
 from ingest.models import SettledIngestEvent
 from integration.models import FailedMessage, SettledMessage
-from mes.line_setup.models import Tool
+from mes.line_setup.models import MaterialLot, Tool
 from mes.plant.models import Operation
 from mes.platform.notifications.rule_models import NotificationRule
 from mes.production.hold_models import Hold, HoldScope
@@ -35,6 +35,7 @@ def make_rows(plant: Plant, number: int, *, first: int = 0, at: datetime | None 
     someone = User.objects.order_by("pk").first() or User.objects.create(username="l")
     operations = Operation.objects.bulk_create(build_operation(f"L-{n:04}") for n in numbers)
     Qualification.objects.bulk_create(Qualification(person=someone, operation=each) for each in operations)
+    MaterialLot.objects.bulk_create(MaterialLot(lot_id=f"L-{n:04}") for n in numbers)
     Hold.objects.bulk_create(
         Hold(scope=HoldScope.UNITS, reason=f"L-{n:04}", opened_by="quality", opened_at=at) for n in numbers
     )

@@ -26,8 +26,7 @@ from tests.lists_support import make_rows
 
 pytestmark = pytest.mark.django_db
 NAMES = ["units", "runs", "orders", "values", "messages", "events", "specs", "routes", "audit", "holds"]
-NAMES += ["notification-rules", "qualifications"]
-NAMES += ["tools"]
+NAMES += ["notification-rules", "qualifications", "material-lots", "tools"]
 
 
 @pytest.fixture
@@ -81,6 +80,7 @@ STATEMENTS = {
     "notification-rules": 8,
     "qualifications": 8,
     "tools": 7,
+    "material-lots": 7,
 }
 
 

@@ -71,6 +71,15 @@ class SolderPasteUsageAnswer(ReportAnswer):
     runNo = serializers.CharField(allow_null=True)
 
 
+class LotReportAnswer(ReportAnswer):
+    """What became of a lot by a report."""
+
+    lotId = serializers.CharField()
+    lotEventId = serializers.CharField()
+    kind = serializers.CharField()
+    status = serializers.CharField()
+
+
 class EquipmentStatusAnswer(StatusAnswer):
     """Of a machine."""
 
@@ -213,6 +222,15 @@ SolderPasteUsageViewSet = _describe(
     "before it. The issue begins the time of use, the return or unbinding the lot from its line ends it.",
     capabilities=(Capability.STATUS, Capability.BIND),
 )
+LotEventsViewSet = _describe(
+    "lot-events",
+    report="what happened to a material lot",
+    answer=LotReportAnswer,
+    example={"lotId": "R-000417", "kind": "COUNTED", "quantity": 1200},
+    note="A lot that nothing mentioned before is made. COUNTED and SPLIT have a `quantity`, SPLIT names the part as "
+    "`newLotId`, a bake its `temperatureC`. A count counts unless a later one is known; the time that parts "
+    "lay open is read from all events by their times.",
+)
 EquipmentStatusViewSet = _describe(
     "equipment-status",
     report="the status of a machine",
@@ -266,6 +284,7 @@ def register(router: BaseRouter) -> None:
         StencilStatusViewSet,
         SolderPasteStatusViewSet,
         SolderPasteUsageViewSet,
+        LotEventsViewSet,
         EquipmentStatusViewSet,
         MaintenanceTaskViewSet,
         InspectionResultViewSet,

@@ -55,6 +55,27 @@ class SolderPasteUsageEvent(StatusEvent, kw_only=True):
     returned_at: Moment | None = None
 
 
+class LotReportEvent(StatusEvent, kw_only=True):
+    """What happened to a material lot at `eventTime`. `quantity` is what was counted, or what went into `newLotId`."""
+
+    lot_id: Code
+    kind: Literal[
+        "OPENED",
+        "DRY_IN",
+        "DRY_OUT",
+        "SEALED",
+        "BAKE_START",
+        "BAKE_END",
+        "COUNTED",
+        "USED_UP",
+        "SCRAPPED",
+        "SPLIT",
+    ]
+    quantity: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+    temperature_c: Annotated[float, msgspec.Meta(ge=-273, le=1000)] | None = None
+    new_lot_id: Code | None = None
+
+
 class EquipmentStatusEvent(StatusEvent, kw_only=True):
     """The state of a machine: `normal`, or whatever the maintenance system calls it otherwise."""
 

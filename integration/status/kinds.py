@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from execution.quality.inspections import report_inspection
 from integration.status.bodies import (
     EquipmentStatusEvent,
     InspectionResultEvent,
+    LotReportEvent,
     MaintenanceTaskEvent,
     SolderPasteStatusEvent,
     SolderPasteUsageEvent,
@@ -96,6 +98,24 @@ def _solder_paste_usage(event: SolderPasteUsageEvent, report: Report) -> Applied
         "runNo": usage.run.run_no if usage and usage.run else None,
     }
     return Applied(kept.pk, answer)
+
+
+def _lot_event(event: LotReportEvent, report: Report) -> Applied:
+    kept, lot, told = reports.report_lot_event(
+        report,
+        lot_id=event.lot_id,
+        kind=event.kind,
+        quantity=_as_kept(event.quantity, 4),
+        temperature_c=_as_kept(event.temperature_c, 2),
+        new_lot_id=event.new_lot_id,
+    )
+    answer = {"lotId": lot.lot_id, "lotEventId": str(told.pk), "kind": told.kind, "status": lot.status}
+    return Applied(kept.pk, answer)
+
+
+def _as_kept(number: float | None, places: int) -> Decimal | None:
+    """Return a number as its column has it."""
+    return None if number is None else round(Decimal(repr(number)), places)
 
 
 def _equipment_status(event: EquipmentStatusEvent, report: Report) -> Applied:
@@ -205,6 +225,7 @@ KINDS = {
             happened=("issued_at", "returned_at"),
             past=("received_at", "thawed_at"),
         ),
+        StatusKind("lot-events", ReportKind.LOT_EVENT, LotReportEvent, "lot_id", _lot_event, codes=("lot_id",)),
         StatusKind(
             "equipment-status",
             ReportKind.EQUIPMENT_STATUS,

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integration.messages import MessageLog
-from integration.status.bodies import SolderPasteUsageEvent, StatusEvent, StencilStatusEvent
+from integration.status.bodies import LotReportEvent, SolderPasteUsageEvent, StatusEvent, StencilStatusEvent
 from integration.status.kinds import StatusKind
 from mes import errors
 from mes.platform.http import parsing
@@ -84,7 +84,8 @@ def _find_problems(kind: StatusKind, event: StatusEvent, times: Mapping[str, dat
             check(value)
         except ValidationError as error:
             problems[name] = " ".join(error.messages)
-    return problems or _find_usage_problems(event) or _find_stencil_problems(event)
+    found = _find_usage_problems(event) or _find_stencil_problems(event) or _find_lot_problems(event)
+    return problems or found
 
 
 def _find_stencil_problems(event: StatusEvent) -> dict[str, str]:
@@ -103,6 +104,22 @@ def _find_usage_problems(event: StatusEvent) -> dict[str, str]:
     if event.issued_at and event.returned_at and event.returned_at < event.issued_at:
         return {"returnedAt": _("Must not lie before issuedAt.")}
     return {}
+
+
+def _find_lot_problems(event: StatusEvent) -> dict[str, str]:
+    if not isinstance(event, LotReportEvent):
+        return {}
+    is_split = event.kind == "SPLIT"
+    problems: dict[str, str] = {}
+    if is_split != (event.new_lot_id is not None):
+        problems["newLotId"] = _("Needed for SPLIT.") if is_split else _("Only for SPLIT.")
+    needs_quantity = is_split or event.kind == "COUNTED"
+    if needs_quantity != (event.quantity is not None) or (is_split and not event.quantity):
+        needed = _("Needed for SPLIT and COUNTED, above 0 for SPLIT.")
+        problems["quantity"] = needed if needs_quantity else _("Only for SPLIT and COUNTED.")
+    if event.temperature_c is not None and not event.kind.startswith("BAKE"):
+        problems["temperatureC"] = _("Only for BAKE_START and BAKE_END.")
+    return problems
 
 
 # --- applying ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from mes.line_setup import print_counts, scan_sources
 from mes.line_setup.loads.hooks import loads_changed
 from mes.line_setup.loads.models import LoadScan
 from mes.line_setup.lots.hooks import lots_changed
+from mes.line_setup.lots.lists import LOTS
 from mes.line_setup.set_up_lists import goodness
 from mes.line_setup.set_up_lists.services import bind_latest, keep_set_up
 from mes.line_setup.tools import nearing
@@ -23,6 +24,7 @@ from mes.production.hooks import authorization_gates, run_ended, run_placed
 def register() -> None:
     """Add what scans mean here, what happens as boards are printed and runs are made, and what may go in time."""
     scans.sources.register(*scan_sources.SOURCES)
+    lists.register(LOTS)
     run_placed.register(bind_latest)
     handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # tools are locked before clocks
     schedules.tasks.register(nearing.TASK)

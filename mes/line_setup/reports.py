@@ -4,11 +4,15 @@ Each function is called once for each accepted report, inside the transaction th
 report is about, lets the report count where it is the latest by event time, and keeps it as history.
 """
 
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from mes import errors
 from mes.line_setup import print_counts, usages
 from mes.line_setup.get_or_create import lock_lot, lock_stencil
+from mes.line_setup.lots import services as lots
+from mes.line_setup.lots.models import LotEvent, LotEventKind
+from mes.line_setup.lots.services import Who
 from mes.line_setup.models import (
     MaintenanceTask,
     MaterialLot,
@@ -69,6 +73,31 @@ def report_solder_paste_usage(report: Report, *, lot_id: str) -> tuple[StatusRep
     usage_report = usages.read_report(report.event_time, report.event_id, report.content)
     issued_at = find_issue(usage_report, sorted(usages_by_issue))
     return kept, usages_by_issue[issued_at] if issued_at is not None else None
+
+
+def report_lot_event(
+    report: Report,
+    *,
+    lot_id: str,
+    kind: str,
+    quantity: Decimal | None = None,
+    temperature_c: Decimal | None = None,
+    new_lot_id: str | None = None,
+) -> tuple[StatusReport, MaterialLot, LotEvent]:
+    """Record what happened to a lot, which exists from its first mention; return (report, the lot, its event).
+
+    Raises LotExists, LotStatusInvalid, QuantityExceeded, ScanTypeMismatch, ValidationFailed.
+    """
+    who = Who(report.recorded_by, operator=report.operator_id, source=report.source)
+    lot = lots.lock_or_make(lot_id)
+    if new_lot_id is not None and quantity is not None:
+        new, event = lots.split(lot_id, new_lot_id=new_lot_id, quantity=quantity, who=who, at=report.event_time)
+        lot = new.parent or new
+    else:
+        event = lots.record(
+            lot, LotEventKind(kind), who=who, at=report.event_time, quantity=quantity, temperature_c=temperature_c
+        )
+    return keep(report, kind=ReportKind.LOT_EVENT, subject=lot_id), lot, event
 
 
 def report_equipment_status(report: Report, *, equipment_code: str, status: str) -> Recorded[Equipment]:

@@ -74,6 +74,7 @@ class ReportKind(models.TextChoices):
     MAINTENANCE_TASK = "MAINTENANCE_TASK", _("Maintenance task")
     INSPECTION_RESULT = "INSPECTION_RESULT", _("Inspection result")
     STATION_DATA = "STATION_DATA", _("Values of a station")
+    LOT_EVENT = "LOT_EVENT", _("Event of a material lot")
 
 
 class StatusReport(models.Model):

@@ -25,6 +25,7 @@ ARGUMENTS = {
     "app_label": "mes",
     "name": "units",
     "hold_no": "H-1",
+    "lot_id": "R-1",
 }
 
 

@@ -40,6 +40,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "stencil-status": {"stencilId": "ST-1", "status": "READY"},
     "solder-paste-status": {"lotId": "L-1", "status": "COMPLIANT"},
     "solder-paste-usage": {"lotId": "L-1", "issuedAt": moment(hours=1)},
+    "lot-events": {"lotId": "R-1", "kind": "COUNTED", "quantity": 5},
     "equipment-status": {"equipmentCode": "EQ-1", "status": "broken"},
     "maintenance-task": {"equipmentCode": "EQ-1", "taskNo": "MT-1", "status": "OPEN"},
     "inspection-result": {
@@ -60,6 +61,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "stencil-status": {"status": "MAINTENANCE"},
     "solder-paste-status": {"status": "EXPIRED"},
     "solder-paste-usage": {"issuedAt": moment(hours=2)},
+    "lot-events": {"quantity": 6},
     "equipment-status": {"status": "normal"},
     "maintenance-task": {"status": "CLOSED"},
     "inspection-result": {"result": "FAIL"},

@@ -227,3 +227,36 @@ def test_materials_say_how_makers_call_them(db):
         client.post("/api/bom-items", {"parentCode": "B-1", "childCode": "IC-1", "quantity": 2, "refDes": ["U1", "U2"]})
     )
     assert item["refDes"] == ["U1", "U2"]
+
+
+def report(client: Any, event_id: str, **said: Any) -> Any:
+    at = (timezone.now() - timedelta(minutes=1)).isoformat()
+    body = {"eventId": event_id, "eventTime": at, "source": "AUTO", "lotId": "R-1", **said}
+    return client.post("/api/integration/lot-events", body)
+
+
+def test_machines_report_what_happened_to_lots_that_nobody_registered(material):
+    client = api_client(Role.INTEGRATION)
+    assert data_of(report(client, "e-1", kind="OPENED"))["status"] == "AVAILABLE"
+    assert data_of(report(client, "e-2", kind="COUNTED", quantity=10))["kind"] == "COUNTED"
+    assert data_of(report(client, "e-3", kind="SPLIT", quantity=4, newLotId="R-2"))["lotId"] == "R-1"
+    part = MaterialLot.objects.get(lot_id="R-2")
+    assert (part.parent.lot_id if part.parent else "", part.quantity, part.material) == ("R-1", 4, None)
+    assert data_of(register(client, quantity=50))["remaining"] == 6
+    told = LotEvent.objects.values_list("source", "recorded_by")
+    assert {source for source, _by in told} == {"AUTO"} and all(by for _source, by in told)
+    for number, (said, expected) in enumerate(
+        (
+            ({"kind": "SPLIT", "quantity": 9, "newLotId": "R-3"}, (409, "QUANTITY_EXCEEDED")),
+            ({"kind": "SPLIT", "quantity": 1, "newLotId": "R-1"}, (409, "LOT_EXISTS")),
+            ({"kind": "SPLIT", "quantity": 1}, (400, "VALIDATION_ERROR")),
+            ({"kind": "SPLIT", "quantity": 0, "newLotId": "R-3"}, (400, "VALIDATION_ERROR")),
+            ({"kind": "COUNTED"}, (400, "VALIDATION_ERROR")),
+            ({"kind": "COUNTED", "quantity": -1}, (400, "VALIDATION_ERROR")),
+            ({"kind": "OPENED", "quantity": 1}, (400, "VALIDATION_ERROR")),
+            ({"kind": "OPENED", "temperatureC": 1}, (400, "VALIDATION_ERROR")),
+            ({"kind": "OPENED", "lotId": "R\u200b1"}, (400, "VALIDATION_ERROR")),
+        )
+    ):
+        with nothing_changes():
+            assert code_of(report(client, f"bad-{number}", **said)) == expected

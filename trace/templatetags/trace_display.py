@@ -21,6 +21,7 @@ from execution.quality.defects import UNSPECIFIED
 from execution.quality.models import NOT_A_DEFECT, DefectSource, DefectStatus
 from execution.quality.oqc.models import OqcStatus
 from execution.quality.repair.models import RepairResult
+from mes.line_setup.models import LotStatus
 from mes.production.decision_models import ApprovalStatus
 from mes.production.hold_models import HeldUnitEnd, Hold, HoldStatus
 from mes.production.models import RunStatus, Unit, UnitStatus, WorkOrderStatus
@@ -67,6 +68,10 @@ LOOKS = {  # state → (tone, symbol); the tones are colours in app.css, the sym
     ApprovalStatus.REFUSED: ("bad", "fail"),
     ApprovalStatus.WITHDRAWN: ("wait", "rework"),
     ApprovalStatus.EXPIRED: ("wait", "ahead"),
+    LotStatus.AVAILABLE: ("good", "pass"),
+    LotStatus.USED_UP: ("wait", "ahead"),
+    LotStatus.BLOCKED: ("hold", "hold"),
+    LotStatus.SCRAPPED: ("scrap", "scrap"),
 }
 NO_LOOK = ("wait", "ahead")
 _OF_HOLD = {

@@ -4,7 +4,7 @@ The time open since the last sufficient bake counts. Dry storage pauses it and r
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import ceil
@@ -102,6 +102,7 @@ class Clock:
     left_minutes: int | None
     good_until: datetime | None
     began_at: datetime | None = None
+    place: ClockState = field(default=ClockState.SEALED, compare=False)  # where it lies, used up or not
 
     @property
     def is_expired(self) -> bool:
@@ -232,8 +233,8 @@ class _Reading:
         exposed = self.exposed + (at - self.since if self.since is not None else timedelta())
         minutes = exposed // timedelta(minutes=1)
         if self.limit is None:
-            return Clock(self.state, minutes, None, None, self.began_at)
+            return Clock(self.state, minutes, None, None, self.began_at, self.state)
         left = max(0, ceil((self.limit - exposed) / timedelta(minutes=1)))
         is_expired = left == 0 and self.state != ClockState.BAKING
         state = ClockState.EXPIRED if is_expired else self.state
-        return Clock(state, minutes, left, self.ended_at or self._end(), self.began_at)
+        return Clock(state, minutes, left, self.ended_at or self._end(), self.began_at, self.state)

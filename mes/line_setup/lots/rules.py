@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from mes import errors
 from mes.line_setup.lots.clocks import read_one
-from mes.line_setup.lots.floor_life import Clock
+from mes.line_setup.lots.floor_life import Clock, hours_of
 from mes.line_setup.lots.models import LotStatus, MaterialLot
 
 _REFUSALS: dict[str, type[errors.DomainError]] = {
@@ -15,14 +15,15 @@ _REFUSALS: dict[str, type[errors.DomainError]] = {
 
 def find_faults(lot: MaterialLot, at: datetime, clock: Clock | None = None) -> list[str]:
     """Return the codes of what keeps a lot from being used at an instant, the weightiest first; one that is scrapped is
-    blocked for good. Without its clock, that is read.
+    blocked for good. Without its clock, that is read where its parts have a floor life.
     """
-    clock = clock or read_one(lot, at)
+    if clock is None and hours_of(lot) is not None:
+        clock = read_one(lot, at)
     faults = {
         errors.LotBlocked.code: lot.status in (LotStatus.BLOCKED, LotStatus.SCRAPPED),
         errors.LotUsedUp.code: lot.status == LotStatus.USED_UP,
         errors.LotExpired.code: lot.expires_at is not None and lot.expires_at <= at,
-        errors.MsdExpired.code: clock.is_expired,
+        errors.MsdExpired.code: clock is not None and clock.is_expired,
     }
     return [code for code, is_so in faults.items() if is_so]
 
@@ -37,8 +38,10 @@ def good_until(lot: MaterialLot, at: datetime, clock: Clock | None = None) -> da
     """Return when a lot ceases to be good by time alone: the earlier of its expiry and the end of its floor life, if it
     stays open. None: never. Without its clock at `at`, that is read.
     """
-    clock = clock or read_one(lot, at)
-    return min(filter(None, (lot.expires_at, clock.good_until)), default=None)
+    if clock is None and hours_of(lot) is not None:
+        clock = read_one(lot, at)
+    ends = (lot.expires_at, clock.good_until if clock else None)
+    return min(filter(None, ends), default=None)
 
 
 def check_status(lot: MaterialLot, *allowed: LotStatus) -> None:

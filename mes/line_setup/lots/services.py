@@ -158,6 +158,14 @@ def find_material(label: Label) -> Material:
     return found[0]
 
 
+def lock_or_make(lot_id: str) -> MaterialLot:
+    """Return a lot, locked; the first mention makes it, of which nobody said yet what is in it (inside a transaction).
+
+    Raises ScanTypeMismatch, ValidationFailed.
+    """
+    return _lock_or_make(lot_id)[0]
+
+
 def _lock_or_make(lot_id: str) -> tuple[MaterialLot, bool]:
     """Return (a lot, locked, whether it was made now). Of two at once one makes it, and the other waits for it."""
     known = _lock_known(lot_id)

@@ -90,6 +90,7 @@ POST /api/integration/lines/{code}/solder-paste/bind
 POST /api/integration/lines/{code}/solder-paste/unbind
 POST /api/integration/lines/{code}/stencil/bind
 POST /api/integration/lines/{code}/stencil/unbind
+POST /api/integration/lot-events
 POST /api/integration/maintenance-task
 POST /api/integration/messages/{id}/dismiss
 POST /api/integration/messages/{id}/replay
@@ -223,6 +224,7 @@ POST /api/fai/{id}/sign
 POST /api/fai/{id}/start
 GET /api/integration/equipment-status
 GET /api/integration/inspection-result
+GET /api/integration/lot-events
 GET /api/integration/maintenance-task
 GET /api/integration/messages
 GET /api/integration/messages/causes

@@ -171,7 +171,7 @@ BODIES: dict[str, Any] = {
 }
 # What such reports are about is no station's; a token of any station is refused.
 OF_NO_STATION = [f"POST /api/integration/{kind}" for kind in ("stencil-status", "solder-paste-status")]
-OF_NO_STATION += ["POST /api/integration/solder-paste-usage"]
+OF_NO_STATION += ["POST /api/integration/solder-paste-usage", "POST /api/integration/lot-events"]
 
 # What a token decides in bulk means the things of its stations alone; nobody else's decision is shown to it.
 IN_BULK = ["GET /api/bulk-actions/{id}", "POST /api/ingest/events/replay", "POST /api/ingest/events/dismiss"]
