@@ -446,6 +446,8 @@ MES_CHANGE_REASON = _choice("MES_CHANGE_REASON", "PAGES", "ALWAYS")  # ALWAYS: o
 MES_SIGNATURES = _choice("MES_SIGNATURES", "SESSIONS", "STRICT")  # STRICT: tokens must sign, too
 MES_CLOCK_SKEW = timedelta(seconds=_number("MES_CLOCK_SKEW_SECONDS", default=300, least=0))
 # How much earlier than its unit's last out an event may have occurred that is tried again by itself.
+# So long before the floor life of a lot ends, people are told.
+MES_FLOOR_LIFE_WARNING = timedelta(minutes=_number("MES_FLOOR_LIFE_WARNING_MINUTES", default=240))
 MES_RETRY_TOLERANCE = timedelta(seconds=_number("MES_RETRY_TOLERANCE_SECONDS", default=5, least=0))
 MES_KEY_LIFETIME = timedelta(days=_number("MES_KEY_DAYS", default=400))
 MES_TOKEN_CACHE = timedelta(seconds=30)

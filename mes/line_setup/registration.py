@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 from mes.line_setup import print_counts, scan_sources
 from mes.line_setup.loads.hooks import loads_changed
 from mes.line_setup.loads.models import LoadScan
+from mes.line_setup.lots import warnings
 from mes.line_setup.lots.hooks import lots_changed
 from mes.line_setup.lots.lists import LOTS
 from mes.line_setup.set_up_lists import goodness
@@ -25,6 +26,7 @@ def register() -> None:
     """Add what scans mean here, what happens as boards are printed and runs are made, and what may go in time."""
     scans.sources.register(*scan_sources.SOURCES)
     lists.register(LOTS)
+    schedules.tasks.register(warnings.TASK)
     run_placed.register(bind_latest)
     handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # tools are locked before clocks
     schedules.tasks.register(nearing.TASK)

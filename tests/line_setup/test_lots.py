@@ -108,7 +108,7 @@ def test_a_split_inherits_and_never_takes_more_than_there_is(material):
 
 
 def test_blocking_blocks_all_that_was_split_off_and_unblocking_frees_one(material):
-    client = api_client(Role.QUALITY)
+    client, operator = api_client(Role.QUALITY), api_client(Role.OPERATOR)
     lot = services.register("R-1", {"material": material, "quantity": Decimal(9)})
     for parent, child, quantity in (("R-1", "R-2", 3), ("R-2", "R-3", 1), ("R-1", "R-4", 1)):
         services.split(parent, new_lot_id=child, quantity=Decimal(quantity), who=WHO)
@@ -124,7 +124,7 @@ def test_blocking_blocks_all_that_was_split_off_and_unblocking_frees_one(materia
     with nothing_changes():
         assert code_of(client.post(f"{LOTS}/R-2/unblock", {"reason": "x"})) == (409, "LOT_STATUS_INVALID")
         assert code_of(client.post(f"{LOTS}/R-1/block", {"reason": " "})) == (400, "VALIDATION_ERROR")
-        assert api_client(Role.OPERATOR).post(f"{LOTS}/R-2/block", {"reason": "x"}).status_code == 403
+        assert operator.post(f"{LOTS}/R-2/block", {"reason": "x"}).status_code == 403
     assert lot.lot_id == "R-1"
 
 

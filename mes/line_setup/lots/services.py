@@ -99,11 +99,12 @@ def register(lot_id: str, fields: Mapping[str, Any]) -> MaterialLot:
 
     Raises LotExists for one that has been registered, LotMaterialMismatch, ScanTypeMismatch, ValidationFailed.
     """
-    lot, is_new = _lock_or_make(lot_id)
-    if not is_new and lot.material is not None:
+    lot, is_new = _lock_or_make(lot_id, fields)
+    if not is_new:
         _check_material(lot, fields["material"])
-        raise errors.LotExists(lot=lot_id)
-    _fill(lot, fields)
+        if lot.material is not None:
+            raise errors.LotExists(lot=lot_id)
+        _fill(lot, fields)
     return lot
 
 
@@ -126,10 +127,6 @@ def find_or_make(text: str) -> MaterialLot:
 
 def _find_or_make(label: Label) -> tuple[MaterialLot, bool]:
     material = find_material(label)
-    lot, is_new = _lock_or_make(label.lot_id)
-    if lot.material is not None:
-        _check_material(lot, material)
-        return lot, False
     said = {
         "material": material,
         "quantity": label.quantity,
@@ -137,7 +134,10 @@ def _find_or_make(label: Label) -> tuple[MaterialLot, bool]:
         "supplier_lot": label.supplier_lot,
         "date_code": label.date_code,
     }
-    _fill(lot, said)
+    lot, is_new = _lock_or_make(label.lot_id, said)
+    _check_material(lot, material)
+    if lot.material is None:
+        _fill(lot, said)
     return lot, is_new
 
 
@@ -163,17 +163,21 @@ def lock_or_make(lot_id: str) -> MaterialLot:
 
     Raises ScanTypeMismatch, ValidationFailed.
     """
-    return _lock_or_make(lot_id)[0]
+    return _lock_or_make(lot_id, {})[0]
 
 
-def _lock_or_make(lot_id: str) -> tuple[MaterialLot, bool]:
-    """Return (a lot, locked, whether it was made now). Of two at once one makes it, and the other waits for it."""
+def _lock_or_make(lot_id: str, fields: Mapping[str, Any]) -> tuple[MaterialLot, bool]:
+    """Return (a lot, locked, whether it was made now, with these columns).
+
+    Of two at once one makes it, and the other waits for it.
+    """
     known = _lock_known(lot_id)
     if known is not None:
         return known, False
     check_new_code("lotId", lot_id)
     check_kind(lot_id, ScanKind.LOT)
     made = MaterialLot(lot_id=lot_id)
+    _say(made, fields)
     MaterialLot.objects.bulk_create([made], ignore_conflicts=True)
     lot = lock_lot(lot_id)
     return lot, lot.created_at == made.created_at
@@ -185,13 +189,18 @@ def _check_material(lot: MaterialLot, material: Material) -> None:
 
 
 def _fill(lot: MaterialLot, fields: Mapping[str, Any]) -> None:
-    """Say what is in a locked lot."""
+    """Say what is in a locked lot that was mentioned before."""
+    _say(lot, fields)
+    lot.save()
+    hooks.tell([lot.pk])
+
+
+def _say(lot: MaterialLot, fields: Mapping[str, Any]) -> None:
+    """Set columns that somebody says; what is reported counts again where it is reported later."""
     for name, value in fields.items():
         setattr(lot, name, value)
     if "expires_at" in fields:
         lot.note_typed("expires_at", status="paste_status")
-    lot.save()
-    hooks.tell([lot.pk])
 
 
 @transaction.atomic
@@ -201,10 +210,7 @@ def change(lot_id: str, fields: Mapping[str, Any]) -> MaterialLot:
     Raises LotNotFound.
     """
     lot = lock_lot(lot_id)
-    for name, value in fields.items():
-        setattr(lot, name, value)
-    if "expires_at" in fields:
-        lot.note_typed("expires_at", status="paste_status")
+    _say(lot, fields)
     lot.save(update_fields=[*fields, "field_sources"])
     hooks.tell([lot.pk])
     return lot
@@ -291,10 +297,12 @@ def split(
     rest = rest_of(lot)
     if rest is not None and quantity > rest:
         raise errors.QuantityExceeded(lot=lot_id, quantity=str(quantity), rest=str(rest))
-    new, is_new = _lock_or_make(new_lot_id)
+    inherited = {name: getattr(lot, name) for name in INHERITED}
+    if lot.status == LotStatus.USED_UP:
+        inherited["status"] = LotStatus.AVAILABLE
+    new, is_new = _lock_or_make(new_lot_id, {**inherited, "parent": lot, "split_at": at, "quantity": quantity})
     if not is_new:
         raise errors.LotExists(lot=new_lot_id)
-    _inherit(new, lot, quantity=quantity, at=at)
     if rest is not None and (lot.counted_at is None or lot.counted_at <= at):
         rules.count(lot, rest - quantity, lot.counted_at or lot.created_at)
     return new, record(lot, LotEventKind.SPLIT, who=who, at=at, quantity=quantity, other=new)
@@ -318,15 +326,6 @@ INHERITED = (
     "thawed_at",
     "stirred_at",
 )
-
-
-def _inherit(new: MaterialLot, lot: MaterialLot, *, quantity: Decimal, at: datetime) -> None:
-    for name in INHERITED:
-        setattr(new, name, getattr(lot, name))
-    if new.status == LotStatus.USED_UP:
-        new.status = LotStatus.AVAILABLE
-    new.parent, new.split_at, new.quantity = lot, at, quantity
-    new.save()
 
 
 @transaction.atomic

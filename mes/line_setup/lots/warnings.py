@@ -1,0 +1,92 @@
+"""By the clock: telling of lots whose floor life ends soon, once for each lot and clock."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from mes.line_setup.loads.models import Load
+from mes.line_setup.lots.clocks import read_clocks
+from mes.line_setup.lots.floor_life import FLOOR_LIFE, Clock
+from mes.line_setup.lots.models import LotStatus, MaterialLot
+from mes.platform.accounts.roles import Role
+from mes.platform.notifications.models import Severity
+from mes.platform.notifications.rule_models import NoticeEvent
+from mes.platform.notifications.services import Notice, notify
+from mes.platform.outbox.schedules import ScheduledTask
+from mes.platform.sweeps import Sweep
+
+BATCH = 500
+TOLD = frozenset({Role.SUPERVISOR.value})
+_LIMITED = [level for level, hours in FLOOR_LIFE.hours.items() if hours is not None]
+
+
+def sweep() -> dict[str, int]:
+    """Tell of lots that lie open and whose floor life ends soon; return how many there are.
+
+    Who was told of a clock is not told of it again. Raises SweepIncomplete when all others are done, where some failed.
+    """
+    now = timezone.now()
+    ending = 0
+    with Sweep("floor life") as lots_of_all:
+        for lots in _batches():
+            with lots_of_all.row(lots[0].lot_id), transaction.atomic():
+                ending += _tell(lots, now)
+    return {"ending": ending}
+
+
+def _batches() -> Iterator[Sequence[MaterialLot]]:
+    """Yield the lots that may be used and have a floor life, some at a time."""
+    rows = MaterialLot.objects.select_related("material").filter(
+        Q(msl__in=_LIMITED) | Q(msl="", material__msl__in=_LIMITED), status=LotStatus.AVAILABLE
+    )
+    last = 0
+    while lots := list(rows.filter(pk__gt=last).order_by("pk")[:BATCH]):
+        yield lots
+        last = lots[-1].pk
+
+
+def _tell(lots: Sequence[MaterialLot], now: datetime) -> int:
+    clocks = read_clocks(lots, now)
+    ending = [lot for lot in lots if _ends_soon(clocks[lot.pk], now)]
+    if ending:
+        lines = _lines_of(ending)
+        notify([_notice(lot, clocks[lot.pk], lines.get(lot.pk)) for lot in ending])
+    return len(ending)
+
+
+def _ends_soon(clock: Clock, now: datetime) -> bool:
+    end = clock.good_until
+    return not clock.is_expired and end is not None and end - now <= settings.MES_FLOOR_LIFE_WARNING
+
+
+def _lines_of(lots: Sequence[MaterialLot]) -> Mapping[int, int]:
+    """Return the line that each lot is loaded on, by the lot's id."""
+    loads = Load.objects.filter(lot__in=lots, ended_at=None).values_list("lot_id", "line_id", "station__line_id")
+    return {lot_id: line or of_station for lot_id, line, of_station in loads if lot_id and (line or of_station)}
+
+
+def _notice(lot: MaterialLot, clock: Clock, line_id: int | None) -> Notice:
+    minutes = clock.left_minutes or 0
+    text = _("The floor life of lot %(lot)s (%(material)s) ends in %(hours)d h %(minutes)d min, if it stays open.")
+    material = lot.material.code if lot.material else ""
+    return Notice(
+        key=f"floor-life:{lot.pk}:{clock.began_at.isoformat() if clock.began_at else ''}",
+        severity=Severity.WARNING,
+        text=text % {"lot": lot.lot_id, "material": material, "hours": minutes // 60, "minutes": minutes % 60},
+        roles=TOLD,
+        line_id=line_id,
+        is_of_all_lines=line_id is None,
+        event=NoticeEvent.CLOCK_WARNING,
+        facts={"lotId": lot.lot_id, "materialCode": material},
+        address=reverse("lot", args=[lot.lot_id]),
+    )
+
+
+TASK = ScheduledTask("floor life", gettext_lazy("Warnings before the end of floor lives"), sweep, cron="*/5 * * * *")
