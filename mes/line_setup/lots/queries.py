@@ -16,6 +16,11 @@ def rest_of(lot: MaterialLot) -> Decimal | None:
     return lot.quantity if lot.counted_quantity is None else lot.counted_quantity
 
 
+def plain(quantity: Decimal) -> str:
+    """Return a quantity as people write it: 400 for 400.0000."""
+    return f"{quantity.normalize():f}"
+
+
 @dataclass(frozen=True)
 class ShownLot:
     """A lot with what is worked out of it."""

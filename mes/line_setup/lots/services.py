@@ -18,7 +18,7 @@ from mes import errors
 from mes.line_setup.lots import hooks, rules
 from mes.line_setup.lots.labels import Label, read_label
 from mes.line_setup.lots.models import LotEvent, LotEventKind, LotStatus, MaterialLot
-from mes.line_setup.lots.queries import rest_of
+from mes.line_setup.lots.queries import plain, rest_of
 from mes.plant.models import Material
 from mes.plant.scans import ScanKind, check_kind
 from mes.platform.inbound.times import check_bounds
@@ -296,7 +296,7 @@ def split(
     rules.check_status(lot, *USABLE)
     rest = rest_of(lot)
     if rest is not None and quantity > rest:
-        raise errors.QuantityExceeded(lot=lot_id, quantity=str(quantity), rest=str(rest))
+        raise errors.QuantityExceeded(lot=lot_id, quantity=plain(quantity), rest=plain(rest))
     inherited = {name: getattr(lot, name) for name in INHERITED}
     if lot.status == LotStatus.USED_UP:
         inherited["status"] = LotStatus.AVAILABLE

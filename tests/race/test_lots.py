@@ -1,0 +1,71 @@
+"""Lots at the same time: blocking misses nothing that is split off meanwhile, and no more is taken than there is."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from rest_framework.test import APIClient
+
+from mes.line_setup.lots import services
+from mes.line_setup.lots.services import Who
+from mes.line_setup.models import MaterialLot
+from mes.plant.models import Material
+from tests.integration.helpers import another, at_once
+
+WHO = Who("sue")
+
+
+@pytest.fixture
+def family(transactional_db: None) -> None:
+    """A lot, and one that was split from it."""
+    material = Material.objects.create(code="R-10K", name="Resistor")
+    services.register("R-1", {"material": material, "quantity": Decimal(10)})
+    services.split("R-1", new_lot_id="R-2", quantity=Decimal(5), who=WHO)
+
+
+def block_while_it_is_split() -> set[str]:
+    """Block a lot while somebody has split what came of it, but has not committed; return the states of all."""
+
+    def block() -> None:
+        try:
+            services.block("R-1", reason="Recall", who=WHO)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            services.split("R-2", new_lot_id="R-3", quantity=Decimal(1), who=WHO)
+            blocking = pool.submit(block)
+            with pytest.raises(TimeoutError):
+                blocking.result(timeout=0.5)  # it waits
+        blocking.result(timeout=30)
+    return set(MaterialLot.objects.values_list("status", flat=True))
+
+
+def test_what_is_split_off_meanwhile_is_blocked_too(family):
+    assert block_while_it_is_split() == {"BLOCKED"}
+
+
+def test_control_without_the_lock_of_the_family_it_is_missed(family, monkeypatch):
+    monkeypatch.setattr(services, "_lock_family", services.lock_lot)
+    assert block_while_it_is_split() == {"BLOCKED", "AVAILABLE"}
+
+
+def split_at_once(client: APIClient) -> Counter[int]:
+    def split(number: int) -> Any:
+        body = {"newLotId": f"R-1-{number}", "quantity": 4}
+        return lambda: another(client).post("/api/material-lots/R-1/split", body).status_code
+
+    return Counter(at_once(*(split(number) for number in range(4))))
+
+
+def test_parts_that_are_taken_at_once_fit_into_the_lot(person, family):
+    assert split_at_once(person) == {201: 1, 409: 3}
+
+
+def test_control_without_locks_more_is_taken_than_there_is(person, family, without_locks, slow):
+    slow(services, "rest_of", after=0.5)
+    assert split_at_once(person)[201] > 1
