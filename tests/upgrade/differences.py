@@ -13,6 +13,11 @@ MAPPINGS = "mappings read more of what machines say"
 # Fields that answers have now and had not then, by their names, and why. Clients pass over what they do not know.
 ADDED: dict[str, str] = {
     **dict.fromkeys(("materialControl", "lowUnits"), "lines say what they do about a set-up that is not good"),
+    **dict.fromkeys(
+        ("manufacturerParts", "msl", "bodyThicknessMm", "isShared", "traceLevel"),
+        "materials say how makers call them, how they are kept and how they are traced",
+    ),
+    "refDes": "items of a BOM say where they stand on their parent",
     "aliases": "units have serial numbers that they had before",
     "unreadable": "items that name no unit are told",
     "aboutStepNo": "decisions name the step and the event that they are about",
