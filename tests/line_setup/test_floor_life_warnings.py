@@ -63,6 +63,6 @@ def test_a_bad_batch_stops_no_other(db, monkeypatch):
         return tell(notices)
 
     monkeypatch.setattr(warnings, "notify", fail_once)
-    with pytest.raises(Exception, match="floor life"):
+    with pytest.raises(Exception, match="R-1: RuntimeError"):
         warnings.sweep()
     assert len(told()) == 2

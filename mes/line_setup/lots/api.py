@@ -224,11 +224,11 @@ class LotEventRequest(StrictSerializer):
         kind, problems = attrs["kind"], {}
         is_count, is_bake = kind == LotEventKind.COUNTED, kind in (LotEventKind.BAKE_START, LotEventKind.BAKE_END)
         if is_count != (attrs.get("quantity") is not None):
-            problems["quantity"] = _("Needed for COUNTED.") if is_count else _("Only for COUNTED.")
+            problems["quantity"] = _("Say how much was counted.") if is_count else _("Only for COUNTED.")
         if not is_bake and attrs.get("temperature_c") is not None:
             problems["temperatureC"] = _("Only for BAKE_START and BAKE_END.")
         if kind == LotEventKind.SCRAPPED and not attrs.get("reason"):
-            problems["reason"] = _("Needed for SCRAPPED.")
+            problems["reason"] = _("Say why it is scrapped.")
         if problems:
             raise serializers.ValidationError({name: [problem] for name, problem in problems.items()})
         return attrs
