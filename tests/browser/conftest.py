@@ -4,6 +4,7 @@ Every page that a test opens is watched: an error of a script or of the content 
 another host fails the test. What the page showed when a test failed is kept in `var/browser/`.
 """
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator
@@ -63,21 +64,37 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[tuple[Browser, asyncio.AbstractEventLoop]]:
+    """Start the browser once for a process: to start it costs more than most tests. Return it with its loop, which is
+    hidden from other tests (`browser`).
+    """
+    with sync_playwright() as playwright:
+        options: dict[str, Any] = {"executable_path": CHROMIUM, "chromium_sandbox": os.getuid() != 0}
+        started = playwright.chromium.launch(args=list(ARGUMENTS), **options)
+        loop = asyncio.get_running_loop()
+        asyncio._set_running_loop(None)
+        yield started, loop
+        asyncio._set_running_loop(loop)
+        started.close()
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Start the browser once for a module. Playwright runs a loop in this thread, in which Django would refuse to read,
-    and other tests could run none.
+def browser(chromium: tuple[Browser, asyncio.AbstractEventLoop]) -> Iterator[Browser]:
+    """The browser, for the tests of a module. Playwright's loop is said to run in this thread meanwhile, as it does
+    whenever something is asked of the browser: in it Django would refuse to read, and other tests could run none.
 
     Within that loop Django has a connection of its own. The one from before would stay open, be ended with the database
     that the first of these tests leaves, and fail the first test after them.
     """
+    started, loop = chromium
     connections.close_all()
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        options: dict[str, Any] = {"executable_path": CHROMIUM, "chromium_sandbox": os.getuid() != 0}
-        started = playwright.chromium.launch(args=list(ARGUMENTS), **options)
+        asyncio._set_running_loop(loop)
         yield started
-        started.close()
+        connections.close_all()
+        asyncio._set_running_loop(None)
 
 
 @pytest.fixture
