@@ -11,6 +11,7 @@ from mes import errors
 from mes.line_setup import print_counts, usages
 from mes.line_setup.get_or_create import lock_lot, lock_stencil
 from mes.line_setup.lots import services as lots
+from mes.line_setup.lots.hooks import tell
 from mes.line_setup.lots.models import LotEvent, LotEventKind
 from mes.line_setup.lots.services import Who
 from mes.line_setup.models import (
@@ -55,6 +56,8 @@ def report_solder_paste_status(report: Report, *, lot_id: str, **fields: Any) ->
     lot = lock_lot(lot_id)
     applied = lot.apply_report(fields, at=report.event_time, event_id=report.event_id, status="paste_status")
     lot.save()
+    if "expires_at" in applied:
+        tell([lot.pk])
     if "thawed_at" in applied and lot.thawed_at is not None:
         emit(usages.thaw_event(lot, lot.thawed_at))
     return keep(report, kind=ReportKind.SOLDER_PASTE_STATUS, subject=lot_id), lot, "paste_status" in applied

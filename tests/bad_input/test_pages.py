@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from mes.line_setup.models import MaterialLot
 from mes.plant.models import Line
 from mes.platform.accounts.roles import Role
 from tests.bad_input.nasty import ALONE, FORM_VALUES, part_of
@@ -19,6 +20,7 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 @pytest.fixture(scope="module")
 def plant(around_all: None) -> None:
     make_config(operation=make_plant().operations["PRINT"])
+    MaterialLot.objects.create(lot_id="R-1")
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from mes.line_setup.lots.services import Who
 from mes.line_setup.models import LotEvent, MaterialLot
 from mes.plant.models import Material
 from mes.platform.accounts.roles import Role
+from tests.bad_input.nasty import FORM_VALUES, part_of
+from tests.bad_input.pages import encode
 from tests.factories import make_user
 
 PAGE = "/material-lots/R-1/"
@@ -84,6 +86,15 @@ def test_what_is_unknown_has_a_page_that_says_so(lot):
     assert client.post("/lot-acts/nothing/R-1/").status_code == 404
     MaterialLot.objects.create(lot_id="R-9")
     assert "nobody said what is in it" in client.get("/material-lots/R-9/").content.decode()
+
+
+@pytest.mark.parametrize("name", LOT_ACTS)
+def test_nothing_that_is_typed_breaks_an_act(lot, name):
+    client = browser(Role.ADMIN)
+    for value in part_of(FORM_VALUES, name).values():
+        fields = encode(dict.fromkeys(("kind", "quantity", "temperatureC", "newLotId", "reason", "confirm"), value))
+        sent = client.post(f"/lot-acts/{name}/R-1/", fields, content_type="application/x-www-form-urlencoded")
+        assert sent.status_code < 500 and client.get(PAGE).status_code == 200
 
 
 def test_search_and_list_find_it(lot):
