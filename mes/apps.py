@@ -81,10 +81,10 @@ class MesConfig(AppConfig):
         lists.register(*production_lists.LISTS, spec_lists.SPECS, routing_lists.ROUTES, audit_lists.CHANGES)
         lists.register(notification_lists.RULES, QUALIFICATIONS)
         notifications.register()
+        scans.sources.register(*production_scans.SOURCES, *plant_scans.SOURCES)
         time_rules.register_locks()
         line_setup.register()  # its gate locks the set-up before the checks lock what is in it
         readiness.register()
-        scans.sources.register(*production_scans.SOURCES, *plant_scans.SOURCES)
         run_ended.register(active_runs.end_all)
         signed_records.register(SIGNED)
         time_rules.register()

@@ -54,7 +54,7 @@ KINDS = [
     ("GOLD-1", "UNIT", "GOLD-1", "/trace/units/GOLD-1/"),
     ("RUN-1", "RUN", "RUN-1", "/trace/runs/RUN-1/"),
     ("C-1", "CARRIER", "C-1", "/trace/carriers/C-1/"),
-    ("ST-1", "STENCIL", "ST-1", None),
+    ("ST-1", "STENCIL", "ST-1", "/lists/tools/?q=ST-1"),
     ("LOT-1", "PASTE_LOT", "LOT-1", "/material-lots/LOT-1/"),
     ("PART-7", "MATERIAL", "PART-7", None),
     ("LK.PASS", "COMMAND", "LK.PASS", None),
@@ -67,7 +67,7 @@ KINDS = [
     ("", "UNKNOWN", "", None),
     # labels: the serial number before the lot before the material
     (f"]C121SN-1{GS}10LOT-1{GS}240PART-7", "UNIT", "SN-1", "/trace/units/SN-1/"),
-    (f"{GS}21ST-1{GS}10LOT-1", "STENCIL", "ST-1", None),
+    (f"{GS}21ST-1{GS}10LOT-1", "STENCIL", "ST-1", "/lists/tools/?q=ST-1"),
     (f"]d221NEW-1{GS}10LOT-1{GS}240PART-7", "PASTE_LOT", "LOT-1", "/material-lots/LOT-1/"),
     (f"]d221NEW-1{GS}240PART-7", "UNKNOWN", "NEW-1", None),
     (f"[)>{RS}06{GS}PPART-7{GS}1TLOT-1{RS}{EOT}", "PASTE_LOT", "LOT-1", "/material-lots/LOT-1/"),
