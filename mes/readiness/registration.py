@@ -7,7 +7,7 @@ from mes.plant.hooks import line_checks
 from mes.platform.database import retention
 from mes.production import hooks
 from mes.production.models import OPEN_RUN_STATUSES
-from mes.readiness.checks import equipment, line_hold, material, preparation, solder_paste, stencil, time_rule
+from mes.readiness.checks import equipment, line_hold, material, preparation, set_up, solder_paste, stencil, time_rule
 from mes.readiness.models import CheckStatus, ReadinessCheck
 from mes.readiness.registry import checks, list_line_checks
 from mes.readiness.services import pass_gate
@@ -20,6 +20,7 @@ def register() -> None:
     checks.register(
         *(subject.CHECK for subject in (equipment, material, stencil, solder_paste, time_rule, preparation, line_hold))
     )
+    checks.register(*set_up.CHECKS)
     line_checks.register(list_line_checks)
     spec_hooks.usage_finders.register(find_usage)
     hooks.authorization_gates.register(pass_gate)

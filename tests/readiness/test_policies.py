@@ -102,6 +102,7 @@ def test_a_line_s_checks_are_choices_and_keep_the_preparations(db, client):
     page = client.get(address).content.decode()
     assert 'type="checkbox" name="enabled_checks" value="STENCIL"' in page
     body = {"name": "A", "process_type": "SMT", "shifts": "[]", "enabled_checks": ["STENCIL", "SOLDER_PASTE"]}
+    body |= {"material_control": "OFF", "low_units": 20}
     body |= state_of(Line.objects.get())
     assert client.post(address, {**body, "preparations": "PREP_FEEDERS, PREP_KIT"}).status_code == 302
     assert Line.objects.get().readiness_checks == ["STENCIL", "SOLDER_PASTE", "PREP_FEEDERS", "PREP_KIT"]

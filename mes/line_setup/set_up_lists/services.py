@@ -229,9 +229,11 @@ def bind(*, run_no: str, revision: int, reason: str, by: str) -> tuple[RunSetUpL
 
 
 def keep_set_up(run: Run, _by: str) -> None:
-    """Keep from its authorization on whether the stations of a locked run are set up for it."""
-    lock_set_up_of(run, queries.list_of_run(run))
-    goodness.keep(run)
+    """Keep from its authorization on whether the stations of a locked run are set up for it, where it has a list."""
+    found = queries.list_of_run(run)
+    if found is not None:
+        lock_set_up_of(run, found)
+        goodness.keep(run)
 
 
 def lock_set_up_of(run: Run, *lists: SetUpList | None) -> None:

@@ -133,7 +133,8 @@ def test_who_sends_a_request_signs_what_it_changes(seen: Any) -> None:
     seen()
     assert browser.post("/api/lines", {"code": "L-2"}, content_type="application/json").status_code in (201, 400, 403)
     line = Line.objects.get()
-    sent = {"code": "L-1", "name": "y", "process_type": "DIP", **state_of(line)}
+    sent = {"code": "L-1", "name": "y", "process_type": "DIP"}
+    sent |= {"material_control": "OFF", "low_units": 20, **state_of(line)}
     page = browser.post(f"/admin/mes/line/{line.pk}/change/", sent)
     assert page.status_code == 302
     (entry,) = seen()

@@ -1,0 +1,85 @@
+"""A load that changes while a run is being authorized is seen by it, or sees what is kept of the run."""
+
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+
+from mes.line_setup.loads import hooks, locks
+from mes.line_setup.loads.models import Load
+from mes.line_setup.set_up_lists import goodness, services
+from mes.line_setup.set_up_lists.models import RunStationSetUp
+from mes.production import runs
+from mes.production.models import Run
+from tests.factories import Plant, make_plant
+from tests.line_setup.set_up_lists.support import make_list, part
+from tests.line_setup.set_up_lists.test_goodness import load, lot
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def make_ready_plant() -> Plant:
+    """Make a plant whose run has a list with one slot, which holds what it wants."""
+    plant = make_plant(authorize=False)
+    make_list(plant, part("F1"))
+    services.bind_latest(plant.run)
+    load("F1", lot())
+    return plant
+
+
+def empty_the_slot(plant: Plant) -> None:
+    """Take the lot out as the service does: under the lock of the set-up, and told."""
+    with transaction.atomic():
+        locks.lock_set_up(lines=[plant.line.pk])
+        Load.objects.update(ended_at=timezone.now())
+        hooks.tell(hooks.Change(timezone.now(), stations=[plant.stations["SMT-01"].pk]))
+
+
+def authorize_while_it_is_emptied(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Authorize the run; once it has looked, and before it is written, somebody empties the slot, if that can be."""
+    looked, emptied, original = Event(), Event(), goodness.look
+
+    def look(*args: Any, **kwargs: Any) -> Any:
+        found = original(*args, **kwargs)
+        if kwargs.get("is_locking"):
+            looked.set()
+            emptied.wait(0.5)
+        return found
+
+    def empty() -> None:
+        try:
+            assert looked.wait(30)
+            empty_the_slot(plant)
+            emptied.set()
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(goodness, "look", look)
+    thread = Thread(target=empty)
+    thread.start()
+    runs.set_authorization(run_no="RUN-1", action="AUTHORIZE", by="test")
+    thread.join(30)
+
+
+def kept_faults() -> list[dict[str, str]]:
+    """Return what is kept of the run."""
+    return [fault for kept in RunStationSetUp.objects.all() for fault in kept.faults]
+
+
+def test_a_slot_that_is_emptied_meanwhile_is_kept_as_empty(monkeypatch):
+    plant = make_ready_plant()
+    authorize_while_it_is_emptied(plant, monkeypatch)
+    assert kept_faults() == [{"slot": "F1", "code": "SLOT_EMPTY"}]
+
+
+def test_control_without_the_lock_of_the_set_up_it_is_kept_as_good(monkeypatch):
+    plant = make_ready_plant()
+
+    def lock_nothing(_run: Run, *_lists: Any) -> None:
+        """Lock nothing."""
+
+    monkeypatch.setattr(services, "lock_set_up_of", lock_nothing)
+    authorize_while_it_is_emptied(plant, monkeypatch)
+    assert kept_faults() == []
