@@ -112,6 +112,13 @@ class StationDataAnswer(ReportAnswer):
     alarms = serializers.ListField(child=serializers.CharField())
 
 
+class MaterialLoadsAnswer(ReportAnswer):
+    """What became of a report of slots."""
+
+    stationCode = serializers.CharField()
+    recorded = serializers.IntegerField(help_text="How many of them were news: what is known already changes nothing.")
+
+
 class StatusReportItem(RowSerializer):
     """An accepted report."""
 
@@ -278,6 +285,20 @@ StationDataViewSet = _describe(
 )
 
 
+MaterialLoadsViewSet = _describe(
+    "material-loads",
+    report="what was done to slots of a station",
+    answer=MaterialLoadsAnswer,
+    example={
+        "stationCode": "PLC-A1",
+        "loads": [{"action": "LOADED", "slot": "F12", "lotId": "R-000417", "materialCode": "R-0402-10K"}],
+    },
+    note="A machine's report is a fact: a wrong, blocked or unknown lot is recorded, and is a fault of the set-up. A "
+    "lot or tool exists from its first mention. A program may have no slot; UNLOADED needs a slot or what was taken "
+    "out. EMPTY uses the lot up. Reported anew, what is known changes nothing.",
+)
+
+
 def register(router: BaseRouter) -> None:
     """Add the address of each kind."""
     for viewset in (
@@ -285,6 +306,7 @@ def register(router: BaseRouter) -> None:
         SolderPasteStatusViewSet,
         SolderPasteUsageViewSet,
         LotEventsViewSet,
+        MaterialLoadsViewSet,
         EquipmentStatusViewSet,
         MaintenanceTaskViewSet,
         InspectionResultViewSet,

@@ -131,3 +131,22 @@ class StationDataEvent(StatusEvent, kw_only=True):
     station_code: Code
     operation_code: Code
     data: Annotated[list[StationValue], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class ReportedSlot(msgspec.Struct, rename="camel", kw_only=True):
+    """What was done to a slot, with a lot, a tool or a program; `quantity` is what is in the lot."""
+
+    action: Literal["LOADED", "UNLOADED", "SPLICED", "SPLICE_POINT", "EMPTY"]
+    slot: ShortText | None = None
+    lot_id: ShortText | None = None
+    tool_id: ShortText | None = None
+    program: ShortText | None = None
+    material_code: ShortText | None = None
+    quantity: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+
+
+class MaterialLoadsEvent(StatusEvent, kw_only=True):
+    """What was done to slots of a station at `eventTime`."""
+
+    station_code: Code
+    loads: Annotated[list[ReportedSlot], msgspec.Meta(min_length=1, max_length=1000)]

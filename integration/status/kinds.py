@@ -15,6 +15,7 @@ from integration.status.bodies import (
     InspectionResultEvent,
     LotReportEvent,
     MaintenanceTaskEvent,
+    MaterialLoadsEvent,
     SolderPasteStatusEvent,
     SolderPasteUsageEvent,
     StationDataEvent,
@@ -23,6 +24,7 @@ from integration.status.bodies import (
 )
 from mes import errors
 from mes.line_setup import reports
+from mes.line_setup.loads.reports import ReportedLoad, report_loads
 from mes.plant.models import Equipment
 from mes.platform.http.serializers import OffsetDateTimeField
 from mes.platform.inbound.sender import NO_STATION
@@ -111,6 +113,24 @@ def _lot_event(event: LotReportEvent, report: Report) -> Applied:
     )
     answer = {"lotId": lot.lot_id, "lotEventId": str(told.pk), "kind": told.kind, "status": lot.status}
     return Applied(kept.pk, answer)
+
+
+def _material_loads(event: MaterialLoadsEvent, report: Report) -> Applied:
+    loads = [
+        ReportedLoad(
+            item.action,
+            item.slot or "",
+            item.lot_id or "",
+            item.tool_id or "",
+            item.program or "",
+            item.material_code or "",
+            _as_kept(item.quantity, 4),
+        )
+        for item in event.loads
+    ]
+    recorded = report_loads(report, station_code=event.station_code, loads=loads)
+    kept = keep(report, kind=ReportKind.MATERIAL_LOADS, subject=event.station_code)
+    return Applied(kept.pk, {"stationCode": event.station_code, "recorded": recorded})
 
 
 def _as_kept(number: float | None, places: int) -> Decimal | None:
@@ -224,6 +244,14 @@ KINDS = {
             codes=("lot_id",),
             happened=("issued_at", "returned_at"),
             past=("received_at", "thawed_at"),
+        ),
+        StatusKind(
+            "material-loads",
+            ReportKind.MATERIAL_LOADS,
+            MaterialLoadsEvent,
+            "station_code",
+            _material_loads,
+            station=lambda event: event.station_code,
         ),
         StatusKind("lot-events", ReportKind.LOT_EVENT, LotReportEvent, "lot_id", _lot_event, codes=("lot_id",)),
         StatusKind(

@@ -75,6 +75,7 @@ class ReportKind(models.TextChoices):
     INSPECTION_RESULT = "INSPECTION_RESULT", _("Inspection result")
     STATION_DATA = "STATION_DATA", _("Values of a station")
     LOT_EVENT = "LOT_EVENT", _("Event of a material lot")
+    MATERIAL_LOADS = "MATERIAL_LOADS", _("What slots hold")
 
 
 class StatusReport(models.Model):

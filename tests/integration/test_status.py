@@ -40,6 +40,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "stencil-status": {"stencilId": "ST-1", "status": "READY"},
     "solder-paste-status": {"lotId": "L-1", "status": "COMPLIANT"},
     "solder-paste-usage": {"lotId": "L-1", "issuedAt": moment(hours=1)},
+    "material-loads": {"stationCode": "REF-01", "loads": [{"action": "LOADED", "slot": "F1", "lotId": "R-1"}]},
     "lot-events": {"lotId": "R-1", "kind": "COUNTED", "quantity": 5},
     "equipment-status": {"equipmentCode": "EQ-1", "status": "broken"},
     "maintenance-task": {"equipmentCode": "EQ-1", "taskNo": "MT-1", "status": "OPEN"},
@@ -61,6 +62,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "stencil-status": {"status": "MAINTENANCE"},
     "solder-paste-status": {"status": "EXPIRED"},
     "solder-paste-usage": {"issuedAt": moment(hours=2)},
+    "material-loads": {"loads": [{"action": "UNLOADED", "slot": "F1"}]},
     "lot-events": {"quantity": 6},
     "equipment-status": {"status": "normal"},
     "maintenance-task": {"status": "CLOSED"},
@@ -286,7 +288,13 @@ def test_who_may_report(sender, name, role):
 
 @every_channel
 def test_a_token_of_stations_reports_for_them_alone(sender, name):
-    of_a_station = name in ("equipment-status", "maintenance-task", "inspection-result", "station-data")
+    of_a_station = name in (
+        "equipment-status",
+        "maintenance-task",
+        "inspection-result",
+        "station-data",
+        "material-loads",
+    )
     elsewhere = api_client(Role.INTEGRATION, ["SMT-01"])
     assert_refused(send(elsewhere, name), "PERMISSION_DENIED", 403)
     assert not StatusReport.objects.exists() and not FailedMessage.objects.exists()

@@ -3,7 +3,7 @@
 A refusal leaves nothing but its scan and, of a wrong part, the count that locks the slot.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -351,19 +351,30 @@ def find_station(code: str) -> Station:
 
 
 def lock_and_read(touches: Sequence[Touch], places: Iterable[Station | Line], item: Any) -> tuple[Any, Shelves]:
-    """Lock the set-up of these places and of those where the things are, then what is loaded; return it as it is now,
-    with the slots. Raises Outdated where a thing went to yet another line meanwhile.
+    """Lock the set-up of these places and of those where a thing is, then what is loaded and the thing; return it as it
+    is now, with the slots. Raises Outdated where a thing went to yet another line meanwhile.
     """
+    is_lot, is_tool = isinstance(item, MaterialLot), isinstance(item, Tool)
+    lots, tools, shelves = lock_all(
+        touches, places, lots=[item.pk] if is_lot else [], tools=[item.pk] if is_tool else []
+    )
+    return lots[item.pk] if is_lot else tools[item.pk] if is_tool else item, shelves
+
+
+def lock_all(
+    touches: Sequence[Touch], places: Iterable[Station | Line], *, lots: Collection[int], tools: Collection[int]
+) -> tuple[dict[int, MaterialLot], dict[int, Tool], Shelves]:
+    """Lock as `lock_and_read`, of any number of things; return the lots and tools by their ids, and the slots."""
     found = book.read(touches)
     owners = {_owner(place) for place in places} | {_owner_of(shelf) for shelf in found.values()}
     locks.lock_owners(owners)
-    lots = _lots_in(found) | ({item.pk} if isinstance(item, MaterialLot) else set())
-    locked = {lot.pk: lot for lot in LOTS.filter(pk__in=lots)} if lots else {}
-    tool = TOOLS.get(pk=item.pk) if isinstance(item, Tool) else None
+    wanted = _lots_in(found) | set(lots)
+    locked = {lot.pk: lot for lot in LOTS.filter(pk__in=wanted)} if wanted else {}
+    locked_tools = {tool.pk: tool for tool in TOOLS.filter(pk__in=tools)} if tools else {}
     shelves = book.read(touches)  # after all locks: what it waited for is seen
     if not (owners.issuperset(map(_owner_of, shelves.values())) and locked.keys() >= _lots_in(shelves)):
         raise locking.Outdated
-    return tool or (locked[item.pk] if isinstance(item, MaterialLot) else item), shelves
+    return locked, locked_tools, shelves
 
 
 def _lots_in(shelves: Shelves) -> set[int]:
@@ -372,7 +383,7 @@ def _lots_in(shelves: Shelves) -> set[int]:
 
 
 LOTS = MaterialLot.objects.select_for_update(no_key=True, of=("self",)).select_related("material").order_by("pk")
-TOOLS = Tool.objects.select_for_update(no_key=True, of=("self",))
+TOOLS = Tool.objects.select_for_update(no_key=True, of=("self",)).order_by("pk")
 
 
 def record(shelves: Shelves, marks: Sequence[LoadMark]) -> None:

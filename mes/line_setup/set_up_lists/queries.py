@@ -1,6 +1,7 @@
 """Which list counts for a run or a slot, and what it wants there."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -99,6 +100,29 @@ def find_slot(station: Station, slot: str, run_no: str | None = None) -> Expecte
     if list_id not in places:
         raise errors.SlotUnknown(station=station.code, slot=slot, run=chosen.run_no)
     return Expected(chosen, list_id, places[list_id], [place for _run, place in also])
+
+
+def find_slots(station: Station, slots: Collection[str]) -> Mapping[str, Expected]:
+    """Return what slots must hold, as `find_slot` does, however many; without those that no list names, and none where
+    several runs may be meant. Five statements at most.
+    """
+    candidates = list(_list_candidates(station))
+    try:
+        chosen = _choose(candidates, station)
+    except errors.SetUpRunAmbiguous:
+        return {}
+    running = [run for run in candidates if run != chosen and _standing(run) == RunStatus.IN_PROGRESS]
+    lists = {run.set_up_list_id: run for run in (*running, chosen) if run is not None}  # type: ignore[attr-defined]
+    found: dict[str, list[tuple[Run, int, Place]]] = defaultdict(list)
+    items = SetUpItem.objects.filter(set_up_list__in=lists.keys() - {None}, station=station, slot__in=slots)
+    for item in items.select_related("material").prefetch_related("alternates", "tools"):
+        found[item.slot].append((lists[item.set_up_list_id], item.set_up_list_id, place_of(item)))
+    expected = {}
+    for slot, wanted in found.items():
+        wanted.sort(key=lambda each: each[0] != chosen)  # what is prepared without a list disturbs nothing
+        (run, set_up_list, place), *also = wanted
+        expected[slot] = Expected(run, set_up_list, place, [other for _run, _list, other in also])
+    return expected
 
 
 def _with_list(runs: QuerySet[Run]) -> QuerySet[Run]:

@@ -96,6 +96,7 @@ POST /api/integration/messages/{id}/dismiss
 POST /api/integration/messages/{id}/replay
 POST /api/integration/solder-paste-status
 POST /api/integration/solder-paste-usage
+POST /api/integration/material-loads
 POST /api/integration/station-data
 POST /api/integration/stencil-status
 GET /api/lines
@@ -235,6 +236,7 @@ GET /api/integration/outbound/events
 POST /api/integration/outbound/events/{id}/retry
 GET /api/integration/solder-paste-status
 GET /api/integration/solder-paste-usage
+GET /api/integration/material-loads
 GET /api/integration/station-data
 GET /api/integration/stencil-status
 POST /api/integration/work-orders

@@ -157,6 +157,11 @@ BODIES: dict[str, Any] = {
         "inspectionType": "AOI",
         "result": "PASS",
     },
+    "/api/integration/material-loads": {
+        **REPORT,
+        "stationCode": "SMT-01",
+        "loads": [{"action": "LOADED", "program": "TOP"}],
+    },
     "/api/integration/station-data": {
         **REPORT,
         "stationCode": "REF-01",
