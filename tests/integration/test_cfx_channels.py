@@ -10,10 +10,12 @@ from rest_framework.test import APIClient
 
 from integration.connectors import cfx
 from integration.connectors.cfx import Endpoint
+from mes.line_setup.loads.models import Load
 from mes.line_setup.lots.models import LotEvent, MaterialLot
 from mes.line_setup.models import Tool
+from mes.plant.models import Station
 from mes.platform.accounts.roles import Role
-from tests.factories import api_client
+from tests.factories import api_client, make_line, make_station
 
 pytestmark = pytest.mark.django_db
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "cfx"
@@ -63,3 +65,49 @@ def test_a_lot_is_split(machine: APIClient) -> None:
     assert [status for status, _data in report(machine, "MaterialsSplit-1", TimeStamp=now())] == [201]
     split = MaterialLot.objects.get(lot_id="MAT4563453457")
     assert (split.parent and split.parent.lot_id, split.quantity) == ("MAT4566589856", 151)
+
+
+# --- slots ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def station() -> Station:
+    return make_station(STATION, line=make_line("SMT-A"))
+
+
+def open_loads() -> dict[str, str]:
+    rows = Load.objects.filter(ended_at=None).select_related("lot", "tool")
+    return {row.slot: row.lot.lot_id if row.lot else row.tool.tool_id if row.tool else "" for row in rows}
+
+
+@pytest.mark.usefixtures("station")
+def test_reels_are_loaded_and_unloaded(machine: APIClient) -> None:
+    assert [status for status, _data in report(machine, "MaterialsLoaded-1", TimeStamp=now())] == [201]
+    loaded = open_loads()
+    assert (len(loaded), loaded["5555646455:2"]) == (6, "MAT4566555547")
+    unloaded = report(machine, "MaterialsUnloaded-1", TimeStamp=now(), UniqueID="2")
+    assert [status for status, _data in unloaded] == [201]
+    assert open_loads() == {"5555646456": "MAT4566588751", "5555646457": "MAT4566589856"}
+
+
+@pytest.mark.usefixtures("station")
+def test_an_empty_reel_and_a_splice(machine: APIClient) -> None:
+    assert [status for status, _data in report(machine, "SplicePointDetected-1", TimeStamp=now())] == [201]
+    assert open_loads() == {"3245435784": "MAT238908348904"}
+    new = {"LocationIdentifier": "3245435784", "MaterialPackage": {"UniqueIdentifier": "MAT-NEXT", "Quantity": 500.0}}
+    depleted = {**new, "MaterialPackage": {"UniqueIdentifier": "MAT238908348904", "Quantity": 0.0}}
+    splice = {"DepletedMaterial": depleted, "NewlyActiveMaterial": new}
+    answers = report(machine, "SplicePointDetected-1", TimeStamp=now(), UniqueID="2", MessageBody=splice)
+    assert [status for status, _data in answers] == [201], answers
+    assert open_loads() == {"3245435784": "MAT-NEXT"}
+    assert Load.objects.get(ended_at=None).state == "ACTIVE"
+
+
+@pytest.mark.usefixtures("station")
+def test_a_stencil_is_changed_and_washed(machine: APIClient) -> None:
+    assert [status for status, _data in report(machine, "StencilChanged-1", TimeStamp=now())] == [201]
+    assert list(open_loads().values()) == ["UID234344455"]
+    assert [status for status, _data in report(machine, "ToolsLoaded-1", TimeStamp=now(), UniqueID="2")] == [201]
+    assert {"SQ1234567890", "ST1234567890"} < set(open_loads().values())
+    assert [status for status, _data in report(machine, "ToolsUnloaded-1", TimeStamp=now(), UniqueID="3")] == [201]
+    assert list(open_loads().values()) == ["UID234344455"]
