@@ -5,6 +5,7 @@ from django.urls import include, path, re_path
 from execution.api import StationWorkViewSet, UnitDecisionViewSet
 from execution.data import what_if_api
 from execution.deviations.api import DeviationViewSet
+from execution.materials.api import InstallViewSet, WhereUsedViewSet
 from execution.panels_api import PanelViewSet
 from execution.permits_api import PermitViewSet
 from execution.quality.defect_codes import api as defect_codes
@@ -46,6 +47,7 @@ urlpatterns = [
     path("stations/<name:code>/queue", _work({"get": "queue"})),
     path("stations/<name:code>/shift", ShiftViewSet.as_view({"get": "show"})),
     re_path(rf"^stations/(?P<code>{FIRST_NAME})/unit/(?P<sn>{NAME})/data-specs$", _work({"get": "data_specs"})),
+    path("stations/<name:code>/install", InstallViewSet.as_view({"post": "create"})),
     path("stations/<name:code>/reference-pass", ReferencePassViewSet.as_view({"post": "create"})),
     *what_if_api.urlpatterns,
     path("oqc/sampling-plan", SamplingPlanViewSet.as_view({"get": "read_plan"})),
@@ -60,6 +62,8 @@ urlpatterns = [
     path("defects", DefectViewSet.as_view({"get": "list", "post": "record"})),
     path("deviations", _deviate({"get": "list"})),
     path("deviations/<name:no>/end", _deviate({"post": "end"})),
+    path("where-used", WhereUsedViewSet.as_view({"get": "find"})),
+    path("where-used/hold", WhereUsedViewSet.as_view({"post": "hold"})),
     path("holds", _hold({"get": "list", "post": "create"})),
     path("holds/preview", _hold({"post": "preview"})),
     path("holds/<name:no>/release", _hold({"post": "release"})),

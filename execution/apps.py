@@ -85,4 +85,7 @@ class ExecutionConfig(AppConfig):
         values = ("execution_datavalue",)
         retention.policies.register(
             retention.Months("values", _("Values"), "MES_VALUE_RETENTION", tables=values),
+            retention.Months(
+                "material uses", _("Uses of materials"), "MES_MATERIAL_USE_RETENTION", tables=("execution_materialuse",)
+            ),
         )

@@ -1,5 +1,7 @@
 """Units and carriers passing through stations, and the values collected on the way."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.lookups import Exact
@@ -7,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from execution.deviations.models import Deviation
+from execution.materials.models import InstalledSerial, MaterialUse
 from execution.quality.defect_codes.models import DefectAlias, DefectCatalogue, DefectCode
 from execution.quality.first_article.models import FirstArticle, FirstArticleItem, FirstArticleSample
 from execution.quality.holds.models import HoldBatch
@@ -37,7 +40,9 @@ __all__ = [
     "FirstArticleSample",
     "HoldBatch",
     "InspectionResult",
+    "InstalledSerial",
     "Judge",
+    "MaterialUse",
     "OqcInspection",
     "OqcItem",
     "OqcSample",
@@ -72,6 +77,21 @@ class ResultOverride(models.TextChoices):
     REPORT = "REPORT", _("Failed by a report")
     REVIEW = "REVIEW", _("Passed by a review")
     DEFECT = "DEFECT", _("Failed by a defect")
+
+
+@models.DateTimeField.register_lookup
+class DayAfter(models.Lookup):
+    """More than a day after another time, as an index can say it: an interval is subtracted, nothing is added to a
+    time with a zone.
+    """
+
+    lookup_name = "day_after"
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        """Return the comparison."""
+        later, later_values = self.process_lhs(compiler, connection)
+        earlier, earlier_values = self.process_rhs(compiler, connection)
+        return f"({later} - {earlier}) > interval '24:00'", (*later_values, *earlier_values)
 
 
 class Track(models.Model):
@@ -140,6 +160,8 @@ class Track(models.Model):
             models.Index(
                 *(F("station"), F("in_at"), F("id")), condition=Q(out_at__isnull=True), name="track_open_by_station"
             ),
+            # What was in a station for more than a day: which loads it met, `out_at` does not tell.
+            models.Index(F("station"), condition=Q(out_at__day_after=F("in_at")), name="track_long_at_station"),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from execution.materials import pages as where_used
 from execution.quality import defect_review
 from execution.quality.first_article import pages as first_article
 from execution.quality.holds import pages as holds
@@ -21,6 +22,7 @@ urlpatterns = [
     path("oqc/<int:inspection_id>/scan/", oqc.scan, name="oqc-scan"),
     path("oqc/<int:inspection_id>/record/", oqc.record, name="oqc-record"),
     path("oqc/<int:inspection_id>/<str:name>/", oqc.act, name="oqc-action"),
+    path("where-used/", where_used.show, name="where-used"),
     path("holds/", holds.all_holds, name="holds"),
     path("holds/new/", holds.new, name="hold-new"),
     path("holds/<str:hold_no>/", holds.hold, name="hold"),

@@ -27,7 +27,7 @@ SUBJECTS = (
     Subject(
         "Readings of machines",
         "Values that devices measured, and inspections. One message, or up to 1,000 at once.",
-        ("integration/device-data", "integration/station-data", "integration/inspection"),
+        ("integration/device-data", "integration/station-data", "integration/inspection", "integration/material-uses"),
         "TRACK_NOT_FOUND RUN_NOT_FOUND UNIT_NOT_FOUND STATION_NOT_FOUND EQUIPMENT_NOT_FOUND EVENT_ID_CONFLICT "
         "RUN_MISMATCH STATION_MISMATCH DATA_SPEC_NOT_FOUND SPEC_NOT_BOUND DATA_TYPE_MISMATCH "
         "EVENT_TIME_IN_FUTURE EVENT_TOO_OLD",
@@ -121,8 +121,9 @@ SUBJECTS = (
     Subject(
         "Trace and reports",
         "What happened to a unit or a carrier, what a line made, and what was wrong with it.",
-        ("trace", "reports"),
-        "UNIT_NOT_FOUND CARRIER_NOT_FOUND LINE_NOT_FOUND STATION_NOT_FOUND REMARK_NOT_FOUND REMARK_CORRECTED",
+        ("trace", "reports", "where-used"),
+        "UNIT_NOT_FOUND CARRIER_NOT_FOUND LINE_NOT_FOUND STATION_NOT_FOUND REMARK_NOT_FOUND REMARK_CORRECTED "
+        "LOT_NOT_FOUND MATERIAL_NOT_FOUND TOOL_NOT_FOUND HOLD_COUNT_CHANGED",
     ),
     Subject(
         "Plant",

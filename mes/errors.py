@@ -476,6 +476,25 @@ class RepairOpen(DomainError):
     code, message = "REPAIR_OPEN", _("Unit “{sn}” waits for its repair before step {step_no}.")
 
 
+class UnitInstalled(DomainError):
+    """`sn` is the unit that the part is in."""
+
+    code, message = "UNIT_INSTALLED", _("“{serial}” is in unit “{sn}”; take it out there first.")
+
+
+class ChildNotDone(DomainError):
+    code, message = "CHILD_NOT_DONE", _("Unit “{serial}” is {status}; only a finished unit becomes part of another.")
+
+
+class BomMismatch(DomainError):
+    code = "BOM_MISMATCH"
+    message = _("Unit “{serial}” is a {material}, which is not the part that is named, or no part of {product}.")
+
+
+class UnitInItself(DomainError):
+    code, message = "UNIT_IN_ITSELF", _("Unit “{sn}” is, or is in, “{serial}”: it cannot contain it.")
+
+
 class HoldCountChanged(DomainError):
     """`count` is how many units match by now."""
 

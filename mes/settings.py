@@ -449,6 +449,9 @@ MES_CLOCK_SKEW = timedelta(seconds=_number("MES_CLOCK_SKEW_SECONDS", default=300
 # So long before the floor life of a lot ends, people are told.
 MES_FLOOR_LIFE_WARNING = timedelta(minutes=_number("MES_FLOOR_LIFE_WARNING_MINUTES", default=240))
 MES_RETRY_TOLERANCE = timedelta(seconds=_number("MES_RETRY_TOLERANCE_SECONDS", default=5, least=0))
+# A pass of which only the end is known began at most so long before; and by so much clocks of slots and passes differ.
+MES_PASS_WINDOW = timedelta(seconds=_number("MES_PASS_WINDOW_SECONDS", default=120, least=0))
+MES_LOAD_TOLERANCE = timedelta(seconds=_number("MES_LOAD_TOLERANCE_SECONDS", default=10, least=0))
 MES_KEY_LIFETIME = timedelta(days=_number("MES_KEY_DAYS", default=400))
 MES_TOKEN_CACHE = timedelta(seconds=30)
 MES_SOURCE_CACHE = timedelta(seconds=3)
@@ -469,6 +472,7 @@ MES_REQUEST_LOG = _flag("MES_REQUEST_LOG", default=False)
 
 # How long what is settled is kept; empty: for ever. `mes.platform.database.retention` removes the rest.
 MES_EVENT_RETENTION = _kept_for("MES_EVENT_RETENTION_DAYS", default=30)
+MES_MATERIAL_USE_RETENTION = _kept_for("MES_MATERIAL_USE_RETENTION_DAYS", default=None, least=31)
 MES_VALUE_RETENTION = _kept_for("MES_VALUE_RETENTION_DAYS", default=None, least=31)
 MES_DEVICE_RECORD_RETENTION = _kept_for("MES_DEVICE_RECORD_RETENTION_DAYS", default=None, least=31)
 MES_INGEST_RETENTION = _kept_for("MES_INGEST_RETENTION_DAYS", default=None, least=31)

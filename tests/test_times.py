@@ -48,6 +48,7 @@ OF_NOTHING_THAT_HAPPENED |= {
 OF_NOTHING_THAT_HAPPENED |= {
     f"POST /api/{asking} condition.{name}" for asking in ("holds", "holds/preview") for name in ("from", "to")
 }
+OF_NOTHING_THAT_HAPPENED |= {f"POST /api/where-used/hold {name}" for name in ("from", "to")}
 # What is known of a thing beside what is reported of it may be old; it cannot lie ahead.
 KNOWN_OF_A_THING = {
     "POST /api/integration/solder-paste-status stirredAt",

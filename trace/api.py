@@ -34,7 +34,15 @@ class UnitTraceAnswer(serializers.Serializer):
     inspections = serializers.ListField(child=serializers.DictField())
     timeRules = serializers.ListField(child=serializers.DictField())
     readiness = serializers.ListField(child=serializers.DictField())
-    materials = serializers.ListField(child=serializers.DictField())
+    materials = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="What is in it or served to make it. `certainty` is SINGLE where one stood in the slot, POSSIBLE for "
+        "each of several, REPORTED where it was told; `via` is the inner unit that it is in.",
+    )
+    traceability = serializers.DictField(
+        help_text="The level of IPC-1782 that the product declares, the one `reached`, and what is `missing` for the "
+        "next."
+    )
     aliases = serializers.ListField(child=serializers.DictField(), help_text="Serial numbers that it had before.")
 
 

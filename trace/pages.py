@@ -18,7 +18,7 @@ from execution.quality.holds import board as holds
 from execution.quality.holds.queries import list_open_numbers
 from execution.station_page.last_station import find_station
 from mes.errors import CarrierNotFound, DomainError, RunNotFound, SnIsReference, SnUnreadable, UnitNotFound
-from mes.plant.scans import Resolved, resolve
+from mes.plant.scans import Resolved, ScanKind, resolve
 from mes.platform.accounts.roles import Capability, is_operator, role_capabilities
 from mes.platform.http import acts
 from mes.platform.http.pages import columns_of, is_live, mark_of, show_live, signed_in
@@ -91,6 +91,7 @@ def search(request: HttpRequest) -> HttpResponse:
         "resolved": resolved,
         "open_holds": open_holds,
         "recent": runs.list_recent_runs(),
+        "used_as": (ScanKind.LOT, ScanKind.PASTE_LOT, ScanKind.TOOL, ScanKind.STENCIL),
     }
     return render(request, "trace/search.html", context)
 

@@ -16,6 +16,9 @@ from typing import Any
 
 import msgspec
 
+from execution.materials import contents, trace_levels
+from execution.materials.contents import InnerUnit, MaterialRow
+from execution.materials.trace_levels import Bill
 from execution.quality.defect_codes.catalogue import SELECT_CATEGORY
 from execution.quality.record_types import DEFECT
 from mes.plant.models import Line
@@ -253,10 +256,13 @@ _DECODE: Mapping[str, Callable[[str], Any]] = {
     _TASKS: msgspec.json.Decoder(list[TaskRow]).decode,
     _CHECK: msgspec.json.Decoder(CheckRow).decode,
     _ALIASES: msgspec.json.Decoder(list[AliasRow]).decode,
+    contents.SELECT_INNER: contents.decode_inner,
 }
 _DECODE_RECEIVED: Mapping[str, Callable[[str], Any]] = {
     _RECORDS: msgspec.json.Decoder(list[RecordRow]).decode,
     _SETTLED_EVENTS: _DECODE[_OPEN_EVENTS],
+    contents.SELECT_CONTENTS: contents.decode_contents,
+    trace_levels.SELECT_BILL: trace_levels.decode_bill,
 }
 FIND = f"""
     SELECT {", ".join([*map(str, _MODELS), *(f"{json}::text" for json in _DECODE)])}
@@ -302,6 +308,8 @@ class UnitRows:
     aliases: Sequence[AliasRow] = ()
     holds: Sequence[HeldRow] = ()
     tasks: Sequence[TaskRow] = ()
+    materials: Sequence[MaterialRow] = ()
+    bill: Bill | None = None
 
 
 def read_unit(sn: str) -> UnitRows:
@@ -316,9 +324,11 @@ def read_unit(sn: str) -> UnitRows:
     tracks, dispositions, holds, moves, deviations, event_keys, opened, loads, passes, *others = _decoded(
         _DECODE, row[_PARTS_AT:]
     )
-    clocks, inspections, defects, tasks, check, aliases = others
+    clocks, inspections, defects, tasks, check, aliases, inner = others
     since = unit.created_at - CLOCKS_DIFFER  # nothing was received before it existed, but for events
-    records, settled = _read_received(unit, since, dict(event_keys or ()), dispositions or ())
+    records, settled, materials, bill = _read_received(
+        unit, since, dict(event_keys or ()), dispositions or (), inner or ()
+    )
     values, carrier_values = _read_values(unit, since, passes or ())
     return UnitRows(
         unit=unit,
@@ -339,6 +349,8 @@ def read_unit(sn: str) -> UnitRows:
         aliases=aliases or (),
         holds=holds or (),
         tasks=tasks or (),
+        materials=contents.with_via(materials or (), unit.pk, inner or ()),
+        bill=bill,
     )
 
 
@@ -364,9 +376,14 @@ def _decoded(decode: Mapping[str, Callable[[str], Any]], row: Sequence[str | Non
 
 
 def _read_received(
-    unit: Unit, since: datetime, event_times: Mapping[int, datetime], dispositions: Iterable[DispositionRow]
+    unit: Unit,
+    since: datetime,
+    event_times: Mapping[int, datetime],
+    dispositions: Iterable[DispositionRow],
+    inner: Sequence[InnerUnit],
 ) -> list[Any]:
-    """Return the device data records of a unit and the settled events it has part in, each None where there are none.
+    """Return the device data records of a unit, the settled events it has part in, what it is made of and the bill of
+    materials, each None where there are none.
 
     Those are the applied ones, whose times are known, and those that it was held about: where such a one left the unit
     out, it may have come at any time.
@@ -379,6 +396,9 @@ def _read_received(
         "event_ids": [*(event_times.keys() | about)],
         "first": min(times, default=since),
         "last": max(times, default=since),
+        **contents.parameters(unit, inner),
+        "run_id": unit.run_id,
+        "product_code": unit.work_order.product_code,
     }
     (row,) = fetch_all(FIND_RECEIVED, names)
     return _decoded(_DECODE_RECEIVED, row)

@@ -8,7 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
+from execution.materials import trace_levels
+from execution.materials.contents import MaterialRow
+from execution.materials.trace_levels import Bill, Traceability
 from execution.models import Judge
 from execution.quality.repair.reentries import find_reached_limit
 from mes.production.hold_models import Hold
@@ -39,6 +43,14 @@ from trace.unit_rows import (
 )
 from trace.values import value_as_json
 
+MISSING = {
+    "NO_BOM": gettext_lazy("has no bill of materials"),
+    "NOT_IN_RUN": gettext_lazy("no lot of it stood in a slot of the run"),
+    "NOT_IN_UNIT": gettext_lazy("no lot of it came into this unit"),
+    "ONE_OF_SEVERAL": gettext_lazy("several lots stood in its slot"),
+    "NO_SUPPLIER_LOT": gettext_lazy("its lot has neither the supplier's lot nor a date code"),
+    "NOT_REPORTED": gettext_lazy("what is there was not reported"),
+}
 UNFOLDED_PASSES = 3  # the newest ones, on the page
 
 
@@ -116,6 +128,33 @@ class UnitTrace:
     aliases: Sequence[AliasRow] = ()
     holds: Sequence[HeldRow] = ()
     tasks: Sequence[TaskRow] = ()
+    materials: Sequence[MaterialRow] = ()
+    bill: Bill | None = None
+
+    @cached_property
+    def traceability(self) -> Traceability:
+        """How far it can be traced."""
+        return trace_levels.judge(self.bill, self.materials)
+
+    @property
+    def missing_materials(self) -> list[tuple[str, str, str]]:
+        """What is missing for the next trace level, for people: (part, designator, why)."""
+        return [
+            (each.material_code or self.unit.work_order.product_code, each.ref_des or "", str(MISSING[each.code]))
+            for each in self.traceability.missing
+        ]
+
+    @cached_property
+    def materials_by_step(self) -> list[tuple[StepSnapshot | None, int | None, list[MaterialRow]]]:
+        """What is in it or served to make it: (step, its number, rows), in the order of the steps; what belongs to no
+        pass of its own at the end.
+        """
+        names = {state.step.step_no: state.step for state in self.steps}
+        groups: dict[int | None, list[MaterialRow]] = {}
+        for row in self.materials:
+            groups.setdefault(None if row.via else row.step_no, []).append(row)
+        numbers = sorted(groups, key=lambda number: (number is None, number or 0))
+        return [(None if number is None else names.get(number), number, groups[number]) for number in numbers]
 
     @property
     def open_holds(self) -> list[HeldRow]:
@@ -209,6 +248,7 @@ class UnitTrace:
             *((defect.pk, defect.code, defect.status, [file.pk for file in defect.files]) for defect in self.defects),
             *((held.pk, held.ended_at) for held in self.holds),
             *((task.pk, task.status, task.to_step_no, len(task.records)) for task in self.tasks),
+            *((row.load_id, row.track_id, row.lot_id, row.until, row.certainty) for row in self.materials),
             *(len(rows) for rows in (self.carriers.passes, self.carriers.values)),
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -285,6 +325,8 @@ def get_unit_trace(*, sn: str) -> UnitTrace:
         aliases=rows.aliases,
         holds=rows.holds,
         tasks=rows.tasks,
+        materials=rows.materials,
+        bill=rows.bill,
     )
 
 
@@ -356,7 +398,8 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
         "inspections": [inspections.as_json(inspection) for inspection in trace.inspections],
         "timeRules": [clocks.as_json(clock) for clock in trace.clocks],
         "readiness": readiness_as_json(trace.readiness),
-        "materials": [],
+        "materials": [_material_as_json(row) for row in trace.materials],
+        "traceability": _traceability_as_json(trace.traceability),
         "aliases": [
             {
                 "sn": alias.sn,
@@ -367,6 +410,38 @@ def as_json(trace: UnitTrace) -> dict[str, Any]:
             for alias in trace.aliases
         ],
     }
+
+
+def _material_as_json(row: MaterialRow) -> dict[str, Any]:
+    return {
+        "kind": row.kind,
+        "trackId": None if row.track_id is None else str(row.track_id),
+        "stepNo": row.step_no,
+        "stationCode": row.station_code,
+        "slot": row.slot or None,
+        "materialCode": row.material_code,
+        "lotId": row.lot_id,
+        "supplierLot": row.supplier_lot or None,
+        "dateCode": row.date_code or None,
+        "toolId": row.tool_id,
+        "program": row.program or None,
+        "serial": row.serial,
+        "refDes": row.ref_des,
+        "certainty": row.certainty,
+        "verify": row.verify or None,
+        "from": row.since,
+        "to": row.until,
+        "loadId": None if row.load_id is None else str(row.load_id),
+        "via": row.via,
+    }
+
+
+def _traceability_as_json(found: Traceability) -> dict[str, Any]:
+    missing = [
+        {"level": each.level, "code": each.code, "materialCode": each.material_code, "refDes": each.ref_des}
+        for each in found.missing
+    ]
+    return {"declared": found.declared, "reached": found.reached, "missing": missing}
 
 
 def _deviation_as_json(deviation: DeviationRow) -> dict[str, Any]:

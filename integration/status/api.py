@@ -119,6 +119,13 @@ class MaterialLoadsAnswer(ReportAnswer):
     recorded = serializers.IntegerField(help_text="How many of them were news: what is known already changes nothing.")
 
 
+class MaterialUsesAnswer(ReportAnswer):
+    """How many uses were kept."""
+
+    stationCode = serializers.CharField()
+    uses = serializers.IntegerField()
+
+
 class StatusReportItem(RowSerializer):
     """An accepted report."""
 
@@ -284,6 +291,21 @@ StationDataViewSet = _describe(
     capabilities=(Capability.STATUS, Capability.DEVICE_DATA),
 )
 
+MaterialUsesViewSet = _describe(
+    "material-uses",
+    report="what was used for units",
+    answer=MaterialUsesAnswer,
+    example={
+        "stationCode": "PLC-A1",
+        "uses": [{"unitSn": "SN-0001", "lotId": "R-000417", "materialCode": "R-10K", "slot": "12", "refDes": "R101"}],
+    },
+    note="Each use names one of `lotId`, which exists from its first mention, `toolId` and `serial`, which needs its "
+    "`materialCode` and is installed as `POST /api/stations/{code}/install` does it. It belongs to the latest pass of "
+    "the unit at the station that had begun at `eventTime`, and stands in the place of what slots tell of `slot`, or "
+    "without it of the material. `isRemoved`: it was taken out again. All or none are kept.",
+    capabilities=(Capability.STATUS, Capability.DEVICE_DATA),
+)
+
 
 MaterialLoadsViewSet = _describe(
     "material-loads",
@@ -311,5 +333,6 @@ def register(router: BaseRouter) -> None:
         MaintenanceTaskViewSet,
         InspectionResultViewSet,
         StationDataViewSet,
+        MaterialUsesViewSet,
     ):
         router.register(f"integration/{viewset.channel.name}", viewset, viewset.channel.name)

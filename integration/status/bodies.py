@@ -150,3 +150,24 @@ class MaterialLoadsEvent(StatusEvent, kw_only=True):
 
     station_code: Code
     loads: Annotated[list[ReportedSlot], msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class ReportedUse(msgspec.Struct, rename="camel", kw_only=True):
+    """A lot, a tool or a part with a serial number that was used for a unit, or taken out of it."""
+
+    unit_sn: Code
+    lot_id: Code | None = None
+    tool_id: Code | None = None
+    serial: Code | None = None
+    material_code: Code | None = None
+    slot: ShortText | None = None
+    ref_des: ShortText | None = None
+    quantity: Annotated[float, msgspec.Meta(ge=0, le=1_000_000_000)] | None = None
+    is_removed: bool = False
+
+
+class MaterialUsesEvent(StatusEvent, kw_only=True):
+    """What was used for units at a station at the time of the event: exact, where slots tell what may have been."""
+
+    station_code: Code
+    uses: Annotated[list[ReportedUse], msgspec.Meta(min_length=1, max_length=10_000)]

@@ -9,6 +9,7 @@ import msgspec
 
 from execution.data.judging import Reading, event_judge
 from execution.data.station_values import report_station_values
+from execution.materials import uses
 from execution.quality.inspections import report_inspection
 from integration.status.bodies import (
     EquipmentStatusEvent,
@@ -16,6 +17,8 @@ from integration.status.bodies import (
     LotReportEvent,
     MaintenanceTaskEvent,
     MaterialLoadsEvent,
+    MaterialUsesEvent,
+    ReportedUse,
     SolderPasteStatusEvent,
     SolderPasteUsageEvent,
     StationDataEvent,
@@ -209,6 +212,33 @@ def _station_data(event: StationDataEvent, report: Report) -> Applied:
     return Applied(kept.pk, {**answer, "alarms": [value.spec.name for value in judged if value.alarmed]})
 
 
+def _material_uses(event: MaterialUsesEvent, report: Report) -> Applied:
+    told = uses.Reported(
+        station_code=event.station_code,
+        at=event.event_time,
+        by=report.operator_id or report.recorded_by[:150],
+        recorded_by=report.recorded_by,
+        event_id=report.event_id,
+    )
+    kept = keep(report, kind=ReportKind.MATERIAL_USES, subject=event.station_code)
+    uses.report(told, [_use(use) for use in event.uses])
+    return Applied(kept.pk, {"stationCode": event.station_code, "uses": len(event.uses)})
+
+
+def _use(use: ReportedUse) -> uses.Use:
+    return uses.Use(
+        unit_sn=use.unit_sn,
+        lot_id=use.lot_id,
+        tool_id=use.tool_id,
+        serial=use.serial,
+        material_code=use.material_code,
+        slot=use.slot or "",
+        ref_des=use.ref_des or "",
+        quantity=None if use.quantity is None else round(Decimal(str(use.quantity)), 4),
+        is_removed=use.is_removed,
+    )
+
+
 def _station_of_machine(event: EquipmentStatusEvent | MaintenanceTaskEvent) -> str:
     codes = Equipment.objects.filter(code=event.equipment_code).values_list("station__code", flat=True)
     return codes.first() or NO_STATION
@@ -285,6 +315,14 @@ KINDS = {
             StationDataEvent,
             "station_code",
             _station_data,
+            station=lambda event: event.station_code,
+        ),
+        StatusKind(
+            "material-uses",
+            ReportKind.MATERIAL_USES,
+            MaterialUsesEvent,
+            "station_code",
+            _material_uses,
             station=lambda event: event.station_code,
         ),
     )

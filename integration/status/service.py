@@ -15,7 +15,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integration.messages import MessageLog
-from integration.status.bodies import LotReportEvent, SolderPasteUsageEvent, StatusEvent, StencilStatusEvent
+from integration.status.bodies import (
+    LotReportEvent,
+    MaterialUsesEvent,
+    SolderPasteUsageEvent,
+    StatusEvent,
+    StencilStatusEvent,
+)
 from integration.status.kinds import StatusKind
 from mes import errors
 from mes.platform.http import parsing
@@ -26,9 +32,10 @@ from mes.platform.inbound.messages import Message, Outcome, Received
 from mes.platform.inbound.models import IdempotencyKey
 from mes.platform.inbound.sender import Sender
 from mes.platform.inbound.times import check_bounds, check_not_ahead
-from mes.platform.validators import validate_moment, validate_name
+from mes.platform.validators import validate_code, validate_moment, validate_name
 from mes.status_reports.history import Report
 
+MOST_PROBLEMS = 50  # of many uses: as many as anybody reads
 ENVELOPE = frozenset(field.name for field in msgspec.structs.fields(StatusEvent))
 
 
@@ -85,7 +92,7 @@ def _find_problems(kind: StatusKind, event: StatusEvent, times: Mapping[str, dat
         except ValidationError as error:
             problems[name] = " ".join(error.messages)
     found = _find_usage_problems(event) or _find_stencil_problems(event) or _find_lot_problems(event)
-    return problems or found
+    return problems or found or _find_use_problems(event)
 
 
 def _find_stencil_problems(event: StatusEvent) -> dict[str, str]:
@@ -120,6 +127,33 @@ def _find_lot_problems(event: StatusEvent) -> dict[str, str]:
     if event.temperature_c is not None and not event.kind.startswith("BAKE"):
         problems["temperatureC"] = _("Only for BAKE_START and BAKE_END.")
     return problems
+
+
+# A lot may be one that there is, whatever it is called; what makes one asks for more.
+_NAMES_OF_USES: Mapping[str, Callable[[str], None]] = {
+    "lot_id": validate_name,
+    "serial": validate_code,
+    "slot": validate_code,
+    "ref_des": validate_code,
+}
+
+
+def _find_use_problems(event: StatusEvent) -> dict[str, str]:
+    """Return what is wrong with uses of materials, by place: each names one thing, a serial number its material."""
+    problems: dict[str, str] = {}
+    for number, use in enumerate(event.uses if isinstance(event, MaterialUsesEvent) else ()):
+        place = f"uses[{number}]"
+        given = [name for name in ("lot_id", "tool_id", "serial") if getattr(use, name) is not None]
+        if len(given) != 1:
+            problems[place] = _("Name one of lotId, toolId and serial.")
+        elif use.serial is not None and use.material_code is None:
+            problems[f"{place}.materialCode"] = _("Required with a serial number.")
+        for name, check in _NAMES_OF_USES.items():
+            try:
+                check(getattr(use, name) or "x")
+            except ValidationError as error:
+                problems[f"{place}.{camel_case(name)}"] = " ".join(error.messages)
+    return dict(list(problems.items())[:MOST_PROBLEMS])
 
 
 # --- applying ----------------------------------------------------------------------------------------------

@@ -22,11 +22,11 @@ CODE_PATTERN = rf"^(?!.*//)[^/\s{_UNSEEN}]([^{_UNSEEN}]*[^/\s{_UNSEEN}])?$"
 INTERFACE_WORDS = frozenset({
     "active-run", "authorize", "block", "cancel", "close", "close-check", "compile", "complete", "completion",
     "confirm", "create", "data-specs", "depanel", "deviations", "dispose", "effective-config", "end", "events",
-    "execution-config", "go-on-station", "history", "hold", "ingest-preview", "load", "loads", "mrb-decision",
-    "panels", "passes", "permit", "precheck", "queue", "readiness", "record", "reference-pass", "relabel",
-    "release", "reopen", "resume", "revoke", "rework", "runs", "sample", "scrap", "set-up", "setup-list", "shift",
-    "sign", "slots", "solder-paste", "split", "start", "status", "stencil", "stop-station", "track-in", "track-out",
-    "unblock", "unit", "units", "unload", "unlock", "unscrap", "versions", "waive",
+    "execution-config", "go-on-station", "history", "hold", "ingest-preview", "install", "load", "loads",
+    "mrb-decision", "panels", "passes", "permit", "precheck", "queue", "readiness", "record", "reference-pass",
+    "relabel", "release", "reopen", "resume", "revoke", "rework", "runs", "sample", "scrap", "set-up", "setup-list",
+    "shift", "sign", "slots", "solder-paste", "split", "start", "status", "stencil", "stop-station", "track-in",
+    "track-out", "unblock", "unit", "units", "unload", "unlock", "unscrap", "versions", "waive",
 })
 # fmt: on
 _FIRST_WORD = "resolve-unit"  # stands where stations have their codes

@@ -76,6 +76,7 @@ class ReportKind(models.TextChoices):
     STATION_DATA = "STATION_DATA", _("Values of a station")
     LOT_EVENT = "LOT_EVENT", _("Event of a material lot")
     MATERIAL_LOADS = "MATERIAL_LOADS", _("What slots hold")
+    MATERIAL_USES = "MATERIAL_USES", _("Uses of materials")
 
 
 class StatusReport(models.Model):

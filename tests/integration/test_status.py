@@ -57,6 +57,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "operationCode": "REFLOW",
         "data": [{"specName": "Peak Temperature", "valueNumber": 245}],
     },
+    "material-uses": {"stationCode": "REF-01", "uses": [{"unitSn": "SN-1", "lotId": "L-1", "refDes": "R1"}]},
 }
 OTHER: dict[str, dict[str, Any]] = {
     "stencil-status": {"status": "MAINTENANCE"},
@@ -68,6 +69,7 @@ OTHER: dict[str, dict[str, Any]] = {
     "maintenance-task": {"status": "CLOSED"},
     "inspection-result": {"result": "FAIL"},
     "station-data": {"data": [{"specName": "Peak Temperature", "valueNumber": 246}]},
+    "material-uses": {"uses": [{"unitSn": "SN-1", "lotId": "L-2", "refDes": "R1"}]},
 }
 MISSING: dict[str, tuple[dict[str, Any], str, int]] = {
     "solder-paste-usage": ({"lineCode": "X"}, "LINE_NOT_FOUND", 404),
@@ -294,6 +296,7 @@ def test_a_token_of_stations_reports_for_them_alone(sender, name):
         "inspection-result",
         "station-data",
         "material-loads",
+        "material-uses",
     )
     elsewhere = api_client(Role.INTEGRATION, ["SMT-01"])
     assert_refused(send(elsewhere, name), "PERMISSION_DENIED", 403)

@@ -38,7 +38,9 @@ class ConditionBody(StrictSerializer):
     """Which units are meant: each part that is given must hold. A scrapped unit never fits.
 
     `stationCode` to `valueMax` are about a pass: one and the same pass fits all of them. `defectCode` and
-    `defectLocation` are about a defect of the unit that is neither withdrawn nor a false call.
+    `defectLocation` are about a defect of the unit that is neither withdrawn nor a false call. One of `lotId`,
+    `materialCode`, `toolId`, `program` and `serial` is about what the unit is made of: the pass is then the one at
+    which that came into it.
     """
 
     sns = serializers.ListField(
@@ -69,6 +71,14 @@ class ConditionBody(StrictSerializer):
     valueMax = _optional(serializers.FloatField, help_text="The value is this or below.")
     defectCode = _optional(CodeField, help_text="This code, or one below it.")
     defectLocation = _optional(CodeField, max_length=LONGEST_LOCATION, help_text="The designator.")
+    lotId = _optional(CodeField, help_text="A material lot is, or may be, in the unit or in one that is in it.")
+    includeSplits = _optional(serializers.BooleanField, help_text="With `lotId`: lots split from it, too.")
+    materialCode = _optional(CodeField, help_text="A lot of it with this `supplierLot` or `dateCode`.")
+    supplierLot = _optional(CodeField)
+    dateCode = _optional(CodeField)
+    toolId = _optional(CodeField, help_text="A stencil, squeegee, feeder or other tool that it was made with.")
+    program = _optional(CodeField, help_text="A program that it was made with.")
+    serial = _optional(CodeField, help_text="The serial number of a part, or of a unit, that is in it.")
 
     def get_fields(self) -> dict[str, serializers.Field]:
         """Add the time of the pass, whose names no attribute can have."""

@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from execution.materials.where_used import list_outer
 from execution.models import Track
 from execution.quality.holds import batches, matching
 from execution.quality.holds.condition import Condition, Named, from_document, resolve
@@ -78,6 +79,8 @@ def _read(hold: Hold) -> tuple[Condition, Named] | None:
 
 
 def _catch(hold: Hold, condition: Condition, named: Named, unit_ids: Sequence[int]) -> None:
+    if condition.asks_for_material:
+        unit_ids = list_outer(unit_ids)  # what comes into a unit is in those that it is in
     found = matching.find_named(condition, named, among=unit_ids, catching=hold.pk)
     waiting = batches.list_waiting(hold) if found else set()
     if caught := [unit_id for unit_id in found if unit_id not in waiting]:

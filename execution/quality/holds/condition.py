@@ -1,15 +1,18 @@
 """The condition of a hold: which units it is about. Each part that is given must hold; a scrapped unit never fits."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from execution.materials import criterion
+from execution.materials.criterion import Criterion
+from execution.materials.where_used import Sought
 from execution.models import Carrier, Defect
 from execution.quality.defect_codes.catalogue import load
-from mes.errors import ValidationFailed
+from mes.errors import NotFound, ValidationFailed
 from mes.plant.models import Line, Operation, Station
 from mes.platform.http.envelope import camel_case, snake_case
 from mes.production import names
@@ -30,7 +33,8 @@ class Condition:
 
     `station_code` … `value_max` are about a pass: one and the same must fit all of them. It lies in the time from
     `since` to before `until` if it had not ended before and began before that. `defect_code` and `defect_location` are
-    about a defect of the unit.
+    about a defect of the unit. `lot_id` … `serial` are about what the unit is made of: the pass is then the one at
+    which that came into it, or into a unit that is in it.
     """
 
     sns: tuple[str, ...] | None = None
@@ -51,6 +55,14 @@ class Condition:
     value_max: float | None = None
     defect_code: str | None = None
     defect_location: str | None = None
+    lot_id: str | None = None
+    include_splits: bool | None = None
+    material_code: str | None = None
+    supplier_lot: str | None = None
+    date_code: str | None = None
+    tool_id: str | None = None
+    program: str | None = None
+    serial: str | None = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -66,6 +78,16 @@ class Condition:
     def asks_for_value(self) -> bool:
         """Whether a part is about a value of a pass."""
         return self.spec_name is not None
+
+    @property
+    def asks_for_material(self) -> bool:
+        """Whether a part is about what the unit is made of."""
+        return any(name in criterion.NAMES for name in self.given)
+
+    @property
+    def criterion(self) -> Criterion:
+        """What is looked for in the unit."""
+        return Criterion(**{name: getattr(self, name) for name in criterion.NAMES})
 
     @property
     def asks_for_defect(self) -> bool:
@@ -131,6 +153,8 @@ def _check_parts(condition: Condition) -> None:
     for name in ("value_min", "value_max"):
         if getattr(condition, name) is not None and condition.spec_name is None:
             raise _refuse(name, _("Say of which value, with “specName”."))
+    for name, problem in criterion.find_problems(condition.criterion).items() if condition.asks_for_material else ():
+        raise _refuse(name, problem)
     lowest, highest = condition.value_min, condition.value_max
     if lowest is not None and highest is not None and lowest > highest:
         raise _refuse("value_min", _("Must not be above “valueMax”."))
@@ -155,6 +179,7 @@ class Named:
     carrier_id: int | None = None
     spec_ids: list[int] | None = None
     defect_codes: list[str] | None = None
+    sought: Sought = field(default_factory=Sought)
 
 
 def resolve(condition: Condition) -> Named:
@@ -175,6 +200,7 @@ def resolve(condition: Condition) -> Named:
         carrier_id=_find_id(condition, "carrier_no", Carrier.objects.all(), "carrier_no"),
         spec_ids=None if condition.spec_name is None else _find_specs(condition),
         defect_codes=None if condition.defect_code is None else _find_codes(condition.defect_code),
+        sought=_find_sought(condition) if condition.asks_for_material else Sought(),
     )
 
 
@@ -247,6 +273,15 @@ def _find_specs(condition: Condition) -> list[int]:
     if not (spec_ids := list(specs.order_by("pk").values_list("pk", flat=True))):
         raise _unknown("spec_name", condition.spec_name)
     return spec_ids
+
+
+def _find_sought(condition: Condition) -> Sought:
+    """Return what is looked for in units."""
+    try:
+        return criterion.find(condition.criterion)
+    except NotFound:
+        name = next(name for name in criterion.KINDS if getattr(condition, name) is not None)
+        raise _unknown(name, getattr(condition, name)) from None
 
 
 def _find_codes(code: str) -> list[str]:

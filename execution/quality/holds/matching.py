@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 from django.db import connection
 
-from execution.quality.holds.condition import Condition, Named, resolve
+from execution.materials.where_used import Passes, list_inner, parameters, select_units
+from execution.quality.holds.condition import OF_PASS, Condition, Named, resolve
 from execution.quality.models import NOT_A_DEFECT
 from mes.production.models import UnitStatus
 
@@ -135,7 +136,9 @@ def _fits(condition: Condition, among: Iterable[int] | None, *, is_catching: boo
     parts = [f"u.status <> '{UnitStatus.SCRAPPED}'"]
     parts += [] if among is None else ["u.id = ANY(%(among)s)"]
     parts += [sql for name, sql in _OF_UNIT.items() if name in given]
-    if condition.asks_for_pass:
+    if condition.asks_for_material:
+        parts.append(f"u.id IN ({select_units(passes_of(condition, is_among=among is not None))})")
+    elif condition.asks_for_pass:
         of_pass = [sql for name, sql in _OF_PASS.items() if name in given]
         if condition.asks_for_value:
             is_narrow = among is not None or any(name in given for name in _NARROWING)
@@ -152,18 +155,48 @@ def _fits(condition: Condition, among: Iterable[int] | None, *, is_catching: boo
         parts.append(f"EXISTS (SELECT FROM execution_defect d WHERE {' AND '.join(of_defect)})")
     if is_catching:
         parts.append(_NOT_HELD)
-        if not (condition.asks_for_pass or condition.asks_for_defect):
+        if condition.asks_for_material or not (condition.asks_for_pass or condition.asks_for_defect):
             parts.append(f"{_DECIDED_AT} IS NULL")
     return " AND ".join(parts)
+
+
+# Of what has no pass, such as a part that was reported after its unit had gone: its own station and time.
+_OF_REPORT = {
+    "station_code": "m.station_id = %(station_id)s",
+    "since": "m.used_at >= %(since)s",
+    "until": "m.used_at < %(until)s",
+}
+
+
+def passes_of(condition: Condition, *, is_among: bool = False) -> Passes:
+    """Return the passes at which what a condition looks for may have come into a unit."""
+    asked = [name for name in condition.given if name in OF_PASS]
+    of_track = [_OF_PASS[name] for name in asked if name in _OF_PASS]
+    without_track = [_OF_REPORT.get(name, "false") for name in asked]
+    if condition.asks_for_value:
+        of_track.append(_PASS_HAS_VALUE)
+    if is_among:
+        of_track.append("t.unit_id = ANY(%(inner)s)")
+        without_track.append("m.unit_id = ANY(%(inner)s)")
+    return Passes(of_track=of_track, without_track=without_track)
+
+
+def parameters_of(condition: Condition, named: Named) -> dict[str, Any]:
+    """Return the parameters that the parts of a condition have."""
+    return {
+        **{name: getattr(condition, name) for name in _PLAIN},
+        "statuses": list(condition.statuses or ()),
+        **{name: getattr(named, name) for name in Named.__dataclass_fields__ if name != "sought"},
+        **parameters(named.sought),
+    }
 
 
 def _run(
     statement: str, condition: Condition, named: Named, among: Sequence[int] | None, catching: int | None = None
 ) -> list[tuple[Any, ...]]:
     values = {
-        **{name: getattr(condition, name) for name in _PLAIN},
-        "statuses": list(condition.statuses or ()),
-        **{name: getattr(named, name) for name in Named.__dataclass_fields__},
+        **parameters_of(condition, named),
+        "inner": list_inner(among) if among and condition.asks_for_material else [],
         "among": None if among is None else list(among),
         "shown": SHOWN,
         "hold_id": catching,

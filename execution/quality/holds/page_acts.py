@@ -57,6 +57,13 @@ def _condition_fields() -> Iterator[Field]:
     yield _of_condition("valueMax", FieldKind.DECIMAL, most=40)
     yield _of_condition("defectCode", FieldKind.CODE, most=LONGEST_CODE, help=_("This code, or one below it."))
     yield _of_condition("defectLocation", FieldKind.CODE, most=LONGEST_CODE, help=_("The designator."))
+    yield _of_condition("lotId", FieldKind.CODE, most=LONGEST_CODE)
+    yield _of_condition("includeSplits", FieldKind.TICK)
+    yield _of_condition("materialCode", FieldKind.CODE, most=LONGEST_CODE)
+    yield _of_condition("supplierLot", FieldKind.CODE, most=LONGEST_CODE, help=_("Of the material."))
+    yield _of_condition("dateCode", FieldKind.CODE, most=LONGEST_CODE, help=_("Of the material."))
+    for name in ("toolId", "program", "serial"):
+        yield _of_condition(name, FieldKind.CODE, most=LONGEST_CODE)
 
 
 def _of_condition(

@@ -252,6 +252,7 @@ def _groups(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row], bool]]:
         (_("Units"), "", wording.OF_UNIT),
         (_("A pass"), _("All that is given here holds for one and the same pass."), wording.OF_PASS),
         (_("A defect"), _("Withdrawn ones and false calls do not count."), wording.OF_DEFECT),
+        (_("A material"), _("What it is made of: one thing that is looked for in it."), wording.OF_MATERIAL),
     )
     for heading, about, names in told:
         of_it = [row for row in rows if row.field.name.partition(".")[2] in names]

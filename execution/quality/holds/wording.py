@@ -9,7 +9,9 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from execution.materials import criterion
 from execution.models import TrackResult
+from mes.platform.http.envelope import camel_case
 from mes.production.models import UnitStatus
 
 SNS_SHOWN = 20
@@ -32,10 +34,19 @@ LABELS = {
     "valueMax": gettext_lazy("At most"),
     "defectCode": gettext_lazy("Defect"),
     "defectLocation": gettext_lazy("Location"),
+    "lotId": gettext_lazy("Lot"),
+    "includeSplits": gettext_lazy("With lots split from it"),
+    "materialCode": gettext_lazy("Material"),
+    "supplierLot": gettext_lazy("Supplier's lot"),
+    "dateCode": gettext_lazy("Date code"),
+    "toolId": gettext_lazy("Tool"),
+    "program": gettext_lazy("Program"),
+    "serial": gettext_lazy("Serial number of a part"),
 }
 OF_UNIT = ("sns", "runNo", "woNo", "productCode", "lineCode", "statuses")
 OF_DEFECT = ("defectCode", "defectLocation")
-OF_PASS = tuple(name for name in LABELS if name not in (*OF_UNIT, *OF_DEFECT))
+OF_MATERIAL = tuple(camel_case(name) for name in criterion.NAMES)
+OF_PASS = tuple(name for name in LABELS if name not in (*OF_UNIT, *OF_DEFECT, *OF_MATERIAL))
 
 
 def describe(document: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -45,6 +56,7 @@ def describe(document: Mapping[str, Any] | None) -> list[tuple[str, list[tuple[s
         (_("The unit"), OF_UNIT),
         (_("One and the same pass"), OF_PASS),
         (_("A defect of it"), OF_DEFECT),
+        (_("What it is made of"), OF_MATERIAL),
     )
     told = [
         (about, [(str(LABELS[name]), _text(name, given[name])) for name in names if name in given])
@@ -63,6 +75,8 @@ def _text(name: str, value: Any) -> str:
         return str(_label(TrackResult, value))
     if name in ("from", "to"):
         return date_format(timezone.localtime(datetime.fromisoformat(value)), "j M Y H:i:s")
+    if isinstance(value, bool):
+        return str(_("yes") if value else _("no"))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -3,8 +3,10 @@
 A slot is a place of a station or, for what serves a whole line (its stencil, its solder paste), of the line.
 """
 
+from django.contrib.postgres.fields import BigIntegerRangeField, DateTimeRangeField
+from django.contrib.postgres.indexes import GistIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -134,6 +136,14 @@ class LoadState(models.TextChoices):
     NEXT = "NEXT", _("Spliced behind")
 
 
+def only(column: str) -> Func:
+    """Return a number as the range of it alone: an index of ranges then finds it beside a range of times."""
+    return Func(F(column), F(column), Value("[]"), function="int8range", output_field=BigIntegerRangeField())
+
+
+LASTED = Func(F("loaded_at"), F("ended_at"), function="tstzrange", output_field=DateTimeRangeField())
+
+
 class Load(Placed):
     """A lot, tool or program in a slot from–to, as the marks of the slot tell it; it lasts while `ended_at` is null.
 
@@ -211,6 +221,10 @@ class Load(Placed):
             models.Index(F("lot"), F("loaded_at").desc(), condition=Q(lot__isnull=False), name="load_of_lot"),
             models.Index(F("tool"), F("loaded_at").desc(), condition=Q(tool__isnull=False), name="load_of_tool"),
             models.Index(F("program"), F("loaded_at").desc(), condition=~Q(program=""), name="load_of_program"),
+            models.Index(F("feeder"), F("loaded_at").desc(), condition=Q(feeder__isnull=False), name="load_of_feeder"),
+            # What stood at a place in some time, however long ago it was loaded.
+            GistIndex(only("station_id"), LASTED, condition=Q(station__isnull=False), name="load_at_station"),
+            GistIndex(only("line_id"), LASTED, condition=Q(line__isnull=False), name="load_at_line"),
         ]
 
     def __str__(self) -> str:

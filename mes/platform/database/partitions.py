@@ -23,6 +23,7 @@ logger = structlog.get_logger(__name__)
 
 PARTITIONED_TABLES = (
     "execution_datavalue",
+    "execution_materialuse",
     "integration_devicedatarecord",
     "integration_settledmessage",
     "ingest_settledingestevent",

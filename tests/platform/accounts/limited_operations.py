@@ -97,6 +97,7 @@ POST /api/integration/messages/{id}/replay
 POST /api/integration/solder-paste-status
 POST /api/integration/solder-paste-usage
 POST /api/integration/material-loads
+POST /api/integration/material-uses
 POST /api/integration/station-data
 POST /api/integration/stencil-status
 GET /api/lines
@@ -128,6 +129,7 @@ GET /api/stations/{code}
 GET /api/stations/{code}/queue
 GET /api/stations/{code}/shift
 POST /api/stations/{code}/permit
+POST /api/stations/{code}/install
 POST /api/stations/{code}/reference-pass
 GET /api/stations/{code}/loads
 POST /api/stations/{code}/loads
@@ -176,6 +178,8 @@ GET /api/signatures/{id}
 GET /api/holds
 GET /api/holds/{no}
 POST /api/holds/preview
+GET /api/where-used
+POST /api/where-used/hold
 POST /api/holds/{no}/dispose
 POST /api/holds/{no}/release
 GET /api/imports/{id}
@@ -237,6 +241,7 @@ POST /api/integration/outbound/events/{id}/retry
 GET /api/integration/solder-paste-status
 GET /api/integration/solder-paste-usage
 GET /api/integration/material-loads
+GET /api/integration/material-uses
 GET /api/integration/station-data
 GET /api/integration/stencil-status
 POST /api/integration/work-orders

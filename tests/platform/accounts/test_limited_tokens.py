@@ -129,6 +129,7 @@ BODIES: dict[str, Any] = {
     "/api/stations/{code}/loads": {"slot": "F1", "program": "TOP"},
     "/api/stations/{code}/unload": {"slot": "F1"},
     "/api/stations/{code}/slots/{slot}/unlock": {"reason": "The label was read."},
+    "/api/stations/{code}/install": {"sn": "SN-1", "serial": "S-1", "materialCode": "M-1"},
     "/api/carriers/{carrier_no}/depanel": {"boards": []},
     "/api/carriers/{carrier_no}/load": {"units": [{"sn": "SN-2"}]},
     "/api/carriers/{carrier_no}/unload": {},
@@ -161,6 +162,11 @@ BODIES: dict[str, Any] = {
         **REPORT,
         "stationCode": "SMT-01",
         "loads": [{"action": "LOADED", "program": "TOP"}],
+    },
+    "/api/integration/material-uses": {
+        **REPORT,
+        "stationCode": "REF-01",
+        "uses": [{"unitSn": "SN-1", "lotId": "L-1"}],
     },
     "/api/integration/station-data": {
         **REPORT,

@@ -34,7 +34,7 @@ STAYS = {
         execution_oqcinspection execution_oqcsample execution_oqcitem
         execution_firstarticle execution_firstarticleitem execution_firstarticlesample
         mes_maintenancetask mes_prepconfirmation mes_readinesswaiver mes_solderpasteusage
-        mes_load mes_loadmark mes_lotevent mes_runsetuplist
+        mes_load mes_loadmark mes_lotevent mes_runsetuplist execution_installedserial
         mes_timeruleinstance mes_countstream mes_hourlycount mes_recordremark mes_recordsignature
         """,
     "open work: it goes when it is settled": """

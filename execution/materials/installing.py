@@ -1,0 +1,155 @@
+"""Parts with serial numbers of their own in units: put in, taken out, and put in the place of others.
+
+Locks: first, where units become parts of units, the one of assemblies, so that no two installations close a circle
+together; then the units in the order of their ids.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, connection, transaction
+from django.utils.translation import gettext as _
+
+from execution.materials.models import InstalledSerial
+from execution.materials.where_used import list_inner
+from execution.models import Track
+from execution.quality.holds import catching
+from mes import errors
+from mes.labels import Action, Entity
+from mes.plant.models import BomItem, Material, Station
+from mes.platform.database.lookup import get_or_raise
+from mes.production import locking, names
+from mes.production.models import Unit, UnitStatus
+
+ASSEMBLIES = "SELECT pg_advisory_xact_lock(hashtext('mes.assemblies'))"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part, and where and when it is put in; `by` is who is said to do it, `recorded_by` who was signed in."""
+
+    station_code: str
+    serial: str
+    material_code: str
+    at: datetime
+    ref_des: str = ""
+    by: str = ""
+    recorded_by: str = ""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A part in a unit, and whether it was put in by this call."""
+
+    row: InstalledSerial
+    changed: bool
+
+
+@locking.atomically
+def install(sn: str, part: Part, *, replaces: str | None = None, reason: str = "") -> Installed:
+    """Put a part into a unit, perhaps in the place of another; one that is there already changes nothing.
+
+    A serial number that is a unit's must be DONE, and be a part of the unit's product where that has a bill of
+    materials. Raises UnitNotFound, StationNotFound, MaterialNotFound, InvalidTransition for a scrapped unit,
+    UnitInstalled, ChildNotDone, BomMismatch, UnitInItself, ValidationFailed for what `replaces` is not there.
+    """
+    station = get_or_raise(Station.objects, errors.StationNotFound, code=part.station_code)
+    material = get_or_raise(Material.objects, errors.MaterialNotFound, code=part.material_code)
+    unit, child = names.get_unit(sn), names.find_units([part.serial], Unit.objects.all()).get(part.serial)
+    if child is not None:
+        _lock_assemblies()
+    locked = {each.pk: each for each in locking.lock_units(Unit.objects.filter(pk__in=_ids(unit, child)))}
+    unit = locked[unit.pk]
+    present = _find_open(part.serial, material, child)
+    if present is not None:
+        if present.unit_id == unit.pk and present.ref_des == part.ref_des:
+            return Installed(present, changed=False)
+        raise _installed(present)
+    if unit.status == UnitStatus.SCRAPPED:
+        raise errors.InvalidTransition(action=Action.CHANGE, entity=Entity.UNIT, state=UnitStatus.SCRAPPED)
+    if child is not None:
+        _check_child(unit, locked[child.pk], material)
+    if replaces is not None:
+        _take_out(unit, replaces, at=part.at, by=part.by, reason=reason, field="replaces")
+    row = _write(unit, station, material, child, part)
+    catching.catch([unit.pk])
+    return Installed(row, changed=True)
+
+
+def _lock_assemblies() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(ASSEMBLIES)
+
+
+def _ids(unit: Unit, child: Unit | None) -> list[int]:
+    return [unit.pk] if child is None else [unit.pk, child.pk]
+
+
+def _find_open(serial: str, material: Material, child: Unit | None) -> InstalledSerial | None:
+    """Return where a part is now: by the unit that it is, else by its material and serial number."""
+    rows = InstalledSerial.objects.select_related("unit").filter(removed_at=None)
+    if child is not None and (row := rows.filter(child=child).first()):
+        return row
+    return rows.filter(material=material, serial=serial).first()
+
+
+def _installed(present: InstalledSerial) -> errors.UnitInstalled:
+    return errors.UnitInstalled(serial=present.serial, sn=present.unit.sn)
+
+
+def _check_child(unit: Unit, child: Unit, material: Material) -> None:
+    if unit.pk in list_inner([child.pk]):
+        raise errors.UnitInItself(sn=unit.sn, serial=child.sn)
+    if child.status != UnitStatus.DONE:
+        raise errors.ChildNotDone(serial=child.sn, status=UnitStatus(child.status))
+    bill = BomItem.objects.filter(parent__code=unit.work_order.product_code)
+    product = child.work_order.product_code
+    is_part = bill.filter(child__code=product).exists() if bill.exists() else True
+    if product != material.code or not is_part:
+        raise errors.BomMismatch(serial=child.sn, material=product, product=unit.work_order.product_code)
+
+
+def _write(unit: Unit, station: Station, material: Material, child: Unit | None, part: Part) -> InstalledSerial:
+    try:
+        with transaction.atomic():
+            return InstalledSerial.objects.create(
+                unit=unit,
+                serial=part.serial,
+                material=material,
+                child=child,
+                ref_des=part.ref_des,
+                station=station,
+                track_id=find_pass(unit, station, part.at),
+                installed_at=part.at,
+                installed_by=part.by,
+                recorded_by=part.recorded_by,
+            )
+    except IntegrityError as error:  # put into another unit at this moment
+        present = _find_open(part.serial, material, child)
+        if present is None:
+            raise
+        raise _installed(present) from error
+
+
+def find_pass(unit: Unit, station: Station, at: datetime) -> int | None:
+    """Return the pass of a unit at a station that something at a time belongs to: the latest that had begun."""
+    passes = Track.objects.filter(unit=unit, station=station, in_at__lte=at).order_by("-in_at", "-id")
+    return passes.values_list("pk", flat=True).first()
+
+
+@locking.atomically
+def remove(sn: str, serial: str, *, at: datetime, by: str, reason: str) -> None:
+    """Take a part out of a unit. Raises UnitNotFound, ValidationFailed where it is not in it."""
+    [unit] = locking.lock_units(Unit.objects.filter(pk=names.get_unit(sn).pk))
+    _take_out(unit, serial, at=at, by=by, reason=reason, field="serial")
+
+
+def _take_out(unit: Unit, serial: str, *, at: datetime, by: str, reason: str, field: str) -> None:
+    rows = InstalledSerial.objects.select_for_update(no_key=True).filter(unit=unit, serial=serial, removed_at=None)
+    row = rows.order_by("pk").first()
+    if row is None:
+        message = _("“{serial}” is not in unit “{sn}”.").format(serial=serial, sn=unit.sn)
+        raise errors.ValidationFailed({field: message})
+    row.removed_at, row.removed_by = max(at, row.installed_at), by
+    row.remove_reason = reason or _("reported")
+    row.save(update_fields=["removed_at", "removed_by", "remove_reason"])
