@@ -149,6 +149,7 @@ BODIES: dict[str, Any] = {
         "status": "OPEN",
         "isBlocking": True,
     },
+    "/api/integration/lot-events": {**REPORT, "lotId": "R-1", "kind": "OPENED"},
     "/api/integration/inspection-result": {
         **REPORT,
         "runNo": "RUN-1",
