@@ -94,7 +94,9 @@ def report_lot_event(
     who = Who(report.recorded_by, operator=report.operator_id, source=report.source)
     lot = lots.lock_or_make(lot_id)
     if new_lot_id is not None and quantity is not None:
-        new, event = lots.split(lot_id, new_lot_id=new_lot_id, quantity=quantity, who=who, at=report.event_time)
+        new, event = lots.split(
+            lot_id, new_lot_id=new_lot_id, quantity=quantity, who=who, at=report.event_time, may_be_known=True
+        )
         lot = new.parent or new
     else:
         event = lots.record(

@@ -260,3 +260,21 @@ def test_machines_report_what_happened_to_lots_that_nobody_registered(material):
     ):
         with nothing_changes():
             assert code_of(report(client, f"bad-{number}", **said)) == expected
+
+
+def test_a_split_may_be_reported_after_what_happened_to_the_part(material):
+    client = api_client(Role.INTEGRATION)
+    register(client, supplierLot="L26")
+    services.block("R-1", reason="Recall", who=WHO)
+    report(client, "e-1", kind="OPENED", lotId="R-2")
+    report(client, "e-2", kind="OPENED", lotId="R-3")
+    data_of(report(client, "e-3", kind="SPLIT", lotId="R-2", quantity=1, newLotId="R-3"))
+    data_of(report(client, "e-4", kind="SPLIT", quantity=4, newLotId="R-2"))
+    part = MaterialLot.objects.get(lot_id="R-2")
+    assert (part.parent.lot_id if part.parent else "", part.supplier_lot, part.material) == ("R-1", "L26", material)
+    assert set(MaterialLot.objects.values_list("status", flat=True)) == {"BLOCKED"}
+    MaterialLot.objects.create(lot_id="R-9", material=Material.objects.get(code="R-22K"))
+    for number, (lot, new) in enumerate((("R-3", "R-1"), ("R-1", "R-2"), ("R-1", "R-1"), ("R-1", "R-9"))):
+        with nothing_changes():
+            answer = report(client, f"bad-{number}", kind="SPLIT", lotId=lot, quantity=1, newLotId=new)
+            assert code_of(answer) == (409, "LOT_EXISTS")

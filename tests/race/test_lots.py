@@ -50,7 +50,7 @@ def test_what_is_split_off_meanwhile_is_blocked_too(family):
 
 
 def test_control_without_the_lock_of_the_family_it_is_missed(family, monkeypatch):
-    monkeypatch.setattr(services, "_lock_family", services.lock_lot)
+    monkeypatch.setattr(services, "_lock_family", lambda code, _part="": services.lock_lot(code))
     assert block_while_it_is_split() == {"BLOCKED", "AVAILABLE"}
 
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from mes import errors
@@ -83,10 +83,12 @@ def _ids(statement: str, of: str | int) -> list[int]:
         return [lot_id for (lot_id,) in cursor.fetchall()]
 
 
-def _lock_family(code: str) -> MaterialLot:
-    """Return a lot, locked after the one that all its family was split from. Raises LotNotFound."""
+def _lock_family(code: str, part: str = "") -> MaterialLot:
+    """Return a lot, locked with the one that all its family was split from, and with what may be a part of it, in the
+    order of their keys. Raises LotNotFound.
+    """
     rows = MaterialLot.objects.select_for_update(no_key=True).order_by("pk")
-    list(rows.filter(pk__in=_ids(_ROOT, code)))
+    list(rows.filter(Q(pk__in=_ids(_ROOT, code)) | Q(lot_id__in=(code, part))))
     return lock_lot(code)
 
 
@@ -281,18 +283,25 @@ def record_event(
 
 @transaction.atomic
 def split(
-    lot_id: str, *, new_lot_id: str, quantity: Decimal, who: Who, at: datetime | None = None
+    lot_id: str,
+    *,
+    new_lot_id: str,
+    quantity: Decimal,
+    who: Who,
+    at: datetime | None = None,
+    may_be_known: bool = False,
 ) -> tuple[MaterialLot, LotEvent]:
     """Take a part of a lot out as a lot of its own; return (the new lot, the event).
 
     It inherits material, expiry, block, supplier data and floor life. Where nobody said how much there is, any part may
-    be taken. Raises LotNotFound, LotStatusInvalid, QuantityExceeded, LotExists, ScanTypeMismatch, ValidationFailed,
+    be taken. With `may_be_known`, as its load was reported before, a lot becomes the part if it is of no other lot or
+    material. Raises LotNotFound, LotStatusInvalid, QuantityExceeded, LotExists, ScanTypeMismatch, ValidationFailed,
     EventTimeInFuture, EventTooOld.
     """
     now = timezone.now()
     at = at or now
     check_bounds(at, now=now)
-    lot = _lock_family(lot_id)
+    lot = _lock_family(lot_id, new_lot_id)
     rules.check_status(lot, *USABLE)
     rest = rest_of(lot)
     if rest is not None and quantity > rest:
@@ -302,7 +311,9 @@ def split(
         inherited["status"] = LotStatus.AVAILABLE
     new, is_new = _lock_or_make(new_lot_id, {**inherited, "parent": lot, "split_at": at, "quantity": quantity})
     if not is_new:
-        raise errors.LotExists(lot=new_lot_id)
+        if not (may_be_known and _may_be_part(new, lot)):
+            raise errors.LotExists(lot=new_lot_id)
+        _adopt(new, lot, quantity=quantity, at=at, who=who)
     if rest is not None and (lot.counted_at is None or lot.counted_at <= at):
         rules.count(lot, rest - quantity, lot.counted_at or lot.created_at)
     return new, record(lot, LotEventKind.SPLIT, who=who, at=at, quantity=quantity, other=new)
@@ -328,6 +339,28 @@ INHERITED = (
 )
 
 
+_OF_THE_LOT_ITSELF = ("status", "blocked_from", "block_reason")
+
+
+def _may_be_part(new: MaterialLot, lot: MaterialLot) -> bool:
+    """Whether a lot that is known can have been split from another: from none before, and not this one from it."""
+    is_above = new.pk == lot.pk or new.pk in _ids(_ROOT, lot.lot_id)
+    return new.parent_id is None and not is_above and new.material_id in (None, lot.material_id)
+
+
+def _adopt(new: MaterialLot, lot: MaterialLot, *, quantity: Decimal, at: datetime, who: Who) -> None:
+    """Let a lot that was mentioned before be a part: it inherits what nobody said of it, and the block."""
+    for name in INHERITED:
+        if name not in _OF_THE_LOT_ITSELF and getattr(new, name) in (None, "", False):
+            setattr(new, name, getattr(lot, name))
+    new.parent, new.split_at = lot, at
+    new.quantity = quantity if new.quantity is None else new.quantity
+    new.save()
+    if lot.status == LotStatus.BLOCKED:
+        _block_all(new, reason=lot.block_reason, who=who)
+    hooks.tell([new.pk])
+
+
 @transaction.atomic
 def block(lot_id: str, *, reason: str, who: Who) -> MaterialLot:
     """Block a lot and all that was split from it. One that is blocked already stays as it is.
@@ -336,12 +369,18 @@ def block(lot_id: str, *, reason: str, who: Who) -> MaterialLot:
     """
     lot = _lock_family(lot_id)
     rules.check_status(lot, *USABLE)
+    lots = _block_all(lot, reason=reason, who=who)
+    return next(each for each in lots if each.pk == lot.pk)
+
+
+def _block_all(lot: MaterialLot, *, reason: str, who: Who) -> list[MaterialLot]:
+    """Block a locked lot and all that was split from it; return them."""
     rows = MaterialLot.objects.select_for_update(no_key=True, of=("self",)).select_related("material")
     lots = list(rows.filter(pk__in=_ids(_DESCENDANTS, lot.pk)).order_by("pk"))
     blocked = [each for each in lots if rules.block(each, reason)]
     MaterialLot.objects.bulk_update(blocked, ["status", "blocked_from", "block_reason"])
     _note(blocked, LotEventKind.BLOCKED, reason=reason, who=who)
-    return next(each for each in lots if each.pk == lot.pk)
+    return lots
 
 
 @transaction.atomic
