@@ -8,14 +8,17 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from execution.materials.models import MaterialUse
 from integration.connectors import cfx
 from integration.connectors.cfx import Endpoint
 from mes.line_setup.loads.models import Load
 from mes.line_setup.lots.models import LotEvent, MaterialLot
 from mes.line_setup.models import Tool
-from mes.plant.models import Station
+from mes.plant.models import Material, Station
 from mes.platform.accounts.roles import Role
-from tests.factories import api_client, make_line, make_station
+from mes.production.models import Unit
+from tests.factories import api_client, make_line, make_plant, make_station
+from tests.integration.helpers import into_oven
 
 pytestmark = pytest.mark.django_db
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "cfx"
@@ -111,3 +114,43 @@ def test_a_stencil_is_changed_and_washed(machine: APIClient) -> None:
     assert {"SQ1234567890", "ST1234567890"} < set(open_loads().values())
     assert [status for status, _data in report(machine, "ToolsUnloaded-1", TimeStamp=now(), UniqueID="3")] == [201]
     assert list(open_loads().values()) == ["UID234344455"]
+
+
+# --- units -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def panel() -> None:
+    """Two units of a panel, in the oven."""
+    units = make_plant(units=2).units
+    Material.objects.create(code="IPN47788", name="Resistor")
+    for position, unit in enumerate(units, start=1):
+        Unit.objects.filter(pk=unit.pk).update(sn=f"PANEL23423432-{position}")
+        into_oven(api_client(), f"PANEL23423432-{position}")
+
+
+@pytest.mark.usefixtures("panel")
+def test_what_was_installed_and_taken_out(machine: APIClient) -> None:
+    for example in ("MaterialsInstalled-1", "MaterialsUninstalled-1"):
+        answers = report(machine, example, TimeStamp=now(), UniqueID=example)
+        assert [status for status, _data in answers] == [201], answers
+    uses = MaterialUse.objects.order_by("id").values_list("unit__sn", "lot__lot_id", "slot", "ref_des", "is_removed")
+    sns, designators = [f"PANEL23423432-{position}" for position in (1, 2)], ("R1", "R2", "R3")
+    assert list(uses) == [
+        (sn, "MAT4566556456", slot, ref_des, is_removed)
+        for slot, is_removed in (("UID384234893", False), ("", True))
+        for sn in sns
+        for ref_des in designators
+    ]
+
+
+@pytest.mark.usefixtures("panel")
+def test_what_was_applied_and_which_tools_were_used(machine: APIClient) -> None:
+    for tool_id in ("UID234213421", "UID234223422"):
+        Tool.objects.create(tool_id=tool_id, kind="NOZZLE")
+    for example in ("MaterialsApplied-2", "ToolsUsed-1"):
+        answers = report(machine, example, TimeStamp=now(), UniqueID=example)
+        assert [status for status, _data in answers] == [201], answers
+    applied = MaterialUse.objects.filter(lot__isnull=False).order_by("id").values_list("quantity", flat=True)
+    assert [float(quantity) for quantity in applied if quantity is not None] == [3.57, 3.45]
+    assert MaterialUse.objects.filter(tool__tool_id="UID234213421").count() == 3
