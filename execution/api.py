@@ -10,7 +10,6 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from execution import dispositions, labels, permits, queries, station_work
-from execution.data.judging import LONGEST_TEXT
 from execution.models import Track, TrackResult
 from execution.permits_api import PermitReason
 from execution.quality.defect_fields import (
@@ -41,6 +40,7 @@ from mes.platform.signatures.serializers import SignatureBrief, SignatureRequest
 from mes.production.fields import SerialNumberField
 from mes.production.models import Unit
 from mes.qualifications.queries import worker_of
+from mes.routing.judging import LONGEST_TEXT
 
 RUN_OF_UNIT = (
     "By default the unit's run; a new unit is made in the run that was active at the station then, else on its line."

@@ -13,11 +13,11 @@ from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from execution import dispositions
-from execution.data import judging
-from execution.data.judging import JudgedValue, Reading
 from execution.models import Disposition, ResultOverride, Track, TrackResult
 from mes.production.hold_models import HoldSource
 from mes.production.models import Run, Unit, UnitStatus
+from mes.routing import judging
+from mes.routing.judging import JudgedValue, Reading
 from mes.routing.snapshots import StepSnapshot
 
 # As `Track.is_failed_by_inspections_alone`: such a pass may become a PASS by a review (`quality.reviews`).

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import rules
-from execution.data import judging, values
+from execution.data import values
 from execution.deviations.skipping import pass_over
 from execution.dispositions import put_on_hold
 from execution.entering import Entering
@@ -35,6 +35,7 @@ from mes.production import runs, transitions
 from mes.production.hold_models import HoldSource
 from mes.production.models import Run, Unit, UnitStatus
 from mes.qualifications.queries import worker_of
+from mes.routing import judging
 from mes.routing.snapshots import StepSnapshot
 
 

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from execution.data.judging import JudgedValue
 from execution.models import Track
 from mes.platform.outbox.emit import NewEvent, short_key
 from mes.platform.outbox.models import EventType
 from mes.production.models import Run, Unit, UnitStatus
+from mes.routing.judging import JudgedValue
 from mes.routing.snapshots import StepSnapshot
 
 

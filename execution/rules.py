@@ -112,12 +112,15 @@ def _of_another_line(station: Station, run: Run) -> errors.StationLineMismatch:
 
 
 def list_refusals_of_equipment(station: Station, equipment: Iterable[Equipment]) -> Iterator[errors.DomainError]:
-    """Yield EquipmentUnavailable for each machine of the station that is not normal."""
+    """Yield EquipmentUnavailable for each machine of the station that is not normal or failed a check."""
     for machine in equipment:
         if machine.status != EQUIPMENT_NORMAL:
             yield errors.EquipmentUnavailable(
                 equipment=machine.code, station=station.code, equipment_status=machine.status
             )
+        elif machine.failed_check:
+            status = _("failed check %(forms)s") % {"forms": machine.failed_check}
+            yield errors.EquipmentUnavailable(equipment=machine.code, station=station.code, equipment_status=status)
 
 
 def list_refusals_of_lines(stops: Mapping[Line | None, str | None]) -> Iterator[errors.DomainError]:

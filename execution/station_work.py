@@ -13,7 +13,6 @@ from typing import Any
 from django.utils import timezone
 
 from execution import rules, tracking
-from execution.data.judging import Reading, check_shape
 from execution.failing_reports import FailingReport, find_failing, judge_fitting
 from execution.models import Track, TrackSource
 from execution.quality.defect_codes.catalogue import codes_when_asked
@@ -23,6 +22,7 @@ from mes.plant.models import Station
 from mes.production import runs
 from mes.production.models import Unit
 from mes.production.names import find_units
+from mes.routing.judging import Reading, check_shape
 from mes.routing.snapshots import StepSnapshot
 
 CHANNEL = "station-entry"

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from execution import moves, rules, unit_state
-from execution.data import judging
 from execution.models import Track, TrackResult, TrackSource
 from execution.moves_sql import write
 from execution.quality.defects import ReportedDefect
@@ -22,6 +21,7 @@ from mes.production.active_runs import Moment, find_active_run
 from mes.production.models import Run, Unit, UnitStatus
 from mes.production.names import Names, under_present_sn
 from mes.production.serial_numbers import no_such_unit
+from mes.routing import judging
 
 # By how much the time of an entry may be wrong: a browser tells it by the server's clock, as it learns it from answers.
 ENTRY_SKEW = timedelta(seconds=5)

@@ -167,7 +167,7 @@ _PASSES = """
 """
 _NEXT_TRACK_ID = "CASE WHEN u.id IS NOT NULL THEN nextval('execution_track_id_seq') END"
 _STATION = ("id", "code", "name", "line_id", "group_id", "station_type")
-_EQUIPMENT = ("id", "code", "name", "station_id", "status")
+_EQUIPMENT = ("id", "code", "name", "station_id", "status", "failed_check")
 _STATIONS = f"""
     (SELECT json_agg(json_build_array(
                 json_build_array({", ".join(f"s.{name}" for name in _STATION)}),

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import carriers, moves
-from execution.data import judging, values
+from execution.data import values
 from execution.models import Carrier, CarrierLoad, CarrierTrack
 from execution.moves import Move
 from execution.outbox_events import alarm_event
@@ -25,6 +25,7 @@ from mes.plant.models import Station
 from mes.platform.outbox.emit import emit
 from mes.production.locking import Locked
 from mes.production.models import Run, Unit
+from mes.routing import judging
 from mes.routing.snapshots import StepSnapshot
 from mes.specs.models import TriggerType
 

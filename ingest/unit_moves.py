@@ -16,7 +16,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import carriers, moves, rules, tracking, unit_state
-from execution.data.judging import Misfit
 from execution.data.values import NOTHING_EARLIER, Earlier
 from execution.failing_reports import fail_too, find_failing, hold_late
 from execution.models import CarrierTrack, ResultOverride, Track, TrackSource
@@ -40,6 +39,7 @@ from mes.production.active_runs import find_active_run
 from mes.production.locking import Outdated
 from mes.production.models import Run, RunStatus
 from mes.production.serial_numbers import no_such_unit
+from mes.routing.judging import Misfit
 from mes.routing.snapshots import StepSnapshot
 
 

@@ -268,6 +268,14 @@ class ImportNotFound(NotFound):
     code, message = "IMPORT_NOT_FOUND", _("There is no import “{code}”.")
 
 
+class CheckFormNotFound(NotFound):
+    code, message = "CHECK_FORM_NOT_FOUND", _("There is no check form “{code}”.")
+
+
+class CheckRecordNotFound(NotFound):
+    code, message = "CHECK_RECORD_NOT_FOUND", _("There is no check record “{code}”.")
+
+
 class SetUpListNotFound(NotFound):
     code, message = "SETUP_LIST_NOT_FOUND", _("There is no set-up list “{code}”, or it is not released.")
 
@@ -457,6 +465,20 @@ class RunInOqc(DomainError):
 
 class StationStopped(DomainError):
     code, message = "STATION_STOPPED", _("Station “{station}” is stopped: {reason}")
+
+
+class CheckSubjectMismatch(DomainError):
+    """A form is switched off, or not about this thing."""
+
+    code, message = "CHECK_SUBJECT_MISMATCH", _("The form “{form}” is switched off, or not about “{subject}”.")
+
+
+class CheckNotToVerify(DomainError):
+    code, message = "CHECK_NOT_TO_VERIFY", _("Check “{code}” waits for nobody: it is verified, or needs not be.")
+
+
+class CheckVerifierIsRecorder(DomainError):
+    code, message = "CHECK_VERIFIER_IS_RECORDER", _("“{by}” recorded the check; another person must verify it.")
 
 
 class OperatorNotQualified(DomainError):

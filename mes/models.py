@@ -1,5 +1,6 @@
 """Gathers the subjects' models for Django."""
 
+from mes.line_setup.checks.models import CheckForm, CheckRecord
 from mes.line_setup.loads.models import Load, LoadMark, LoadScan, SlotLock
 from mes.line_setup.lots.models import LotEvent, MaterialLot
 from mes.line_setup.models import MaintenanceTask, SolderPasteUsage
@@ -62,6 +63,8 @@ __all__ = [
     "Badge",
     "BomItem",
     "BulkAction",
+    "CheckForm",
+    "CheckRecord",
     "CountReport",
     "CountStream",
     "DataCollectionSpec",

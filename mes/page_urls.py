@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from mes.line_setup import pages as line_setup
+from mes.line_setup.checks import pages as checks
 from mes.line_setup.lots import pages as lots
 from mes.platform.audit import pages as audit
 from mes.platform.bulk_actions import pages as bulk_actions
@@ -36,6 +37,10 @@ urlpatterns = [
     path("qualifications/give/", qualifications.give, name="qualification-give"),
     path("qualifications/<int:qualification_id>/<slug:action>/", qualifications.act, name="qualification-act"),
     path("", include("mes.readiness.page_urls")),
+    path("checks/", checks.due, name="checks"),
+    path("checks/verify/<int:record_id>/", checks.verify, name="check-verify"),
+    path("checks/fill/<slug:form_id>/<name:subject_code>/", checks.fill, name="check-fill"),
+    path("checks/record/<slug:form_id>/<name:subject_code>/", checks.record, name="check-record"),
     path("orders/", orders.all_orders, name="orders"),
     path("orders/<name:wo_no>/", orders.order, name="order"),
     path("new-order/", orders.new_order, name="order-new"),

@@ -479,6 +479,7 @@ MES_INGEST_RETENTION = _kept_for("MES_INGEST_RETENTION_DAYS", default=None, leas
 MES_MESSAGE_RETENTION = _kept_for("MES_MESSAGE_RETENTION_DAYS", default=400)
 MES_KEY_RETENTION = MES_KEY_LIFETIME + MES_CLOCK_SKEW + timedelta(days=1)  # longer than a repeat can be accepted
 MES_READINESS_RETENTION = _kept_for("MES_READINESS_RETENTION_DAYS", default=400)
+MES_CHECK_RETENTION = _kept_for("MES_CHECK_RETENTION_DAYS", default=None)
 MES_LOAD_SCAN_RETENTION = _kept_for("MES_LOAD_SCAN_RETENTION_DAYS", default=400)
 # Longer than a late report can be accepted: what was counted is recomputed from the reports around it.
 MES_COUNT_REPORT_RETENTION = _kept_for(

@@ -31,7 +31,15 @@ TRACKED = (
         _("Tool"),
         key="tool_id",
         name="tool_id",
-        left_out=(*_REPORTED, "version", "tension_value", "serviced_at", "uses_since_service", "uses", "warned_at"),
+        left_out=(
+            *_REPORTED,
+            "version",
+            "tension_value",
+            "serviced_at",
+            "uses_since_service",
+            "uses",
+            "warned_at",
+        ),
     ),
     Tracked(
         "mes_materiallot",
@@ -52,6 +60,7 @@ TRACKED = (
             "stirred_at",
         ),
     ),
+    Tracked("mes_checkform", "check-forms", _("Check form"), key="code", name="name"),
     Tracked("mes_setuplist", "setup-lists", _("Set-up list"), name="revision"),
     Tracked("mes_setupitem", "setup-items", _("Item of a set-up list"), name="slot", root=_SET_UP_LIST),
     Tracked(

@@ -8,6 +8,7 @@ from django.utils import timezone
 from execution.models import DataValue
 from ingest.models import SettledIngestEvent
 from integration.models import FailedMessage, SettledMessage
+from mes.line_setup.checks.models import CheckForm, CheckRecord
 from mes.line_setup.models import MaterialLot, Tool
 from mes.plant.models import Operation
 from mes.platform.notifications.rule_models import NotificationRule
@@ -38,6 +39,10 @@ def make_rows(plant: Plant, number: int, *, first: int = 0, at: datetime | None 
     MaterialLot.objects.bulk_create(MaterialLot(lot_id=f"L-{n:04}") for n in numbers)
     Hold.objects.bulk_create(
         Hold(scope=HoldScope.UNITS, reason=f"L-{n:04}", opened_by="quality", opened_at=at) for n in numbers
+    )
+    form = CheckForm.objects.order_by("pk").first()
+    CheckRecord.objects.bulk_create(
+        CheckRecord(form=form, subject_type="TOOL", subject_code=f"L-{n:04}", verdict="PASS", at=at) for n in numbers
     )
     Tool.objects.bulk_create(Tool(tool_id=f"L-{n:04}") for n in numbers)
     NotificationRule.objects.bulk_create(

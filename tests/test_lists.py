@@ -26,7 +26,7 @@ from tests.lists_support import make_rows
 
 pytestmark = pytest.mark.django_db
 NAMES = ["units", "runs", "orders", "values", "messages", "events", "specs", "routes", "audit", "holds"]
-NAMES += ["notification-rules", "qualifications", "material-lots", "tools"]
+NAMES += ["notification-rules", "qualifications", "material-lots", "tools", "check-records"]
 
 
 @pytest.fixture
@@ -81,6 +81,7 @@ STATEMENTS = {
     "qualifications": 8,
     "tools": 7,
     "material-lots": 7,
+    "check-records": 9,
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from mes.line_setup.checks.models import CheckForm
 from mes.line_setup.models import Tool
 from mes.plant.models import Equipment
 from mes.platform.accounts.roles import Role
@@ -77,6 +78,9 @@ def body_of(door: str) -> dict[str, Any]:
         return {"runNo": "RUN-1", "sn": "SN-2"}
     if door.endswith("track-out"):
         return {"runNo": "RUN-1", "sn": "SN-1", "result": "FAIL"}
+    if "/check-records" in door:
+        values = [{"name": "Clean and tidy", "valueBoolean": True}, {"name": "Grounding works", "valueBoolean": True}]
+        return {"formCode": "DAILY", "subjectCode": "SMT-01", "values": values}
     if "/tools" in door:
         return {} if door.startswith("PATCH") else {"toolId": "T-2"}
     if "/device-data" in door:
@@ -107,6 +111,7 @@ def code_of(name: str, at: str) -> str | None:
     if "production" in path:
         make_plant()
     Tool.objects.create(tool_id="T-1")
+    CheckForm.objects.update(is_active=True)
     answer = getattr(api_client(Role.ADMIN), method.lower())(address, body)
     if door.endswith("/batch"):
         [result] = answer.json()["data"]["results"]

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from django.utils import timezone
 
-from execution.data import judging, values
-from execution.data.judging import JudgedValue, Reading
+from execution.data import values
 from mes import errors
 from mes.plant.models import Operation, Station
 from mes.platform.database.lookup import get_or_raise
+from mes.routing import judging
+from mes.routing.judging import JudgedValue, Reading
 from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind, StatusReport
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db import connection
 
-from execution.data.judging import FailedValue, JudgedValue
 from execution.models import CarrierTrackUnit, Track
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
+from mes.routing.judging import FailedValue, JudgedValue
 from mes.specs.models import ItemType
 
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from execution.data.judging import Reading, judge
 from mes import errors
 from mes.platform.database.prepared import fetch_all
 from mes.production.models import Unit
+from mes.routing.judging import Reading, judge
 from mes.routing.snapshots import SpecSnapshot, spec_of
 from mes.specs.models import DataCollectionSpec, DataType
 

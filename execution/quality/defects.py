@@ -10,7 +10,6 @@ from typing import Self
 import msgspec
 from django.utils import timezone
 
-from execution.data.judging import FailedValue
 from execution.models import Track
 from execution.outbox_events import defect_event
 from execution.quality.defect_codes.catalogue import NO_CODES, OUT_OF_LIMITS, UNSPECIFIED, Catalogue, Codes, load
@@ -19,6 +18,7 @@ from mes.platform.accounts.authentication import OF_TOKENS
 from mes.platform.database.prepared import fetch_all
 from mes.platform.outbox.emit import emit
 from mes.production.models import Unit
+from mes.routing.judging import FailedValue
 
 LONGEST_CODE, LONGEST_LOCATION, LONGEST_REMARK = 100, 100, 500
 

@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 from django.utils.translation import gettext as _
 
-from execution.data import judging
 from ingest import envelope
 from ingest.mapping import measurements
 from ingest.mapping.extract import EventReading, Extracted, UnitReport
@@ -21,6 +20,7 @@ from ingest.mapping.measurements import Measurement
 from ingest.mapping.paths import EventDocument, invalid
 from mes import errors
 from mes.platform.inbound.sources import SourceClock
+from mes.routing import judging
 from mes.routing.hooks import Reading
 from mes.routing.mapping_problems import find_mapping_problems
 from mes.routing.snapshots import StepSnapshot

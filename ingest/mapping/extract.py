@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from execution.data import judging
 from execution.quality.defects import ReportedDefect
 from ingest.mapping.defects import MOST_DEFECTS, find_defects, too_many_defects
 from ingest.mapping.measurements import Blocks, Measurement, find_measurements, list_readable_measurements
@@ -21,6 +20,7 @@ from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes import errors
 from mes.platform.validators import validate_moment, validate_name
 from mes.production.serial_numbers import is_unreadable
+from mes.routing import judging
 from mes.routing.paths import Path
 from mes.routing.step_mapping import ResultRule, StepMapping
 from mes.routing.time_formats import ISO, Moment, find_zone, read_time, settle

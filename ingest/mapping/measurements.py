@@ -9,9 +9,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from execution.data.judging import Misfit, Reading
 from ingest.mapping.paths import EventDocument, invalid, is_same
 from mes import errors
+from mes.routing.judging import Misfit, Reading
 from mes.routing.snapshots import SpecSnapshot, StepSnapshot
 from mes.routing.step_mapping import MeasurementRule, ResultRule, StepMapping
 from mes.specs.measures import is_same_measure

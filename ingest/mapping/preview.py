@@ -16,7 +16,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from execution import rules, unit_state
-from execution.data import judging
 from execution.quality.defects import ReportedDefect
 from ingest import envelope, unit_moves
 from ingest.candidates import find_implied_station
@@ -31,7 +30,7 @@ from mes.platform.http.envelope import camel_case
 from mes.platform.inbound.sources import clock_of
 from mes.production.models import Unit
 from mes.production.names import find_units
-from mes.routing import snapshots
+from mes.routing import judging, snapshots
 from mes.routing.compilation import build, load_sources
 from mes.routing.mapping_problems import find_mapping_problems
 from mes.routing.models import Routing, VersionStatus

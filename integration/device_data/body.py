@@ -9,7 +9,6 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
-from execution.data import judging
 from integration.counts import body as counts_body
 from integration.counts.body import Production
 from mes import errors
@@ -19,6 +18,7 @@ from mes.platform.inbound.keys import key_of_source
 from mes.platform.inbound.messages import Message
 from mes.platform.inbound.sources import SourceClock, clock_of
 from mes.platform.validators import CODE_LENGTH, validate_code, validate_moment
+from mes.routing import judging
 
 LARGEST_BATCH = 1000
 

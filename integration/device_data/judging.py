@@ -7,14 +7,13 @@ from typing import Any
 import msgspec
 from django.utils import timezone
 
-from execution.data import judging
 from integration.counts import body as counts_body
 from integration.device_data.body import DeviceDataEvent, DeviceDataMessage
 from integration.device_data.resolving import ReferenceTarget, Target, find_targets
 from mes import errors
 from mes.platform.inbound.sender import Sender
 from mes.platform.inbound.times import check_bounds
-from mes.routing import snapshots
+from mes.routing import judging, snapshots
 from mes.specs.models import DataCollectionSpec
 
 Note = dict[str, Any]
@@ -80,7 +79,7 @@ class _Rules:
     def judge_values(
         self, event: DeviceDataEvent, target: Target
     ) -> tuple[list[judging.JudgedValue], list[judging.Misfit]]:
-        """Judge by the specs of the frozen step; raises as `execution.data.judging.collect` does, but where a value
+        """Judge by the specs of the frozen step; raises as `mes.routing.judging.collect` does, but where a value
         fails or holds the unit: then those that do not fit are left out.
         """
         if event.data is None or isinstance(target, ReferenceTarget):

@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
-from execution.data import judging, values
+from execution.data import values
 from integration.device_data.judging import Accepted
 from integration.messages import DEVICE_DATA, DEVICE_DATA_CHANNEL, lock_open
 from mes.platform.database.prepared import as_json, columns_of, fetch_all
 from mes.platform.inbound.keys import claim_statement, sent_key
 from mes.platform.inbound.messages import Received
 from mes.platform.inbound.models import IdempotencyKey
+from mes.routing import judging
 
 # What differs between the events of a batch, in the order of `_Row`; when they came is given once.
 GIVEN_TYPES = {

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from execution.data.judging import Reading, event_judge
 from execution.data.station_values import report_station_values
 from execution.materials import uses
 from execution.quality.inspections import report_inspection
@@ -31,6 +30,7 @@ from mes.line_setup.loads.reports import ReportedLoad, report_loads
 from mes.plant.models import Equipment
 from mes.platform.http.serializers import OffsetDateTimeField
 from mes.platform.inbound.sender import NO_STATION
+from mes.routing.judging import Reading, event_judge
 from mes.status_reports.history import Report, keep
 from mes.status_reports.models import ReportKind
 

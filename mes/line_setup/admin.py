@@ -4,7 +4,10 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
+from mes.line_setup.checks.models import CheckForm, CheckRecord
+from mes.line_setup.checks.services import settle
 from mes.line_setup.loads.models import Load, LoadMark
 from mes.line_setup.models import (
     LotEvent,
@@ -19,7 +22,7 @@ from mes.platform.http.admin import ReadOnlyAdmin, ScanSearch
 from mes.platform.scans import LOT, TOOL
 from mes.sections import MACHINES
 
-MACHINES.add(Tool, MaterialLot, LotEvent, SolderPasteUsage, Load, LoadMark, MaintenanceTask)
+MACHINES.add(CheckForm, CheckRecord, Tool, MaterialLot, LotEvent, SolderPasteUsage, Load, LoadMark, MaintenanceTask)
 
 
 @admin.register(Tool)
@@ -62,6 +65,39 @@ class ToolAdmin(ScanSearch, MasterDataAdmin):
             super().save_model(request, obj, form, change)
             return
         services.change(obj.tool_id, {name: form.cleaned_data[name] for name in form.changed_data})
+
+
+@admin.register(CheckForm)
+class CheckFormAdmin(MasterDataAdmin):
+    """What is looked at, of what, and how often."""
+
+    fixed = ("code", "subject_type")
+    list_display = ("code", "name", "subject_type", "tool_kind", "on_fail", "is_active")
+    list_filter = ("subject_type", "is_active")
+    search_fields = ("code", "name")
+    fieldsets = (
+        (None, {"fields": ("code", "name", "is_active")}),
+        (_("Of what"), {"fields": (("subject_type", "tool_kind"), "subject_codes")}),
+        (_("What is looked at"), {"fields": ("fields",)}),
+        (_("How often"), {"fields": (("every_hours", "every_shift", "every_uses"),)}),
+        (_("What follows"), {"fields": (("on_pass", "on_fail"), "needs_verifier")}),
+    )
+
+    def save_model(self, request: HttpRequest, obj: CheckForm, form: Any, change: bool) -> None:
+        """What it blocks follows."""
+        super().save_model(request, obj, form, change)
+        if change:
+            settle(obj)
+
+
+@admin.register(CheckRecord)
+class CheckRecordAdmin(ReadOnlyAdmin):
+    """Checks that were made."""
+
+    list_display = ("form", "subject_type", "subject_code", "verdict", "at", "operator", "verified_by")
+    list_filter = ("verdict", "subject_type")
+    list_select_related = ("form",)
+    search_fields = ("subject_code__exact", "form__code__exact")
 
 
 @admin.register(MaterialLot)

@@ -12,6 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
 from mes.line_setup import bindings, queries
+from mes.line_setup.checks import api as checks
 from mes.line_setup.loads.models import Load
 from mes.line_setup.models import MaterialLot, SetUpKind, SolderPasteUsage, Tool, ToolKind
 from mes.line_setup.set_up_lists import api as set_up_lists
@@ -332,6 +333,7 @@ class LotViewSet(mixins.ListModelMixin, GenericViewSet):
 def register(router: BaseRouter) -> None:
     """Add the addresses of line set-up."""
     tools.register(router)
+    checks.register(router)
     router.register("integration/lines", LineSetUpViewSet, basename="line-set-up")
     router.register("stencils", StencilViewSet, basename="stencil")
     router.register("solder-paste-lots", LotViewSet, basename="solder-paste-lot")

@@ -3,6 +3,8 @@
 from django.utils.translation import gettext_lazy as _
 
 from mes.line_setup import print_counts, scan_sources
+from mes.line_setup.checks.lists import RECORDS
+from mes.line_setup.checks.models import CheckRecord
 from mes.line_setup.loads.hooks import loads_changed
 from mes.line_setup.loads.models import LoadScan
 from mes.line_setup.lots import warnings
@@ -30,7 +32,7 @@ def register() -> None:
     run_placed.register(bind_latest)
     handlers[EventType.TRACK_OUT].register(print_counts.HANDLER)  # tools are locked before clocks
     schedules.tasks.register(nearing.TASK)
-    lists.register(TOOLS)
+    lists.register(TOOLS, RECORDS)
     authorization_gates.register(keep_set_up)
     run_ended.register(goodness.forget)
     loads_changed.register(goodness.refresh_of_change)
@@ -42,5 +44,15 @@ def register() -> None:
             _("Scans at slots"),
             "MES_LOAD_SCAN_RETENTION",
             expired=lambda cutoff: LoadScan.objects.filter(at__lt=cutoff),
-        )
+        ),
+        retention.Rows(
+            "checks",
+            _("Checks of tools, machines and lines"),
+            "MES_CHECK_RETENTION",
+            expired=lambda cutoff: CheckRecord.objects.filter(at__lt=cutoff).exclude(
+                pk__in=CheckRecord.objects.order_by("form_id", "subject_code", "-at", "-id")
+                .distinct("form_id", "subject_code")
+                .values("pk")
+            ),
+        ),
     )

@@ -176,6 +176,15 @@ class Equipment(Reported):
         Station, on_delete=models.PROTECT, null=True, blank=True, related_name="equipment", verbose_name=_("station")
     )
     status = models.CharField(_("status"), max_length=50, default=EQUIPMENT_NORMAL)
+    failed_check = models.CharField(
+        _("failed checks"),
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text=_("Its latest check by these forms failed: it is not ready until one passes."),
+    )
 
     class Meta:
         ordering = ["code"]

@@ -34,7 +34,7 @@ class PrepPolicyAdmin(admin.ModelAdmin):
         (_("For"), {"fields": (("line", "routing"),)}),
         (
             _("How it is confirmed"),
-            {"fields": ("gate", "data_source", "confirm_mode", "spec", "expected_text", "max_age_minutes")},
+            {"fields": ("gate", "data_source", "confirm_mode", "spec", "expected_text", "form", "max_age_minutes")},
         ),
     )
 

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from mes.line_setup.checks.models import CheckForm
 from mes.plant.models import Line
 from mes.production.models import Run
 from mes.readiness import rules
@@ -141,6 +142,7 @@ class DataSource(models.TextChoices):
     MANUAL = "MANUAL", _("None: the person looks")
     SYSTEM = "SYSTEM", _("Another system reports it")
     DEVICE = "DEVICE", _("A device value")
+    RECORD = "RECORD", _("A check that passed")
 
 
 _CODE = re.compile(rules.PREPARATION_CODE, re.ASCII)
@@ -178,6 +180,15 @@ class PrepPolicy(models.Model):
         verbose_name=_("spec"),
         help_text=_("DEVICE: the value that confirms."),
     )
+    form = models.ForeignKey(
+        CheckForm,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="prep_policies",
+        verbose_name=_("check form"),
+        help_text=_("RECORD: the check that confirms, of all on the run's line that it is about."),
+    )
     expected_text = models.CharField(
         _("expected text"),
         max_length=200,
@@ -207,7 +218,13 @@ class PrepPolicy(models.Model):
             models.CheckConstraint(
                 condition=~Q(confirm_mode=ConfirmMode.AUTO, data_source=DataSource.MANUAL),
                 name="prep_policy_auto_needs_a_source",
-                violation_error_message=_("AUTO needs the data source SYSTEM or DEVICE."),
+                violation_error_message=_("AUTO needs the data source SYSTEM, DEVICE or RECORD."),
+            ),
+            models.CheckConstraint(
+                condition=Q(data_source=DataSource.RECORD, form__isnull=False, max_age_minutes__gt=0)
+                | (~Q(data_source=DataSource.RECORD) & Q(form=None)),
+                name="prep_policy_record_names_its_form",
+                violation_error_message=_("RECORD, and only RECORD, needs a check form and how long a check is valid."),
             ),
             models.CheckConstraint(
                 condition=Q(data_source=DataSource.DEVICE, spec__isnull=False, max_age_minutes__gt=0)

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.routers import BaseRouter
 
 from mes import errors
+from mes.line_setup.checks.models import CheckForm
 from mes.plant.models import Line
 from mes.platform.accounts.permissions import READS_SHARED
 from mes.platform.accounts.roles import Capability
@@ -64,6 +65,13 @@ class PrepPolicySerializer(FixedFieldsMixin, StrictModelSerializer):
         allow_null=True,
     )
     confirmMode = serializers.ChoiceField(choices=ConfirmMode.choices, required=False)
+    formCode = CodeRelatedField(
+        source="form",
+        queryset=CheckForm.objects.all(),
+        not_found=errors.CheckFormNotFound,
+        required=False,
+        allow_null=True,
+    )
     dataSource = serializers.ChoiceField(choices=DataSource.choices, required=False)
     deviceSpec = DeviceSpecSerializer(source="spec", required=False, allow_null=True)
     expectedText = OptionalTextField(max_length=200)
@@ -85,6 +93,7 @@ class PrepPolicySerializer(FixedFieldsMixin, StrictModelSerializer):
             "dataSource",
             "deviceSpec",
             "expectedText",
+            "formCode",
             "maxAgeMinutes",
             "isActive",
             "sentence",
@@ -110,13 +119,13 @@ class PrepPolicySerializer(FixedFieldsMixin, StrictModelSerializer):
         "maxAgeMinutes": 60,
     },
     change={"maxAgeMinutes": 120},
-    note="Of a line or of a route; where both have one of the same code, the route's counts. AUTO needs SYSTEM or "
-    "DEVICE.",
+    note="Of a line or of a route; where both have one of the same code, the route's counts. AUTO needs SYSTEM, "
+    "DEVICE or RECORD: a check by `formCode` that passed within `maxAgeMinutes`, of all on the line that it is about.",
 )
 class PrepPolicyViewSet(IdModelViewSet):
     """What runs of a line or of a route need, and how it is confirmed."""
 
-    queryset = PrepPolicy.objects.select_related("line", "routing", "spec__operation")
+    queryset = PrepPolicy.objects.select_related("line", "routing", "spec__operation", "form")
     serializer_class = PrepPolicySerializer
     not_found = errors.PrepPolicyNotFound
     capabilities = {"*": (Capability.RULES,)}

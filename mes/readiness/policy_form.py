@@ -42,6 +42,7 @@ class PrepPolicyForm(forms.ModelForm):
             "confirm_mode",
             "spec",
             "expected_text",
+            "form",
             "max_age_minutes",
         )
 
@@ -54,9 +55,10 @@ class PrepPolicyForm(forms.ModelForm):
         only_with_device = {"data-only-with": f"data_source={DataSource.DEVICE.value}"}
         self.fields["spec"].widget.attrs |= only_with_device
         self.fields["expected_text"].widget.attrs |= only_with_device
+        self.fields["form"].widget.attrs |= {"data-only-with": f"data_source={DataSource.RECORD.value}"}
         self.fields["confirm_mode"].required = False
         self.fields["confirm_mode"].widget.attrs |= {
-            "data-only-with": f"data_source={DataSource.SYSTEM.value} {DataSource.DEVICE.value}"
+            "data-only-with": "data_source=" + " ".join([DataSource.SYSTEM, DataSource.DEVICE, DataSource.RECORD])
         }
 
     def clean(self) -> dict[str, Any]:

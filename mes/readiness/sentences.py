@@ -33,13 +33,21 @@ def _where(policy: Any) -> str:
 
 def _how(policy: Any) -> str:
     """Return who confirms: a source, a person, or both."""
-    sources = {DataSource.SYSTEM: _("by another system"), DataSource.DEVICE: _device(policy)}
+    sources = {
+        DataSource.SYSTEM: _("by another system"),
+        DataSource.DEVICE: _device(policy),
+        DataSource.RECORD: _record(policy),
+    }
     source = sources.get(policy.data_source, "")
     if policy.confirm_mode == ConfirmMode.AUTO:
         return source
     if not source:
         return _("by a person")
     return _("%(source)s, and by a person as well") % {"source": source}
+
+
+def _record(policy: Any) -> str:
+    return "" if policy.form is None else _("by a check that passed: %(form)s") % {"form": policy.form.name}
 
 
 def _device(policy: Any) -> str:

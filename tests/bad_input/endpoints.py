@@ -30,6 +30,7 @@ THINGS: dict[str, dict[str, str]] = {
     "stencils": {"stencil_id": "ST-1"},
     "material-lots": {"lot_id": "R-1"},
     "tools": {"tool_id": "ST-1"},
+    "check-forms": {"code": "DAILY"},
     "reference-units": {"sn": "GOLD-1"},
 }
 

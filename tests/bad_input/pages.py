@@ -14,6 +14,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 # Django's own pages of a model: its forms are walked by model.
 OF_A_MODEL = re.compile(r"^/admin/\w+/\w+/((add|1/(change|delete|history)?)/?)?$")
 ARGUMENTS = {
+    "form_id": "1",
+    "subject_code": "ST-1",
     "code": "SMT-A",
     "route_code": "ROUTE-1",
     "run_no": "RUN-1",

@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from execution import dispositions, tracking
 from execution.api import UnitDecisionViewSet
-from execution.data.judging import Reading
 from execution.models import DataValue, Disposition, Track, TrackSource
 from mes.platform.accounts.roles import Role
 from mes.production import line_acts, runs, station_acts
 from mes.production.models import Unit, UnitStatus
+from mes.routing.judging import Reading
 from tests.factories import Plant, make_line, make_plant, make_user
 from trace.pages import DECISIONS
 from trace.unit_act_pages import NEEDED

@@ -73,6 +73,7 @@ ADDED: dict[str, str] = {
     "signed": "first articles say whether a person signed them by password",
     "signature": "first articles say whether a person signed them by password",
     **dict.fromkeys(("minMinutes", "action", "earliestAt", "early"), "time rules have least times"),
+    "formCode": "preparations may ask for checks",
     "strokes": "prints of several boards are one use",
     "note": "machine events keep who had them replayed or dismissed, and why",
 }

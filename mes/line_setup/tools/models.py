@@ -39,6 +39,15 @@ class Tool(Reported):
     )
     version = models.CharField(_("version"), max_length=100, blank=True)
     status = models.CharField(_("status"), max_length=11, choices=ToolStatus, blank=True)
+    failed_check = models.CharField(
+        _("failed checks"),
+        max_length=200,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text=_("Its latest check by these forms failed: it is not ready until one passes."),
+    )
     tension_value = models.FloatField(_("tension"), null=True, blank=True, help_text=_("Last measured, in N/cm."))
     serviced_at = models.DateTimeField(_("last cleaned"), null=True, blank=True, help_text=_("Or serviced."))
     uses_since_service = models.PositiveIntegerField(

@@ -21,7 +21,7 @@ def find_faults(tool: Tool, at: datetime) -> list[str]:
     Nobody needs to report a status; of stencils, readiness asks for one besides.
     """
     faults = []
-    if tool.status not in ("", ToolStatus.READY) or limits.is_tension_low(tool):
+    if tool.status not in ("", ToolStatus.READY) or tool.failed_check or limits.is_tension_low(tool):
         faults.append(TOOL_NOT_READY)
     if is_worn(tool, at):
         faults.append(TOOL_WORN)

@@ -243,6 +243,7 @@ _MASTER_DATA = (
     "faitemplate",
     "preppolicy",
     "tool",
+    "checkform",
     "setuplist",
     "setupitem",
     "source",

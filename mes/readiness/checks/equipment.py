@@ -44,6 +44,16 @@ def _judge(machine: Equipment, tasks: list[MaintenanceTask]) -> Iterator[Finding
             _("Have it repaired; the maintenance system then reports it as normal."),
             evidence,
         )
+    if machine.failed_check:
+        named = {"code": machine.code, "forms": machine.failed_check}
+        yield Finding(
+            ITEM_TYPE,
+            machine.code,
+            "EQUIPMENT_CHECK_FAILED",
+            _("The latest check of machine “%(code)s” by %(forms)s failed.") % named,
+            _("Put right what was found, and record a check that passes."),
+            {**evidence, "failedChecks": machine.failed_check},
+        )
     for task in tasks:
         yield Finding(
             ITEM_TYPE,
@@ -54,7 +64,7 @@ def _judge(machine: Equipment, tasks: list[MaintenanceTask]) -> Iterator[Finding
             _("Have the task done; the maintenance system then closes it."),
             {**evidence, "taskNumber": task.number, "dueAt": task.due_at and task.due_at.isoformat()},
         )
-    if machine.status == EQUIPMENT_NORMAL and not tasks:
+    if machine.status == EQUIPMENT_NORMAL and not tasks and not machine.failed_check:
         yield Finding(ITEM_TYPE, machine.code, evidence=evidence)
 
 

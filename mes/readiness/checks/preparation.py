@@ -15,6 +15,8 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from mes.line_setup.checks import queries as checks
+from mes.line_setup.checks.models import Verdict
 from mes.readiness.device_values import DeviceValue, find_device_value
 from mes.readiness.models import ConfirmMode, DataSource, Gate, PrepConfirmation, PrepPolicy
 from mes.readiness.registry import Check, Facts, Finding
@@ -74,6 +76,8 @@ def _judge(policy: PrepPolicy, facts: Facts, confirmations: dict[tuple[str, str]
     fault = None
     if policy.data_source == DataSource.DEVICE:
         fault = _judge_device(policy, facts, evidence)
+    elif policy.data_source == DataSource.RECORD:
+        fault = _judge_records(policy, facts, evidence)
     elif policy.data_source == DataSource.SYSTEM:
         fault = _judge_confirmation(policy, facts, confirmations, evidence, source=DataSource.SYSTEM)
     if policy.confirm_mode == ConfirmMode.MANUAL:
@@ -114,6 +118,34 @@ def _judge_confirmation(
         return Fault("PREP_LAPSED", _("“%(name)s” was confirmed too long ago to count.") % {"name": policy.name}, todo)
     reason = _("“%(name)s” is not confirmed.") if by_person else _("“%(name)s” is not reported as done.")
     return Fault("PREP_NOT_CONFIRMED" if by_person else "PREP_NOT_REPORTED", reason % {"name": policy.name}, todo)
+
+
+def _judge_records(policy: PrepPolicy, facts: Facts, evidence: dict[str, Any]) -> Fault | None:
+    """Look for a fresh check that passed, of all on the line that the form is about."""
+    form = policy.form
+    assert form is not None and policy.max_age_minutes is not None  # by constraint
+    codes = checks.list_subjects(form, facts.run.line)
+    latest = checks.find_latest([(form.pk, code) for code in codes])
+    found = {code: latest.get((form.pk, code)) for code in codes}
+    evidence["formCode"] = form.code
+    evidence["records"] = [
+        {"subjectCode": code, "verdict": row.verdict, "at": row.at.isoformat(), "operator": row.operator}
+        for code, row in found.items()
+        if row is not None
+    ]
+    since = facts.now - timedelta(minutes=policy.max_age_minutes)
+    missing = [code for code, row in found.items() if row is None or row.at < since]
+    failed = [code for code, row in found.items() if row is not None and row.verdict != Verdict.PASS]
+    named = {"name": policy.name, "minutes": policy.max_age_minutes, "form": form.name}
+    todo = policy.instruction or _("Fill in “%(form)s” on the page “Checks”.") % named
+    if failed:
+        reason = _("“%(name)s” failed at %(codes)s.") % {**named, "codes": ", ".join(failed)}
+        return Fault("PREP_RECORD_FAILED", reason, todo)
+    if missing or not codes:
+        what = ", ".join(missing) or facts.run.line.code
+        reason = _("“%(name)s” was not checked within the last %(minutes)d min: %(codes)s.") % {**named, "codes": what}
+        return Fault("PREP_RECORD_STALE", reason, todo)
+    return None
 
 
 def _judge_device(policy: PrepPolicy, facts: Facts, evidence: dict[str, Any]) -> Fault | None:

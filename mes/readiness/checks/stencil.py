@@ -57,6 +57,13 @@ def _faults(stencil: Tool, facts: Facts) -> Iterator[Fault]:
             _("Stencil “%(stencil)s” is reported as: %(status)s.") % {**named, "status": stencil.get_status_display()},
             _("Take another stencil, or wait until it is reported ready."),
         )
+    if stencil.failed_check and stencil.status in ("", ToolStatus.READY):
+        yield (
+            "STENCIL_NOT_READY",
+            _("The latest check of stencil “%(stencil)s” by %(forms)s failed.")
+            % {**named, "forms": stencil.failed_check},
+            _("Put right what was found, and record a check that passes, or take another stencil."),
+        )
     yield from _find_wear(stencil, facts, named)
 
 

@@ -56,6 +56,11 @@ GET /api/stencils
 GET /api/stencils/{stencil_id}
 GET /api/time-rules
 GET /api/time-rules/{id}
+GET /api/check-forms
+GET /api/check-forms/{code}
+GET /api/check-records
+GET /api/check-records/due
+GET /api/check-records/{id}
 GET /api/tools
 GET /api/tools/{tool_id}
 """
@@ -324,6 +329,11 @@ PATCH /api/stations/{code}
 POST /api/stencils
 DELETE /api/stencils/{stencil_id}
 PATCH /api/stencils/{stencil_id}
+POST /api/check-forms
+DELETE /api/check-forms/{code}
+PATCH /api/check-forms/{code}
+POST /api/check-records
+POST /api/check-records/{id}/verify
 POST /api/tools
 DELETE /api/tools/{tool_id}
 PATCH /api/tools/{tool_id}

@@ -15,7 +15,7 @@ EXEMPT = {
         mes_storedfile mes_storedfilepart mes_routeversionfile
         mes_signature mes_runactivation mes_approval mes_unitalias
         execution_oqcsample execution_oqcitem mes_holdrulenotice mes_signon
-        mes_load mes_loadmark mes_loadscan mes_lotevent mes_slotlock
+        mes_checkrecord mes_load mes_loadmark mes_loadscan mes_lotevent mes_slotlock
         execution_deviation execution_reworktask execution_reworktask_defects execution_repairrecord
         """,
     "what machines and other systems report": """

@@ -20,7 +20,7 @@ STAYS = {
     "master data": """
         mes_bomitem mes_datacollectionspec mes_equipment mes_faitemplate mes_line mes_mappingexample mes_material
         mes_operation mes_preppolicy mes_routeexecutionconfig mes_routing mes_routingstep mes_routeversion mes_source
-        mes_station mes_referenceunit mes_stationgroup mes_tool mes_materiallot mes_timeruledefinition
+        mes_station mes_referenceunit mes_stationgroup mes_checkform mes_tool mes_materiallot mes_timeruledefinition
         mes_holdrule execution_defectcode execution_defectalias execution_samplingrule execution_samplingstate
         execution_defectcatalogue mes_holdrulenotice mes_qualification
         mes_setuplist mes_setupitem mes_setupitem_alternates mes_setupitem_tools mes_slotlock
