@@ -325,6 +325,7 @@ SPECTACULAR_SETTINGS = {
         "SetUpListStatus": "mes.line_setup.set_up_lists.models.SetUpListStatus",
         "LoadVerify": "mes.line_setup.loads.models.Verify",
         "LoadState": "mes.line_setup.loads.models.LoadState",
+        "ToolKind": "mes.line_setup.tools.models.ToolKind",
         "TimeRuleAction": "mes.time_rules.choices.TimeRuleAction",
         "EventStatus": "mes.platform.outbox.models.EventStatus",
         "RunStatus": "mes.production.models.RunStatus",
