@@ -15,10 +15,13 @@ from rest_framework import serializers
 
 from mes import errors
 from mes.line_setup.models import Tool
+from mes.line_setup.set_up_lists import services as set_up_lists
+from mes.line_setup.set_up_lists.models import SetUpItem, SetUpList, SetUpListStatus
+from mes.line_setup.set_up_lists.rules import ItemInput
 from mes.line_setup.tools import services as tools
 from mes.line_setup.tools.api import ToolRowSerializer
 from mes.plant import api as plant
-from mes.plant.models import BomItem, Equipment, Material, Operation, Station, StationGroup
+from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.platform.accounts.roles import Capability
 from mes.platform.files.queries import find_there
 from mes.routing import services
@@ -28,7 +31,7 @@ from mes.routing.work_instructions import file_ids
 from mes.specs import api as specs
 from mes.specs.models import DataCollectionSpec
 from mes.spreadsheets.columns import Column, columns_of, flat
-from mes.spreadsheets.rows import ConfigRowSerializer, StepRowSerializer, of_many
+from mes.spreadsheets.rows import ConfigRowSerializer, ItemRowSerializer, StepRowSerializer, names_in, of_many
 
 BATCH = 250
 Key = tuple[Any, ...]
@@ -130,6 +133,10 @@ class SheetCollection:
     def left_over(self, keys: Collection[Key]) -> list[Outcome]:
         """Return what goes because no row has its key: nothing, as a rule."""
         return []
+
+    def changed_besides(self, present: Any, candidate: Any) -> tuple[str, ...]:
+        """Return the names of what differs beside columns of the table: nothing, as a rule."""
+        return ()
 
     def write(self, outcomes: Sequence[Outcome]) -> None:
         """Write what differs (inside a transaction, after the locks)."""
@@ -311,6 +318,94 @@ class _Steps(SheetCollection):
             services.update_route(code=code, steps=steps[code])
 
 
+class _SetUpItems(SheetCollection):
+    """Items of set-up lists: the rows of a route on a line are those of its newest list. Where that is released, what
+    differs makes the next revision.
+    """
+
+    def rows(self) -> QuerySet[Any]:
+        """Return the items of the newest lists, with all that they name."""
+        of_place = SetUpList.objects.filter(route=models.OuterRef("route"), line=models.OuterRef("line"))
+        newest = SetUpList.objects.filter(
+            revision=models.Subquery(of_place.order_by("-revision").values("revision")[:1])
+        )
+        items = SetUpItem.objects.filter(set_up_list__in=newest.values("pk"))
+        related = items.select_related("set_up_list__route", "set_up_list__line", "station", "material")
+        return related.prefetch_related("alternates", "tools")
+
+    def lock(self, present: Iterable[Any], keys: Collection[Key]) -> None:
+        """Lock the routes, and so their lists: whoever makes one locks its route."""
+        lock(Routing, code__in={key[0] for key in keys if key[0]})
+        lock(SetUpList, pk__in={item.set_up_list_id for item in present})
+
+    def changed_besides(self, present: Any, candidate: Any) -> tuple[str, ...]:
+        """Return what is kept in tables of its own."""
+        if present is None:
+            return ()
+        names = ("alternates", "tools")
+        return tuple(name for name in names if set(names_in(present, name)) != set(names_in(candidate, name)))
+
+    def left_over(self, keys: Collection[Key]) -> list[Outcome]:
+        """Return the items of the named routes and lines that no row names."""
+        shown, gone = self.serializer(), []
+        places = {key[:2] for key in keys}
+        for item in (
+            self.rows().filter(set_up_list__route__code__in={place[0] for place in places}).order_by(*self.order)
+        ):
+            before = flat(shown.to_representation(item), self.columns)
+            key = self.identify(before)
+            if key[:2] in places and key not in keys:
+                gone.append(Outcome(None, key, item, None, before, dict.fromkeys(before)))
+        return gone
+
+    def judge(self, outcomes: Sequence[Outcome], rows: Mapping[Any, int]) -> Iterator[Problem]:
+        """Ask the rules of lists about the rows of each route on each line."""
+        for (_route, line_code), of_place in self._by_place(outcomes).items():
+            line = Line.objects.filter(code=line_code).first()
+            if line is None:
+                continue  # told at its row
+            items = [self._as_input(outcome) for outcome in of_place]
+            found = set_up_lists.find_problems(items, line, *set_up_lists.look_up(items))
+            for outcome, problems in zip(of_place, found, strict=True):
+                for field, message in problems:
+                    yield Problem(outcome.row or 0, field, "VALIDATION_ERROR", message)
+
+    def _by_place(self, outcomes: Sequence[Outcome]) -> dict[tuple[Any, Any], list[Outcome]]:
+        """Return what is to be there, by route and line."""
+        found: dict[tuple[Any, Any], list[Outcome]] = {}
+        for outcome in outcomes:
+            if outcome.row is not None:
+                found.setdefault((outcome.key[0], outcome.key[1]), []).append(outcome)
+        return found
+
+    def _as_input(self, outcome: Outcome) -> ItemInput:
+        item: Any = outcome.candidate or outcome.present
+        return ItemInput(
+            station_code=item.station.code,
+            slot=item.slot,
+            kind=item.kind,
+            material_code=item.material.code if item.material else None,
+            alternates=names_in(item, "alternates"),
+            quantity_per_unit=item.quantity_per_unit,
+            ref_des=item.ref_des,
+            tool_ids=names_in(item, "tools"),
+            program=item.program,
+        )
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Have the service replace the items of drafts, or make the next revision of what is released."""
+        changed = {outcome.key[:2] for outcome in outcomes if outcome.action}
+        by_place = self._by_place(outcomes)
+        for route_code, line_code in sorted(changed):
+            items = [self._as_input(outcome) for outcome in by_place.get((route_code, line_code), ())]
+            lists = SetUpList.objects.filter(route__code=route_code, line__code=line_code)
+            newest = lists.order_by("-revision").first()
+            if newest is not None and newest.status == SetUpListStatus.DRAFT:
+                set_up_lists.replace_items(newest.pk, items=items)
+            else:
+                set_up_lists.create(route_code=route_code, line_code=line_code, items=items, by="")
+
+
 def _find_refusal(route: Routing) -> str:
     """Return what is wrong with a route by itself, made before what holds today."""
     try:
@@ -421,6 +516,19 @@ COLLECTIONS: tuple[SheetCollection, ...] = (
         named_by="routing__code",
         capabilities=_ROUTES,
         note=gettext_lazy("The rows of a route are its steps: a step without a row is removed."),
+    ),
+    _SetUpItems(
+        "setup-items",
+        gettext_lazy("Items of set-up lists"),
+        SetUpItem,
+        ItemRowSerializer,
+        key=["routeCode", "lineCode", "stationCode", "slot"],
+        order=["set_up_list__route__code", "set_up_list__line__code", "station__code", "slot"],
+        named_by="set_up_list__route__code",
+        note=gettext_lazy(
+            "The rows of a route on a line are its newest list: an item without a row is removed. Of a released list, "
+            "what differs makes a draft of the next revision."
+        ),
     ),
 )
 BY_NAME = {collection.name: collection for collection in COLLECTIONS}

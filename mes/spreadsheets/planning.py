@@ -309,7 +309,7 @@ class _Planner:
         outcome = Outcome(row.number, key, thing, None, before, before)
         if checked is not None:
             after = flat(self.serializer.to_representation(checked), self.collection.columns)
-            changed = _changed(thing, checked)
+            changed = (*_changed(thing, checked), *self.collection.changed_besides(thing, checked))
             if thing is None or (changed and not all(is_same(before[name], after[name]) for name in after)):
                 outcome = Outcome(row.number, key, thing, checked, before, after, changed)
         self.plan.outcomes.append(outcome)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError as ModelValidationError
@@ -11,10 +12,12 @@ from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
 from mes import errors
-from mes.plant.models import Operation
+from mes.line_setup.set_up_lists.api import MOST_DESIGNATORS, MOST_NAMES
+from mes.line_setup.set_up_lists.models import SetUpItem, SetUpItemKind
+from mes.plant.models import Line, Material, Operation, Station
 from mes.platform.http.envelope import camel_case
 from mes.platform.http.master_data import OptionalTextField
-from mes.platform.http.serializers import CodeRelatedField, StrictModelSerializer
+from mes.platform.http.serializers import CodeField, CodeRelatedField, StrictModelSerializer
 from mes.routing.api import LARGEST_STEP_NO, ROUTE_SCOPES, ConfigSerializer
 from mes.routing.models import RouteExecutionConfig, Routing, RoutingStep
 from mes.routing.services import (
@@ -128,6 +131,98 @@ class StepRowSerializer(OneOfMany, StrictModelSerializer):
     class Meta:
         model = RoutingStep
         fields = ("routeCode", "stepNo", "operationCode", "sourceStepKey")
+
+
+def names_in(item: Any, relation: str) -> list[str]:
+    """Return the codes of the alternates or tools of an item, as a sheet has them or as they are kept."""
+    given: list[str] | None = item.__dict__.get(f"sheet_{relation}")
+    if given is not None:
+        return given
+    if item.pk is None:
+        return []
+    return sorted(thing.code if relation == "alternates" else thing.tool_id for thing in getattr(item, relation).all())
+
+
+class _OfListField(CodeRelatedField):
+    """The route or the line of an item: of a new one, as the sheet has it."""
+
+    def get_attribute(self, instance: Any) -> Any:
+        """Return it."""
+        given = instance.__dict__.get(f"sheet_{self.source}")
+        return given if given is not None else getattr(instance.set_up_list, str(self.source))
+
+
+class _NamesField(serializers.ListField):
+    """Alternates or tools, by their codes."""
+
+    def get_attribute(self, instance: Any) -> Any:
+        """Return them."""
+        return names_in(instance, str(self.source))
+
+
+class ItemRowSerializer(OneOfMany, StrictModelSerializer):
+    """An item with the route and the line of its list."""
+
+    routeCode = _OfListField(source="route", queryset=Routing.objects.all(), not_found=errors.RouteNotFound)
+    lineCode = _OfListField(source="line", queryset=Line.objects.all(), not_found=errors.LineNotFound)
+    stationCode = CodeRelatedField(source="station", queryset=Station.objects.all(), not_found=errors.StationNotFound)
+    slot = CodeField()
+    kind = serializers.ChoiceField(choices=SetUpItemKind.choices, required=False)
+    materialCode = CodeRelatedField(
+        source="material",
+        queryset=Material.objects.all(),
+        not_found=errors.MaterialNotFound,
+        required=False,
+        allow_null=True,
+    )
+    alternates = _NamesField(child=CodeField(), required=False, allow_null=True, max_length=MOST_NAMES)
+    quantityPerUnit = serializers.DecimalField(
+        source="quantity_per_unit",
+        max_digits=14,
+        decimal_places=4,
+        coerce_to_string=False,
+        required=False,
+        allow_null=True,
+    )
+    refDes = serializers.ListField(
+        source="ref_des",
+        child=serializers.CharField(max_length=100),
+        required=False,
+        allow_null=True,
+        max_length=MOST_DESIGNATORS,
+    )
+    toolIds = _NamesField(source="tools", child=CodeField(), required=False, allow_null=True, max_length=MOST_NAMES)
+    program = OptionalTextField(max_length=100)
+
+    class Meta:
+        model = SetUpItem
+        fields = (
+            "routeCode",
+            "lineCode",
+            "stationCode",
+            "slot",
+            "kind",
+            "materialCode",
+            "alternates",
+            "quantityPerUnit",
+            "refDes",
+            "toolIds",
+            "program",
+        )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Make what would be saved. What items may say, the rules of lists are asked about all of them."""
+        present = self.instance
+        item = copy.copy(present) if isinstance(present, SetUpItem) else SetUpItem()
+        emptied = {"alternates": [], "tools": [], "ref_des": [], "quantity_per_unit": Decimal(1)}
+        for name, given in attrs.items():
+            value = emptied.get(name) if given is None else given
+            if name in ("route", "line", "alternates", "tools"):
+                item.__dict__[f"sheet_{name}"] = value
+            else:
+                setattr(item, name, value)
+        self.candidate = item
+        return attrs
 
 
 def of_many(serializer: type[serializers.Serializer]) -> type[serializers.Serializer]:

@@ -11,7 +11,9 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mes.plant.models import BomItem, Equipment, Material, Operation, Station, StationGroup
+from mes.line_setup.models import Tool
+from mes.line_setup.set_up_lists.models import SetUpItem, SetUpList
+from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.platform.accounts.roles import Role
 from mes.platform.http.tables import guarded, unguarded
 from mes.routing.models import RouteExecutionConfig, Routing, RoutingStep
@@ -66,6 +68,12 @@ def make_odd_plant(names: list[str], floats: list[float | None], items: list[lis
             trigger_rule=document,
         )
     route = Routing.objects.create(code="@R", name="r")
+    Tool.objects.create(tool_id="=T", kind="FIXTURE")
+    line = Line.objects.create(code="-L", name="l", process_type="SMT")
+    set_up_list = SetUpList.objects.create(route=route, line=line, revision=3)
+    item = SetUpItem.objects.create(set_up_list=set_up_list, station=station, slot="=1", material=material)
+    item.alternates.add(child)
+    SetUpItem.objects.create(set_up_list=set_up_list, station=station, slot="007", kind="PROGRAM", program="+p")
     RoutingStep.objects.create(routing=route, step_no=10, operation=operation, source_step_key=name(3)[:100])
     RoutingStep.objects.create(routing=route, step_no=1_000_000, operation=operation)
     for number, listed in enumerate(items):
