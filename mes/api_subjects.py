@@ -143,6 +143,7 @@ SUBJECTS = (
         "Line set-up",
         "Tools, stencils and solder paste, what is bound to a line, and what its slots must hold.",
         (
+            "loads",
             "tools",
             "check-forms",
             "check-records",
@@ -151,8 +152,8 @@ SUBJECTS = (
             "solder-paste-usages",
             "setup-lists",
         ),
-        "TOOL_NOT_FOUND CHECK_FORM_NOT_FOUND CHECK_RECORD_NOT_FOUND CHECK_SUBJECT_MISMATCH CHECK_NOT_TO_VERIFY "
-        "CHECK_VERIFIER_IS_RECORDER SETUP_LIST_NOT_FOUND LIST_RELEASED ROUTE_NOT_FOUND "
+        "LOAD_NOT_FOUND TOOL_NOT_FOUND CHECK_FORM_NOT_FOUND CHECK_RECORD_NOT_FOUND CHECK_SUBJECT_MISMATCH "
+        "CHECK_NOT_TO_VERIFY CHECK_VERIFIER_IS_RECORDER SETUP_LIST_NOT_FOUND LIST_RELEASED ROUTE_NOT_FOUND "
         "STENCIL_NOT_FOUND LINE_NOT_FOUND LINE_OCCUPIED BOUND_ELSEWHERE NOT_BOUND EDIT_CONFLICT SCAN_TYPE_MISMATCH",
     ),
     Subject(

@@ -280,6 +280,10 @@ class SetUpListNotFound(NotFound):
     code, message = "SETUP_LIST_NOT_FOUND", _("There is no set-up list “{code}”, or it is not released.")
 
 
+class LoadNotFound(NotFound):
+    code, message = "LOAD_NOT_FOUND", _("There is no load “{code}”; it may have been corrected.")
+
+
 class ToolNotFound(NotFound):
     code, message = "TOOL_NOT_FOUND", _("There is no tool “{code}”.")
 

@@ -63,6 +63,16 @@ KNOWN_OF_A_THING = {
 TIMES = sorted({f"{door} {'.'.join(path)}" for door, path, schema in FIELDS if schema.get("format") == "date-time"})
 
 
+BY_END = {
+    "active-run": {"runNo": "RUN-1"},
+    "track-in": {"runNo": "RUN-1", "sn": "SN-2"},
+    "track-out": {"runNo": "RUN-1", "sn": "SN-1", "result": "FAIL"},
+    "loads": {"slot": "F1", "program": "TOP"},
+    "unload": {"slot": "F1"},
+    "correct": {"reason": "wrong"},
+}
+
+
 def body_of(door: str) -> dict[str, Any]:
     """Return a body that its door would take, of a plant that is made here."""
     if "/ingest/" in door:
@@ -70,14 +80,10 @@ def body_of(door: str) -> dict[str, Any]:
     plant = make_plant()
     Equipment.objects.create(code="EQ-1", name="Oven", station=plant.stations["REF-01"])
     into_oven(api_client(Role.ADMIN))
+    if (last := door.rsplit("/", 1)[-1]) in BY_END:
+        return {**BY_END[last]}
     if "/material-lots/" in door:
         return {"kind": "OPENED"}
-    if door.endswith("active-run"):
-        return {"runNo": "RUN-1"}
-    if door.endswith("track-in"):
-        return {"runNo": "RUN-1", "sn": "SN-2"}
-    if door.endswith("track-out"):
-        return {"runNo": "RUN-1", "sn": "SN-1", "result": "FAIL"}
     if "/check-records" in door:
         values = [{"name": "Clean and tidy", "valueBoolean": True}, {"name": "Grounding works", "valueBoolean": True}]
         return {"formCode": "DAILY", "subjectCode": "SMT-01", "values": values}
@@ -107,6 +113,7 @@ def code_of(name: str, at: str) -> str | None:
     codes = {"track-in": "SMT-01", "active-run": "SMT-A"}
     method, address = door.split(" ")
     address = address.replace("{code}", codes.get(door.rsplit("/", 1)[-1], "REF-01")).replace("{tool_id}", "T-1")
+    address = address.replace("{id}", "1")
     body = with_time(door, path, at)
     if "production" in path:
         make_plant()

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from mes import errors
-from mes.line_setup.loads import queries, services
+from mes.line_setup.loads import corrections, queries, services
 from mes.line_setup.loads.models import Load, LoadState, Verify
 from mes.line_setup.loads.services import Scanned
 from mes.line_setup.lots.models import MOST
@@ -209,3 +209,61 @@ class StationLoadsViewSet(GenericViewSet):
         check_new_code("slot", slot)
         services.unlock(code, slot, reason=body["reason"], by=operator_name(request))
         return Response(UnlockAnswer({"stationCode": code, "slot": slot, "locked": False}).data)
+
+
+class CorrectionRequest(StrictSerializer):
+    """What was wrong of a load: that it was (`isVoid`), or its lot, its slot or its beginning."""
+
+    reason = DecisionReasonField()
+    isVoid = serializers.BooleanField(required=False)
+    lotId = ScannedField(scans.LOT, required=False, allow_null=True)
+    slot = CodeField(required=False, allow_null=True)
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """Add when it began, by a name that no attribute may have."""
+        since = OffsetDateTimeField(required=False, allow_null=True, source="since", help_text="When it began.")
+        return {**super().get_fields(), "from": since}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Take what makes it void, or what is right."""
+        is_void = bool(attrs.get("is_void"))
+        if is_void == any(attrs.get(name) is not None for name in ("lot_id", "slot", "since")):
+            raise serializers.ValidationError({"isVoid": _("Say that it is void, or what is right.")})
+        if attrs.get("slot") is not None:
+            check_new_code("slot", attrs["slot"])
+        return attrs
+
+
+class CorrectionAnswer(serializers.Serializer):
+    """The load as it is right, and what that changes of units."""
+
+    load = LoadAnswer(allow_null=True, help_text="Null of a void one.")
+    gained = serializers.IntegerField(allow_null=True, help_text="Units that have its lot now and did not before.")
+    lost = serializers.IntegerField(allow_null=True, help_text="Units that had its lot and have it no more.")
+
+
+class LoadCorrectionViewSet(GenericViewSet):
+    """Putting right what was said of a slot."""
+
+    queryset = Load.objects.none()
+    serializer_class = CorrectionAnswer
+    capabilities = {"correct": (Capability.HOLD,)}  # by which boards may come to be held
+
+    @extend_schema(
+        operation_id="loads_correct_create",
+        summary="Correct a load",
+        description="Nothing is deleted: its marks are voided with the reason, and others take their place. The load "
+        "as it is right has an id of its own, and may be corrected again.",
+        request=CorrectionRequest,
+        responses=CorrectionAnswer,
+        examples=[
+            OpenApiExample("Another reel", value={"reason": "Scanned the box", "lotId": "R-0816"}, request_only=True)
+        ],
+    )
+    def correct(self, request: Request, pk: int) -> Response:
+        """Correct it."""
+        body = read(CorrectionRequest, request)
+        given = {name: value for name, value in body.items() if value is not None}
+        done = corrections.correct(pk, by=operator_name(request), **given)
+        answer = {"load": done.load, "gained": done.gained, "lost": done.lost}
+        return Response(CorrectionAnswer(answer).data)

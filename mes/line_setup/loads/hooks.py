@@ -28,3 +28,10 @@ def tell(change: Change) -> None:
     """Call what is registered."""
     for listener in loads_changed:
         listener(change)
+
+
+# watch(lot_ids, tool_ids, since): called in the transaction of a correction, under its locks, before anything is
+# written; returns a function that is called after all was written and says of how many units it is told now that they
+# have one of these lots or tools (gained), and of how many no more (lost).
+Watch = Callable[[Collection[int], Collection[int], datetime], Callable[[], tuple[int, int]]]
+correction_watchers: Hook[Watch] = Hook()

@@ -241,7 +241,7 @@ def _unload(scanned: Scanned) -> list[Load]:
     asked_at = timezone.now()
     station = find_station(scanned.station_code)
     check_bounds(scanned.at or asked_at, now=asked_at)
-    item = _find_lot(scanned.lot_id) if scanned.lot_id else None
+    item = find_lot(scanned.lot_id) if scanned.lot_id else None
     thing = None if item is None else as_thing(item)
     wherever = Slot(Place("station", station.pk), scanned.slot)
     item, shelves = lock_and_read([Touch(wherever, thing, scanned.at or asked_at)], [station], item)
@@ -390,9 +390,14 @@ def record(shelves: Shelves, marks: Sequence[LoadMark]) -> None:
     """Keep marks of slots that were read under the locks, and tell what changed, if anything."""
     kept, change = book.write(shelves, marks)
     if change is not None:
-        _end_usages(change.lots)
-        emit(_event(kept, change))
-        hooks.tell(change)
+        tell_change(kept, change)
+
+
+def tell_change(marks: Sequence[LoadMark], change: hooks.Change) -> None:
+    """Tell what marks changed, after all was written."""
+    _end_usages(change.lots)
+    emit(_event(marks, change))
+    hooks.tell(change)
 
 
 def _end_usages(lot_ids: Iterable[int]) -> None:
@@ -405,7 +410,7 @@ def _event(marks: Sequence[LoadMark], change: hooks.Change) -> NewEvent:
     latest = marks[-1]
     return NewEvent(
         event_type=EventType.LOAD_CHANGED,
-        key=f"load-changed:{latest.pk}",
+        key=f"load-changed:{latest.pk}{':voided' if latest.voided_at else ''}",
         entity_type="STATION" if latest.station_id else "LINE",
         entity_id=latest.station.code if latest.station else latest.line.code if latest.line else "",
         occurred_at=latest.at,
@@ -432,11 +437,12 @@ def _owner_of(shelf: Shelf) -> Place:
 
 def _find_item(scanned: Scanned) -> MaterialLot | Tool | str:
     if scanned.lot_id:
-        return _find_lot(scanned.lot_id)
+        return find_lot(scanned.lot_id)
     return _find_tool(scanned.tool_id) if scanned.tool_id else scanned.program
 
 
-def _find_lot(lot_id: str) -> MaterialLot:
+def find_lot(lot_id: str) -> MaterialLot:
+    """Return a lot. Raises LotNotFound, ScanTypeMismatch."""
     return _find(MaterialLot.objects, errors.LotNotFound, "lot_id", lot_id, _LOT_KINDS)
 
 

@@ -326,6 +326,7 @@ PATCH /api/station-groups/{code}
 POST /api/stations
 DELETE /api/stations/{code}
 PATCH /api/stations/{code}
+POST /api/loads/{id}/correct
 POST /api/stencils
 DELETE /api/stencils/{stencil_id}
 PATCH /api/stencils/{stencil_id}

@@ -1,0 +1,120 @@
+"""A wrong scan is put right: marks are voided, and the loads are read again."""
+
+from typing import Any
+
+import pytest
+from rest_framework.test import APIClient
+
+from mes.line_setup.loads import hooks
+from mes.line_setup.loads.models import Load, LoadMark
+from mes.platform.accounts.roles import Role
+from mes.platform.hooks import Hook
+from mes.platform.outbox.models import MesEvent
+from tests.execution.support import assert_done, assert_refused
+from tests.factories import api_client
+from tests.line_setup.loads.support import PLACER, ago, make_placers, make_reel, scan, take_out, text, there, told
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def operator() -> APIClient:
+    make_placers()
+    for lot in ("A", "B", "C"):
+        make_reel(lot)
+    return api_client(Role.OPERATOR)
+
+
+@pytest.fixture
+def supervisor(operator: APIClient) -> APIClient:
+    return api_client(Role.SUPERVISOR)
+
+
+def load(client: APIClient, slot: str, lot: str, minutes: float, **body: Any) -> str:
+    return assert_done(scan(client, slot, lot, at=text(ago(minutes)), **body), 201)["id"]
+
+
+def correct(client: APIClient, load_id: str, **body: Any) -> Any:
+    return client.post(f"/api/loads/{load_id}/correct", {"reason": "the wrong box", **body})
+
+
+def test_a_void_load_brings_back_what_it_ended(operator, supervisor):
+    load(operator, "F1", "A", 9)
+    before = told()
+    wrong = load(operator, "F1", "B", 5, action="REPLACE")
+    scan(operator, "F1", "B")  # repeated
+    answer = assert_done(correct(supervisor, wrong, isVoid=True))
+    assert answer == {"load": None, "gained": None, "lost": None}
+    assert told() == before
+    assert LoadMark.objects.filter(void_reason="the wrong box").count() == 2
+    assert_refused(correct(supervisor, wrong, isVoid=True), "LOAD_NOT_FOUND", 404)
+    event = MesEvent.objects.get(event_type="MATERIAL_CORRECTED")
+    assert (event.payload["loadId"], event.payload["newLoadId"]) == (int(wrong), None)
+
+
+def test_another_lot_goes_and_ends_as_the_wrong_one_did(operator, supervisor):
+    wrong = load(operator, "F1", "A", 9)
+    assert_done(take_out(operator, slot="F1", lotId="A", at=text(ago(3))))
+    [(_slot, _lot, since, until)] = told()
+    right = assert_done(correct(supervisor, wrong, lotId="B"))["load"]
+    assert told() == [("F1", "B", since, until)]
+    again = assert_done(correct(supervisor, right["id"], lotId="C"))["load"]  # a correction of a corrected load
+    assert told() == [("F1", "C", since, until)]
+    assert again["id"] not in (wrong, right["id"])
+
+
+def test_another_slot_and_another_beginning(operator, supervisor):
+    wrong = load(operator, "F1", "A", 9)
+    moved = assert_done(correct(supervisor, wrong, slot="F2"))["load"]
+    assert there() == [(PLACER, "F2", "A", "ACTIVE")]
+    earlier = ago(20)
+    assert_done(correct(supervisor, moved["id"], **{"from": text(earlier)}))
+    assert told() == [("F2", "A", earlier, None)]
+
+
+def test_a_load_that_the_wrong_one_took_from_another_line_is_there_again(operator, supervisor):
+    load(operator, "F1", "A", 9, station="SMT-12")
+    wrong = load(operator, "F1", "A", 5, move=True)
+    assert_done(correct(supervisor, wrong, lotId="B"))
+    assert there() == [(PLACER, "F1", "B", "ACTIVE"), ("SMT-12", "F1", "A", "ACTIVE")]
+
+
+def test_who_counts_units_says_what_changed(operator, supervisor, monkeypatch):
+    watched: list[Any] = []
+
+    def watch(lots: Any, tools: Any, since: Any) -> Any:
+        watched.append((list(lots), Load.objects.count()))
+        return lambda: (3, 4)
+
+    hook: Hook[Any] = Hook()
+    hook.register(watch)
+    monkeypatch.setattr(hooks, "correction_watchers", hook)
+    answer = assert_done(correct(supervisor, load(operator, "F1", "A", 9), lotId="B"))
+    assert (answer["gained"], answer["lost"], len(watched[0][0])) == (3, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "status"),
+    [
+        ({}, "VALIDATION_ERROR", 400),
+        ({"isVoid": True, "slot": "F2"}, "VALIDATION_ERROR", 400),
+        ({"isVoid": True, "reason": " "}, "VALIDATION_ERROR", 400),
+        ({"slot": "F\u200b"}, "VALIDATION_ERROR", 400),
+        ({"lotId": "NONE"}, "LOT_NOT_FOUND", 404),
+        ({"from": "2999-01-01T00:00:00Z"}, "VALIDATION_ERROR", 400),
+        ({"from": "2190-01-01T00:00:00Z"}, "EVENT_TIME_IN_FUTURE", 422),
+    ],
+    ids=repr,
+)
+def test_bad_corrections(operator, supervisor, body, code, status):
+    wrong = load(operator, "F1", "A", 9)
+    before = told()
+    assert_refused(correct(supervisor, wrong, **body), code, status)
+    assert told() == before
+
+
+def test_it_ends_after_it_began_and_operators_correct_nothing(operator, supervisor):
+    wrong = load(operator, "F1", "A", 9)
+    load(operator, "F1", "B", 5, action="REPLACE")
+    assert_refused(correct(supervisor, wrong, **{"from": text(ago(2))}), "VALIDATION_ERROR", 400)
+    assert_refused(correct(operator, wrong, isVoid=True), "PERMISSION_DENIED", 403)
