@@ -14,6 +14,7 @@ class ExecutionConfig(AppConfig):
         from execution.data import what_if
         from execution.data.lists import VALUES
         from execution.deviations import services as deviations
+        from execution.materials import corrections
         from execution.quality import attachable
         from execution.quality.defect_codes import engineer_work as unknown_codes
         from execution.quality.defect_codes import services as defect_codes
@@ -29,6 +30,7 @@ class ExecutionConfig(AppConfig):
         from execution.quality.repair import reentries
         from execution.tracked import TRACKED
         from execution.transfers.scrap_undoing import KIND
+        from mes.line_setup.loads.hooks import correction_watchers
         from mes.plant import scans
         from mes.platform.database import retention
         from mes.platform.database.references import user_finders
@@ -71,6 +73,7 @@ class ExecutionConfig(AppConfig):
         scans.sources.register(*scan_sources.SOURCES)
         scans.readers.register(scan_sources.read)
         holders.register(time_holds.hold_out_of_time)
+        correction_watchers.register(corrections.watch)
         scrap_finders.register(queries.find_scrap_times)
         units_placed.register(hooks.announce_all)
         run_ended.register(first_articles.cancel_open)
