@@ -44,7 +44,7 @@ def test_a_void_load_brings_back_what_it_ended(operator, supervisor):
     wrong = load(operator, "F1", "B", 5, action="REPLACE")
     scan(operator, "F1", "B")  # repeated
     answer = assert_done(correct(supervisor, wrong, isVoid=True))
-    assert answer == {"load": None, "gained": None, "lost": None}
+    assert answer == {"load": None, "gained": 0, "lost": 0}
     assert told() == before
     assert LoadMark.objects.filter(void_reason="the wrong box").count() == 2
     assert_refused(correct(supervisor, wrong, isVoid=True), "LOAD_NOT_FOUND", 404)
