@@ -75,6 +75,7 @@ ADDED: dict[str, str] = {
     **dict.fromkeys(("minMinutes", "action", "earliestAt", "early"), "time rules have least times"),
     "formCode": "preparations may ask for checks",
     "strokes": "prints of several boards are one use",
+    "traceability": "units say how far they can be traced",
     "note": "machine events keep who had them replayed or dismissed, and why",
 }
 
