@@ -4,6 +4,7 @@
 so rows are written as the services would write them, many at once, and not through the services.
 """
 
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,21 +12,28 @@ from itertools import count
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import Group, User
+from django.db import connection, models, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.plant.models import Line, Operation, OperationKind, Station, StationGroup, StationType
+from mes.platform.accounts import tokens
+from mes.platform.accounts.models import DeviceToken
 from mes.platform.accounts.roles import Role
-from mes.platform.accounts.tokens import issue_token
 from mes.production import runs
 from mes.production.hold_models import HeldUnit, Hold, HoldScope
 from mes.production.models import Run, RunStatus, Unit, UnitStatus, WorkOrder, WorkOrderStatus
 from mes.readiness.models import CheckKind, CheckStatus, ReadinessCheck
-from mes.routing.compilation import compile_route
+from mes.routing.compilation import Compilation, Sources, build, compile_route
 from mes.routing.models import ConfigScope, RouteExecutionConfig, RouteVersion, Routing, RoutingStep
 from mes.specs.models import DataCollectionSpec
 
 Coded = TypeVar("Coded", Line, StationGroup, Station, Operation)
+
+OF_PLANT: tuple[type[models.Model], ...] = (
+    *(Line, StationGroup, Station, Operation),
+    *(DataCollectionSpec, RouteExecutionConfig),
+)
 
 _numbers = count(1)
 
@@ -38,13 +46,20 @@ def make_user(role: Role | str | None = None, *, username: str | None = None, **
     username = username or f"{(role or 'nobody').lower()}-{next(_numbers)}"
     user = User.objects.create_user(username, password="secret", **fields)
     if role is not None:
-        user.groups.add(Group.objects.get_or_create(name=Role(role).group_name)[0])
+        group = Group.objects.get_or_create(name=Role(role).group_name)[0]
+        User.groups.through.objects.create(user=user, group=group)
     return user
 
 
 def make_token(role: Role | str = Role.ADMIN, stations: Iterable[str] = ()) -> str:
     """Issue a token and return its text."""
-    return issue_token(name=f"{role}-{next(_numbers)}", role=role, station_codes=stations)[1]
+    name = f"{role}-{next(_numbers)}"
+    if stations:
+        return tokens.issue_token(name=name, role=role, station_codes=stations)[1]
+    text = f"lk_{secrets.token_urlsafe(32)}"
+    prefix = text[: tokens.PREFIX_LENGTH]
+    DeviceToken.objects.create(name=name, role=role, token_hash=tokens._hash(text), prefix=prefix)
+    return text
 
 
 def api_client(role: Role | str = Role.ADMIN, stations: Iterable[str] = ()) -> APIClient:
@@ -57,11 +72,12 @@ def api_client(role: Role | str = Role.ADMIN, stations: Iterable[str] = ()) -> A
 # --- plant ------------------------------------------------------------------------------------------------
 
 
-def save(built: Sequence[Coded]) -> dict[str, Coded]:
+def save(built: Sequence[Coded], *, into_empty: bool = False) -> dict[str, Coded]:
     """Save what is built, but for those whose code is taken; return all as they are in the database, by code."""
     if not built:
         return {}
-    known = type(built[0]).objects.in_bulk([thing.code for thing in built], field_name="code")
+    codes = [] if into_empty else [thing.code for thing in built]
+    known = type(built[0]).objects.in_bulk(codes, field_name="code")
     type(built[0]).objects.bulk_create([thing for thing in built if thing.code not in known])
     return {thing.code: known.get(thing.code, thing) for thing in built}
 
@@ -126,12 +142,18 @@ def make_route(
     code: str = "ROUTE-1", *, steps: Sequence[tuple[int, str]] = ((10, "PRINT"), (20, "REFLOW")), **fields: Any
 ) -> Routing:
     """Make a route of these (step number, operation code)."""
-    routing = Routing.objects.create(code=code, **{"name": f"Route {code}", "product_code": "BOARD-1", **fields})
     operations = save([build_operation(code) for code in sorted({operation for _step_no, operation in steps})])
-    RoutingStep.objects.bulk_create(
+    return _write_route(code, steps, operations, **fields)[0]
+
+
+def _write_route(
+    code: str, steps: Sequence[tuple[int, str]], operations: dict[str, Operation], **fields: Any
+) -> tuple[Routing, list[RoutingStep]]:
+    routing = Routing.objects.create(code=code, **{"name": f"Route {code}", "product_code": "BOARD-1", **fields})
+    written = RoutingStep.objects.bulk_create(
         RoutingStep(routing=routing, step_no=step_no, operation=operations[operation]) for step_no, operation in steps
     )
-    return routing
+    return routing, written
 
 
 def build_config(
@@ -252,20 +274,35 @@ def make_plant(
     REFLOW: KEY AUTO “Peak Temperature” 235..250 °C, alarm 230..255 HOLD; OBSERVATION AUTO “Conveyor Speed” 55..65
     cm/min. TEST: KEY MANUAL required “Supply Voltage” 3.2..3.4 V. With `units=0`, their first track makes them.
     """
-    line = make_line("SMT-A")
+    with transaction.atomic(savepoint=False):
+        return _write_plant(
+            units=units, authorize=authorize, plan_qty=plan_qty, order_qty=order_qty, run_no=run_no, empty=_is_empty()
+        )
+
+
+def _is_empty() -> bool:
+    """Whether there is nothing yet that a plant could find, or that would count for its route."""
+    there = " OR ".join(f'EXISTS (SELECT FROM "{model._meta.db_table}")' for model in OF_PLANT)
+    with connection.cursor() as cursor:
+        return not cursor.execute(f"SELECT {there}").fetchone()[0]
+
+
+def _write_plant(*, units: int, run_no: str, empty: bool, **of_run: Any) -> Plant:
+    line = save([build_line("SMT-A")], into_empty=empty)["SMT-A"]
     places = {"PRINT": ("PRINTERS", "SMT-01"), "REFLOW": ("OVENS", "REF-01"), "TEST": ("TESTERS", "TST-01")}
-    groups = save([build_group(group) for group, _station in places.values()])
-    stations = save([build_station(code, line=line, group=groups[group]) for group, code in places.values()])
-    operations = save([build_operation(code) for code in places])
-    peak, speed, voltage = _make_specs(operations)
-    routing = make_route(steps=[(10, "PRINT"), (20, "REFLOW"), (30, "TEST")])
-    RouteExecutionConfig.objects.bulk_create(
+    groups = save([build_group(group) for group, _station in places.values()], into_empty=empty)
+    built = [build_station(code, line=line, group=groups[group]) for group, code in places.values()]
+    stations = save(built, into_empty=empty)
+    operations = save([build_operation(code) for code in places], into_empty=empty)
+    specs = peak, speed, voltage = _make_specs(operations)
+    routing, steps = _write_route("ROUTE-1", [(10, "PRINT"), (20, "REFLOW"), (30, "TEST")], operations)
+    configs = RouteExecutionConfig.objects.bulk_create(
         build_config(routing, step_no=step_no, station_type=StationType.MANUAL, station_group=groups[group])
         for step_no, (group, _station) in zip((10, 20, 30), places.values(), strict=True)
     )
-    version, _changed = compile_route(code=routing.code)
+    version = _write_version(routing, steps, configs, specs) if empty else compile_route(code=routing.code)[0]
     sns = [f"SN-{number}" for number in range(1, units + 1)]
-    run = make_run(version, line, run_no=run_no, sns=sns, plan_qty=plan_qty, order_qty=order_qty, authorize=authorize)
+    run = make_run(version, line, run_no=run_no, sns=sns, **of_run)
     return Plant(
         line=line,
         groups=groups,
@@ -282,19 +319,42 @@ def make_plant(
     )
 
 
+def _write_version(
+    routing: Routing,
+    steps: Sequence[RoutingStep],
+    configs: Sequence[RouteExecutionConfig],
+    specs: Sequence[DataCollectionSpec],
+) -> RouteVersion:
+    """Write what compiling gives, from what was written just now: nothing is read again."""
+    by_operation: dict[int, dict[str, DataCollectionSpec]] = {}
+    for spec in sorted(specs, key=lambda spec: spec.name):
+        by_operation.setdefault(spec.operation_id, {})[spec.name] = spec
+    compiled = Compilation(*build(Sources(routing, steps, configs, by_operation, frozenset())))
+    return RouteVersion.objects.create(
+        routing=routing,
+        version_no=1,
+        status=compiled.status,
+        errors=compiled.problems,
+        snapshot=compiled.document,
+        digest=compiled.digest,
+    )
+
+
 def _make_specs(operations: dict[str, Operation]) -> list[DataCollectionSpec]:
     peak = build_spec(
         operations["REFLOW"],
         "Peak Temperature",
-        lsl=235,
-        usl=250,
-        target=245,
+        lsl=235.0,
+        usl=250.0,
+        target=245.0,
         unit="°C",
-        alarm_min=230,
-        alarm_max=255,
+        alarm_min=230.0,
+        alarm_max=255.0,
         alarm_action="HOLD",
     )
-    speed = build_spec(operations["REFLOW"], "Conveyor Speed", item_type="OBSERVATION", lsl=55, usl=65, unit="cm/min")
+    speed = build_spec(
+        operations["REFLOW"], "Conveyor Speed", item_type="OBSERVATION", lsl=55.0, usl=65.0, unit="cm/min"
+    )
     voltage = build_spec(
         operations["TEST"], "Supply Voltage", method="MANUAL", lsl=3.2, usl=3.4, unit="V", is_required=True
     )

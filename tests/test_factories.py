@@ -1,18 +1,24 @@
 """The factories write rows themselves; they must be what the services write."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import models
 
+from mes.platform.accounts import tokens
+from mes.platform.accounts.models import DeviceToken
+from mes.platform.accounts.roles import Role
 from mes.production import orders, runs
 from mes.production.models import Run, Unit, WorkOrder
 from mes.readiness.models import ReadinessCheck
-from tests.factories import Plant, make_plant, make_run
+from mes.routing.compilation import compile_route, compose
+from tests.factories import Plant, make_operation, make_plant, make_run, make_spec, make_token
 
 pytestmark = pytest.mark.django_db
 
 OF_EACH = {"id", "run_no", "wo_no", "sn", "work_order_id", "run_id"}  # what no two of them have in common
+OF_EACH_TOKEN = {"id", "name", "token_hash", "prefix", "created_at"}
 
 
 def make_by_services(plant: Plant, *, authorize: bool) -> None:
@@ -52,3 +58,31 @@ def test_runs_are_what_the_services_make(authorize: bool) -> None:
         assert rows(Unit, run__run_no=own) == rows(Unit, run__run_no=by_services)
         assert rows(ReadinessCheck, run__run_no=own) == rows(ReadinessCheck, run__run_no=by_services)
     assert len(rows(Unit, run__run_no="RUN-1")) == 2
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_the_route_of_a_plant_is_what_compiling_it_gives(beside: bool) -> None:
+    if beside:
+        make_operation("ASSEMBLY")  # then it is compiled by the service
+    plant = make_plant()
+    assert compile_route(code=plant.routing.code) == (plant.version, False)
+    plant.version.refresh_from_db()
+    compiled = compose(plant.routing)
+    assert plant.version.snapshot == compiled.document
+    assert (plant.version.status, plant.version.errors) == (compiled.status, compiled.problems)
+    assert (plant.version.version_no, plant.version.compiled_by) == (1, "")
+
+
+def test_what_is_found_is_used() -> None:
+    make_spec(make_operation("PRINT", name="Printing"), "Pressure")
+    plant = make_plant()
+    assert plant.operations["PRINT"].name == "Printing"
+    assert [spec.name for spec in runs.snapshot_of(plant.run).steps[0].specs] == ["Pressure"]
+
+
+def test_tokens_are_what_the_service_issues() -> None:
+    texts = make_token(Role.QUALITY), tokens.issue_token(name="another", role=Role.QUALITY)[1]
+    own, by_service = DeviceToken.objects.order_by("pk").values()
+    assert {field for field in own if own[field] != by_service[field]} <= OF_EACH_TOKEN
+    own, by_service = map(tokens.find_token, texts)
+    assert replace(own, token_id=0, name="") == replace(by_service, token_id=0, name="")

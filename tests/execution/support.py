@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import models
+from django.db import connection, models
 from rest_framework.test import APIClient
 
 from execution.models import CarrierTrack, DataValue, Disposition, Track
@@ -21,9 +21,12 @@ WRITTEN: tuple[type[models.Model], ...] = (
 )
 
 
-def rows() -> dict[str, list[dict[str, Any]]]:
-    """Return every row that production and execution write."""
-    return {model.__name__: list(model._default_manager.order_by("pk").values()) for model in WRITTEN}
+def rows() -> dict[str, list[str]]:
+    """Return every row that production and execution write, with all its columns, as the database writes it."""
+    tables = [model._meta.db_table for model in WRITTEN]
+    selects = [f"SELECT '{table}', array(SELECT t::text FROM \"{table}\" t ORDER BY t.id)" for table in tables]
+    with connection.cursor() as cursor:
+        return dict(cursor.execute(" UNION ALL ".join(selects)).fetchall())
 
 
 @contextmanager
