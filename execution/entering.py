@@ -36,7 +36,8 @@ class Entering:
     none.
 
     `line_stop` is why the line of the run is stopped. With `is_report` it is what a machine reports: the unit was
-    there. `step_no` is the step that it is for, where that is known. `worker` is who works, where a machine does not.
+    there; with `is_inferred` only that it left, which no set-up stops. `step_no` is the step that it is for, where that
+    is known. `worker` is who works, where a machine does not.
     """
 
     place: StationState
@@ -46,6 +47,7 @@ class Entering:
     by_machine: bool
     line_stop: str | None = None
     is_report: bool = False
+    is_inferred: bool = False
     step_no: int | None = None
     worker: Worker | None = None
 
@@ -96,8 +98,8 @@ class Entering:
             yield errors.StationStopped(station=place.station.code, reason=place.stop)
         yield from self._list_refusals_of_worker()
         if state is not None:
-            yield from self._list_refusals_of_set_up(state)
             yield from self._list_refusals_of_time(state)
+            yield from self._list_refusals_of_set_up(state)
             yield from self._list_refusals_of_waits(state)
 
     def _list_refusals_of_unit(self, state: UnitState) -> Iterator[errors.DomainError]:
@@ -129,14 +131,16 @@ class Entering:
             yield errors.OperatorNotQualified(operator=worker.name, operation=step.operation_code, step_no=step.step_no)
 
     def _list_refusals_of_set_up(self, state: UnitState) -> Iterator[errors.DomainError]:
-        """Ask what was read with the state; where nothing is kept of the run yet, look."""
-        run, station, now = self.run, self.place.station, timezone.now()
-        if run is None or not rules.is_of_run(state.unit, run):
+        """Ask what was read with the state; where nothing is kept of the run yet, look. What time alone spoils counts
+        as of the entry, however late that is reported.
+        """
+        run, station = self.run, self.place.station
+        if self.is_inferred or run is None or not rules.is_of_run(state.unit, run):
             return
         if state.set_ups is not None:
-            faults = list_faults(state.set_ups, station.pk, now)
+            faults = list_faults(state.set_ups, station.pk, self.at)
         else:
-            faults = find_faults(run, station.pk, at=now)
+            faults = find_faults(run, station.pk, at=self.at)
         if faults:
             told = [f"{fault['slot']} {SetUpFault(fault['code']).label}" for fault in faults]
             yield errors.SetUpIncomplete(station=station.code, run=run.run_no, slots=told, faults=faults)

@@ -23,6 +23,7 @@ REVIEWED = ":review"  # ends the key of what a review put in place of a TRACK_OU
 class Rule(msgspec.Struct, array_like=True, frozen=True):
     """A time rule that is active: `mes.time_rules.models.TimeRuleDefinition`."""
 
+    id: int
     code: str
     name: str
     scope: str
@@ -66,13 +67,15 @@ class Past(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Waits(msgspec.Struct, array_like=True, frozen=True):
-    """What least times are read from; `waived` are the keys of starts whose clocks people waived, with when."""
+    """What least times are read from; `waived` are the rules and keys of starts whose clocks people waived, with
+    when.
+    """
 
     routing_code: str | None
     product_code: str | None
     rules: list[Rule]
     past: list[Past] | None
-    waived: list[tuple[str, datetime]] | None
+    waived: list[tuple[int, str, datetime]] | None
 
 
 _RULES = "mes_timeruledefinition WHERE is_active AND action = 'BLOCK'"
@@ -85,15 +88,15 @@ WAITS = f"""
               WHERE v.id = r.route_version_id),
             (SELECT product_code FROM mes_workorder WHERE id = r.work_order_id),
             (SELECT json_agg(json_build_array(
-                        d.code, d.name, d.scope, d.scope_value, d.priority, d.duration_minutes, d.min_minutes, d.action,
-                        d.restarts, d.start_event, d.start_condition, d.end_event, d.end_condition,
+                        d.id, d.code, d.name, d.scope, d.scope_value, d.priority, d.duration_minutes, d.min_minutes,
+                        d.action, d.restarts, d.start_event, d.start_condition, d.end_event, d.end_condition,
                         d.route_operation_kinds))
                FROM mes_timeruledefinition d WHERE d.is_active AND d.code IN (SELECT code FROM {_RULES})),
             (SELECT json_agg(json_build_array(
                         p.id, p.run_id, p.step_no, p.operation_code, o.kind, p.source, p.attempt, p.result, p.in_at,
                         p.out_at) ORDER BY p.id)
                FROM execution_track p LEFT JOIN mes_operation o ON o.code = p.operation_code WHERE p.unit_id = u.id),
-            (SELECT json_agg(json_build_array(i.start_key, i.decided_at))
+            (SELECT json_agg(json_build_array(i.definition_id, i.start_key, i.decided_at))
                FROM mes_timeruleinstance i
               WHERE i.entity_type = 'UNIT' AND i.entity_id = u.sn AND i.status = 'WAIVED')
         )::text
@@ -129,7 +132,7 @@ def list_refusals(
 
 def find_earliest(waits: Waits, rule: Rule, run: Run, route: RouteSnapshot) -> datetime | None:
     """Return when the clocks of a rule that still run let the unit enter; None where none runs."""
-    waived = {key.removesuffix(REVIEWED): at for key, at in waits.waived or ()}
+    waived = {key.removesuffix(REVIEWED): at for rule_id, key, at in waits.waived or () if rule_id == rule.id}
     marks = [mark for past in waits.past or () for mark in _marks(past, rule, run, route)]
     running = (clock for clock in read_clocks(marks, waived=waived) if clock.end is None and not clock.has_lapsed)
     moments = [_earliest(clock) for clock in running if waived.keys().isdisjoint(clock.start_keys)]

@@ -109,6 +109,7 @@ def enter(
             by_machine=by_machine,
             line_stop=state.line_stop,
             is_report=by_machine,
+            is_inferred=is_entry_inferred,
             step_no=step_no,
             worker=None if by_machine else worker_of(by, operator),
         )

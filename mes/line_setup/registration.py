@@ -11,7 +11,7 @@ from mes.line_setup.lots import warnings
 from mes.line_setup.lots.hooks import lots_changed
 from mes.line_setup.lots.lists import LOTS
 from mes.line_setup.set_up_lists import goodness
-from mes.line_setup.set_up_lists.services import bind_latest, keep_set_up
+from mes.line_setup.set_up_lists.services import bind_latest, keep_of_reopened, keep_set_up
 from mes.line_setup.tools import nearing
 from mes.line_setup.tools.hooks import tools_changed
 from mes.line_setup.tools.lists import TOOLS
@@ -21,7 +21,7 @@ from mes.platform.lists.listing import lists
 from mes.platform.outbox import schedules
 from mes.platform.outbox.emit import handlers
 from mes.platform.outbox.models import EventType
-from mes.production.hooks import authorization_gates, run_ended, run_placed
+from mes.production.hooks import authorization_gates, run_ended, run_placed, run_reopened
 
 
 def register() -> None:
@@ -35,6 +35,7 @@ def register() -> None:
     lists.register(TOOLS, RECORDS)
     authorization_gates.register(keep_set_up)
     run_ended.register(goodness.forget)
+    run_reopened.register(keep_of_reopened)
     loads_changed.register(goodness.refresh_of_change)
     lots_changed.register(goodness.refresh_of_lots)
     tools_changed.register(goodness.refresh_of_tools)

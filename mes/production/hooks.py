@@ -31,3 +31,7 @@ closing_checks: Hook[Callable[[Run], Iterable[DomainError]]] = Hook()
 # listener(run): called in the transaction that ends a run, with the run locked, once its end is written. It has only
 # the database.
 run_ended: Hook[Callable[[Run], None]] = Hook()
+
+# listener(run): called in the transaction that opens an ended run again, with the run and its order locked, once that
+# is written. It has only the database.
+run_reopened: Hook[Callable[[Run], None]] = Hook()

@@ -7,7 +7,7 @@ from mes.errors import InvalidTransition, RunOnHold, RunQuantityTooLow, Validati
 from mes.labels import Action, Entity
 from mes.platform.database.authorship import give_reason
 from mes.platform.signatures.services import Signing
-from mes.production import decisions, holds, locking, orders, run_closing, runs, steering_notices, transitions
+from mes.production import decisions, holds, hooks, locking, orders, run_closing, runs, steering_notices, transitions
 from mes.production.hold_models import Hold, HoldSource
 from mes.production.models import Run, RunStatus, WorkOrder, WorkOrderStatus
 from mes.production.quantities import count_in_plan, count_made
@@ -107,6 +107,8 @@ def reopen(*, run_no: str, by: str, reason: str, plan_qty: int | None = None) ->
         update_fields=["status", "plan_qty", "ended_at", "authorized_at", "authorized_by", "status_by", "status_reason"]
     )
     decisions.record(run, Action.REOPEN, by=by, reason=reason, from_status=before, to_status=status, changes=changes)
+    for listener in hooks.run_reopened:
+        listener(run)
     counts_changed([run.pk], reason=reason, by=by)
     return run
 

@@ -144,6 +144,19 @@ def test_the_most_specific_rule_of_a_code_decides_and_a_waiver_lifts_it() -> Non
     assert_done(track_in(admin, station="REF-01"), 201)
 
 
+def test_a_waiver_lifts_the_clock_of_its_rule_alone() -> None:
+    admin = printed()
+    make_wait(action="BLOCK", is_waivable=False)
+    other = make_rule("OTHER", **{**WAIT, "min_minutes": 5})
+    aged(6)
+    MesEvent.objects.update(status="PENDING", completed_at=None, next_attempt_at=timezone.now() - timedelta(hours=1))
+    processor.process_due()
+    clocks = {clock.definition_code: clock for clock in TimeRuleInstance.objects.all()}
+    assert clocks["WAIT"].start_key == clocks["OTHER"].start_key
+    services.waive(instance_id=clocks[other.code].pk, reason="fast-drying", by="quinn")
+    assert_refused(track_in(admin, station="REF-01"), "TIME_TOO_EARLY")
+
+
 # --- HOLD --------------------------------------------------------------------------------------------------
 
 

@@ -84,8 +84,8 @@ def load(scanned: Scanned) -> Loaded:
 
     The first failure decides: StationNotFound, EventTimeInFuture, EventTooOld, LotNotFound, ToolNotFound,
     ScanTypeMismatch, what a label raises (`lots.services.find_or_make`), what `faults.check_thing` raises, SlotLocked,
-    RunNotFound, SetUpRunAmbiguous, SlotUnknown, WrongPart (its detail `locked` says whether the slot is locked by it),
-    LoadedElsewhere without `move`, SlotOccupied, SlotEmpty. Its scan is kept.
+    RunNotFound, RunClosed, StationLineMismatch, SetUpRunAmbiguous, SlotUnknown, WrongPart (its detail `locked` says
+    whether the slot is locked by it), LoadedElsewhere without `move`, SlotOccupied, SlotEmpty. Its scan is kept.
     """
     return _keeping_scan(scanned, lambda: _load(scanned))
 
@@ -207,7 +207,7 @@ def _check_place(scanned: Scanned, station: Station, shelves: Shelves, slot: Slo
 def _compare(scanned: Scanned, station: Station, item: MaterialLot | Tool | str) -> tuple[Run | None, Verify]:
     """Return how something compares with the list that counts, and whose that is.
 
-    Raises RunNotFound, SetUpRunAmbiguous, SlotUnknown, WrongPart.
+    Raises RunNotFound, RunClosed, StationLineMismatch, SetUpRunAmbiguous, SlotUnknown, WrongPart.
     """
     expected = find_slot(station, scanned.slot, scanned.run_no)
     if expected is None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from mes.line_setup.lots.floor_life import KINDS, Clock, Told, read_clock
 from mes.line_setup.lots.models import MaterialLot
@@ -30,8 +30,11 @@ _EVENTS = """
 """
 
 
-def read_clocks(lots: Sequence[MaterialLot], at: datetime) -> Mapping[int, Clock]:
-    """Return the floor life of lots at an instant, by their ids. Their materials should be loaded."""
+def read_clocks(lots: Sequence[MaterialLot], at: datetime, *, ahead: timedelta = timedelta()) -> Mapping[int, Clock]:
+    """Return the floor life of lots at an instant, by their ids. Their materials should be loaded.
+
+    A lot of which something is told that is later, by no more than `ahead`, is read at the time of that.
+    """
     events: dict[int, list[Told]] = defaultdict(list)
     first_loaded: dict[int, datetime] = {}
     values = {"lots": as_json([lot.pk for lot in lots]), "kinds": as_json([str(kind) for kind in KINDS])}
@@ -40,7 +43,12 @@ def read_clocks(lots: Sequence[MaterialLot], at: datetime) -> Mapping[int, Clock
             first_loaded[lot_id] = happened_at
         else:
             events[lot_id].append(Told(kind, happened_at, temperature))
-    return {lot.pk: read_clock(lot, events[lot.pk], first_loaded.get(lot.pk), at) for lot in lots}
+    clocks = {}
+    for lot in lots:
+        told, loaded_at = events[lot.pk], first_loaded.get(lot.pk, at)
+        later = (moment for moment in (loaded_at, *(event.at for event in told)) if at < moment <= at + ahead)
+        clocks[lot.pk] = read_clock(lot, told, first_loaded.get(lot.pk), max(later, default=at))
+    return clocks
 
 
 def read_one(lot: MaterialLot, at: datetime) -> Clock:

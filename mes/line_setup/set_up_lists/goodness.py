@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -165,9 +166,9 @@ def _list_loads(stations: Iterable[Station]) -> list[Load]:
 def _lock_things(loads: Iterable[Load]) -> None:
     loads = list(loads)
     lots = MaterialLot.objects.filter(pk__in=[load.lot_id for load in loads if load.lot_id])
-    list(lots.select_for_update(no_key=True).order_by("lot_id").values_list("pk"))
+    list(lots.select_for_update(no_key=True).order_by("pk").values_list("pk"))
     tools = Tool.objects.filter(pk__in=[load.tool_id for load in loads if load.tool_id])
-    list(tools.select_for_update(no_key=True).order_by("tool_id").values_list("pk"))
+    list(tools.select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
 def _is_at(load: Load, station: Station) -> bool:
@@ -224,8 +225,10 @@ class Judged(NamedTuple):
 
 
 def _judge(loads: Sequence[Load], at: datetime) -> dict[int, Judged]:
-    """Return what is wrong with what is loaded, by load."""
-    clocks = read_clocks([load.lot for load in loads if load.lot], at)
+    """Return what is wrong with what is loaded, by load. What was told a little ahead of the clock counts: nobody looks
+    again when its time comes.
+    """
+    clocks = read_clocks([load.lot for load in loads if load.lot], at, ahead=settings.MES_CLOCK_SKEW)
     judged = {}
     for load in loads:
         if load.lot is not None:

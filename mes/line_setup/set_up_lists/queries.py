@@ -79,10 +79,11 @@ def find_slot(station: Station, slot: str, run_no: str | None = None) -> Expecte
     authorized, else the only one in PREP; at a station of no line, of those whose lists name it. A held run counts as
     what it was. In the slot of a run in progress, everything must fit that run, too.
 
-    Raises RunNotFound, SetUpRunAmbiguous, SlotUnknown where the list has no such slot. Six statements at most.
+    Raises RunNotFound, RunClosed, StationLineMismatch for a run of another line, SetUpRunAmbiguous, SlotUnknown where
+    the list has no such slot. Six statements at most.
     """
     candidates = list(_list_candidates(station))
-    chosen = _choose(candidates, station) if run_no is None else _get_run(run_no)
+    chosen = _choose(candidates, station) if run_no is None else _get_named(run_no, candidates, station, slot)
     running = [run for run in candidates if _standing(run) == RunStatus.IN_PROGRESS]
     ids = {run.set_up_list_id for run in (*running, chosen) if run is not None} - {None}  # type: ignore[attr-defined]
     places = {item.set_up_list_id: place_of(item) for item in _items_at(ids, station, slot)}
@@ -140,8 +141,19 @@ def _list_candidates(station: Station) -> QuerySet[Run]:
     return open_runs.filter(pk__in=bound.values("run"))
 
 
-def _get_run(run_no: str) -> Run:
-    return get_or_raise(_with_list(Run.objects.all()), errors.RunNotFound, run_no=run_no)
+def _get_named(run_no: str, candidates: Sequence[Run], station: Station, slot: str) -> Run | None:
+    """Return the run that is named: one that the station may be set up for. Another would let in any part at all."""
+    for candidate in candidates:
+        if candidate.run_no == run_no:
+            return candidate
+    run = get_or_raise(_with_list(Run.objects.select_related("line")), errors.RunNotFound, run_no=run_no)
+    if run.status not in OPEN_RUN_STATUSES:
+        raise errors.RunClosed(run=run_no)
+    if station.line is not None:
+        raise errors.StationLineMismatch(station=station.code, line=station.line.code, run_line=run.line.code)
+    if candidates or run.set_up_list_id is not None:
+        raise errors.SlotUnknown(station=station.code, slot=slot, run=run_no)
+    return None  # nobody has a list for the station
 
 
 def _standing(run: Run) -> str:

@@ -18,7 +18,7 @@ from mes.plant.models import Line, Material, Station
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.production import runs
-from mes.production.models import OPEN_RUN_STATUSES, Run
+from mes.production.models import OPEN_RUN_STATUSES, Run, RunStatus
 from mes.routing import services as routes
 from mes.routing.models import Routing
 
@@ -223,7 +223,7 @@ def bind(*, run_no: str, revision: int, reason: str, by: str) -> tuple[RunSetUpL
     give_reason(reason)
     lock_set_up_of(run, present.set_up_list if present else None, wanted)
     bound = RunSetUpList.objects.create(run=run, set_up_list=wanted, bound_by=by, reason=reason)
-    if run.set_ups.exists():
+    if _is_on(run) or run.set_ups.exists():
         goodness.keep(run)
     return bound, True
 
@@ -234,6 +234,17 @@ def keep_set_up(run: Run, _by: str) -> None:
     if found is not None:
         lock_set_up_of(run, found)
         goodness.keep(run)
+
+
+def keep_of_reopened(run: Run) -> None:
+    """Keep it again of a locked run that goes on after its end."""
+    if _is_on(run):
+        keep_set_up(run, run.status_by)
+
+
+def _is_on(run: Run) -> bool:
+    """Whether a run is authorized and has not ended; a held one is what it was."""
+    return (run.held_from or run.status) in (RunStatus.AUTHORIZED, RunStatus.IN_PROGRESS)
 
 
 def lock_set_up_of(run: Run, *lists: SetUpList | None) -> None:

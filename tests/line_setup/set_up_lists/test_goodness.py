@@ -1,6 +1,6 @@
 """Whether a line is set up for a run: looked at, kept, and asked of units that enter where the line enforces it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,9 +8,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from execution import tracking
+from execution import moves, tracking
 from execution.entering import Entering
+from execution.models import TrackSource
 from execution.unit_state import StationState, load_states
+from mes import errors
 from mes.line_setup.loads.models import Load, LoadMark, SlotLock
 from mes.line_setup.models import MaterialLot, Tool
 from mes.line_setup.set_up_lists import goodness, services
@@ -18,7 +20,7 @@ from mes.line_setup.set_up_lists.models import RunSetUpList, RunStationSetUp
 from mes.line_setup.set_up_lists.rules import ItemInput
 from mes.plant.models import Line, Station
 from mes.platform.accounts.roles import Role
-from mes.production import runs
+from mes.production import run_acts, runs
 from mes.production.models import Run, RunStatus
 from tests.execution.support import assert_done, assert_refused, track_in, track_out
 from tests.factories import Plant, api_client, make_plant, put_runs
@@ -162,11 +164,12 @@ def authorize(plant: Plant) -> None:
     runs.set_authorization(run_no="RUN-1", action="AUTHORIZE", by="test")
 
 
-def refusals(sn: str = "SN-1", *, by_machine: bool = False) -> list[Any]:
-    """Return the faults of the set-up that entering the printer is refused with."""
+def refusals(sn: str = "SN-1", *, by_machine: bool = False, at: datetime | None = None, **fields: Any) -> list[Any]:
+    """Return the faults of the set-up that entering the printer, now or at a time, is refused with."""
     place = StationState(tracking.get_station("SMT-01"))
     state = load_states([sn], locked=None).unit_states[sn]
-    entering = Entering(place, state, state.run, timezone.now(), by_machine=by_machine, is_report=by_machine)
+    at = at or timezone.now()
+    entering = Entering(place, state, state.run, at, by_machine=by_machine, is_report=by_machine, **fields)
     return [each.details["faults"] for each in entering.list_refusals() if each.code == "SETUP_INCOMPLETE"]
 
 
@@ -208,6 +211,35 @@ def test_it_is_bad_past_its_time_though_nobody_wrote(plant):
     kept.expiries[0]["at"] = timezone.now().isoformat()
     kept.save()
     assert refusals() == [[{"slot": "F1", "code": "LOT_EXPIRED"}]]
+    # What was reported late entered while it was good; what only left is not asked.
+    assert refusals(by_machine=True, at=timezone.now() - timedelta(minutes=5)) == []
+    assert refusals(by_machine=True, is_inferred=True) == []
+
+
+def test_without_what_is_kept_its_time_counts_as_of_the_entry_too(plant):
+    put_runs(RunStatus.AUTHORIZED)
+    fill()
+    MaterialLot.objects.update(expires_at=timezone.now() - timedelta(minutes=1))
+    assert refusals(by_machine=True) == [[{"slot": "F1", "code": "LOT_EXPIRED"}]]
+    assert refusals(by_machine=True, at=timezone.now() - timedelta(minutes=5)) == []
+
+
+def test_its_guard_is_the_last_but_that_of_the_least_time(plant):
+    authorize(plant)
+    place = StationState(tracking.get_station("SMT-01"))
+    state = load_states(["SN-1"], locked=None).unit_states["SN-1"]
+    entering = Entering(place, state, state.run, timezone.now() + timedelta(hours=1), by_machine=True)
+    assert [each.code for each in entering.list_refusals()] == ["EVENT_TIME_IN_FUTURE", "SETUP_INCOMPLETE"]
+
+
+def test_a_machine_that_reports_only_that_a_unit_left_is_not_stopped(plant):
+    authorize(plant)
+    station = tracking.get_station("SMT-01")
+    state = load_states(["SN-1"], locked=None).unit_states["SN-1"]
+    entry = {"run": state.run, "source": TrackSource.AUTO, "at": timezone.now(), "by": "printer"}
+    with pytest.raises(errors.SetUpIncomplete):
+        moves.enter(state, StationState(station), **entry)
+    assert moves.enter(state, StationState(station), is_entry_inferred=True, **entry).track.is_entry_inferred
 
 
 def test_refused_by_hand_with_who_may_help_and_leaving_is_not(plant):
@@ -244,6 +276,54 @@ def test_another_list_is_looked_at_and_what_ended_forgotten(plant):
     assert refusals() == [[{"slot": "F2", "code": "SLOT_EMPTY"}]]
     goodness.forget(plant.run)
     assert not RunStationSetUp.objects.exists()
+
+
+def test_a_run_that_is_bound_while_it_is_on_and_one_that_is_reopened_are_kept(plant):
+    first = RunSetUpList.objects.get()
+    first.delete()
+    authorize(plant)
+    assert not RunStationSetUp.objects.exists()
+    services.bind(run_no="RUN-1", revision=1, reason="now", by="test")
+    assert RunStationSetUp.objects.exists()
+    run_acts.close(run_no="RUN-1", by="test", reason="short")
+    assert not RunStationSetUp.objects.exists()
+    Run.objects.update(status="COMPLETED", started_at=timezone.now())
+    run_acts.reopen(run_no="RUN-1", by="test", reason="more")
+    assert RunStationSetUp.objects.exists()
+
+
+def test_one_in_preparation_is_not_kept(plant):
+    make_list(plant, part("F2"))
+    services.bind(run_no="RUN-1", revision=2, reason="now", by="test")
+    assert not RunStationSetUp.objects.exists()
+
+
+def test_lots_and_tools_are_locked_in_the_order_of_their_keys(plant):
+    """As everybody else locks them: else two deadlock."""
+    other = Tool.objects.create(tool_id="AA-2")
+    first, second = lot("L-2"), lot("L-1", "R-10K-B")
+    for slot, thing in {"F1": first, "F2": second}.items():
+        load(slot, thing)
+    load("STENCIL", Tool.objects.get(tool_id="ST-1"), station=None)
+    load("SQUEEGEE", other)
+    with CaptureQueriesContext(connection) as seen:
+        authorize(plant)
+    for table in ("mes_materiallot", "mes_tool"):
+        [locking] = [sql for each in seen if f'FROM "{table}"' in (sql := each["sql"]) and "FOR NO KEY UPDATE" in sql]
+        assert f'ORDER BY "{table}"."id"' in locking or "ORDER BY 1 ASC" in locking
+
+
+def test_what_is_told_ahead_of_the_clock_is_looked_at_in_advance(plant):
+    loads = fill()
+    material = MaterialLot.objects.get().material
+    assert material is not None
+    material.msl = "3"
+    material.save()
+    ahead = timezone.now() + timedelta(minutes=1)
+    Load.objects.filter(pk=loads["F1"].pk).update(loaded_at=ahead)
+    authorize(plant)
+    kept = RunStationSetUp.objects.get()
+    assert (kept.faults, kept.good_until) == ([], ahead + timedelta(hours=168))
 
 
 def test_entering_takes_no_further_statement(plant):

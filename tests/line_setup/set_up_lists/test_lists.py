@@ -268,6 +268,26 @@ def test_what_fits(plant, two_runs, django_assert_max_num_queries):
     assert find(plant, "F1", "OTHER").compare(material=codes["C-1U"].pk) == Verify.PASS
 
 
+def test_a_run_that_is_named_is_open_and_may_use_the_station(plant, two_runs):
+    put_runs("AUTHORIZED", run_no="ONE")
+    put_runs("CANCELLED", run_no="OTHER")
+    with pytest.raises(errors.RunClosed):
+        find(plant, "F1", "OTHER")
+    with pytest.raises(errors.RunClosed):  # the plant's own run: it has no list at all
+        find(plant, "F1", "RUN-1")
+    elsewhere = make_run(plant.version, make_line("SMT-B"), run_no="ELSEWHERE")
+    with pytest.raises(errors.StationLineMismatch):
+        find(plant, "F1", "ELSEWHERE")
+    shared = make_station("SHARED", line=None)
+    assert queries.find_slot(shared, "P", "ELSEWHERE") is None  # nobody has a list for it
+    program = ItemInput("SHARED", "P", kind="PROGRAM", program="CTRL")
+    RunSetUpList.objects.create(run=two_runs[0], set_up_list=make_list(plant, part("F1"), program))
+    for run in ("ELSEWHERE", "NONE"):
+        with pytest.raises(errors.SlotUnknown if run == "ELSEWHERE" else errors.RunNotFound):
+            queries.find_slot(shared, "P", run)
+    assert elsewhere.status == RunStatus.AUTHORIZED
+
+
 def test_without_a_list_nothing_is_wanted_but_by_who_runs(plant, two_runs):
     RunSetUpList.objects.filter(run__run_no="OTHER").delete()
     put_runs("IN_PROGRESS", run_no="ONE")
