@@ -151,7 +151,7 @@ def _get_named(run_no: str, candidates: Sequence[Run], station: Station, slot: s
         raise errors.RunClosed(run=run_no)
     if station.line is not None:
         raise errors.StationLineMismatch(station=station.code, line=station.line.code, run_line=run.line.code)
-    if candidates or run.set_up_list_id is not None:
+    if candidates or run.set_up_list_id is not None:  # type: ignore[attr-defined]
         raise errors.SlotUnknown(station=station.code, slot=slot, run=run_no)
     return None  # nobody has a list for the station
 
