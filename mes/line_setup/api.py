@@ -18,6 +18,7 @@ from mes.line_setup.models import MaterialLot, SetUpKind, SolderPasteUsage, Tool
 from mes.line_setup.set_up_lists import api as set_up_lists
 from mes.line_setup.tools import api as tools
 from mes.line_setup.tools import services as tool_services
+from mes.line_setup.tools.models import MOST_HOURS
 from mes.plant.models import Line
 from mes.plant.reach import OfServedLines, check_serves_line, check_stands_on_line
 from mes.platform import scans
@@ -223,7 +224,7 @@ class StencilSerializer(FixedFieldsMixin, StrictModelSerializer):
     tensionMin = serializers.FloatField(required=False, allow_null=True, min_value=0)
     maxUses = serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=2**31 - 1)
     maxHoursSinceCleaning = serializers.IntegerField(
-        source="max_hours_since_service", required=False, allow_null=True, min_value=0, max_value=2**31 - 1
+        source="max_hours_since_service", required=False, allow_null=True, min_value=0, max_value=MOST_HOURS
     )
     status = serializers.CharField(read_only=True)
     statusAt = OffsetDateTimeField(read_only=True, allow_null=True)

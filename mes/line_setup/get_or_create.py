@@ -31,7 +31,12 @@ def _lock_stencils(codes: Iterable[str]) -> dict[str, Tool]:
 
 
 def _lock_pastes(codes: Iterable[str]) -> dict[str, MaterialLot]:
-    return _lock(MaterialLot, "lot_id", codes, shown="lotId", is_solder_paste=True)
+    lots = _lock(MaterialLot, "lot_id", codes, shown="lotId", is_solder_paste=True)
+    for lot in lots.values():
+        if not lot.is_solder_paste:  # it was registered, or mentioned elsewhere, before
+            lot.is_solder_paste = True
+            lot.save(update_fields=["is_solder_paste"])
+    return lots
 
 
 def _lock(model: Any, name: str, codes: Iterable[str], *, shown: str, **new: Any) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The limits that stencils and solder paste are used within. Pure: readiness asks, and the set-up page shows."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from mes.line_setup.models import MaterialLot, Tool
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def is_tension_low(stencil: Tool) -> bool:
@@ -17,9 +19,22 @@ def is_used_too_often(stencil: Tool) -> bool:
 
 
 def is_cleaning_overdue(stencil: Tool, *, now: datetime) -> bool:
-    """Whether its last cleaning is longer ago than it may be, or unknown."""
-    hours, cleaned = stencil.max_hours_since_service, stencil.serviced_at
-    return hours is not None and (cleaned is None or cleaned + timedelta(hours=hours) < now)
+    """Whether its last cleaning is as long ago as it may be, or unknown."""
+    if stencil.max_hours_since_service is None:
+        return False
+    due = cleaning_due_at(stencil)
+    return stencil.serviced_at is None or (due is not None and due <= now)
+
+
+def cleaning_due_at(tool: Tool) -> datetime | None:
+    """Return when a tool must be cleaned or serviced again by time alone. None: never, or as nobody knows since when it
+    was.
+    """
+    hours, serviced = tool.max_hours_since_service, tool.serviced_at
+    if hours is None or serviced is None:
+        return None
+    span = timedelta(hours=hours)
+    return serviced + span if span < _NEVER - serviced else None
 
 
 def is_past_expiry(lot: MaterialLot, *, now: datetime) -> bool:

@@ -1,6 +1,7 @@
 """Counting what tools were used for: the strokes of their stations and, of a line's stencil, of its prints."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -86,17 +87,28 @@ def count_prints(events: Sequence[MesEvent]) -> None:
         hooks.tell(worn)
 
 
-def note_service(tool: Tool) -> None:
-    """Have a locked tool, serviced at `serviced_at`, count what it was used for since; saved by the caller.
+def note_service(tool: Tool, *, before: datetime | None) -> None:
+    """Have a locked tool, serviced at `serviced_at`, count what it was used for since; saved by the caller. `before` is
+    when it was serviced as far as was known.
 
-    What has been counted is a bound: where events are no longer kept, fewer are found.
+    Without a service, all uses count. What has been counted is a bound: where events are no longer kept, fewer are
+    found, so an earlier service takes nothing back, and a later one adds nothing.
     """
-    if tool.uses_since_service:
-        counted = 0
-        if tool.serviced_at is not None and tool.serviced_at < timezone.now():
-            [[counted]] = fetch_all(COUNT_SINCE, {"since": tool.serviced_at, "tool": tool.pk})
-        tool.uses_since_service = min(tool.uses_since_service, counted)
+    known, serviced = tool.uses_since_service, tool.serviced_at
+    if serviced is None:
+        tool.uses_since_service = max(known, tool.uses)
+    elif before is not None and serviced < before:
+        tool.uses_since_service = max(known, _count_since(tool, serviced))
+    else:
+        tool.uses_since_service = min(known, _count_since(tool, serviced)) if known else 0
     tool.warned_at = None
+
+
+def _count_since(tool: Tool, since: datetime) -> int:
+    if since >= timezone.now():
+        return 0
+    [[counted]] = fetch_all(COUNT_SINCE, {"since": since, "tool": tool.pk})
+    return int(counted)
 
 
 # Asked of each pass that is written: a station where no tool was ever loaded is told by one look into an index.

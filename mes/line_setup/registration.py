@@ -16,6 +16,7 @@ from mes.line_setup.tools import nearing
 from mes.line_setup.tools.hooks import tools_changed
 from mes.line_setup.tools.lists import TOOLS
 from mes.plant import scans
+from mes.plant.hooks import materials_changed
 from mes.platform.database import retention
 from mes.platform.lists.listing import lists
 from mes.platform.outbox import schedules
@@ -39,6 +40,7 @@ def register() -> None:
     loads_changed.register(goodness.refresh_of_change)
     lots_changed.register(goodness.refresh_of_lots)
     tools_changed.register(goodness.refresh_of_tools)
+    materials_changed.register(goodness.refresh_of_materials)
     retention.policies.register(
         retention.Rows(
             "scans at slots",

@@ -42,7 +42,7 @@ def report_stencil_status(report: Report, *, tool_id: str, **fields: Any) -> Rec
     cleaned_before = stencil.serviced_at
     applied = stencil.apply_report(fields, at=report.event_time, event_id=report.event_id)
     if "serviced_at" in applied and stencil.serviced_at != cleaned_before:
-        print_counts.note_service(stencil)
+        print_counts.note_service(stencil, before=cleaned_before)
     stencil.save()
     hooks.tell([stencil.pk])
     return keep(report, kind=ReportKind.STENCIL_STATUS, subject=tool_id), stencil, "status" in applied

@@ -10,7 +10,7 @@ from django.db import models
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
-from mes.plant import rules
+from mes.plant import hooks, rules
 from mes.plant.hooks import list_choices, preset_for
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.platform.database.references import list_users
@@ -203,6 +203,12 @@ class MaterialAdmin(ScanSearch, MasterDataAdmin):
     list_filter = ("msl",)
     search_fields = ("code", "name")
     inlines = (BomItemInline,)
+
+    def save_model(self, request: HttpRequest, obj: Material, form: Any, change: bool) -> None:
+        """What its lots have of it counts at once, also where they are loaded."""
+        super().save_model(request, obj, form, change)
+        if change:
+            hooks.tell_changed([obj.pk], form.changed_data)
 
 
 @admin.register(BomItem)

@@ -11,7 +11,7 @@ from rest_framework.routers import BaseRouter
 from rest_framework.settings import api_settings
 
 from mes import errors
-from mes.plant import rules
+from mes.plant import hooks, rules
 from mes.plant.hooks import list_choices
 from mes.plant.models import (
     LONGEST_PART,
@@ -358,6 +358,12 @@ class MaterialViewSet(CodeModelViewSet):
     station_access = READS_SHARED
     filters = {"unit": "unit", "msl": "msl"}
     search_fields = ("code", "name")
+
+    def perform_update(self, serializer: serializers.BaseSerializer) -> None:
+        """What its lots have of it counts at once, also where they are loaded."""
+        with transaction.atomic():
+            material: Any = serializer.save()
+            hooks.tell_changed([material.pk], serializer.validated_data)
 
 
 class BomItemSerializer(StrictModelSerializer):

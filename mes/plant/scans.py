@@ -159,6 +159,10 @@ def _statement(of: tuple[ScanSource, ...]) -> str:
 # --- what a field takes -------------------------------------------------------------------------------------
 
 
+# A lot is one, whatever is in it: of one that was registered, nobody may have said yet that it is paste.
+_LOTS = (ScanKind.PASTE_LOT, ScanKind.LOT)
+
+
 def check_kind(text: str, wanted: ScanKind) -> None:
     """Raise ScanTypeMismatch for what is known as something else than a field takes; one statement.
 
@@ -171,8 +175,8 @@ def check_kinds(scanned: Sequence[tuple[str, ScanKind]]) -> None:
     """Check several of them, as `check_kind` does, in one statement; none where there are none."""
     known = look_up(text for text, _wanted in scanned)
     for text, wanted in scanned:
-        meanings = known.get(text, ())
-        if meanings and all(each.kind != wanted for each in meanings):
+        meanings, taken = known.get(text, ()), _LOTS if wanted in _LOTS else (wanted,)
+        if meanings and all(each.kind not in taken for each in meanings):
             raise errors.ScanTypeMismatch(text=text, kind=meanings[0].kind, wanted=wanted)
 
 

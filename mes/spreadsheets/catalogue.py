@@ -21,6 +21,7 @@ from mes.line_setup.set_up_lists.rules import ItemInput
 from mes.line_setup.tools import services as tools
 from mes.line_setup.tools.api import ToolRowSerializer
 from mes.plant import api as plant
+from mes.plant.hooks import tell_changed
 from mes.plant.models import BomItem, Equipment, Line, Material, Operation, Station, StationGroup
 from mes.platform.accounts.roles import Capability
 from mes.platform.files.queries import find_there
@@ -169,6 +170,17 @@ class _Machines(SheetCollection):
             return ()
         outcome.candidate.note_typed("status")
         return ("status_at", "field_sources")
+
+
+class _Materials(SheetCollection):
+    """Materials: what lots have of them counts at once, as everywhere."""
+
+    def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Write what differs, and tell of it."""
+        super().write(outcomes)
+        changed = [outcome for outcome in outcomes if outcome.action == "CHANGE" and outcome.candidate is not None]
+        names = {name for outcome in changed for name in outcome.changed}
+        tell_changed([outcome.candidate.pk for outcome in changed if outcome.candidate], names)
 
 
 class _Tools(SheetCollection):
@@ -455,7 +467,7 @@ COLLECTIONS: tuple[SheetCollection, ...] = (
         order=["code"],
         named_by="code",
     ),
-    SheetCollection(
+    _Materials(
         "materials",
         gettext_lazy("Materials"),
         Material,

@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.line_setup import queries
 from mes.line_setup.loads.models import Load
 from mes.line_setup.models import MaterialLot, Tool
+from mes.plant.models import Material
 from mes.platform.accounts.roles import Role
 from tests.execution.support import assert_done, assert_refused
 from tests.factories import api_client, make_line, make_station
@@ -101,6 +103,21 @@ def test_a_stencil_and_a_lot_do_not_stand_in_each_others_way(operator):
     scan(operator, "stencil", "SAME")
     MaterialLot.objects.create(lot_id="SAME", is_solder_paste=True)
     assert_done(scan(operator, "solder-paste", "SAME"), 201)
+
+
+@pytest.mark.parametrize("way", ["bound", "reported"])
+def test_a_lot_that_was_registered_before_may_be_paste(operator, way):
+    lot = MaterialLot.objects.create(lot_id="P-1", material=Material.objects.create(code="SAC305", name="Paste"))
+    if way == "bound":
+        assert assert_done(scan(operator, "solder-paste", "P-1"), 201)["lotId"] == "P-1"
+        assert current() == (None, "P-1")
+    else:
+        body = {"eventId": "e", "eventTime": timezone.now().isoformat(), "source": "AUTO", "lotId": "P-1"}
+        path = "/api/integration/solder-paste-status"
+        assert_done(api_client(Role.INTEGRATION).post(path, {**body, "status": "COMPLIANT"}), 201)
+    lot.refresh_from_db()
+    assert lot.is_solder_paste
+    assert [each["lotId"] for each in operator.get("/api/solder-paste-lots").json()["data"]["items"]] == ["P-1"]
 
 
 def test_the_line_must_exist(operator):

@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from ingest.models import SettledIngestEvent
-from mes.line_setup import print_counts
+from mes.line_setup import limits, print_counts
 from mes.line_setup.loads.models import Load, LoadMark
 from mes.line_setup.models import Tool
 from mes.line_setup.tools import nearing
@@ -161,6 +162,44 @@ def test_hours_since_a_service_are_told_by_the_sweep_once() -> None:
     assert Notification.objects.count() == 2
     faults = {tool.tool_id: find_faults(tool, NOW) for tool in Tool.objects.all()}
     assert faults == {"OK": [], "NEAR": [], "WORN": ["TOOL_WORN"], "NEVER": ["TOOL_WORN"]}
+
+
+def test_services_may_be_taken_back_or_told_to_be_earlier() -> None:
+    client = printed_on(("ST-1", "STENCIL"))
+    for number, minutes in ((1, 50), (2, 40), (3, 10)):
+        tell(client, [f"RUN-1-SN-{number}"], occurredAt=ago(minutes=minutes).isoformat())
+    work_off()
+    for serviced_at, uses in ((5, 0), (30, 1), (45, 2), (None, 3), (20, 1)):
+        at = None if serviced_at is None else ago(minutes=serviced_at).isoformat()
+        assert_done(client.patch("/api/tools/ST-1", {"servicedAt": at}))
+        assert counts() == {"ST-1": (uses, 3)}, serviced_at
+    MesEvent.objects.all().delete()  # what is no longer kept takes no use back
+    assert_done(client.patch("/api/tools/ST-1", {"servicedAt": ago(minutes=50).isoformat()}))
+    assert counts() == {"ST-1": (1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("address", "name"), [("tools", "maxHoursSinceService"), ("stencils", "maxHoursSinceCleaning")]
+)
+def test_hours_beyond_the_calendar_are_refused(address: str, name: str) -> None:
+    key = {"tools": "toolId", "stencils": "stencilId"}[address]
+    client = api_client(Role.ENGINEER)
+    for hours in (100_001, 2**31 - 1):
+        assert_refused(client.post(f"/api/{address}", {key: "T-1", name: hours}), "VALIDATION_ERROR", 400)
+    assert_done(client.post(f"/api/{address}", {key: "T-1", name: 100_000}), 201)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Tool.objects.update(max_hours_since_service=100_001)
+
+
+@pytest.mark.parametrize(
+    ("hours", "due"),
+    [(2**31 - 1, None), (10**8, None), (10, NOW), (11, NOW + timedelta(hours=1)), (None, None)],
+)
+def test_when_a_service_is_due(hours: int | None, due: datetime | None) -> None:
+    tool = Tool(tool_id="T", max_hours_since_service=hours, serviced_at=ago(hours=10))
+    assert limits.cleaning_due_at(tool) == due
+    assert find_faults(tool, NOW) == (["TOOL_WORN"] if due == NOW else [])
+    assert limits.cleaning_due_at(Tool(tool_id="T", max_hours_since_service=hours)) is None
 
 
 @pytest.mark.parametrize(

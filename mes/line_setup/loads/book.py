@@ -185,6 +185,23 @@ def renew(shelves: Shelves) -> Change | None:
     return _change(min(shelf.since for shelf in shelves.values()), touched, ids)
 
 
+# Of what is there, as its material says now. A lot that is in several places stays so until it has left them.
+NOTE_SHARED = """
+    UPDATE mes_load l SET is_shared = m.is_shared
+      FROM mes_materiallot lot JOIN mes_material m ON m.id = lot.material_id
+     WHERE lot.id = l.lot_id AND m.id = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text(%(of)s::jsonb)))
+       AND l.ended_at IS NULL AND l.is_shared <> m.is_shared
+       AND (m.is_shared OR NOT EXISTS (
+           SELECT FROM mes_load o WHERE o.lot_id = l.lot_id AND o.id <> l.id AND o.ended_at IS NULL))
+    RETURNING l.id
+"""
+
+
+def note_shared(material_ids: Collection[int]) -> None:
+    """Let loads of these materials say whether their lots may be in several places."""
+    fetch_all(NOTE_SHARED, {"of": as_json(list(material_ids))})
+
+
 def is_news(shelves: Shelves, mark: LoadMark) -> bool:
     """Whether a mark tells what is not known already: not so for a LOAD of what is in use there and has not left since.
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from mes import errors
 from mes.line_setup.lots import hooks, rules
+from mes.line_setup.lots.floor_life import KINDS
 from mes.line_setup.lots.labels import Label, read_label
 from mes.line_setup.lots.models import LotEvent, LotEventKind, LotStatus, MaterialLot
 from mes.line_setup.lots.queries import plain, rest_of
@@ -256,7 +257,8 @@ def record(
     elif kind == LotEventKind.SCRAPPED:
         rules.scrap(lot)
     lot.save(update_fields=["status", "blocked_from", "block_reason", "counted_quantity", "counted_at"])
-    hooks.tell([lot.pk])
+    # What was split from it inherits its floor life up to then.
+    hooks.tell(_ids(_DESCENDANTS, lot.pk) if kind in KINDS else [lot.pk])
     return event
 
 

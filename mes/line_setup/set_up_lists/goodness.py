@@ -7,7 +7,7 @@ are locked before what decides is read, and after lots and tools: whoever change
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from django.conf import settings
@@ -15,7 +15,10 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from mes.labels import SetUpFault
+from mes.line_setup import limits
+from mes.line_setup.loads import book
 from mes.line_setup.loads.hooks import Change
+from mes.line_setup.loads.locks import lock_owners, owner_of
 from mes.line_setup.loads.models import PASTE_SLOT, STENCIL_SLOT, Load, LoadState, SlotLock, Verify
 from mes.line_setup.lots.clocks import read_clocks
 from mes.line_setup.lots.floor_life import Clock
@@ -245,10 +248,9 @@ def _judge_lot(lot: MaterialLot, clock: Clock, at: datetime) -> Judged:
 
 
 def _judge_tool(tool: Tool, at: datetime) -> Judged:
-    faults, hours, since = find_tool_faults(tool, at), tool.max_hours_since_service, tool.serviced_at
-    if hours is None or since is None or (end := since + timedelta(hours=hours)) <= at:
-        return Judged(faults, ())
-    return Judged(faults, [Expiry(SetUpFault.TOOL_WORN, end)])
+    end = limits.cleaning_due_at(tool)
+    expiries = [] if end is None or end <= at else [Expiry(SetUpFault.TOOL_WORN, end)]
+    return Judged(find_tool_faults(tool, at), expiries)
 
 
 # --- kept ---------------------------------------------------------------------------------------------------
@@ -304,6 +306,17 @@ def refresh_of_lots(lot_ids: Collection[int]) -> None:
 def refresh_of_tools(tool_ids: Collection[int]) -> None:
     """Look again at where these tools are."""
     _refresh_of(Load.objects.filter(tool__in=tool_ids, ended_at=None))
+
+
+def refresh_of_materials(material_ids: Collection[int]) -> None:
+    """Look again at where lots of these materials are, as their floor life, and whether they may be in several places,
+    is that of their material. No lot is locked: what is kept meanwhile waits for the lock of the set-up.
+    """
+    loads = Load.objects.filter(lot__material__in=material_ids, ended_at=None)
+    places = loads.values_list("station_id", "line_id", "station__line_id")
+    lock_owners(owner_of(line_id=line or of_station, station_id=station) for station, line, of_station in places)
+    book.note_shared(material_ids)
+    _refresh_of(loads)
 
 
 def _refresh_of(loads: QuerySet[Load]) -> None:

@@ -10,6 +10,7 @@ from rest_framework.routers import BaseRouter
 from mes import errors
 from mes.line_setup.models import Tool, ToolKind, ToolStatus
 from mes.line_setup.tools import services
+from mes.line_setup.tools.models import MOST_HOURS
 from mes.line_setup.tools.rules import TOOL_NOT_READY, TOOL_WORN, find_faults
 from mes.platform.accounts.permissions import READS_SHARED
 from mes.platform.accounts.roles import Capability
@@ -17,11 +18,9 @@ from mes.platform.http.master_data import FixedFieldsMixin, OptionalChoiceField,
 from mes.platform.http.serializers import CodeField, IdField, OffsetDateTimeField, StrictModelSerializer
 from mes.platform.http.viewsets import CodeModelViewSet
 
-LARGEST = 2**31 - 1
 
-
-def _limit(**kwargs: Any) -> serializers.IntegerField:
-    return serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=LARGEST, **kwargs)
+def _limit(most: int = 2**31 - 1) -> serializers.IntegerField:
+    return serializers.IntegerField(required=False, allow_null=True, min_value=0, max_value=most)
 
 
 class ToolSerializer(FixedFieldsMixin, StrictModelSerializer):
@@ -35,7 +34,7 @@ class ToolSerializer(FixedFieldsMixin, StrictModelSerializer):
     version = OptionalTextField(max_length=100)
     tensionMin = serializers.FloatField(required=False, allow_null=True, min_value=0)
     maxUses = _limit()
-    maxHoursSinceService = _limit()
+    maxHoursSinceService = _limit(MOST_HOURS)
     lifeUses = _limit()
     status = OptionalChoiceField(choices=ToolStatus.choices)
     statusAt = OffsetDateTimeField(read_only=True, allow_null=True)

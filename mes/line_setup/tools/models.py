@@ -3,12 +3,15 @@
 A tool exists from its first mention. Its state is reported (`mes.status_reports.models.Reported`), its uses counted.
 """
 
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from mes.plant.models import code_field
 from mes.status_reports.models import Reported
+
+MOST_HOURS = 100_000  # between two services: eleven years
 
 
 class ToolKind(models.TextChoices):
@@ -64,6 +67,7 @@ class Tool(Reported):
         _("most hours since cleaning"),
         null=True,
         blank=True,
+        validators=[MaxValueValidator(MOST_HOURS)],
         help_text=_("After them it must be cleaned or serviced again."),
     )
     life_uses = models.PositiveIntegerField(
@@ -76,6 +80,12 @@ class Tool(Reported):
         ordering = ["-id"]
         verbose_name = _("tool")
         verbose_name_plural = _("tools")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(max_hours_since_service=None) | models.Q(max_hours_since_service__lte=MOST_HOURS),
+                name="tool_hours_since_service_bounded",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.tool_id

@@ -32,7 +32,7 @@ def change(tool_id: str, typed: Mapping[str, Any]) -> Tool:
     tool.note_typed(*reported)
     names = {*typed, *(["status_at", "field_sources"] if reported else [])}
     if tool.serviced_at != serviced:
-        print_counts.note_service(tool)
+        print_counts.note_service(tool, before=serviced)
     if typed.keys() & {"max_uses", "life_uses", "max_hours_since_service"}:
         tool.warned_at = None  # of another limit
     tool.save(update_fields=sorted({*names, "uses_since_service", "warned_at"}))
@@ -48,8 +48,9 @@ def check(typed: Mapping[str, Any]) -> None:
 
 def record_service(tool: Tool, at: datetime, *, source: str) -> None:
     """Record that a locked tool was serviced, unless a later service is known. `source` names what says so."""
+    before = tool.serviced_at
     if "serviced_at" in tool.apply_report({"serviced_at": at}, at=at, event_id=source):
-        print_counts.note_service(tool)
+        print_counts.note_service(tool, before=before)
         tool.save(update_fields=["serviced_at", "field_sources", "uses_since_service", "warned_at"])
         hooks.tell([tool.pk])
 

@@ -1,6 +1,7 @@
 """Whether a line is set up for a run: looked at, kept, and asked of units that enter where the line enforces it."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from execution.models import TrackSource
 from execution.unit_state import StationState, load_states
 from mes import errors
 from mes.line_setup.loads.models import Load, LoadMark, SlotLock
+from mes.line_setup.lots import services as lots
+from mes.line_setup.lots.services import Who
 from mes.line_setup.models import MaterialLot, Tool
 from mes.line_setup.set_up_lists import goodness, services
 from mes.line_setup.set_up_lists.models import RunSetUpList, RunStationSetUp
@@ -375,3 +378,35 @@ def test_what_is_loaded_unloaded_and_blocked_is_looked_at_by_itself(plant):
     assert_done(engineer.patch("/api/tools/ST-1", {"status": "READY"}))
     assert_done(operator.post("/api/stations/SMT-01/unload", {"slot": "F1"}), 200)
     assert refusals() == [[{"slot": "F1", "code": "SLOT_EMPTY"}]]
+
+
+def kept_faults() -> list[dict[str, str]]:
+    return list(RunStationSetUp.objects.get().faults)
+
+
+def test_what_happened_to_a_lot_counts_for_its_parts(plant):
+    whole = lot("PA", msl="3", quantity=100)
+    part_of_it, _event = lots.split("PA", new_lot_id="CH", quantity=Decimal(10), who=Who("sue"))
+    fill()
+    Load.objects.filter(slot="F1").update(lot=part_of_it)
+    authorize(plant)
+    assert kept_faults() == []
+    body = {"kind": "OPENED", "at": (timezone.now() - timedelta(days=8)).isoformat()}
+    assert_done(api_client(Role.OPERATOR).post(f"/api/material-lots/{whole.lot_id}/events", body), 201)
+    assert kept_faults() == [{"slot": "F1", "code": "MSD_EXPIRED"}]
+    assert refusals() == [kept_faults()]
+
+
+def test_what_lots_have_of_their_material_counts_at_once(plant):
+    loads = fill()
+    authorize(plant)
+    engineer = api_client(Role.ENGINEER)
+    assert_done(engineer.patch("/api/materials/R-10K", {"msl": "6"}))
+    assert kept_faults() == [{"slot": "F1", "code": "MSD_EXPIRED"}]
+    assert_done(engineer.patch("/api/materials/R-10K", {"msl": None, "isShared": True}))
+    assert kept_faults() == []
+    loads["F1"].refresh_from_db()
+    assert loads["F1"].is_shared
+    load("F9", loads["F1"].lot, is_shared=True)
+    assert_done(engineer.patch("/api/materials/R-10K", {"isShared": False}))
+    assert set(Load.objects.filter(lot__isnull=False).values_list("is_shared", flat=True)) == {True}
