@@ -226,6 +226,8 @@ def find_differences(name: str, old: Any, new: Any, place: str = "") -> Iterator
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for number, (before, now) in enumerate(zip(old, new, strict=True)):
             yield from find_differences(name, before, now, f"{place}.{number}")
+    elif old == [] and isinstance(new, list) and place.rpartition(".")[2] in differences.FILLED:
+        return
     elif old != new and not differences.is_told(name, place):
         yield f"{name} {place}: {old!r} → {new!r}"[:600]
 

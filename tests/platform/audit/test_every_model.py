@@ -22,6 +22,7 @@ EXEMPT = {
         ingest_ingesteventunit ingest_openingestevent ingest_partialingestevent ingest_settledingestevent
         integration_devicedatarecord integration_failedmessage integration_settledmessage mes_countreport
         mes_countstream mes_hourlycount mes_maintenancetask mes_statusreport mes_referencepass
+        execution_materialuse execution_installedserial
         """,
     "what the system keeps for itself": """
         django_admin_log django_content_type django_q_ormq django_q_schedule django_q_task django_session
