@@ -317,7 +317,7 @@ MaterialLoadsViewSet = _describe(
     },
     note="A machine's report is a fact: a wrong, blocked or unknown lot is recorded, and is a fault of the set-up. A "
     "lot or tool exists from its first mention. A program may have no slot; UNLOADED needs a slot or what was taken "
-    "out. EMPTY uses the lot up. Reported anew, what is known changes nothing.",
+    "out. EMPTY uses the lot up, without `lotId` the one in use there. Reported anew, what is known changes nothing.",
 )
 
 

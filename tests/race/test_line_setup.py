@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from threading import Barrier
+from threading import Barrier, Event
+from time import sleep
 from typing import Any, TypeVar
 
 import pytest
@@ -12,16 +13,19 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from mes.line_setup import print_counts
-from mes.line_setup.loads import book, locks, services
+from mes.line_setup import bindings, print_counts
+from mes.line_setup.loads import book, hooks, locks, services
 from mes.line_setup.loads.models import Load
-from mes.line_setup.models import MaterialLot, Tool
+from mes.line_setup.models import MaterialLot, SetUpKind, Tool
+from mes.line_setup.set_up_lists import services as set_up_lists
 from mes.plant.models import Line
 from mes.platform.outbox.models import MesEvent
-from tests.factories import make_line
+from mes.production import locking, runs
+from tests.factories import make_line, make_plant
 from tests.integration.helpers import another, at_once
-from tests.line_setup.loads.support import OTHER, PLACER, load_on_line, make_placers, make_reel, there
+from tests.line_setup.loads.support import OTHER, PLACER, load_on_line, make_placers, make_reel, take_out, there
 from tests.line_setup.loads.support import scan as scan_slot
+from tests.line_setup.set_up_lists.support import make_list, part
 
 SCANS = 4
 T = TypeVar("T")
@@ -203,6 +207,85 @@ def test_control_with_one_lock_of_the_plant_it_waits(person, reels, monkeypatch)
         scan_while_another_line_is_locked(person, timeout=0.5)
 
 
+def take_out_while_another_line_is_locked(client: APIClient, timeout: float) -> int:
+    """Take a shared lot out of SMT-12 while somebody keeps the lock of SMT-A, where it is, too; return the status."""
+    MaterialLot.objects.get(lot_id="R-1").material.__class__.objects.update(is_shared=True)
+    for station in (PLACER, "SMT-12"):
+        assert load(client, "F1", "R-1", station)()[0] == 201
+    line = Line.objects.get(code="SMT-A")
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        locks.lock_owners([locks.owner_of(line_id=line.pk, station_id=None)])
+        taking = pool.submit(_alone, lambda: take_out(another(client), station="SMT-12", lotId="R-1").status_code)
+        try:
+            return int(taking.result(timeout=timeout))
+        finally:
+            transaction.set_rollback(True)
+
+
+def test_a_shared_lot_is_taken_out_of_one_line_alone(person, reels):
+    assert take_out_while_another_line_is_locked(person, timeout=5) == 200
+    assert there() == [(PLACER, "F1", "R-1", "ACTIVE")]
+
+
+def test_control_where_all_its_places_are_touched_it_waits(person, reels, monkeypatch):
+    everywhere = book.READ_LOADS.replace(
+        "CASE WHEN t.slot = '' THEN l.station_id = t.station_id", "CASE WHEN false THEN false"
+    )
+    monkeypatch.setattr(book, "READ_LOADS", everywhere.replace("ELSE NOT l.is_shared", "ELSE true"))
+    with pytest.raises(TimeoutError):
+        take_out_while_another_line_is_locked(person, timeout=0.5)
+
+
+# --- wrong parts --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_wrong(person: APIClient, transactional_db: None) -> None:
+    """A run on a line whose slot F1 was scanned wrong twice, and of which it is kept how its stations are set up."""
+    plant = make_plant(authorize=False)
+    make_list(plant, part("F1"))
+    set_up_lists.bind_latest(plant.run)
+    runs.set_authorization(run_no="RUN-1", action="AUTHORIZE", by="test")
+    make_reel("GOOD")
+    make_reel("WRONG", "C-100N")
+    for _wrong in range(2):
+        assert load(person, "F1", "WRONG", "SMT-01")() == (409, "WRONG_PART")
+
+
+def scan_good_and_wrong(client: APIClient, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """Scan the good reel once a wrong part was counted, and not yet told; return the answer of the wrong one.
+
+    That waits until the good one was loaded and told, if that can be.
+    """
+    tell, is_counted, is_loaded = hooks.tell, Event(), Event()
+
+    def tell_in_turn(change: hooks.Change) -> None:
+        if change.loads:
+            tell(change)
+            is_loaded.set()
+            sleep(0.2)  # the other waits longer: it is the one that PostgreSQL ends
+        else:
+            is_counted.set()
+            is_loaded.wait(0.3)
+            tell(change)
+
+    def load_good() -> tuple[int, str]:
+        is_counted.wait(10)
+        return load(client, "F1", "GOOD", "SMT-01")()
+
+    monkeypatch.setattr(hooks, "tell", tell_in_turn)
+    return at_once(load_good, load(client, "F1", "WRONG", "SMT-01"))[1]
+
+
+def test_a_wrong_part_is_counted_though_a_good_one_is_loaded(person, two_wrong, monkeypatch):
+    assert scan_good_and_wrong(person, monkeypatch) == (409, "WRONG_PART")
+
+
+def test_control_without_the_lock_of_the_set_up_it_is_ended_by_a_deadlock(person, two_wrong, without_lock, monkeypatch):
+    monkeypatch.setattr(locking, "MOST_DEADLOCKS", 0)
+    assert scan_good_and_wrong(person, monkeypatch) == (503, "TRY_AGAIN")
+
+
 # --- what a stencil is used for -----------------------------------------------------------------------------
 
 
@@ -223,6 +306,36 @@ def count_while_it_is_cleaned() -> int:
         counting.result(timeout=30)
     stencil.refresh_from_db()
     return stencil.uses_since_service
+
+
+def is_free_while_it_is_replaced() -> bool:
+    """Bind a stencil in the place of one that somebody counts a use of; return whether that one may count of both."""
+    make_line("SMT-A")
+    old, new = (Tool.objects.create(tool_id=f"ST-{number}", kind="STENCIL") for number in range(2))
+    load_on_line("SMT-A", "STENCIL", tool=old)
+
+    def replace() -> None:
+        bindings.bind(line_code="SMT-A", kind=SetUpKind.STENCIL, code=new.tool_id, by="test", replace=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Tool.objects.select_for_update(no_key=True).get(pk=old.pk)
+            replacing = pool.submit(_alone, replace)
+            with pytest.raises(TimeoutError):
+                replacing.result(timeout=0.3)  # it waits
+            is_free = Tool.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=new.pk).exists()
+        replacing.result(timeout=30)
+    return is_free
+
+
+def test_stencils_are_locked_in_the_order_of_their_keys(transactional_db: None) -> None:
+    assert is_free_while_it_is_replaced()
+
+
+def test_control_where_the_one_in_the_way_is_locked_late_another_is_held(transactional_db: None, monkeypatch) -> None:
+    ids_in = services._ids_in
+    monkeypatch.setattr(services, "_ids_in", lambda shelves, kind: ids_in(shelves, kind) if kind == "lot" else set())
+    assert not is_free_while_it_is_replaced()
 
 
 def _alone(work: Callable[[], T]) -> T:

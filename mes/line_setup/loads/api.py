@@ -59,7 +59,7 @@ class SlotLoadRequest(StrictSerializer):
     runNo = CodeField(required=False, allow_null=True, help_text="The run that is prepared.")
     feederId = ScannedField(scans.TOOL, required=False, allow_null=True)
     at = OffsetDateTimeField(required=False, allow_null=True, help_text="By default now.")
-    move = serializers.BooleanField(required=False, help_text="Take it from where else it is.")
+    move = serializers.BooleanField(required=False, help_text="Take it from where else it is, also from another line.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Take one thing, into a slot that may be called so."""

@@ -15,7 +15,8 @@ from mes.line_setup.loads.models import Load, LoadMark, LoadScan, LoadState, Mar
 from mes.line_setup.loads.rules import Mark, Place, ReadLoad, Slot, Thing, read_loads
 from mes.platform.database.prepared import as_json, fetch_all
 
-# What was in the slots that marks concern at their time and since, and in those where their lots and tools were.
+# What was in the slots that marks concern at their time and since, and in those where their lots and tools were: what
+# is taken out wherever it is in a station touches no other.
 _TOUCHED = """
     touched AS MATERIALIZED (
         SELECT * FROM jsonb_to_recordset(%(touched)s::jsonb)
@@ -26,11 +27,13 @@ _TOUCHED = """
             UNION ALL
             SELECT l.station_id, l.line_id, l.slot, t.since
               FROM touched t JOIN mes_load l ON l.lot_id = t.lot_id
-             WHERE (l.ended_at IS NULL OR l.ended_at >= t.since) AND (NOT l.is_shared OR t.slot = '')
+             WHERE (l.ended_at IS NULL OR l.ended_at >= t.since)
+               AND CASE WHEN t.slot = '' THEN l.station_id = t.station_id ELSE NOT l.is_shared END
             UNION ALL
             SELECT l.station_id, l.line_id, l.slot, t.since
               FROM touched t JOIN mes_load l ON l.tool_id = t.tool_id
-             WHERE l.ended_at IS NULL OR l.ended_at >= t.since
+             WHERE (l.ended_at IS NULL OR l.ended_at >= t.since)
+               AND (t.slot <> '' OR l.station_id = t.station_id)
         ) each GROUP BY 1, 2, 3
     )
 """
@@ -78,6 +81,10 @@ READ_MARKS = f"""
       FROM (SELECT * FROM own UNION {_ELSEWHERE}) m
       LEFT JOIN mes_materiallot lot ON lot.id = m.lot_id
       LEFT JOIN mes_material material ON material.id = lot.material_id
+"""
+# Nothing but scans names a load: Django would look for more.
+REMOVE = """
+    DELETE FROM mes_load WHERE id = ANY(ARRAY(SELECT jsonb_array_elements_text(%(loads)s::jsonb)::bigint)) RETURNING id
 """
 END = """
     UPDATE mes_load l SET ended_at = greatest(l.loaded_at, u.ended_at)
@@ -281,7 +288,7 @@ def _save(removed: Collection[int], changed: Sequence[tuple[int, ReadLoad]], add
     """Write it so that no slot has two of a kind in between, nor a lot two places: what is told anew is ended first."""
     if removed:
         LoadScan.objects.filter(load__in=removed).update(load=None)
-        Load.objects.filter(pk__in=removed)._raw_delete("default")
+        fetch_all(REMOVE, {"loads": as_json(removed)})
     open_ones = [(pk, load) for pk, load in changed if load.ended_at is None]
     if open_ones:
         ended = [{"id": pk, "ended_at": load.loaded_at.isoformat()} for pk, load in changed]

@@ -103,6 +103,7 @@ def report_loads(report: Report, *, station_code: str, loads: Sequence[ReportedL
     known = _Known({lot.lot_id: lot for lot in lots.values()}, {tool.tool_id: tool for tool in tools.values()})
     known = _with_new(known, loads)
     marks = [_mark(report, station, item, shelves, known, at) for item in loads]
+    emptied = [mark for item, mark in zip(loads, marks, strict=True) if item.action == "EMPTY" and mark.lot is None]
     news = _find_news(shelves, marks)
     _verify(station, [mark for mark, is_news in zip(marks, news, strict=True) if is_news])
     who = Who(report.recorded_by, report.operator_id, report.source)
@@ -112,6 +113,8 @@ def report_loads(report: Report, *, station_code: str, loads: Sequence[ReportedL
     kept = [mark for mark, is_news in zip(marks, news, strict=True) if is_news]
     if kept:
         record(shelves, kept)
+    if emptied:
+        _use_up(emptied, known, who, at)
     return len(kept)
 
 
@@ -246,3 +249,12 @@ def _count(item: ReportedLoad, lot: MaterialLot, who: Who, at: datetime) -> None
         record_event(lot, LotEventKind.USED_UP, who=who, at=at)
     elif item.action == "UNLOADED" and item.quantity is not None:
         record_event(lot, LotEventKind.COUNTED, who=who, at=at, quantity=item.quantity)
+
+
+def _use_up(emptied: Sequence[LoadMark], known: _Known, who: Who, at: datetime) -> None:
+    """Use up the lots that ran out in their slots, of which the machine did not say which they were."""
+    by_id = {lot.pk: lot for lot in known.lots.values()}
+    ended = Load.objects.filter(closed_by__in=emptied, lot__in=by_id).order_by("-loaded_at", "-id")
+    in_use = dict(ended.values_list("closed_by", "lot"))  # of several in a slot, the first
+    for lot_id in sorted(set(in_use.values())):
+        record_event(by_id[lot_id], LotEventKind.USED_UP, who=who, at=at)

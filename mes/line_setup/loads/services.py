@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -100,14 +100,15 @@ def unload(scanned: Scanned) -> list[Load]:
     return _keeping_scan(scanned, lambda: _unload(scanned))
 
 
-@transaction.atomic
+@locking.atomically
 def unlock(station_code: str, slot: str, *, reason: str, by: str) -> SlotLock:
     """Let a slot be loaded again that wrong parts locked; one that is not locked any more stays as it is.
 
     Raises StationNotFound, NotFound for a slot at which nothing wrong was scanned.
     """
     give_reason(reason)
-    station = get_or_raise(Station.objects, errors.StationNotFound, code=station_code)
+    station = find_station(station_code)
+    locks.lock_owners([_owner(station)])
     kept = SlotLock.objects.select_for_update(no_key=True).filter(station=station)
     lock = get_or_raise(kept, errors.NotFound, slot=slot)
     if lock.locked_at is None:
@@ -154,7 +155,7 @@ def _load(scanned: Scanned) -> Loaded:
     )
     present = _find_present(shelves[slot], thing, scanned.action, at)
     if present is None:
-        _check_place(scanned, station, shelves, slot, thing, at)
+        _check_place(scanned, station, shelves, slot, item, at)
     else:  # it changes nothing, but counts where it turns out that the thing had been away
         mark.kind = MarkKind.LOAD if present == shelves[slot].list_there(at)[0].pk else MarkKind.SPLICE
     record(shelves, [mark])
@@ -163,7 +164,7 @@ def _load(scanned: Scanned) -> Loaded:
     rows = Load.objects.select_related(*SHOWN).filter(there(at), station=station, slot=scanned.slot, **columns_of(item))
     loaded = rows.first()
     if loaded is None:  # something else was loaded at the same instant
-        raise errors.SlotOccupied(slot=scanned.slot, station=station.code, loaded=scanned.text)
+        raise errors.SlotOccupied(slot=scanned.slot, station=station.code, loaded=code_of(item))
     _keep_scan(scanned, station, load=loaded)
     return Loaded(loaded, changed=present is None)
 
@@ -191,12 +192,15 @@ def _find_present(shelf: Shelf, thing: Thing, action: str, at: datetime) -> int 
     return found.pk
 
 
-def _check_place(scanned: Scanned, station: Station, shelves: Shelves, slot: Slot, thing: Thing, at: datetime) -> None:
+def _check_place(
+    scanned: Scanned, station: Station, shelves: Shelves, slot: Slot, item: MaterialLot | Tool | str, at: datetime
+) -> None:
     """Raise what keeps a thing from a slot: that it is elsewhere, or that something else is there."""
+    thing = as_thing(item)
     if not scanned.move:
         for other, shelf in shelves.items():
             if other != slot and any(row.load.thing == thing and not row.is_shared for row in shelf.list_there(at)):
-                raise errors.LoadedElsewhere(code=scanned.text, slot=other.name, place=_name_of(other.place))
+                raise errors.LoadedElsewhere(code=code_of(item), slot=other.name, place=_name_of(other.place))
     others = [row for row in shelves[slot].list_there(at) if row.load.thing != thing]
     if others and scanned.action == LOAD:
         raise errors.SlotOccupied(slot=slot.name, station=station.code, loaded=_code_of(others[0].load.thing))
@@ -215,7 +219,7 @@ def _compare(scanned: Scanned, station: Station, item: MaterialLot | Tool | str)
     verify = expected.compare(**_compared(item))
     if verify == Verify.WRONG_PART:
         wanted = expected.place.names
-        raise errors.WrongPart(loaded=scanned.text, slot=scanned.slot, station=station.code, expected=wanted)
+        raise errors.WrongPart(loaded=code_of(item), slot=scanned.slot, station=station.code, expected=wanted)
     return expected.run, verify
 
 
@@ -299,11 +303,20 @@ def _keeping_scan(scanned: Scanned, act: Callable[[], T]) -> T:
         station = Station.objects.filter(code=scanned.station_code).first()
         if station is None:
             raise
-        with transaction.atomic():
-            if isinstance(refusal, errors.WrongPart):
-                refusal = refusal.with_details(locked=_count_wrong_part(station, scanned.slot))
-            _keep_scan(scanned, station, refusal=refusal)
-        raise refusal from None
+        raise _keep_refusal(scanned, station, refusal) from None
+
+
+@locking.atomically
+def _keep_refusal(scanned: Scanned, station: Station, refusal: errors.DomainError) -> errors.DomainError:
+    """Keep the scan of a refusal, and count a wrong part; return the refusal, which then says whether that locked it.
+
+    A wrong part is counted under the lock of the set-up, as a slot is loaded: what is kept of runs is looked at after.
+    """
+    if isinstance(refusal, errors.WrongPart):
+        locks.lock_owners([_owner(station)])
+        refusal = refusal.with_details(locked=_count_wrong_part(station, scanned.slot))
+    _keep_scan(scanned, station, refusal=refusal)
+    return refusal
 
 
 def _keep_scan(
@@ -368,18 +381,20 @@ def lock_all(
     found = book.read(touches)
     owners = {_owner(place) for place in places} | {_owner_of(shelf) for shelf in found.values()}
     locks.lock_owners(owners)
-    wanted = _lots_in(found) | set(lots)
+    wanted, wanted_tools = _ids_in(found, "lot") | set(lots), _ids_in(found, "tool") | set(tools)
     locked = {lot.pk: lot for lot in LOTS.filter(pk__in=wanted)} if wanted else {}
-    locked_tools = {tool.pk: tool for tool in TOOLS.filter(pk__in=tools)} if tools else {}
+    locked_tools = {tool.pk: tool for tool in TOOLS.filter(pk__in=wanted_tools)} if wanted_tools else {}
     shelves = book.read(touches)  # after all locks: what it waited for is seen
-    if not (owners.issuperset(map(_owner_of, shelves.values())) and locked.keys() >= _lots_in(shelves)):
+    is_all_locked = locked.keys() >= _ids_in(shelves, "lot") and locked_tools.keys() >= _ids_in(shelves, "tool")
+    if not (owners.issuperset(map(_owner_of, shelves.values())) and is_all_locked):
         raise locking.Outdated
     return locked, locked_tools, shelves
 
 
-def _lots_in(shelves: Shelves) -> set[int]:
+def _ids_in(shelves: Shelves, kind: str) -> set[int]:
+    """Return the keys of the lots, or the tools, in slots."""
     rows = (row for shelf in shelves.values() for row in shelf.rows)
-    return {int(row.load.thing.key) for row in rows if row.load.thing.kind == "lot"}
+    return {int(row.load.thing.key) for row in rows if row.load.thing.kind == kind}
 
 
 LOTS = MaterialLot.objects.select_for_update(no_key=True, of=("self",)).select_related("material").order_by("pk")
@@ -466,6 +481,13 @@ def as_thing(item: MaterialLot | Tool | str) -> Thing:
     if isinstance(item, MaterialLot):
         return Thing("lot", item.pk)
     return Thing("tool", item.pk) if isinstance(item, Tool) else Thing("program", item)
+
+
+def code_of(item: MaterialLot | Tool | str) -> str:
+    """Return what it is called: a lot by its id, whatever its label says besides."""
+    if isinstance(item, MaterialLot):
+        return item.lot_id
+    return item.tool_id if isinstance(item, Tool) else item
 
 
 def columns_of(item: MaterialLot | Tool | str) -> dict[str, Any]:

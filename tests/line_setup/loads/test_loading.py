@@ -151,7 +151,8 @@ LABEL = "[)>{RS}06{GS}PR-10K{GS}Q5000{GS}1TL2601{GS}10D2603{GS}3SREEL-7{RS}{EOT}
 def test_a_label_makes_its_lot_and_loads_it(operator):
     assert assert_done(scan(operator, "F1", label=LABEL), 201)["lotId"] == "REEL-7"
     assert assert_done(scan(operator, "F1", label=LABEL), 200)["materialCode"] == "R-10K"
-    assert_refused(scan(operator, "F2", label=LABEL), "BOUND_ELSEWHERE")
+    elsewhere = assert_refused(scan(operator, "F2", label=LABEL), "BOUND_ELSEWHERE")
+    assert elsewhere["code"] == "REEL-7"  # nobody is shown what only a scanner reads
     assert_refused(scan(operator, "F1", label=LABEL.replace("R-10K", "NONE")), "MATERIAL_NOT_FOUND", 404)
     make_material("C-1")
     assert_refused(scan(operator, "F1", label=LABEL.replace("R-10K", "C-1")), "LOT_MATERIAL_MISMATCH")
@@ -354,6 +355,11 @@ def test_the_third_wrong_part_in_a_row_locks_the_slot(listed):
     assert outcomes().count("WRONG_PART") == 5 and len(there()) == 2
 
 
+def test_a_wrong_label_is_called_by_the_id_of_its_lot(listed):
+    label = LABEL.replace("R-10K", "C-100N").replace("{GS}", "\x1d")
+    assert assert_refused(at_printer(listed, "F/1", label=label), "WRONG_PART")["loaded"] == "REEL-7"
+
+
 def test_a_locked_slot_is_unlocked_with_a_reason(listed):
     supervisor = api_client(Role.SUPERVISOR)
     address = "/api/stations/SMT-01/slots/F/1/unlock"
@@ -378,6 +384,12 @@ def test_who_may_load(operator, role):
     allowed = role in (Role.OPERATOR, Role.SUPERVISOR, Role.ADMIN)
     assert scan(client, "F1", "A").status_code == (201 if allowed else 403)
     assert take_out(client, slot="F1").status_code == (200 if allowed else 403)
+
+
+def test_a_token_of_its_station_takes_there_what_another_had(operator):
+    scan(operator, "F1", "A")
+    assert_done(scan(api_client(Role.OPERATOR, ["SMT-12"]), "F1", "A", station="SMT-12", move=True), 201)
+    assert there() == [("SMT-12", "F1", "A", "ACTIVE")]
 
 
 def test_a_token_of_another_station_loads_nothing(operator):

@@ -113,6 +113,23 @@ def test_splices_and_ends(machine):
     assert (there(), MaterialLot.objects.get(lot_id="A").counted_quantity) == ([], 12.5)
 
 
+@pytest.mark.parametrize("reported", [[], [loaded("F1", "C", "SPLICED")]], ids=["at its end", "with the next"])
+def test_what_ran_out_is_used_up_though_nobody_says_which_it_was(machine, reported):
+    recorded(send(machine, loaded("F1", "A"), loaded("F2", "B"), at=ago(2)))
+    recorded(send(machine, {"action": "EMPTY", "slot": "F1"}, *reported, at=ago(1)))
+    recorded(send(machine, {"action": "EMPTY", "slot": "F3"}))
+    left = dict(MaterialLot.objects.values_list("lot_id", "status"))
+    assert left == {"A": "USED_UP", "B": "AVAILABLE", "C": "AVAILABLE"}
+    assert MaterialLot.objects.get(lot_id="A").counted_quantity == 0
+
+
+def test_of_a_splice_the_first_is_used_up(machine):
+    recorded(send(machine, loaded("F1", "A"), loaded("F1", "B", "SPLICED"), at=ago(2)))
+    recorded(send(machine, {"action": "EMPTY", "slot": "F1"}))
+    assert there() == [(PLACER, "F1", "B", "ACTIVE")]
+    assert dict(MaterialLot.objects.values_list("lot_id", "status"))["A"] == "USED_UP"
+
+
 def test_late_and_unordered_reports_give_the_same_loads(machine):
     first, second, third = ago(9), ago(6), ago(3)
     recorded(send(machine, {"action": "UNLOADED", "lotId": "B"}, at=third))  # wherever it is
