@@ -103,7 +103,7 @@ def make_rows(plant: Plant, unit: Unit) -> None:
                 others = dict.fromkeys({"value_number", "value_text", "value_boolean", "value_json"} - {name})
                 make(DataValue, **{**where, **others})
         whole = {"scope": "GLOBAL", "scope_value": "", "route_operation_kinds": []}
-        rule = make(TimeRuleDefinition, warning_minutes=0, min_minutes=None, **whole)
+        rule = make(TimeRuleDefinition, warning_minutes=0, min_minutes=None, action="NOTIFY", **whole)
         make(TimeRuleInstance, definition=rule, started_at=at, **clock)
         waiver = make(ReadinessWaiver, run=run)
         check = make(ReadinessCheck, run=run, is_authorization=True, status="PASSED")
