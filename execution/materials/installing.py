@@ -4,6 +4,7 @@ Locks: first, where units become parts of units, the one of assemblies, so that 
 together; then the units in the order of their ids.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -55,11 +56,45 @@ def install(sn: str, part: Part, *, replaces: str | None = None, reason: str = "
     """
     station = get_or_raise(Station.objects, errors.StationNotFound, code=part.station_code)
     material = get_or_raise(Material.objects, errors.MaterialNotFound, code=part.material_code)
-    unit, child = names.get_unit(sn), names.find_units([part.serial], Unit.objects.all()).get(part.serial)
-    if child is not None:
+    unit = names.get_unit(sn)
+    locked, children = lock_with_parts([unit], [part.serial])
+    made = put_in(
+        locked[unit.pk],
+        part,
+        station=station,
+        material=material,
+        child=children.get(part.serial),
+        replaces=replaces,
+        reason=reason,
+    )
+    if made.changed:
+        catching.catch([unit.pk])
+    return made
+
+
+def lock_with_parts(units: Iterable[Unit], serials: Iterable[str]) -> tuple[dict[int, Unit], dict[str, Unit]]:
+    """Lock units and those that serial numbers name, which become parts of them, once and all at once; return them all
+    by their ids, and the parts by the serial numbers.
+    """
+    named = names.find_units(list(dict.fromkeys(serials)), Unit.objects.all())
+    if named:
         _lock_assemblies()
-    locked = {each.pk: each for each in locking.lock_units(Unit.objects.filter(pk__in=_ids(unit, child)))}
-    unit = locked[unit.pk]
+    wanted = [unit.pk for unit in (*units, *named.values())]
+    locked = {each.pk: each for each in locking.lock_units(Unit.objects.filter(pk__in=wanted))}
+    return locked, {serial: locked[unit.pk] for serial, unit in named.items()}
+
+
+def put_in(
+    unit: Unit,
+    part: Part,
+    *,
+    station: Station,
+    material: Material,
+    child: Unit | None,
+    replaces: str | None = None,
+    reason: str = "",
+) -> Installed:
+    """Put a part into a unit; both were locked by `lock_with_parts`. Raises as `install` does."""
     present = _find_open(part.serial, material, child)
     if present is not None:
         if present.unit_id == unit.pk and present.ref_des == part.ref_des:
@@ -68,21 +103,15 @@ def install(sn: str, part: Part, *, replaces: str | None = None, reason: str = "
     if unit.status == UnitStatus.SCRAPPED:
         raise errors.InvalidTransition(action=Action.CHANGE, entity=Entity.UNIT, state=UnitStatus.SCRAPPED)
     if child is not None:
-        _check_child(unit, locked[child.pk], material)
+        _check_child(unit, child, material)
     if replaces is not None:
-        _take_out(unit, replaces, at=part.at, by=part.by, reason=reason, field="replaces")
-    row = _write(unit, station, material, child, part)
-    catching.catch([unit.pk])
-    return Installed(row, changed=True)
+        take_out(unit, replaces, at=part.at, by=part.by, reason=reason, field="replaces")
+    return Installed(_write(unit, station, material, child, part), changed=True)
 
 
 def _lock_assemblies() -> None:
     with connection.cursor() as cursor:
         cursor.execute(ASSEMBLIES)
-
-
-def _ids(unit: Unit, child: Unit | None) -> list[int]:
-    return [unit.pk] if child is None else [unit.pk, child.pk]
 
 
 def _find_open(serial: str, material: Material, child: Unit | None) -> InstalledSerial | None:
@@ -141,10 +170,11 @@ def find_pass(unit: Unit, station: Station, at: datetime) -> int | None:
 def remove(sn: str, serial: str, *, at: datetime, by: str, reason: str) -> None:
     """Take a part out of a unit. Raises UnitNotFound, ValidationFailed where it is not in it."""
     [unit] = locking.lock_units(Unit.objects.filter(pk=names.get_unit(sn).pk))
-    _take_out(unit, serial, at=at, by=by, reason=reason, field="serial")
+    take_out(unit, serial, at=at, by=by, reason=reason)
 
 
-def _take_out(unit: Unit, serial: str, *, at: datetime, by: str, reason: str, field: str) -> None:
+def take_out(unit: Unit, serial: str, *, at: datetime, by: str, reason: str, field: str = "serial") -> None:
+    """Take a part out of a locked unit. Raises ValidationFailed, of this field, where it is not in it."""
     rows = InstalledSerial.objects.select_for_update(no_key=True).filter(unit=unit, serial=serial, removed_at=None)
     row = rows.order_by("pk").first()
     if row is None:

@@ -56,12 +56,16 @@ class Reported:
 def report(told: Reported, uses: Sequence[Use]) -> int:
     """Keep what was used; return how many rows it became. A lot exists from its first mention.
 
-    Each belongs to the latest pass of its unit at the station that had begun. Raises StationNotFound, UnitNotFound,
-    SnUnreadable, SnIsReference, MaterialNotFound, ToolNotFound, ScanTypeMismatch, and what `installing` raises.
+    Locks: that of assemblies where units are parts; the units that parts come into or out of, with those parts, all at
+    once; then lots. Each use belongs to the latest pass of its unit at the station that had begun. Raises
+    StationNotFound, UnitNotFound, SnUnreadable, SnIsReference, MaterialNotFound, ToolNotFound, ScanTypeMismatch, and
+    what `installing` raises.
     """
     station = get_or_raise(Station.objects, errors.StationNotFound, code=told.station_code)
     units = _find_units([use.unit_sn for use in uses])
     materials = _find_materials({use.material_code for use in uses if use.material_code is not None})
+    of_parts = [use for use in uses if use.serial is not None]
+    locked, parts = _lock(of_parts, units)
     lots = _find_lots(uses, materials)
     tools = _find_tools({use.tool_id for use in uses if use.tool_id is not None})
     passes = _find_passes(list(units.values()), station, told.at)
@@ -69,7 +73,7 @@ def report(told: Reported, uses: Sequence[Use]) -> int:
     for use in uses:
         unit = units[use.unit_sn]
         if use.serial is not None:
-            _report_serial(told, unit, use)
+            _report_serial(told, locked[unit.pk], use, station, materials, parts.get(use.serial))
             continue
         lot = None if use.lot_id is None else lots[use.lot_id]
         track = passes.get(unit.pk)
@@ -94,14 +98,29 @@ def report(told: Reported, uses: Sequence[Use]) -> int:
             )
         )
     MaterialUse.objects.bulk_create(rows, batch_size=1000)
-    catching.catch(sorted({row.unit_id for row in rows}))
+    catching.catch(sorted({row.unit_id for row in rows} | {units[use.unit_sn].pk for use in of_parts}))
     return len(rows)
 
 
-def _report_serial(told: Reported, unit: Unit, use: Use) -> None:
+def _lock(of_parts: Sequence[Use], units: Mapping[str, Unit]) -> tuple[dict[int, Unit], dict[str, Unit]]:
+    """Lock the units that parts come into or out of, with those that the parts are."""
+    if not of_parts:
+        return {}, {}
+    serials = [use.serial for use in of_parts if use.serial is not None and not use.is_removed]
+    return installing.lock_with_parts([units[use.unit_sn] for use in of_parts], serials)
+
+
+def _report_serial(
+    told: Reported,
+    unit: Unit,
+    use: Use,
+    station: Station,
+    materials: Mapping[str, Material],
+    child: Unit | None,
+) -> None:
     assert use.serial is not None and use.material_code is not None
     if use.is_removed:
-        installing.remove(unit.sn, use.serial, at=told.at, by=told.by, reason="")
+        installing.take_out(unit, use.serial, at=told.at, by=told.by, reason="")
         return
     part = Part(
         station_code=told.station_code,
@@ -112,7 +131,7 @@ def _report_serial(told: Reported, unit: Unit, use: Use) -> None:
         by=told.by,
         recorded_by=told.recorded_by,
     )
-    installing.install(unit.sn, part)
+    installing.put_in(unit, part, station=station, material=materials[use.material_code], child=child)
 
 
 def _find_units(sns: Sequence[str]) -> dict[str, Unit]:

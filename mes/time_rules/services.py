@@ -89,6 +89,8 @@ def record(marks: Sequence[TimeRuleMark], *, definitions: Sequence[TimeRuleDefin
     clocks.write()
     for update in updates:
         update.tell()
+    held = dict.fromkeys(instance for update in updates for instance in update.held)
+    holding.hold(held, now=clocks.now)  # all at once, with the statements of one
 
 
 def _follow_relabelled(marks: Sequence[TimeRuleMark], entities: set[EntityKey]) -> set[EntityKey]:
@@ -344,11 +346,15 @@ class _ClockUpdates:
             if self.is_scrapped:
                 _settle_for_scrap(instance, self.now)
 
+    @property
+    def held(self) -> list[TimeRuleInstance]:
+        """Clocks whose rules may hold their units."""
+        return [*self.early, *self.expired]
+
     def tell(self) -> None:
         """Notify listeners and people."""
         hooks.tell_expired(self.expired)
         hooks.tell_released(self.lifted)
-        holding.hold([*self.early, *self.expired], now=self.now)
         notifications.tell_expired(self.expired)
         notifications.tell_early(self.early)
         notifications.tell_withdrawn(self.withdrawn)

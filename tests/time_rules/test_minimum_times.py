@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from execution.models import Track
@@ -173,6 +174,21 @@ def test_a_unit_that_was_too_early_is_held_once() -> None:
     assert Hold.objects.get().source == "TIME"
     handle(*MesEvent.objects.filter(event_type__in=["TRACK_IN", "TRACK_OUT"]))
     assert Hold.objects.count() == 1
+
+
+def test_a_set_of_units_is_held_with_the_statements_of_one() -> None:
+    make_plant(units=6)
+    make_rule(**{**WAIT, "action": "HOLD", "start_condition": {}, "end_condition": {}})
+
+    def count(*sns: str) -> int:
+        events = [each for sn in sns for each in (start(at(0), sn=sn), end(at(10), sn=sn))]
+        with CaptureQueriesContext(connection) as seen:
+            handlers.handle(events)
+        assert set(Unit.objects.filter(sn__in=sns).values_list("status", flat=True)) == {"ON_HOLD"}
+        return sum("mes_unit" in each["sql"] for each in seen)  # people are told of each unit
+
+    count("SN-1")
+    assert 0 < count("SN-2") == count("SN-3", "SN-4", "SN-5", "SN-6")
 
 
 def test_the_sweep_holds_units_whose_time_is_over() -> None:

@@ -201,6 +201,9 @@ class SlotAnswer(serializers.Serializer):
     loaded = LoadedAnswer(source="loads", many=True, help_text="What is in use first, what is spliced behind next.")
     state = serializers.CharField(help_text="`OK`, or the code of the weightiest fault.")
     faults = serializers.ListField(child=serializers.CharField())
+    remaining = serializers.FloatField(
+        allow_null=True, help_text="How much is in its lots by their latest counts; null where nobody said of one."
+    )
     change = serializers.ChoiceField(choices=list(goodness.CHANGES))
 
 

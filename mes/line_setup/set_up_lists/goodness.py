@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 
 from django.conf import settings
@@ -23,6 +24,7 @@ from mes.line_setup.loads.models import PASTE_SLOT, STENCIL_SLOT, Load, LoadStat
 from mes.line_setup.lots.clocks import read_clocks
 from mes.line_setup.lots.floor_life import Clock
 from mes.line_setup.lots.models import MaterialLot
+from mes.line_setup.lots.queries import rest_of
 from mes.line_setup.lots.rules import find_faults as find_lot_faults
 from mes.line_setup.models import Tool
 from mes.line_setup.set_up_lists import queries
@@ -59,6 +61,13 @@ class SlotSetUp:
     def state(self) -> str:
         """OK, or the weightiest fault."""
         return self.faults[0] if self.faults else OK
+
+    @property
+    def remaining(self) -> Decimal | None:
+        """How much is in the lots that are there, by their latest counts; None without one, or where nobody said."""
+        rests = [rest_of(load.lot) for load in self.loads if load.lot is not None]
+        known = [rest for rest in rests if rest is not None]
+        return sum(known, Decimal()) if known and len(known) == len(rests) else None
 
     @property
     def change(self) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from execution.materials.models import InstalledSerial, MaterialUse
@@ -149,6 +150,30 @@ def test_reported_uses_are_exact_and_come_once(plant):
     assert_done(report(client, *gone, event_id="evt-2", minutes=0.5), 201)
     told = assert_done(api_client().get("/api/trace/units/RACK"))["materials"]
     assert [row["toolId"] for row in told] == ["N-1"]
+
+
+def test_a_report_locks_all_units_at_once_and_before_its_lots(plant):
+    uses = [
+        {"unitSn": "RACK", "serial": "CASE", "materialCode": "P-CASE"},
+        {"unitSn": "CASE", "serial": "S-1", "materialCode": "PSU"},
+        {"unitSn": "BOARD", "serial": "S-2", "materialCode": "PSU"},
+        {"unitSn": "RACK", "lotId": "NEW"},
+    ]
+    with CaptureQueriesContext(connection) as seen:
+        assert_done(report(api_client(Role.INTEGRATION), *uses), 201)
+    wanted = {
+        "assemblies": "mes.assemblies",
+        "units": 'FROM "mes_unit" WHERE "mes_unit"."id" IN',
+        "lots": 'INSERT INTO "mes_materiallot"',
+    }
+    found = [
+        name
+        for each in seen
+        for name, text in wanted.items()
+        if text in each["sql"] and (name != "units" or "FOR NO KEY UPDATE" in each["sql"])
+    ]
+    assert found == ["assemblies", "units", "lots"]
+    assert InstalledSerial.objects.count() == 3
 
 
 @pytest.mark.parametrize(

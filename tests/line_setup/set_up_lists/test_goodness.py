@@ -119,7 +119,7 @@ def test_the_set_up_of_a_run_over_http(plant):
     client = api_client(Role.OPERATOR)
     loads = fill()
     ends = timezone.now() + timedelta(hours=5)
-    MaterialLot.objects.update(expires_at=ends)
+    MaterialLot.objects.update(expires_at=ends, quantity=400)
     load("F9", lot("L-9"))
     Load.objects.filter(slot="PROGRAM").update(program="OLD")
     found = assert_done(client.get("/api/runs/RUN-1/set-up"))
@@ -132,6 +132,7 @@ def test_the_set_up_of_a_run_over_http(plant):
         "PROGRAM": ("WRONG_PROGRAM", "CHANGE"),
         "STENCIL": ("OK", "KEEP"),
     }
+    assert [slots[name]["remaining"] for name in ("F1", "PROGRAM", "STENCIL")] == [400, None, None]
     assert slots["F1"]["expected"]["alternates"] == ["R-10K-B"]
     assert [each["lotId"] for each in slots["F1"]["loaded"]] == ["L-1"]
     assert [(each["slot"], each["lotId"], each["materialCode"]) for each in station["remove"]] == [
@@ -142,6 +143,21 @@ def test_the_set_up_of_a_run_over_http(plant):
     none = assert_done(client.get("/api/runs/RUN-1/set-up"))
     assert (none["revision"], none["isGood"], none["stations"]) == (None, False, [])
     assert_refused(client.get("/api/runs/NONE/set-up"), "RUN_NOT_FOUND", 404)
+
+
+def test_what_is_left_in_a_slot_is_that_of_all_its_lots(plant):
+    def remaining() -> Any:
+        [station] = goodness.look_at_run(plant.run, at=timezone.now()).stations
+        return {slot.item.slot: slot.remaining for slot in station.slots}["F1"]
+
+    fill()
+    assert remaining() is None  # nobody said
+    MaterialLot.objects.update(quantity=100)
+    spliced = lot("L-2", quantity=5000)
+    load("F1", spliced, state="NEXT")
+    assert remaining() == 5100
+    MaterialLot.objects.filter(pk=spliced.pk).update(quantity=None)
+    assert remaining() is None
 
 
 def test_its_statements_depend_on_no_number_of_slots(plant):
