@@ -77,18 +77,6 @@ def test_the_same_again_changes_nothing(operator):
     assert (Load.objects.count(), MesEvent.objects.count(), outcomes()) == (1, 1, [""] * 4)
 
 
-def test_a_shared_lot_that_is_taken_out_somewhere_concerns_no_other_line(operator):
-    make_material("GLUE", is_shared=True)
-    make_reel("POT", "GLUE")
-    for station, slot in ((PLACER, "F1"), (PLACER, "F2"), (OTHER, "F1"), ("SMT-12", "F1")):
-        assert_done(scan(operator, slot, "POT", station=station), 201)
-    with CaptureQueriesContext(connection) as seen:
-        assert_done(take_out(operator, lotId="POT"))
-    [locking] = [each["sql"] for each in seen if "pg_advisory_xact_lock(hashtextextended(key" in each["sql"]]
-    assert locking.count("mes.line_setup.line.") == 1
-    assert [row[:2] for row in there()] == [("SMT-03", "F1"), ("SMT-12", "F1")]
-
-
 def test_replace_and_splice(operator):
     scan(operator, "F1", "A")
     details = assert_refused(scan(operator, "F1", "B"), "SLOT_OCCUPIED")
