@@ -92,13 +92,14 @@ def report_lot_event(
     Raises LotExists, LotStatusInvalid, QuantityExceeded, ScanTypeMismatch, ValidationFailed.
     """
     who = Who(report.recorded_by, operator=report.operator_id, source=report.source)
-    lot = lots.lock_or_make(lot_id)
     if new_lot_id is not None and quantity is not None:
+        lots.mention(lot_id)
         new, event = lots.split(
             lot_id, new_lot_id=new_lot_id, quantity=quantity, who=who, at=report.event_time, may_be_known=True
         )
         lot = new.parent or new
     else:
+        lot = lots.lock_or_make(lot_id)
         event = lots.record(
             lot, LotEventKind(kind), who=who, at=report.event_time, quantity=quantity, temperature_c=temperature_c
         )

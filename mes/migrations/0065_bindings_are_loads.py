@@ -2,12 +2,16 @@
 
 from django.db import migrations
 
-MOVE = """
-    -- Loads of slots were made under ids of their own; those of bindings are known to others.
-    UPDATE mes_loadscan SET load_id = load_id + (SELECT coalesce(max(id), 0) FROM mes_linebinding)
-     WHERE load_id IS NOT NULL;
-    UPDATE mes_load SET id = id + (SELECT coalesce(max(id), 0) FROM mes_linebinding);
-
+# Loads of slots were made under ids of their own; those of bindings are known to others. Loads go behind all ids of
+# both: a row that is moved must not meet one that is yet to be.
+BEHIND = """(SELECT coalesce(max(id), 0) FROM (SELECT id FROM mes_linebinding UNION ALL SELECT id FROM mes_load) ids
+               WHERE EXISTS (SELECT FROM mes_linebinding))"""
+SHIFT = f"""
+    UPDATE mes_loadscan SET load_id = load_id + {BEHIND} WHERE load_id IS NOT NULL;
+    UPDATE mes_load SET id = id + {BEHIND};
+"""
+MOVE = f"""
+    {SHIFT}
     CREATE TEMPORARY TABLE moved_binding ON COMMIT DROP AS
     SELECT b.*, nextval(pg_get_serial_sequence('mes_loadmark', 'id')) AS opened,
            CASE WHEN unbound_at IS NOT NULL THEN nextval(pg_get_serial_sequence('mes_loadmark', 'id')) END AS closed

@@ -1,13 +1,15 @@
 """Stencils and solder paste lots are bound to lines by scanning: one of each on a line, each on one line."""
 
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.line_setup import queries
-from mes.line_setup.loads.models import Load
+from mes.line_setup.loads.models import Load, LoadMark, LoadScan
 from mes.line_setup.models import MaterialLot, Tool
 from mes.plant.models import Material
 from mes.platform.accounts.roles import Role
@@ -169,3 +171,19 @@ def test_engineers_keep_the_limits_of_stencils(operator):
     assert_refused(engineer.delete("/api/stencils/ST-1"), "IN_USE")
     assert_refused(engineer.get("/api/stencils/ST-9"), "STENCIL_NOT_FOUND", 404)
     assert_refused(operator.patch("/api/stencils/ST-1", {"tensionMin": 30}), "PERMISSION_DENIED", 403)
+
+
+def test_loads_that_outnumber_bindings_are_numbered_behind_them(db):
+    """When bindings became loads, those of slots had ids of their own, which were in the way."""
+    line = make_line("SMT-A")
+    for number in range(1, 5):
+        mark = LoadMark.objects.create(kind="LOAD", at=timezone.now(), line=line, slot=f"F{number}", program="P")
+        kept = Load.objects.create(pk=number, opened_by=mark, loaded_at=mark.at, line=line, slot=mark.slot, program="P")
+        LoadScan.objects.create(station=make_station(f"S{number}"), slot=mark.slot, load=kept)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE mes_linebinding ON COMMIT DROP AS SELECT generate_series(1, 2) AS id")
+        cursor.execute(import_module("mes.migrations.0065_bindings_are_loads").SHIFT)
+        cursor.execute("DROP TABLE mes_linebinding")
+    moved = {4 + number: f"F{number}" for number in range(1, 5)}
+    assert dict(Load.objects.values_list("pk", "slot")) == moved
+    assert dict(LoadScan.objects.values_list("load", "slot")) == moved

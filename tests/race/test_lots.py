@@ -1,18 +1,22 @@
 """Lots at the same time: blocking misses nothing that is split off meanwhile, and no more is taken than there is."""
 
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from mes.line_setup.lots import services
 from mes.line_setup.lots.services import Who
 from mes.line_setup.models import MaterialLot
+from mes.line_setup.reports import report_lot_event
 from mes.plant.models import Material
+from mes.status_reports.history import Report
 from tests.integration.helpers import another, at_once
 
 WHO = Who("sue")
@@ -50,8 +54,71 @@ def test_what_is_split_off_meanwhile_is_blocked_too(family):
 
 
 def test_control_without_the_lock_of_the_family_it_is_missed(family, monkeypatch):
-    monkeypatch.setattr(services, "_lock_family", lambda code, _part="": services.lock_lot(code))
+    monkeypatch.setattr(services, "_lock_family", lambda code, whole: services.lock_lot(code))
     assert block_while_it_is_split() == {"BLOCKED", "AVAILABLE"}
+
+
+@pytest.fixture
+def adopted(transactional_db: None) -> None:
+    """A lot that was known before the one that it turned out to be split from, with a part of its own."""
+    for lot in ("PART", "WHOLE"):
+        services.register(lot, {"material": None, "quantity": Decimal(10)})
+    services.split("WHOLE", new_lot_id="PART", quantity=Decimal(5), who=WHO, may_be_known=True)
+    services.split("PART", new_lot_id="LAST", quantity=Decimal(2), who=WHO)
+
+
+def block_the_whole() -> None:
+    services.block("WHOLE", reason="Recall", who=WHO)
+
+
+@transaction.atomic
+def report_a_split() -> None:
+    said = Report(
+        event_id="e-1", event_time=timezone.now(), source="AUTO", operator_id="", content={}, recorded_by="sue"
+    )
+    report_lot_event(said, lot_id="LAST", kind="SPLIT", quantity=Decimal(1), new_lot_id="NEW")
+
+
+# What is done, which lot somebody holds meanwhile, and which of a higher key must not be held while that is waited for.
+ORDERS = [(block_the_whole, "PART", "WHOLE"), (report_a_split, "WHOLE", "LAST")]
+
+
+def is_free_while_it_waits(act: Callable[[], None], held: str, wanted: str) -> bool:
+    """Do something while somebody holds a lot; return whether that one may lock another."""
+
+    def work() -> None:
+        try:
+            act()
+        finally:
+            connection.close()
+
+    rows = MaterialLot.objects.select_for_update(no_key=True, skip_locked=True)
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            assert rows.filter(lot_id=held).exists()
+            working = pool.submit(work)
+            with pytest.raises(TimeoutError):
+                working.result(timeout=0.5)  # it waits
+            is_free = rows.filter(lot_id=wanted).exists()
+        working.result(timeout=30)
+    return is_free
+
+
+@pytest.mark.parametrize(("act", "held", "wanted"), ORDERS)
+def test_a_family_is_locked_in_the_order_of_its_keys(act, held, wanted, adopted):
+    assert is_free_while_it_waits(act, held, wanted)
+
+
+@pytest.mark.parametrize(("act", "held", "wanted"), ORDERS)
+def test_control_where_one_is_locked_before_its_family_it_is_held(act, held, wanted, adopted, monkeypatch):
+    lock_family = services._lock_family
+
+    def lock_itself_first(code: str, whole: str) -> MaterialLot:
+        services.lock_lot(code)
+        return lock_family(code, whole)
+
+    monkeypatch.setattr(services, "_lock_family", lock_itself_first)
+    assert not is_free_while_it_waits(act, held, wanted)
 
 
 def split_at_once(client: APIClient) -> Counter[int]:

@@ -1,7 +1,7 @@
 """Lots are registered, split, blocked and counted, and what happens to them is recorded.
 
-A lot is locked before what happens to it is written; several in the order of their keys, and a split with the lot that
-all its family comes from, so that blocking a lot misses none that is split from it meanwhile.
+A lot is locked before what happens to it is written; several at once in the order of their keys, and a split with the
+lot that all its family comes from, so that blocking a lot misses none that is split from it meanwhile.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q, Sum
+from django.db.models import Sum
 from django.utils import timezone
 
 from mes import errors
@@ -24,6 +24,7 @@ from mes.plant.models import Material
 from mes.plant.scans import ScanKind, check_kind
 from mes.platform.inbound.times import check_bounds
 from mes.platform.validators import check_new_code
+from mes.production import locking
 
 USABLE = (LotStatus.AVAILABLE, LotStatus.USED_UP, LotStatus.BLOCKED)
 
@@ -62,35 +63,46 @@ def _lock_known(code: str) -> MaterialLot | None:
         return None
 
 
-_ROOT = """
-    WITH RECURSIVE above (id, parent_id) AS (
-        SELECT id, parent_id FROM mes_materiallot WHERE lot_id = %s
+_ITSELF_AND_ROOT = """
+    WITH RECURSIVE above (id, parent_id, is_itself) AS (
+        SELECT id, parent_id, true FROM mes_materiallot WHERE lot_id = %s
         UNION ALL
-        SELECT lot.id, lot.parent_id FROM above JOIN mes_materiallot lot ON lot.id = above.parent_id)
-    SELECT id FROM above WHERE parent_id IS NULL
+        SELECT lot.id, lot.parent_id, false FROM above JOIN mes_materiallot lot ON lot.id = above.parent_id)
+    SELECT id FROM above WHERE parent_id IS NULL OR is_itself
 """
 _DESCENDANTS = """
     WITH RECURSIVE below (id) AS (
-        SELECT %s::bigint
+        SELECT id FROM mes_materiallot WHERE lot_id = %s
         UNION ALL
         SELECT lot.id FROM below JOIN mes_materiallot lot ON lot.parent_id = below.id)
     SELECT id FROM below
 """
 
 
-def _ids(statement: str, of: str | int) -> list[int]:
+def _ids(statement: str, code: str) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, [of])
+        cursor.execute(statement, [code])
         return [lot_id for (lot_id,) in cursor.fetchall()]
 
 
-def _lock_family(code: str, part: str = "") -> MaterialLot:
-    """Return a lot, locked with the one that all its family was split from, and with what may be a part of it, in the
-    order of their keys. Raises LotNotFound.
+def _lock_family(code: str, whole: str) -> MaterialLot:
+    """Return a lot, locked with the one that all its family was split from; of `whole`, if it is known, with all that
+    was split from it, too. At once: a part may have been known before what it was split from, and have the lower key.
+
+    Raises LotNotFound, Outdated where the family changed meanwhile.
     """
-    rows = MaterialLot.objects.select_for_update(no_key=True).order_by("pk")
-    list(rows.filter(Q(pk__in=_ids(_ROOT, code)) | Q(lot_id__in=(code, part))))
-    return lock_lot(code)
+    rows = MaterialLot.objects.select_for_update(no_key=True, of=("self",)).select_related("material")
+    locked = {lot.pk: lot for lot in rows.filter(pk__in=_family_of(code, whole)).order_by("pk")}
+    if not locked.keys() >= _family_of(code, whole):
+        raise locking.Outdated
+    found = next((lot for lot in locked.values() if lot.lot_id == code), None)
+    if found is None:
+        raise errors.LotNotFound(code=code)
+    return found
+
+
+def _family_of(code: str, whole: str) -> set[int]:
+    return {*_ids(_ITSELF_AND_ROOT, code), *_ids(_ITSELF_AND_ROOT, whole), *_ids(_DESCENDANTS, whole)}
 
 
 # --- registration -------------------------------------------------------------------------------------------
@@ -159,6 +171,15 @@ def find_material(label: Label) -> Material:
     if not found:
         raise errors.MaterialNotFound(code=part or label.material_code)
     return found[0]
+
+
+def mention(lot_id: str) -> None:
+    """Make a lot that nobody mentioned before; of one that is known, nothing is locked (inside a transaction).
+
+    Raises ScanTypeMismatch, ValidationFailed.
+    """
+    if not MaterialLot.objects.filter(lot_id=lot_id).exists():
+        lock_or_make(lot_id)
 
 
 def lock_or_make(lot_id: str) -> MaterialLot:
@@ -258,7 +279,7 @@ def record(
         rules.scrap(lot)
     lot.save(update_fields=["status", "blocked_from", "block_reason", "counted_quantity", "counted_at"])
     # What was split from it inherits its floor life up to then.
-    hooks.tell(_ids(_DESCENDANTS, lot.pk) if kind in KINDS else [lot.pk])
+    hooks.tell(_ids(_DESCENDANTS, lot.lot_id) if kind in KINDS else [lot.pk])
     return event
 
 
@@ -283,7 +304,7 @@ def record_event(
     return lot, record(lot, kind, who=who, at=at or now, **said)
 
 
-@transaction.atomic
+@locking.atomically
 def split(
     lot_id: str,
     *,
@@ -303,7 +324,7 @@ def split(
     now = timezone.now()
     at = at or now
     check_bounds(at, now=now)
-    lot = _lock_family(lot_id, new_lot_id)
+    lot = _lock_family(lot_id, whole=new_lot_id)
     rules.check_status(lot, *USABLE)
     rest = rest_of(lot)
     if rest is not None and quantity > rest:
@@ -346,7 +367,7 @@ _OF_THE_LOT_ITSELF = ("status", "blocked_from", "block_reason")
 
 def _may_be_part(new: MaterialLot, lot: MaterialLot) -> bool:
     """Whether a lot that is known can have been split from another: from none before, and not this one from it."""
-    is_above = new.pk == lot.pk or new.pk in _ids(_ROOT, lot.lot_id)
+    is_above = new.pk == lot.pk or new.pk in _ids(_ITSELF_AND_ROOT, lot.lot_id)
     return new.parent_id is None and not is_above and new.material_id in (None, lot.material_id)
 
 
@@ -363,13 +384,13 @@ def _adopt(new: MaterialLot, lot: MaterialLot, *, quantity: Decimal, at: datetim
     hooks.tell([new.pk])
 
 
-@transaction.atomic
+@locking.atomically
 def block(lot_id: str, *, reason: str, who: Who) -> MaterialLot:
     """Block a lot and all that was split from it. One that is blocked already stays as it is.
 
     Raises LotNotFound, LotStatusInvalid for one that is scrapped.
     """
-    lot = _lock_family(lot_id)
+    lot = _lock_family(lot_id, whole=lot_id)
     rules.check_status(lot, *USABLE)
     lots = _block_all(lot, reason=reason, who=who)
     return next(each for each in lots if each.pk == lot.pk)
@@ -378,7 +399,7 @@ def block(lot_id: str, *, reason: str, who: Who) -> MaterialLot:
 def _block_all(lot: MaterialLot, *, reason: str, who: Who) -> list[MaterialLot]:
     """Block a locked lot and all that was split from it; return them."""
     rows = MaterialLot.objects.select_for_update(no_key=True, of=("self",)).select_related("material")
-    lots = list(rows.filter(pk__in=_ids(_DESCENDANTS, lot.pk)).order_by("pk"))
+    lots = list(rows.filter(pk__in=_ids(_DESCENDANTS, lot.lot_id)).order_by("pk"))
     blocked = [each for each in lots if rules.block(each, reason)]
     MaterialLot.objects.bulk_update(blocked, ["status", "blocked_from", "block_reason"])
     _note(blocked, LotEventKind.BLOCKED, reason=reason, who=who)
