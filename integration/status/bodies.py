@@ -68,7 +68,6 @@ class LotReportEvent(StatusEvent, kw_only=True):
         "BAKE_END",
         "COUNTED",
         "USED_UP",
-        "SCRAPPED",
         "SPLIT",
     ]
     quantity: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None

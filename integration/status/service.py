@@ -6,6 +6,7 @@ second waits for the first.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -121,7 +122,7 @@ def _find_lot_problems(event: StatusEvent) -> dict[str, str]:
     if is_split != (event.new_lot_id is not None):
         problems["newLotId"] = _("Needed for SPLIT.") if is_split else _("Only for SPLIT.")
     needs_quantity = is_split or event.kind == "COUNTED"
-    if needs_quantity != (event.quantity is not None) or (is_split and not event.quantity):
+    if needs_quantity != (event.quantity is not None) or (is_split and not round(Decimal(str(event.quantity or 0)), 4)):
         needed = _("Needed for SPLIT and COUNTED, above 0 for SPLIT.")
         problems["quantity"] = needed if needs_quantity else _("Only for SPLIT and COUNTED.")
     if event.temperature_c is not None and not event.kind.startswith("BAKE"):

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from mes import errors
 from mes.line_setup.checks.models import CheckForm, CheckRecord
 from mes.line_setup.checks.services import settle
 from mes.line_setup.loads.models import Load, LoadMark
@@ -25,10 +28,24 @@ from mes.sections import MACHINES
 MACHINES.add(CheckForm, CheckRecord, Tool, MaterialLot, LotEvent, SolderPasteUsage, Load, LoadMark, MaintenanceTask)
 
 
+class ToolForm(forms.ModelForm):
+    """A service lies behind it, as everywhere."""
+
+    def clean_serviced_at(self) -> Any:
+        """Refuse one that has yet to be."""
+        serviced_at = self.cleaned_data["serviced_at"]
+        try:
+            services.check({"serviced_at": serviced_at})
+        except errors.EventTimeInFuture as refusal:
+            raise ValidationError(str(refusal)) from None
+        return serviced_at
+
+
 @admin.register(Tool)
 class ToolAdmin(ScanSearch, MasterDataAdmin):
     """Tools and their limits. Their state comes from reports."""
 
+    form = ToolForm
     scan_part = TOOL
 
     fixed = ("tool_id",)

@@ -46,15 +46,19 @@ COUNT = f"""
     RETURNING t.id, t.warned_at IS NULL AND {NEARS_BY_USES}, {IS_WORN_BY_USES}
 """
 # What was counted for a tool is counted anew from the events of its time there: those that a handler has yet to count
-# are not completed, and it waits for the tool's lock.
+# are not completed, and it waits for the tool's lock. Of before it was there, and of afterwards, none is read.
 COUNT_SINCE = f"""
-    WITH passes AS MATERIALIZED (
+    WITH there AS MATERIALIZED (
+        SELECT greatest(loaded_at, %(since)s) AS since, coalesce(ended_at, 'infinity') AS until
+          FROM mes_load WHERE tool_id = %(tool)s AND (ended_at IS NULL OR ended_at > %(since)s)
+    ), passes AS MATERIALIZED (
         SELECT (e.payload->>'lineId')::bigint AS line_id, (e.payload->>'stationId')::bigint AS station_id,
                coalesce(e.payload->>'operationKind' = '{OperationKind.PRINT}', false) AS is_print,
                e.occurred_at AS at, coalesce((e.payload->>'strokes')::integer, 1) AS strokes
           FROM mes_mesevent e
          WHERE e.event_type = '{EventType.TRACK_OUT}' AND e.status = '{EventStatus.COMPLETED}'
            AND e.occurred_at > %(since)s AND NOT e.payload ? 'supersedes'
+           AND e.occurred_at >= (SELECT min(since) FROM there) AND e.occurred_at < (SELECT max(until) FROM there)
     )
     SELECT coalesce(sum(strokes), 0) FROM ({_USED}) u WHERE tool_id = %(tool)s
 """

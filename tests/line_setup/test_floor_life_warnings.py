@@ -12,7 +12,8 @@ from mes.line_setup.models import LotEvent, MaterialLot
 from mes.plant.models import Material
 from mes.platform.accounts.roles import Role
 from mes.platform.notifications.models import Notification
-from tests.factories import make_user
+from tests.factories import make_line, make_user
+from tests.line_setup.loads.support import load_on_line
 
 
 def make_lot(number: int, *, opened_hours_ago: float, **fields: Any) -> MaterialLot:
@@ -48,6 +49,24 @@ def test_people_are_told_once_of_each_clock(db):
 def _bake(lot: MaterialLot, at: datetime) -> None:
     LotEvent.objects.create(lot=lot, kind="BAKE_START", at=at, temperature_c=125)
     LotEvent.objects.create(lot=lot, kind="BAKE_END", at=at + timedelta(hours=9))
+
+
+def test_no_more_is_read_than_what_may_lie_open(db, monkeypatch):
+    make_user(Role.SUPERVISOR)
+    material = Material.objects.create(code="IC-1", name="IC", msl="3")
+    MaterialLot.objects.create(lot_id="R-1", material=material)  # sealed
+    make_lot(2, opened_hours_ago=9000, material=material)
+    lot = make_lot(3, opened_hours_ago=165, material=material)
+    now = timezone.now()
+    part = MaterialLot.objects.create(lot_id="R-4", material=material, parent=lot, split_at=now)
+    MaterialLot.objects.create(lot_id="R-5", material=material, parent=part, split_at=now)
+    make_line("SMT-A")
+    loaded = MaterialLot.objects.create(lot_id="R-6", material=material)
+    load_on_line("SMT-A", "SOLDER_PASTE", lot=loaded, at=now - timedelta(hours=166))
+    monkeypatch.setattr(warnings, "BATCH", 3)
+    read = [[lot.lot_id for lot in lots] for lots in warnings._batches()]
+    assert read == [["R-3", "R-4", "R-5"], ["R-6"]]
+    assert warnings.sweep() == {"ending": 4}
 
 
 def test_a_bad_batch_stops_no_other(db, monkeypatch):

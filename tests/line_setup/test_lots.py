@@ -197,7 +197,6 @@ def test_faults_come_in_their_order(material):
     now = timezone.now()
     lot = MaterialLot.objects.create(lot_id="R-1", material=material, msl="5a", expires_at=now)
     assert rules.find_faults(lot, now - timedelta(seconds=1)) == []
-    assert rules.good_until(lot, now) == now
     LotEvent.objects.create(lot=lot, kind="OPENED", at=now - timedelta(hours=24))
     lot.status = LotStatus.SCRAPPED
     assert rules.find_faults(lot, now) == ["LOT_BLOCKED", "LOT_EXPIRED", "MSD_EXPIRED"]
@@ -251,6 +250,8 @@ def test_machines_report_what_happened_to_lots_that_nobody_registered(material):
             ({"kind": "SPLIT", "quantity": 1, "newLotId": "R-1"}, (409, "LOT_EXISTS")),
             ({"kind": "SPLIT", "quantity": 1}, (400, "VALIDATION_ERROR")),
             ({"kind": "SPLIT", "quantity": 0, "newLotId": "R-3"}, (400, "VALIDATION_ERROR")),
+            ({"kind": "SPLIT", "quantity": 0.00004, "newLotId": "R-3"}, (400, "VALIDATION_ERROR")),
+            ({"kind": "SCRAPPED"}, (400, "VALIDATION_ERROR")),
             ({"kind": "COUNTED"}, (400, "VALIDATION_ERROR")),
             ({"kind": "COUNTED", "quantity": -1}, (400, "VALIDATION_ERROR")),
             ({"kind": "OPENED", "quantity": 1}, (400, "VALIDATION_ERROR")),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -17,6 +18,7 @@ from mes.line_setup.tools import nearing
 from mes.line_setup.tools.rules import find_faults
 from mes.plant.models import Line, Station
 from mes.platform.accounts.roles import Role
+from mes.platform.database.prepared import fetch_all
 from mes.platform.notifications.models import Notification
 from mes.platform.outbox import processor
 from mes.platform.outbox.models import MesEvent
@@ -235,6 +237,41 @@ def test_tools_are_kept_by_engineers() -> None:
     page.force_login(make_user(Role.OPERATOR))
     assert "SQ-1" in page.get("/lists/tools/").content.decode()
     assert [item["toolId"] for item in engineer.get("/api/stencils").json()["data"]["items"]] == []
+
+
+def test_the_administration_takes_no_service_that_has_yet_to_be() -> None:
+    client = Client()
+    client.force_login(make_user(Role.ENGINEER))
+    for days, status in ((300, 200), (-1, 302)):
+        date, time = (timezone.now() + timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S").split()
+        form = {"tool_id": "SQ-1", "kind": "SQUEEGEE", "serviced_at_0": date, "serviced_at_1": time}
+        assert client.post(reverse("admin:mes_tool_add"), form).status_code == status
+        assert Tool.objects.count() == (1 if days < 0 else 0)
+
+
+def test_of_a_service_long_ago_no_more_is_read_than_while_the_tool_was_there() -> None:
+    line, tool = make_line("SMT-A"), Tool.objects.create(tool_id="ST-1")
+    bind(tool, at=ago(hours=3))
+    Load.objects.update(ended_at=ago(hours=1))
+    for hours in (5, 2.5, 2, 0.5):
+        MesEvent.objects.create(
+            event_type="TRACK_OUT",
+            status="COMPLETED",
+            occurred_at=ago(hours=hours),
+            idempotency_key=f"out-{hours}",
+            payload={"operationKind": "PRINT", "lineId": line.pk},
+        )
+    asked = {"since": ago(days=9), "tool": tool.pk}
+    assert fetch_all(print_counts.COUNT_SINCE, asked) == [(2,)]
+    explained = print_counts.COUNT_SINCE.replace("WITH", "EXPLAIN (ANALYZE, FORMAT JSON) WITH", 1)
+    [[[found]]] = fetch_all(explained, asked)
+    assert _rows_of(found["Plan"], "mes_mesevent") == 2
+
+
+def _rows_of(plan: dict[str, Any], table: str) -> int:
+    """Return how many rows of a table a plan went on with."""
+    here = plan["Actual Rows"] if plan.get("Relation Name") == table else 0
+    return int(here) + sum(_rows_of(each, table) for each in plan.get("Plans", ()))
 
 
 def test_a_sheet_of_tools_makes_and_changes_them() -> None:

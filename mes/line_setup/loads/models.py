@@ -219,6 +219,7 @@ class Load(Placed):
                 name="load_of_tool_at_station",
             ),
             models.Index(F("lot"), F("loaded_at").desc(), condition=Q(lot__isnull=False), name="load_of_lot"),
+            models.Index(F("loaded_at"), condition=Q(lot__isnull=False), name="load_of_some_lot"),
             models.Index(F("tool"), F("loaded_at").desc(), condition=Q(tool__isnull=False), name="load_of_tool"),
             models.Index(F("program"), F("loaded_at").desc(), condition=~Q(program=""), name="load_of_program"),
             models.Index(F("feeder"), F("loaded_at").desc(), condition=Q(feeder__isnull=False), name="load_of_feeder"),

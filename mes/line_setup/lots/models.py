@@ -173,7 +173,10 @@ class LotEvent(models.Model):
         ordering = ["-at", "-id"]
         verbose_name = _("event of a lot")
         verbose_name_plural = _("events of lots")
-        indexes = [models.Index(F("lot"), F("at").desc(), F("id").desc(), name="lot_event_history")]
+        indexes = [
+            models.Index(F("lot"), F("at").desc(), F("id").desc(), name="lot_event_history"),
+            models.Index(F("at"), condition=Q(kind__in=["OPENED", "DRY_OUT", "BAKE_END"]), name="lot_event_opened"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.lot_id} {self.kind}"

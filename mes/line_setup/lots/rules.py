@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from mes import errors
+from mes.line_setup import limits
 from mes.line_setup.lots.clocks import read_one
 from mes.line_setup.lots.floor_life import Clock, hours_of
 from mes.line_setup.lots.models import LotStatus, MaterialLot
@@ -22,7 +23,7 @@ def find_faults(lot: MaterialLot, at: datetime, clock: Clock | None = None) -> l
     faults = {
         errors.LotBlocked.code: lot.status in (LotStatus.BLOCKED, LotStatus.SCRAPPED),
         errors.LotUsedUp.code: lot.status == LotStatus.USED_UP,
-        errors.LotExpired.code: lot.expires_at is not None and lot.expires_at <= at,
+        errors.LotExpired.code: limits.is_past_expiry(lot, now=at),
         errors.MsdExpired.code: clock is not None and clock.is_expired,
     }
     return [code for code, is_so in faults.items() if is_so]
@@ -32,16 +33,6 @@ def check(lot: MaterialLot, at: datetime) -> None:
     """Raise LotBlocked, LotUsedUp, LotExpired or MsdExpired: the weightiest of what keeps a lot from being used."""
     for code in find_faults(lot, at):
         raise _REFUSALS[code](lot=lot.lot_id)
-
-
-def good_until(lot: MaterialLot, at: datetime, clock: Clock | None = None) -> datetime | None:
-    """Return when a lot ceases to be good by time alone: the earlier of its expiry and the end of its floor life, if it
-    stays open. None: never. Without its clock at `at`, that is read.
-    """
-    if clock is None and hours_of(lot) is not None:
-        clock = read_one(lot, at)
-    ends = (lot.expires_at, clock.good_until if clock else None)
-    return min(filter(None, ends), default=None)
 
 
 def check_status(lot: MaterialLot, *allowed: LotStatus) -> None:

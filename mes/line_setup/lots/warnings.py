@@ -1,7 +1,7 @@
 """By the clock: telling of lots whose floor life ends soon, once for each lot and clock."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -13,9 +13,10 @@ from django.utils.translation import gettext_lazy
 
 from mes.line_setup.loads.models import Load
 from mes.line_setup.lots.clocks import read_clocks
-from mes.line_setup.lots.floor_life import FLOOR_LIFE, Clock
+from mes.line_setup.lots.floor_life import FLOOR_LIFE, OPENS, Clock
 from mes.line_setup.lots.models import LotStatus, MaterialLot
 from mes.platform.accounts.roles import Role
+from mes.platform.database.prepared import fetch_all
 from mes.platform.notifications.models import Severity
 from mes.platform.notifications.rule_models import NoticeEvent
 from mes.platform.notifications.services import Notice, notify
@@ -24,7 +25,21 @@ from mes.platform.sweeps import Sweep
 
 BATCH = 500
 TOLD = frozenset({Role.SUPERVISOR.value})
+_LONGEST = timedelta(hours=max(filter(None, FLOOR_LIFE.hours.values())))
 _LIMITED = [level for level, hours in FLOOR_LIFE.hours.items() if hours is not None]
+
+# What was opened or loaded within the longest floor life, and what was split from it: of what has lain open for longer,
+# nothing is left, and the clock of what has not been opened does not run.
+OPENED = f"""
+    WITH RECURSIVE opened (id) AS (
+        SELECT lot_id FROM mes_lotevent
+         WHERE kind IN ({", ".join(f"'{kind}'" for kind in OPENS)}) AND at > %(since)s
+        UNION
+        SELECT lot_id FROM mes_load WHERE lot_id IS NOT NULL AND loaded_at > %(since)s
+        UNION
+        SELECT lot.id FROM opened JOIN mes_materiallot lot ON lot.parent_id = opened.id)
+    SELECT id FROM opened ORDER BY id
+"""
 
 
 def sweep() -> dict[str, int]:
@@ -42,14 +57,14 @@ def sweep() -> dict[str, int]:
 
 
 def _batches() -> Iterator[Sequence[MaterialLot]]:
-    """Yield the lots that may be used and have a floor life, some at a time."""
+    """Yield the lots that may be used, have a floor life and may lie open, some at a time."""
     rows = MaterialLot.objects.select_related("material").filter(
         Q(msl__in=_LIMITED) | Q(msl="", material__msl__in=_LIMITED), status=LotStatus.AVAILABLE
     )
-    last = 0
-    while lots := list(rows.filter(pk__gt=last).order_by("pk")[:BATCH]):
-        yield lots
-        last = lots[-1].pk
+    opened = [lot_id for (lot_id,) in fetch_all(OPENED, {"since": timezone.now() - _LONGEST})]
+    for start in range(0, len(opened), BATCH):
+        if lots := list(rows.filter(pk__in=opened[start : start + BATCH]).order_by("pk")):
+            yield lots
 
 
 def _tell(lots: Sequence[MaterialLot], now: datetime) -> int:

@@ -57,12 +57,6 @@ def list_of_run(run: Run, at: datetime | None = None) -> SetUpList | None:
     return None if found is None else found.set_up_list
 
 
-def slots_of(run: Run, at: datetime | None = None) -> list[SetUpItem]:
-    """Return what the slots of a run must hold by the list that counts for it, with all that items name."""
-    found = list_of_run(run, at)
-    return [] if found is None else list_items(found)
-
-
 def list_items(set_up_list: SetUpList) -> list[SetUpItem]:
     """Return the items of a list, by station and slot, with all that they name."""
     items = set_up_list.items.select_related("station", "material").prefetch_related("alternates", "tools")

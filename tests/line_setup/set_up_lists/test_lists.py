@@ -184,7 +184,7 @@ def test_a_run_is_bound_as_it_is_made_and_to_another_list_with_a_reason(plant, e
     assert_done(engineer.post("/api/runs/NEXT/setup-list", {"revision": 3, "reason": "again"}), 200)
     assert queries.list_of_run(run) == second
     assert queries.list_of_run(run, at=before) == queries.list_of_run(run, at=before - timedelta(days=9)) == first
-    assert [item.slot for item in queries.slots_of(run)] == ["F2"]
+    assert [item.slot for item in queries.list_items(second)] == ["F2"]
     put_runs(RunStatus.COMPLETED, run_no="NEXT")
     closed = engineer.post("/api/runs/NEXT/setup-list", {"revision": 1, "reason": "late"})
     assert_refused(closed, "RUN_CLOSED")
