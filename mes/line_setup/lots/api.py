@@ -39,7 +39,7 @@ from mes.platform.http.serializers import (
 from mes.platform.http.viewsets import CodeModelViewSet
 
 KEEPS_LOTS = (Capability.BIND, Capability.MASTER_DATA, Capability.STATUS)
-LONGEST_BODY_TEXT = 1_000_000  # no longer body is read: what is too long for a label is LABEL_UNREADABLE
+LONGEST_BODY_TEXT = 1_010_000  # no longer body is read: what is too long for a label is LABEL_UNREADABLE
 TOLD_KINDS = (
     LotEventKind.OPENED,
     LotEventKind.DRY_IN,
