@@ -135,7 +135,7 @@ def test_the_admin_refuses_what_could_never_confirm(db, client):
         "is_active": "on",
     }
     page = client.post("/admin/mes/preppolicy/add/", body)
-    assert "AUTO needs the data source SYSTEM or DEVICE" in page.content.decode()
+    assert "AUTO needs the data source SYSTEM, DEVICE or RECORD" in page.content.decode()
     assert client.post("/admin/mes/preppolicy/add/", {**body, "confirm_mode": "MANUAL"}).status_code == 302
 
 

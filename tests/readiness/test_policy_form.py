@@ -65,7 +65,7 @@ def test_a_policy_for_people_loses_what_only_devices_have(typed: dict[str, Any],
     ("change", "said"),
     [
         ({"spec": ""}, "DEVICE needs the spec whose value confirms."),
-        ({"data_source": "MANUAL"}, "AUTO needs the data source SYSTEM or DEVICE."),
+        ({"data_source": "MANUAL"}, "AUTO needs the data source SYSTEM, DEVICE or RECORD."),
         ({"line": ""}, "Name a line or a route, not both."),
         ({"code": "CLEAN"}, "Must be PREP_ with capital letters, digits and underscores."),
     ],
