@@ -39,7 +39,10 @@ SECRETS = (b"SN-1", b"Peak Temperature", b"ROUTE-1", b"SMT-A", b"BENCH-")  # wha
 NOBODY = {name: "NOBODY-9" for name in ("code", "sn", "run_no", "wo_no", "stencil_id", "lot_no", "carrier_no")}
 NOBODY |= {"id": "999999", "no": "999999"}
 # Where the thing itself decides further whose turn it is: tests of the subject ask for that.
-FINER = ("POST /api/runs/{run_no}/readiness/preparations/{code}/confirm",)  # a person does it, or another system
+FINER = (
+    "POST /api/runs/{run_no}/readiness/preparations/{code}/confirm",  # a person does it, or another system
+    *("POST /api/sign-on", "POST /api/sign-on/stay", "POST /api/sign-off"),  # a token is nobody at a browser
+)
 OPEN_TO_ALL = (
     *("/sign-in/", "/healthz", "/favicon.ico", "/admin/login/", "/sign-out/", "/admin/logout/"),
     *("/admin/jsi18n/", "/metrics"),  # figures are for who asks from the machine itself, as this attack does

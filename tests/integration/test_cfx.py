@@ -1,4 +1,4 @@
-"""What IPC-CFX says of materials and tools: the examples of its SDK (`tests/payloads/cfx`), and what else may come."""
+"""What IPC-CFX says of materials and tools: the examples of its SDK (`tests/payloads/cfx_materials`), and what else may come."""
 
 import copy
 import json
@@ -10,7 +10,7 @@ import pytest
 from integration.connectors import cfx
 from integration.connectors.cfx import CfxError, Endpoint, LeftOut, Location, UnknownMessage
 
-PAYLOADS = Path(__file__).parents[1] / "payloads" / "cfx"
+PAYLOADS = Path(__file__).parents[1] / "payloads" / "cfx_materials"
 HANDLE, STATION = "SMTPlus.Model_21232.SN23123", "PLC-A1"
 AT = "2018-10-03T16:03:06.109190-04:00"
 ENDPOINTS = {HANDLE: Endpoint(STATION)}

@@ -21,7 +21,7 @@ from tests.factories import api_client, make_line, make_plant, make_station
 from tests.integration.helpers import into_oven
 
 pytestmark = pytest.mark.django_db
-PAYLOADS = Path(__file__).parents[1] / "payloads" / "cfx"
+PAYLOADS = Path(__file__).parents[1] / "payloads" / "cfx_materials"
 HANDLE, STATION = "SMTPlus.Model_21232.SN23123", "REF-01"
 
 
