@@ -41,7 +41,12 @@ NOBODY |= {"id": "999999", "no": "999999"}
 # Where the thing itself decides further whose turn it is: tests of the subject ask for that.
 FINER = (
     "POST /api/runs/{run_no}/readiness/preparations/{code}/confirm",  # a person does it, or another system
-    *("POST /api/sign-on", "POST /api/sign-on/stay", "POST /api/sign-off"),  # a token is nobody at a browser
+    *(
+        "GET /api/sign-on",
+        "POST /api/sign-on",
+        "POST /api/sign-on/stay",
+        "POST /api/sign-off",
+    ),  # a token is nobody at a browser
 )
 OPEN_TO_ALL = (
     *("/sign-in/", "/healthz", "/favicon.ico", "/admin/login/", "/sign-out/", "/admin/logout/"),

@@ -1,4 +1,4 @@
-"""What IPC-CFX says of materials and tools: examples of its SDK (`tests/payloads/cfx_materials`), and what else may come."""
+"""What IPC-CFX says of materials and tools: examples of its SDK (`tests/payloads/cfx_materials`), and others."""
 
 import copy
 import json
