@@ -39,6 +39,7 @@ SECRETS = (b"SN-1", b"Peak Temperature", b"ROUTE-1", b"SMT-A", b"BENCH-")  # wha
 NOBODY = {name: "NOBODY-9" for name in ("code", "sn", "run_no", "wo_no", "stencil_id", "lot_no", "carrier_no")}
 NOBODY |= {"id": "999999", "no": "999999"}
 # Where the thing itself decides further whose turn it is: tests of the subject ask for that.
+SIGN_OFF = "POST /api/sign-off"  # the last thing that a person does
 FINER = (
     "POST /api/runs/{run_no}/readiness/preparations/{code}/confirm",  # a person does it, or another system
     *(
@@ -120,7 +121,7 @@ def _compare(name: str, before: dict[str, tuple[int, int]], after: dict[str, tup
 def _walk_api(target: Target, everybody: list[Somebody]) -> Iterator[Outcome]:
     for somebody in everybody:
         outcome = Outcome(f"rights: {somebody.name}", leaks=0)
-        for endpoint in _some(target, list_endpoints()):
+        for endpoint in sorted(_some(target, list_endpoints()), key=lambda endpoint: str(endpoint) == SIGN_OFF):
             _ask_api(outcome, somebody, endpoint)
         yield outcome
 
