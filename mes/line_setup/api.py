@@ -327,7 +327,7 @@ class LotViewSet(mixins.ListModelMixin, GenericViewSet):
     serializer_class = LotItem
     station_access = {"list": StationAccess.SHARED}
     filter_backends = [ExactFilter, TextSearch]
-    filters = {"lotId": "lot_id", "status": "status"}
+    filters = {"lotId": "lot_id", "status": "paste_status"}
     search_fields = ("lot_id",)
 
 

@@ -122,6 +122,13 @@ def test_a_lot_that_was_registered_before_may_be_paste(operator, way):
     assert [each["lotId"] for each in operator.get("/api/solder-paste-lots").json()["data"]["items"]] == ["P-1"]
 
 
+def test_lots_are_listed_by_the_status_that_was_reported(operator):
+    for lot, status in (("P-1", "COMPLIANT"), ("P-2", "EXPIRED")):
+        MaterialLot.objects.create(lot_id=lot, is_solder_paste=True, paste_status=status)
+    answer = assert_done(operator.get("/api/solder-paste-lots", {"status": "EXPIRED"}))
+    assert [(each["lotId"], each["status"]) for each in answer["items"]] == [("P-2", "EXPIRED")]
+
+
 def test_the_line_must_exist(operator):
     assert_refused(scan(operator, "stencil", "ST-1", line="X"), "LINE_NOT_FOUND", 404)
     assert_refused(take_off(operator, "stencil", "ST-1", line="X"), "LINE_NOT_FOUND", 404)
