@@ -70,8 +70,9 @@ def correct(
     count = _watch(wrong, lot, earliest)
     marks = _list_marks(wrong)
     made = [] if is_void else [_instead(mark, wrong, lot, right.name, since, by=by) for mark in marks]
-    voided = {"voided_at": timezone.now(), "voided_by": by, "void_reason": reason}
-    LoadMark.objects.filter(pk__in=[mark.pk for mark in marks]).update(**voided)
+    for mark in marks:
+        mark.voided_at, mark.voided_by, mark.void_reason = timezone.now(), by, reason
+    LoadMark.objects.bulk_update(marks, ["voided_at", "voided_by", "void_reason"])
     _kept, change = book.write(shelves, made)
     if change is not None:
         tell_change(marks, change)

@@ -61,6 +61,8 @@ def test_another_lot_goes_and_ends_as_the_wrong_one_did(operator, supervisor):
     again = assert_done(correct(supervisor, right["id"], lotId="C"))["load"]  # a correction of a corrected load
     assert told() == [("F1", "C", since, until)]
     assert again["id"] not in (wrong, right["id"])
+    changes = MesEvent.objects.filter(event_type="LOAD_CHANGED").order_by("id")
+    assert [int(right["id"]) in change.payload["loadIds"] for change in changes] == [False, False, True, True]
 
 
 def test_another_slot_and_another_beginning(operator, supervisor):
