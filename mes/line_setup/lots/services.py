@@ -381,7 +381,7 @@ def _adopt(new: MaterialLot, lot: MaterialLot, *, quantity: Decimal, at: datetim
     new.save()
     if lot.status == LotStatus.BLOCKED:
         _block_all(new, reason=lot.block_reason, who=who)
-    hooks.tell([new.pk])
+    hooks.tell(_ids(_DESCENDANTS, new.lot_id))  # they have the floor life of all that they come from
 
 
 @locking.atomically

@@ -17,7 +17,7 @@ from mes import errors
 from mes.line_setup.loads.models import Load, LoadMark, SlotLock
 from mes.line_setup.lots import services as lots
 from mes.line_setup.lots.services import Who
-from mes.line_setup.models import MaterialLot, Tool
+from mes.line_setup.models import LotEventKind, MaterialLot, Tool
 from mes.line_setup.set_up_lists import goodness, services
 from mes.line_setup.set_up_lists.models import RunSetUpList, RunStationSetUp
 from mes.line_setup.set_up_lists.rules import ItemInput
@@ -411,6 +411,19 @@ def test_what_happened_to_a_lot_counts_for_its_parts(plant):
     assert_done(api_client(Role.OPERATOR).post(f"/api/material-lots/{whole.lot_id}/events", body), 201)
     assert kept_faults() == [{"slot": "F1", "code": "MSD_EXPIRED"}]
     assert refusals() == [kept_faults()]
+
+
+def test_a_split_that_is_reported_late_counts_for_parts_of_the_part(plant):
+    lot("PA", msl="3")
+    lot("CH", msl="3", quantity=10)
+    part_of_it, _event = lots.split("CH", new_lot_id="GC", quantity=Decimal(1), who=Who("sue"))
+    fill()
+    Load.objects.filter(slot="F1").update(lot=part_of_it)
+    authorize(plant)
+    lots.record_event("PA", LotEventKind.OPENED, who=Who("sue"), at=timezone.now() - timedelta(days=8))
+    assert kept_faults() == []
+    lots.split("PA", new_lot_id="CH", quantity=Decimal(10), who=Who("sue"), may_be_known=True)
+    assert kept_faults() == [{"slot": "F1", "code": "MSD_EXPIRED"}]
 
 
 def test_what_lots_have_of_their_material_counts_at_once(plant):
