@@ -18,6 +18,7 @@ from mes.plant.models import Line, Material, Operation, Station
 from mes.platform.http.envelope import camel_case
 from mes.platform.http.master_data import OptionalTextField
 from mes.platform.http.serializers import CodeField, CodeRelatedField, StrictModelSerializer
+from mes.platform.validators import validate_line
 from mes.routing.api import LARGEST_STEP_NO, ROUTE_SCOPES, ConfigSerializer
 from mes.routing.models import RouteExecutionConfig, Routing, RoutingStep
 from mes.routing.services import (
@@ -186,13 +187,13 @@ class ItemRowSerializer(OneOfMany, StrictModelSerializer):
     )
     refDes = serializers.ListField(
         source="ref_des",
-        child=serializers.CharField(max_length=100),
+        child=serializers.CharField(max_length=100, validators=[validate_line]),
         required=False,
         allow_null=True,
         max_length=MOST_DESIGNATORS,
     )
     toolIds = _NamesField(source="tools", child=CodeField(), required=False, allow_null=True, max_length=MOST_NAMES)
-    program = OptionalTextField(max_length=100)
+    program = OptionalTextField(max_length=100, validators=[validate_line])
 
     class Meta:
         model = SetUpItem

@@ -75,6 +75,8 @@ def test_every_wrong_row_is_told_and_nothing_is_written(plant, engineer):
         row(plant, "6", "PART", "R-10K", "", "x", "", "", ""),
         row(plant, "7", "PART", "R-10K", "", "1", "", "", ""),
         row(plant, "7", "PART", "R-10K", "", "1", "", "", ""),
+        row(plant, "8", "PROGRAM", "", "", "", "", "", "rev\x01C"),
+        row(plant, "9", "PART", "R-10K", "", "1", "R1;R\x012", "", ""),
     ]
     sheet = checked(engineer, "setup-items", as_csv(HEADS, *rows))
     assert {(each["row"], each["field"]) for each in sheet["errors"]} == {
@@ -86,6 +88,8 @@ def test_every_wrong_row_is_told_and_nothing_is_written(plant, engineer):
         (5, "stationCode"),
         (6, "quantityPerUnit"),
         (8, "routeCode"),
+        (9, "program"),
+        (10, "refDes"),
     }
     assert apply(engineer, sheet["id"]).status_code in (409, 422)
     assert not SetUpList.objects.exists()
