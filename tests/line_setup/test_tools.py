@@ -166,6 +166,19 @@ def test_hours_since_a_service_are_told_by_the_sweep_once() -> None:
     assert faults == {"OK": [], "NEAR": [], "WORN": ["TOOL_WORN"], "NEVER": ["TOOL_WORN"]}
 
 
+def test_the_line_of_a_tool_at_a_station_is_told() -> None:
+    make_user(Role.SUPERVISOR)
+    make_ingest_plant(units=1, print=PANEL)
+    for tool_id in ("ON", "AT", "OFF"):
+        Tool.objects.create(tool_id=tool_id, max_hours_since_service=10, serviced_at=ago(hours=9))
+    bind(Tool.objects.get(tool_id="ON"), at=ago(hours=9))
+    load(Tool.objects.get(tool_id="AT"), Station.objects.get(code="PRN-1"), at=ago(hours=9))
+    assert nearing.sweep() == 3
+    line = Line.objects.get().pk
+    told = Notification.objects.order_by("text").values_list("line", flat=True)
+    assert list(told) == [line, None, line]  # AT, OFF, ON
+
+
 def test_services_may_be_taken_back_or_told_to_be_earlier() -> None:
     client = printed_on(("ST-1", "STENCIL"))
     for number, minutes in ((1, 50), (2, 40), (3, 10)):

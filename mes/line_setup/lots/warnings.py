@@ -1,6 +1,6 @@
 """By the clock: telling of lots whose floor life ends soon, once for each lot and clock."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from mes.line_setup.loads.models import Load
+from mes.line_setup.loads.queries import lines_of
 from mes.line_setup.lots.clocks import read_clocks
 from mes.line_setup.lots.floor_life import FLOOR_LIFE, OPENS, Clock
 from mes.line_setup.lots.models import LotStatus, MaterialLot
@@ -71,7 +71,7 @@ def _tell(lots: Sequence[MaterialLot], now: datetime) -> int:
     clocks = read_clocks(lots, now)
     ending = [lot for lot in lots if _ends_soon(clocks[lot.pk], now)]
     if ending:
-        lines = _lines_of(ending)
+        lines = lines_of("lot", [lot.pk for lot in ending])
         notify([_notice(lot, clocks[lot.pk], lines.get(lot.pk)) for lot in ending])
     return len(ending)
 
@@ -79,12 +79,6 @@ def _tell(lots: Sequence[MaterialLot], now: datetime) -> int:
 def _ends_soon(clock: Clock, now: datetime) -> bool:
     end = clock.good_until
     return not clock.is_expired and end is not None and end - now <= settings.MES_FLOOR_LIFE_WARNING
-
-
-def _lines_of(lots: Sequence[MaterialLot]) -> Mapping[int, int]:
-    """Return the line that each lot is loaded on, by the lot's id."""
-    loads = Load.objects.filter(lot__in=lots, ended_at=None).values_list("lot_id", "line_id", "station__line_id")
-    return {lot_id: line or of_station for lot_id, line, of_station in loads if lot_id and (line or of_station)}
 
 
 def _notice(lot: MaterialLot, clock: Clock, line_id: int | None) -> Notice:

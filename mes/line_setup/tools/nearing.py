@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from mes.line_setup.loads.models import Load
+from mes.line_setup.loads.queries import lines_of
 from mes.line_setup.models import Tool
 from mes.line_setup.tools.links import page_of
 from mes.line_setup.tools.rules import NEAR
@@ -30,9 +30,7 @@ def tell(tool_ids: Collection[int]) -> None:
         return
     now = timezone.now()
     tools = list(Tool.objects.filter(pk__in=tool_ids, warned_at=None).order_by("pk"))
-    lines = dict(
-        Load.objects.filter(tool__in=tool_ids, line__isnull=False, ended_at=None).values_list("tool_id", "line_id")
-    )
+    lines = lines_of("tool", tool_ids)
     notices = [_notice(tool, lines.get(tool.pk), now) for tool in tools]
     Tool.objects.filter(pk__in=tool_ids, warned_at=None).update(warned_at=now)
     notify(notices)
