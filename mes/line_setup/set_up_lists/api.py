@@ -32,7 +32,7 @@ from mes.platform.http.serializers import (
     read_change_reason,
 )
 from mes.platform.http.viewsets import ExactFilter
-from mes.platform.http.whole_numbers import whole_number
+from mes.platform.http.whole_numbers import id_or_raise
 from mes.platform.inbound.sender import sender_of
 from mes.platform.validators import validate_line
 from mes.production.models import Run
@@ -310,10 +310,7 @@ class SetUpListViewSet(OfServedLines, mixins.ListModelMixin, GenericViewSet):
 
     def retrieve(self, request: Request, id: str) -> Response:
         """Answer with its items."""
-        number = _id(id)
-        found = self.get_queryset().filter(pk=number).first()
-        if found is None:
-            raise errors.SetUpListNotFound(code=id)
+        found = get_or_raise(self.get_queryset(), errors.SetUpListNotFound, pk=_id(id))
         self.check_object_permissions(request, found)
         return Response(SetUpListAnswer(found).data)
 
@@ -378,10 +375,7 @@ class RunSetUpListViewSet(GenericViewSet):
 
 
 def _id(text: str) -> int:
-    number = whole_number(text)
-    if number is None:
-        raise errors.SetUpListNotFound(code=text)
-    return number
+    return id_or_raise(text, errors.SetUpListNotFound)
 
 
 def _items(items: Any) -> list[ItemInput]:
