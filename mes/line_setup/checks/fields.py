@@ -62,7 +62,8 @@ def _problems_of_limits(field: Mapping[str, Any]) -> Problems:
         return {"limits.unit": _("Must be a text of at most 20 characters.")}
     for name in ("lsl", "usl", "target"):
         value = limits.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and abs(value) <= 1e15):
             return {f"limits.{name}": _("Must be a finite number.")}
     numbers = {name: limits.get(name) for name in ("lsl", "usl", "target")}
     limited = DataCollectionSpec(data_type=field.get("dataType", DataType.BOOLEAN), **numbers)
