@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from mes.line_setup.checks.fields import find_field_problems
 from mes.line_setup.checks.models import CheckForm, CheckRecord
+from mes.line_setup.checks.services import settle
 from mes.line_setup.models import Tool
 from mes.line_setup.tools.rules import find_faults
 from mes.plant.models import Equipment, Line, Station
@@ -18,6 +19,7 @@ from mes.platform.accounts.roles import Role
 from mes.readiness.models import PrepPolicy
 from tests.execution.support import assert_done, assert_refused, track_in
 from tests.factories import api_client, make_plant, make_user
+from tests.line_setup.set_up_lists.test_goodness import load
 from tests.readiness.support import bind_stencil
 
 pytestmark = pytest.mark.django_db
@@ -110,6 +112,24 @@ def test_a_machine_that_failed_takes_no_unit_until_it_passes() -> None:
     assert_refused(track_in(client), "EQUIPMENT_UNAVAILABLE")
     assert_done(client.post("/api/check-records", {**values, "values": [{"name": "Clean", "valueBoolean": True}]}), 201)
     assert_done(track_in(client), 201)
+
+
+def test_tools_are_all_locked_before_what_is_kept_of_one_as_a_form_lets_go() -> None:
+    make_plant()
+    form = make_form()
+    for name in ("ST-1", "ST-2"):
+        load(f"T-{name}", Tool.objects.create(tool_id=name))
+        assert_done(api_client().post("/api/check-records", body(False, subject=name)), 201)
+    form.on_fail = "NONE"
+    form.save()
+    with CaptureQueriesContext(connection) as seen:
+        settle(form)
+    assert {tool.failed_check for tool in Tool.objects.all()} == {""}
+    asked = [query["sql"] for query in seen]
+    locks = [n for n, sql in enumerate(asked) if "FOR NO KEY UPDATE" in sql and 'FROM "mes_tool"' in sql]
+    kept = [n for n, sql in enumerate(asked) if 'FROM "mes_runstationsetup"' in sql]
+    assert len(kept) == 1
+    assert locks[-1] < kept[0]
 
 
 @pytest.mark.parametrize(
@@ -225,6 +245,12 @@ def test_forms_that_could_never_be_filled_in(change: dict[str, Any], place: str 
     details = assert_refused(api_client(Role.ENGINEER).post("/api/check-forms", form), "VALIDATION_ERROR", 400)
     assert place is None or str(details["fields"]).startswith(place), details
     assert not CheckForm.objects.filter(code="F").exists()
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e16, True, "1"])
+def test_limits_are_finite_numbers_though_no_parser_looked(number: Any) -> None:
+    problems = find_field_problems([{"name": "x", "dataType": "NUMBER", "limits": {"lsl": number}}])
+    assert problems.keys() == {"0.limits.lsl"}
 
 
 def test_the_presets_are_there_and_off() -> None:

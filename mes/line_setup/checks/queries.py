@@ -1,6 +1,6 @@
 """Which checks are due, and how the latest ones stand."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from mes.line_setup.checks.models import COUNTING, CheckForm, CheckRecord, SubjectType, Verdict
+from mes.line_setup.checks.models import COUNTING, CheckForm, CheckRecord, OnFail, SubjectType, Verdict
 from mes.line_setup.loads.models import Load
 from mes.line_setup.models import Tool
 from mes.plant import calendar
@@ -156,15 +156,10 @@ def line_of(subject_type: str, code: str) -> Line | None:
     return Line.objects.filter(**{lookup[SubjectType(subject_type)]: code}).first()
 
 
-def list_failed_forms(subject_type: str, subject_code: str) -> list[str]:
-    """Return the codes of the active forms that block a thing: their latest record that counts failed."""
-    records = CheckRecord.objects.filter(
-        form__in=_blocking_forms(subject_type), subject_type=subject_type, subject_code=subject_code
-    )
-    rows = records.filter(COUNTING).select_related("form").order_by("form_id", "-at", "-id").distinct("form_id")
-    return sorted(row.form.code for row in rows if row.verdict == Verdict.FAIL)
-
-
-def _blocking_forms(subject_type: str) -> Iterable[int]:
-    forms = CheckForm.objects.filter(is_active=True, on_fail="BLOCK", subject_type=subject_type)
-    return list(forms.values_list("pk", flat=True))
+def list_failed_forms(subject_type: str, subject_codes: Collection[str]) -> dict[str, list[str]]:
+    """Return the codes of the active forms that block things, by their codes: the latest record that counts failed."""
+    forms = CheckForm.objects.filter(is_active=True, on_fail=OnFail.BLOCK, subject_type=subject_type)
+    codes = dict(forms.order_by("code").values_list("pk", "code"))
+    latest = find_latest([(form_id, subject) for form_id in codes for subject in subject_codes])
+    failed = {key for key, row in latest.items() if row.verdict == Verdict.FAIL}
+    return {subject: [codes[form] for form in codes if (form, subject) in failed] for subject in subject_codes}

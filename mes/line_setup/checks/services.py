@@ -88,16 +88,16 @@ def verify(*, record_id: int, by: str) -> CheckRecord:
 
 @transaction.atomic
 def settle(form: CheckForm) -> None:
-    """Have what a form blocks follow a change of the form: switched off, or no longer blocking."""
-    if form.subject_type not in (SubjectType.TOOL, SubjectType.EQUIPMENT):
-        return
-    codes = CheckRecord.objects.filter(form=form).order_by("subject_code").values_list("subject_code", flat=True)
-    for code in codes.distinct():
-        try:
-            subject = _lock(form, code)
-        except errors.NotFound:
-            continue  # it is gone
-        _note_failed(subject, form.subject_type, code)
+    """Have what a form blocks follow a change of the form: switched off, or no longer blocking. All of it is locked
+    before the first is told of: what follows locks what comes after tools.
+    """
+    codes = CheckRecord.objects.filter(form=form).values("subject_code")
+    if form.subject_type == SubjectType.TOOL:
+        found = Tool.objects.select_for_update(no_key=True).filter(tool_id__in=codes).order_by("pk")
+        _note_failed(form.subject_type, {tool.tool_id: tool for tool in found})
+    if form.subject_type == SubjectType.EQUIPMENT:
+        machines = Equipment.objects.select_for_update(no_key=True).filter(code__in=codes).order_by("pk")
+        _note_failed(form.subject_type, {machine.code: machine for machine in machines})
 
 
 def _lock(form: CheckForm, code: str) -> Subject:
@@ -156,18 +156,22 @@ def _as_kept(value: JudgedValue) -> dict[str, Any]:
 
 def _follow(row: CheckRecord, subject: Subject) -> None:
     """Have the locked subject say what its checks say."""
-    _note_failed(subject, row.subject_type, row.subject_code)
+    if subject is not None:
+        _note_failed(row.subject_type, {row.subject_code: subject})
     counts = row.verdict == Verdict.PASS and (not row.needs_verifier or row.verified_at is not None)
     if counts and row.form.on_pass == OnPass.SERVICED and isinstance(subject, Tool):
         tools.record_service(subject, row.at, source=f"check:{row.pk}")
 
 
-def _note_failed(subject: Subject, subject_type: str, code: str) -> None:
-    if subject is None:
-        return
-    failed = ", ".join(queries.list_failed_forms(subject_type, code))[:200]
-    if subject.failed_check != failed:
+def _note_failed(subject_type: str, subjects: Mapping[str, Tool | Equipment]) -> None:
+    """Write at locked tools or machines, by their codes, which forms they failed."""
+    told = []
+    for code, forms in queries.list_failed_forms(subject_type, subjects.keys()).items():
+        subject, failed = subjects[code], ", ".join(forms)[:200]
+        if subject.failed_check == failed:
+            continue
         subject.failed_check = failed
         subject.save(update_fields=["failed_check"])
         if isinstance(subject, Tool):
-            hooks.tell([subject.pk])
+            told.append(subject.pk)
+    hooks.tell(told)
