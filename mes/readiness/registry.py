@@ -7,7 +7,7 @@ one for each fault.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
@@ -19,6 +19,7 @@ from mes.production.models import Run
 from mes.routing.snapshots import RouteSnapshot
 
 Row = TypeVar("Row", bound=Model)
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ class Facts:
     snapshot: RouteSnapshot
     now: datetime
     is_gate: bool
+    _found: dict[Callable[["Facts"], Any], Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, look: Callable[["Facts"], Found]) -> Found:
+        """Return what several checks go by; the first of them has it looked up."""
+        if look not in self._found:
+            self._found[look] = look(self)
+        return cast(Found, self._found[look])
 
     def read(self, rows: QuerySet[Row]) -> QuerySet[Row]:
         """Read rows whose change could turn the finding: at the gate they stay as they are until it is passed.

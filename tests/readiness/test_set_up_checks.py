@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from mes.line_setup.loads.models import Load
@@ -11,6 +13,8 @@ from mes.line_setup.models import MaterialLot, Tool
 from mes.line_setup.set_up_lists import services
 from mes.line_setup.set_up_lists.models import RunSetUpList
 from mes.line_setup.set_up_lists.rules import ItemInput
+from mes.production.models import Run
+from mes.readiness.evaluation import evaluate
 from tests.execution.support import assert_done, assert_refused
 from tests.factories import Plant
 from tests.line_setup.set_up_lists.support import make_list, make_materials, part
@@ -50,6 +54,12 @@ def test_what_is_there_is_one_item_for_each_station(plant, admin):
         ("MATERIAL", "SMT-01", None),
     }
     assert_done(authorize(admin))
+
+
+def test_a_run_is_looked_at_once_for_all_checks(plant):
+    with CaptureQueriesContext(connection) as seen:
+        evaluate(Run.objects.get())
+    assert sum('FROM "mes_setupitem"' in query["sql"] for query in seen) == 1
 
 
 def test_each_fault_of_each_slot_is_an_item_and_may_be_waived(plant, admin):

@@ -52,7 +52,7 @@ def look(facts: Facts) -> RunSetUp:
 
 def _evaluate_feeders(facts: Facts) -> Iterator[Finding]:
     """Yield one item where there is no list; else those of parts and programs."""
-    found = look(facts)
+    found = facts.once(look)
     if found.revision is None:
         yield Finding(
             FEEDER,
@@ -70,7 +70,7 @@ def evaluate(
     facts: Facts, item_type: str, codes: Collection[str], concerns: Callable[[SlotSetUp], bool]
 ) -> Iterator[Finding]:
     """Yield the items of one kind."""
-    yield from _judge(look(facts), item_type, codes, concerns)
+    yield from _judge(facts.once(look), item_type, codes, concerns)
 
 
 def _judge(
