@@ -1,5 +1,6 @@
 """What keeps a lot or a tool from being loaded by hand. A machine's report is a fact: it is not asked here."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from mes import errors
@@ -8,7 +9,17 @@ from mes.line_setup.lots.models import MaterialLot
 from mes.line_setup.tools import rules as tool_rules
 from mes.line_setup.tools.models import Tool
 
-_REFUSALS: dict[str, type[errors.DomainError]] = {each.code: each for each in (errors.ToolNotReady, errors.ToolWorn)}
+_REFUSALS: dict[str, type[errors.DomainError]] = {
+    each.code: each
+    for each in (
+        errors.LotBlocked,
+        errors.LotUsedUp,
+        errors.LotExpired,
+        errors.MsdExpired,
+        errors.ToolNotReady,
+        errors.ToolWorn,
+    )
+}
 
 
 def check_thing(item: MaterialLot | Tool | str, at: datetime) -> None:
@@ -16,7 +27,11 @@ def check_thing(item: MaterialLot | Tool | str, at: datetime) -> None:
     loaded.
     """
     if isinstance(item, MaterialLot):
-        lot_rules.check(item, at)
+        _refuse(lot_rules.find_faults(item, at), lot=item.lot_id)
     elif isinstance(item, Tool):
-        for code in tool_rules.find_faults(item, at):
-            raise _REFUSALS[code](tool=item.tool_id)
+        _refuse(tool_rules.find_faults(item, at), tool=item.tool_id)
+
+
+def _refuse(faults: Sequence[str], **named: str) -> None:
+    for code in faults:
+        raise _REFUSALS[code](**named)

@@ -9,10 +9,6 @@ from mes.line_setup.lots.clocks import read_one
 from mes.line_setup.lots.floor_life import Clock, hours_of
 from mes.line_setup.lots.models import LotStatus, MaterialLot
 
-_REFUSALS: dict[str, type[errors.DomainError]] = {
-    each.code: each for each in (errors.LotBlocked, errors.LotUsedUp, errors.LotExpired, errors.MsdExpired)
-}
-
 
 def find_faults(lot: MaterialLot, at: datetime, clock: Clock | None = None) -> list[str]:
     """Return the codes of what keeps a lot from being used at an instant, the weightiest first; one that is scrapped is
@@ -27,12 +23,6 @@ def find_faults(lot: MaterialLot, at: datetime, clock: Clock | None = None) -> l
         errors.MsdExpired.code: clock is not None and clock.is_expired,
     }
     return [code for code, is_so in faults.items() if is_so]
-
-
-def check(lot: MaterialLot, at: datetime) -> None:
-    """Raise LotBlocked, LotUsedUp, LotExpired or MsdExpired: the weightiest of what keeps a lot from being used."""
-    for code in find_faults(lot, at):
-        raise _REFUSALS[code](lot=lot.lot_id)
 
 
 def check_status(lot: MaterialLot, *allowed: LotStatus) -> None:

@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
+from mes import errors
 from mes.line_setup import limits
 from mes.line_setup.models import Tool, ToolStatus
 
 NEAR = 0.9  # of a limit: people are told
-TOOL_NOT_READY, TOOL_WORN = "TOOL_NOT_READY", "TOOL_WORN"
+TOOL_NOT_READY, TOOL_WORN = errors.ToolNotReady.code, errors.ToolWorn.code
 
 # Of `mes_tool t`, in SQL: whether a limit of uses is reached, and whether it nears one.
 IS_WORN_BY_USES = "(coalesce(t.uses_since_service >= t.max_uses, false) OR coalesce(t.uses >= t.life_uses, false))"

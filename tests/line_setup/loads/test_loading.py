@@ -127,6 +127,7 @@ def test_tools_and_feeders(operator):
         ({"status": "SCRAPPED"}, "LOT_BLOCKED"),
         ({"status": "USED_UP"}, "LOT_USED_UP"),
         ({"expires_at": ago(1)}, "LOT_EXPIRED"),
+        ({"msl": "6"}, "MSD_EXPIRED"),
     ],
 )
 def test_a_lot_that_may_not_be_used(operator, fields, code):
