@@ -94,16 +94,15 @@ def report_lot_event(
     who = Who(report.recorded_by, operator=report.operator_id, source=report.source)
     if new_lot_id is not None and quantity is not None:
         lots.mention(lot_id)
-        new, event = lots.split(
+        _new, event = lots.split(
             lot_id, new_lot_id=new_lot_id, quantity=quantity, who=who, at=report.event_time, may_be_known=True
         )
-        lot = new.parent or new
     else:
         lot = lots.lock_or_make(lot_id)
         event = lots.record(
             lot, LotEventKind(kind), who=who, at=report.event_time, quantity=quantity, temperature_c=temperature_c
         )
-    return keep(report, kind=ReportKind.LOT_EVENT, subject=lot_id), lot, event
+    return keep(report, kind=ReportKind.LOT_EVENT, subject=lot_id), event.lot, event
 
 
 def report_equipment_status(report: Report, *, equipment_code: str, status: str) -> Recorded[Equipment]:

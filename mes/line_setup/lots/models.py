@@ -40,7 +40,7 @@ class MaterialLot(Reported):
 
     `parent` is the lot it was split from: it inherited its expiry, block, supplier data and floor life up to
     `split_at`. `quantity` is what it was registered with, `counted_quantity` what was in it at `counted_at`: what is
-    left now is derived (`loads.remaining`). `blocked_from` is the status that it goes back to. Of solder paste,
+    left now is derived (`lots.queries.rest_of`). `blocked_from` is the status that it goes back to. Of solder paste,
     `paste_status`, `thawed_at` and `stirred_at` are reported.
     """
 
