@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from mes import errors
-from mes.line_setup.get_or_create import Item, lock_items
+from mes.line_setup.get_or_create import Item, lock_item
 from mes.line_setup.loads.book import Shelves, Touch
 from mes.line_setup.loads.models import Load, LoadMark, MarkKind, MarkSource, Verify
 from mes.line_setup.loads.queries import SHOWN
@@ -53,10 +53,10 @@ def bind(*, line_code: str, kind: SetUpKind, code: str, by: str, replace: bool =
     check_kind(code, SCANNED[kind])
     if conflicting and not replace:
         raise _refusal(conflicting, line=line, slot=slot, code=code)
-    items = lock_items(kind, {code, *(load.code for load in conflicting)})
+    made = lock_item(kind, code)  # what is in the way is locked already
     if item is None and Load.objects.filter(ended_at=None, **{CODES[kind]: code}).exists():
         raise locking.Outdated  # somebody made and bound it meanwhile
-    mark = _mark(line, kind, MarkKind.LOAD, items[code], by=by)
+    mark = _mark(line, kind, MarkKind.LOAD, made, by=by)
     if any(load.loaded_at >= mark.at for load in conflicting):  # by a clock that is ahead
         mark.at = max(load.loaded_at for load in conflicting) + _MOMENT
     record(shelves, [mark])
@@ -80,7 +80,7 @@ def unbind(*, line_code: str, kind: SetUpKind, code: str, by: str) -> Binding:
         if Load.objects.filter(ended_at=None, **{CODES[kind]: code}).exists():
             raise errors.NotBound(code=code, line=line.code)
         return Binding(latest, changed=False)
-    mark = _mark(line, kind, MarkKind.UNLOAD, lock_items(kind, [code])[code], by=by)
+    mark = _mark(line, kind, MarkKind.UNLOAD, lock_item(kind, code), by=by)
     mark.at = max(mark.at, latest.loaded_at + _MOMENT)
     record(shelves, [mark])
     return Binding(loads.get(pk=latest.pk), changed=True)

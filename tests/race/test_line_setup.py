@@ -332,9 +332,8 @@ def test_stencils_are_locked_in_the_order_of_their_keys(transactional_db: None) 
     assert is_free_while_it_is_replaced()
 
 
-def test_control_where_the_one_in_the_way_is_locked_late_another_is_held(transactional_db: None, monkeypatch) -> None:
-    ids_in = services._ids_in
-    monkeypatch.setattr(services, "_ids_in", lambda shelves, kind: ids_in(shelves, kind) if kind == "lot" else set())
+def test_control_where_they_are_locked_in_another_order_one_is_held(transactional_db: None, monkeypatch) -> None:
+    monkeypatch.setattr(services, "TOOLS", services.TOOLS.order_by("-pk"))
     assert not is_free_while_it_is_replaced()
 
 
