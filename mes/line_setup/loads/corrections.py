@@ -55,8 +55,6 @@ def correct(
     if since is not None:
         check_bounds(since, now=timezone.now())
     wrong = _find(load_id)
-    if since is not None and wrong.ended_at is not None and since >= wrong.ended_at:
-        raise errors.ValidationFailed({"from": _("It ended before that.")})
     if lot_id is not None and wrong.lot is None:
         raise errors.ValidationFailed({"lotId": _("What was loaded is no lot.")})
     lot = find_lot(lot_id) if lot_id is not None else wrong.lot
@@ -67,6 +65,8 @@ def correct(
     place: Any = wrong.station or wrong.line
     _lot, shelves = lock_and_read(touches, [place], lot or wrong.tool)
     wrong = _find(load_id)  # as it is under the lock
+    if since is not None and wrong.ended_at is not None and since >= wrong.ended_at:
+        raise errors.ValidationFailed({"from": _("It ended before that.")})
     count = _watch(wrong, lot, earliest)
     marks = _list_marks(wrong)
     made = [] if is_void else [_instead(mark, wrong, lot, right.name, since, by=by) for mark in marks]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from mes.line_setup.loads import hooks
+from mes.line_setup.loads import corrections, hooks
 from mes.line_setup.loads.models import Load, LoadMark
 from mes.platform.accounts.roles import Role
 from mes.platform.hooks import Hook
@@ -113,6 +113,18 @@ def test_bad_corrections(operator, supervisor, body, code, status):
     before = told()
     assert_refused(correct(supervisor, wrong, **body), code, status)
     assert told() == before
+
+
+def test_it_does_not_begin_after_it_ended_meanwhile(operator, supervisor, monkeypatch):
+    wrong = load(operator, "F1", "A", 9)
+    lock_and_read = corrections.lock_and_read
+
+    def after_it_was_taken_out(*args: Any) -> Any:
+        assert_done(take_out(operator, slot="F1", at=text(ago(5))))
+        return lock_and_read(*args)
+
+    monkeypatch.setattr(corrections, "lock_and_read", after_it_was_taken_out)
+    assert_refused(correct(supervisor, wrong, **{"from": text(ago(2))}), "VALIDATION_ERROR", 400)
 
 
 def test_it_ends_after_it_began_and_operators_correct_nothing(operator, supervisor):
