@@ -26,7 +26,7 @@ from mes.line_setup.lots.services import record as record_event
 from mes.line_setup.set_up_lists.queries import find_slots
 from mes.line_setup.tools.models import Tool, ToolKind
 from mes.plant.models import Material, Station
-from mes.plant.scans import ScanKind, look_up
+from mes.plant.scans import ScanKind, check_kinds
 from mes.platform.validators import check_new_code, validate_code, validate_line, validate_name
 from mes.production import locking
 from mes.status_reports.history import Report
@@ -103,17 +103,19 @@ def report_loads(report: Report, *, station_code: str, loads: Sequence[ReportedL
     known = _Known({lot.lot_id: lot for lot in lots.values()}, {tool.tool_id: tool for tool in tools.values()})
     known = _with_new(known, loads)
     marks = [_mark(report, station, item, shelves, known, at) for item in loads]
-    emptied = [mark for item, mark in zip(loads, marks, strict=True) if item.action == "EMPTY" and mark.lot is None]
-    news = _find_news(shelves, marks)
-    _verify(station, [mark for mark, is_news in zip(marks, news, strict=True) if is_news])
+    news = [
+        (item, mark) for item, mark, is_news in zip(loads, marks, _find_news(shelves, marks), strict=True) if is_news
+    ]
+    if not news:
+        return 0
+    kept = [mark for _item, mark in news]
+    _verify(station, kept)
     who = Who(report.recorded_by, report.operator_id, report.source)
-    for item, mark, is_news in zip(loads, marks, news, strict=True):
-        if is_news and mark.lot is not None:
+    for item, mark in news:
+        if mark.lot is not None:
             _count(item, mark.lot, who, at)
-    kept = [mark for mark, is_news in zip(marks, news, strict=True) if is_news]
-    if kept:
-        record(shelves, kept)
-    if emptied:
+    record(shelves, kept)
+    if emptied := [mark for item, mark in news if item.action == "EMPTY" and mark.lot is None]:
         _use_up(emptied, known, who, at)
     return len(kept)
 
@@ -159,12 +161,8 @@ def _find_known(loads: Sequence[ReportedLoad]) -> _Known:
     tool_ids = {item.tool_id for item in loads if item.tool_id}
     lots = {lot.lot_id: lot for lot in MaterialLot.objects.filter(lot_id__in=lot_ids)} if lot_ids else {}
     tools = {tool.tool_id: tool for tool in Tool.objects.filter(tool_id__in=tool_ids)} if tool_ids else {}
-    missing = {
-        **dict.fromkeys(lot_ids - lots.keys(), ScanKind.LOT),
-        **dict.fromkeys(tool_ids - tools.keys(), ScanKind.TOOL),
-    }
-    for code, meanings in look_up(missing).items():
-        raise errors.ScanTypeMismatch(text=code, kind=meanings[0].kind, wanted=missing[code])
+    new_lots, new_tools = sorted(lot_ids - lots.keys()), sorted(tool_ids - tools.keys())
+    check_kinds([(code, ScanKind.LOT) for code in new_lots] + [(code, ScanKind.TOOL) for code in new_tools])
     return _Known(lots, tools)
 
 

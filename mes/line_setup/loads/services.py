@@ -28,7 +28,7 @@ from mes.line_setup.lots.services import record as record_event
 from mes.line_setup.set_up_lists.queries import find_slot
 from mes.line_setup.tools.models import Tool
 from mes.plant.models import Line, Station
-from mes.plant.scans import ScanKind, look_up
+from mes.plant.scans import ScanKind, check_kind
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.times import check_bounds
@@ -43,8 +43,6 @@ LOAD, REPLACE, SPLICE = ACTIONS = ("LOAD", "REPLACE", "SPLICE")
 UNLOAD = "UNLOAD"
 MOST_WRONG_PARTS = 3  # in a row: then the slot is locked
 _LONGEST_TEXT = LoadScan._meta.get_field("text").max_length
-_LOT_KINDS = (ScanKind.LOT, ScanKind.PASTE_LOT)
-_TOOL_KINDS = (ScanKind.TOOL, ScanKind.STENCIL)
 
 
 @dataclass(frozen=True)
@@ -458,21 +456,19 @@ def _find_item(scanned: Scanned) -> MaterialLot | Tool | str:
 
 def find_lot(lot_id: str) -> MaterialLot:
     """Return a lot. Raises LotNotFound, ScanTypeMismatch."""
-    return _find(MaterialLot.objects, errors.LotNotFound, "lot_id", lot_id, _LOT_KINDS)
+    return _find(MaterialLot.objects, errors.LotNotFound, "lot_id", lot_id, ScanKind.LOT)
 
 
 def _find_tool(tool_id: str) -> Tool:
-    return _find(Tool.objects, errors.ToolNotFound, "tool_id", tool_id, _TOOL_KINDS)
+    return _find(Tool.objects, errors.ToolNotFound, "tool_id", tool_id, ScanKind.TOOL)
 
 
-def _find(rows: Any, missing: type[errors.NotFound], field: str, code: str, kinds: Sequence[ScanKind]) -> Any:
+def _find(rows: Any, missing: type[errors.NotFound], field: str, code: str, kind: ScanKind) -> Any:
     """Return what has a code; what is known as another kind of thing raises ScanTypeMismatch."""
     found = rows.filter(**{field: code}).first()
     if found is not None:
         return found
-    for meaning in look_up([code]).get(code, ()):
-        if meaning.kind not in kinds:
-            raise errors.ScanTypeMismatch(text=code, kind=meaning.kind, wanted=kinds[0])
+    check_kind(code, kind)
     raise missing(code=code)
 
 
