@@ -12,12 +12,11 @@ from django.utils.translation import gettext as _
 from mes import errors
 from mes.line_setup.loads import book, hooks
 from mes.line_setup.loads.book import Touch, slot_of, thing_of
-from mes.line_setup.loads.models import Load, LoadMark, Verify
+from mes.line_setup.loads.models import Load, LoadMark
 from mes.line_setup.loads.queries import SHOWN
 from mes.line_setup.loads.rules import OPENING, Slot
-from mes.line_setup.loads.services import as_thing, find_lot, lock_and_read, tell_change
+from mes.line_setup.loads.services import as_thing, compare_marks, find_lot, lock_and_read, tell_change
 from mes.line_setup.lots.models import MaterialLot
-from mes.line_setup.set_up_lists.queries import find_slots
 from mes.platform.database.authorship import give_reason
 from mes.platform.database.lookup import get_or_raise
 from mes.platform.inbound.times import check_bounds
@@ -70,6 +69,8 @@ def correct(
     count = _watch(wrong, lot, earliest)
     marks = _list_marks(wrong)
     made = [] if is_void else [_instead(mark, wrong, lot, right.name, since, by=by) for mark in marks]
+    if wrong.station is not None and (lot, right) != (wrong.lot, old):
+        compare_marks(wrong.station, made)
     for mark in marks:
         mark.voided_at, mark.voided_by, mark.void_reason = timezone.now(), by, reason
     LoadMark.objects.bulk_update(marks, ["voided_at", "voided_by", "void_reason"])
@@ -103,7 +104,7 @@ def _instead(
 ) -> LoadMark:
     """Return the mark that takes the place of one."""
     at = since if since is not None and mark.pk == load.opened_by_id else mark.at
-    made = LoadMark(
+    return LoadMark(
         station=mark.station,
         line=mark.line,
         slot=slot,
@@ -122,14 +123,6 @@ def _instead(
         event_id=mark.event_id,
         corrects=mark,
     )
-    if mark.kind in OPENING and made.station is not None and (lot != load.lot or slot != load.slot):
-        expected = find_slots(made.station, [slot]).get(slot)
-        made.verify = (
-            Verify.NO_LIST
-            if expected is None
-            else expected.compare(material=lot.material_id if lot else None, tool=made.tool_id, program=made.program)
-        )
-    return made
 
 
 def _watch(load: Load, lot: MaterialLot | None, since: datetime) -> Any:

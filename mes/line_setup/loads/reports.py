@@ -5,7 +5,7 @@ set-up every minute changes nothing: of what is known, no mark is kept.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,14 +16,13 @@ from django.utils.translation import gettext as _
 
 from mes import errors
 from mes.line_setup.loads import book
-from mes.line_setup.loads.book import Shelves, Touch, slot_of, thing_of
-from mes.line_setup.loads.models import Load, LoadMark, MarkKind, MarkSource, Verify
-from mes.line_setup.loads.rules import OPENING, Place, Slot, Thing
-from mes.line_setup.loads.services import LOTS, TOOLS, find_station, lock_all, record
+from mes.line_setup.loads.book import Shelves, Touch, thing_of
+from mes.line_setup.loads.models import Load, LoadMark, MarkKind, MarkSource
+from mes.line_setup.loads.rules import Place, Slot, Thing
+from mes.line_setup.loads.services import LOTS, TOOLS, compare_marks, find_station, lock_all, record
 from mes.line_setup.lots.models import LotEventKind, MaterialLot
 from mes.line_setup.lots.services import Who
 from mes.line_setup.lots.services import record as record_event
-from mes.line_setup.set_up_lists.queries import find_slots
 from mes.line_setup.tools.models import Tool, ToolKind
 from mes.plant.models import Material, Station
 from mes.plant.scans import ScanKind, check_kinds
@@ -109,7 +108,7 @@ def report_loads(report: Report, *, station_code: str, loads: Sequence[ReportedL
     if not news:
         return 0
     kept = [mark for _item, mark in news]
-    _verify(station, kept)
+    compare_marks(station, kept)
     who = Who(report.recorded_by, report.operator_id, report.source)
     for item, mark in news:
         if mark.lot is not None:
@@ -210,7 +209,6 @@ def _mark(
         kind=kind,
         at=at,
         quantity=item.quantity,
-        verify=Verify.NO_LIST if kind in OPENING else "",
         source=MarkSource.MACHINE if report.source == "AUTO" else MarkSource.SCAN,
         operator=report.operator_id,
         recorded_by=report.recorded_by,
@@ -227,18 +225,6 @@ def _find_news(shelves: Shelves, marks: Sequence[LoadMark]) -> list[bool]:
     return [
         taken or slots[mark.slot] > 1 or things[thing_of(mark)] > 1 or book.is_news(shelves, mark) for mark in marks
     ]
-
-
-def _verify(station: Station, marks: Collection[LoadMark]) -> None:
-    """Say of what is loaded how it compares with the list that counts."""
-    opening = [mark for mark in marks if mark.kind in OPENING]
-    expected = find_slots(station, {mark.slot for mark in opening}) if opening else {}
-    for mark in opening:
-        wanted = expected.get(slot_of(mark).name)
-        if wanted is not None:
-            mark.run = wanted.run
-            material = mark.lot.material_id if mark.lot else None
-            mark.verify = wanted.compare(material=material, tool=mark.tool_id, program=mark.program)
 
 
 def _count(item: ReportedLoad, lot: MaterialLot, who: Who, at: datetime) -> None:

@@ -20,12 +20,12 @@ from mes.line_setup.loads.book import Shelf, Shelves, Touch
 from mes.line_setup.loads.faults import check_thing
 from mes.line_setup.loads.models import Load, LoadMark, LoadScan, MarkKind, MarkSource, SlotLock, Verify
 from mes.line_setup.loads.queries import SHOWN, there
-from mes.line_setup.loads.rules import Place, Slot, Thing
+from mes.line_setup.loads.rules import OPENING, Place, Slot, Thing
 from mes.line_setup.lots.labels import read_label
 from mes.line_setup.lots.models import LotEventKind, MaterialLot
 from mes.line_setup.lots.services import Who, find_or_make
 from mes.line_setup.lots.services import record as record_event
-from mes.line_setup.set_up_lists.queries import find_slot
+from mes.line_setup.set_up_lists.queries import find_slot, find_slots
 from mes.line_setup.tools.models import Tool
 from mes.plant.models import Line, Station
 from mes.plant.scans import ScanKind, check_kind
@@ -397,6 +397,19 @@ def _ids_in(shelves: Shelves, kind: str) -> set[int]:
 
 LOTS = MaterialLot.objects.select_for_update(no_key=True, of=("self",)).select_related("material").order_by("pk")
 TOOLS = Tool.objects.select_for_update(no_key=True, of=("self",)).order_by("pk")
+
+
+def compare_marks(station: Station, marks: Iterable[LoadMark]) -> None:
+    """Say of what is loaded by marks how it compares with the list that counts, and whose that is; whatever it is."""
+    opening = [mark for mark in marks if mark.kind in OPENING]
+    expected = find_slots(station, {mark.slot for mark in opening}) if opening else {}
+    for mark in opening:
+        wanted = expected.get(mark.slot)
+        material = mark.lot.material_id if mark.lot else None
+        mark.run, mark.verify = None, Verify.NO_LIST
+        if wanted is not None:
+            mark.run = wanted.run
+            mark.verify = wanted.compare(material=material, tool=mark.tool_id, program=mark.program)
 
 
 def record(shelves: Shelves, marks: Sequence[LoadMark]) -> None:

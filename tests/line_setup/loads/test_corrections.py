@@ -7,12 +7,14 @@ from rest_framework.test import APIClient
 
 from mes.line_setup.loads import corrections, hooks
 from mes.line_setup.loads.models import Load, LoadMark
+from mes.line_setup.set_up_lists.models import RunSetUpList
 from mes.platform.accounts.roles import Role
 from mes.platform.hooks import Hook
 from mes.platform.outbox.models import MesEvent
 from tests.execution.support import assert_done, assert_refused
-from tests.factories import api_client
+from tests.factories import api_client, make_plant
 from tests.line_setup.loads.support import PLACER, ago, make_placers, make_reel, scan, take_out, text, there, told
+from tests.line_setup.set_up_lists.support import make_list, part
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +81,19 @@ def test_a_load_that_the_wrong_one_took_from_another_line_is_there_again(operato
     wrong = load(operator, "F1", "A", 5, move=True)
     assert_done(correct(supervisor, wrong, lotId="B"))
     assert there() == [(PLACER, "F1", "B", "ACTIVE"), ("SMT-12", "F1", "A", "ACTIVE")]
+
+
+def test_what_it_now_names_is_compared_with_the_list_that_counts(operator, supervisor):
+    plant = make_plant(units=1)
+    RunSetUpList.objects.create(run=plant.run, set_up_list=make_list(plant, part("F1")))
+    make_reel("WRONG", "C-100N")
+    wrong = load(operator, "F1", "A", 9, station="SMT-01")
+    scan(operator, "F1", "A", station="SMT-01")  # repeated
+    right = assert_done(correct(supervisor, wrong, lotId="WRONG"))["load"]
+    elsewhere = assert_done(correct(supervisor, right["id"], slot="F9"))["load"]  # which no list names
+    assert (right["verify"], elsewhere["verify"]) == ("WRONG_PART", "NO_LIST")
+    marks = LoadMark.objects.order_by("id").values_list("verify", "run__run_no")
+    assert list(marks) == [("PASS", "RUN-1")] * 2 + [("WRONG_PART", "RUN-1")] * 2 + [("NO_LIST", None)] * 2
 
 
 def test_who_counts_units_says_what_changed(operator, supervisor, monkeypatch):
