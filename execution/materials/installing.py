@@ -64,6 +64,7 @@ def install(sn: str, part: Part, *, replaces: str | None = None, reason: str = "
         station=station,
         material=material,
         child=children.get(part.serial),
+        track_id=_find_pass(unit, station, part.at),
         replaces=replaces,
         reason=reason,
     )
@@ -91,10 +92,11 @@ def put_in(
     station: Station,
     material: Material,
     child: Unit | None,
+    track_id: int | None,
     replaces: str | None = None,
     reason: str = "",
 ) -> Installed:
-    """Put a part into a unit; both were locked by `lock_with_parts`. Raises as `install` does."""
+    """Put a part into a unit at a pass, if any; both were locked by `lock_with_parts`. Raises as `install` does."""
     present = _find_open(part.serial, material, child)
     if present is not None:
         if present.unit_id == unit.pk and present.ref_des == part.ref_des:
@@ -106,7 +108,7 @@ def put_in(
         _check_child(unit, child, material)
     if replaces is not None:
         take_out(unit, replaces, at=part.at, by=part.by, reason=reason, field="replaces")
-    return Installed(_write(unit, station, material, child, part), changed=True)
+    return Installed(_write(unit, station, material, child, track_id, part), changed=True)
 
 
 def _lock_assemblies() -> None:
@@ -138,7 +140,9 @@ def _check_child(unit: Unit, child: Unit, material: Material) -> None:
         raise errors.BomMismatch(serial=child.sn, material=product, product=unit.work_order.product_code)
 
 
-def _write(unit: Unit, station: Station, material: Material, child: Unit | None, part: Part) -> InstalledSerial:
+def _write(
+    unit: Unit, station: Station, material: Material, child: Unit | None, track_id: int | None, part: Part
+) -> InstalledSerial:
     try:
         with transaction.atomic():
             return InstalledSerial.objects.create(
@@ -148,7 +152,7 @@ def _write(unit: Unit, station: Station, material: Material, child: Unit | None,
                 child=child,
                 ref_des=part.ref_des,
                 station=station,
-                track_id=find_pass(unit, station, part.at),
+                track_id=track_id,
                 installed_at=part.at,
                 installed_by=part.by,
                 recorded_by=part.recorded_by,
@@ -160,23 +164,27 @@ def _write(unit: Unit, station: Station, material: Material, child: Unit | None,
         raise _installed(present) from error
 
 
-def find_pass(unit: Unit, station: Station, at: datetime) -> int | None:
+def _find_pass(unit: Unit, station: Station, at: datetime) -> int | None:
     """Return the pass of a unit at a station that something at a time belongs to: the latest that had begun."""
     passes = Track.objects.filter(unit=unit, station=station, in_at__lte=at).order_by("-in_at", "-id")
     return passes.values_list("pk", flat=True).first()
 
 
-@locking.atomically
-def remove(sn: str, serial: str, *, at: datetime, by: str, reason: str) -> None:
-    """Take a part out of a unit. Raises UnitNotFound, ValidationFailed where it is not in it."""
-    [unit] = locking.lock_units(Unit.objects.filter(pk=names.get_unit(sn).pk))
-    take_out(unit, serial, at=at, by=by, reason=reason)
-
-
-def take_out(unit: Unit, serial: str, *, at: datetime, by: str, reason: str, field: str = "serial") -> None:
-    """Take a part out of a locked unit. Raises ValidationFailed, of this field, where it is not in it."""
+def take_out(
+    unit: Unit,
+    serial: str,
+    *,
+    at: datetime,
+    by: str,
+    reason: str,
+    material: Material | None = None,
+    field: str = "serial",
+) -> None:
+    """Take a part out of a locked unit; without its `material`, the first that has this serial number. Raises
+    ValidationFailed, of this field, where it is not in it.
+    """
     rows = InstalledSerial.objects.select_for_update(no_key=True).filter(unit=unit, serial=serial, removed_at=None)
-    row = rows.order_by("pk").first()
+    row = (rows if material is None else rows.filter(material=material)).order_by("pk").first()
     if row is None:
         message = _("“{serial}” is not in unit “{sn}”.").format(serial=serial, sn=unit.sn)
         raise errors.ValidationFailed({field: message})

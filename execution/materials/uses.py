@@ -72,11 +72,11 @@ def report(told: Reported, uses: Sequence[Use]) -> int:
     now, rows = timezone.now(), []
     for use in uses:
         unit = units[use.unit_sn]
+        track = passes.get(unit.pk)
         if use.serial is not None:
-            _report_serial(told, locked[unit.pk], use, station, materials, parts.get(use.serial))
+            _report_serial(told, locked[unit.pk], use, station, materials, parts.get(use.serial), track)
             continue
         lot = None if use.lot_id is None else lots[use.lot_id]
-        track = passes.get(unit.pk)
         named = materials[use.material_code].pk if use.material_code is not None else None
         rows.append(
             MaterialUse(
@@ -117,10 +117,12 @@ def _report_serial(
     station: Station,
     materials: Mapping[str, Material],
     child: Unit | None,
+    track: Track | None,
 ) -> None:
     assert use.serial is not None and use.material_code is not None
+    material = materials[use.material_code]
     if use.is_removed:
-        installing.take_out(unit, use.serial, at=told.at, by=told.by, reason="")
+        installing.take_out(unit, use.serial, at=told.at, by=told.by, reason="", material=material)
         return
     part = Part(
         station_code=told.station_code,
@@ -131,7 +133,8 @@ def _report_serial(
         by=told.by,
         recorded_by=told.recorded_by,
     )
-    installing.put_in(unit, part, station=station, material=materials[use.material_code], child=child)
+    track_id = None if track is None else track.pk
+    installing.put_in(unit, part, station=station, material=material, child=child, track_id=track_id)
 
 
 def _find_units(sns: Sequence[str]) -> dict[str, Unit]:

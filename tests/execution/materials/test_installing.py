@@ -152,6 +152,19 @@ def test_reported_uses_are_exact_and_come_once(plant):
     assert [row["toolId"] for row in told] == ["N-1"]
 
 
+def test_of_two_parts_of_one_serial_number_the_one_of_its_material_is_taken_out(plant):
+    """Makers count alike: what a report names is a serial number of a material."""
+    client = api_client(Role.INTEGRATION)
+    fan = Material.objects.create(code="FAN", name="Fan")
+    parts = [{"unitSn": "RACK", "serial": "1", "materialCode": code} for code in ("PSU", "FAN")]
+    assert_done(report(client, *parts), 201)
+    assert_done(report(client, {**parts[1], "isRemoved": True}, event_id="evt-2", minutes=0.5), 201)
+    assert InstalledSerial.objects.get(material=fan).removed_at is not None
+    gone_already = {**parts[1], "isRemoved": True}
+    assert_refused(report(client, gone_already, event_id="evt-3", minutes=0.4), "VALIDATION_ERROR", 400)
+    assert InstalledSerial.objects.get(material__code="PSU").removed_at is None
+
+
 def test_a_report_locks_all_units_at_once_and_before_its_lots(plant):
     uses = [
         {"unitSn": "RACK", "serial": "CASE", "materialCode": "P-CASE"},
