@@ -388,7 +388,7 @@ def _loads_of(package: Part, place: Location) -> Rows:
 
 
 def _load(action: str, place: Location, package: Part, *, quantity: float | None = None) -> Row:
-    """Return what happened at a slot; which package it was may be unknown."""
+    """Return what happened at a slot, which may be unknown; so may which package it was."""
     assert place.station is not None
     lot, material = (None, None) if package.value is None else (_lot_of(package), _part_of(package))
     item = _said(action=action, slot=place.slot, lotId=lot, materialCode=material, quantity=quantity)
@@ -403,19 +403,8 @@ def _read_unloaded(content: Part, reading: Reading) -> Rows:
 
 def _read_chain_split(content: Part, reading: Reading) -> Rows:
     removed = content["SplittedMaterialPackage"]
-    station = _only_station(removed, reading.endpoint)
-    return [
-        Row(
-            station,
-            _said(
-                action="UNLOADED",
-                lotId=_lot_of(one),
-                materialCode=_part_of(one),
-                quantity=one["Quantity"].number(),
-            ),
-        )
-        for one in _packages(removed)
-    ]
+    place = Location(station=_only_station(removed, reading.endpoint))
+    return [_load("UNLOADED", place, one, quantity=one["Quantity"].number()) for one in _packages(removed)]
 
 
 def _only_station(said: Part, endpoint: Endpoint) -> str:

@@ -234,7 +234,7 @@ def _use(use: ReportedUse) -> uses.Use:
         material_code=use.material_code,
         slot=use.slot or "",
         ref_des=use.ref_des or "",
-        quantity=None if use.quantity is None else round(Decimal(str(use.quantity)), 4),
+        quantity=_as_kept(use.quantity, 4),
         is_removed=use.is_removed,
     )
 
