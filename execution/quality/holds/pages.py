@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -52,7 +51,6 @@ from mes.production.models import UnitStatus
 from mes.production.order_page_acts import line_codes
 
 PREVIEW, HOLD = "preview", "hold"
-FORM_TIME = "%Y-%m-%dT%H:%M:%S"
 
 
 # --- what stands still -------------------------------------------------------------------------------------------
@@ -173,17 +171,8 @@ def _typed_in_address(request: HttpRequest) -> dict[str, str]:
     typed = {f"{CONDITION}.{name}": "\n".join(request.GET.getlist(name)) for name in named}
     for name in ("from", "to"):
         if moment := typed.get(f"{CONDITION}.{name}"):
-            typed[f"{CONDITION}.{name}"] = _in_form(moment)
+            typed[f"{CONDITION}.{name}"] = acts.in_form(moment)
     return typed
-
-
-def _in_form(moment: str) -> str:
-    """Return a time as a field of a form has it: in the plant's zone."""
-    try:
-        at = datetime.fromisoformat(moment)
-    except ValueError:
-        return moment
-    return (at if timezone.is_naive(at) else timezone.localtime(at)).strftime(FORM_TIME)
 
 
 def _show_new(

@@ -37,6 +37,7 @@ _AT = {
 }
 LONGEST_TYPED = 130_000  # characters of a field that are kept: a thousand serial numbers
 CONFIRM = "confirm"
+FORM_TIME = "%Y-%m-%dT%H:%M:%S"  # as the fields of browsers have it
 WAS = "was-"  # begins the name of a hidden field that says what a form showed
 # What keeps one unit of several back: short, as its serial number stands beside it.
 FAULTS = {
@@ -320,7 +321,7 @@ def _value_of(each: Field, text: str) -> Any:
     if each.kind is FieldKind.SCANS:  # a label may hold blanks, and the separators of its syntax
         lines = (line.strip(" \t") for line in _LINE_ENDS.split(text))
         return [line for line in lines if line]
-    return _moment(text) if each.kind is FieldKind.MOMENT else text
+    return as_instant(text) if each.kind is FieldKind.MOMENT else text
 
 
 def _decimal(text: str) -> float | str:
@@ -331,12 +332,22 @@ def _decimal(text: str) -> float | str:
     return number if math.isfinite(number) else text
 
 
-def _moment(text: str) -> str:
+def as_instant(text: str) -> str:
+    """Return a time of a form, which is the plant's, as one with its offset; anything else as it is."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return (timezone.make_aware(moment) if timezone.is_naive(moment) else moment).isoformat()
+    except (ValueError, OverflowError):
         return text
-    return (timezone.make_aware(moment) if timezone.is_naive(moment) else moment).isoformat()
+
+
+def in_form(text: str) -> str:
+    """Return a time as a field of a form has it: in the plant's zone; anything else as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if timezone.is_naive(moment) else timezone.localtime(moment)).strftime(FORM_TIME)
+    except (ValueError, OverflowError):
+        return text
 
 
 def in_one_line(problem: Any, *, with_names: bool = True) -> str:

@@ -67,6 +67,8 @@ def test_units_are_held_from_their_preview_and_not_if_others_fit_by_then(plant: 
     assert "4 units fit" in page and "Hold 4 units" in page and 'value="QUEUED" checked' in page
     assert 'name="catches" type="checkbox" value="1" checked' in page
     by_address = read(quality.get("/holds/new/?runNo=RUN-1&statuses=QUEUED"))
+    for beyond in ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00%2B14:00"):  # of what a zone can say
+        assert quality.get(f"/holds/new/?from={beyond}").status_code == 200
     assert dict(fields_of(by_address)) == dict(fields_of(page))
     given = {**typed, **dict(fields_of(page)), "scope": "UNITS", "do": "hold"}
 
