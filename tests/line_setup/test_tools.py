@@ -244,6 +244,7 @@ def test_tools_are_kept_by_engineers() -> None:
     assert_refused(engineer.patch("/api/tools/SQ-1", {"toolId": "SQ-2"}), "VALIDATION_ERROR", 400)
     ahead = (timezone.now() + timedelta(hours=1)).isoformat()
     assert_refused(engineer.patch("/api/tools/SQ-1", {"servicedAt": ahead}), "EVENT_TIME_IN_FUTURE", 422)
+    assert_refused(engineer.post("/api/tools", {"toolId": "SQ-2", "servicedAt": ahead}), "EVENT_TIME_IN_FUTURE", 422)
     assert_refused(engineer.get("/api/tools/SQ-9"), "TOOL_NOT_FOUND", 404)
     assert_refused(api_client(Role.OPERATOR).patch("/api/tools/SQ-1", {"maxUses": 1}), "PERMISSION_DENIED", 403)
     page = Client()
@@ -288,12 +289,14 @@ def _rows_of(plan: dict[str, Any], table: str) -> int:
 
 
 def test_a_sheet_of_tools_makes_and_changes_them() -> None:
-    Tool.objects.create(tool_id="SQ-1", kind="SQUEEGEE", uses=7, uses_since_service=7)
+    Tool.objects.create(tool_id="SQ-1", kind="SQUEEGEE", uses=7, uses_since_service=7, warned_at=NOW)
     engineer = api_client(Role.ENGINEER)
-    rows = [{"toolId": "SQ-1", "maxUses": 9}, {"toolId": "SQ-2", "kind": "SQUEEGEE"}]
+    rows = [{"toolId": "SQ-1", "maxUses": 9, "status": "READY"}, {"toolId": "SQ-2", "kind": "SQUEEGEE"}]
     seen = assert_done(engineer.post("/api/imports/tools", {"rows": rows}), 201)
     assert_done(engineer.post(f"/api/imports/{seen['id']}/apply", {"changeReason": "worn"}))
     assert list(Tool.objects.order_by("tool_id").values_list("tool_id", "max_uses", "uses")) == [
         ("SQ-1", 9, 7),
         ("SQ-2", None, 0),
     ]
+    tool = Tool.objects.get(tool_id="SQ-1")
+    assert (tool.status, tool.warned_at) == ("READY", None) and tool.status_at is not None

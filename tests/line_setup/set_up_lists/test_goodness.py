@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from execution import moves, tracking
@@ -21,12 +23,13 @@ from mes.line_setup.models import LotEventKind, MaterialLot, Tool
 from mes.line_setup.set_up_lists import goodness, services
 from mes.line_setup.set_up_lists.models import RunSetUpList, RunStationSetUp
 from mes.line_setup.set_up_lists.rules import ItemInput
-from mes.plant.models import Line, Station
+from mes.plant.models import Line, Material, Station
 from mes.platform.accounts.roles import Role
 from mes.production import run_acts, runs
 from mes.production.models import Run, RunStatus
 from tests.execution.support import assert_done, assert_refused, track_in, track_out
-from tests.factories import Plant, api_client, make_plant, put_runs
+from tests.factories import Plant, api_client, make_plant, make_user, put_runs
+from tests.forms import filled
 from tests.line_setup.set_up_lists.support import make_list, make_materials, part
 
 
@@ -439,3 +442,26 @@ def test_what_lots_have_of_their_material_counts_at_once(plant):
     load("F9", loads["F1"].lot, is_shared=True)
     assert_done(engineer.patch("/api/materials/R-10K", {"isShared": False}))
     assert set(Load.objects.filter(lot__isnull=False).values_list("is_shared", flat=True)) == {True}
+
+
+def by_sheet(msl: str) -> None:
+    engineer = api_client(Role.ENGINEER)
+    seen = assert_done(engineer.post("/api/imports/materials", {"rows": [{"code": "R-10K", "msl": msl or None}]}), 201)
+    assert_done(engineer.post(f"/api/imports/{seen['id']}/apply", {"changeReason": "As its label says"}))
+
+
+def by_administration(msl: str) -> None:
+    client = Client()
+    client.force_login(make_user(Role.ENGINEER))
+    page = reverse("admin:mes_material_change", args=[Material.objects.get(code="R-10K").pk])
+    assert client.post(page, filled(client, page, msl=msl)).status_code == 302
+
+
+@pytest.mark.parametrize("change", [by_sheet, by_administration])
+def test_what_lots_have_of_their_material_counts_at_once_by_every_way(plant, change):
+    fill()
+    authorize(plant)
+    change("6")
+    assert kept_faults() == [{"slot": "F1", "code": "MSD_EXPIRED"}]
+    change("")
+    assert kept_faults() == []
