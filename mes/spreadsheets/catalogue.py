@@ -139,8 +139,8 @@ class SheetCollection:
         """Return the names of what differs beside columns of the table: nothing, as a rule."""
         return ()
 
-    def write(self, outcomes: Sequence[Outcome]) -> None:
-        """Write what differs (inside a transaction, after the locks)."""
+    def write(self, outcomes: Sequence[Outcome], by: str) -> None:
+        """Write what differs (inside a transaction, after the locks). `by` is who applies the sheet."""
         differing = [(outcome, outcome.candidate) for outcome in outcomes if outcome.candidate is not None]
         made = [thing for outcome, thing in differing if outcome.action == "CREATE"]
         self.model._default_manager.bulk_create(made, batch_size=BATCH)
@@ -175,9 +175,9 @@ class _Machines(SheetCollection):
 class _Materials(SheetCollection):
     """Materials: what lots have of them counts at once, as everywhere."""
 
-    def write(self, outcomes: Sequence[Outcome]) -> None:
+    def write(self, outcomes: Sequence[Outcome], by: str) -> None:
         """Write what differs, and tell of it."""
-        super().write(outcomes)
+        super().write(outcomes, by)
         changed = [outcome for outcome in outcomes if outcome.action == "CHANGE" and outcome.candidate is not None]
         names = {name for outcome in changed for name in outcome.changed}
         tell_changed([outcome.candidate.pk for outcome in changed if outcome.candidate], names)
@@ -186,9 +186,9 @@ class _Materials(SheetCollection):
 class _Tools(SheetCollection):
     """Tools: what is typed of them is done as everywhere."""
 
-    def write(self, outcomes: Sequence[Outcome]) -> None:
+    def write(self, outcomes: Sequence[Outcome], by: str) -> None:
         """Make new ones; change the others one by one, as their service does."""
-        super().write([outcome for outcome in outcomes if outcome.action == "CREATE"])
+        super().write([outcome for outcome in outcomes if outcome.action == "CREATE"], by)
         for outcome in outcomes:
             if outcome.action == "CHANGE" and isinstance(outcome.candidate, Tool):
                 typed = {name: getattr(outcome.candidate, name) for name in outcome.changed}
@@ -270,12 +270,12 @@ class _Configs(SheetCollection):
                 message = _("Route “%(route)s” has no such step.") % {"route": config.routing.code}
                 yield Problem(row, field, "VALIDATION_ERROR", message)
 
-    def write(self, outcomes: Sequence[Outcome]) -> None:
+    def write(self, outcomes: Sequence[Outcome], by: str) -> None:
         """Write what differs; the files that it names stay."""
         services.keep_files(
             outcome.candidate for outcome in outcomes if isinstance(outcome.candidate, RouteExecutionConfig)
         )
-        super().write(outcomes)
+        super().write(outcomes, by)
 
     def noted(self, outcome: Outcome) -> tuple[str, ...]:
         if isinstance(outcome.candidate, RouteExecutionConfig):
@@ -318,7 +318,7 @@ class _Steps(SheetCollection):
                 if outcome.row is None:
                     told.add(code)
 
-    def write(self, outcomes: Sequence[Outcome]) -> None:
+    def write(self, outcomes: Sequence[Outcome], by: str) -> None:
         """Have the service replace the steps of the routes that differ, in the order of their ids."""
         codes = {outcome.key[0] for outcome in outcomes if outcome.action}
         steps: dict[str, list[StepInput]] = {code: [] for code in codes}
@@ -404,7 +404,7 @@ class _SetUpItems(SheetCollection):
             program=item.program,
         )
 
-    def write(self, outcomes: Sequence[Outcome]) -> None:
+    def write(self, outcomes: Sequence[Outcome], by: str) -> None:
         """Have the service replace the items of drafts, or make the next revision of what is released."""
         changed = {outcome.key[:2] for outcome in outcomes if outcome.action}
         by_place = self._by_place(outcomes)
@@ -415,7 +415,7 @@ class _SetUpItems(SheetCollection):
             if newest is not None and newest.status == SetUpListStatus.DRAFT:
                 set_up_lists.replace_items(newest.pk, items=items)
             else:
-                set_up_lists.create(route_code=route_code, line_code=line_code, items=items, by="")
+                set_up_lists.create(route_code=route_code, line_code=line_code, items=items, by=by)
 
 
 def _find_refusal(route: Routing) -> str:

@@ -93,7 +93,7 @@ def _apply(import_id: int, by: str, reason: str) -> SheetImport:
     plan = make_plan(collection, _sheet(found.document), is_locking=True)
     if names := _changed_meanwhile(found, plan):
         raise errors.ImportStale(names=names[:MOST_NAMED])
-    collection.write(plan.outcomes)
+    collection.write(plan.outcomes, by)
     found.status, found.applied_at, found.applied_by = ImportStatus.APPLIED, timezone.now(), by
     found.reason = reason
     found.save(update_fields=["status", "applied_at", "applied_by", "reason"])

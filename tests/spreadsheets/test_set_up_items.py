@@ -7,6 +7,7 @@ import pytest
 from mes.line_setup.models import Tool
 from mes.line_setup.set_up_lists.models import SetUpList
 from mes.platform.accounts.roles import Role
+from mes.spreadsheets.models import SheetImport
 from tests.factories import Plant, api_client, make_plant
 from tests.line_setup.set_up_lists.support import make_list, make_materials, part
 from tests.spreadsheets.support import apply, as_csv, checked, export
@@ -48,6 +49,7 @@ def test_a_list_is_made_changed_and_made_anew_where_it_is_released(plant, engine
     made = SetUpList.objects.get()
     wanted = {"F1": ("R-10K", 1, 0, ""), "T": (None, 0, 1, ""), "P": (None, 0, 0, "rev C")}
     assert (made.revision, made.status, content(made)) == (1, "DRAFT", wanted)
+    assert made.created_by == SheetImport.objects.get().applied_by != ""
     # Of a draft: an alternate fewer, and a row that is gone.
     sheet = checked(engineer, "setup-items", as_csv(HEADS, [*first[:6], "[]", *first[7:]], program))
     assert (sheet["errors"], sheet["changed"], sheet["deleted"], sheet["unchanged"]) == ([], 1, 1, 1)
